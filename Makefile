@@ -1,0 +1,50 @@
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.lakefeed-ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-faults test-browser check lint types docs lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+# pip brings uv, both held to the hashes of the lock; uv installs the rest, much faster.
+$(READY): requirements.lock pyproject.toml
+	@echo "setting up .venv from requirements.lock (a minute or two, once)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Lakefeed needs Python 3.11 or newer: make PYTHON=python3.12 demo"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@awk '/^[a-z]/ {keep = /^uv==/} keep' requirements.lock > .venv/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY) ## load, change, load again, build, show: the main job on an embedded PostgreSQL
+	@$(BIN)/lakefeed demo
+
+test: $(READY) ## all tests but the long fault and browser suites
+	@$(BIN)/python -m pytest -m "not faults and not browser"
+
+test-faults: $(READY) ## the long fault suites
+	@$(BIN)/python -m pytest -m faults
+
+test-browser: $(READY) ## the tests that drive Chromium
+	@$(BIN)/python -m pytest -m browser
+
+check: lint types test ## everything that CI checks
+
+lint: $(READY) ## format and lint
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: $(READY) ## strict type check
+	@$(BIN)/mypy
+
+docs: $(READY) ## write the generated parts of the documentation
+	@$(BIN)/python -m pipelines.declaration.reference docs
+
+lock: ## resolve the dependencies again, into requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --extra dev --no-emit-package lakefeed pyproject.toml -o requirements.lock
+
+clean: ## remove the environment and everything that the demo wrote
+	rm -rf .venv data dbt/target dbt/logs dbt/dbt_packages

@@ -1,0 +1,6 @@
+-- What was charged, less refunds, is never more than the order's total. Returns the orders where it is.
+{{ config(enabled=source_is_declared('shop')) }}
+
+select order_id, order_total, amount_charged, amount_refunded
+from {{ ref('fct_order') }}
+where amount_charged - amount_refunded > order_total

@@ -1,0 +1,1 @@
+"""The `lakefeed` command: parse, call the core, print."""

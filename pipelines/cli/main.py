@@ -1,0 +1,202 @@
+"""The commands. Each parses, calls the core and prints; imports wait until they are needed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipelines import __version__
+from pipelines.errors import EXIT_PARTLY_FAILED, LakefeedError
+
+if TYPE_CHECKING:
+    from pipelines.declaration.project import Project
+
+_PROJECT = click.option(
+    "--project",
+    "root",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="The project's folder. Default: the current one.",
+)
+_SELECT = click.option(
+    "--select",
+    multiple=True,
+    metavar="TABLE",
+    help="shop.orders, shop, 'shop.order*' or tag:core. Can be given more than once.",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+class _Commands(click.Group):
+    """Prints an error of ours as one message, and exits with its code."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except LakefeedError as error:
+            click.echo(f"error: {error}", err=True)
+            context.exit(error.exit_code)
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        """In the order in which a newcomer needs them."""
+        return list(self.commands)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lakefeed")
+def main() -> None:
+    """PostgreSQL to raw Parquet, staging and a DuckDB star schema, as sources.yaml says.
+
+    Exit codes: 0 all well; 1 part of it failed or was refused; 2 the declaration is wrong;
+    3 no declared source could be reached.
+    """
+
+
+@main.command()
+@click.option("--connection", required=True, metavar="URL", help="postgresql://user:pass@host/db")
+@click.option("--source", default="shop", show_default=True, help="The source's name in the lake.")
+@click.option("--schema", default="public", show_default=True, help="The schema to read.")
+@_PROJECT
+def init(root: Path, connection: str, source: str, schema: str) -> None:
+    """Start a project in an empty folder from a live database."""
+    from pipelines.cli.render import render_init
+    from pipelines.orchestration.init import init_project
+
+    click.echo(render_init(init_project(root, connection, source, schema)))
+
+
+@main.command()
+@_PROJECT
+@_SELECT
+@click.option("--full-refresh", is_flag=True, help="Read the tables whole, whatever their mode.")
+@click.option("--since", metavar="VALUE", help="Backfill from this cursor value, inclusive.")
+@click.option("--until", metavar="VALUE", help="Backfill up to this cursor value, exclusive.")
+@click.option("--allow-shrink", is_flag=True, help="Accept a refresh that loses many rows.")
+@_JSON
+def run(root: Path, as_json: bool, **request: Any) -> None:
+    """Load what is new, then build and test the models below it."""
+    from pipelines.cli.render import show_run
+    from pipelines.orchestration.load import LoadRequest
+    from pipelines.orchestration.run import run as run_project
+
+    project = _open(root)
+    show_run(lambda listener: run_project(project, LoadRequest(**request), listener), as_json)
+
+
+@main.command()
+@_PROJECT
+@_SELECT
+@click.option("--full-refresh", is_flag=True, help="Read the tables whole, whatever their mode.")
+@click.option("--since", metavar="VALUE", help="Backfill from this cursor value, inclusive.")
+@click.option("--until", metavar="VALUE", help="Backfill up to this cursor value, exclusive.")
+@click.option("--allow-shrink", is_flag=True, help="Accept a refresh that loses many rows.")
+@_JSON
+def load(root: Path, as_json: bool, **request: Any) -> None:
+    """Load what is new into raw, without dbt."""
+    from pipelines.cli.render import show_run
+    from pipelines.orchestration.load import LoadRequest
+    from pipelines.orchestration.load import load as load_project
+
+    project = _open(root)
+    show_run(lambda heard: load_project(project, LoadRequest(**request), heard)[1], as_json)
+
+
+@main.command()
+@_PROJECT
+@click.option("--full-refresh", is_flag=True, help="Build staging and facts from nothing.")
+def build(root: Path, full_refresh: bool) -> None:
+    """Build and test all dbt models from raw, without loading."""
+    from pipelines.cli.render import render_build
+    from pipelines.orchestration.build import build_all
+
+    result, staged = build_all(_open(root), ["--full-refresh"] if full_refresh else [])
+    click.echo(render_build(result, staged))
+    sys.exit(EXIT_PARTLY_FAILED if result.failures else 0)
+
+
+@main.command()
+@_PROJECT
+def sync(root: Path) -> None:
+    """Bring sources.lock.yaml, staging models and dbt sources up to sources.yaml."""
+    from pipelines.cli.render import render_sync
+    from pipelines.orchestration.sync import sync as sync_project
+
+    click.echo(render_sync(sync_project(_open(root))))
+
+
+@main.command()
+@_PROJECT
+@click.option("--connect", is_flag=True, help="Also hold every table against its database.")
+def check(root: Path, connect: bool) -> None:
+    """Validate the declaration and what is generated from it."""
+    from pipelines.cli.render import render_check
+    from pipelines.orchestration.check import check as check_files
+    from pipelines.orchestration.check import check_connected
+
+    project = _open(root)
+    report = check_connected(project) if connect else check_files(project)
+    click.echo(render_check(report), err=bool(report.errors))
+    sys.exit(report.exit_code)
+
+
+@main.command()
+@click.argument("table")
+@_PROJECT
+def explain(root: Path, table: str) -> None:
+    """Show every effective setting of a table, and the line that it comes from."""
+    from pipelines.declaration.explain import explain_table
+    from pipelines.orchestration.selection import select_tables
+
+    project = _open(root)
+    for found in select_tables(project, [table]):
+        click.echo(explain_table(found))
+
+
+@main.command()
+@_PROJECT
+@_SELECT
+@_JSON
+def status(root: Path, select: tuple[str, ...], as_json: bool) -> None:
+    """Show where each table stands: checkpoint, last load, rows, files, age."""
+    import datetime as dt
+
+    from pipelines.cli.render import show_status
+    from pipelines.orchestration.selection import select_tables
+    from pipelines.orchestration.status import status as read_status
+
+    project = _open(root)
+    rows = read_status(project, select_tables(project, select), dt.datetime.now(dt.UTC))
+    sys.exit(show_status(rows, as_json))
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of sources.yaml, for editors."""
+    from pipelines.declaration.reference import json_schema_text
+
+    click.echo(json_schema_text())
+
+
+@main.command()
+@_PROJECT
+@click.option("--scale", type=click.FloatRange(min=0.01), default=1.0, show_default=True)
+@click.option("--seed", type=int, default=7, show_default=True, help="Another seed, another shop.")
+@click.option("--keep", is_flag=True, help="Leave the database up, and say how to connect.")
+def demo(root: Path, scale: float, seed: int, keep: bool) -> None:
+    """Run the main job on a small shop in an embedded PostgreSQL."""
+    from pipelines.demo.run import run_demo
+
+    sys.exit(run_demo(root.resolve(), scale=scale, seed=seed, keep=keep))
+
+
+def _open(root: Path) -> Project:
+    from pipelines.declaration.project import open_project
+
+    return open_project(root)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""How reports look: a progress line on a terminal, plain lines elsewhere, a table at the end."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table as Grid
+
+from pipelines.orchestration.report import RunReport, TableReport
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from pipelines.declaration.tables import Table
+    from pipelines.orchestration.check import CheckReport
+    from pipelines.orchestration.init import InitReport
+    from pipelines.orchestration.load import Listener
+    from pipelines.orchestration.status import TableStatus
+    from pipelines.orchestration.sync import SyncReport
+    from pipelines.transformation.dbt import BuildResult
+    from pipelines.transformation.warehouse import StagedTable
+
+# Wide enough for a line of ours where the output is a file and has no width of its own.
+_PLAIN_WIDTH = 160
+_MOST_FILES = 4
+
+
+def console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+
+
+class ProgressLines:
+    """Says which table is being loaded: one live line on a terminal, a line a table elsewhere."""
+
+    def __init__(self, out: Console) -> None:
+        self._out = out
+        self._status: Status | None = None
+
+    def started(self, table: Table) -> None:
+        """Shows the table's name while it loads, on a terminal."""
+        if self._out.is_terminal:
+            self._status = self._out.status(f"loading {table.shown}")
+            self._status.start()
+
+    def ended(self, report: TableReport) -> None:
+        """Prints how the table's load ended."""
+        if self._status:
+            self._status.stop()
+        self._out.print(_table_line(report), soft_wrap=True)
+
+
+def show_run(work: Callable[[Listener | None], RunReport], as_json: bool) -> None:
+    """Runs, prints, and exits with the report's code."""
+    if as_json:
+        report = work(None)
+        click.echo(json.dumps(report.as_json(), indent=2, default=str))
+        sys.exit(report.exit_code)
+    out = console()
+    report = work(ProgressLines(out))
+    print_run(out, report)
+    sys.exit(report.exit_code)
+
+
+def print_run(out: Console, report: RunReport) -> None:
+    """The summary of a run: what moved, what failed and why, what dbt made of it."""
+    for warning in report.warnings:
+        out.print(f"note: {warning}", soft_wrap=True, markup=False)
+    if report.synced:
+        out.print(f"wrote {_files(report.synced)}", soft_wrap=True, markup=False)
+    moved = [table for table in report.tables if table.status == "loaded"]
+    if moved:
+        out.print(_moved_grid(report, moved))
+    for table in report.failures:
+        out.print(f"failed: {table.error}", soft_wrap=True, markup=False)
+    out.print(_closing_line(report, moved), soft_wrap=True, markup=False)
+
+
+def _files(names: Sequence[str]) -> str:
+    if len(names) <= _MOST_FILES:
+        return ", ".join(names)
+    return f"{names[0]} and {len(names) - 1} more files, below dbt/"
+
+
+def _moved_grid(report: RunReport, moved: Sequence[TableReport]) -> Grid:
+    grid = _grid("table", "read", "written", "new in staging", "checkpoint before", "checkpoint")
+    for table in moved:
+        staged = report.staged.get(table.lake_name)
+        grid.add_row(
+            table.name,
+            f"{table.rows_read:,}",
+            f"{table.rows_written:,}",
+            f"{staged.changed:,}" if staged else "-",
+            _short(table.checkpoint_before),
+            _short(table.checkpoint),
+        )
+    return grid
+
+
+def _closing_line(report: RunReport, moved: Sequence[TableReport]) -> str:
+    seconds = f"{report.seconds:.1f} s"
+    counted = f"{len(report.tables)} tables"
+    failed = f", {len(report.failures)} failed" if report.failures else ""
+    if report.build_error:
+        return f"error: {report.build_error}"
+    if report.build is None and not moved:
+        return f"nothing new in {counted}{failed}; dbt was not started ({seconds})"
+    if report.build is None:
+        return f"loaded {len(moved)} of {counted}{failed} ({seconds})"
+    held = ""
+    if report.held_back:
+        models = ", ".join(f"stg_{name}" for name in report.held_back)
+        held = f"\nheld back, with the models below: {models}"
+    return (
+        f"loaded {len(moved)} of {counted}{failed}; {_build_line(report.build)}{held} ({seconds})"
+    )
+
+
+def render_build(result: BuildResult, staged: dict[str, StagedTable]) -> str:
+    """One line for a build, and the failures."""
+    changed = sum(counts.changed for counts in staged.values())
+    return f"{_build_line(result)}; {changed:,} rows new in staging ({result.seconds:.1f} s)"
+
+
+def _build_line(result: BuildResult) -> str:
+    line = f"dbt built {result.count('model')} models and passed {result.count('test')} tests"
+    if not result.failures:
+        return line
+    told = "\n".join(f"  {node.name}: {node.message or node.status}" for node in result.failures)
+    return f"{line}; {len(result.failures)} failed:\n{told}\n "
+
+
+def render_sync(report: SyncReport) -> str:
+    """What changed in the databases and which files were written for it."""
+    lines = [f"  {line}" for line in report.drift]
+    lines += [f"  wrote {name}" for name in report.files]
+    return "\n".join(
+        [*lines, f"{report.tables} tables in sources.lock.yaml"]
+        if lines
+        else [f"{report.tables} tables, nothing to change"]
+    )
+
+
+def render_check(report: CheckReport) -> str:
+    """Errors, then warnings, then the verdict."""
+    lines = [f"error: {error}" for error in report.errors]
+    lines += [f"warning: {warning}" for warning in report.warnings]
+    verdict = f"{len(report.errors)} errors" if report.errors else "all well"
+    return "\n".join([*lines, f"{report.tables} tables checked: {verdict}"])
+
+
+def render_init(report: InitReport) -> str:
+    """What was written, and the next step."""
+    return "\n".join(
+        [
+            *(f"  wrote {name}" for name in report.files),
+            f"{report.tables} tables: {report.incremental} incremental, "
+            f"{report.tables - report.incremental} read whole. Look at sources.yaml, then:",
+            "  lakefeed run",
+        ]
+    )
+
+
+def show_status(rows: Sequence[TableStatus], as_json: bool) -> int:
+    """Prints the status; the exit code is 1 where a table is too late."""
+    if as_json:
+        click.echo(json.dumps([asdict(row) for row in rows], indent=2))
+    else:
+        grid = _grid(
+            "table", "mode", "checkpoint", "last load", "age", "loads", "files", "raw rows",
+            "staged rows", "fresh",
+        )  # fmt: skip
+        for row in rows:
+            grid.add_row(
+                row.name,
+                row.mode,
+                _short(row.checkpoint),
+                _short(row.last_load),
+                _age(row.age_seconds),
+                f"{row.loads:,}",
+                f"{row.files:,}",
+                f"{row.raw_rows:,}",
+                "-" if row.staged_rows is None else f"{row.staged_rows:,}",
+                row.freshness,
+            )
+        console().print(grid)
+    return 1 if any(row.freshness == "too late" for row in rows) else 0
+
+
+def _table_line(report: TableReport) -> str:
+    name = f"{report.name:<28}"
+    if report.status == "failed":
+        return f"[red]✗[/] {name} failed"
+    notes = "".join(f"; {note}" for note in report.notes)
+    nulls = f", {report.null_cursors:,} without a cursor value" if report.null_cursors else ""
+    if report.status == "unchanged":
+        again = f" ({report.rows_read:,} read again)" if report.rows_read else ""
+        return f"[dim]·[/] {name} nothing new{again}{nulls}{notes}"
+    return (
+        f"[green]✓[/] {name} {report.rows_written:,} rows{nulls} in {report.seconds:.1f} s{notes}"
+    )
+
+
+def _grid(*columns: str) -> Grid:
+    grid = Grid(box=SIMPLE_HEAD, pad_edge=False)
+    numeric = {"read", "written", "new in staging", "loads", "files", "raw rows", "staged rows"}
+    for column in columns:
+        grid.add_column(column, justify="right" if column in numeric else "left", no_wrap=True)
+    return grid
+
+
+def _short(text: str | None) -> str:
+    """A time to the second; anything else as it is."""
+    if text is None:
+        return "-"
+    return text[:19].replace("T", " ") if len(text) > 19 and text[4:5] == "-" else text
+
+
+def _age(seconds: float | None) -> str:
+    if seconds is None:
+        return "never"
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{max(seconds, 0):.0f}s"

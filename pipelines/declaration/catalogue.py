@@ -1,0 +1,132 @@
+"""`sources.lock.yaml`: what only the database knows, as of the last sync.
+
+Written by `lakefeed sync` and by `lakefeed run`, reviewed and committed by people. Staging models
+and the DAG are made from it, so that neither needs a connection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines.declaration.document import read_document
+from pipelines.errors import DeclarationError
+
+CATALOGUE_FILE = "sources.lock.yaml"
+
+_HEADER = (
+    "# Written by `lakefeed sync`: what sources.yaml meant when the databases were last asked.\n"
+    "# Review and commit it; don't edit it.\n"
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the source, with its type as PostgreSQL writes it: `numeric(10,2)`."""
+
+    name: str
+    type: str
+    nullable: bool
+
+
+@dataclass(frozen=True)
+class CatalogueTable:
+    """A table of the source: its columns in order and its primary key (empty where none)."""
+
+    schema: str
+    name: str
+    kind: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...] = ()
+
+    @property
+    def qualified(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+    def column(self, name: str) -> Column | None:
+        return next((column for column in self.columns if column.name == name), None)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Tables by source, then by qualified name (`public.orders`)."""
+
+    sources: dict[str, dict[str, CatalogueTable]] = field(default_factory=dict)
+
+    def table(self, source: str, qualified: str) -> CatalogueTable | None:
+        return self.sources.get(source, {}).get(qualified)
+
+    def with_tables(self, source: str, tables: dict[str, CatalogueTable]) -> Catalogue:
+        """A catalogue in which these are all the tables of the source."""
+        return Catalogue({**self.sources, source: tables})
+
+
+def read_catalogue(root: Path) -> Catalogue:
+    """The catalogue of a project; an empty one where it was never synced.
+
+    Raises:
+        DeclarationError: the file was edited into something else.
+    """
+    path = root / CATALOGUE_FILE
+    if not path.exists():
+        return Catalogue()
+    data = read_document(path, CATALOGUE_FILE).data
+    try:
+        return Catalogue(
+            {
+                source: {
+                    qualified: _table_from(qualified, entry)
+                    for qualified, entry in (tables or {}).items()
+                }
+                for source, tables in data["sources"].items()
+            }
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise DeclarationError(
+            "this isn't a catalogue as `lakefeed sync` writes it",
+            where=CATALOGUE_FILE,
+            do="delete the file and run: lakefeed sync",
+        ) from None
+
+
+def catalogue_text(catalogue: Catalogue) -> str:
+    """The file's text: sorted, so that a diff shows what changed in the database."""
+    sources = {
+        source: {qualified: _table_entry(table) for qualified, table in sorted(tables.items())}
+        for source, tables in sorted(catalogue.sources.items())
+    }
+    body = yaml.safe_dump(
+        {"version": 1, "sources": sources}, sort_keys=False, allow_unicode=True, width=100
+    )
+    return _HEADER + body
+
+
+def _table_entry(table: CatalogueTable) -> dict[str, Any]:
+    entry: dict[str, Any] = {"kind": table.kind}
+    if "." in table.schema + table.name:
+        entry |= {"schema": table.schema, "name": table.name}
+    if table.primary_key:
+        entry["primary_key"] = list(table.primary_key)
+    entry["columns"] = {
+        column.name: column.type + ("" if column.nullable else " not null")
+        for column in table.columns
+    }
+    return entry
+
+
+def _table_from(qualified: str, entry: dict[str, Any]) -> CatalogueTable:
+    schema, _, name = qualified.partition(".")
+    columns = tuple(
+        Column(str(column), text.removesuffix(" not null"), not text.endswith(" not null"))
+        for column, text in entry["columns"].items()
+    )
+    return CatalogueTable(
+        entry.get("schema", schema),
+        entry.get("name", name),
+        entry["kind"],
+        columns,
+        tuple(entry.get("primary_key", ())),
+    )

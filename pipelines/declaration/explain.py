@@ -1,0 +1,48 @@
+"""`lakefeed explain`: each effective setting of a table, and where it comes from."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from pydantic import BaseModel
+
+from pipelines.declaration.tables import Table
+
+
+def explain_table(table: Table) -> str:
+    """One line a setting: its name, its value, and `file:line` or `default`."""
+    rows = [(name, value, table.origins.get(name, "default")) for name, value in _settings(table)]
+    widest = max(len(name) for name, _, _ in rows)
+    value_width = max(len(value) for _, value, _ in rows)
+    lines = [f"{name:<{widest}}  {value:<{value_width}}  {origin}" for name, value, origin in rows]
+    return "\n".join([f"{table.shown} ({table.where})", *(f"  {line}" for line in lines)])
+
+
+def _settings(table: Table) -> list[tuple[str, str]]:
+    settings = {name: getattr(table.settings, name) for name in type(table.settings).model_fields}
+    settings |= {"mode": table.mode, "name": table.short_name, "primary_key": table.key or None}
+    rows = [("relation", table.qualified), ("pipeline", table.lake_name)]
+    return rows + [(name, shown(value)) for name, value in settings.items()]
+
+
+def shown(value: Any) -> str:
+    """A setting's value as one would write it in YAML."""
+    if isinstance(value, BaseModel):
+        parts = {name: v for name, v in value if v is not None}
+        return "{" + ", ".join(f"{name}: {shown(v)}" for name, v in parts.items()) + "}"
+    if isinstance(value, dt.timedelta):
+        return _duration(value)
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(str, value)) + "]"
+    if isinstance(value, float):
+        return f"{value:.0%}"
+    return "-" if value is None else str(value)
+
+
+def _duration(value: dt.timedelta) -> str:
+    seconds = int(value.total_seconds())
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds and seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"

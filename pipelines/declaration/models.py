@@ -1,0 +1,252 @@
+"""The words of `sources.yaml`. The docstring below a field is its documentation everywhere:
+
+in the JSON Schema that editors use, and in docs/sources-yaml.md.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+IDENTIFIER = r"^[A-Za-z][A-Za-z0-9_]*$"
+_DURATION = re.compile(r"^(\d+)(s|m|h|d)$")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_PERCENT = re.compile(r"^(\d+(?:\.\d+)?)\s*%$")
+
+
+class Strict(BaseModel):
+    """A frozen model that knows all its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def parse_duration(value: Any) -> Any:
+    """`90s`, `30m`, `2h` or `3d` as a timedelta; anything else is a ValueError."""
+    if isinstance(value, dt.timedelta):
+        return value
+    match = _DURATION.match(value) if isinstance(value, str) else None
+    if not match:
+        raise ValueError("a duration such as 90s, 30m, 2h or 3d")
+    return dt.timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+
+
+def parse_lookback(value: Any) -> Any:
+    """A duration, or a plain number for a numeric cursor."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 0:
+            raise ValueError("a duration such as 30m, or a number of 0 or more")
+        return value
+    try:
+        return parse_duration(value)
+    except ValueError:
+        message = "a duration such as 90s, 30m, 2h or 3d, or a plain number for a numeric cursor"
+        raise ValueError(message) from None
+
+
+def parse_share(value: Any) -> Any:
+    """`20%` as 0.2."""
+    if isinstance(value, float) and 0 <= value <= 1:
+        return value
+    match = _PERCENT.match(value) if isinstance(value, str) else None
+    if not match or float(match[1]) > 100:
+        raise ValueError("a share from 0% to 100%, such as 20%")
+    return float(match[1]) / 100
+
+
+def parse_cursor(value: Any) -> Any:
+    """A bare column name is short for `{column: name}`."""
+    return {"column": value} if isinstance(value, str) else value
+
+
+_DURATION_SCHEMA = {"type": "string", "pattern": r"^\d+(s|m|h|d)$"}
+
+Duration = Annotated[
+    dt.timedelta, BeforeValidator(parse_duration), Field(json_schema_extra=_DURATION_SCHEMA)
+]
+Lookback = Annotated[
+    dt.timedelta | int,
+    BeforeValidator(parse_lookback),
+    Field(
+        json_schema_extra={"anyOf": [_DURATION_SCHEMA, {"type": "integer", "minimum": 0}]},
+    ),
+]
+Share = Annotated[
+    float,
+    BeforeValidator(parse_share),
+    Field(json_schema_extra={"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$"}),
+]
+
+
+class Cursor(Strict):
+    """The column that moves whenever a row is inserted or changed."""
+
+    column: str = Field(min_length=1)
+    """The column's name. It must grow with every insert and update."""
+    initial_value: dt.datetime | dt.date | int | None = None
+    """Rows below this value are never loaded: where the first load starts."""
+    timezone: str | None = None
+    """The time zone, such as `Europe/Paris`, that a `timestamp without time zone` is kept in."""
+
+    @field_validator("initial_value", mode="before")
+    @classmethod
+    def _plain_value(cls, value: Any) -> Any:
+        if value is None or (
+            isinstance(value, (dt.date, int, str)) and not isinstance(value, bool)
+        ):
+            return value
+        raise ValueError("a date, a timestamp or a number")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        from zoneinfo import ZoneInfo
+
+        if value is not None:
+            try:
+                ZoneInfo(value)
+            except (KeyError, ValueError, OSError):
+                message = "a time zone of the IANA database, such as UTC or Europe/Paris"
+                raise ValueError(message) from None
+        return value
+
+
+class Columns(Strict):
+    """Which columns are loaded. Give one of the two lists."""
+
+    include: tuple[str, ...] | None = None
+    """Only these columns, and always the primary key and the cursor."""
+    exclude: tuple[str, ...] | None = None
+    """All columns but these."""
+
+
+class Freshness(Strict):
+    """How old the newest load of a table may grow before `lakefeed status` says so."""
+
+    warn_after: Duration | None = None
+    """Older than this is marked as late."""
+    error_after: Duration | None = None
+    """Older than this makes `lakefeed status` exit with 1."""
+
+
+class TableSettings(Strict):
+    """What can be said of one table, or in `defaults` and wildcards of many."""
+
+    mode: Literal["incremental", "full_refresh"] | None = None
+    """`incremental` reads what is new since the checkpoint; `full_refresh` reads the whole table
+    each time, and rows that have vanished leave staging. Default: `incremental` where there is a
+    cursor; without one the mode must be given."""
+    cursor: Annotated[
+        Cursor | None,
+        BeforeValidator(parse_cursor),
+        Field(json_schema_extra={"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Cursor"}]}),
+    ] = None
+    """A column, or `{column, initial_value, timezone}`. Timestamps, dates and whole numbers."""
+    lookback: Lookback = dt.timedelta(0)
+    """How far below the checkpoint each load starts reading: `90s`, `30m`, `2h`, `3d`; a plain
+    number for a numeric cursor. Rows that are read again unchanged are not written again."""
+    primary_key: Annotated[
+        tuple[str, ...] | None,
+        BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+        Field(
+            json_schema_extra={
+                "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
+            }
+        ),
+    ] = None
+    """The columns that tell rows apart. Default: the database's primary key. `incremental` needs
+    one, `full_refresh` does not."""
+    columns: Columns | None = None
+    """Which columns are loaded. Default: all."""
+    where: str | None = None
+    """A condition in the source's SQL that rows must meet, as one expression."""
+    deletes: Literal["ignore", "remove", "mark"] = "ignore"
+    """What happens to a row that is deleted in the source. Only `ignore` is built so far: the row
+    stays in staging (of an `incremental` table)."""
+    on_null_cursor: Literal["include", "exclude", "error"] = "include"
+    """Rows without a cursor value are read with every load, never, or stop the table."""
+    schema_changes: Literal["evolve", "freeze"] = "evolve"
+    """`evolve` follows the source's columns; `freeze` stops the table when they change."""
+    max_query_time: Duration | None = None
+    """The longest that one statement may run on the source. Default: no bound."""
+    max_shrink: Share = 0.2
+    """The share of rows that a full refresh may lose against the one before. A refresh that loses
+    more is refused, since an emptied table is more often a mistake than a fact."""
+    freshness: Freshness | None = None
+    """How old the newest load may be."""
+    tags: tuple[str, ...] = ()
+    """Words for `--select tag:WORD`."""
+
+
+class TableDeclaration(TableSettings):
+    """One entry below `tables`: the settings, and the table's name in the lake."""
+
+    name: Annotated[str, Field(pattern=IDENTIFIER)] | None = None
+    """The table's name in the lake. Default: the table's own name."""
+
+
+class SourceDeclaration(Strict):
+    """One PostgreSQL database."""
+
+    connection: str | None = None
+    """The connection URL, as `${VARIABLE}`: never a secret in the file. Default: dlt's secret
+    `sources.<source>.credentials`."""
+    schema_: Annotated[str, Field(alias="schema")] = "public"
+    """The schema of tables that are named without one."""
+    defaults: TableSettings | None = None
+    """Settings for all tables of this source."""
+    tables: dict[str, TableDeclaration | None] = Field(min_length=1)
+    """Tables by name: `orders`, `audit.events`, or wildcards such as `"audit.*"`. Empty means
+    the defaults. The most specific entry wins."""
+
+
+class Raw(Strict):
+    """The raw layer."""
+
+    url: str = "data/raw"
+    """A folder, or any URL of dlt's filesystem destination."""
+
+
+class Warehouse(Strict):
+    """The DuckDB warehouse."""
+
+    path: str = "data/warehouse.duckdb"
+    """The DuckDB file that staging and marts are built in."""
+
+
+class Airflow(Strict):
+    """The DAG."""
+
+    dag_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] = "de_batch_pipeline"
+    """The DAG's id."""
+    schedule: str | None = "0 * * * *"
+    """A cron expression; null for manual runs only."""
+    start_date: dt.date = dt.date(2026, 1, 1)
+    """The first day that Airflow schedules."""
+    retries: Annotated[int, Field(ge=0)] = 2
+    """How often a failed load is tried again."""
+    owner: str = "lakefeed"
+    """The owner shown in Airflow."""
+    tags: tuple[str, ...] = ("lakefeed",)
+    """Tags shown in Airflow."""
+
+
+class Declaration(Strict):
+    """The whole of `sources.yaml`."""
+
+    version: Literal[1]
+    """The version of this format: 1."""
+    raw: Raw = Raw()
+    """Where raw files go."""
+    warehouse: Warehouse = Warehouse()
+    """Where the warehouse is."""
+    airflow: Airflow = Airflow()
+    """How the DAG looks."""
+    defaults: TableSettings | None = None
+    """Settings for all tables of all sources."""
+    sources: dict[Annotated[str, Field(pattern=IDENTIFIER)], SourceDeclaration] = Field(
+        min_length=1
+    )
+    """The databases, by the name that they have in the lake."""

@@ -1,0 +1,71 @@
+"""The one object that all layers share: a project's folder, its tables, and where things lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.declaration.catalogue import Catalogue, read_catalogue
+from pipelines.declaration.load import Declared, load_declaration
+from pipelines.declaration.models import Declaration, SourceDeclaration
+from pipelines.declaration.tables import Table, resolve_tables
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder as declared. Opening one connects to nothing and reads no secret."""
+
+    root: Path
+    declared: Declared
+    catalogue: Catalogue
+    tables: tuple[Table, ...]
+
+    @property
+    def declaration(self) -> Declaration:
+        return self.declared.declaration
+
+    @property
+    def raw_url(self) -> str:
+        """The raw layer as an absolute path, or as the URL that was declared."""
+        url = self.declaration.raw.url
+        return url if "://" in url else str(self.root / url)
+
+    @property
+    def warehouse(self) -> Path:
+        return self.root / self.declaration.warehouse.path
+
+    @property
+    def data(self) -> Path:
+        """Working directories, locks and caches: everything that can be thrown away."""
+        return self.root / "data"
+
+    @property
+    def dbt(self) -> Path:
+        return self.root / "dbt"
+
+    def source(self, name: str) -> SourceDeclaration:
+        return self.declaration.sources[name]
+
+    def tables_of(self, source: str) -> tuple[Table, ...]:
+        return tuple(table for table in self.tables if table.source == source)
+
+    def table(self, lake_name: str) -> Table:
+        """The table with this name in the lake, such as `shop__orders`."""
+        return next(table for table in self.tables if table.lake_name == lake_name)
+
+    def with_catalogue(self, catalogue: Catalogue) -> Project:
+        """The same project, seen with another catalogue."""
+        tables = resolve_tables(self.declared, catalogue)
+        return Project(self.root, self.declared, catalogue, tables)
+
+
+def open_project(root: Path) -> Project:
+    """Reads the declaration and the catalogue in `root`.
+
+    Raises:
+        DeclarationError: with every mistake in `sources.yaml`.
+    """
+    root = root.resolve()
+    declared = load_declaration(root)
+    catalogue = read_catalogue(root)
+    return Project(root, declared, catalogue, resolve_tables(declared, catalogue))

@@ -1,0 +1,230 @@
+"""Settings merged, names given: the declaration and the catalogue become `Table`s.
+
+Precedence: file defaults <- source defaults <- wildcards, the more specific last <- the table.
+`null` at any level takes back what a level before it set.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from pipelines.declaration.catalogue import Catalogue, CatalogueTable
+from pipelines.declaration.document import Document, YamlPath
+from pipelines.declaration.load import Declared
+from pipelines.declaration.models import Cursor, SourceDeclaration, TableDeclaration
+from pipelines.errors import DeclarationError, Problem
+
+Mode = Literal["incremental", "full_refresh"]
+
+LONGEST_LAKE_NAME = 120
+_WILDCARD = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class Table:
+    """One declared table with all its settings. `lake_name` is its one name everywhere."""
+
+    source: str
+    schema: str
+    name: str
+    short_name: str
+    mode: Mode
+    settings: TableDeclaration
+    origins: dict[str, str]
+    where: str
+    catalogue: CatalogueTable | None
+
+    @property
+    def lake_name(self) -> str:
+        return f"{self.source}__{self.short_name}"
+
+    @property
+    def qualified(self) -> str:
+        """Schema and table as the source knows them."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def shown(self) -> str:
+        """The name that people type and read: `shop.orders`."""
+        return f"{self.source}.{self.short_name}"
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """The cursor of an incremental table; None for a full refresh."""
+        return self.settings.cursor if self.mode == "incremental" else None
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The declared primary key, else the database's; empty where neither is known."""
+        if self.settings.primary_key is not None:
+            return self.settings.primary_key
+        return self.catalogue.primary_key if self.catalogue else ()
+
+    def where_of(self, setting: str) -> str:
+        """`file:line` of one setting, of the table itself where it is a default."""
+        origin = self.origins.get(setting, "default")
+        return self.where if origin == "default" else origin
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """One level of settings: what it sets, and where it stands in the file."""
+
+    path: YamlPath
+    data: dict[str, Any]
+
+
+def is_wildcard(entry: str) -> bool:
+    return bool(_WILDCARD.search(entry))
+
+
+def qualify(entry: str, schema: str) -> str:
+    """`orders` becomes `public.orders`; `audit.events` stays."""
+    return entry if "." in entry else f"{schema}.{entry}"
+
+
+def wildcards_of(source: SourceDeclaration) -> list[str]:
+    return [entry for entry in source.tables if is_wildcard(entry)]
+
+
+def matching_wildcards(qualified: str, source: SourceDeclaration) -> list[str]:
+    """The wildcard entries that match a table, the most specific last."""
+    matches = [
+        entry
+        for entry in wildcards_of(source)
+        if fnmatchcase(qualified, qualify(entry, source.schema_))
+    ]
+    return sorted(matches, key=lambda entry: len(_WILDCARD.sub("", entry)))
+
+
+def lake_name_of(name: str) -> str:
+    """A table's name in the lake: lower case, with `_` for what isn't a letter or digit."""
+    return re.sub(r"\W+", "_", name.lower()).strip("_")
+
+
+def resolve_tables(declared: Declared, catalogue: Catalogue) -> tuple[Table, ...]:
+    """Every declared table, members of wildcards (from the catalogue) included.
+
+    Raises:
+        DeclarationError: with every mistake that shows only once settings are merged.
+    """
+    problems: list[Problem] = []
+    tables: list[Table] = []
+    for source in declared.declaration.sources:
+        for qualified, path in _declared_names(declared, catalogue, source):
+            resolved = _resolve(declared, catalogue, source, qualified, path)
+            if isinstance(resolved, Problem):
+                problems.append(resolved)
+            else:
+                tables.append(resolved)
+    problems += _same_names(declared.document, tables)
+    if problems:
+        raise DeclarationError(problems=problems)
+    return tuple(tables)
+
+
+def _declared_names(
+    declared: Declared, catalogue: Catalogue, source_name: str
+) -> Iterator[tuple[str, YamlPath]]:
+    source = declared.declaration.sources[source_name]
+    explicit = {
+        qualify(entry, source.schema_): entry for entry in source.tables if not is_wildcard(entry)
+    }
+    for qualified, entry in explicit.items():
+        yield qualified, ("sources", source_name, "tables", entry)
+    for qualified in sorted(catalogue.sources.get(source_name, {})):
+        wildcards = matching_wildcards(qualified, source)
+        if wildcards and qualified not in explicit:
+            yield qualified, ("sources", source_name, "tables", wildcards[-1])
+
+
+def _resolve(
+    declared: Declared, catalogue: Catalogue, source: str, qualified: str, path: YamlPath
+) -> Table | Problem:
+    document = declared.document
+    merged, origins = _merge(document, _layers(declared, source, qualified, path))
+    settings = TableDeclaration.model_validate(merged)
+    mode = settings.mode or ("incremental" if settings.cursor else None)
+    problem = _table_problem(document, path, settings, mode)
+    if problem:
+        return problem
+    assert mode is not None
+    schema, _, name = qualified.partition(".")
+    short_name = settings.name or lake_name_of(name)
+    if not short_name or len(f"{source}__{short_name}") > LONGEST_LAKE_NAME:
+        message = f"`{name}` gives no usable name in the lake; choose one with `name`"
+        return document.problem(path, message)
+    entry = catalogue.table(source, qualified)
+    where = document.where(path)
+    return Table(source, schema, name, short_name, mode, settings, origins, where, entry)
+
+
+def _layers(declared: Declared, source_name: str, qualified: str, path: YamlPath) -> list[_Layer]:
+    data, source = declared.document.data, declared.declaration.sources[source_name]
+    tables_path: YamlPath = ("sources", source_name, "tables")
+    paths: list[YamlPath] = [("defaults",), ("sources", source_name, "defaults")]
+    paths += [(*tables_path, entry) for entry in matching_wildcards(qualified, source)]
+    paths += [path] if path not in paths else []
+    return [_Layer(place, _at(data, place) or {}) for place in paths]
+
+
+def _at(data: Any, path: YamlPath) -> Any:
+    for part in path:
+        data = data.get(part) if isinstance(data, dict) else None
+    return data
+
+
+def _merge(document: Document, layers: list[_Layer]) -> tuple[dict[str, Any], dict[str, str]]:
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for layer in layers:
+        for key, value in layer.data.items():
+            origins[key] = document.where((*layer.path, key))
+            if value is None:
+                merged.pop(key, None)
+                origins[key] += " (null)"
+            else:
+                merged[key] = value
+    return merged, origins
+
+
+def _table_problem(
+    document: Document, path: YamlPath, settings: TableDeclaration, mode: str | None
+) -> Problem | None:
+    entry = path[-1]
+    if mode is None or (mode == "incremental" and not settings.cursor):
+        return document.problem(
+            path,
+            f"`{entry}` has no cursor: name the column that moves with every change "
+            "(`cursor: updated_at`), or load the whole table each time (`mode: full_refresh`)",
+        )
+    if settings.columns and settings.columns.include and settings.columns.exclude:
+        message = f"`{entry}`: `columns` takes `include` or `exclude`, not both"
+        return document.problem(path, message)
+    if settings.deletes != "ignore":
+        return document.problem(
+            path,
+            f"`{entry}`: `deletes: {settings.deletes}` isn't built yet; leave it at `ignore`, or "
+            "use `mode: full_refresh`, where rows that are gone leave staging",
+        )
+    if settings.cursor and settings.cursor.column == "xmin" and mode == "incremental":
+        return document.problem(path, f"`{entry}`: `cursor: xmin` isn't built yet")
+    return None
+
+
+def _same_names(document: Document, tables: list[Table]) -> Iterator[Problem]:
+    seen: dict[str, Table] = {}
+    for table in tables:
+        first = seen.setdefault(table.lake_name.lower(), table)
+        if first is not table:
+            yield Problem(
+                document.file,
+                int(table.where.rsplit(":", 1)[1]),
+                1,
+                f"`{table.qualified}` and `{first.qualified}` ({first.where}) would both be "
+                f"`{table.lake_name}` in the lake; give one of them another `name`",
+            )

@@ -1,0 +1,160 @@
+"""`lakefeed demo`: the main job from nothing, twice, with a living shop in between."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+from psycopg2.extensions import connection as PgConnection
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table as Grid
+
+from pipelines.cli.render import ProgressLines, console, print_run
+from pipelines.declaration.project import Project, open_project
+from pipelines.demo.life import live_a_day, place_order
+from pipelines.demo.server import embedded_postgres
+from pipelines.demo.shop import create_shop, generate_shop
+from pipelines.errors import Refused
+from pipelines.orchestration.load import LoadRequest
+from pipelines.orchestration.run import run
+from pipelines.transformation.files import write_generated
+from pipelines.transformation.warehouse import query_warehouse
+
+MARKER = ".lakefeed-demo"
+CONNECTION_VARIABLE = "SHOP_DATABASE_URL"
+_DATABASE = "shop"
+
+_REVENUE = """
+select
+    strftime(d.month_start, '%Y-%m') as month,
+    p.category_name as category,
+    sum(f.quantity) as items,
+    sum(f.line_total) as revenue
+from marts.fct_order_line as f
+join marts.dim_date as d on d.date_day = f.ordered_on
+join marts.dim_product as p on p.product_key = f.product_key
+where not f.is_cancelled
+group by 1, 2
+order by 1 desc, revenue desc
+limit 8
+"""
+
+
+def run_demo(root: Path, *, scale: float, seed: int, keep: bool) -> int:
+    """Runs the demo in the project at `root`; returns the exit code of the last run.
+
+    Side effects: replaces the lake in `data/`, which must be the demo's own or absent.
+
+    Raises:
+        Refused: `data/` holds a lake that isn't the demo's.
+    """
+    out = console()
+    project = open_project(root)
+    _start_over(project)
+    with embedded_postgres(project.data / "postgres", keep=keep) as url:
+        shop_url = _create_database(url)
+        os.environ[CONNECTION_VARIABLE] = shop_url
+        with closing(psycopg2.connect(shop_url)) as session:
+            shop = generate_shop(scale, seed)
+            create_shop(session, shop)
+            out.print(f"An online shop in an embedded PostgreSQL: {shop.count():,} rows.\n")
+            code = _story(out, project, session, shop_url, seed)
+        _farewell(out, project, shop_url, keep=keep)
+    return code
+
+
+def _story(out: Console, project: Project, session: PgConnection, url: str, seed: int) -> int:
+    late = psycopg2.connect(url)
+    with late.cursor() as cursor:
+        late_order = place_order(cursor, customer=1, products=[(1, 2), (9, 1)], paid=True)
+    out.rule("first load: everything", align="left")
+    out.print(f"(order {late_order} is being placed in a transaction that is still open)")
+    code = _load(out, project)
+    if code:
+        return code
+    out.rule("a day in the shop", align="left")
+    for event in live_a_day(session, seed):
+        out.print(f"  {event.what}")
+    late.commit()
+    late.close()
+    out.print(f"  order {late_order} was committed, with timestamps from before the first load\n")
+    out.rule("second load: what changed", align="left")
+    code = _load(out, project)
+    out.rule("third load: nothing changed", align="left")
+    code = _load(out, project) or code
+    found = _grid(project, f"select * from marts.fct_order where order_id = {late_order}")
+    arrived = "arrived" if found.row_count else "is MISSING"
+    out.print(f"The order that was committed late {arrived} in the star schema.\n")
+    out.rule("revenue by month and category, from the star schema", align="left")
+    out.print(_grid(project, _REVENUE))
+    return code
+
+
+def _load(out: Console, project: Project) -> int:
+    report = run(open_project(project.root), LoadRequest(), ProgressLines(out))
+    print_run(out, report)
+    out.print()
+    return report.exit_code
+
+
+def _start_over(project: Project) -> None:
+    data, marker = project.data, project.data / MARKER
+    if data.exists() and any(data.iterdir()) and not marker.exists():
+        raise Refused(
+            f"{data} holds a lake that isn't the demo's",
+            do="move it away, or run the demo in a clone of its own",
+        )
+    if data.exists():
+        _stop_kept_server(data / "postgres")
+        shutil.rmtree(data)
+    data.mkdir(parents=True)
+    marker.write_text("`lakefeed demo` may delete this folder.\n", encoding="utf-8")
+    write_generated(project)
+
+
+def _stop_kept_server(folder: Path) -> None:
+    """Ends the server that an earlier `lakefeed demo --keep` left behind."""
+    if (folder / "postmaster.pid").exists():
+        with embedded_postgres(folder):
+            pass
+
+
+def _create_database(url: str) -> str:
+    server = psycopg2.connect(url)
+    server.autocommit = True
+    with server.cursor() as cursor:
+        cursor.execute(f"create database {_DATABASE}")
+    server.close()
+    return url.replace("/postgres?", f"/{_DATABASE}?")
+
+
+def _grid(project: Project, sql: str) -> Grid:
+    columns, rows = query_warehouse(project, sql)
+    grid = Grid(box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        numeric = column in ("items", "revenue")
+        grid.add_column(column, justify="right" if numeric else "left")
+    for row in rows:
+        grid.add_row(*_texts(row))
+    return grid
+
+
+def _texts(row: Sequence[object]) -> list[str]:
+    return [f"{value:,}" if isinstance(value, int) else str(value) for value in row]
+
+
+def _farewell(out: Console, project: Project, url: str, *, keep: bool) -> None:
+    raw, warehouse = project.declaration.raw.url, project.declaration.warehouse.path
+    out.print(f"raw files   {raw}/shop__orders/orders/load_date=…/*.parquet")
+    out.print(f"warehouse   {warehouse}   (schemas staging and marts)")
+    out.print("look around lakefeed status · lakefeed explain shop.orders · ", end="")
+    out.print("dlt pipeline shop__orders info")
+    if keep:
+        out.print("\nThe database is still up. To go on from here:")
+        out.print(f"  export {CONNECTION_VARIABLE}='{url}'", soft_wrap=True)
+        out.print(f'  psql "${CONNECTION_VARIABLE}"   # change something, then: lakefeed run')

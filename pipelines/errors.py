@@ -1,0 +1,92 @@
+"""Every error that Lakefeed raises on purpose.
+
+LakefeedError                 what happened, where, and what to do; carries the exit code
+├── DeclarationError          sources.yaml, its catalogue or the command line is wrong (exit 2)
+├── SourceUnreachable         a database could not be reached or refused the login (exit 3)
+├── TableFailed               one table could not be loaded (exit 1)
+├── Refused                   Lakefeed could, but declines: a lock, a shrinking refresh (exit 1)
+└── BuildFailed               dbt could not build or a test failed (exit 1)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+EXIT_OK = 0
+EXIT_PARTLY_FAILED = 1
+EXIT_DECLARATION = 2
+EXIT_UNREACHABLE = 3
+
+
+class LakefeedError(Exception):
+    """Base of all errors: `what` happened, `where` (file:line, table or load) and what to `do`.
+
+    Args:
+        what: one sentence, free of secrets.
+        where: `sources.yaml:12:5`, `shop.orders` or a path; empty where there is no place.
+        do: the next step for the reader.
+    """
+
+    exit_code: ClassVar[int] = EXIT_PARTLY_FAILED
+
+    def __init__(self, what: str, *, where: str = "", do: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.do = do
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        remedy = f"\n  {self.do}" if self.do else ""
+        return f"{place}{self.what}{remedy}"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a file: its place, what was found, and what was expected instead."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+
+
+class DeclarationError(LakefeedError):
+    """The declaration is wrong. Holds every problem found, not just the first."""
+
+    exit_code = EXIT_DECLARATION
+
+    def __init__(
+        self,
+        what: str = "",
+        *,
+        where: str = "",
+        do: str = "",
+        problems: Sequence[Problem] = (),
+    ) -> None:
+        self.problems = tuple(sorted(problems, key=lambda p: (p.file, p.line, p.column)))
+        listed = "\n".join(str(problem) for problem in self.problems)
+        super().__init__("\n".join(part for part in (what, listed) if part), where=where, do=do)
+
+
+class SourceUnreachable(LakefeedError):
+    """No connection to a declared source: host, port, database, user or password is wrong."""
+
+    exit_code = EXIT_UNREACHABLE
+
+
+class TableFailed(LakefeedError):
+    """One table could not be loaded; the others go on."""
+
+
+class Refused(LakefeedError):
+    """Lakefeed could go on but declines, and names the flag that makes it."""
+
+
+class BuildFailed(LakefeedError):
+    """dbt could not build a model, or a test failed."""

@@ -1,0 +1,1 @@
+"""Source to raw: the only importer of dlt. Knows nothing of dbt or Airflow."""

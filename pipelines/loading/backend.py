@@ -1,0 +1,218 @@
+"""Lakefeed's way of reading for dlt's `sql_table`: DuckDB scans PostgreSQL and writes the Parquet.
+
+dlt builds the query, with `dlt.sources.incremental` pushed down into its WHERE; DuckDB's scanner
+runs it at the shared snapshot and writes the file; dlt imports that file into its load package. The
+measurements behind the choice are in docs/how-it-works.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import dlt
+import sqlalchemy as sa
+from dlt.sources.sql_database import BaseTableLoader, register_table_loader_backend
+from duckdb import DuckDBPyConnection
+
+from pipelines.loading.commits import CommitLog, Load
+from pipelines.loading.cursors import (
+    CursorValue,
+    as_cursor_value,
+    horizon_for,
+    next_checkpoint,
+    reading_start,
+)
+from pipelines.loading.plan import Range, TablePlan
+from pipelines.loading.reader import Reading, check_unique, read_table, read_whole_table
+from pipelines.source.inspect import quote
+from pipelines.source.snapshot import Snapshot
+from pipelines.source.types import read_expression
+
+BACKEND = "lakefeed"
+
+
+@dataclass
+class Extraction:
+    """The input of one extraction, and, once dlt has run it, its outcome."""
+
+    session: DuckDBPyConnection
+    plan: TablePlan
+    snapshot: Snapshot
+    log: CommitLog
+    effective: list[Load]
+    whole: bool
+    backfill: Range | None
+    allow_shrink: bool
+    spool: Path
+    checkpoint_before: CursorValue | None = None
+    checkpoint: CursorValue | None = None
+    reading: Reading | None = None
+    load: Load | None = None
+
+    @property
+    def horizon(self) -> CursorValue | None:
+        cursor, kind = self.plan.table.cursor, self.plan.cursor_kind
+        if cursor is None or kind is None:
+            return None
+        return horizon_for(kind, self.snapshot.horizon.at, cursor)
+
+
+class SnapshotLoader(BaseTableLoader):
+    """Reads one table for dlt as the `Extraction` among its keyword arguments says."""
+
+    def load_rows(self, backend_kwargs: dict[str, Any] | None = None) -> Iterator[Any]:
+        extraction: Extraction = (backend_kwargs or {})["extraction"]
+        load_id = dlt.current.load_package_state()["load_id"]
+        if self.incremental and not extraction.backfill:
+            self._start_from_the_checkpoint(extraction)
+        reading = self._read(extraction, load_id)
+        extraction.reading = reading
+        if reading.rows == 0:
+            return
+        check_unique(extraction.session, extraction.plan, reading)
+        self._move_the_checkpoint(extraction, reading)
+        extraction.load = _describe(extraction, reading, load_id)
+        _note(extraction.spool, extraction.load)
+        yield dlt.mark.with_file_import(
+            str(reading.path), "parquet", reading.rows, hints=reading.schema.empty_table()
+        )
+
+    def _start_from_the_checkpoint(self, extraction: Extraction) -> None:
+        plan, kind = extraction.plan, extraction.plan.cursor_kind
+        assert self.incremental is not None and kind is not None
+        stored = self.incremental.get_state().get("last_value")
+        checkpoint = as_cursor_value(stored, kind) if extraction.effective else None
+        extraction.checkpoint_before = checkpoint
+        self.last_value = reading_start(
+            None if extraction.whole else checkpoint,
+            extraction.horizon,
+            plan.table.settings.lookback,
+            plan.initial_value,
+        )
+
+    def _read(self, extraction: Extraction, load_id: str) -> Reading:
+        sql = exact_query(self, extraction.plan)
+        target = extraction.spool / f"{load_id}.parquet"
+        plan, log, horizon = extraction.plan, extraction.log, extraction.horizon
+        if extraction.whole:
+            return read_whole_table(
+                extraction.session, plan, sql, target, load_id,
+                held=extraction.effective, log=log, horizon=horizon,
+                allow_shrink=extraction.allow_shrink,
+            )  # fmt: skip
+        held = [] if extraction.backfill else loads_since(extraction.effective, self.last_value)
+        return read_table(
+            extraction.session, plan, sql, target, load_id, held=held, log=log, horizon=horizon
+        )
+
+    def _move_the_checkpoint(self, extraction: Extraction, reading: Reading) -> None:
+        if self.incremental is None or extraction.backfill:
+            return
+        kind = extraction.plan.cursor_kind
+        assert kind is not None
+        before = None if extraction.whole else extraction.checkpoint_before
+        newest = as_cursor_value(reading.newest, kind)
+        extraction.checkpoint = next_checkpoint(newest, extraction.horizon, before)
+        self.incremental.advance(extraction.checkpoint)
+
+
+def exact_query(loader: BaseTableLoader, plan: TablePlan) -> str:
+    """dlt's query with each column read exactly, and the declared `where` beside dlt's own."""
+    query = loader.make_query()
+    assert isinstance(query, sa.Select)
+    columns: list[sa.ColumnElement[Any]] = [
+        sa.literal_column(f"{read_expression(quote(c.name), c.type)} as {quote(c.name)}")
+        for c in plan.columns
+    ]
+    query = query.with_only_columns(*columns, maintain_column_froms=True)
+    if plan.table.settings.where:
+        # Line breaks, so that a comment at the end of the condition ends with it.
+        query = query.where(sa.literal_column(f"(\n{plan.table.settings.where}\n)"))
+    return loader.compile_query(query).replace("%%", "%")
+
+
+def loads_since(effective: list[Load], start: CursorValue | None) -> list[Load]:
+    """The run of newest loads that holds the current version of every row at or above `start`.
+
+    It begins at the oldest load with such a row; all later ones belong to it, since any of them may
+    hold a newer version of that row with a lower cursor.
+    """
+    if start is None:
+        return effective
+    floor = str(start).replace("T", " ")
+    for index, load in enumerate(effective):
+        reaches = load.cursor_max is not None and _at_or_above(load.cursor_max, start, floor)
+        if reaches or load.null_cursors:
+            return effective[index:]
+    return []
+
+
+def _at_or_above(cursor_max: str, start: CursorValue, floor: str) -> bool:
+    if isinstance(start, int):
+        return int(cursor_max) >= start
+    # Years beyond 9999, BC and infinity don't sort as text; taking the load in is always right.
+    return not cursor_max[:4].isdigit() or cursor_max[4] != "-" or cursor_max >= floor[:19]
+
+
+def sql_table_of(plan: TablePlan) -> sa.MetaData:
+    """SQLAlchemy's picture of the table, from our catalogue query: nothing is reflected twice.
+
+    Every column is nullable, as in the Parquet that DuckDB writes; else dlt would rewrite the file.
+    """
+    metadata = sa.MetaData(schema=plan.table.schema)
+    columns = [sa.Column(c.name, _cursor_type(plan, c.name), nullable=True) for c in plan.columns]
+    sa.Table(plan.table.name, metadata, *columns)
+    return metadata
+
+
+def dialect_only_engine() -> sa.Engine:
+    """An engine that compiles PostgreSQL's SQL and never connects."""
+
+    def refuse() -> None:
+        raise AssertionError("Lakefeed's backend reads through DuckDB")
+
+    return sa.create_engine("postgresql+psycopg2://", creator=refuse)
+
+
+def _cursor_type(plan: TablePlan, column: str) -> sa.types.TypeEngine[Any]:
+    if plan.cursor is None or column != plan.cursor.name:
+        return sa.types.NullType()
+    if plan.cursor_kind == "number":
+        return sa.BigInteger()
+    if plan.cursor_kind == "date":
+        return sa.Date()
+    return sa.DateTime(timezone=plan.cursor_kind == "timestamptz")
+
+
+def _describe(extraction: Extraction, reading: Reading, load_id: str) -> Load:
+    plan = extraction.plan
+    return Load(
+        load_id=load_id,
+        table=plan.table.lake_name,
+        supersedes=extraction.whole,
+        snapshot_at=extraction.snapshot.taken_at.isoformat(timespec="microseconds"),
+        rows_read=reading.rows_read,
+        rows=reading.rows,
+        null_cursors=reading.null_cursors,
+        cursor=plan.cursor.name if plan.cursor else None,
+        cursor_min=reading.cursor_min,
+        cursor_max=reading.cursor_max,
+        checkpoint_before=_text(extraction.checkpoint_before),
+        checkpoint=_text(extraction.checkpoint),
+    )
+
+
+def _note(spool: Path, load: Load) -> None:
+    """Keeps the description beside dlt's pending package, so that a killed load can go on."""
+    (spool / f"{load.load_id}.json").write_text(json.dumps(asdict(load)), encoding="utf-8")
+
+
+def _text(value: CursorValue | None) -> str | None:
+    return None if value is None else str(value)
+
+
+register_table_loader_backend(BACKEND, SnapshotLoader)

@@ -1,0 +1,91 @@
+"""The DuckDB instance that reads from PostgreSQL and writes Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+from pipelines.errors import LakefeedError
+from pipelines.source.connection import Connection
+from pipelines.source.snapshot import Snapshot
+
+_ATTACHED = "source"
+
+
+def open_engine(spill: Path) -> DuckDBPyConnection:
+    """An in-memory DuckDB with the PostgreSQL scanner; spills to a folder when memory is short.
+
+    Raises:
+        LakefeedError: the scanner that is installed is not the one for this DuckDB.
+    """
+    spill.mkdir(parents=True, exist_ok=True)
+    engine = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+    engine.execute(f"set temp_directory = {literal(str(spill))}")
+    engine.execute("set preserve_insertion_order = false")
+    try:
+        engine.execute(f"load {literal(str(_scanner()))}")
+    except (duckdb.Error, FileNotFoundError) as error:
+        raise LakefeedError(
+            f"DuckDB {duckdb.__version__} can't load its PostgreSQL scanner: {error}",
+            do="install the locked versions: pip install --require-hashes -r requirements.lock",
+        ) from None
+    engine.execute("set timezone = 'UTC'")
+    return engine
+
+
+@dataclass(frozen=True)
+class SourceAtSnapshot:
+    """One source at one moment: how to reach it, the snapshot, and the engine that reads it."""
+
+    connection: Connection
+    snapshot: Snapshot
+    engine: DuckDBPyConnection
+
+    @contextmanager
+    def session(
+        self, application: str, *, statement_timeout_ms: int = 0
+    ) -> Iterator[DuckDBPyConnection]:
+        """A DuckDB transaction that reads the source at the shared snapshot."""
+        session = self.engine.cursor()
+        dsn = self.connection.for_session(application, statement_timeout_ms=statement_timeout_ms)
+        session.execute(f"attach {literal(dsn)} as {_ATTACHED} (type postgres, read_only)")
+        try:
+            session.execute("begin")
+            adopt = f"set transaction snapshot {literal(self.snapshot.id)}"
+            session.execute(f"call postgres_execute({literal(_ATTACHED)}, {literal(adopt)})")
+            yield session
+        finally:
+            _quietly(session, "rollback")
+            _quietly(session, f"detach {_ATTACHED}")
+            session.close()
+
+
+def source_query(sql: str) -> str:
+    """A from-clause item with the rows of this query, run by the source."""
+    return f"postgres_query({literal(_ATTACHED)}, {literal(sql)})"
+
+
+def literal(text: str) -> str:
+    """Text as a quoted SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _scanner() -> Path:
+    folder = Path(str(files("duckdb_extension_postgres_scanner"))) / "extensions"
+    return next(
+        iter(folder.glob(f"v{duckdb.__version__}/*.duckdb_extension")),
+        folder / f"v{duckdb.__version__}",
+    )
+
+
+def _quietly(session: DuckDBPyConnection, statement: str) -> None:
+    try:
+        session.execute(statement)
+    except duckdb.Error:
+        pass

@@ -1,0 +1,261 @@
+"""Loading one table: resume what was pending, repair, read, describe, commit."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.common.storages.load_package import ParsedLoadJobFileName
+from dlt.destinations import filesystem, path_utils
+from dlt.destinations.impl.filesystem.typing import TExtraPlaceholders
+from dlt.sources.sql_database import sql_table
+from filelock import FileLock, Timeout
+
+from pipelines.declaration.project import Project
+from pipelines.errors import Refused
+from pipelines.loading.backend import (
+    BACKEND,
+    Extraction,
+    dialect_only_engine,
+    sql_table_of,
+)
+from pipelines.loading.commits import CommitLog, Load
+from pipelines.loading.cursors import CursorValue, as_cursor_value, largest
+from pipelines.loading.engine import SourceAtSnapshot
+from pipelines.loading.plan import Range, TablePlan
+
+LAYOUT = "{table_name}/load_date={load_date}/{load_id}.{file_id}.{ext}"
+
+
+def _load_date(_schema: str, _table: str, load_id: str, _file_id: str, _extension: str) -> str:
+    """The day that a load began, in UTC; the same when a killed load goes on the day after."""
+    return dt.datetime.fromtimestamp(float(load_id), dt.UTC).date().isoformat()
+
+
+_PLACEHOLDERS: TExtraPlaceholders = {"load_date": _load_date}
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How this run differs from an ordinary one."""
+
+    full_refresh: bool = False
+    backfill: Range | None = None
+    allow_shrink: bool = False
+
+
+@dataclass(frozen=True)
+class LoadOutcome:
+    """What loading one table did. `committed` holds resumed loads first, then the new one."""
+
+    rows_read: int
+    rows: int
+    null_cursors: int
+    checkpoint_before: str | None
+    checkpoint: str | None
+    committed: tuple[Load, ...]
+    notes: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Desk:
+    """What one load works with: dlt's pipeline, the commit log, and a folder for files in work."""
+
+    pipeline: dlt.Pipeline
+    log: CommitLog
+    spool: Path
+
+
+def load_table(
+    project: Project, plan: TablePlan, source: SourceAtSnapshot, options: LoadOptions
+) -> LoadOutcome:
+    """Loads one table at the snapshot, and commits it, or leaves everything as it was.
+
+    Side effects: appends to the table's raw folder, moves dlt's state. Safe to kill and to repeat.
+
+    Raises:
+        Refused: another load of this table is running, or a refresh would shrink it too much.
+        TableFailed: the rows can't be read as declared.
+    """
+    started = time.monotonic()
+    with _table_lock(project, plan):
+        desk = _desk(project, plan)
+        resumed = _commit_pending(desk)
+        notes = [f"finished load {load.load_id}, which had been interrupted" for load in resumed]
+        notes += _repair(desk)
+        extraction = _extract(desk, plan, source, options)
+        committed = _commit_pending(desk)
+    return _outcome(extraction, resumed + committed, notes, time.monotonic() - started)
+
+
+@contextmanager
+def _table_lock(project: Project, plan: TablePlan) -> Iterator[None]:
+    folder = project.data / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / f"{plan.table.lake_name}.lock", timeout=0):
+            yield
+    except Timeout:
+        raise Refused(
+            f"{plan.table.shown} is being loaded by another run",
+            where=plan.table.where,
+            do="wait for it to end; nothing was read",
+        ) from None
+
+
+def _desk(project: Project, plan: TablePlan) -> _Desk:
+    name = plan.table.lake_name
+    destination = filesystem(
+        bucket_url=project.raw_url,
+        layout=LAYOUT,
+        extra_placeholders=_PLACEHOLDERS,
+        enable_dataset_name_normalization=False,
+        warn_unsafe_layout_separators=False,
+    )
+    pipeline = dlt.pipeline(
+        name,
+        destination=destination,
+        dataset_name=name,
+        pipelines_dir=str(project.data / ".dlt" / "pipelines"),
+    )
+    return _Desk(pipeline, CommitLog(project.raw_url, name), Path(pipeline.working_dir, "lakefeed"))
+
+
+def _repair(desk: _Desk) -> list[str]:
+    """Makes state and raw agree, and takes the newest committed state from raw."""
+    notes = []
+    if desk.pipeline.state.get("sources") and not desk.log.committed_ids():
+        desk.pipeline.drop()
+        notes.append("its raw files are gone, so it is loaded from the beginning")
+    moved = desk.log.set_aside_uncommitted_states()
+    if moved:
+        notes.append(f"set aside the state of {len(moved)} loads that were never committed")
+    desk.pipeline.sync_destination()
+    return notes
+
+
+def _extract(
+    desk: _Desk, plan: TablePlan, source: SourceAtSnapshot, options: LoadOptions
+) -> Extraction:
+    timeout = plan.table.settings.max_query_time
+    milliseconds = int(timeout.total_seconds() * 1000) if timeout else 0
+    desk.spool.mkdir(parents=True, exist_ok=True)
+    application = f"lakefeed {plan.table.lake_name}"
+    with source.session(application, statement_timeout_ms=milliseconds) as session:
+        extraction = Extraction(
+            session=session,
+            plan=plan,
+            snapshot=source.snapshot,
+            log=desk.log,
+            effective=desk.log.effective_loads(),
+            whole=options.full_refresh or plan.table.mode == "full_refresh",
+            backfill=options.backfill,
+            allow_shrink=options.allow_shrink,
+            spool=desk.spool,
+        )
+        try:
+            desk.pipeline.extract(_resource(plan, extraction), loader_file_format="parquet")
+        finally:
+            for leftover in desk.spool.glob("*.parquet"):
+                leftover.unlink()
+    return extraction
+
+
+def _resource(plan: TablePlan, extraction: Extraction) -> dlt.sources.DltResource:
+    return sql_table(
+        credentials=dialect_only_engine(),
+        table=plan.table.name,
+        schema=plan.table.schema,
+        metadata=sql_table_of(plan),
+        backend=BACKEND,  # type: ignore[arg-type]
+        backend_kwargs={"extraction": extraction},
+        reflection_level="minimal",
+        incremental=_incremental(plan, extraction.backfill),
+    ).with_name(plan.table.short_name)
+
+
+def _incremental(plan: TablePlan, backfill: Range | None) -> dlt.sources.incremental[Any] | None:
+    if plan.cursor is None or plan.cursor_kind is None:
+        return None
+    missing = plan.table.settings.on_null_cursor
+    start: CursorValue | None = plan.initial_value
+    end: CursorValue | None = None
+    if backfill:
+        start = as_cursor_value(backfill.since, plan.cursor_kind)
+        end = as_cursor_value(backfill.until, plan.cursor_kind) or largest(plan.cursor_kind)
+    return dlt.sources.incremental(
+        plan.cursor.name,
+        initial_value=start,
+        end_value=end,
+        # No key: dlt keeps no hashes of boundary rows, whose number has no bound.
+        primary_key=(),
+        on_cursor_value_missing="exclude" if missing == "exclude" else "include",
+        range_start="closed",
+        range_end="open",
+        allow_external_schedulers=False,
+    )
+
+
+def _commit_pending(desk: _Desk) -> list[Load]:
+    """Describes, uploads and commits every package that is pending, the oldest first."""
+    committed = []
+    desk.pipeline.normalize()
+    packages = desk.pipeline.list_normalized_load_packages()
+    if packages and not desk.log.exists():
+        # dlt insists on creating the folder itself.
+        with desk.pipeline.destination_client() as client:
+            client.initialize_storage()
+    for load_id in packages:
+        note = desk.spool / f"{load_id}.json"
+        if note.exists():
+            load = Load(**json.loads(note.read_text(encoding="utf-8")))
+            load = replace(load, files=_remote_files(desk.pipeline, load_id))
+            desk.log.describe(load)
+            committed.append(load)
+    desk.pipeline.load()
+    for load in committed:
+        (desk.spool / f"{load.load_id}.json").unlink()
+    return committed
+
+
+def _remote_files(pipeline: dlt.Pipeline, load_id: str) -> tuple[str, ...]:
+    """Where dlt will put the package's data files, below the table's raw folder."""
+    package = pipeline.get_load_package_info(load_id)
+    names = [
+        Path(job.file_path).name
+        for jobs in package.jobs.values()
+        for job in jobs
+        if not job.job_file_info.table_name.startswith("_dlt")
+    ]
+    return tuple(
+        path_utils.create_path(
+            LAYOUT, name, package.schema_name, load_id, extra_placeholders=_PLACEHOLDERS
+        )
+        for name in sorted(names, key=lambda name: ParsedLoadJobFileName.parse(name).file_id)
+    )
+
+
+def _outcome(
+    extraction: Extraction, committed: list[Load], notes: list[str], seconds: float
+) -> LoadOutcome:
+    reading = extraction.reading
+    before = extraction.checkpoint_before
+    after = extraction.checkpoint if extraction.checkpoint is not None else before
+    return LoadOutcome(
+        rows_read=reading.rows_read if reading else 0,
+        rows=reading.rows if reading else 0,
+        null_cursors=reading.null_cursors if reading else 0,
+        checkpoint_before=None if before is None else str(before),
+        checkpoint=None if after is None else str(after),
+        committed=tuple(committed),
+        notes=tuple(notes),
+        seconds=seconds,
+    )

@@ -1,0 +1,165 @@
+"""What one load of one table will read: decided before anything is read, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipelines.declaration.catalogue import CatalogueTable, Column
+from pipelines.declaration.tables import Table
+from pipelines.errors import TableFailed
+from pipelines.loading.cursors import CursorValue, as_cursor_value
+from pipelines.source.types import CursorKind, cursor_kind
+from pipelines.source.where import single_expression
+
+
+@dataclass(frozen=True)
+class Range:
+    """A backfill: `since` inclusive, `until` exclusive. It leaves the checkpoint alone."""
+
+    since: CursorValue | None = None
+    until: CursorValue | None = None
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """A table as it will be read: the columns in order, the key, the cursor and its kind."""
+
+    table: Table
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    cursor: Column | None
+    cursor_kind: CursorKind | None
+
+    @property
+    def initial_value(self) -> CursorValue | None:
+        """The declared start of the cursor, as a value of its kind."""
+        declared = self.table.cursor.initial_value if self.table.cursor else None
+        return as_cursor_value(declared, self.cursor_kind) if self.cursor_kind else None
+
+
+def plan_table(table: Table, live: CatalogueTable | None) -> TablePlan:
+    """Holds a declaration against the live table.
+
+    Raises:
+        TableFailed: naming what is missing or unfit, the line that asks for it, and what to do.
+    """
+    if live is None:
+        raise TableFailed(
+            f"`{table.qualified}` isn't in the database, or this role can't see it",
+            where=table.where,
+            do="check the name, grant usage on its schema, or take the table out of sources.yaml",
+        )
+    columns = _selected(table, live)
+    key = table.settings.primary_key or live.primary_key
+    _check_where(table)
+    _check_key(table, live, key)
+    cursor, kind = _cursor(table, live)
+    needed = {*key, *([cursor.name] if cursor else [])}
+    kept = tuple(c for c in live.columns if c in columns or c.name in needed)
+    _check_names(table, kept)
+    return TablePlan(table, kept, tuple(key), cursor, kind)
+
+
+def _selected(table: Table, live: CatalogueTable) -> tuple[Column, ...]:
+    chosen = table.settings.columns
+    names = [column.name for column in live.columns]
+    asked = (chosen.include or chosen.exclude or ()) if chosen else ()
+    for name in asked:
+        if name not in names:
+            raise TableFailed(
+                f"`columns` of {table.shown} names `{name}`, which the table doesn't have",
+                where=table.where_of("columns"),
+                do=f"its columns are: {', '.join(names)}",
+            )
+    if chosen and chosen.include is not None:
+        return tuple(column for column in live.columns if column.name in chosen.include)
+    excluded = chosen.exclude if chosen and chosen.exclude else ()
+    return tuple(column for column in live.columns if column.name not in excluded)
+
+
+def _check_where(table: Table) -> None:
+    reason = single_expression(table.settings.where) if table.settings.where else None
+    if reason:
+        raise TableFailed(
+            f"`where` of {table.shown} can't be used: {reason}",
+            where=table.where_of("where"),
+            do="write one condition, such as: where: status <> 'draft'",
+        )
+
+
+def _check_key(table: Table, live: CatalogueTable, key: tuple[str, ...]) -> None:
+    for name in key:
+        if live.column(name) is None:
+            raise TableFailed(
+                f"`primary_key` of {table.shown} names `{name}`, which the table doesn't have",
+                where=table.where_of("primary_key"),
+                do=f"its columns are: {', '.join(column.name for column in live.columns)}",
+            )
+    if table.mode == "incremental" and not key:
+        raise TableFailed(
+            f"{table.shown} has no primary key, so changed rows can't be told from new ones",
+            where=table.where,
+            do="name the columns that identify a row (`primary_key: [a, b]`), or use "
+            "`mode: full_refresh`",
+        )
+
+
+def _cursor(table: Table, live: CatalogueTable) -> tuple[Column | None, CursorKind | None]:
+    if table.cursor is None:
+        return None, None
+    column = live.column(table.cursor.column)
+    where = table.where_of("cursor")
+    if column is None:
+        raise TableFailed(
+            f"{table.shown} has no column `{table.cursor.column}` to use as its cursor",
+            where=where,
+            do="name another cursor, or unset it and use `mode: full_refresh`; its columns are: "
+            + ", ".join(column.name for column in live.columns),
+        )
+    kind = cursor_kind(column.type)
+    if kind is None:
+        raise TableFailed(
+            f"`{column.name}` of {table.shown} is {column.type}, which can't be a cursor",
+            where=where,
+            do="a cursor is a timestamp, a date or a whole number",
+        )
+    if kind == "timestamp" and not table.cursor.timezone:
+        raise TableFailed(
+            f"`{column.name}` of {table.shown} is a timestamp without time zone",
+            where=where,
+            do=f"say which zone it is kept in: cursor: {{column: {column.name}, timezone: UTC}}",
+        )
+    _check_lookback(table, kind)
+    return column, kind
+
+
+def _check_lookback(table: Table, kind: CursorKind) -> None:
+    lookback = table.settings.lookback
+    is_number = isinstance(lookback, int)
+    if lookback and is_number != (kind == "number"):
+        raise TableFailed(
+            f"`lookback` of {table.shown} doesn't fit its cursor",
+            where=table.where_of("lookback"),
+            do="a numeric cursor takes a plain number"
+            if kind == "number"
+            else "a cursor of time takes a duration such as 30m",
+        )
+
+
+def _check_names(table: Table, columns: tuple[Column, ...]) -> None:
+    seen: dict[str, str] = {}
+    for column in columns:
+        first = seen.setdefault(column.name.lower(), column.name)
+        if first != column.name:
+            raise TableFailed(
+                f"{table.shown} has the columns `{first}` and `{column.name}`, which DuckDB "
+                "can't tell apart",
+                where=table.where,
+                do=f"leave one out: columns: {{exclude: [{column.name}]}}",
+            )
+        if column.name.lower() in ("_dlt_load_id", "_staged_batch"):
+            raise TableFailed(
+                f"{table.shown} has a column `{column.name}`, a name that the lake itself uses",
+                where=table.where,
+                do=f"leave it out: columns: {{exclude: [{column.name}]}}",
+            )

@@ -1,0 +1,132 @@
+"""When dbt runs, and on what: the models below tables that brought rows, less those held back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipelines.declaration.project import Project
+from pipelines.declaration.tables import Table
+from pipelines.errors import BuildFailed, LakefeedError
+from pipelines.loading.commits import CommitLog
+from pipelines.orchestration.report import RunReport
+from pipelines.transformation.dbt import BuildResult, run_dbt
+from pipelines.transformation.files import stale_files
+from pipelines.transformation.staging import HEADER, staging_model_name
+from pipelines.transformation.warehouse import (
+    StagedTable,
+    newest_batch,
+    staged_load_ids,
+    staged_since,
+    warehouse_lock,
+)
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """What to give dbt. `whole` is true where everything is built."""
+
+    changed: tuple[str, ...]
+    held_back: tuple[str, ...]
+    whole: bool
+
+    @property
+    def arguments(self) -> list[str]:
+        select = [] if self.whole else [f"stg_{name}+" for name in self.changed]
+        exclude = [f"stg_{name}+" for name in self.held_back]
+        return (["--select", *select] if select else []) + (
+            ["--exclude", *exclude] if exclude else []
+        )
+
+
+def plan_build(
+    project: Project, brought_rows: Iterable[str], failed: Iterable[str]
+) -> BuildPlan | None:
+    """What has to be built; None where nothing has.
+
+    A table counts as changed when raw holds committed loads that staging has not, so that a build
+    that was killed or failed is made up for by the next run, whoever loaded the rows.
+    """
+    changed = {*brought_rows, *_unstaged(project), *_unbuilt(project)}
+    known = {table.lake_name for table in project.tables if table.catalogue}
+    held_back = set(failed) & known
+    changed = (changed & known) - held_back
+    first = not project.warehouse.exists() and bool(known - held_back)
+    if not changed and not first:
+        return None
+    return BuildPlan(tuple(sorted(changed)), tuple(sorted(held_back)), first)
+
+
+def build_changed(project: Project, plan: BuildPlan, report: RunReport) -> RunReport:
+    """Builds what the plan says, and adds the outcome to the report."""
+    with warehouse_lock(project):
+        before = newest_batch(project)
+        _note_unbuilt(project, plan.changed)
+        try:
+            result = run_dbt(project, "build", plan.arguments)
+        except LakefeedError as error:
+            return replace(report, build_error=error, held_back=plan.held_back)
+        if not result.failures and not plan.held_back:
+            _unbuilt_file(project).unlink(missing_ok=True)
+        staged = staged_since(project, list(project.tables), before)
+    return replace(report, build=result, staged=staged, held_back=plan.held_back)
+
+
+def build_all(
+    project: Project, arguments: Sequence[str] = ()
+) -> tuple[BuildResult, dict[str, StagedTable]]:
+    """Builds and tests every model.
+
+    Raises:
+        BuildFailed: the generated models don't fit the declaration, or dbt could not start.
+    """
+    stale = stale_files(project)
+    if stale:
+        raise BuildFailed(
+            f"generated files don't fit sources.yaml: {', '.join(stale.names[:5])}",
+            do="bring them up with: lakefeed sync",
+        )
+    with warehouse_lock(project):
+        before = newest_batch(project)
+        result = run_dbt(project, "build", arguments)
+        if not result.failures and not arguments:
+            _unbuilt_file(project).unlink(missing_ok=True)
+        return result, staged_since(project, list(project.tables), before)
+
+
+def _unstaged(project: Project) -> set[str]:
+    staged = staged_load_ids(project)
+    return {
+        table.lake_name
+        for table in project.tables
+        if _is_generated(project, table)
+        and not _held(project, table) <= staged.get(staging_model_name(table), set())
+    }
+
+
+def _held(project: Project, table: Table) -> set[str]:
+    return {load.load_id for load in CommitLog(project.raw_url, table.lake_name).effective_loads()}
+
+
+def _is_generated(project: Project, table: Table) -> bool:
+    path = project.dbt / "models" / "staging" / table.source / f"{staging_model_name(table)}.sql"
+    return path.exists() and HEADER in path.read_text(encoding="utf-8")
+
+
+def _unbuilt(project: Project) -> set[str]:
+    path = _unbuilt_file(project)
+    return set(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else set()
+
+
+def _note_unbuilt(project: Project, names: Iterable[str]) -> None:
+    """Written before dbt starts and removed when it has built all: a killed build is remembered."""
+    path = _unbuilt_file(project)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(sorted(names)), encoding="utf-8")
+    part.replace(path)
+
+
+def _unbuilt_file(project: Project) -> Path:
+    return project.data / "unbuilt.json"

@@ -1,0 +1,116 @@
+"""`lakefeed check`: the declaration and what is generated from it; if asked, the databases too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psycopg2.extensions import connection as PgConnection
+
+from pipelines.declaration.project import Project
+from pipelines.errors import DeclarationError, LakefeedError, TableFailed
+from pipelines.loading.plan import TablePlan, plan_table
+from pipelines.orchestration.catalogue import read_live
+from pipelines.source.connection import connect, connection_of
+from pipelines.source.inspect import column_facts, may_select
+from pipelines.source.snapshot import read_horizon
+from pipelines.source.where import single_expression
+from pipelines.transformation.files import stale_files
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """Errors, warnings (which leave the exit code at 0), and how many tables were looked at."""
+
+    errors: tuple[LakefeedError, ...]
+    warnings: tuple[str, ...]
+    tables: int
+
+    @property
+    def exit_code(self) -> int:
+        return max((error.exit_code for error in self.errors), default=0)
+
+
+def check(project: Project) -> CheckReport:
+    """Looks at files alone: conditions that are no conditions, generated models that are stale."""
+    errors: list[LakefeedError] = []
+    for table in project.tables:
+        reason = single_expression(table.settings.where) if table.settings.where else None
+        if reason:
+            message = f"`where` of {table.shown} can't be used: {reason}"
+            errors.append(_declaration_error(message, table.where_of("where")))
+    stale = stale_files(project)
+    if stale:
+        message = f"generated files are stale: {', '.join(stale.names)}"
+        errors.append(_declaration_error(message, "dbt", "bring them up with: lakefeed sync"))
+    return CheckReport(tuple(errors), (), len(project.tables))
+
+
+def check_connected(project: Project) -> CheckReport:
+    """`check`, and every table held against its database: existence, cursor, key, privileges."""
+    report = check(project)
+    errors, warnings = list(report.errors), list(report.warnings)
+    seen = 0
+    for source in project.declaration.sources:
+        try:
+            with connect(connection_of(project, source), "lakefeed check") as session:
+                seen += _check_source(session, project, source, errors, warnings)
+        except LakefeedError as error:
+            errors.append(error)
+    return CheckReport(tuple(errors), tuple(warnings), seen)
+
+
+def _check_source(
+    session: PgConnection,
+    project: Project,
+    source: str,
+    errors: list[LakefeedError],
+    warnings: list[str],
+) -> int:
+    live = read_live(session, project, source)
+    warnings += [f"{source}: {line}" for line in read_horizon(session).warnings]
+    warnings += [f"changed since the last sync: {line}" for line in live.drift]
+    now = project.with_catalogue(project.catalogue.with_tables(source, live.tables))
+    tables = now.tables_of(source)
+    for table in tables:
+        try:
+            plan = plan_table(table, live.tables.get(table.qualified))
+            _check_privileges(session, plan)
+            warnings += _cursor_warnings(session, plan)
+        except LakefeedError as error:
+            errors.append(error)
+    return len(tables)
+
+
+def _check_privileges(session: PgConnection, plan: TablePlan) -> None:
+    assert plan.table.catalogue is not None
+    names = [column.name for column in plan.columns]
+    denied = may_select(session, plan.table.catalogue, names)
+    if denied:
+        raise TableFailed(
+            f"this role may not read {', '.join(denied)} of {plan.table.shown}",
+            where=plan.table.where,
+            do=f"grant select on {plan.table.qualified} to it, or leave the columns out "
+            "(`columns.exclude`)",
+        )
+
+
+def _cursor_warnings(session: PgConnection, plan: TablePlan) -> list[str]:
+    if plan.cursor is None or plan.table.catalogue is None:
+        return []
+    facts = column_facts(session, plan.table.catalogue)[plan.cursor.name]
+    name = f"{plan.table.shown} ({plan.table.where_of('cursor')})"
+    found = []
+    if not facts.indexed:
+        found.append(
+            f"{name}: the cursor `{plan.cursor.name}` has no index, so every load scans the table"
+        )
+    if not facts.not_null:
+        found.append(
+            f"{name}: the cursor `{plan.cursor.name}` may be null; such rows are read with "
+            "every load"
+        )
+    return found
+
+
+def _declaration_error(what: str, where: str, do: str = "") -> LakefeedError:
+    return DeclarationError(what, where=where, do=do)

@@ -1,0 +1,211 @@
+"""Loading the selected tables: one snapshot a source, every table on its own feet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import duckdb
+import psycopg2
+
+from pipelines.declaration.project import Project
+from pipelines.declaration.tables import Table
+from pipelines.errors import LakefeedError, TableFailed
+from pipelines.loading.engine import SourceAtSnapshot, open_engine
+from pipelines.loading.environment import prepare_dlt
+from pipelines.loading.plan import plan_table
+from pipelines.orchestration.backfill import backfill_range
+from pipelines.orchestration.catalogue import LiveSource, adopt, read_live
+from pipelines.orchestration.report import RunReport, TableReport
+from pipelines.orchestration.selection import select_tables
+from pipelines.source.connection import Connection, connection_of
+from pipelines.source.snapshot import open_snapshot
+
+
+class Listener(Protocol):
+    """Hears of each table as its load begins and ends."""
+
+    def started(self, table: Table) -> None: ...
+
+    def ended(self, report: TableReport) -> None: ...
+
+
+class Silence:
+    """A listener that does nothing."""
+
+    def started(self, table: Table) -> None:
+        """Ignores it."""
+
+    def ended(self, report: TableReport) -> None:
+        """Ignores it."""
+
+
+@dataclass(frozen=True)
+class LoadRequest:
+    """Which tables to load, and how. `since` and `until` are texts of a backfill's range."""
+
+    select: tuple[str, ...] = ()
+    full_refresh: bool = False
+    since: str | None = None
+    until: str | None = None
+    allow_shrink: bool = False
+
+
+def load(
+    project: Project, request: LoadRequest, listener: Listener | None = None
+) -> tuple[Project, RunReport]:
+    """Loads the selected tables into raw, and returns the project with its catalogue brought up.
+
+    Side effects: raw files, dlt state, the catalogue and the generated models.
+
+    Raises:
+        DeclarationError: a selector or the backfill's range is wrong.
+    """
+    started = time.monotonic()
+    selected = select_tables(project, request.select)
+    listener = listener or Silence()
+    prepare_dlt(project)
+    reports: list[TableReport] = []
+    warnings: list[str] = []
+    live: dict[str, LiveSource] = {}
+    for source in project.declaration.sources:
+        wanted = [table for table in selected if table.source == source]
+        if wanted or not request.select:
+            run = _SourceRun(project, source, request, listener)
+            reports += run.load(wanted)
+            warnings += run.warnings
+            if run.live:
+                live[source] = run.live
+    project, synced = adopt(project, live)
+    seconds = time.monotonic() - started
+    drift = [line for found in live.values() for line in found.drift]
+    report = RunReport(tuple(reports), tuple(warnings + drift), tuple(synced), seconds=seconds)
+    return project, report
+
+
+class _SourceRun:
+    """One pass over the tables of one source, at one snapshot."""
+
+    def __init__(
+        self, project: Project, source: str, request: LoadRequest, listener: Listener
+    ) -> None:
+        self.project = project
+        self.source = source
+        self.request = request
+        self.listener = listener
+        self.live: LiveSource | None = None
+        self.warnings: list[str] = []
+
+    def load(self, wanted: Sequence[Table]) -> list[TableReport]:
+        try:
+            connection = connection_of(self.project, self.source)
+            return list(self._at_one_snapshot(connection, wanted))
+        except LakefeedError as error:
+            return [self._failed(table, error) for table in wanted]
+
+    def _at_one_snapshot(
+        self, connection: Connection, wanted: Sequence[Table]
+    ) -> Iterator[TableReport]:
+        with open_snapshot(connection) as (snapshot, session):
+            self.warnings += [f"{self.source}: {line}" for line in snapshot.horizon.warnings]
+            self.live = read_live(session, self.project, self.source)
+            tables = self._with_live_catalogue(wanted)
+            engine = open_engine(self.project.data / ".duckdb")
+            try:
+                for table in tables:
+                    yield self._one(table, SourceAtSnapshot(connection, snapshot, engine))
+            finally:
+                engine.close()
+
+    def _with_live_catalogue(self, wanted: Sequence[Table]) -> list[Table]:
+        """The wanted tables as they are now; without `--select`, new members of wildcards too."""
+        assert self.live is not None
+        catalogue = self.project.catalogue.with_tables(self.source, self.live.tables)
+        now = self.project.with_catalogue(catalogue).tables_of(self.source)
+        if not self.request.select:
+            return list(now)
+        names = {table.lake_name for table in wanted}
+        return [table for table in now if table.lake_name in names]
+
+    def _one(self, table: Table, source: SourceAtSnapshot) -> TableReport:
+        self.listener.started(table)
+        try:
+            report = self._load_table(table, source)
+        except LakefeedError as error:
+            return self._failed(table, error)
+        except Exception as error:  # noqa: BLE001 - one bad table must not stop its siblings
+            return self._failed(table, _explained(table, source.connection, error))
+        self.listener.ended(report)
+        return report
+
+    def _load_table(self, table: Table, source: SourceAtSnapshot) -> TableReport:
+        # dlt reads its environment when it is imported: after `prepare_dlt`.
+        from pipelines.loading.load import LoadOptions, load_table
+
+        assert self.live is not None
+        plan = plan_table(table, self.live.tables.get(table.qualified))
+        self._refuse_frozen(table)
+        options = LoadOptions(
+            self.request.full_refresh,
+            backfill_range(plan, self.request.since, self.request.until),
+            self.request.allow_shrink,
+        )
+        outcome = load_table(self.project, plan, source, options)
+        return TableReport(
+            table.shown,
+            table.lake_name,
+            "loaded" if outcome.committed else "unchanged",
+            outcome.rows_read,
+            outcome.rows,
+            outcome.null_cursors,
+            outcome.checkpoint_before,
+            outcome.checkpoint,
+            outcome.committed[-1].load_id if outcome.committed else None,
+            outcome.seconds,
+            outcome.notes,
+        )
+
+    def _refuse_frozen(self, table: Table) -> None:
+        before = self.project.catalogue.table(self.source, table.qualified)
+        if table.settings.schema_changes != "freeze" or before is None:
+            return
+        if table.catalogue and table.catalogue.columns != before.columns:
+            assert self.live is not None
+            tables = {**self.live.tables, table.qualified: before}
+            changes = [d for d in self.live.drift if f".{table.qualified}:" in d]
+            self.live = replace(self.live, tables=tables)
+            raise TableFailed(
+                f"{table.shown} is frozen, and its columns changed: {'; '.join(changes)}",
+                where=table.where_of("schema_changes"),
+                do="review the change, then accept it with: lakefeed sync",
+            )
+
+    def _failed(self, table: Table, error: LakefeedError) -> TableReport:
+        report = TableReport(table.shown, table.lake_name, "failed", error=error)
+        self.listener.ended(report)
+        return report
+
+
+def _explained(table: Table, connection: Connection, error: BaseException) -> LakefeedError:
+    """A foreign error as ours: its root cause in one line, without secrets."""
+    root = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    if isinstance(root, LakefeedError):
+        return root
+    reason = connection.mask(" ".join(str(root).split()))
+    if "permission denied" in reason:
+        remedy = f"grant select on {table.qualified} to the role in the connection URL"
+    elif "row-level security" in reason:
+        remedy = "a row policy would hide rows: use a role with bypassrls, or an exempt one"
+    elif "holds NaN" in reason or "holds a timestamp" in reason:
+        remedy = "correct the value in the source, or leave the column out (`columns.exclude`)"
+    elif "statement timeout" in reason:
+        remedy = "raise `max_query_time`, or index the cursor so that the read is shorter"
+    elif isinstance(root, (duckdb.Error, psycopg2.Error)):
+        remedy = "the server's words are above; nothing of this table was committed"
+    else:
+        remedy = f"nothing of this table was committed ({type(root).__name__}); run again"
+    return TableFailed(reason, where=f"{table.where} {table.shown}", do=remedy)

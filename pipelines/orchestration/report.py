@@ -1,0 +1,86 @@
+"""What a run did, as plain data: printed by the command line, logged by Airflow, dumped as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from pipelines.errors import (
+    EXIT_OK,
+    EXIT_PARTLY_FAILED,
+    EXIT_UNREACHABLE,
+    LakefeedError,
+    SourceUnreachable,
+)
+from pipelines.transformation.dbt import BuildResult
+from pipelines.transformation.warehouse import StagedTable
+
+Status = Literal["loaded", "unchanged", "failed"]
+
+
+@dataclass(frozen=True)
+class TableReport:
+    """How loading one table ended. Counts are rows; checkpoints are text as the source has them."""
+
+    name: str
+    lake_name: str
+    status: Status
+    rows_read: int = 0
+    rows_written: int = 0
+    null_cursors: int = 0
+    checkpoint_before: str | None = None
+    checkpoint: str | None = None
+    load_id: str | None = None
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+    error: LakefeedError | None = None
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """How a whole run ended. `build` is None where dbt was not started."""
+
+    tables: tuple[TableReport, ...]
+    warnings: tuple[str, ...] = ()
+    synced: tuple[str, ...] = ()
+    build: BuildResult | None = None
+    build_error: LakefeedError | None = None
+    staged: dict[str, StagedTable] = field(default_factory=dict)
+    held_back: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def failures(self) -> list[TableReport]:
+        return [table for table in self.tables if table.status == "failed"]
+
+    @property
+    def exit_code(self) -> int:
+        """0 all well, 1 part of it failed, 2 the declaration is wrong, 3 no source was reached."""
+        errors = [table.error for table in self.failures if table.error]
+        if self.tables and len(errors) == len(self.tables):
+            if all(isinstance(error, SourceUnreachable) for error in errors):
+                return EXIT_UNREACHABLE
+            return max(error.exit_code for error in errors)
+        build_failed = self.build_error or (self.build and self.build.failures)
+        return EXIT_PARTLY_FAILED if errors or build_failed else EXIT_OK
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as JSON types, for `--json`."""
+        return {
+            "exit_code": self.exit_code,
+            "seconds": round(self.seconds, 3),
+            "tables": [_table_json(table) for table in self.tables],
+            "warnings": list(self.warnings),
+            "synced": list(self.synced),
+            "held_back": list(self.held_back),
+            "staged": {name: asdict(counts) for name, counts in self.staged.items()},
+            "build": [asdict(node) for node in self.build.nodes] if self.build else None,
+            "build_error": str(self.build_error) if self.build_error else None,
+        }
+
+
+def _table_json(table: TableReport) -> dict[str, Any]:
+    error = table.error
+    told = {"what": error.what, "where": error.where, "do": error.do} if error else None
+    fields = {name: value for name, value in table.__dict__.items() if name != "error"}
+    return {**fields, "notes": list(table.notes), "error": told}

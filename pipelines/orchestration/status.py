@@ -1,0 +1,80 @@
+"""`lakefeed status`: where each table stands, from its commit log alone."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Literal
+
+from pipelines.declaration.project import Project
+from pipelines.declaration.tables import Table
+from pipelines.loading.commits import CommitLog, Load
+from pipelines.transformation.warehouse import staged_since
+
+Freshness = Literal["ok", "late", "too late", ""]
+
+
+@dataclass(frozen=True)
+class TableStatus:
+    """One table: its checkpoint, its newest load, what raw and staging hold, and its age."""
+
+    name: str
+    mode: str
+    checkpoint: str | None
+    last_load: str | None
+    last_load_rows: int
+    loads: int
+    files: int
+    raw_rows: int
+    staged_rows: int | None
+    age_seconds: float | None
+    freshness: Freshness
+
+
+def status(project: Project, tables: tuple[Table, ...], now: dt.datetime) -> list[TableStatus]:
+    """The state of these tables. Reads raw and the warehouse; connects to no source."""
+    staged = staged_since(project, list(tables), 0)
+    return [
+        _status_of(
+            table,
+            CommitLog(project.raw_url, table.lake_name).loads(),
+            staged[table.lake_name].rows if table.lake_name in staged else None,
+            now,
+        )
+        for table in tables
+    ]
+
+
+def checkpoint_of(loads: list[Load]) -> str | None:
+    """The checkpoint that the next load starts from; a backfill leaves it alone."""
+    return next((load.checkpoint for load in reversed(loads) if load.checkpoint), None)
+
+
+def _status_of(
+    table: Table, loads: list[Load], staged_rows: int | None, now: dt.datetime
+) -> TableStatus:
+    newest = max(loads, key=lambda load: float(load.load_id), default=None)
+    age = (now - newest.loaded_at).total_seconds() if newest else None
+    return TableStatus(
+        table.shown,
+        table.mode,
+        checkpoint_of(loads) if table.cursor else None,
+        newest.loaded_at.isoformat(timespec="seconds") if newest else None,
+        newest.rows if newest else 0,
+        len(loads),
+        sum(len(load.files) for load in loads),
+        sum(load.rows for load in loads),
+        staged_rows,
+        age,
+        _freshness(table, age),
+    )
+
+
+def _freshness(table: Table, age: float | None) -> Freshness:
+    bounds = table.settings.freshness
+    if bounds is None:
+        return ""
+    for bound, verdict in ((bounds.error_after, "too late"), (bounds.warn_after, "late")):
+        if bound and (age is None or age > bound.total_seconds()):
+            return verdict  # type: ignore[return-value]
+    return "ok"

@@ -1,0 +1,35 @@
+"""`lakefeed sync`: the catalogue from the live databases, and all that is generated from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipelines.declaration.project import Project
+from pipelines.orchestration.catalogue import LiveSource, adopt, read_live
+from pipelines.source.connection import connect, connection_of
+from pipelines.transformation.files import link_dbt_package
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """What changed in the databases, and which files were written for it."""
+
+    drift: tuple[str, ...]
+    files: tuple[str, ...]
+    tables: int
+
+
+def sync(project: Project) -> SyncReport:
+    """Reads every declared source, and brings catalogue, staging models and dbt sources up to it.
+
+    Raises:
+        DeclarationError, SourceUnreachable: a source has no connection, or can't be reached.
+    """
+    live: dict[str, LiveSource] = {}
+    for source in project.declaration.sources:
+        with connect(connection_of(project, source), "lakefeed sync") as session:
+            live[source] = read_live(session, project, source)
+    project, files = adopt(project, live)
+    link_dbt_package(project)
+    drift = tuple(line for found in live.values() for line in found.drift)
+    return SyncReport(drift, tuple(files), len(project.tables))

@@ -1,0 +1,1 @@
+"""PostgreSQL: connecting, asking the catalogue, the snapshot and its safe horizon, the types."""

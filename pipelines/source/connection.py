@@ -1,0 +1,144 @@
+"""How a declared source is reached, and how its secrets are kept out of everything we print."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg2
+from dotenv import dotenv_values
+from psycopg2.extensions import connection as PgConnection
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from pipelines.declaration.project import Project
+from pipelines.errors import DeclarationError, SourceUnreachable
+
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_CONNECT_TIMEOUT_SECONDS = 15
+
+# Row security off makes a policy fail loudly instead of hiding rows; UTC and ISO make text exact.
+_SESSION_OPTIONS = (
+    "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1 "
+    "-c row_security=off -c default_transaction_read_only=on "
+    "-c idle_in_transaction_session_timeout=0"
+)
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where a source is and how to log in. Its repr shows no secret."""
+
+    source: str
+    dsn: str = field(repr=False)
+
+    def for_session(self, application: str, *, statement_timeout_ms: int = 0) -> str:
+        """A libpq DSN for a read-only session in UTC that names itself to the server."""
+        options = f"{_SESSION_OPTIONS} -c statement_timeout={statement_timeout_ms}"
+        given = parse_dsn(self.dsn).get("options", "")
+        settings = {
+            "application_name": application[:63],
+            "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
+            "options": f"{given} {options}".strip(),
+        }
+        return make_dsn(self.dsn, **settings)
+
+    def mask(self, text: str) -> str:
+        """The text without this connection's password, in whichever spelling it occurs."""
+        password = parse_dsn(self.dsn).get("password")
+        for secret in (self.dsn, password):
+            if secret:
+                text = text.replace(secret, "***")
+        return text
+
+
+def connection_of(project: Project, source: str) -> Connection:
+    """The connection of a declared source, from the environment, `.env` or dlt's secrets.
+
+    Raises:
+        DeclarationError: a variable isn't set, or what it holds isn't a connection URL.
+    """
+    path = ("sources", source, "connection")
+    where = project.declared.document.where(path)
+    declared = project.source(source).connection
+    url = _interpolate(project, declared, where) if declared else _dlt_secret(project, source)
+    if not url:
+        raise DeclarationError(
+            f"`{source}` has no connection",
+            where=where,
+            do=f"write `connection: ${{{source.upper()}_DATABASE_URL}}` and set it in .env, or "
+            f"set [sources.{source}] credentials in .dlt/secrets.toml",
+        )
+    return connection_from_url(source, url, where)
+
+
+def connection_from_url(source: str, url: str, where: str = "") -> Connection:
+    """A connection from a URL or a libpq keyword string.
+
+    Raises:
+        DeclarationError: it is neither.
+    """
+    dsn = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url.strip())
+    try:
+        parse_dsn(dsn)
+    except psycopg2.ProgrammingError:
+        raise DeclarationError(
+            f"the connection of `{source}` isn't a PostgreSQL URL",
+            where=where,
+            do="write it as postgresql://user:password@host:5432/database",
+        ) from None
+    return Connection(source, dsn)
+
+
+@contextmanager
+def connect(connection: Connection, application: str) -> Iterator[PgConnection]:
+    """A read-only session, closed at the end.
+
+    Raises:
+        SourceUnreachable: with the server's own words, without the password.
+    """
+    try:
+        session = psycopg2.connect(connection.for_session(application))
+    except psycopg2.OperationalError as error:
+        reason = connection.mask(str(error)).strip().replace("\n", " ")
+        raise SourceUnreachable(
+            f"can't connect to `{connection.source}`: {reason}",
+            do="check host, port, database, user and password in the URL, and that the server "
+            "runs: lakefeed check --connect",
+        ) from None
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def _interpolate(project: Project, text: str, where: str) -> str:
+    variables = {**_dotenv(project.root), **os.environ}
+    missing = [name for name in _REFERENCE.findall(text) if not variables.get(name)]
+    if missing:
+        raise DeclarationError(
+            f"the variable {missing[0]} isn't set",
+            where=where,
+            do=f"put {missing[0]}=postgresql://user:password@host:5432/database into .env, "
+            "or export it",
+        )
+    return _REFERENCE.sub(lambda match: variables[match[1]] or "", text)
+
+
+def _dotenv(root: Path) -> dict[str, str | None]:
+    path = root / ".env"
+    return dotenv_values(path) if path.exists() else {}
+
+
+def _dlt_secret(project: Project, source: str) -> str | None:
+    from_environment = os.environ.get(f"SOURCES__{source.upper()}__CREDENTIALS")
+    path = project.root / ".dlt" / "secrets.toml"
+    if from_environment or not path.exists():
+        return from_environment
+    secrets = tomllib.loads(path.read_text(encoding="utf-8"))
+    found = secrets.get("sources", {}).get(source, {}).get("credentials")
+    return found if isinstance(found, str) else None

@@ -1,0 +1,168 @@
+"""What the live database says of its tables: columns, keys, and what makes a good cursor."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg2.extensions import connection as PgConnection
+
+from pipelines.declaration.catalogue import CatalogueTable, Column
+
+_KINDS = {
+    "r": "table",
+    "p": "partitioned table",
+    "v": "view",
+    "m": "materialized view",
+    "f": "foreign table",
+}
+
+PARTITION = "partition"
+# What a wildcard takes in: views have no key and partitions are read through their parent.
+BASE_KINDS = ("table", "partitioned table", "foreign table")
+
+# Domains are followed down to the type that they are made of.
+_COLUMNS = """
+with recursive base (oid, type, modifier, base) as (
+    select t.oid, t.oid, -1, t.typtype = 'd' from pg_type as t
+    union all
+    select b.oid, t.typbasetype, t.typtypmod, u.typtype = 'd'
+    from base as b
+    join pg_type as t on t.oid = b.type
+    join pg_type as u on u.oid = t.typbasetype
+    where b.base
+)
+select
+    n.nspname, c.relname, c.relkind, a.attname,
+    format_type(b.type, case when b.type = a.atttypid then a.atttypmod else b.modifier end),
+    a.attnotnull
+from pg_class as c
+join pg_namespace as n on n.oid = c.relnamespace
+join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+join base as b on b.oid = a.atttypid and not b.base
+where c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname = any(%s)
+order by n.nspname, c.relname, a.attnum
+"""
+
+_KEYS = """
+select n.nspname, c.relname, array_agg(a.attname::text order by k.position)
+from pg_index as i
+join pg_class as c on c.oid = i.indrelid
+join pg_namespace as n on n.oid = c.relnamespace
+cross join lateral unnest(i.indkey) with ordinality as k (number, position)
+join pg_attribute as a on a.attrelid = c.oid and a.attnum = k.number
+where i.indisprimary and n.nspname = any(%s)
+group by 1, 2
+"""
+
+_PARTITIONS = """
+select n.nspname, c.relname
+from pg_class as c
+join pg_namespace as n on n.oid = c.relnamespace
+where c.relispartition and n.nspname = any(%s)
+"""
+
+_FACTS = """
+select
+    a.attname,
+    exists (
+        select from pg_index as i where i.indrelid = a.attrelid and i.indkey[0] = a.attnum
+    ),
+    a.attnotnull,
+    pg_get_expr(d.adbin, d.adrelid)
+from pg_attribute as a
+left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
+where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped
+"""
+
+_TRIGGERS = """
+select p.prosrc
+from pg_trigger as t
+join pg_proc as p on p.oid = t.tgfoid
+where t.tgrelid = to_regclass(%s) and not t.tgisinternal and (t.tgtype & 16) = 16
+"""
+
+_SIZE = """
+select greatest(c.reltuples, 0)::bigint, pg_total_relation_size(c.oid)
+from pg_class as c where c.oid = to_regclass(%s)
+"""
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """What speaks for a column as a cursor."""
+
+    name: str
+    indexed: bool
+    not_null: bool
+    default: str
+    kept_by_trigger: bool
+
+
+def inspect_tables(session: PgConnection, schemas: Iterable[str]) -> dict[str, CatalogueTable]:
+    """All tables and views of these schemas, by qualified name, in three queries however many.
+
+    A partition's kind is `partition`: its rows belong to the table above it.
+    """
+    wanted = sorted(schemas)
+    keys = {(schema, name): tuple(key) for schema, name, key in _rows(session, _KEYS, [wanted])}
+    partitions = set(_rows(session, _PARTITIONS, [wanted]))
+    columns: dict[tuple[str, str, str], list[Column]] = defaultdict(list)
+    for schema, name, kind, column, pg_type, not_null in _rows(session, _COLUMNS, [wanted]):
+        columns[schema, name, kind].append(Column(column, pg_type, not not_null))
+    return {
+        f"{schema}.{name}": CatalogueTable(
+            schema,
+            name,
+            PARTITION if (schema, name) in partitions else _KINDS[kind],
+            tuple(found),
+            keys.get((schema, name), ()),
+        )
+        for (schema, name, kind), found in columns.items()
+    }
+
+
+def user_schemas(session: PgConnection) -> list[str]:
+    """All schemas but PostgreSQL's own."""
+    query = "select nspname from pg_namespace where nspname !~ %s and nspname <> %s order by 1"
+    return [name for (name,) in _rows(session, query, ["^pg_", "information_schema"])]
+
+
+def column_facts(session: PgConnection, table: CatalogueTable) -> dict[str, ColumnFacts]:
+    """For each column: is it indexed, not null, set by a default or kept by an update trigger."""
+    quoted = quote_qualified(table.schema, table.name)
+    triggers = " ".join(source for (source,) in _rows(session, _TRIGGERS, [quoted])).lower()
+    return {
+        name: ColumnFacts(name, indexed, not_null, default or "", f"new.{name.lower()}" in triggers)
+        for name, indexed, not_null, default in _rows(session, _FACTS, [quoted])
+    }
+
+
+def estimated_size(session: PgConnection, table: CatalogueTable) -> tuple[int, int]:
+    """Rows by the planner's estimate, and bytes with indexes; nothing is counted."""
+    found = _rows(session, _SIZE, [quote_qualified(table.schema, table.name)])
+    return (int(found[0][0]), int(found[0][1])) if found else (0, 0)
+
+
+def may_select(session: PgConnection, table: CatalogueTable, columns: Iterable[str]) -> list[str]:
+    """The columns that this role may not read."""
+    quoted = quote_qualified(table.schema, table.name)
+    query = "select has_column_privilege(%s, %s, 'select')"
+    return [name for name in columns if not _rows(session, query, [quoted, name])[0][0]]
+
+
+def quote(name: str) -> str:
+    """A name as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_qualified(schema: str, name: str) -> str:
+    return f"{quote(schema)}.{quote(name)}"
+
+
+def _rows(session: PgConnection, query: str, arguments: list[Any]) -> list[tuple[Any, ...]]:
+    with session.cursor() as cursor:
+        cursor.execute(query, arguments)
+        return cursor.fetchall()

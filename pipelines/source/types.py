@@ -1,0 +1,97 @@
+"""What each PostgreSQL type becomes in the lake, and how it is read without losing anything.
+
+A type is either read as itself, when DuckDB has the same values, or as PostgreSQL's own text. The
+list is short on purpose: what isn't on it is text, which is always exact (design, section 5).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+CursorKind = Literal["timestamptz", "timestamp", "date", "number"]
+
+_SAME = {
+    "smallint": "smallint",
+    "integer": "integer",
+    "bigint": "bigint",
+    "real": "float",
+    "double precision": "double",
+    "boolean": "boolean",
+    "text": "varchar",
+    "date": "date",
+    "uuid": "uuid",
+    "bytea": "blob",
+}
+_VARCHAR = re.compile(r"^character varying(\(\d+\))?$")
+_NUMERIC = re.compile(r"^numeric\((\d+),(-?\d+)\)$")
+_TIMESTAMP = re.compile(r"^timestamp(\(\d\))? without time zone$")
+_TIMESTAMPTZ = re.compile(r"^timestamp(\(\d\))? with time zone$")
+_TIME = re.compile(r"^time(\(\d\))? without time zone$")
+_SAME_WITH_MODIFIER = (
+    (_VARCHAR, "varchar"),
+    (_TIMESTAMPTZ, "timestamptz"),
+    (_TIMESTAMP, "timestamp"),
+    (_TIME, "time"),
+)
+_WIDEST_DECIMAL = 38
+
+# DuckDB counts microseconds from 1970 in 64 bits; PostgreSQL's range ends 29 years later.
+_LAST_TIMESTAMP = "294247-01-01"
+
+
+@dataclass(frozen=True)
+class LakeType:
+    """How a column stands in the lake: its DuckDB type, and whether it is the source's text."""
+
+    duckdb: str
+    as_text: bool
+
+
+def lake_type(pg_type: str) -> LakeType:
+    """The lake's type for a type as PostgreSQL's `format_type` writes it (domains resolved)."""
+    if pg_type in _SAME:
+        return LakeType(_SAME[pg_type], False)
+    for pattern, duckdb in _SAME_WITH_MODIFIER:
+        if pattern.match(pg_type):
+            return LakeType(duckdb, False)
+    numeric = _NUMERIC.match(pg_type)
+    if numeric and 0 <= int(numeric[2]) <= int(numeric[1]) <= _WIDEST_DECIMAL:
+        return LakeType(f"decimal({numeric[1]},{numeric[2]})", False)
+    return LakeType("varchar", True)
+
+
+def read_expression(column: str, pg_type: str) -> str:
+    """The SQL that reads one quoted column exactly, or fails naming it where it can't.
+
+    DuckDB's scanner turns NaN in a numeric into 0 and wraps timestamps beyond its range, both
+    silently (tests/integration/test_types.py), so those values are made to fail on the server.
+    """
+    kind = lake_type(pg_type)
+    if kind.as_text:
+        return f"{column}::text"
+    if kind.duckdb.startswith("decimal"):
+        return _guarded(column, f"{column} = 'NaN'", f"NaN in a {pg_type}", pg_type)
+    if kind.duckdb in ("timestamp", "timestamptz"):
+        beyond = f"{column} >= '{_LAST_TIMESTAMP}' and {column} < 'infinity'"
+        return _guarded(column, beyond, "a timestamp beyond the year 294246", pg_type)
+    return column
+
+
+def _guarded(column: str, unreadable: str, reason: str, pg_type: str) -> str:
+    name = column.strip('"').replace("'", "''").replace("%", "")
+    # The empty piece of the row's own text keeps the planner from folding the failure early.
+    failure = f"('column {name} holds {reason}' || left({column}::text, 0))::{pg_type}"
+    return f"case when {unreadable} then {failure} else {column} end"
+
+
+def cursor_kind(pg_type: str) -> CursorKind | None:
+    """What kind of cursor a column of this type makes; None where it can't be one."""
+    if _TIMESTAMPTZ.match(pg_type):
+        return "timestamptz"
+    if _TIMESTAMP.match(pg_type):
+        return "timestamp"
+    if pg_type == "date":
+        return "date"
+    return "number" if pg_type in ("smallint", "integer", "bigint") else None

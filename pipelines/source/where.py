@@ -1,0 +1,26 @@
+"""A declared `where` is one SQL expression, or it is refused before anything connects."""
+
+from __future__ import annotations
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+
+def single_expression(where: str) -> str | None:
+    """Why this isn't one condition; None where it is.
+
+    The only real boundary is what the role may do (docs/guarantees.md); this catches a second
+    statement, a clause after the condition, and typing mistakes.
+    """
+    try:
+        statements = sqlglot.parse(f"select 1 where {where}", dialect="postgres")
+    except SqlglotError:
+        return "it isn't valid SQL"
+    if len(statements) != 1 or not isinstance(statements[0], exp.Select):
+        return "it holds more than one statement"
+    query = statements[0]
+    allowed = {"kind", "expressions", "where"}
+    if any(value for name, value in query.args.items() if name not in allowed and value):
+        return "it goes on after the condition"
+    return None

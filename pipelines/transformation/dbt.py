@@ -1,0 +1,116 @@
+"""The only runner of dbt: in this process, quietly, with its result as plain data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.declaration.project import Project
+from pipelines.errors import BuildFailed
+from pipelines.transformation.files import link_dbt_package
+
+_QUIET = ["--log-level", "none", "--log-level-file", "info", "--no-send-anonymous-usage-stats"]
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """One model or test: its name, how it ended, and dbt's message."""
+
+    name: str
+    kind: str
+    status: str
+    message: str
+    seconds: float
+
+    @property
+    def failed(self) -> bool:
+        return self.status in ("error", "fail", "runtime error")
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build ran, in the order in which it ended."""
+
+    nodes: tuple[NodeResult, ...]
+    seconds: float
+
+    @property
+    def failures(self) -> list[NodeResult]:
+        return [node for node in self.nodes if node.failed]
+
+    def count(self, kind: str) -> int:
+        """How many models were built, or tests passed."""
+        return sum(
+            1 for node in self.nodes if node.kind == kind and node.status in ("success", "pass")
+        )
+
+
+def run_dbt(project: Project, command: str, arguments: Sequence[str] = ()) -> BuildResult:
+    """Runs one dbt command in the project's dbt folder.
+
+    Side effects: whatever the command does; changes the working directory for its duration.
+
+    Raises:
+        BuildFailed: dbt could not start: a model that can't be parsed, a missing project.
+    """
+    if not (project.dbt / "dbt_project.yml").exists():
+        raise BuildFailed(
+            f"there is no dbt project in {project.dbt}",
+            do="copy dbt/ from version control, or start a project with: lakefeed init",
+        )
+    link_dbt_package(project)
+    project.warehouse.parent.mkdir(parents=True, exist_ok=True)
+    with _quiet_environment(), chdir(project.dbt):
+        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+        from dbt.cli.main import dbtRunner
+
+        try:
+            outcome = dbtRunner().invoke([*_QUIET, command, *arguments])
+        finally:
+            # dbt-duckdb keeps the file open, and locked, for as long as the process lives.
+            DuckDBConnectionManager.close_all_connections()
+    if outcome.exception is not None:
+        raise BuildFailed(
+            f"dbt {command} could not start: {_plain(outcome.exception)}",
+            where=str(project.dbt.relative_to(project.root)),
+            do="mend the model or test that it names; staging models come from: lakefeed sync",
+        )
+    return _as_result(outcome.result)
+
+
+def _as_result(result: Any) -> BuildResult:
+    nodes = getattr(result, "results", None) or []
+    return BuildResult(
+        tuple(
+            NodeResult(
+                node.node.name,
+                str(node.node.resource_type),
+                str(node.status),
+                " ".join(str(node.message or "").split()),
+                float(node.execution_time),
+            )
+            for node in nodes
+        ),
+        float(getattr(result, "elapsed_time", 0.0) or 0.0),
+    )
+
+
+@contextmanager
+def _quiet_environment() -> Iterator[None]:
+    """dbt's telemetry is off whatever the user's profile says; the environment is put back."""
+    before = os.environ.get("DBT_SEND_ANONYMOUS_USAGE_STATS")
+    os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"] = "false"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"]
+        else:
+            os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"] = before
+
+
+def _plain(error: BaseException) -> str:
+    return " ".join(str(error).split())

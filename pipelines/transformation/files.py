@@ -1,0 +1,81 @@
+"""Keeps the generated half of the dbt project equal to the declaration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from pipelines.declaration.project import Project
+from pipelines.transformation.staging import HEADER, generated_files
+
+
+@dataclass(frozen=True)
+class GeneratedChanges:
+    """Paths below the project that differ from the declaration."""
+
+    to_write: dict[str, str]
+    to_remove: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.to_write or self.to_remove)
+
+    @property
+    def names(self) -> list[str]:
+        return sorted([*self.to_write, *self.to_remove])
+
+
+def stale_files(project: Project) -> GeneratedChanges:
+    """What `write_generated` would change. Files without the header are a user's own."""
+    wanted = generated_files(project)
+    to_write = {
+        f"dbt/{name}": text
+        for name, text in wanted.items()
+        if _is_ours(project.dbt / name) and _text(project.dbt / name) != text
+    }
+    present = (
+        path
+        for path in (project.dbt / "models" / "staging").rglob("*")
+        if path.suffix in (".sql", ".yml") and _text(path) and _is_ours(path)
+    )
+    to_remove = sorted(
+        f"dbt/{path.relative_to(project.dbt)}"
+        for path in present
+        if str(path.relative_to(project.dbt)) not in wanted
+    )
+    return GeneratedChanges(to_write, tuple(to_remove))
+
+
+def write_generated(project: Project) -> GeneratedChanges:
+    """Writes and removes generated files until none is stale; returns what changed."""
+    changes = stale_files(project)
+    for name, text in changes.to_write.items():
+        path = project.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    for name in changes.to_remove:
+        (project.root / name).unlink()
+    return changes
+
+
+def link_dbt_package(project: Project) -> None:
+    """Puts the framework's macros where dbt looks for packages, as `dbt deps` would.
+
+    The macros exist once, inside the installed package; `dbt_packages/` is never committed.
+    """
+    link = project.dbt / "dbt_packages" / "lakefeed"
+    target = Path(str(files("pipelines.transformation") / "dbt_package"))
+    if link.is_symlink() and link.readlink() == target:
+        return
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(target, target_is_directory=True)
+
+
+def _is_ours(path: Path) -> bool:
+    text = _text(path)
+    return text is None or HEADER in text.split("\n", 1)[0]
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None

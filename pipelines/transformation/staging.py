@@ -1,0 +1,197 @@
+"""The generated half of the dbt project: sources, staging models, their YAML, the profile.
+
+Everything here is a pure function of the declaration and the catalogue; `sync` compares the result
+with what is on disk. Files are generated whole; one that lacks the header is a user's own.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any
+
+import yaml
+
+from pipelines.declaration.catalogue import Column
+from pipelines.declaration.project import Project
+from pipelines.declaration.tables import Table
+from pipelines.source.types import lake_type
+
+HEADER = "Written by `lakefeed sync` from sources.yaml; a file without this line is left alone."
+
+_LAKE_COLUMNS = {
+    "_dlt_load_id": "The load that brought this version of the row.",
+    "_staged_batch": "Counts up with every build that staged new rows.",
+}
+
+
+def staging_model_name(table: Table) -> str:
+    return f"stg_{table.lake_name}"
+
+
+def generated_files(project: Project) -> dict[str, str]:
+    """Text by path below `dbt/`, for every table that the catalogue knows."""
+    known = [table for table in project.tables if table.catalogue]
+    files = {
+        "profiles.yml": _profile(project),
+        "macros/declared_sources.sql": _declared_sources(project),
+    }
+    for source in project.declaration.sources:
+        tables = [table for table in known if table.source == source]
+        if not tables:
+            continue
+        folder = PurePosixPath("models/staging") / source
+        files[str(folder / f"_{source}__sources.yml")] = _sources_yaml(project, source, tables)
+        files[str(folder / f"_{source}__models.yml")] = _models_yaml(tables)
+        for table in tables:
+            files[str(folder / f"{staging_model_name(table)}.sql")] = _staging_model(table)
+    return files
+
+
+def staged_columns(table: Table) -> list[Column]:
+    """The source's columns that reach staging, in their order."""
+    assert table.catalogue is not None
+    chosen, needed = table.settings.columns, {*table.key}
+    if table.cursor:
+        needed.add(table.cursor.column)
+
+    def kept(column: Column) -> bool:
+        if not chosen or column.name in needed:
+            return True
+        if chosen.include is not None:
+            return column.name in chosen.include
+        return column.name not in (chosen.exclude or ())
+
+    return [column for column in table.catalogue.columns if kept(column)]
+
+
+def _staging_model(table: Table) -> str:
+    arguments = [f"source('{table.source}', '{table.short_name}')"]
+    if table.key:
+        listed = ", ".join(_jinja_text(name) for name in table.key)
+        arguments.append(f"unique_key=[{listed}]")
+    if table.cursor:
+        arguments.append(f"cursor={_jinja_text(table.cursor.column)}")
+    body = "".join(f"    {argument},\n" for argument in arguments).removesuffix(",\n")
+    return f"-- {HEADER}\n{{{{ lakefeed.staging(\n{body}\n) }}}}\n"
+
+
+def _sources_yaml(project: Project, source: str, tables: list[Table]) -> str:
+    entries = [
+        {
+            "name": table.short_name,
+            "description": f"Raw versions of {table.qualified}: one row per version loaded.",
+            "config": {
+                "tags": list(table.settings.tags),
+                "meta": {"lakefeed": _raw_meta(project, table)},
+            },
+        }
+        for table in tables
+    ]
+    return _yaml(
+        {
+            "version": 2,
+            "sources": [
+                {
+                    "name": source,
+                    "schema": "raw",
+                    "description": f"Tables of `{source}` in the raw layer.",
+                    "tables": entries,
+                }
+            ],
+        }
+    )
+
+
+def _raw_meta(project: Project, table: Table) -> dict[str, Any]:
+    return {
+        "folder": f"{_from_dbt(project.declaration.raw.url)}/{table.lake_name}",
+        "key": list(table.key),
+        "columns": {column.name: lake_type(column.type).duckdb for column in staged_columns(table)},
+    }
+
+
+def _models_yaml(tables: list[Table]) -> str:
+    return _yaml({"version": 2, "models": [_model_entry(table) for table in tables]})
+
+
+def _model_entry(table: Table) -> dict[str, Any]:
+    grain = (
+        f"One row per {', '.join(table.key)}: its newest version."
+        if table.key
+        else "One row per row of the newest full refresh."
+    )
+    entry: dict[str, Any] = {
+        "name": staging_model_name(table),
+        "description": f"{table.qualified} of `{table.source}`. {grain}",
+        "config": {"schema": "staging", "tags": list(table.settings.tags)},
+    }
+    if len(table.key) > 1:
+        combination = {"arguments": {"columns": list(table.key)}}
+        entry["data_tests"] = [{"lakefeed.unique_combination": combination}]
+    entry["columns"] = [_column_entry(table, column) for column in staged_columns(table)]
+    entry["columns"] += [
+        {"name": name, "description": text} for name, text in _LAKE_COLUMNS.items()
+    ]
+    return entry
+
+
+def _column_entry(table: Table, column: Column) -> dict[str, Any]:
+    kind = lake_type(column.type)
+    note = ", kept as PostgreSQL's text" if kind.as_text else ""
+    entry: dict[str, Any] = {
+        "name": column.name,
+        "description": f"{column.type} in the source{note}.",
+        "quote": True,
+    }
+    if table.key == (column.name,):
+        entry["data_tests"] = ["not_null", "unique"]
+    elif column.name in table.key:
+        entry["data_tests"] = ["not_null"]
+    return entry
+
+
+def _profile(project: Project) -> str:
+    path = _from_dbt(project.declaration.warehouse.path)
+    return _yaml(
+        {
+            "lakefeed": {
+                "target": "local",
+                "outputs": {
+                    "local": {
+                        "type": "duckdb",
+                        "path": path,
+                        "schema": "main",
+                        "threads": 1,
+                        "settings": {"TimeZone": "UTC"},
+                    }
+                },
+            }
+        }
+    )
+
+
+def _declared_sources(project: Project) -> str:
+    names = ", ".join(f"'{source}'" for source in project.declaration.sources)
+    return (
+        f"{{# {HEADER} #}}\n"
+        "{# Whether sources.yaml declares a source; marts of others are not built. #}\n"
+        "{% macro source_is_declared(name) %}\n"
+        f"    {{{{- return(name in [{names}]) -}}}}\n"
+        "{% endmacro %}\n"
+    )
+
+
+def _from_dbt(path: str) -> str:
+    """A declared path as seen from the dbt folder, so that plain `dbt build` finds it there."""
+    if "://" in path or PurePosixPath(path).is_absolute():
+        return path
+    return str(PurePosixPath("..") / path)
+
+
+def _jinja_text(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _yaml(data: dict[str, Any]) -> str:
+    body = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=96)
+    return f"# {HEADER}\n{body}"

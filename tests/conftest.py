@@ -1,0 +1,120 @@
+"""Real parts for the tests: a PostgreSQL server, a database per test, a project per test."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from pipelines.declaration.project import Project, open_project
+from pipelines.demo.server import embedded_postgres
+from pipelines.orchestration.init import write_scaffold
+from pipelines.orchestration.load import LoadRequest, load
+from pipelines.orchestration.report import RunReport, TableReport
+from pipelines.orchestration.run import run
+from pipelines.transformation.warehouse import query_warehouse
+
+CONNECTION_VARIABLE = "LAKEFEED_TEST_URL"
+
+
+@dataclass(frozen=True)
+class Database:
+    """A fresh database on the embedded server."""
+
+    url: str
+
+    def execute(self, *statements: str) -> None:
+        """Runs statements, each in a transaction of its own."""
+        session = self.connect()
+        session.autocommit = True
+        with session.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+        session.close()
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        session = self.connect()
+        with session.cursor() as cursor:
+            cursor.execute("set timezone = 'UTC'")
+            cursor.execute(query)
+            found = cursor.fetchall()
+        session.close()
+        return found
+
+    def connect(self) -> Any:
+        """A session that the test closes itself."""
+        return psycopg2.connect(self.url)
+
+
+@dataclass(frozen=True)
+class Lake:
+    """A project folder with its declaration, and what a user does with it."""
+
+    root: Path
+
+    @property
+    def project(self) -> Project:
+        return open_project(self.root)
+
+    def declare(self, tables: str, *, head: str = "") -> Lake:
+        """Writes sources.yaml with one source, `shop`, and these lines below `tables`."""
+        indented = "\n".join(f"      {line}" for line in tables.strip("\n").split("\n"))
+        (self.root / "sources.yaml").write_text(
+            f"version: 1\nsources:\n  shop:\n    connection: ${{{CONNECTION_VARIABLE}}}\n"
+            f"{head}    tables:\n{indented}\n",
+            encoding="utf-8",
+        )
+        return self
+
+    def load(self, *select: str, **options: Any) -> RunReport:
+        """`lakefeed load`."""
+        return load(self.project, LoadRequest(select=select, **options))[1]
+
+    def run(self, *select: str, **options: Any) -> RunReport:
+        """`lakefeed run`."""
+        return run(self.project, LoadRequest(select=select, **options))
+
+    def query(self, sql: str) -> list[tuple[object, ...]]:
+        """Rows of a query on the warehouse."""
+        return query_warehouse(self.project, sql)[1]
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an embedded PostgreSQL that lives as long as the tests."""
+    with embedded_postgres(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
+@pytest.fixture
+def database(server_url: str, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """A database of this test's own, which the variable in `Lake.declare` points at."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    Database(server_url).execute(f"create database {name}")
+    url = server_url.replace("/postgres?", f"/{name}?")
+    monkeypatch.setenv(CONNECTION_VARIABLE, url)
+    return Database(url)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """An empty project: everything that `lakefeed init` writes but sources.yaml."""
+    write_scaffold(tmp_path)
+    return Lake(tmp_path)
+
+
+@pytest.fixture
+def only() -> Callable[[RunReport], TableReport]:
+    """The report of the only table of a run."""
+
+    def pick(report: RunReport) -> TableReport:
+        assert len(report.tables) == 1, report.tables
+        return report.tables[0]
+
+    return pick
