@@ -15,6 +15,7 @@ from typing import Any
 
 import dlt
 import sqlalchemy as sa
+from dlt.common.schema.typing import TColumnSchema
 from dlt.sources.sql_database import BaseTableLoader, register_table_loader_backend
 from duckdb import DuckDBPyConnection
 
@@ -30,7 +31,7 @@ from pipelines.loading.plan import Range, TablePlan
 from pipelines.loading.reader import Reading, check_unique, read_table, read_whole_table
 from pipelines.source.inspect import quote
 from pipelines.source.snapshot import Snapshot
-from pipelines.source.types import read_expression
+from pipelines.source.types import lake_type, read_expression
 
 BACKEND = "lakefeed"
 
@@ -167,6 +168,15 @@ def sql_table_of(plan: TablePlan) -> sa.MetaData:
     columns = [sa.Column(c.name, _cursor_type(plan, c.name), nullable=True) for c in plan.columns]
     sa.Table(plan.table.name, metadata, *columns)
     return metadata
+
+
+def naive_timestamps(plan: TablePlan) -> dict[str, TColumnSchema]:
+    """Hints without which dlt would rewrite the file and put bare timestamps into UTC."""
+    return {
+        column.name: {"name": column.name, "data_type": "timestamp", "timezone": False}
+        for column in plan.columns
+        if lake_type(column.type).duckdb == "timestamp"
+    }
 
 
 def dialect_only_engine() -> sa.Engine:

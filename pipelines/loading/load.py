@@ -24,6 +24,7 @@ from pipelines.loading.backend import (
     BACKEND,
     Extraction,
     dialect_only_engine,
+    naive_timestamps,
     sql_table_of,
 )
 from pipelines.loading.commits import CommitLog, Load
@@ -170,7 +171,7 @@ def _extract(
 
 
 def _resource(plan: TablePlan, extraction: Extraction) -> dlt.sources.DltResource:
-    return sql_table(
+    resource = sql_table(
         credentials=dialect_only_engine(),
         table=plan.table.name,
         schema=plan.table.schema,
@@ -180,6 +181,7 @@ def _resource(plan: TablePlan, extraction: Extraction) -> dlt.sources.DltResourc
         reflection_level="minimal",
         incremental=_incremental(plan, extraction.backfill),
     ).with_name(plan.table.short_name)
+    return resource.apply_hints(columns=naive_timestamps(plan))
 
 
 def _incremental(plan: TablePlan, backfill: Range | None) -> dlt.sources.incremental[Any] | None:

@@ -84,10 +84,20 @@ join pg_proc as p on p.oid = t.tgfoid
 where t.tgrelid = to_regclass(%s) and not t.tgisinternal and (t.tgtype & 16) = 16
 """
 
+# A partitioned table has no storage of its own; its partitions have.
 _SIZE = """
-select greatest(c.reltuples, 0)::bigint, pg_total_relation_size(c.oid)
-from pg_class as c where c.oid = to_regclass(%s)
+select coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint, bool_and(c.reltuples >= 0),
+    coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint
+from pg_class as c
+where c.relkind <> 'p' and c.oid in (
+    select to_regclass(%(table)s)::oid union all
+    select relid::oid from pg_partition_tree(to_regclass(%(table)s))
+)
 """
+_SMALL_ENOUGH_TO_COUNT = 64 * 1024 * 1024
+
+
+_MAY_SELECT = "select has_table_privilege(%s, 'select')"
 
 
 @dataclass(frozen=True)
@@ -140,10 +150,16 @@ def column_facts(session: PgConnection, table: CatalogueTable) -> dict[str, Colu
     }
 
 
-def estimated_size(session: PgConnection, table: CatalogueTable) -> tuple[int, int]:
-    """Rows by the planner's estimate, and bytes with indexes; nothing is counted."""
-    found = _rows(session, _SIZE, [quote_qualified(table.schema, table.name)])
-    return (int(found[0][0]), int(found[0][1])) if found else (0, 0)
+def estimated_size(session: PgConnection, table: CatalogueTable) -> tuple[int | None, int]:
+    """Rows and bytes with indexes. Small tables are counted, big ones left to the planner.
+
+    Rows are None where a big table was never analysed, or this role may not count.
+    """
+    quoted = quote_qualified(table.schema, table.name)
+    rows, analysed, size = _rows(session, _SIZE, {"table": quoted})[0]
+    if size <= _SMALL_ENOUGH_TO_COUNT and _rows(session, _MAY_SELECT, [quoted])[0][0]:
+        return int(_rows(session, f"select count(*) from {quoted}", [])[0][0]), int(size)
+    return (int(rows) if analysed else None), int(size)
 
 
 def may_select(session: PgConnection, table: CatalogueTable, columns: Iterable[str]) -> list[str]:
@@ -162,7 +178,9 @@ def quote_qualified(schema: str, name: str) -> str:
     return f"{quote(schema)}.{quote(name)}"
 
 
-def _rows(session: PgConnection, query: str, arguments: list[Any]) -> list[tuple[Any, ...]]:
+def _rows(
+    session: PgConnection, query: str, arguments: list[Any] | dict[str, Any]
+) -> list[tuple[Any, ...]]:
     with session.cursor() as cursor:
         cursor.execute(query, arguments)
         return cursor.fetchall()
