@@ -57,10 +57,10 @@ def main() -> None:
 
 @main.command()
 @click.option("--connection", required=True, metavar="URL", help="postgresql://user:pass@host/db")
-@click.option("--source", default="shop", show_default=True, help="The source's name in the lake.")
+@click.option("--source", metavar="NAME", help="Its name in the lake. Default: the database's.")
 @click.option("--schema", default="public", show_default=True, help="The schema to read.")
 @_PROJECT
-def init(root: Path, connection: str, source: str, schema: str) -> None:
+def init(root: Path, connection: str, source: str | None, schema: str) -> None:
     """Start a project in an empty folder from a live database."""
     from pipelines.cli.render import render_init
     from pipelines.orchestration.init import init_project

@@ -77,9 +77,18 @@ def print_run(out: Console, report: RunReport) -> None:
     moved = [table for table in report.tables if table.status == "loaded"]
     if moved:
         out.print(_moved_grid(report, moved))
-    for table in report.failures:
-        out.print(f"failed: {table.error}", soft_wrap=True, markup=False)
+    for error, names in _by_error(report.failures).items():
+        several = f" ({len(names)} tables)" if len(names) > 1 else ""
+        out.print(f"failed{several}: {error}", soft_wrap=True, markup=False)
     out.print(_closing_line(report, moved), soft_wrap=True, markup=False)
+
+
+def _by_error(failures: Sequence[TableReport]) -> dict[str, list[str]]:
+    """What stopped several tables, such as a source that is down, is told once."""
+    grouped: dict[str, list[str]] = {}
+    for table in failures:
+        grouped.setdefault(str(table.error), []).append(table.name)
+    return grouped
 
 
 def _files(names: Sequence[str]) -> str:
@@ -105,7 +114,7 @@ def _moved_grid(report: RunReport, moved: Sequence[TableReport]) -> Grid:
 
 def _closing_line(report: RunReport, moved: Sequence[TableReport]) -> str:
     seconds = f"{report.seconds:.1f} s"
-    counted = f"{len(report.tables)} tables"
+    counted = _counted(len(report.tables), "table")
     failed = f", {len(report.failures)} failed" if report.failures else ""
     if report.build_error:
         return f"error: {report.build_error}"
@@ -129,7 +138,8 @@ def render_build(result: BuildResult, staged: dict[str, StagedTable]) -> str:
 
 
 def _build_line(result: BuildResult) -> str:
-    line = f"dbt built {result.count('model')} models and passed {result.count('test')} tests"
+    models, tests = _counted(result.count("model"), "model"), _counted(result.count("test"), "test")
+    line = f"dbt built {models} and passed {tests}"
     if not result.failures:
         return line
     told = "\n".join(f"  {node.name}: {node.message or node.status}" for node in result.failures)
@@ -151,8 +161,8 @@ def render_check(report: CheckReport) -> str:
     """Errors, then warnings, then the verdict."""
     lines = [f"error: {error}" for error in report.errors]
     lines += [f"warning: {warning}" for warning in report.warnings]
-    verdict = f"{len(report.errors)} errors" if report.errors else "all well"
-    return "\n".join([*lines, f"{report.tables} tables checked: {verdict}"])
+    verdict = _counted(len(report.errors), "error") if report.errors else "all well"
+    return "\n".join([*lines, f"{_counted(report.tables, 'table')} checked: {verdict}"])
 
 
 def render_init(report: InitReport) -> str:
@@ -160,6 +170,7 @@ def render_init(report: InitReport) -> str:
     return "\n".join(
         [
             *(f"  wrote {name}" for name in report.files),
+            *(f"  left out {name}: this role may not read it" for name in report.left_out),
             f"{report.tables} tables: {report.incremental} incremental, "
             f"{report.tables - report.incremental} read whole. Look at sources.yaml, then:",
             "  lakefeed run",
@@ -213,6 +224,10 @@ def _grid(*columns: str) -> Grid:
     for column in columns:
         grid.add_column(column, justify="right" if column in numeric else "left", no_wrap=True)
     return grid
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _short(text: str | None) -> str:

@@ -31,6 +31,12 @@ class TablePlan:
     cursor_kind: CursorKind | None
 
     @property
+    def cursor_zone(self) -> str:
+        """The zone that a bare timestamp is declared to be kept in; UTC for all other cursors."""
+        declared = self.table.cursor.timezone if self.table.cursor else None
+        return declared or "UTC"
+
+    @property
     def initial_value(self) -> CursorValue | None:
         """The declared start of the cursor, as a value of its kind."""
         declared = self.table.cursor.initial_value if self.table.cursor else None

@@ -3,45 +3,86 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import overload
+from zoneinfo import ZoneInfo
 
 from pipelines.errors import DeclarationError, TableFailed
 from pipelines.loading.cursors import CursorValue, as_cursor_value
 from pipelines.loading.plan import Range, TablePlan
-from pipelines.source.types import CursorKind
 
 
-def backfill_range(plan: TablePlan, since: str | None, until: str | None) -> Range | None:
-    """The range for this table; None where none was asked for.
+def parse_range(since: str | None, until: str | None) -> Range | None:
+    """The range that the command line asks for, before any table is looked at; None without one.
 
     Raises:
-        TableFailed: the table has no cursor to take a range of.
-        DeclarationError: the texts aren't values of its cursor, or stand in the wrong order.
+        DeclarationError: a bound is missing, is no number and no time, or the order is wrong.
     """
     if since is None and until is None:
         return None
     if since is None:
         raise DeclarationError("--until needs --since", do="say where the range begins: --since")
-    if plan.cursor_kind is None:
-        raise TableFailed(
-            f"{plan.table.shown} is read whole each time, so it has no range to load",
-            where=plan.table.where,
-            do="leave it out of --select, or run without --since and --until",
-        )
-    start = parse_bound("--since", since, plan.cursor_kind)
-    end = parse_bound("--until", until, plan.cursor_kind) if until else None
-    if end is not None and not start < end:  # type: ignore[operator]
+    start = _parse_bound("--since", since)
+    end = None if until is None else _parse_bound("--until", until)
+    if end is not None and not _is_before(start, end):
         raise DeclarationError(f"--since {since} isn't before --until {until}")
     return Range(start, end)
 
 
-def parse_bound(flag: str, text: str, kind: CursorKind) -> CursorValue:
-    """A whole number, or an ISO 8601 date or timestamp (in UTC where it names no zone)."""
+def range_of_table(plan: TablePlan, asked: Range | None) -> Range | None:
+    """The range in the terms of this table's cursor.
+
+    Raises:
+        TableFailed: the table has no cursor, or one of another kind.
+    """
+    if asked is None:
+        return None
+    if plan.cursor is None or plan.cursor_kind is None:
+        raise TableFailed(
+            f"{plan.table.shown} is read whole each time, so it has no range to load",
+            where=plan.table.where,
+            do="leave it out with --select, or run without --since and --until",
+        )
+    if isinstance(asked.since, int) != (plan.cursor_kind == "number"):
+        wanted = "whole numbers" if plan.cursor_kind == "number" else "dates or times"
+        raise TableFailed(
+            f"the cursor `{plan.cursor.name}` of {plan.table.shown} is {plan.cursor.type}: "
+            f"--since and --until must be {wanted}",
+            where=plan.table.where_of("cursor"),
+            do="load such tables by themselves: --select",
+        )
+    zone = ZoneInfo(plan.cursor_zone)
+    return Range(
+        as_cursor_value(_in_zone(asked.since, zone), plan.cursor_kind),
+        as_cursor_value(_in_zone(asked.until, zone), plan.cursor_kind),
+    )
+
+
+def _parse_bound(flag: str, text: str) -> CursorValue:
+    """A whole number, or an ISO 8601 date or time (without a zone: in the cursor's own)."""
     try:
-        if kind == "number":
-            return int(text)
-        value = as_cursor_value(dt.datetime.fromisoformat(text), kind)
+        return int(text)
     except ValueError:
-        wanted = "a whole number" if kind == "number" else "a date or time such as 2026-01-31T08:00"
-        raise DeclarationError(f"{flag} {text}: expected {wanted}") from None
-    assert value is not None
-    return value
+        pass
+    try:
+        return dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise DeclarationError(
+            f"{flag} {text}: expected a time such as 2026-01-31 or 2026-01-31T08:00, or a number"
+        ) from None
+
+
+def _is_before(start: CursorValue, end: CursorValue) -> bool:
+    if isinstance(start, dt.datetime) and isinstance(end, dt.datetime):
+        return _in_zone(start, ZoneInfo("UTC")) < _in_zone(end, ZoneInfo("UTC"))
+    return isinstance(start, int) and isinstance(end, int) and start < end
+
+
+@overload
+def _in_zone(value: dt.datetime, zone: ZoneInfo) -> dt.datetime: ...
+@overload
+def _in_zone(value: CursorValue | None, zone: ZoneInfo) -> CursorValue | None: ...
+def _in_zone(value: CursorValue | None, zone: ZoneInfo) -> CursorValue | None:
+    """A time in this zone; one that names no zone is meant in it already."""
+    if not isinstance(value, dt.datetime):
+        return value
+    return value.astimezone(zone) if value.tzinfo else value.replace(tzinfo=zone)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.errors import BuildFailed, LakefeedError
 from pipelines.loading.commits import CommitLog
 from pipelines.orchestration.report import RunReport
+from pipelines.orchestration.unbuilt import Unbuilt, read_unbuilt, write_unbuilt
 from pipelines.transformation.dbt import BuildResult, run_dbt
 from pipelines.transformation.files import stale_files
 from pipelines.transformation.staging import HEADER, staging_model_name
@@ -19,6 +18,7 @@ from pipelines.transformation.warehouse import (
     StagedTable,
     newest_batch,
     staged_load_ids,
+    staged_models,
     staged_since,
     warehouse_lock,
 )
@@ -46,15 +46,15 @@ def plan_build(
 ) -> BuildPlan | None:
     """What has to be built; None where nothing has.
 
-    A table counts as changed when raw holds committed loads that staging has not, so that a build
-    that was killed or failed is made up for by the next run, whoever loaded the rows.
+    A table counts as changed when raw holds committed loads that staging has not, or staging has no
+    model of it at all, so that a build that was killed or failed is made up for by the next run.
     """
-    changed = {*brought_rows, *_unstaged(project), *_unbuilt(project)}
     known = {table.lake_name for table in project.tables if table.catalogue}
     held_back = set(failed) & known
-    changed = (changed & known) - held_back
-    first = not project.warehouse.exists() and bool(known - held_back)
-    if not changed and not first:
+    first = not project.warehouse.exists()
+    changed = {*brought_rows, *_unstaged(project), *read_unbuilt(project).due(held_back)}
+    changed = (known if first else changed & known) - held_back
+    if not changed:
         return None
     return BuildPlan(tuple(sorted(changed)), tuple(sorted(held_back)), first)
 
@@ -63,13 +63,14 @@ def build_changed(project: Project, plan: BuildPlan, report: RunReport) -> RunRe
     """Builds what the plan says, and adds the outcome to the report."""
     with warehouse_lock(project):
         before = newest_batch(project)
-        _note_unbuilt(project, plan.changed)
+        unbuilt = read_unbuilt(project).with_changed(plan.changed)
+        write_unbuilt(project, unbuilt)
         try:
             result = run_dbt(project, "build", plan.arguments)
         except LakefeedError as error:
             return replace(report, build_error=error, held_back=plan.held_back)
-        if not result.failures and not plan.held_back:
-            _unbuilt_file(project).unlink(missing_ok=True)
+        if not result.failures:
+            write_unbuilt(project, unbuilt.built_but_for(plan.held_back))
         staged = staged_since(project, list(project.tables), before)
     return replace(report, build=result, staged=staged, held_back=plan.held_back)
 
@@ -91,18 +92,21 @@ def build_all(
     with warehouse_lock(project):
         before = newest_batch(project)
         result = run_dbt(project, "build", arguments)
-        if not result.failures and not arguments:
-            _unbuilt_file(project).unlink(missing_ok=True)
+        if not result.failures:
+            write_unbuilt(project, Unbuilt())
         return result, staged_since(project, list(project.tables), before)
 
 
 def _unstaged(project: Project) -> set[str]:
-    staged = staged_load_ids(project)
+    staged, present = staged_load_ids(project), staged_models(project)
     return {
         table.lake_name
         for table in project.tables
         if _is_generated(project, table)
-        and not _held(project, table) <= staged.get(staging_model_name(table), set())
+        and (
+            staging_model_name(table) not in present
+            or not _held(project, table) <= staged.get(staging_model_name(table), set())
+        )
     }
 
 
@@ -113,20 +117,3 @@ def _held(project: Project, table: Table) -> set[str]:
 def _is_generated(project: Project, table: Table) -> bool:
     path = project.dbt / "models" / "staging" / table.source / f"{staging_model_name(table)}.sql"
     return path.exists() and HEADER in path.read_text(encoding="utf-8")
-
-
-def _unbuilt(project: Project) -> set[str]:
-    path = _unbuilt_file(project)
-    return set(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else set()
-
-
-def _note_unbuilt(project: Project, names: Iterable[str]) -> None:
-    """Written before dbt starts and removed when it has built all: a killed build is remembered."""
-    path = _unbuilt_file(project)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(sorted(names)), encoding="utf-8")
-    part.replace(path)
-
-
-def _unbuilt_file(project: Project) -> Path:
-    return project.data / "unbuilt.json"

@@ -17,6 +17,7 @@ from pipelines.declaration.models import SourceDeclaration
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import is_wildcard, matching_wildcards, qualify, wildcards_of
 from pipelines.source.inspect import BASE_KINDS, inspect_tables, user_schemas
+from pipelines.textfile import replace_text
 from pipelines.transformation.files import write_generated
 
 
@@ -100,9 +101,7 @@ def write_catalogue(project: Project, catalogue: Catalogue) -> bool:
     path, text = project.root / CATALOGUE_FILE, catalogue_text(catalogue)
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    replace_text(path, text)
     return True
 
 

@@ -11,7 +11,7 @@ from pipelines.errors import DeclarationError, LakefeedError, TableFailed
 from pipelines.loading.plan import TablePlan, plan_table
 from pipelines.orchestration.catalogue import read_live
 from pipelines.source.connection import connect, connection_of
-from pipelines.source.inspect import column_facts, may_select
+from pipelines.source.inspect import column_facts, denied_columns
 from pipelines.source.snapshot import read_horizon
 from pipelines.source.where import single_expression
 from pipelines.transformation.files import stale_files
@@ -84,7 +84,7 @@ def _check_source(
 def _check_privileges(session: PgConnection, plan: TablePlan) -> None:
     assert plan.table.catalogue is not None
     names = [column.name for column in plan.columns]
-    denied = may_select(session, plan.table.catalogue, names)
+    denied = denied_columns(session, plan.table.catalogue, names)
     if denied:
         raise TableFailed(
             f"this role may not read {', '.join(denied)} of {plan.table.shown}",

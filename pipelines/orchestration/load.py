@@ -7,16 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import duckdb
-import psycopg2
-
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.errors import LakefeedError, TableFailed
 from pipelines.loading.engine import SourceAtSnapshot, open_engine
 from pipelines.loading.environment import prepare_dlt
+from pipelines.loading.failure import explain_failure
 from pipelines.loading.plan import plan_table
-from pipelines.orchestration.backfill import backfill_range
+from pipelines.orchestration.backfill import parse_range, range_of_table
 from pipelines.orchestration.catalogue import LiveSource, adopt, read_live
 from pipelines.orchestration.report import RunReport, TableReport
 from pipelines.orchestration.selection import select_tables
@@ -65,6 +63,7 @@ def load(
     """
     started = time.monotonic()
     selected = select_tables(project, request.select)
+    parse_range(request.since, request.until)
     listener = listener or Silence()
     prepare_dlt(project)
     reports: list[TableReport] = []
@@ -136,7 +135,7 @@ class _SourceRun:
         except LakefeedError as error:
             return self._failed(table, error)
         except Exception as error:  # noqa: BLE001 - one bad table must not stop its siblings
-            return self._failed(table, _explained(table, source.connection, error))
+            return self._failed(table, explain_failure(table, source.connection, error))
         self.listener.ended(report)
         return report
 
@@ -149,7 +148,7 @@ class _SourceRun:
         self._refuse_frozen(table)
         options = LoadOptions(
             self.request.full_refresh,
-            backfill_range(plan, self.request.since, self.request.until),
+            range_of_table(plan, parse_range(self.request.since, self.request.until)),
             self.request.allow_shrink,
         )
         outcome = load_table(self.project, plan, source, options)
@@ -186,26 +185,3 @@ class _SourceRun:
         report = TableReport(table.shown, table.lake_name, "failed", error=error)
         self.listener.ended(report)
         return report
-
-
-def _explained(table: Table, connection: Connection, error: BaseException) -> LakefeedError:
-    """A foreign error as ours: its root cause in one line, without secrets."""
-    root = error
-    while root.__cause__ is not None:
-        root = root.__cause__
-    if isinstance(root, LakefeedError):
-        return root
-    reason = connection.mask(" ".join(str(root).split()))
-    if "permission denied" in reason:
-        remedy = f"grant select on {table.qualified} to the role in the connection URL"
-    elif "row-level security" in reason:
-        remedy = "a row policy would hide rows: use a role with bypassrls, or an exempt one"
-    elif "holds NaN" in reason or "holds a timestamp" in reason:
-        remedy = "correct the value in the source, or leave the column out (`columns.exclude`)"
-    elif "statement timeout" in reason:
-        remedy = "raise `max_query_time`, or index the cursor so that the read is shorter"
-    elif isinstance(root, (duckdb.Error, psycopg2.Error)):
-        remedy = "the server's words are above; nothing of this table was committed"
-    else:
-        remedy = f"nothing of this table was committed ({type(root).__name__}); run again"
-    return TableFailed(reason, where=f"{table.where} {table.shown}", do=remedy)

@@ -104,7 +104,7 @@ def connect(connection: Connection, application: str) -> Iterator[PgConnection]:
     try:
         session = psycopg2.connect(connection.for_session(application))
     except psycopg2.OperationalError as error:
-        reason = connection.mask(str(error)).strip().replace("\n", " ")
+        reason = " ".join(connection.mask(str(error)).split())
         raise SourceUnreachable(
             f"can't connect to `{connection.source}`: {reason}",
             do="check host, port, database, user and password in the URL, and that the server "

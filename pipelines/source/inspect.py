@@ -64,7 +64,13 @@ join pg_namespace as n on n.oid = c.relnamespace
 where c.relispartition and n.nspname = any(%s)
 """
 
-_FACTS = """
+# `to_regclass` fails where this role may not use the schema; this finds the table all the same.
+_OID = """(
+    select c.oid from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+    where n.nspname = %(schema)s and c.relname = %(name)s
+)"""
+
+_FACTS = f"""
 select
     a.attname,
     exists (
@@ -74,30 +80,43 @@ select
     pg_get_expr(d.adbin, d.adrelid)
 from pg_attribute as a
 left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
-where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped
+where a.attrelid = {_OID} and a.attnum > 0 and not a.attisdropped
 """
 
-_TRIGGERS = """
+_TRIGGERS = f"""
 select p.prosrc
 from pg_trigger as t
 join pg_proc as p on p.oid = t.tgfoid
-where t.tgrelid = to_regclass(%s) and not t.tgisinternal and (t.tgtype & 16) = 16
+where t.tgrelid = {_OID} and not t.tgisinternal and (t.tgtype & 16) = 16
 """
 
 # A partitioned table has no storage of its own; its partitions have.
-_SIZE = """
+_SIZE = f"""
 select coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint, bool_and(c.reltuples >= 0),
     coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint
 from pg_class as c
 where c.relkind <> 'p' and c.oid in (
-    select to_regclass(%(table)s)::oid union all
-    select relid::oid from pg_partition_tree(to_regclass(%(table)s))
+    select {_OID} union all
+    select relid::oid from pg_partition_tree({_OID})
 )
 """
 _SMALL_ENOUGH_TO_COUNT = 64 * 1024 * 1024
 
+_MAY_COUNT = f"""
+select has_schema_privilege(c.relnamespace, 'usage') and has_any_column_privilege(c.oid, 'select')
+from pg_class as c
+where c.oid = {_OID}
+"""
 
-_MAY_SELECT = "select has_table_privilege(%s, 'select')"
+# Without usage on the schema, a grant on the table is of no use.
+_PRIVILEGES = f"""
+select a.name,
+    has_schema_privilege(c.relnamespace, 'usage')
+    and has_column_privilege(c.oid, a.name, 'select')
+from pg_class as c
+cross join unnest(%(columns)s::text[]) as a (name)
+where c.oid = {_OID}
+"""
 
 
 @dataclass(frozen=True)
@@ -109,6 +128,12 @@ class ColumnFacts:
     not_null: bool
     default: str
     kept_by_trigger: bool
+
+    @property
+    def set_by_default(self) -> bool:
+        """Whether the default is the clock of the database."""
+        clocks = ("now()", "current_timestamp", "clock_timestamp")
+        return any(clock in self.default.lower() for clock in clocks)
 
 
 def inspect_tables(session: PgConnection, schemas: Iterable[str]) -> dict[str, CatalogueTable]:
@@ -142,11 +167,10 @@ def user_schemas(session: PgConnection) -> list[str]:
 
 def column_facts(session: PgConnection, table: CatalogueTable) -> dict[str, ColumnFacts]:
     """For each column: is it indexed, not null, set by a default or kept by an update trigger."""
-    quoted = quote_qualified(table.schema, table.name)
-    triggers = " ".join(source for (source,) in _rows(session, _TRIGGERS, [quoted])).lower()
+    triggers = " ".join(source for (source,) in _rows(session, _TRIGGERS, _named(table))).lower()
     return {
         name: ColumnFacts(name, indexed, not_null, default or "", f"new.{name.lower()}" in triggers)
-        for name, indexed, not_null, default in _rows(session, _FACTS, [quoted])
+        for name, indexed, not_null, default in _rows(session, _FACTS, _named(table))
     }
 
 
@@ -155,18 +179,23 @@ def estimated_size(session: PgConnection, table: CatalogueTable) -> tuple[int | 
 
     Rows are None where a big table was never analysed, or this role may not count.
     """
-    quoted = quote_qualified(table.schema, table.name)
-    rows, analysed, size = _rows(session, _SIZE, {"table": quoted})[0]
-    if size <= _SMALL_ENOUGH_TO_COUNT and _rows(session, _MAY_SELECT, [quoted])[0][0]:
+    rows, analysed, size = _rows(session, _SIZE, _named(table))[0]
+    if size <= _SMALL_ENOUGH_TO_COUNT and _rows(session, _MAY_COUNT, _named(table))[0][0]:
+        quoted = quote_qualified(table.schema, table.name)
         return int(_rows(session, f"select count(*) from {quoted}", [])[0][0]), int(size)
     return (int(rows) if analysed else None), int(size)
 
 
-def may_select(session: PgConnection, table: CatalogueTable, columns: Iterable[str]) -> list[str]:
-    """The columns that this role may not read."""
-    quoted = quote_qualified(table.schema, table.name)
-    query = "select has_column_privilege(%s, %s, 'select')"
-    return [name for name in columns if not _rows(session, query, [quoted, name])[0][0]]
+def denied_columns(
+    session: PgConnection, table: CatalogueTable, columns: Iterable[str]
+) -> list[str]:
+    """Those of these columns that this role may not read."""
+    named = _named(table) | {"columns": list(columns)}
+    return [name for name, allowed in _rows(session, _PRIVILEGES, named) if not allowed]
+
+
+def database_name(session: PgConnection) -> str:
+    return str(_rows(session, "select current_database()", [])[0][0])
 
 
 def quote(name: str) -> str:
@@ -176,6 +205,10 @@ def quote(name: str) -> str:
 
 def quote_qualified(schema: str, name: str) -> str:
     return f"{quote(schema)}.{quote(name)}"
+
+
+def _named(table: CatalogueTable) -> dict[str, Any]:
+    return {"schema": table.schema, "name": table.name}
 
 
 def _rows(

@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from pipelines.declaration.project import Project
+from pipelines.textfile import replace_text
 from pipelines.transformation.staging import HEADER, generated_files
 
 
@@ -50,9 +51,7 @@ def write_generated(project: Project) -> GeneratedChanges:
     """Writes and removes generated files until none is stale; returns what changed."""
     changes = stale_files(project)
     for name, text in changes.to_write.items():
-        path = project.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        replace_text(project.root / name, text)
     for name in changes.to_remove:
         (project.root / name).unlink()
     return changes

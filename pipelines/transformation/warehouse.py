@@ -54,6 +54,12 @@ def staged_load_ids(project: Project) -> dict[str, set[str]]:
         return staged
 
 
+def staged_models(project: Project) -> set[str]:
+    """Names of the staging models that were ever built."""
+    with _reading(project) as warehouse:
+        return set() if warehouse is None else _staging_tables(warehouse)
+
+
 def newest_batch(project: Project) -> int:
     """The number of the newest build that staged something."""
     with _reading(project) as warehouse:
@@ -68,12 +74,7 @@ def staged_since(project: Project, tables: list[Table], batch: int) -> dict[str,
     with _reading(project) as warehouse:
         if warehouse is None:
             return {}
-        present = {
-            row[0]
-            for row in warehouse.execute(
-                "select table_name from information_schema.tables where table_schema = 'staging'"
-            ).fetchall()
-        }
+        present = _staging_tables(warehouse)
         counted = {}
         for table in tables:
             model = staging_model_name(table)
@@ -93,6 +94,11 @@ def query_warehouse(project: Project, sql: str) -> tuple[list[str], list[tuple[o
             return [], []
         result = warehouse.execute(sql)
         return [column[0] for column in result.description], result.fetchall()
+
+
+def _staging_tables(warehouse: duckdb.DuckDBPyConnection) -> set[str]:
+    query = "select table_name from information_schema.tables where table_schema = 'staging'"
+    return {row[0] for row in warehouse.execute(query).fetchall()}
 
 
 def _has_ledger(warehouse: duckdb.DuckDBPyConnection) -> bool:

@@ -1,0 +1,54 @@
+"""A failure of dlt, DuckDB or the server in the words of this project, without secrets."""
+
+from __future__ import annotations
+
+import re
+
+from pipelines.declaration.tables import Table
+from pipelines.errors import LakefeedError, TableFailed
+from pipelines.source.connection import Connection
+
+# The server's own sentence within what DuckDB's scanner wraps around it, our query among it.
+_SERVER_SAID = re.compile(
+    r"\b(?:ERROR|FATAL):\s+(.+?)(?=$|\n|\s+(?:CONTEXT|HINT|LINE \d+):)", re.DOTALL
+)
+
+_REMEDIES = (
+    ("permission denied", "grant select on {table} to the role in the connection URL"),
+    ("row-level security", "a row policy would hide rows: use a role with bypassrls"),
+    ("holds NaN", "correct the value, or leave the column out (`columns: {{exclude: […]}}`)"),
+    (
+        "holds a timestamp",
+        "correct the value, or leave the column out (`columns: {{exclude: […]}}`)",
+    ),
+    (
+        "statement timeout",
+        "raise `max_query_time`, or index the cursor so that the read is shorter",
+    ),
+    ("does not exist", "compare the names in sources.yaml with the database"),
+    ("syntax error", "correct the condition in `where`"),
+    ("No space left", "make room on the disk; what was committed is intact"),
+    ("connection", "run again: nothing of this table was committed, and nothing was lost"),
+)
+
+
+def explain_failure(table: Table, connection: Connection, error: BaseException) -> LakefeedError:
+    """The root cause in one line, the line of YAML, and what to do."""
+    root = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    if isinstance(root, LakefeedError):
+        return root
+    reason = connection.mask(_reason(root))
+    remedy = next((text for sign, text in _REMEDIES if sign in reason), "")
+    if not remedy:
+        remedy = f"nothing of this table was committed ({type(root).__name__}); run again"
+    return TableFailed(
+        f"{table.shown}: {reason}", where=table.where, do=remedy.format(table=table.qualified)
+    )
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    said = _SERVER_SAID.findall(text)
+    return " ".join((said[-1] if said else text).split())
