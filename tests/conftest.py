@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import psycopg2
 import pytest
 
 from pipelines.declaration.project import Project, open_project
 from pipelines.demo.server import embedded_postgres
+from pipelines.loading.commits import CommitLog
 from pipelines.orchestration.init import write_scaffold
-from pipelines.orchestration.load import LoadRequest, load
+from pipelines.orchestration.load import Listener, LoadRequest, load
 from pipelines.orchestration.report import RunReport, TableReport
 from pipelines.orchestration.run import run
 from pipelines.transformation.warehouse import query_warehouse
@@ -72,9 +77,9 @@ class Lake:
         )
         return self
 
-    def load(self, *select: str, **options: Any) -> RunReport:
+    def load(self, *select: str, listener: Listener | None = None, **options: Any) -> RunReport:
         """`lakefeed load`."""
-        return load(self.project, LoadRequest(select=select, **options))[1]
+        return load(self.project, LoadRequest(select=select, **options), listener)[1]
 
     def run(self, *select: str, **options: Any) -> RunReport:
         """`lakefeed run`."""
@@ -83,6 +88,30 @@ class Lake:
     def query(self, sql: str) -> list[tuple[object, ...]]:
         """Rows of a query on the warehouse."""
         return query_warehouse(self.project, sql)[1]
+
+    def raw(self, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
+        """Rows of the committed raw files of a table, sorted."""
+        log = CommitLog(self.project.raw_url, table)
+        files = [log.path_of(file) for load in log.loads() for file in load.files]
+        if not files:
+            return []
+        sql = f"select {columns} from read_parquet({files}, union_by_name = true) order by all"
+        return duckdb.sql(sql).fetchall()
+
+    def files(self, table: str) -> list[Path]:
+        """The data files below a table's raw folder, committed or not."""
+        return sorted((self.root / "data" / "raw" / table).rglob("*.parquet"))
+
+    def command(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """`lakefeed` as a user starts it: a process of its own, in the project's folder."""
+        return subprocess.run(
+            [sys.executable, "-m", "pipelines.cli.main", *arguments],
+            cwd=self.root,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
 
 @pytest.fixture(scope="session")
@@ -109,12 +138,14 @@ def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path)
 
 
-@pytest.fixture
-def only() -> Callable[[RunReport], TableReport]:
-    """The report of the only table of a run."""
+def only(report: RunReport) -> TableReport:
+    """The report of the only table of a run, which did not fail."""
+    assert len(report.tables) == 1, report.tables
+    assert report.tables[0].error is None, report.tables[0].error
+    return report.tables[0]
 
-    def pick(report: RunReport) -> TableReport:
-        assert len(report.tables) == 1, report.tables
-        return report.tables[0]
 
-    return pick
+def failure(report: RunReport) -> str:
+    """What the only failed table of a run was told."""
+    assert len(report.failures) == 1, report.failures
+    return str(report.failures[0].error)

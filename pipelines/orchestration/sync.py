@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pipelines.declaration.project import Project
 from pipelines.orchestration.catalogue import LiveSource, adopt, read_live
 from pipelines.source.connection import connect, connection_of
-from pipelines.transformation.files import link_dbt_package
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,5 @@ def sync(project: Project) -> SyncReport:
         with connect(connection_of(project, source), "lakefeed sync") as session:
             live[source] = read_live(session, project, source)
     project, files = adopt(project, live)
-    link_dbt_package(project)
     drift = tuple(line for found in live.values() for line in found.drift)
     return SyncReport(drift, tuple(files), len(project.tables))

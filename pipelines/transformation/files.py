@@ -48,7 +48,11 @@ def stale_files(project: Project) -> GeneratedChanges:
 
 
 def write_generated(project: Project) -> GeneratedChanges:
-    """Writes and removes generated files until none is stale; returns what changed."""
+    """Writes and removes generated files until none is stale; returns what changed.
+
+    Side effect: links the framework's macros, so that plain `dbt build` works from here on.
+    """
+    link_dbt_package(project)
     changes = stale_files(project)
     for name, text in changes.to_write.items():
         replace_text(project.root / name, text)

@@ -1,0 +1,184 @@
+"""Staging: one row per key in DuckDB, built by real dbt from committed files alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.conftest import Database, Lake
+
+ORDERS = """
+create table orders (
+    id int primary key, note text, updated_at timestamptz not null default now()
+)
+"""
+STAGED = "select id, note from staging.stg_shop__orders order by id"
+
+
+def dbt(lake: Lake, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Plain dbt, as a user starts it in the dbt folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "dbt.cli.main", *arguments],
+        cwd=lake.root / "dbt",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_staging_keeps_the_newest_version_of_each_row(database: Database, lake: Lake) -> None:
+    database.execute(ORDERS, "insert into orders values (1, 'old'), (2, 'same')")
+    lake.declare("orders: {cursor: updated_at}").run()
+    database.execute("update orders set note = 'new', updated_at = now() where id = 1")
+
+    report = lake.run()
+
+    assert report.exit_code == 0
+    assert lake.query(STAGED) == [(1, "new"), (2, "same")]
+    assert (report.staged["shop__orders"].rows, report.staged["shop__orders"].changed) == (2, 1)
+
+
+def test_a_value_corrected_backwards_replaces_the_wrong_one(database: Database, lake: Lake) -> None:
+    """The newest snapshot wins, not the largest cursor."""
+    database.execute(ORDERS, "insert into orders values (1, 'wrong', '2026-06-02Z')")
+    lake.declare("orders: {cursor: updated_at, lookback: 30d}").run()
+    database.execute("update orders set note = 'right', updated_at = '2026-06-01Z'")
+
+    lake.run()
+
+    assert lake.query(STAGED) == [(1, "right")]
+
+
+def test_a_table_without_rows_is_staged_typed_and_empty(database: Database, lake: Lake) -> None:
+    database.execute("create table t (id int primary key, n numeric(9, 2), at timestamptz)")
+
+    report = lake.declare("t: {cursor: at}").run()
+
+    assert report.exit_code == 0
+    assert lake.query(
+        "select column_name, data_type from information_schema.columns"
+        " where table_name = 'stg_shop__t' order by ordinal_position limit 3"
+    ) == [("id", "INTEGER"), ("n", "DECIMAL(9,2)"), ("at", "TIMESTAMP WITH TIME ZONE")]
+
+
+def test_a_full_refresh_drops_rows_that_are_gone(database: Database, lake: Lake) -> None:
+    database.execute(ORDERS, "insert into orders values (1, 'a'), (2, 'b'), (3, 'c')")
+    lake.declare("orders: {mode: full_refresh, max_shrink: 50%}").run()
+    database.execute("delete from orders where id = 2", "insert into orders values (4, 'd')")
+
+    lake.run()
+
+    assert lake.query(STAGED) == [(1, "a"), (3, "c"), (4, "d")]
+
+
+def test_a_table_without_a_key_keeps_its_equal_rows(database: Database, lake: Lake) -> None:
+    database.execute("create table t (a int)", "insert into t values (1), (1)")
+    lake.declare("t: {mode: full_refresh}").run()
+    database.execute("insert into t values (1)")
+
+    lake.run()
+
+    assert lake.query("select a from staging.stg_shop__t") == [(1,), (1,), (1,)]
+
+
+def test_added_and_dropped_columns_are_survived(database: Database, lake: Lake) -> None:
+    database.execute(
+        "create table t (id int primary key, b text, at timestamptz default now())",
+        "insert into t values (1, 'x')",
+    )
+    lake.declare("t: {cursor: at}").run()
+    database.execute(
+        "alter table t drop column b, add column c numeric(5, 2)",
+        "insert into t (id, c) values (2, 1.25)",
+    )
+
+    report = lake.run()
+
+    assert report.exit_code == 0, report
+    assert any("column `c` (numeric(5,2)) was added" in line for line in report.warnings)
+    rows = lake.query("select id, c::varchar from staging.stg_shop__t order by id")
+    assert rows == [(1, None), (2, "1.25")]
+
+
+def test_plain_dbt_build_finds_the_committed_files_itself(database: Database, lake: Lake) -> None:
+    database.execute(ORDERS, "insert into orders values (1, 'a')")
+    lake.declare("orders: {cursor: updated_at}").load()
+
+    built = dbt(lake, "build")
+
+    assert built.returncode == 0, built.stdout
+    assert lake.query(STAGED) == [(1, "a")]
+
+
+def test_files_without_a_commit_are_never_read(database: Database, lake: Lake) -> None:
+    database.execute(ORDERS, "insert into orders values (1, 'a')")
+    lake.declare("orders: {cursor: updated_at}").load()
+    (file,) = lake.files("shop__orders")
+    (file.parent / "1.orphan.parquet").write_bytes(file.read_bytes()[:100])
+
+    lake.run()
+
+    assert lake.query(STAGED) == [(1, "a")]
+
+
+def test_loads_are_staged_once_in_whatever_order_they_are_found(
+    database: Database, lake: Lake
+) -> None:
+    """A load that becomes visible late, such as by a slow object store, still counts."""
+    database.execute(ORDERS, "insert into orders values (1, 'old'), (2, 'first')")
+    lake.declare("orders: {cursor: updated_at}").load()
+    log = lake.root / "data/raw/shop__orders/_dlt_loads"
+    (first,) = log.iterdir()
+    hidden = first.rename(lake.root / first.name)
+    database.execute("update orders set note = 'new', updated_at = now() where id = 1")
+    first_again = hidden.read_bytes()
+    (log / first.name).write_bytes(first_again)
+    lake.load()
+    (log / first.name).unlink()
+    assert dbt(lake, "build").returncode == 0
+    assert lake.query(STAGED) == [(1, "new")]
+    (log / first.name).write_bytes(first_again)
+
+    assert dbt(lake, "build").returncode == 0
+
+    assert lake.query(STAGED) == [(1, "new"), (2, "first")]
+
+
+def test_a_staging_model_written_by_hand_is_left_alone(database: Database, lake: Lake) -> None:
+    database.execute(ORDERS, "insert into orders values (1, 'a')")
+    lake.declare("orders: {cursor: updated_at}").run()
+    model = lake.root / "dbt/models/staging/shop/stg_shop__orders.sql"
+    own = "select 7 as id, 'my own' as note\n"
+    model.write_text(own)
+    database.execute("insert into orders values (2, 'b')")
+
+    report = lake.run()
+
+    assert model.read_text() == own
+    assert report.exit_code == 0
+    assert lake.query(STAGED) == [(7, "my own")]
+
+
+def test_a_full_refresh_of_dbt_rebuilds_staging_from_raw(database: Database, lake: Lake) -> None:
+    database.execute(ORDERS, "insert into orders values (1, 'old'), (2, 'same')")
+    lake.declare("orders: {cursor: updated_at}").run()
+    database.execute("update orders set note = 'new', updated_at = now() where id = 1")
+    lake.load()
+
+    assert dbt(lake, "build", "--full-refresh").returncode == 0
+
+    assert lake.query(STAGED) == [(1, "new"), (2, "same")]
+
+
+def test_a_full_refresh_load_supersedes_what_was_staged_before(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(ORDERS, "insert into orders values (1, 'a'), (2, 'b')")
+    lake.declare("orders: {cursor: updated_at}").run()
+    database.execute("delete from orders where id = 2")
+    assert lake.run().exit_code == 0
+    assert len(lake.query(STAGED)) == 2
+
+    lake.run(full_refresh=True, allow_shrink=True)
+
+    assert lake.query(STAGED) == [(1, "a")]
