@@ -115,9 +115,15 @@ class Lake:
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the embedded PostgreSQL keeps its data."""
+    return tmp_path_factory.mktemp("postgres")
+
+
+@pytest.fixture(scope="session")
+def server_url(server_folder: Path) -> Iterator[str]:
     """The URL of an embedded PostgreSQL that lives as long as the tests."""
-    with embedded_postgres(tmp_path_factory.mktemp("postgres")) as url:
+    with embedded_postgres(server_folder) as url:
         yield url
 
 
@@ -149,3 +155,21 @@ def failure(report: RunReport) -> str:
     """What the only failed table of a run was told."""
     assert len(report.failures) == 1, report.failures
     return str(report.failures[0].error)
+
+
+@pytest.fixture
+def guarded(server_folder: Path, server_url: str) -> Iterator[Database]:
+    """A database whose role must give its password, which is `right`."""
+    server = Database(server_url)
+    name = f"g{uuid.uuid4().hex[:12]}"
+    rules = server_folder / "pg_hba.conf"
+    before = rules.read_text()
+    rules.write_text(f"local {name} all scram-sha-256\n{before}")
+    server.execute(
+        f"create database {name}", f"create role {name} login superuser password 'right'"
+    )
+    server.execute("select pg_reload_conf()")
+    url = server_url.replace("postgres:@", f"{name}:right@").replace("/postgres?", f"/{name}?")
+    yield Database(url)
+    rules.write_text(before)
+    server.execute("select pg_reload_conf()")

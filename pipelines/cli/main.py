@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ _SELECT = click.option(
     metavar="TABLE",
     help="shop.orders, shop, 'shop.order*' or tag:core. Can be given more than once.",
 )
+_TRACEBACK = "LAKEFEED_TRACEBACK"
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
@@ -39,6 +41,14 @@ class _Commands(click.Group):
         except LakefeedError as error:
             click.echo(f"error: {error}", err=True)
             context.exit(error.exit_code)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:  # noqa: BLE001 - the last place before a bare traceback
+            if os.environ.get(_TRACEBACK):
+                raise
+            click.echo(f"error: {type(error).__name__}: {error}", err=True)
+            click.echo(f"  this is a fault of Lakefeed's own; {_TRACEBACK}=1 shows where", err=True)
+            context.exit(EXIT_PARTLY_FAILED)
 
     def list_commands(self, _context: click.Context) -> list[str]:
         """In the order in which a newcomer needs them."""
@@ -182,7 +192,13 @@ def schema() -> None:
 
 @main.command()
 @_PROJECT
-@click.option("--scale", type=click.FloatRange(min=0.01), default=1.0, show_default=True)
+@click.option(
+    "--scale",
+    type=click.FloatRange(min=0.01),
+    default=1.0,
+    show_default=True,
+    help="How big the shop is: 1 is some 20,000 rows.",
+)
 @click.option("--seed", type=int, default=7, show_default=True, help="Another seed, another shop.")
 @click.option("--keep", is_flag=True, help="Leave the database up, and say how to connect.")
 def demo(root: Path, scale: float, seed: int, keep: bool) -> None:

@@ -72,7 +72,7 @@ class SnapshotLoader(BaseTableLoader):
             self._start_from_the_checkpoint(extraction)
         reading = self._read(extraction, load_id)
         extraction.reading = reading
-        if reading.rows == 0:
+        if not reading.is_news:
             return
         check_unique(extraction.session, extraction.plan, reading)
         self._move_the_checkpoint(extraction, reading)

@@ -253,7 +253,7 @@ def _outcome(
     after = extraction.checkpoint if extraction.checkpoint is not None else before
     return LoadOutcome(
         rows_read=reading.rows_read if reading else 0,
-        rows=reading.rows if reading else 0,
+        rows=reading.rows if reading and reading.is_news else 0,
         null_cursors=reading.null_cursors if reading else 0,
         checkpoint_before=None if before is None else str(before),
         checkpoint=None if after is None else str(after),

@@ -75,6 +75,6 @@ def _freshness(table: Table, age: float | None) -> Freshness:
     if bounds is None:
         return ""
     for bound, verdict in ((bounds.error_after, "too late"), (bounds.warn_after, "late")):
-        if bound and (age is None or age > bound.total_seconds()):
+        if bound is not None and (age is None or age > bound.total_seconds()):
             return verdict  # type: ignore[return-value]
     return "ok"

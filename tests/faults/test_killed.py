@@ -1,0 +1,133 @@
+"""Killed at any instruction and run again: nothing lost, nothing doubled (design, section 6)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Database, Lake
+from tests.faults.die_at import DIED
+
+FILESYSTEM = "dlt.destinations.impl.filesystem.filesystem"
+LOADING = [
+    ("pipelines.loading.reader:_copy", "before"),
+    ("pipelines.loading.backend:_note", "before"),
+    ("pipelines.loading.backend:_note", "after"),
+    ("dlt:Pipeline.extract", "after"),
+    ("dlt:Pipeline.normalize", "after 2"),
+    ("pipelines.loading.commits:CommitLog.describe", "before"),
+    ("pipelines.loading.commits:CommitLog.describe", "after"),
+    (f"{FILESYSTEM}:FilesystemLoadJob.run", "before"),
+    (f"{FILESYSTEM}:FilesystemLoadJob.run", "after"),
+    (f"{FILESYSTEM}:FilesystemClient._store_current_state", "before"),
+    (f"{FILESYSTEM}:FilesystemClient._store_current_state", "after"),
+    (f"{FILESYSTEM}:FilesystemClient._store_load", "after"),
+    ("dlt:Pipeline.load", "after 2"),
+    ("pipelines.orchestration.load:adopt", "before"),
+]
+BUILDING = [
+    ("pipelines.orchestration.build:write_unbuilt", "after"),
+    ("dbt.adapters.duckdb.connections:DuckDBConnectionManager.execute", "after 5"),
+    ("dbt.adapters.duckdb.connections:DuckDBConnectionManager.execute", "after 15"),
+    ("dbt.adapters.duckdb.connections:DuckDBConnectionManager.execute", "after 30"),
+    ("pipelines.orchestration.build:run_dbt", "after"),
+]
+
+
+@pytest.fixture
+def changed(database: Database, lake: Lake) -> Lake:
+    """A lake that was run once; since then its source changed."""
+    database.execute(
+        "create table t (id int primary key, note text, at timestamptz default clock_timestamp())",
+        "create table u (id int primary key, note text)",
+        "insert into t select g, 'first' from generate_series(1, 100) as g",
+        "insert into u select g, 'first' from generate_series(1, 100) as g",
+    )
+    marts = lake.root / "dbt/models/marts"
+    marts.joinpath("both.sql").write_text(
+        "select t.id, t.note, u.note as other from {{ ref('stg_shop__t') }} as t"
+        " join {{ ref('stg_shop__u') }} as u using (id)"
+    )
+    lake.declare("t: {cursor: at}\nu: {mode: full_refresh}").run()
+    database.execute(
+        "update t set note = 'second', at = clock_timestamp() where id <= 10",
+        "insert into t select g, 'second' from generate_series(101, 105) as g",
+        "delete from u where id between 50 and 55",
+        "insert into u select g, 'second' from generate_series(101, 105) as g",
+    )
+    return lake
+
+
+def die(lake: Lake, target: str, moment: str) -> None:
+    """Runs until the deadly call."""
+    repository = Path(__file__).resolve().parents[2]
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.faults.die_at", target, *moment.split()],
+        cwd=lake.root,
+        env={**os.environ, "PYTHONPATH": str(repository)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == DIED, f"{target} was never called\n{ended.stdout}{ended.stderr}"
+
+
+def assert_equal_to_source(database: Database, lake: Lake) -> None:
+    """Staging, marts and the number of versions in raw are those of an undisturbed run."""
+    t = database.rows("select id, note from t order by id")
+    u = database.rows("select id, note from u order by id")
+    both = database.rows("select t.id, t.note, u.note from t join u using (id) order by id")
+    assert lake.query("select id, note from staging.stg_shop__t order by id") == t
+    assert lake.query("select id, note from staging.stg_shop__u order by id") == u
+    assert lake.query("select id, note, other from marts.both order by id") == both
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("working_directory", ["kept", "lost"])
+@pytest.mark.parametrize(("target", "moment"), LOADING)
+def test_a_killed_load_is_made_up_for_by_the_next_run(
+    database: Database, changed: Lake, target: str, moment: str, working_directory: str
+) -> None:
+    die(changed, target, moment)
+    if working_directory == "lost":
+        shutil.rmtree(changed.root / "data" / ".dlt")
+
+    report = changed.run()
+
+    assert report.exit_code == 0, report.failures
+    assert_equal_to_source(database, changed)
+    assert len(changed.raw("shop__t")) == 115
+    assert changed.run().build is None
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("target", "moment"), BUILDING)
+def test_a_killed_build_is_made_up_for_by_the_next_run(
+    database: Database, changed: Lake, target: str, moment: str
+) -> None:
+    die(changed, target, moment)
+
+    report = changed.run()
+
+    assert report.exit_code == 0, report
+    assert_equal_to_source(database, changed)
+    assert changed.run().build is None
+
+
+@pytest.mark.faults
+def test_a_first_run_that_is_killed_while_it_builds_is_made_up_for(
+    database: Database, lake: Lake
+) -> None:
+    database.execute("create table t (id int primary key)", "create table u (id int primary key)")
+    lake.declare("t: {mode: full_refresh}\nu: {mode: full_refresh}")
+    die(lake, "dbt.adapters.duckdb.connections:DuckDBConnectionManager.execute", "after 5")
+
+    assert lake.run().exit_code == 0
+
+    assert lake.query("select count(*) from staging.stg_shop__t") == [(0,)]
+    assert lake.query("select count(*) from staging.stg_shop__u") == [(0,)]

@@ -1,0 +1,257 @@
+"""What bad input gets: an error that names the table, the line of YAML and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.orchestration.check import check_connected
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, failure
+
+GOOD = "create table good (id int primary key, at timestamptz default now())"
+FILL = "insert into good values (1)"
+DECLARED = "good: {cursor: at}\n"
+
+
+@pytest.mark.parametrize(
+    ("ddl", "declared", "told"),
+    [
+        (
+            "select 1",
+            "gone: {cursor: at}",
+            ("`public.gone` isn't in the database, or this role can't see it", "check the name"),
+        ),
+        (
+            "create table t (id int primary key)",
+            "t: {cursor: updated_at}",
+            ("shop.t has no column `updated_at` to use as its cursor", "its columns are: id"),
+        ),
+        (
+            "create table t (id int, at timestamptz)",
+            "t: {cursor: at}",
+            ("shop.t has no primary key", "primary_key: [a, b]"),
+        ),
+        (
+            "create table t (id int primary key, at text)",
+            "t: {cursor: at}",
+            (
+                "`at` of shop.t is text, which can't be a cursor",
+                "a cursor is a timestamp, a date or a whole number",
+            ),
+        ),
+        (
+            "create table t (id int primary key, at timestamp)",
+            "t: {cursor: at}",
+            ("`at` of shop.t is a timestamp without time zone", "timezone: UTC"),
+        ),
+        (
+            "create table t (id int primary key, n int)",
+            "t: {cursor: n, lookback: 30m}",
+            (
+                "`lookback` of shop.t doesn't fit its cursor",
+                "a numeric cursor takes a plain number",
+            ),
+        ),
+        (
+            "create table t (id int primary key, at timestamptz)",
+            "t: {cursor: at, columns: {exclude: [nothing]}}",
+            (
+                "`columns` of shop.t names `nothing`, which the table doesn't have",
+                "its columns are: id, at",
+            ),
+        ),
+        (
+            "create table t (id int primary key, at timestamptz)",
+            "t: {cursor: at, primary_key: [nothing]}",
+            ("`primary_key` of shop.t names `nothing`", "its columns are: id, at"),
+        ),
+        (
+            "create table t (id int primary key)",
+            "t: {mode: full_refresh, where: 'id = 1; drop table t'}",
+            ("`where` of shop.t can't be used", "write one condition"),
+        ),
+        (
+            "create table t (id int primary key)",
+            "t: {mode: full_refresh, where: 'nothing = 1'}",
+            ('column "nothing" does not exist', "compare the names"),
+        ),
+        (
+            'create table t (id int primary key, "ID" int)',
+            "t: {mode: full_refresh}",
+            ("shop.t has the columns `id` and `ID`", "columns: {exclude: [ID]}"),
+        ),
+    ],
+)
+def test_a_table_that_cannot_load_fails_alone_by_name_and_line(
+    database: Database, lake: Lake, ddl: str, declared: str, told: tuple[str, str]
+) -> None:
+    database.execute(GOOD, FILL, ddl)
+    lake.declare(DECLARED + declared)
+
+    report = lake.load()
+
+    what, what_to_do = failure(report).splitlines()
+    assert what.startswith("sources.yaml:7: ")
+    assert told[0] in what
+    assert told[1] in what_to_do
+    assert report.exit_code == 1
+    assert lake.raw("shop__good", "id") == [(1,)]
+    assert not (lake.root / "data/raw/shop__t").exists()
+
+
+def test_a_declared_key_that_is_not_unique_stops_the_table(database: Database, lake: Lake) -> None:
+    database.execute(
+        "create table t (a int, at timestamptz default now())", "insert into t values (1), (1)"
+    )
+    report = lake.declare("t: {cursor: at, primary_key: [a]}").load()
+
+    assert "`primary_key: [a]` of shop.t doesn't tell its rows apart: 2 rows share (1)" in failure(
+        report
+    )
+    assert lake.files("shop__t") == []
+
+
+def test_a_refresh_that_loses_most_rows_is_refused_until_it_is_allowed(
+    database: Database, lake: Lake
+) -> None:
+    database.execute("create table t (id int primary key)")
+    database.execute("insert into t select generate_series(1, 10)")
+    lake.declare("t: {mode: full_refresh}").load()
+    database.execute("truncate t")
+
+    refused = lake.load()
+
+    assert "shop.t had 10 rows and now has 0: it lost 100%" in failure(refused)
+    assert "--allow-shrink" in failure(refused)
+    assert refused.exit_code == 1
+    assert lake.run(allow_shrink=True).exit_code == 0
+    assert lake.query("select count(*) from staging.stg_shop__t") == [(0,)]
+
+
+def test_a_column_that_may_not_be_read_is_named_with_the_grant(
+    database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.execute(
+        "create table t (id int primary key, ssn text)",
+        "drop role if exists limited",
+        "create role limited login",
+        "grant select (id) on t to limited",
+    )
+    monkeypatch.setenv(CONNECTION_VARIABLE, database.url.replace("postgres:@", "limited:@"))
+    lake.declare("t: {mode: full_refresh}")
+
+    told = failure(lake.load())
+    checked = check_connected(lake.project)
+    database.execute("revoke all on t from limited", "drop role limited")
+
+    assert told == (
+        "sources.yaml:6: shop.t: permission denied for table t\n"
+        "  grant select on public.t to the role in the connection URL"
+    )
+    assert "this role may not read ssn of shop.t" in str(checked.errors[0])
+
+
+def test_a_row_policy_fails_loudly_instead_of_hiding_rows(
+    database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.execute(
+        "create table t (id int primary key)",
+        "insert into t values (1), (2)",
+        "drop role if exists tenant",
+        "create role tenant login",
+        "grant select on t to tenant",
+        "alter table t enable row level security",
+        "create policy one on t using (id = 1)",
+    )
+    monkeypatch.setenv(CONNECTION_VARIABLE, database.url.replace("postgres:@", "tenant:@"))
+
+    told = failure(lake.declare("t: {mode: full_refresh}").load())
+    database.execute("drop table t", "drop role tenant")
+
+    assert "row-level security" in told
+    assert "bypassrls" in told
+
+
+def test_a_frozen_table_stops_when_its_columns_change(database: Database, lake: Lake) -> None:
+    database.execute("create table t (id int primary key, at timestamptz default now())")
+    lake.declare("t: {cursor: at, schema_changes: freeze}").load()
+    database.execute("alter table t add column extra text")
+
+    assert "shop.t is frozen, and its columns changed" in failure(lake.load())
+    assert "column `extra` (text) was added" in failure(lake.load())
+
+
+class TestFromTheCommandLine:
+    """Exit codes, and what a user sees."""
+
+    def test_an_unreachable_source_exits_with_3_and_is_told_once(self, lake: Lake) -> None:
+        lake.declare("a: {mode: full_refresh}\nb: {mode: full_refresh}")
+
+        ended = lake.command(
+            "run", **{CONNECTION_VARIABLE: "postgresql://someone:hunter2@localhost:1/nothing"}
+        )
+
+        assert ended.returncode == 3
+        assert ended.stdout.count("Connection refused") == 1
+        assert "Traceback" not in ended.stdout + ended.stderr
+        assert "hunter2" not in ended.stdout + ended.stderr
+
+    def test_a_wrong_password_exits_with_3_and_is_not_shown(
+        self, guarded: Database, lake: Lake
+    ) -> None:
+        lake.declare("t: {mode: full_refresh}")
+        wrong = guarded.url.replace("right", "hunter2")
+
+        ended = lake.command("load", **{CONNECTION_VARIABLE: wrong})
+
+        assert ended.returncode == 3, ended
+        assert "password authentication failed" in ended.stdout
+        assert "hunter2" not in ended.stdout + ended.stderr
+
+    def test_a_variable_that_is_not_set_is_named(self, lake: Lake) -> None:
+        lake.declare("t: {mode: full_refresh}")
+
+        ended = lake.command("run", **{CONNECTION_VARIABLE: ""})
+
+        assert ended.returncode == 2
+        assert f"sources.yaml:4: the variable {CONNECTION_VARIABLE} isn't set" in ended.stdout
+
+    def test_a_mistake_in_the_yaml_exits_with_2_before_anything_connects(self, lake: Lake) -> None:
+        lake.declare("t: {mode: full_refesh}")
+
+        ended = lake.command("run", **{CONNECTION_VARIABLE: "postgresql://localhost:1/nothing"})
+
+        assert ended.returncode == 2
+        assert "sources.yaml:6:17" in ended.stderr
+        assert "did you mean `full_refresh`?" in ended.stderr
+        assert not (lake.root / "data").exists()
+
+    def test_a_folder_without_a_project_says_where_to_go(self, tmp_path: Path) -> None:
+        ended = Lake(tmp_path).command("run")
+
+        assert ended.returncode == 2
+        assert "there is no sources.yaml in" in ended.stderr
+        assert "lakefeed init" in ended.stderr
+
+    def test_an_unknown_table_is_refused_with_the_nearest_name(
+        self, database: Database, lake: Lake
+    ) -> None:
+        lake.declare("orders: {mode: full_refresh}")
+
+        ended = lake.command("run", "--select", "shop.order")
+
+        assert ended.returncode == 2
+        assert "did you mean `shop.orders`?" in ended.stderr
+
+    def test_a_range_that_is_none_exits_with_2_before_anything_is_read(
+        self, database: Database, lake: Lake
+    ) -> None:
+        database.execute(GOOD, FILL)
+        lake.declare("good: {cursor: at}")
+
+        ended = lake.command("run", "--since", "yesterday")
+
+        assert ended.returncode == 2
+        assert "expected a time such as" in ended.stderr
+        assert not (lake.root / "data").exists()

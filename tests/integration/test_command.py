@@ -1,0 +1,163 @@
+"""The command line and the tools that people know: `lakefeed`, `dlt pipeline`, `dbt`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+from pipelines.cli.main import main
+from tests.conftest import Database, Lake, only
+
+T = (
+    "create table t (id int primary key, at timestamptz default now())",
+    "insert into t values (1), (2)",
+)
+
+
+def test_help_answers_at_once() -> None:
+    command = [sys.executable, "-m", "pipelines.cli.main", "--help"]
+    bare = [sys.executable, "-c", "import click"]
+
+    def seconds(argv: list[str]) -> float:
+        started = time.monotonic()
+        subprocess.run(argv, check=True, capture_output=True)
+        return time.monotonic() - started
+
+    beyond_click = min(seconds(command) for _ in range(3)) - min(seconds(bare) for _ in range(3))
+
+    assert beyond_click < 0.15
+
+
+def test_every_command_and_option_has_a_help_text() -> None:
+    for name, command in main.commands.items():
+        assert command.help, name
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert option.help, f"{name} --{option.name}"
+
+
+def test_explain_names_the_line_that_each_setting_comes_from(
+    database: Database, lake: Lake
+) -> None:
+    lake.declare("t: {cursor: at, tags: [core]}", head="    defaults: {lookback: 30m}\n")
+
+    told = lake.command("explain", "shop.t").stdout.splitlines()
+
+    words = [line.split() for line in told]
+    assert told[0] == "shop.t (sources.yaml:7)"
+    assert ["lookback", "30m", "sources.yaml:5"] in words
+    assert ["tags", "[core]", "sources.yaml:7"] in words
+    assert ["deletes", "ignore", "default"] in words
+
+
+def test_status_shows_checkpoint_rows_and_files_without_a_connection(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*T)
+    loaded = only(lake.declare("t: {cursor: at}").run())
+
+    ended = lake.command("status", "--json", LAKEFEED_TEST_URL="")
+
+    (told,) = json.loads(ended.stdout)
+    assert ended.returncode == 0
+    assert told["checkpoint"] == loaded.checkpoint
+    assert (told["loads"], told["files"], told["raw_rows"], told["staged_rows"]) == (1, 1, 2, 2)
+
+
+def test_status_fails_when_a_table_is_too_old(database: Database, lake: Lake) -> None:
+    database.execute(*T)
+    lake.declare("t: {cursor: at, freshness: {error_after: 0s}}").load()
+
+    ended = lake.command("status")
+
+    assert ended.returncode == 1
+    assert "too late" in ended.stdout
+
+
+def test_check_with_connect_warns_of_a_cursor_without_an_index(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*T)
+    lake.declare("t: {cursor: at}").run()
+
+    ended = lake.command("check", "--connect")
+
+    assert ended.returncode == 0, ended
+    assert "shop.t (sources.yaml:6): the cursor `at` has no index" in ended.stdout
+    assert ended.stdout.endswith("1 table checked: all well\n")
+
+
+def test_schema_prints_json(lake: Lake) -> None:
+    assert json.loads(lake.command("schema").stdout)["properties"]["sources"]
+
+
+def test_the_project_can_be_elsewhere(database: Database, lake: Lake, tmp_path: Path) -> None:
+    database.execute(*T)
+    lake.declare("t: {cursor: at}")
+
+    ended = Lake(tmp_path.parent).command("run", "--project", str(lake.root))
+
+    assert ended.returncode == 0, ended
+    assert lake.query("select count(*) from staging.stg_shop__t") == [(2,)]
+
+
+def test_the_password_is_nowhere_in_the_output_and_in_no_file(
+    guarded: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "a$ecret'word"
+    guarded.execute("""alter role current_user password 'a$ecret''word'""", *T)
+    url = guarded.url.replace("right", "a%24ecret%27word")
+    lake.declare("t: {cursor: at}\nmissing: {cursor: at}")
+
+    told = ""
+    for arguments in (["run"], ["run", "--json"], ["check", "--connect"], ["sync"], ["status"]):
+        ended = lake.command(*arguments, LAKEFEED_TEST_URL=url)
+        told += ended.stdout + ended.stderr
+
+    assert "2 rows" in told
+    for spelling in (secret, "a%24ecret%27word"):
+        assert spelling not in told
+        holders = [p for p in lake.root.rglob("*") if p.is_file() and holds(p, spelling)]
+        assert holders == []
+
+
+def holds(path: Path, text: str) -> bool:
+    return text.encode() in path.read_bytes()
+
+
+class TestDltCommand:
+    """Plain `dlt pipeline`, from the project's folder, with no flag."""
+
+    @pytest.mark.parametrize(
+        ("arguments", "expected"),
+        [
+            (["--list-pipelines"], "shop__t"),
+            (["shop__t", "info"], "Found pipeline shop__t"),
+            (["shop__t", "trace"], "Run started at"),
+        ],
+    )
+    def test_it_finds_the_pipeline_of_a_table(
+        self, database: Database, lake: Lake, arguments: list[str], expected: str
+    ) -> None:
+        database.execute(*T)
+        lake.declare("t: {cursor: at}").load()
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("DLT_")}
+
+        ended = subprocess.run(
+            [Path(sys.executable).with_name("dlt"), "pipeline", *arguments],
+            cwd=lake.root,
+            env=clean,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        assert ended.returncode == 0, ended
+        assert expected in ended.stdout

@@ -1,0 +1,159 @@
+"""`lakefeed init`: from a URL to a project that runs without an edit."""
+
+from __future__ import annotations
+
+import re
+import stat
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipelines.declaration.project import open_project
+from pipelines.errors import DeclarationError, Refused
+from pipelines.orchestration.check import check
+from pipelines.orchestration.init import init_project
+from tests.conftest import Database, Lake
+
+SHOP = (
+    """create function touch() returns trigger language plpgsql as $$
+    begin new.changed := now(); return new; end $$""",
+    "create table by_trigger (id int primary key, changed timestamptz, updated_at timestamptz)",
+    "create trigger touch before update on by_trigger for each row execute function touch()",
+    "create table by_name (id int primary key, created_at timestamptz default now(),"
+    " updated_at timestamptz not null default now())",
+    "create index on by_name (updated_at)",
+    "create table bare (id int primary key, modified timestamp default now())",
+    "create table no_cursor (id int primary key, note text)",
+    "create table no_key (note text, updated_at timestamptz)",
+    'create table "Order Items" ("Order Id" int primary key, "on" text)',
+    'create table "no_CURSOR" (id int primary key)',
+    "create view seen as select 1 as one",
+    "insert into by_name select g from generate_series(1, 7) as g",
+    'insert into "Order Items" values (1, null)',
+)
+
+
+@pytest.fixture
+def shop(database: Database, tmp_path: Path) -> Lake:
+    database.execute(*SHOP)
+    init_project(tmp_path, database.url, "acme", "public")
+    return Lake(tmp_path)
+
+
+def declared(lake: Lake) -> dict[str, object]:
+    text = (lake.root / "sources.yaml").read_text()
+    tables: dict[str, object] = yaml.safe_load(text)["sources"]["acme"]["tables"]
+    return tables
+
+
+def test_a_project_made_by_init_runs_without_an_edit(shop: Lake) -> None:
+    ended = shop.command("run", LAKEFEED_TEST_URL="")
+
+    assert ended.returncode == 0, ended
+    assert shop.query('select count(*) from staging."stg_acme__order_items"') == [(1,)]
+    assert check(shop.project).errors == ()
+
+
+def test_init_chooses_cursors_by_what_keeps_them_and_says_why(shop: Lake) -> None:
+    text = (shop.root / "sources.yaml").read_text()
+
+    assert declared(shop) == {
+        "Order Items": {"mode": "full_refresh"},
+        "bare": {"cursor": {"column": "modified", "timezone": "UTC"}},
+        "by_name": {"cursor": "updated_at"},
+        "by_trigger": {"cursor": "changed"},
+        "no_CURSOR": {"mode": "full_refresh", "name": "no_cursor_2"},
+        "no_cursor": {"mode": "full_refresh"},
+        "no_key": {"mode": "full_refresh"},
+    }
+    assert re.search(r"# about 7 rows, \d+ kB; key id; has a default, indexed, not null\n", text)
+    assert "kept by a trigger" in text
+    assert "check the timezone" in text
+
+
+def test_the_secret_is_in_env_alone_for_this_user_alone(shop: Lake, database: Database) -> None:
+    secret = shop.root / ".env"
+
+    assert f"ACME_DATABASE_URL='{database.url}'" in secret.read_text()
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert "/.env" in (shop.root / ".gitignore").read_text()
+    others = [p for p in shop.root.rglob("*") if p.is_file() and p != secret]
+    assert not [p for p in others if database.url in p.read_text(errors="ignore")]
+
+
+def test_the_source_is_called_as_the_database_where_no_name_is_given(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(*SHOP)
+    init_project(tmp_path, database.url, None, "public")
+
+    (name,) = open_project(tmp_path).declaration.sources
+    assert f"/{name}?" in database.url
+
+
+def test_another_schema_can_be_read(database: Database, tmp_path: Path) -> None:
+    database.execute("create schema audit", "create table audit.events (id int primary key)")
+    init_project(tmp_path, database.url, "acme", "audit")
+
+    (table,) = open_project(tmp_path).tables
+    assert table.qualified == "audit.events"
+
+
+def test_tables_that_the_role_may_not_read_are_left_out_and_named(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(
+        "create table open (id int primary key, ssn text)",
+        "create table closed (id int primary key)",
+        "drop role if exists reader",
+        "create role reader login",
+        "grant select (id) on open to reader",
+    )
+    url = database.url.replace("postgres:@", "reader:@")
+    report = init_project(tmp_path, url, "acme", "public")
+    ran = Lake(tmp_path).command("run")
+    database.execute("drop owned by reader", "drop role reader")
+
+    assert report.left_out == ("public.closed",)
+    assert declared(Lake(tmp_path)) == {
+        "open": {"mode": "full_refresh", "columns": {"exclude": ["ssn"]}}
+    }
+    assert ran.returncode == 0, ran
+
+
+def test_init_touches_no_project_that_is_there(shop: Lake, database: Database) -> None:
+    before = (shop.root / "sources.yaml").read_text()
+
+    with pytest.raises(Refused, match="there is a project here already"):
+        init_project(shop.root, database.url, "acme", "public")
+    assert (shop.root / "sources.yaml").read_text() == before
+
+
+def test_init_refuses_where_the_variable_means_another_database(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.execute(*SHOP)
+    monkeypatch.setenv("ACME_DATABASE_URL", "postgresql://elsewhere/other")
+
+    with pytest.raises(Refused, match="ACME_DATABASE_URL is set already"):
+        init_project(tmp_path, database.url, "acme", "public")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_schema_without_tables_is_named(database: Database, tmp_path: Path) -> None:
+    with pytest.raises(DeclarationError, match="schema `public` has no tables"):
+        init_project(tmp_path, database.url, "acme", "public")
+
+
+def test_the_command_says_what_it_wrote_and_what_comes_next(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(*SHOP)
+
+    ended = Lake(tmp_path).command("init", "--connection", database.url, "--source", "acme")
+
+    assert ended.returncode == 0
+    assert "  wrote sources.yaml\n" in ended.stdout
+    assert "7 tables: 3 incremental, 4 read whole" in ended.stdout
+    assert ended.stdout.endswith("lakefeed run\n")

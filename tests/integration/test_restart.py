@@ -1,0 +1,144 @@
+"""What was lost or interrupted is noticed and made up for."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from filelock import FileLock
+
+from tests.conftest import Database, Lake, failure, only
+
+T = (
+    "create table t (id int primary key, note text, at timestamptz default clock_timestamp())",
+    "insert into t values (1, 'a'), (2, 'b')",
+)
+
+
+def test_a_lost_working_directory_is_rebuilt_from_raw(database: Database, lake: Lake) -> None:
+    database.execute(*T)
+    checkpoint = only(lake.declare("t: {cursor: at}").load()).checkpoint
+    shutil.rmtree(lake.root / "data" / ".dlt")
+    database.execute("insert into t values (3, 'c')")
+
+    report = only(lake.load())
+
+    assert (report.checkpoint_before, report.rows_written) == (checkpoint, 1)
+
+
+def test_lost_raw_is_said_and_loaded_again_from_the_beginning(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*T)
+    lake.declare("t: {cursor: at}").load()
+    shutil.rmtree(lake.root / "data" / "raw")
+
+    report = only(lake.load())
+
+    assert report.notes == ("its raw files are gone, so it is loaded from the beginning",)
+    assert [row[:2] for row in lake.raw("shop__t", "id, note")] == [(1, "a"), (2, "b")]
+
+
+def test_a_deleted_warehouse_is_built_again_from_raw(database: Database, lake: Lake) -> None:
+    database.execute(*T)
+    lake.declare("t: {cursor: at}").run()
+    lake.project.warehouse.unlink()
+
+    lake.run()
+
+    assert lake.query("select count(*) from staging.stg_shop__t") == [(2,)]
+
+
+def test_a_truncated_state_file_of_a_dead_load_does_not_block(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*T)
+    lake.declare("t: {cursor: at}").load()
+    states = lake.root / "data/raw/shop__t/_dlt_pipeline_state"
+    (states / "shop__t__9999999999.1__abc.jsonl").write_text('{"half')
+    shutil.rmtree(lake.root / "data" / ".dlt")
+    database.execute("insert into t values (3, 'c')")
+
+    report = only(lake.load())
+
+    assert report.rows_written == 1
+    assert any("set aside the state of 1 loads" in note for note in report.notes)
+
+
+def test_a_second_load_of_a_table_that_is_being_loaded_is_refused(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*T)
+    lake.declare("t: {cursor: at}").load()
+    with FileLock(lake.root / "data" / "locks" / "shop__t.lock"):
+        ended = lake.command("load")
+
+    assert ended.returncode == 1
+    assert "shop.t is being loaded by another run" in ended.stdout
+
+
+def test_many_runs_at_once_double_nothing(database: Database, lake: Lake) -> None:
+    database.execute(*T)
+    lake.declare("t: {cursor: at}")
+    command = [sys.executable, "-m", "pipelines.cli.main", "run"]
+    runs = [
+        subprocess.Popen(command, cwd=lake.root, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    told = [run.communicate()[0] for run in runs]
+
+    assert {run.returncode for run in runs} <= {0, 1}, told
+    assert 0 in {run.returncode for run in runs}, told
+    assert lake.raw("shop__t", "id") == [(1,), (2,)]
+    lake.run()
+    assert lake.query("select id from staging.stg_shop__t order by id") == [(1,), (2,)]
+
+
+def test_a_database_that_goes_away_leaves_the_checkpoint_where_it_was(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*T, "create view slow as select id, pg_sleep(9)::text as x from t")
+    lake.declare("slow: {mode: full_refresh}")
+    run = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.cli.main", "load"],
+        cwd=lake.root,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    reader = (
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where application_name = 'lakefeed shop__slow' and state = 'active'"
+        " and datname = current_database()"
+    )
+    while run.poll() is None and not database.rows(reader):
+        pass
+    told = run.communicate()[0]
+
+    assert run.returncode == 1, told
+    assert "terminating connection due to administrator command" in told
+    assert lake.files("shop__slow") == []
+
+
+def test_the_lake_can_move_to_another_folder(
+    database: Database, lake: Lake, tmp_path_factory: object
+) -> None:
+    database.execute(*T)
+    lake.declare("t: {cursor: at}").run()
+    moved = Lake(Path(shutil.move(lake.root, lake.root.with_name("moved"))))
+    database.execute("insert into t values (3, 'c')")
+
+    assert only(moved.run()).rows_written == 1
+    assert moved.query("select count(*) from staging.stg_shop__t") == [(3,)]
+
+
+def test_a_query_that_runs_too_long_is_stopped_by_the_server(
+    database: Database, lake: Lake
+) -> None:
+    database.execute("create view slow as select 1 as id, pg_sleep(20)::text as x")
+
+    told = failure(lake.declare("slow: {mode: full_refresh, max_query_time: 1s}").load())
+
+    assert "canceling statement due to statement timeout" in told
+    assert "max_query_time" in told
