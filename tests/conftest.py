@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import uuid
@@ -173,3 +174,14 @@ def guarded(server_folder: Path, server_url: str) -> Iterator[Database]:
     yield Database(url)
     rules.write_text(before)
     server.execute("select pg_reload_conf()")
+
+
+def copy_shop_project(folder: Path) -> Path:
+    """The repository as what it is besides: the demo's project."""
+    repository = Path(__file__).resolve().parents[1]
+    ignore = shutil.ignore_patterns("target", "logs", "dbt_packages")
+    for name in ("dbt", ".dlt"):
+        shutil.copytree(repository / name, folder / name, ignore=ignore)
+    for name in ("sources.yaml", "sources.lock.yaml"):
+        shutil.copy(repository / name, folder / name)
+    return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ _SELECT = click.option(
     metavar="TABLE",
     help="shop.orders, shop, 'shop.order*' or tag:core. Can be given more than once.",
 )
+_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
 _TRACEBACK = "LAKEFEED_TRACEBACK"
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
@@ -43,10 +45,11 @@ class _Commands(click.Group):
             context.exit(error.exit_code)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except Exception as error:  # noqa: BLE001 - the last place before a bare traceback
+        except Exception as error:
             if os.environ.get(_TRACEBACK):
                 raise
-            click.echo(f"error: {type(error).__name__}: {error}", err=True)
+            reason = _PASSWORD.sub(r"\1***@", str(error))
+            click.echo(f"error: {type(error).__name__}: {reason}", err=True)
             click.echo(f"  this is a fault of Lakefeed's own; {_TRACEBACK}=1 shows where", err=True)
             context.exit(EXIT_PARTLY_FAILED)
 
@@ -197,7 +200,7 @@ def schema() -> None:
     type=click.FloatRange(min=0.01),
     default=1.0,
     show_default=True,
-    help="How big the shop is: 1 is some 20,000 rows.",
+    help="How big the shop is: 1 is some 9,000 rows.",
 )
 @click.option("--seed", type=int, default=7, show_default=True, help="Another seed, another shop.")
 @click.option("--keep", is_flag=True, help="Leave the database up, and say how to connect.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -152,6 +153,9 @@ def _farewell(out: Console, project: Project, url: str, *, keep: bool) -> None:
     raw, warehouse = project.declaration.raw.url, project.declaration.warehouse.path
     out.print(f"raw files   {raw}/shop__orders/orders/load_date=…/*.parquet")
     out.print(f"warehouse   {warehouse}   (schemas staging and marts)")
+    if shutil.which("lakefeed") is None:
+        activate = os.path.relpath(Path(sys.prefix) / "bin" / "activate")
+        out.print(f"first       source {activate}", soft_wrap=True)
     out.print("look around lakefeed status · lakefeed explain shop.orders · ", end="")
     out.print("dlt pipeline shop__orders info")
     if keep:

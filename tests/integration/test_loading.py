@@ -125,6 +125,16 @@ def test_a_backfill_reads_its_range_and_leaves_the_checkpoint_alone(
     assert (after.checkpoint_before, after.rows_written) == (before, 0)
 
 
+def test_a_backfill_of_everything_leaves_out_tables_without_a_cursor_unless_they_are_named(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(ORDERS, "create table t (id int)", "insert into t values (1)")
+    lake.declare("orders: {cursor: updated_at}\nt: {mode: full_refresh}")
+
+    assert only(lake.load(since="2026-01-01")).name == "shop.orders"
+    assert "has no range to load" in failure(lake.load("shop.t", since="2026-01-01"))
+
+
 def test_lookback_rereads_below_the_checkpoint_and_finds_what_came_late(
     database: Database, lake: Lake
 ) -> None:
