@@ -73,7 +73,10 @@ def read_catalogue(root: Path) -> Catalogue:
     path = root / CATALOGUE_FILE
     if not path.exists():
         return Catalogue()
-    data = read_document(path, CATALOGUE_FILE).data
+    document = read_document(path, CATALOGUE_FILE)
+    if document.problems:
+        raise DeclarationError(problems=document.problems)
+    data = document.data
     try:
         return Catalogue(
             {

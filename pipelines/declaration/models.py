@@ -7,11 +7,21 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Annotated, Any, Literal
+from contextlib import suppress
+from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    field_validator,
+)
 
 IDENTIFIER = r"^[A-Za-z][A-Za-z0-9_]*$"
+DAG_ID = r"^[A-Za-z0-9_.-]+$"
+_REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _DURATION = re.compile(r"^(\d+)(s|m|h|d)$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _PERCENT = re.compile(r"^(\d+(?:\.\d+)?)\s*%$")
@@ -28,9 +38,14 @@ def parse_duration(value: Any) -> Any:
     if isinstance(value, dt.timedelta):
         return value
     match = _DURATION.match(value) if isinstance(value, str) else None
-    if not match:
-        raise ValueError("a duration such as 90s, 30m, 2h or 3d")
-    return dt.timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+    try:
+        return dt.timedelta(seconds=int(match[1]) * _SECONDS[match[2]]) if match else _no_duration()
+    except OverflowError:
+        return _no_duration()
+
+
+def _no_duration() -> NoReturn:
+    raise ValueError("a duration such as 90s, 30m, 2h or 3d")
 
 
 def parse_lookback(value: Any) -> Any:
@@ -56,48 +71,66 @@ def parse_share(value: Any) -> Any:
     return float(match[1]) / 100
 
 
+def parse_version(value: Any) -> Any:
+    """Neither `true` nor `1.0`, which are equal to 1 in Python."""
+    if type(value) is not int or value != 1:
+        raise ValueError("1")
+    return value
+
+
+def parse_start(value: Any) -> Any:
+    """A date, a timestamp or a whole number, as YAML gives it or in quotes."""
+    if isinstance(value, str):
+        for parse in (dt.date.fromisoformat, dt.datetime.fromisoformat):
+            with suppress(ValueError):
+                return parse(value)
+    elif isinstance(value, (dt.date, int)) and not isinstance(value, bool):
+        return value
+    raise ValueError("a date, a timestamp or a whole number, such as 2026-01-31 or 1000")
+
+
+def parse_connection(value: Any) -> Any:
+    """A URL, whose references to the environment are whole."""
+    if isinstance(value, str) and "${" in _REFERENCE.sub("", value):
+        raise ValueError("a reference of letters, digits and underscores, such as ${DATABASE_URL}")
+    return value
+
+
 def parse_cursor(value: Any) -> Any:
     """A bare column name is short for `{column: name}`."""
     return {"column": value} if isinstance(value, str) else value
 
 
-_DURATION_SCHEMA = {"type": "string", "pattern": r"^\d+(s|m|h|d)$"}
+Text = Annotated[str, Field(min_length=1)]
+Names = Annotated[tuple[Text, ...], Field(min_length=1)]
+
+# What stands in the file before it is parsed; editors get their JSON Schema from it.
+_DurationText = Annotated[str, Field(pattern=r"^\d+(s|m|h|d)$")]
+_ShareText = Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*%$")]
 
 Duration = Annotated[
-    dt.timedelta, BeforeValidator(parse_duration), Field(json_schema_extra=_DURATION_SCHEMA)
+    dt.timedelta, BeforeValidator(parse_duration, json_schema_input_type=_DurationText)
 ]
 Lookback = Annotated[
     dt.timedelta | int,
-    BeforeValidator(parse_lookback),
-    Field(
-        json_schema_extra={"anyOf": [_DURATION_SCHEMA, {"type": "integer", "minimum": 0}]},
-    ),
+    BeforeValidator(parse_lookback, json_schema_input_type=_DurationText | NonNegativeInt),
 ]
-Share = Annotated[
-    float,
-    BeforeValidator(parse_share),
-    Field(json_schema_extra={"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$"}),
+Share = Annotated[float, BeforeValidator(parse_share, json_schema_input_type=_ShareText)]
+Start = Annotated[
+    dt.datetime | dt.date | int,
+    BeforeValidator(parse_start, json_schema_input_type=Text | int),
 ]
 
 
 class Cursor(Strict):
     """The column that moves whenever a row is inserted or changed."""
 
-    column: str = Field(min_length=1)
+    column: Text
     """The column's name. It must grow with every insert and update."""
-    initial_value: dt.datetime | dt.date | int | None = None
+    initial_value: Start | None = None
     """Rows below this value are never loaded: where the first load starts."""
     timezone: str | None = None
     """The time zone, such as `Europe/Paris`, that a `timestamp without time zone` is kept in."""
-
-    @field_validator("initial_value", mode="before")
-    @classmethod
-    def _plain_value(cls, value: Any) -> Any:
-        if value is None or (
-            isinstance(value, (dt.date, int, str)) and not isinstance(value, bool)
-        ):
-            return value
-        raise ValueError("a date, a timestamp or a number")
 
     @field_validator("timezone")
     @classmethod
@@ -116,9 +149,9 @@ class Cursor(Strict):
 class Columns(Strict):
     """Which columns are loaded. Give one of the two lists."""
 
-    include: tuple[str, ...] | None = None
+    include: Names | None = None
     """Only these columns, and always the primary key and the cursor."""
-    exclude: tuple[str, ...] | None = None
+    exclude: Names | None = None
     """All columns but these."""
 
 
@@ -139,28 +172,24 @@ class TableSettings(Strict):
     each time, and rows that have vanished leave staging. Default: `incremental` where there is a
     cursor; without one the mode must be given."""
     cursor: Annotated[
-        Cursor | None,
-        BeforeValidator(parse_cursor),
-        Field(json_schema_extra={"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Cursor"}]}),
+        Cursor | None, BeforeValidator(parse_cursor, json_schema_input_type=Text | Cursor | None)
     ] = None
     """A column, or `{column, initial_value, timezone}`. Timestamps, dates and whole numbers."""
     lookback: Lookback = dt.timedelta(0)
     """How far below the checkpoint each load starts reading: `90s`, `30m`, `2h`, `3d`; a plain
     number for a numeric cursor. Rows that are read again unchanged are not written again."""
     primary_key: Annotated[
-        tuple[str, ...] | None,
-        BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
-        Field(
-            json_schema_extra={
-                "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
-            }
+        Names | None,
+        BeforeValidator(
+            lambda value: (value,) if isinstance(value, str) else value,
+            json_schema_input_type=Text | Names | None,
         ),
     ] = None
     """The columns that tell rows apart. Default: the database's primary key. `incremental` needs
     one, `full_refresh` does not."""
     columns: Columns | None = None
     """Which columns are loaded. Default: all."""
-    where: str | None = None
+    where: Text | None = None
     """A condition in the source's SQL that rows must meet, as one expression."""
     deletes: Literal["ignore", "remove", "mark"] = "ignore"
     """What happens to a row that is deleted in the source. Only `ignore` is built so far: the row
@@ -176,7 +205,7 @@ class TableSettings(Strict):
     more is refused, since an emptied table is more often a mistake than a fact."""
     freshness: Freshness | None = None
     """How old the newest load may be."""
-    tags: tuple[str, ...] = ()
+    tags: tuple[Text, ...] = ()
     """Words for `--select tag:WORD`."""
 
 
@@ -190,10 +219,10 @@ class TableDeclaration(TableSettings):
 class SourceDeclaration(Strict):
     """One PostgreSQL database."""
 
-    connection: str | None = None
+    connection: Annotated[Text, BeforeValidator(parse_connection)] | None = None
     """The connection URL, as `${VARIABLE}`: never a secret in the file. Default: dlt's secret
     `sources.<source>.credentials`."""
-    schema_: Annotated[str, Field(alias="schema")] = "public"
+    schema_: Annotated[Text, Field(alias="schema")] = "public"
     """The schema of tables that are named without one."""
     defaults: TableSettings | None = None
     """Settings for all tables of this source."""
@@ -205,21 +234,21 @@ class SourceDeclaration(Strict):
 class Raw(Strict):
     """The raw layer."""
 
-    url: str = "data/raw"
+    url: Text = "data/raw"
     """A folder, or any URL of dlt's filesystem destination."""
 
 
 class Warehouse(Strict):
     """The DuckDB warehouse."""
 
-    path: str = "data/warehouse.duckdb"
+    path: Text = "data/warehouse.duckdb"
     """The DuckDB file that staging and marts are built in."""
 
 
 class Airflow(Strict):
     """The DAG."""
 
-    dag_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] = "de_batch_pipeline"
+    dag_id: Annotated[str, Field(pattern=DAG_ID)] = "de_batch_pipeline"
     """The DAG's id."""
     schedule: str | None = "0 * * * *"
     """A cron expression; null for manual runs only."""
@@ -229,14 +258,14 @@ class Airflow(Strict):
     """How often a failed load is tried again."""
     owner: str = "lakefeed"
     """The owner shown in Airflow."""
-    tags: tuple[str, ...] = ("lakefeed",)
+    tags: tuple[Text, ...] = ("lakefeed",)
     """Tags shown in Airflow."""
 
 
 class Declaration(Strict):
     """The whole of `sources.yaml`."""
 
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(parse_version)]
     """The version of this format: 1."""
     raw: Raw = Raw()
     """Where raw files go."""

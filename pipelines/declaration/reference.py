@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -18,13 +20,49 @@ from pipelines.declaration.models import (
     Raw,
     SourceDeclaration,
     TableDeclaration,
+    TableSettings,
     Warehouse,
 )
+
+_INTRODUCTION = """\
+<!-- Written by `make docs` from pipelines/declaration/models.py; edit the docstrings there. -->
+# sources.yaml
+
+What Lakefeed loads. Mistakes are reported all at once, with line and column, before anything
+connects: `lakefeed check`. An editor that reads the first line of this example completes and checks
+the keys as you type:
+
+```yaml
+# yaml-language-server: $schema=docs/sources.schema.json
+version: 1
+raw: {url: data/raw}                      # any dlt filesystem URL
+warehouse: {path: data/warehouse.duckdb}
+airflow: {dag_id: de_batch_pipeline, schedule: "0 * * * *"}
+
+sources:
+  shop:
+    connection: ${SHOP_DATABASE_URL}      # never a secret in the file
+    schema: public
+    defaults: {cursor: updated_at, lookback: 30m}
+    tables:
+      customers:                          # empty: the defaults
+      orders: {lookback: 2h, tags: [core]}
+      order_items: {primary_key: [order_id, line_number]}
+      countries: {mode: full_refresh}
+      page_views: {cursor: {column: viewed_at, initial_value: 2026-01-01}, columns: {exclude: [ip]}}
+      "audit.*": {mode: full_refresh, cursor: null}   # null takes a default back
+```
+
+Settings merge: `defaults` of the file, then of the source, then wildcards (the more specific the
+later), then the table. `lakefeed explain shop.orders` shows what came of it, and the line of each
+setting.
+
+"""
 
 _SECTIONS: dict[str, type[BaseModel]] = {
     "The file": Declaration,
     "`sources.<name>`": SourceDeclaration,
-    "`tables.<name>`, `defaults`": TableDeclaration,
+    "`tables.<name>` and `defaults`": TableDeclaration,
     "`cursor`": Cursor,
     "`columns`": Columns,
     "`freshness`": Freshness,
@@ -36,15 +74,19 @@ _SECTIONS: dict[str, type[BaseModel]] = {
 
 def json_schema_text() -> str:
     """The JSON Schema of `sources.yaml`."""
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    schema: dict[str, Any] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     schema |= Declaration.model_json_schema(by_alias=True)
-    _allow_null(schema)
-    return json.dumps(schema, indent=2)
+    for model in (TableDeclaration, TableSettings):
+        properties = schema["$defs"][model.__name__]["properties"]
+        for name, field in model.model_fields.items():
+            properties[name] = _as_written(properties[name], field.get_default())
+    return json.dumps(schema, indent=2) + "\n"
 
 
 def markdown_reference() -> str:
     """docs/sources-yaml.md: every key, its default and what it does."""
-    return "\n".join(line for title, model in _SECTIONS.items() for line in _section(title, model))
+    sections = (line for title, model in _SECTIONS.items() for line in _section(title, model))
+    return _INTRODUCTION + "\n".join(sections).rstrip() + "\n"
 
 
 def _section(title: str, model: type[BaseModel]) -> Iterator[str]:
@@ -63,17 +105,23 @@ def _default(value: Any) -> str:
     return "see below" if isinstance(value, BaseModel) else f"`{shown(value)}`"
 
 
-def _allow_null(schema: dict[str, Any]) -> None:
-    """`null` takes a setting back, so every setting of a table may be null."""
-    for model in ("TableDeclaration", "TableSettings"):
-        for name, field in schema["$defs"][model]["properties"].items():
-            options = field.pop("anyOf", None) or [
-                {
-                    key: field.pop(key)
-                    for key in ("type", "enum", "pattern", "items")
-                    if key in field
-                }
-            ]
-            if {"type": "null"} not in options:
-                options = [*options, {"type": "null"}]
-            schema["$defs"][model]["properties"][name] = {"anyOf": options, **field}
+def _as_written(entry: dict[str, Any], default: Any) -> dict[str, Any]:
+    """A setting as the file has it: its default in YAML, and `null`, which takes a setting back."""
+    described = {key: entry[key] for key in ("title", "description") if key in entry}
+    if default not in (None, ()):
+        described["default"] = shown(default)
+    kinds = {key: value for key, value in entry.items() if key not in (*described, "default")}
+    options = kinds.get("anyOf") or [kinds]
+    if {"type": "null"} not in options:
+        options = [*options, {"type": "null"}]
+    return {"anyOf": options, **described}
+
+
+def write_reference(folder: Path) -> None:
+    """Writes what `make docs` writes."""
+    (folder / "sources-yaml.md").write_text(markdown_reference(), encoding="utf-8")
+    (folder / "sources.schema.json").write_text(json_schema_text(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_reference(Path(sys.argv[1]))

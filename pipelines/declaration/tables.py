@@ -113,18 +113,33 @@ def resolve_tables(declared: Declared, catalogue: Catalogue) -> tuple[Table, ...
         DeclarationError: with every mistake that shows only once settings are merged.
     """
     problems: list[Problem] = []
-    tables: list[Table] = []
+    tables: list[tuple[YamlPath, Table]] = []
     for source in declared.declaration.sources:
+        problems += _entry_problems(declared, source)
         for qualified, path in _declared_names(declared, catalogue, source):
             resolved = _resolve(declared, catalogue, source, qualified, path)
             if isinstance(resolved, Problem):
                 problems.append(resolved)
             else:
-                tables.append(resolved)
+                tables.append((path, resolved))
     problems += _same_names(declared.document, tables)
     if problems:
         raise DeclarationError(problems=problems)
-    return tuple(tables)
+    return tuple(table for _, table in tables)
+
+
+def _entry_problems(declared: Declared, source_name: str) -> Iterator[Problem]:
+    source = declared.declaration.sources[source_name]
+    first: dict[str, str] = {}
+    for entry, settings in source.tables.items():
+        path: YamlPath = ("sources", source_name, "tables", entry)
+        if is_wildcard(entry) and settings and settings.name:
+            message = f"`{entry}` stands for many tables, and a `name` is one table's"
+            yield declared.document.problem((*path, "name"), message)
+        before = first.setdefault(qualify(entry, source.schema_), entry)
+        if before != entry:
+            line = declared.document.place_of((*path[:-1], before)).line
+            yield declared.document.problem(path, f"`{entry}` is the `{before}` of line {line}")
 
 
 def _declared_names(
@@ -216,15 +231,17 @@ def _table_problem(
     return None
 
 
-def _same_names(document: Document, tables: list[Table]) -> Iterator[Problem]:
+def _same_names(document: Document, tables: list[tuple[YamlPath, Table]]) -> Iterator[Problem]:
     seen: dict[str, Table] = {}
-    for table in tables:
+    for path, table in tables:
         first = seen.setdefault(table.lake_name.lower(), table)
-        if first is not table:
-            yield Problem(
-                document.file,
-                int(table.where.rsplit(":", 1)[1]),
-                1,
-                f"`{table.qualified}` and `{first.qualified}` ({first.where}) would both be "
-                f"`{table.lake_name}` in the lake; give one of them another `name`",
+        if first is not table and (first.source, first.qualified) != (
+            table.source,
+            table.qualified,
+        ):
+            message = (
+                f"`{table.source}.{table.qualified}` and `{first.source}.{first.qualified}` "
+                f"({first.where}) would both be `{table.lake_name}` in the lake; "
+                "give one of them another `name`"
             )
+            yield document.problem(path, message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from pipelines.declaration.load import nearest
+from pipelines.declaration.mistakes import nearest
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.errors import DeclarationError

@@ -1,0 +1,78 @@
+"""The JSON Schema for editors and the reference page, both made from the models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from pipelines.declaration.models import TableDeclaration
+from pipelines.declaration.reference import json_schema_text, markdown_reference
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def validator() -> Any:
+    schema = json.loads(json_schema_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def test_the_shipped_declaration_fits_the_schema(validator: Any) -> None:
+    shipped = yaml.safe_load((REPOSITORY / "sources.yaml").read_text(encoding="utf-8"))
+
+    assert list(validator.iter_errors(shipped)) == []
+
+
+def test_the_example_of_the_page_fits_the_schema(validator: Any) -> None:
+    example = markdown_reference().partition("```yaml\n")[2].partition("```")[0]
+    # A date in YAML is a date to Python, and text to an editor.
+    read = json.loads(json.dumps(yaml.safe_load(example), default=str))
+
+    assert list(validator.iter_errors(read)) == []
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["null", "{cursor: updated_at}", "{cursor: null, mode: full_refresh}", "{lookback: 30m}",
+     "{max_shrink: 5%}", "{primary_key: id}", "{primary_key: [a, b]}", "{deletes: null}",
+     "{freshness: {warn_after: 1h}}", "{cursor: {column: at, timezone: UTC}}"],
+)  # fmt: skip
+def test_the_schema_takes(validator: Any, table: str) -> None:
+    written = json.loads(json.dumps(yaml.safe_load(table)))
+
+    document = {"version": 1, "sources": {"shop": {"tables": {"orders": written}}}}
+
+    assert list(validator.iter_errors(document)) == []
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["{curser: updated_at}", "{lookback: soon}", "{mode: append}", "{max_shrink: half}",
+     "{primary_key: []}", "{cursor: {initial_value: 1}}", "updated_at", "{where: ''}"],
+)  # fmt: skip
+def test_the_schema_refuses(validator: Any, table: str) -> None:
+    document = {"version": 1, "sources": {"shop": {"tables": {"orders": yaml.safe_load(table)}}}}
+
+    assert list(validator.iter_errors(document))
+
+
+def test_the_files_that_make_docs_writes_are_current() -> None:
+    schema = (REPOSITORY / "docs/sources.schema.json").read_text(encoding="utf-8")
+    page = (REPOSITORY / "docs/sources-yaml.md").read_text(encoding="utf-8")
+
+    assert schema == json_schema_text()
+    assert page == markdown_reference()
+
+
+def test_the_page_describes_every_setting_of_a_table() -> None:
+    page = markdown_reference()
+
+    for name, field in TableDeclaration.model_fields.items():
+        assert field.description
+        assert f"| `{name}` |" in page
