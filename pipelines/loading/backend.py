@@ -19,6 +19,7 @@ from dlt.common.schema.typing import TColumnSchema
 from dlt.sources.sql_database import BaseTableLoader, register_table_loader_backend
 from duckdb import DuckDBPyConnection
 
+from pipelines.declaration.catalogue import Column
 from pipelines.loading.commits import CommitLog, Load
 from pipelines.loading.cursors import (
     CursorValue,
@@ -27,8 +28,16 @@ from pipelines.loading.cursors import (
     next_checkpoint,
     reading_start,
 )
+from pipelines.loading.deletes import Tombstones, find_deleted
+from pipelines.loading.held import Held
 from pipelines.loading.plan import Range, TablePlan
-from pipelines.loading.reader import Reading, check_unique, read_table, read_whole_table
+from pipelines.loading.reader import (
+    Reading,
+    Target,
+    check_unique,
+    read_table,
+    read_whole_table,
+)
 from pipelines.source.inspect import quote
 from pipelines.source.snapshot import Snapshot
 from pipelines.source.types import lake_type, read_expression
@@ -78,8 +87,9 @@ class SnapshotLoader(BaseTableLoader):
         self._move_the_checkpoint(extraction, reading)
         extraction.load = _describe(extraction, reading, load_id)
         _note(extraction.spool, extraction.load)
+        rows = reading.rows + reading.deleted
         yield dlt.mark.with_file_import(
-            str(reading.path), "parquet", reading.rows, hints=reading.schema.empty_table()
+            str(reading.path), "parquet", rows, hints=reading.schema.empty_table()
         )
 
     def _start_from_the_checkpoint(self, extraction: Extraction) -> None:
@@ -96,18 +106,39 @@ class SnapshotLoader(BaseTableLoader):
         )
 
     def _read(self, extraction: Extraction, load_id: str) -> Reading:
-        sql = exact_query(self, extraction.plan)
-        target = extraction.spool / f"{load_id}.parquet"
-        plan, log, horizon = extraction.plan, extraction.log, extraction.horizon
+        session, plan, log = extraction.session, extraction.plan, extraction.log
+        path = extraction.spool / f"{load_id}.parquet"
+        target = Target(path, load_id, self._tombstones(extraction))
+        sql, horizon = exact_query(self, plan), extraction.horizon
         if extraction.whole:
             return read_whole_table(
-                extraction.session, plan, sql, target, load_id,
-                held=extraction.effective, log=log, horizon=horizon,
+                session,
+                plan,
+                sql,
+                target,
+                held=Held.of(log, extraction.effective),
+                horizon=horizon,
                 allow_shrink=extraction.allow_shrink,
-            )  # fmt: skip
-        held = [] if extraction.backfill else loads_since(extraction.effective, self.last_value)
-        return read_table(
-            extraction.session, plan, sql, target, load_id, held=held, log=log, horizon=horizon
+            )
+        compared = [] if extraction.backfill else loads_since(extraction.effective, self.last_value)
+        held = Held.of(log, compared)
+        return read_table(session, plan, sql, target, held=held, horizon=horizon)
+
+    def _tombstones(self, extraction: Extraction) -> Tombstones | None:
+        """Rows that have left the source. A whole copy of the table removes them by itself."""
+        plan, held = extraction.plan, Held.of(extraction.log, extraction.effective)
+        marks = plan.table.settings.deletes == "mark"
+        if not plan.watches_deletes or not held or extraction.backfill:
+            return None
+        if extraction.whole and not marks:
+            return None
+        return find_deleted(
+            extraction.session,
+            plan,
+            keys_query(plan, self.engine),
+            held,
+            again=extraction.whole,
+            allow_shrink=extraction.allow_shrink,
         )
 
     def _move_the_checkpoint(self, extraction: Extraction, reading: Reading) -> None:
@@ -125,15 +156,28 @@ def exact_query(loader: BaseTableLoader, plan: TablePlan) -> str:
     """dlt's query with each column read exactly, and the declared `where` beside dlt's own."""
     query = loader.make_query()
     assert isinstance(query, sa.Select)
-    columns: list[sa.ColumnElement[Any]] = [
-        sa.literal_column(f"{read_expression(quote(c.name), c.type)} as {quote(c.name)}")
-        for c in plan.columns
-    ]
-    query = query.with_only_columns(*columns, maintain_column_froms=True)
-    if plan.table.settings.where:
-        # Line breaks, so that a comment at the end of the condition ends with it.
-        query = query.where(sa.literal_column(f"(\n{plan.table.settings.where}\n)"))
-    return loader.compile_query(query).replace("%%", "%")
+    query = query.with_only_columns(*map(_exact, plan.columns), maintain_column_froms=True)
+    return loader.compile_query(_where(query, plan)).replace("%%", "%")
+
+
+def keys_query(plan: TablePlan, engine: sa.Engine) -> str:
+    """The keys of all rows that meet the declared `where`, whatever their cursor."""
+    table = sa.table(plan.table.name, schema=plan.table.schema)
+    keys = [column for column in plan.columns if column.name in plan.key]
+    query = _where(sa.select(*map(_exact, keys)).select_from(table), plan)
+    return str(query.compile(engine)).replace("%%", "%")
+
+
+def _exact(column: Column) -> sa.ColumnElement[Any]:
+    name = quote(column.name)
+    return sa.literal_column(f"{read_expression(name, column.type)} as {name}")
+
+
+def _where(query: sa.Select[Any], plan: TablePlan) -> sa.Select[Any]:
+    if not plan.table.settings.where:
+        return query
+    # Line breaks, so that a comment at the end of the condition ends with it.
+    return query.where(sa.literal_column(f"(\n{plan.table.settings.where}\n)"))
 
 
 def loads_since(effective: list[Load], start: CursorValue | None) -> list[Load]:
@@ -207,6 +251,7 @@ def _describe(extraction: Extraction, reading: Reading, load_id: str) -> Load:
         snapshot_at=extraction.snapshot.taken_at.isoformat(timespec="microseconds"),
         rows_read=reading.rows_read,
         rows=reading.rows,
+        deleted=reading.deleted,
         null_cursors=reading.null_cursors,
         cursor=plan.cursor.name if plan.cursor else None,
         cursor_min=reading.cursor_min,

@@ -31,7 +31,8 @@ _STATE = re.compile(r"__([0-9.]+)__[^/]*\.jsonl$")
 class Load:
     """What one load holds. Times are ISO 8601 in UTC by the source's clock; cursors are text.
 
-    `supersedes` is true where the load is the whole table, so that earlier loads no longer count.
+    `deleted` counts the rows that were found to have left the source. `supersedes` is true where
+    the load is the whole table, so that earlier loads no longer count.
     """
 
     load_id: str
@@ -47,6 +48,7 @@ class Load:
     checkpoint_before: str | None
     checkpoint: str | None
     files: tuple[str, ...] = ()
+    deleted: int = 0
 
     @property
     def order(self) -> tuple[str, float]:

@@ -6,7 +6,7 @@ Pure functions over Python values. A cursor value is a datetime (aware or naive)
 from __future__ import annotations
 
 import datetime as dt
-from typing import cast
+from typing import cast, overload
 from zoneinfo import ZoneInfo
 
 from pipelines.declaration.models import Cursor
@@ -22,11 +22,21 @@ def horizon_for(kind: CursorKind, horizon: dt.datetime, cursor: Cursor) -> Curso
     """
     if kind == "timestamptz":
         return horizon
-    zone = ZoneInfo(cursor.timezone or "UTC")
-    local = horizon.astimezone(zone).replace(tzinfo=None)
+    local = horizon.astimezone(ZoneInfo(cursor.timezone or "UTC"))
     if kind == "timestamp":
-        return local
+        return _earliest_to_come(local)
     return local.date() - dt.timedelta(days=1) if kind == "date" else None
+
+
+def _earliest_to_come(local: dt.datetime) -> dt.datetime:
+    """The smallest reading that clocks may show from now on.
+
+    In the hour before clocks go back, that hour is still to come a second time.
+    """
+    first, second = (local.replace(fold=fold).utcoffset() for fold in (0, 1))
+    assert first is not None and second is not None
+    repeats = dt.timedelta(0) if local.fold else max(first - second, dt.timedelta(0))
+    return local.replace(tzinfo=None, fold=0) - repeats
 
 
 def reading_start(
@@ -70,6 +80,17 @@ def as_cursor_value(value: CursorValue | None, kind: CursorKind) -> CursorValue 
     if kind == "timestamp":
         return moment.replace(tzinfo=None)
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+@overload
+def in_zone(value: dt.datetime, zone: ZoneInfo) -> dt.datetime: ...
+@overload
+def in_zone(value: CursorValue | None, zone: ZoneInfo) -> CursorValue | None: ...
+def in_zone(value: CursorValue | None, zone: ZoneInfo) -> CursorValue | None:
+    """A time in this zone; one that names no zone is meant in it already."""
+    if not isinstance(value, dt.datetime):
+        return value
+    return value.astimezone(zone) if value.tzinfo else value.replace(tzinfo=zone)
 
 
 def largest(kind: CursorKind) -> CursorValue:

@@ -15,6 +15,7 @@ from dlt.common.configuration.specs.pluggable_run_context import RunContextBase
 from dlt.common.runtime.run_context import RunContext
 
 from pipelines.declaration.load import DECLARATION_FILE
+from pipelines.loading.environment import NAMING
 
 
 class ProjectRunContext(RunContext):
@@ -35,4 +36,5 @@ def plug_project_context(
     if not (root / DECLARATION_FILE).is_file():
         return None
     os.environ.setdefault("PROVIDERS__ENABLE_AIRFLOW_SECRETS", "false")
+    os.environ.setdefault("SCHEMA__NAMING", NAMING)
     return ProjectRunContext(str(root))

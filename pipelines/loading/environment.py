@@ -6,6 +6,8 @@ import os
 
 from pipelines.declaration.project import Project
 
+NAMING = "pipelines.loading.naming"
+
 
 def prepare_dlt(project: Project) -> None:
     """Points dlt at the project and away from Airflow's metadata database and from telemetry.
@@ -18,5 +20,5 @@ def prepare_dlt(project: Project) -> None:
     os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
     os.environ["DLT_PROJECT_DIR"] = str(project.root)
     os.environ["DLT_DATA_DIR"] = str(project.data / ".dlt")
-    os.environ["SCHEMA__NAMING"] = "direct"
+    os.environ["SCHEMA__NAMING"] = NAMING
     os.environ.setdefault("RUNTIME__LOG_LEVEL", "ERROR")

@@ -12,6 +12,8 @@ from pipelines.source.connection import Connection
 _SERVER_SAID = re.compile(
     r"\b(?:ERROR|FATAL):\s+(.+?)(?=$|\n|\s+(?:CONTEXT|HINT|LINE \d+):)", re.DOTALL
 )
+# What the client library says when the server says nothing any more.
+_CUT_OFF = re.compile(r"server closed the connection unexpectedly|no connection to the server")
 
 _REMEDIES = (
     ("permission denied", "grant select on {table} to the role in the connection URL"),
@@ -50,5 +52,5 @@ def explain_failure(table: Table, connection: Connection, error: BaseException) 
 
 def _reason(error: BaseException) -> str:
     text = str(error) or type(error).__name__
-    said = _SERVER_SAID.findall(text)
+    said = _SERVER_SAID.findall(text) or _CUT_OFF.findall(text)
     return " ".join((said[-1] if said else text).split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,6 +59,7 @@ class LoadOutcome:
 
     rows_read: int
     rows: int
+    deleted: int
     null_cursors: int
     checkpoint_before: str | None
     checkpoint: str | None
@@ -194,7 +196,7 @@ def _incremental(plan: TablePlan, backfill: Range | None) -> dlt.sources.increme
         start = as_cursor_value(backfill.since, plan.cursor_kind)
         end = as_cursor_value(backfill.until, plan.cursor_kind) or largest(plan.cursor_kind)
     return dlt.sources.incremental(
-        plan.cursor.name,
+        _json_path(plan.cursor.name),
         initial_value=start,
         end_value=end,
         # No key: dlt keeps no hashes of boundary rows, whose number has no bound.
@@ -204,6 +206,13 @@ def _incremental(plan: TablePlan, backfill: Range | None) -> dlt.sources.increme
         range_end="open",
         allow_external_schedulers=False,
     )
+
+
+def _json_path(column: str) -> str:
+    """dlt takes a cursor for a JSON path, in which all but plain words must be quoted."""
+    if re.fullmatch(r"(?!where)[A-Za-z_]\w*", column, re.ASCII):
+        return column
+    return "'" + column.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _commit_pending(desk: _Desk) -> list[Load]:
@@ -254,6 +263,7 @@ def _outcome(
     return LoadOutcome(
         rows_read=reading.rows_read if reading else 0,
         rows=reading.rows if reading and reading.is_news else 0,
+        deleted=reading.deleted if reading and reading.is_news else 0,
         null_cursors=reading.null_cursors if reading else 0,
         checkpoint_before=None if before is None else str(before),
         checkpoint=None if after is None else str(after),

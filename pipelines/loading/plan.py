@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from pipelines.declaration.catalogue import CatalogueTable, Column
 from pipelines.declaration.tables import Table
 from pipelines.errors import TableFailed
-from pipelines.loading.cursors import CursorValue, as_cursor_value
+from pipelines.loading.cursors import CursorValue, as_cursor_value, in_zone
 from pipelines.source.types import CursorKind, cursor_kind
 from pipelines.source.where import single_expression
+
+# Marks a tombstone among the rows of a raw file.
+DELETED = "_lakefeed_deleted"
+_OUR_OWN = ("_dlt_load_id", "_staged_batch", "_load_position", "_deleted_at", DELETED)
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,11 @@ class TablePlan:
     cursor_kind: CursorKind | None
 
     @property
+    def watches_deletes(self) -> bool:
+        """Whether rows that leave the source are looked for."""
+        return self.table.settings.deletes != "ignore"
+
+    @property
     def cursor_zone(self) -> str:
         """The zone that a bare timestamp is declared to be kept in; UTC for all other cursors."""
         declared = self.table.cursor.timezone if self.table.cursor else None
@@ -40,7 +52,8 @@ class TablePlan:
     def initial_value(self) -> CursorValue | None:
         """The declared start of the cursor, as a value of its kind."""
         declared = self.table.cursor.initial_value if self.table.cursor else None
-        return as_cursor_value(declared, self.cursor_kind) if self.cursor_kind else None
+        local = in_zone(declared, ZoneInfo(self.cursor_zone))
+        return as_cursor_value(local, self.cursor_kind) if self.cursor_kind else None
 
 
 def plan_table(table: Table, live: CatalogueTable | None) -> TablePlan:
@@ -101,6 +114,12 @@ def _check_key(table: Table, live: CatalogueTable, key: tuple[str, ...]) -> None
                 where=table.where_of("primary_key"),
                 do=f"its columns are: {', '.join(column.name for column in live.columns)}",
             )
+    if table.settings.deletes != "ignore" and not key:
+        raise TableFailed(
+            f"{table.shown} has no primary key, so rows that are gone can't be told",
+            where=table.where_of("deletes"),
+            do="name the columns that identify a row (`primary_key: [a, b]`)",
+        )
     if table.mode == "incremental" and not key:
         raise TableFailed(
             f"{table.shown} has no primary key, so changed rows can't be told from new ones",
@@ -163,7 +182,14 @@ def _check_names(table: Table, columns: tuple[Column, ...]) -> None:
                 where=table.where,
                 do=f"leave one out: columns: {{exclude: [{column.name}]}}",
             )
-        if column.name.lower() in ("_dlt_load_id", "_staged_batch"):
+        if re.search(r'["\r]', column.name) or not column.name.strip():
+            raise TableFailed(
+                f"{table.shown} has a column named `{column.name}`, which dbt can't quote",
+                where=table.where,
+                do=f"leave it out (columns: {{exclude: [{json.dumps(column.name)}]}}), or read a "
+                "view that names it otherwise",
+            )
+        if column.name.lower() in _OUR_OWN:
             raise TableFailed(
                 f"{table.shown} has a column `{column.name}`, a name that the lake itself uses",
                 where=table.where,

@@ -9,19 +9,32 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from pipelines.declaration.catalogue import Column
-from pipelines.errors import Refused, TableFailed
-from pipelines.loading.commits import CommitLog, Load
+from pipelines.errors import TableFailed
 from pipelines.loading.cursors import CursorValue
+from pipelines.loading.deletes import Tombstones, refuse_shrink
 from pipelines.loading.engine import literal, source_query
-from pipelines.loading.plan import TablePlan
+from pipelines.loading.held import Held
+from pipelines.loading.plan import DELETED, TablePlan
 from pipelines.source.inspect import quote
 from pipelines.source.types import lake_type
 
 # 122,880 rows is DuckDB's own row group: it can skip and parallelise by it.
 _PARQUET = "format parquet, compression zstd, compression_level 1, row_group_size 122880"
-# DuckDB's Parquet dictionaries hold 0.0 and -0.0 as one value. Without them a table with floats
-# takes a tenth more room, and no more time.
-_NO_DICTIONARIES = ", dictionary_size_limit 0"
+
+
+@dataclass(frozen=True)
+class Target:
+    """The file to write, and what goes into it beside the rows that are read."""
+
+    path: Path
+    load_id: str
+    tombstones: Tombstones | None
+
+    @property
+    def rows(self) -> str:
+        """What was read and written, without tombstones, as a from-clause item."""
+        written = f"read_parquet({literal(str(self.path))})"
+        return f"(from {written} where not {DELETED})" if self.tombstones else written
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,7 @@ class Reading:
     rows_read: int
     rows: int
     is_news: bool
+    deleted: int
     null_cursors: int
     newest: CursorValue | None
     cursor_min: str | None
@@ -48,11 +62,9 @@ def read_table(
     session: DuckDBPyConnection,
     plan: TablePlan,
     sql: str,
-    target: Path,
-    load_id: str,
+    target: Target,
     *,
-    held: list[Load],
-    log: CommitLog,
+    held: Held,
     horizon: CursorValue | None,
 ) -> Reading:
     """Runs the query on the source and writes the rows that raw doesn't hold already.
@@ -61,18 +73,16 @@ def read_table(
         held: the loads to compare with; empty where every row is to be written.
         horizon: the largest value that the checkpoint may reach; None where there is none.
     """
-    if held:
-        session.execute(f"create temp table incoming as from {source_query(sql)}")
-        try:
-            rows_read = _count(session, "incoming")
-            _write_changed(session, plan, target, load_id, held=held, log=log)
-            reading = _measure(session, plan, target, "incoming", horizon)
-        finally:
-            session.execute("drop table incoming")
-    else:
-        _copy(session, plan, f"from {source_query(sql)}", target, load_id)
-        reading = _measure(session, plan, target, f"read_parquet({literal(str(target))})", horizon)
-        rows_read = reading.rows
+    if not held:
+        _copy(session, plan, f"select * from {source_query(sql)}", target)
+        return _measure(session, plan, target, target.rows, horizon)
+    session.execute(f"create temp table incoming as from {source_query(sql)}")
+    try:
+        rows_read = _count(session, "incoming")
+        _copy(session, plan, _changed(session, plan, held), target)
+        reading = _measure(session, plan, target, "incoming", horizon)
+    finally:
+        session.execute("drop table incoming")
     return replace(reading, rows_read=rows_read)
 
 
@@ -80,11 +90,9 @@ def read_whole_table(
     session: DuckDBPyConnection,
     plan: TablePlan,
     sql: str,
-    target: Path,
-    load_id: str,
+    target: Target,
     *,
-    held: list[Load],
-    log: CommitLog,
+    held: Held,
     horizon: CursorValue | None,
     allow_shrink: bool,
 ) -> Reading:
@@ -93,93 +101,60 @@ def read_whole_table(
     Raises:
         Refused: the table lost more than `max_shrink` of its rows.
     """
-    _copy(session, plan, f"from {source_query(sql)}", target, load_id)
-    written = f"read_parquet({literal(str(target))})"
-    reading = _measure(session, plan, target, written, horizon)
+    _copy(session, plan, f"select * from {source_query(sql)}", target)
+    reading = _measure(session, plan, target, target.rows, horizon)
     if not held:
         return reading
-    before = f"({_held_rows(session, plan, held, log)})"
-    _refuse_shrink(plan, _count(session, before), reading.rows, allow_shrink=allow_shrink)
-    same = plan.cursor is None and _same_rows(session, plan, written, before)
+    before = f"({held.newest_rows(session, plan)})"
+    refuse_shrink(plan, _count(session, before), reading.rows, allow_shrink=allow_shrink)
+    same = plan.cursor is None and _same_rows(session, plan, target.rows, before)
     return replace(reading, is_news=not same)
 
 
-def _copy(
-    session: DuckDBPyConnection, plan: TablePlan, query: str, target: Path, load_id: str
-) -> None:
-    options = _PARQUET + (_NO_DICTIONARIES if _floats(plan) else "")
-    session.execute(
-        f"copy (select *, {literal(load_id)} as _dlt_load_id from ({query})) "
-        f"to {literal(str(target))} ({options})"
-    )
-
-
-def _floats(plan: TablePlan) -> list[Column]:
-    return [c for c in plan.columns if lake_type(c.type).duckdb in ("float", "double")]
-
-
-def _write_changed(
-    session: DuckDBPyConnection,
-    plan: TablePlan,
-    target: Path,
-    load_id: str,
-    *,
-    held: list[Load],
-    log: CommitLog,
-) -> None:
-    """Leaves out the rows that equal, column by column, the newest version that raw holds."""
-    files = _file_list(held, log)
-    if not _same_types(session, files):
-        return _copy(session, plan, "from incoming", target, load_id)
-    same = " and ".join(
-        f"incoming.{quote(c.name)} is not distinct from held.{quote(c.name)}" for c in plan.columns
-    )
-    _copy(
-        session,
-        plan,
-        f"select incoming.* from incoming anti join ({_held_rows(session, plan, held, log)}) "
-        f"as held on {same}",
-        target,
-        load_id,
-    )
-    return None
-
-
-def _held_rows(
-    session: DuckDBPyConnection, plan: TablePlan, held: list[Load], log: CommitLog
-) -> str:
-    """A query for the newest version of each key among these loads (all rows without a key)."""
-    order = "[" + ", ".join(literal(load.load_id) for load in held) + "]"
-    files = _file_list(held, log)
-    present = {row[0].lower() for row in _describe(session, files)}
-    chosen = ", ".join(
-        quote(c.name) if c.name.lower() in present else f"null as {quote(c.name)}"
-        for c in plan.columns
-    )
-    newest = ""
-    if plan.key and all(name.lower() in present for name in plan.key):
-        keys = ", ".join(quote(name) for name in plan.key)
-        newest = (
-            f" qualify row_number() over (partition by {keys} "
-            f"order by list_position({order}, _dlt_load_id) desc) = 1"
+def _copy(session: DuckDBPyConnection, plan: TablePlan, query: str, target: Target) -> None:
+    flag, tombstones = "", ""
+    if plan.watches_deletes:
+        flag = f", false as {DELETED}"
+    if target.tombstones:
+        tombstones = (
+            f" union all by name select *, true as {DELETED} from ({target.tombstones.query})"
         )
-    return f"select {chosen} from {_read_parquet(files)}{newest}"
+    session.execute(
+        f"copy (select *, {literal(target.load_id)} as _dlt_load_id from "
+        f"(select *{flag} from ({query}){tombstones})) to {literal(str(target.path))} ({_PARQUET})"
+    )
 
 
-def _same_types(session: DuckDBPyConnection, files: list[str]) -> bool:
-    held = {row[0].lower(): row[1] for row in _describe(session, files)}
+def _changed(session: DuckDBPyConnection, plan: TablePlan, held: Held) -> str:
+    """A query that leaves out rows equal, column by column, to the newest version in raw."""
+    if not _same_types(session, held):
+        return "select * from incoming"
+    same = " and ".join(
+        f"{_exact(column, 'incoming')} is not distinct from {_exact(column, 'held')}"
+        for column in plan.columns
+    )
+    newest = held.newest_rows(session, plan)
+    return f"select incoming.* from incoming anti join ({newest}) as held on {same}"
+
+
+def _same_types(session: DuckDBPyConnection, held: Held) -> bool:
+    types = held.types(session)
     incoming = session.execute("describe incoming").fetchall()
-    return all(held.get(row[0].lower(), row[1]) == row[1] for row in incoming)
+    return all(types.get(row[0].lower(), row[1]) == row[1] for row in incoming)
 
 
 def _same_rows(session: DuckDBPyConnection, plan: TablePlan, written: str, before: str) -> bool:
+    now, then = (", ".join(_exact(column, side) for column in plan.columns) for side in "ab")
     if _count(session, written) != _count(session, before):
         return False
-    # To DuckDB 0.0 equals -0.0; a column that was no float before may not even be a number.
-    signs = [f"signbit(try_cast({quote(c.name)} as double))" for c in _floats(plan)]
-    columns = ", ".join([*(quote(column.name) for column in plan.columns), *signs])
-    missing = f"(select {columns} from {written} except all select {columns} from {before})"
-    return _count(session, missing) == 0
+    new = f"select {now} from {written} as a except all select {then} from {before} as b"
+    return _count(session, f"({new})") == 0
+
+
+def _exact(column: Column, relation: str) -> str:
+    """The column as it is compared: to DuckDB 0.0 equals -0.0, but their texts differ."""
+    name = f"{relation}.{quote(column.name)}"
+    return f"{name}::varchar" if lake_type(column.type).duckdb in ("float", "double") else name
 
 
 def check_unique(session: DuckDBPyConnection, plan: TablePlan, reading: Reading) -> None:
@@ -207,31 +182,21 @@ def check_unique(session: DuckDBPyConnection, plan: TablePlan, reading: Reading)
         )
 
 
-def _refuse_shrink(plan: TablePlan, before: int, now: int, *, allow_shrink: bool) -> None:
-    allowed = plan.table.settings.max_shrink
-    if allow_shrink or now >= before * (1 - allowed):
-        return
-    raise Refused(
-        f"{plan.table.shown} had {before:,} rows and now has {now:,}: it lost "
-        f"{(before - now) / before:.0%}, and `max_shrink` allows {allowed:.0%}",
-        where=plan.table.where,
-        do=f"if that is right: lakefeed run --select {plan.table.shown} --allow-shrink",
-    )
-
-
 def _measure(
     session: DuckDBPyConnection,
     plan: TablePlan,
-    target: Path,
+    target: Target,
     relation: str,
     horizon: CursorValue | None,
 ) -> Reading:
-    """Counts what was written to `target`, and takes the cursor's range from all rows read."""
-    file = literal(str(target))
-    rows = _count(session, f"read_parquet({file})")
+    """Counts what was written, and takes the cursor's range from all rows read."""
+    rows = _count(session, target.rows)
+    file = literal(str(target.path))
     schema = session.execute(f"from read_parquet({file}) limit 0").to_arrow_table().schema
+    deleted = target.tombstones.rows if target.tombstones else 0
+    news = rows + deleted > 0
     if plan.cursor is None:
-        return Reading(target, schema, rows, rows, rows > 0, 0, None, None, None)
+        return Reading(target.path, schema, rows, rows, news, deleted, 0, None, None, None)
     cursor = quote(plan.cursor.name)
     finite = "true" if plan.cursor_kind == "number" else f"isfinite({cursor})"
     newest, low, high, nulls = session.execute(
@@ -247,21 +212,8 @@ def _measure(
             do="fill the column, or say `on_null_cursor: include` (read with every load) or "
             "`exclude` (never read)",
         )
-    return Reading(target, schema, rows, rows, rows > 0, nulls, newest, low, high)
+    return Reading(target.path, schema, rows, rows, news, deleted, nulls, newest, low, high)
 
 
 def _count(session: DuckDBPyConnection, relation: str) -> int:
     return int(session.execute(f"select count(*) from {relation}").fetchall()[0][0])
-
-
-def _describe(session: DuckDBPyConnection, files: list[str]) -> list[tuple[str, str]]:
-    return session.execute(f"describe from {_read_parquet(files)}").fetchall()
-
-
-def _file_list(held: list[Load], log: CommitLog) -> list[str]:
-    return [log.path_of(file) for load in held for file in load.files]
-
-
-def _read_parquet(files: list[str]) -> str:
-    listed = ", ".join(literal(file) for file in files)
-    return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"

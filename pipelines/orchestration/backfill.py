@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import overload
 from zoneinfo import ZoneInfo
 
 from pipelines.errors import DeclarationError, TableFailed
-from pipelines.loading.cursors import CursorValue, as_cursor_value
+from pipelines.loading.cursors import CursorValue, as_cursor_value, in_zone
 from pipelines.loading.plan import Range, TablePlan
 
 
@@ -52,8 +51,8 @@ def range_of_table(plan: TablePlan, asked: Range | None) -> Range | None:
         )
     zone = ZoneInfo(plan.cursor_zone)
     return Range(
-        as_cursor_value(_in_zone(asked.since, zone), plan.cursor_kind),
-        as_cursor_value(_in_zone(asked.until, zone), plan.cursor_kind),
+        as_cursor_value(in_zone(asked.since, zone), plan.cursor_kind),
+        as_cursor_value(in_zone(asked.until, zone), plan.cursor_kind),
     )
 
 
@@ -73,16 +72,5 @@ def _parse_bound(flag: str, text: str) -> CursorValue:
 
 def _is_before(start: CursorValue, end: CursorValue) -> bool:
     if isinstance(start, dt.datetime) and isinstance(end, dt.datetime):
-        return _in_zone(start, ZoneInfo("UTC")) < _in_zone(end, ZoneInfo("UTC"))
+        return in_zone(start, ZoneInfo("UTC")) < in_zone(end, ZoneInfo("UTC"))
     return isinstance(start, int) and isinstance(end, int) and start < end
-
-
-@overload
-def _in_zone(value: dt.datetime, zone: ZoneInfo) -> dt.datetime: ...
-@overload
-def _in_zone(value: CursorValue | None, zone: ZoneInfo) -> CursorValue | None: ...
-def _in_zone(value: CursorValue | None, zone: ZoneInfo) -> CursorValue | None:
-    """A time in this zone; one that names no zone is meant in it already."""
-    if not isinstance(value, dt.datetime):
-        return value
-    return value.astimezone(zone) if value.tzinfo else value.replace(tzinfo=zone)

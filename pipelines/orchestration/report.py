@@ -27,6 +27,7 @@ class TableReport:
     status: Status
     rows_read: int = 0
     rows_written: int = 0
+    rows_deleted: int = 0
     null_cursors: int = 0
     checkpoint_before: str | None = None
     checkpoint: str | None = None

@@ -22,8 +22,10 @@ _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _CONNECT_TIMEOUT_SECONDS = 15
 
 # Row security off makes a policy fail loudly instead of hiding rows; UTC and ISO make text exact.
+# DuckDB's scanner takes for granted that text comes as UTF-8, and would write other bytes as well.
 _SESSION_OPTIONS = (
     "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1 "
+    "-c bytea_output=hex -c client_encoding=UTF8 "
     "-c row_security=off -c default_transaction_read_only=on "
     "-c idle_in_transaction_session_timeout=0"
 )

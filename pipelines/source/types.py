@@ -83,7 +83,9 @@ def _guarded(column: str, unreadable: str, reason: str, pg_type: str) -> str:
     name = column.strip('"').replace("'", "''").replace("%", "")
     # The empty piece of the row's own text keeps the planner from folding the failure early.
     failure = f"('column {name} holds {reason}' || left({column}::text, 0))::{pg_type}"
-    return f"case when {unreadable} then {failure} else {column} end"
+    # The cast brings back the precision that a domain's column loses in a case, without which
+    # DuckDB would take a numeric for a double.
+    return f"case when {unreadable} then {failure} else {column}::{pg_type} end"
 
 
 def cursor_kind(pg_type: str) -> CursorKind | None:

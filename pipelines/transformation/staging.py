@@ -6,6 +6,7 @@ with what is on disk. Files are generated whole; one that lacks the header is a 
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -18,6 +19,7 @@ from pipelines.source.types import lake_type
 
 HEADER = "Written by `lakefeed sync` from sources.yaml; a file without this line is left alone."
 
+_JINJA = re.compile(r"\{[{%#]")
 _LAKE_COLUMNS = {
     "_dlt_load_id": "The load that brought this version of the row.",
     "_staged_batch": "Counts up with every build that staged new rows.",
@@ -192,6 +194,17 @@ def _jinja_text(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def _unrendered(value: Any) -> Any:
+    """dbt renders strings in its YAML, but not keys; this makes them come out as they were."""
+    if isinstance(value, dict):
+        return {key: _unrendered(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_unrendered(item) for item in value]
+    if isinstance(value, str) and _JINJA.search(value):
+        return f"{{{{ {_jinja_text(value)} }}}}"
+    return value
+
+
 def _yaml(data: dict[str, Any]) -> str:
-    body = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=96)
+    body = yaml.safe_dump(_unrendered(data), sort_keys=False, allow_unicode=True, width=96)
     return f"# {HEADER}\n{body}"

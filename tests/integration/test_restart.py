@@ -109,7 +109,7 @@ def test_a_database_that_goes_away_leaves_the_checkpoint_where_it_was(
     )
     reader = (
         "select pg_terminate_backend(pid) from pg_stat_activity"
-        " where application_name = 'lakefeed shop__slow' and state = 'active'"
+        " where application_name = 'lakefeed shop__slow' and wait_event = 'PgSleep'"
         " and datname = current_database()"
     )
     while run.poll() is None and not database.rows(reader):

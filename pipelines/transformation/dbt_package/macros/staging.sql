@@ -11,7 +11,7 @@
     {{- config(
         materialized='incremental',
         incremental_strategy='delete+insert' if unique_key else 'append',
-        unique_key=unique_key,
+        unique_key=lakefeed.quoted(unique_key),
         on_schema_change='append_new_columns',
         pre_hook="{{ lakefeed.open_new_loads() }}",
         post_hook="{{ lakefeed.close_new_loads() }}"
@@ -33,7 +33,7 @@
         qualify row_number() over (
             partition by {{ lakefeed.quoted_list(unique_key) }}
             order by _load_position desc
-            {%- if cursor %}, {{ adapter.quote(cursor) }} desc nulls last{% endif %}
+            {%- if cursor %}, {{ lakefeed.quote(cursor) }} desc nulls last{% endif %}
         ) = 1
 
     ),
@@ -103,7 +103,7 @@
     {%- if not loads -%}
     select
         {% for name, type in columns.items() -%}
-        cast(null as {{ type }}) as {{ adapter.quote(name) }},
+        cast(null as {{ type }}) as {{ lakefeed.quote(name) }},
         {% endfor -%}
         cast(null as varchar) as _dlt_load_id,
         cast(0 as bigint) as _load_position
@@ -116,8 +116,8 @@
     {%- set held = lakefeed.columns_of_files(files) -%}
     select
         {% for name, type in columns.items() -%}
-        cast({{ adapter.quote(name) if name | lower in held else 'null' }} as {{ type }})
-            as {{ adapter.quote(name) }},
+        cast({{ 'files.' ~ lakefeed.quote(name) if name | lower in held else 'null' }} as {{ type }})
+            as {{ lakefeed.quote(name) }},
         {% endfor -%}
         files._dlt_load_id,
         loads.position as _load_position
@@ -134,7 +134,7 @@
             and source_load.model = '{{ this.identifier }}'
         where source_load.snapshot_at > loads.snapshot_at
             {%- for name in key %}
-            and present.{{ adapter.quote(name) }} = files.{{ adapter.quote(name) }}
+            and present.{{ lakefeed.quote(name) }} = files.{{ lakefeed.quote(name) }}
             {%- endfor %}
     )
     {%- endif -%}
@@ -191,10 +191,22 @@
 {% endmacro %}
 
 
-{% macro quoted_list(names) %}
+{# A name as an SQL identifier: `adapter.quote` doesn't double the quotes within it. #}
+{% macro quote(name) %}
+    {{- return('"' ~ name.replace('"', '""') ~ '"') -}}
+{% endmacro %}
+
+
+{# These names as SQL identifiers; none for none. #}
+{% macro quoted(names) %}
     {%- set quoted = [] -%}
-    {%- for name in ([names] if names is string else names) -%}
-        {%- do quoted.append(adapter.quote(name)) -%}
+    {%- for name in ([names] if names is string else names or []) -%}
+        {%- do quoted.append(lakefeed.quote(name)) -%}
     {%- endfor -%}
-    {{- return(quoted | join(', ')) -}}
+    {{- return(quoted or none) -}}
+{% endmacro %}
+
+
+{% macro quoted_list(names) %}
+    {{- return(lakefeed.quoted(names) | join(', ')) -}}
 {% endmacro %}

@@ -1,0 +1,90 @@
+"""What raw holds of a table: the newest version of each row among a run of committed loads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from duckdb import DuckDBPyConnection
+
+from pipelines.loading.commits import CommitLog, Load
+from pipelines.loading.engine import literal
+from pipelines.loading.plan import DELETED, TablePlan
+from pipelines.source.inspect import quote
+from pipelines.source.types import lake_type
+
+
+@dataclass(frozen=True)
+class Held:
+    """Committed loads of a table, in the order in which they count, and the files they name."""
+
+    loads: tuple[Load, ...]
+    files: tuple[str, ...]
+
+    @classmethod
+    def of(cls, log: CommitLog, loads: list[Load]) -> Held:
+        """These loads, with paths that DuckDB can open."""
+        return cls(tuple(loads), tuple(log.path_of(file) for load in loads for file in load.files))
+
+    def __bool__(self) -> bool:
+        return bool(self.files)
+
+    @property
+    def relation(self) -> str:
+        """All rows of all files, as a from-clause item."""
+        return read_parquet(self.files)
+
+    @property
+    def position(self) -> str:
+        """An expression: at which place the load of a row counts, from 1."""
+        listed = ", ".join(literal(load.load_id) for load in self.loads)
+        return f"list_position([{listed}], _dlt_load_id)"
+
+    def types(self, session: DuckDBPyConnection) -> dict[str, str]:
+        """DuckDB's type of each column, by its name in lower case."""
+        described = session.execute(f"describe from {self.relation}").fetchall()
+        return {row[0].lower(): row[1] for row in described}
+
+    def newest_rows(self, session: DuckDBPyConnection, plan: TablePlan) -> str:
+        """A query for the newest version of each row that was not found deleted since.
+
+        Without a key: all rows.
+        """
+        types = self.types(session)
+        alive = f"where not {_flag(types)}"
+        if not plan.key or any(name.lower() not in types for name in plan.key):
+            return f"select {columns_of(plan, types)} from {self.relation} {alive}"
+        keys = ", ".join(quote(name) for name in plan.key)
+        return (
+            f"select {columns_of(plan, types)} from (from {self.relation} "
+            f"qualify row_number() over (partition by {keys} order by {self.position} desc) = 1) "
+            f"{alive}"
+        )
+
+    def keys(self, session: DuckDBPyConnection, plan: TablePlan) -> str:
+        """A query for each key with the `position` of its newest version, and whether `gone`."""
+        keys = ", ".join(quote(name) for name in plan.key)
+        flag = _flag(self.types(session))
+        return (
+            f"select {keys}, max(position) as position, max_by({flag}, position) as gone "
+            f"from (select *, {self.position} as position from {self.relation}) group by {keys}"
+        )
+
+
+def columns_of(plan: TablePlan, types: dict[str, str]) -> str:
+    """The plan's columns as a select list; null where the files have none of that name."""
+    return ", ".join(
+        quote(column.name)
+        if column.name.lower() in types
+        else f"cast(null as {lake_type(column.type).duckdb}) as {quote(column.name)}"
+        for column in plan.columns
+    )
+
+
+def read_parquet(files: tuple[str, ...]) -> str:
+    """The rows of these files, whose columns may differ, as a from-clause item."""
+    listed = ", ".join(literal(file) for file in files)
+    return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+
+
+def _flag(types: dict[str, str]) -> str:
+    return f"coalesce({DELETED}, false)" if DELETED in types else "false"
