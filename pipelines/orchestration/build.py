@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
@@ -23,22 +24,41 @@ from pipelines.transformation.warehouse import (
     warehouse_lock,
 )
 
+Layer = Literal["all", "staging", "below staging"]
+
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """What to give dbt. `whole` is true where everything is built."""
+    """What to give dbt. `whole` is true where everything is built.
+
+    `broken` are selectors of models that a failed build of staging holds back.
+    """
 
     changed: tuple[str, ...]
     held_back: tuple[str, ...]
     whole: bool
+    broken: tuple[str, ...] = ()
 
-    @property
-    def arguments(self) -> list[str]:
+    def arguments(self, layer: Layer) -> list[str]:
+        """Selectors for one layer; the two layers together run what `all` does, each node once."""
+        staging = [f"{'+' if self.whole else ''}stg_{name}" for name in self.changed]
         select = [] if self.whole else [f"stg_{name}+" for name in self.changed]
-        exclude = [f"stg_{name}+" for name in self.held_back]
-        return (["--select", *select] if select else []) + (
-            ["--exclude", *exclude] if exclude else []
-        )
+        exclude = [f"stg_{name}+" for name in self.held_back] + list(self.broken)
+        if layer == "staging":
+            select = staging
+        elif layer == "below staging":
+            exclude = staging + exclude
+        return [
+            *(["--select", *select] if select else []),
+            *(["--exclude", *exclude] if exclude else []),
+            # A test that reads both layers belongs to the later one.
+            *([] if layer == "all" else ["--indirect-selection", "cautious"]),
+        ]
+
+    def without_broken(self, result: BuildResult) -> BuildPlan:
+        """The same plan, holding back what lies below the models and tests that failed."""
+        broken = [",".join(f"{one}+" for one in node.selectors) for node in result.failures]
+        return replace(self, broken=tuple(broken))
 
 
 def plan_build(
@@ -59,17 +79,19 @@ def plan_build(
     return BuildPlan(tuple(sorted(changed)), tuple(sorted(held_back)), first)
 
 
-def build_changed(project: Project, plan: BuildPlan, report: RunReport) -> RunReport:
-    """Builds what the plan says, and adds the outcome to the report."""
+def build_changed(
+    project: Project, plan: BuildPlan, report: RunReport, layer: Layer = "all"
+) -> RunReport:
+    """Builds what the plan says, all of it or one layer, and adds the outcome to the report."""
     with warehouse_lock(project):
         before = newest_batch(project)
         unbuilt = read_unbuilt(project).with_changed(plan.changed)
         write_unbuilt(project, unbuilt)
         try:
-            result = run_dbt(project, "build", plan.arguments)
+            result = run_dbt(project, "build", plan.arguments(layer))
         except LakefeedError as error:
             return replace(report, build_error=error, held_back=plan.held_back)
-        if not result.failures:
+        if layer != "staging" and not result.failures and not plan.broken:
             write_unbuilt(project, unbuilt.built_but_for(plan.held_back))
         staged = staged_since(project, list(project.tables), before)
     return replace(report, build=result, staged=staged, held_back=plan.held_back)

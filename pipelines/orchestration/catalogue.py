@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from filelock import FileLock
 from psycopg2.extensions import connection as PgConnection
 
 from pipelines.declaration.catalogue import (
@@ -12,10 +14,17 @@ from pipelines.declaration.catalogue import (
     Catalogue,
     CatalogueTable,
     catalogue_text,
+    read_catalogue,
 )
 from pipelines.declaration.models import SourceDeclaration
 from pipelines.declaration.project import Project
-from pipelines.declaration.tables import is_wildcard, matching_wildcards, qualify, wildcards_of
+from pipelines.declaration.tables import (
+    Table,
+    is_wildcard,
+    matching_wildcards,
+    qualify,
+    wildcards_of,
+)
 from pipelines.source.inspect import BASE_KINDS, inspect_tables, user_schemas
 from pipelines.textfile import replace_text
 from pipelines.transformation.files import write_generated
@@ -76,24 +85,60 @@ def _column_drift(name: str, before: CatalogueTable, now: CatalogueTable) -> Ite
             yield f"{name}: column `{column.name}` was dropped"
 
 
-def adopt(project: Project, live: dict[str, LiveSource]) -> tuple[Project, list[str]]:
+def adopt(
+    project: Project, live: dict[str, LiveSource], selected: Collection[Table] | None = None
+) -> tuple[Project, list[str]]:
     """Writes catalogue and generated models where they differ; returns the names of files written.
 
+    Side effects: reads the catalogue again first, under a lock, so that loads of several tables at
+    once (a process each in Airflow) keep each other's changes.
+
     A declared table that is missing from the database keeps its entry, and so its staging model.
+
+    Args:
+        selected: take over these tables, and what the catalogue doesn't know yet, alone: of the
+            others a load that began later may know better. All where None.
     """
-    catalogue = project.catalogue
-    for source, found in live.items():
-        explicit = {
-            qualify(entry, project.source(source).schema_)
-            for entry in project.source(source).tables
-        }
-        kept = {q: t for q, t in catalogue.sources.get(source, {}).items() if q in explicit}
-        catalogue = catalogue.with_tables(source, {**kept, **found.tables})
-    declared = {s: t for s, t in catalogue.sources.items() if s in project.declaration.sources}
-    catalogue = Catalogue(declared)
-    written = [CATALOGUE_FILE] if write_catalogue(project, catalogue) else []
-    project = project.with_catalogue(catalogue)
-    return project, written + write_generated(project).names
+    with _catalogue_lock(project):
+        catalogue = read_catalogue(project.root)
+        for source, found in live.items():
+            known = catalogue.sources.get(source, {})
+            names = None
+            if selected is not None:
+                names = {table.qualified for table in selected if table.source == source}
+            tables = _adopted(project.source(source), known, found.tables, names)
+            catalogue = catalogue.with_tables(source, tables)
+        declared = {s: t for s, t in catalogue.sources.items() if s in project.declaration.sources}
+        catalogue = Catalogue(declared)
+        written = [CATALOGUE_FILE] if write_catalogue(project, catalogue) else []
+        project = project.with_catalogue(catalogue)
+        return project, written + write_generated(project).names
+
+
+def _adopted(
+    declared: SourceDeclaration,
+    known: dict[str, CatalogueTable],
+    live: dict[str, CatalogueTable],
+    selected: set[str] | None,
+) -> dict[str, CatalogueTable]:
+    explicit = {qualify(entry, declared.schema_) for entry in declared.tables}
+    if selected is None:
+        return {**{q: t for q, t in known.items() if q in explicit}, **live}
+    kept = {
+        q: t
+        for q, t in known.items()
+        if q in explicit or (q not in selected and matching_wildcards(q, declared))
+    }
+    news = {q: t for q, t in live.items() if q in selected or q not in known}
+    return {**kept, **news}
+
+
+@contextmanager
+def _catalogue_lock(project: Project) -> Iterator[None]:
+    folder = project.data / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "catalogue.lock"):
+        yield
 
 
 def write_catalogue(project: Project, catalogue: Catalogue) -> bool:

@@ -77,7 +77,7 @@ def load(
             warnings += run.warnings
             if run.live:
                 live[source] = run.live
-    project, synced = adopt(project, live)
+    project, synced = adopt(project, live, selected if request.select else None)
     seconds = time.monotonic() - started
     drift = [line for found in live.values() for line in found.drift]
     report = RunReport(tuple(reports), tuple(warnings + drift), tuple(synced), seconds=seconds)
@@ -119,14 +119,18 @@ class _SourceRun:
                 engine.close()
 
     def _with_live_catalogue(self, wanted: Sequence[Table]) -> list[Table]:
-        """The wanted tables as they are now; without `--select`, new members of wildcards too."""
+        """The wanted tables as they are now; without `--select`, new members of wildcards too.
+
+        A backfill of everything means everything that has a cursor.
+        """
         assert self.live is not None
         catalogue = self.project.catalogue.with_tables(self.source, self.live.tables)
         now = self.project.with_catalogue(catalogue).tables_of(self.source)
         if not self.request.select:
-            return list(now)
-        names = {table.lake_name for table in wanted}
-        return [table for table in now if table.lake_name in names]
+            return [table for table in now if table.cursor or not self.request.since]
+        found = {table.lake_name: table for table in now}
+        # A member of a wildcard that is gone was asked for by name: it fails, by name.
+        return [found.get(table.lake_name, table) for table in wanted]
 
     def _one(self, table: Table, source: SourceAtSnapshot) -> TableReport:
         self.listener.started(table)
@@ -158,6 +162,7 @@ class _SourceRun:
             "loaded" if outcome.committed else "unchanged",
             outcome.rows_read,
             outcome.rows,
+            outcome.deleted,
             outcome.null_cursors,
             outcome.checkpoint_before,
             outcome.checkpoint,

@@ -17,13 +17,17 @@ _QUIET = ["--log-level", "none", "--log-level-file", "info", "--no-send-anonymou
 
 @dataclass(frozen=True)
 class NodeResult:
-    """One model or test: its name, how it ended, and dbt's message."""
+    """One model or test: its name, how it ended, and dbt's message.
+
+    `selectors` select the model itself, or what a test reads.
+    """
 
     name: str
     kind: str
     status: str
     message: str
     seconds: float
+    selectors: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -91,11 +95,19 @@ def _as_result(result: Any) -> BuildResult:
                 str(node.status),
                 " ".join(str(node.message or "").split()),
                 float(node.execution_time),
+                _selectors_of(node.node),
             )
             for node in nodes
         ),
         float(getattr(result, "elapsed_time", 0.0) or 0.0),
     )
+
+
+def _selectors_of(node: Any) -> tuple[str, ...]:
+    """A unique id is `model.<project>.<name>`; a source needs its kind said."""
+    is_test = str(node.resource_type) in ("test", "unit_test")
+    ids = [part.split(".", 2) for part in (node.depends_on.nodes if is_test else [node.unique_id])]
+    return tuple(f"source:{name}" if kind == "source" else name for kind, _, name in ids)
 
 
 @contextmanager

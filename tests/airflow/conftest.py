@@ -1,0 +1,80 @@
+"""Real Airflow: a home with a migrated database, and `airflow` as a user starts it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Lake
+
+AIRFLOW = str(Path(sys.executable).with_name("airflow"))
+
+
+@dataclass(frozen=True)
+class AirflowOf:
+    """Airflow with a home of its own, looking at the DAG of one project."""
+
+    lake: Lake
+    home: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.lake.root / "airflow" / "dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "false",
+        }
+
+    def command(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """`airflow …`, in a process of its own and in some other folder."""
+        return subprocess.run(
+            [AIRFLOW, *arguments],
+            cwd=self.home,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def run(self, **environment: str) -> subprocess.CompletedProcess[str]:
+        """One run of the whole DAG in one process."""
+        return self.command("dags", "test", "de_batch_pipeline", **environment)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Importing Airflow in this process must not write to the home of whoever tests."""
+    home = tmp_path_factory.mktemp("imported-airflow")
+    os.environ.setdefault("AIRFLOW_HOME", str(home))
+    return home
+
+
+@pytest.fixture(scope="session")
+def migrated_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An AIRFLOW_HOME whose SQLite database is migrated; to be copied."""
+    home = tmp_path_factory.mktemp("airflow")
+    AirflowOf(Lake(home), home).command("db", "migrate").check_returncode()
+    return home
+
+
+@pytest.fixture
+def airflow(lake: Lake, migrated_home: Path, tmp_path_factory: pytest.TempPathFactory) -> AirflowOf:
+    """Airflow for this test's project."""
+    return airflow_of(lake, migrated_home, tmp_path_factory)
+
+
+def airflow_of(
+    lake: Lake, migrated_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AirflowOf:
+    """A copy of the migrated home for one project."""
+    home = tmp_path_factory.mktemp("home")
+    shutil.copy(migrated_home / "airflow.db", home)
+    return AirflowOf(lake, home)

@@ -1,0 +1,174 @@
+"""The DAG that a declaration gives, without a database, a secret or a run."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.errors import DeclarationError
+from tests.airflow.conftest import AirflowOf
+from tests.conftest import Lake
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TEMPLATE = REPOSITORY / "pipelines/orchestration/templates/project"
+
+TABLES = "orders: {cursor: updated_at, primary_key: id}\ncountries: {mode: full_refresh}"
+
+
+def dag_of(lake: Lake) -> Any:
+    """The DAG, imported late: Airflow reads its home when it is imported."""
+    from pipelines.orchestration.dag import build_dag
+
+    return build_dag(lake.root)
+
+
+def graph(dag: Any) -> dict[str, list[str]]:
+    return {name: sorted(task.downstream_task_ids) for name, task in dag.task_dict.items()}
+
+
+def test_every_table_is_a_task_and_all_of_them_lead_into_dbt(lake: Lake) -> None:
+    dag = dag_of(lake.declare(TABLES))
+
+    assert graph(dag) == {
+        "shop__orders": ["raw_to_staging"],
+        "shop__countries": ["raw_to_staging"],
+        "raw_to_staging": ["staging_to_marts"],
+        "staging_to_marts": ["report"],
+        "report": [],
+    }
+    group = dag.task_group.children["extract_postgres_to_raw"]
+    assert list(group.children) == ["shop__orders", "shop__countries"]
+
+
+def test_the_demo_has_a_task_for_each_of_its_tables() -> None:
+    dag = dag_of(Lake(REPOSITORY))
+
+    assert dag.dag_id == "de_batch_pipeline"
+    assert list(dag.task_dict) == [
+        "shop__customers",
+        "shop__addresses",
+        "shop__categories",
+        "shop__products",
+        "shop__orders",
+        "shop__order_lines",
+        "shop__payments",
+        "shop__stock_movements",
+        "shop__countries",
+        "raw_to_staging",
+        "staging_to_marts",
+        "report",
+    ]
+
+
+def test_the_dag_is_as_the_declaration_says(lake: Lake) -> None:
+    lake.declare(TABLES)
+    yaml = (lake.root / "sources.yaml").read_text()
+    (lake.root / "sources.yaml").write_text(
+        "airflow: {dag_id: nightly, schedule: '0 3 * * *', start_date: 2026-02-03, retries: 5, "
+        f"owner: data, tags: [a, b]}}\n{yaml}"
+    )
+    dag = dag_of(lake)
+    orders = dag.task_dict["shop__orders"]
+
+    assert (dag.dag_id, dag.tags, dag.catchup, dag.max_active_runs) == (
+        *("nightly", {"a", "b"}, False, 1),
+    )
+    assert dag.start_date == dt.datetime(2026, 2, 3, tzinfo=dt.UTC)
+    assert type(dag.timetable).__name__ == "CronDataIntervalTimetable"
+    assert (orders.owner, orders.retries, orders.max_active_tis_per_dag) == ("data", 5, 1)
+    assert [asset.name for asset in orders.outlets] == ["shop__orders"]
+    assert dag.task_dict["raw_to_staging"].retries == 0
+
+
+def test_without_a_schedule_the_dag_waits_to_be_triggered(lake: Lake) -> None:
+    lake.declare(TABLES)
+    yaml = (lake.root / "sources.yaml").read_text()
+    (lake.root / "sources.yaml").write_text(f"airflow: {{schedule: null}}\n{yaml}")
+
+    assert type(dag_of(lake).timetable).__name__ == "NullTimetable"
+
+
+def test_a_task_says_what_it_reads_and_where_that_is_declared(lake: Lake) -> None:
+    documented = {
+        name: task.doc_md for name, task in dag_of(lake.declare(TABLES)).task_dict.items()
+    }
+
+    assert documented["shop__orders"] == (
+        "`public.orders` of `shop`: cursor `updated_at`; key `id`; declared at sources.yaml:6."
+    )
+    assert documented["shop__countries"] == (
+        "`public.countries` of `shop`: read whole each time; no key; declared at sources.yaml:7."
+    )
+
+
+def test_a_line_of_yaml_adds_a_task(lake: Lake) -> None:
+    before = graph(dag_of(lake.declare(TABLES)))
+
+    after = graph(dag_of(lake.declare(f"{TABLES}\nrefunds: {{cursor: at}}")))
+
+    assert after.keys() - before.keys() == {"shop__refunds"}
+
+
+def test_a_broken_declaration_names_every_line(lake: Lake) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        dag_of(lake.declare("orders: {cursr: at}\ncountries: {mode: ful_refresh}"))
+
+    assert [(p.line, p.column) for p in caught.value.problems] == [(6, 16), (7, 25)]
+
+
+def test_airflow_shows_a_broken_declaration_as_one_import_error(airflow: AirflowOf) -> None:
+    airflow.lake.declare("orders: {cursr: at}\ncountries: {mode: ful_refresh}")
+
+    listed = airflow.command("dags", "list-import-errors", "--local", "--output", "json")
+    errors = json.loads(listed.stdout[listed.stdout.index("[{") :])
+
+    assert len(errors) == 1
+    assert "sources.yaml:6:16: unknown key `cursr`" in errors[0]["error"]
+    assert "sources.yaml:7:25: " in errors[0]["error"]
+
+
+def test_parsing_is_quick_needs_no_secret_and_imports_nothing_heavy(airflow: AirflowOf) -> None:
+    """What Airflow itself imports is left out: SQLAlchemy is."""
+    program = (
+        "import sys, time; import airflow.sdk; import runpy\n"
+        "from airflow.providers.standard.operators.python import PythonOperator\n"
+        "before, start = set(sys.modules), time.perf_counter()\n"
+        "dag = runpy.run_path(sys.argv[1])['dag']\n"
+        "print(time.perf_counter() - start, len(dag.task_dict))\n"
+        "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))\n"
+    )
+    file = str(airflow.lake.declare(TABLES).root / "airflow/dags/lakefeed.py")
+    environment = {k: v for k, v in airflow.environment.items() if k != "LAKEFEED_TEST_URL"}
+    parsed = subprocess.run(
+        [sys.executable, "-c", program, file],
+        env=environment, cwd=airflow.home, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    timing, modules = parsed.stdout.strip().splitlines()[-2:]
+
+    seconds, tasks = timing.split()
+    assert int(tasks) == 5
+    assert float(seconds) < 2
+    assert not {
+        *("dlt", "dbt", "duckdb", "pyarrow", "pandas", "numpy", "psycopg2", "sqlglot", "fsspec"),
+    } & set(modules.split())
+
+
+def test_the_dag_file_is_the_same_in_this_repository_and_in_a_new_project(lake: Lake) -> None:
+    ours = (REPOSITORY / "airflow/dags/lakefeed.py").read_text()
+
+    assert (lake.root / "airflow/dags/lakefeed.py").read_text() == ours
+    assert "airflow" in ours.lower()
+    assert "dag" in ours
+    assert len(ours.splitlines()) <= 10
+
+
+def test_no_package_hides_airflow_or_dbt() -> None:
+    """A folder with an `__init__.py` would be imported in their place."""
+    for root in (REPOSITORY, TEMPLATE):
+        assert not [*(root / "airflow").rglob("__init__.py"), *(root / "dbt").glob("__init__.py")]

@@ -1,0 +1,78 @@
+"""Which part of a table a task loads: from the checkpoint on, or a range."""
+
+from __future__ import annotations
+
+import datetime as dt
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pipelines.errors import DeclarationError
+from pipelines.orchestration.load import LoadRequest
+from pipelines.orchestration.sync import sync
+from tests.conftest import Database, Lake
+
+DECLARED = (
+    "timed: {cursor: at}\ncounted: {cursor: id}\nwhole: {mode: full_refresh}\ndaily: {cursor: day}"
+)
+
+
+@pytest.fixture
+def synced(database: Database, lake: Lake) -> Lake:
+    database.execute(
+        "create table timed (id int primary key, at timestamptz)",
+        "create table counted (id int primary key)",
+        "create table whole (id int primary key)",
+        "create table daily (id int primary key, day date)",
+    )
+    sync(lake.declare(DECLARED).project)
+    return lake
+
+
+def request_of(lake: Lake, table: str, kind: str = "manual", **params: str) -> LoadRequest:
+    from pipelines.orchestration.dag import _request
+
+    context: dict[str, Any] = {
+        "params": {"start": None, "end": None, **params},
+        "dag_run": SimpleNamespace(run_type=kind),
+        "data_interval_start": dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+        "data_interval_end": dt.datetime(2026, 1, 2, tzinfo=dt.UTC),
+    }
+    return _request(lake.project, f"shop__{table}", context)
+
+
+@pytest.mark.parametrize("kind", ["manual", "scheduled", "asset_triggered"])
+def test_ordinary_runs_go_on_from_the_checkpoint_whatever_their_interval(
+    synced: Lake, kind: str
+) -> None:
+    assert request_of(synced, "timed", kind) == LoadRequest(select=("shop__timed",))
+
+
+@pytest.mark.parametrize("table", ["timed", "daily"])
+def test_a_backfill_loads_the_interval_of_its_run(synced: Lake, table: str) -> None:
+    asked = request_of(synced, table, "backfill")
+
+    assert (asked.since, asked.until) == ("2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00")
+
+
+def test_params_give_a_range_with_either_end(synced: Lake) -> None:
+    assert request_of(synced, "timed", start="2026-01-01").since == "2026-01-01"
+    assert request_of(synced, "counted", start="1", end="9").until == "9"
+
+
+@pytest.mark.parametrize("table", ["whole", "counted"])
+def test_a_backfill_skips_tables_that_have_no_time(synced: Lake, table: str) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    with pytest.raises(AirflowSkipException, match=f"shop.{table}"):
+        request_of(synced, table, "backfill")
+
+
+def test_an_empty_param_is_none(synced: Lake) -> None:
+    assert request_of(synced, "timed", start="", end="") == LoadRequest(select=("shop__timed",))
+
+
+def test_an_end_without_a_start_is_refused(synced: Lake) -> None:
+    with pytest.raises(DeclarationError, match="needs --since"):
+        request_of(synced, "timed", end="2026-01-01")
