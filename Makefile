@@ -3,7 +3,7 @@ BIN := .venv/bin
 READY := .venv/.lakefeed-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults test-browser check lint types docs lock clean
+.PHONY: help demo test test-faults check lint types docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -22,16 +22,13 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## load, change, load again, build, show: the main job on an embedded PostgreSQL
 	@$(BIN)/lakefeed demo
 
-test: $(READY) ## all tests but the long fault and browser suites
-	@$(BIN)/python -m pytest -m "not faults and not browser"
+test: $(READY) ## all tests but the long fault suites
+	@$(BIN)/python -m pytest -m "not faults" -n 2
 
 test-faults: $(READY) ## the long fault suites
-	@$(BIN)/python -m pytest -m faults
+	@$(BIN)/python -m pytest -m faults -n 2
 
-test-browser: $(READY) ## the tests that drive Chromium
-	@$(BIN)/python -m pytest -m browser
-
-check: lint types test ## everything that CI checks
+check: lint types test test-faults ## everything that CI checks
 
 lint: $(READY) ## format and lint
 	@$(BIN)/ruff format --check .

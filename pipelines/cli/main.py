@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,20 @@ _SELECT = click.option(
 _PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
 _TRACEBACK = "LAKEFEED_TRACEBACK"
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def _load_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What `run` and `load` can be told."""
+    for option in (
+        _JSON,
+        click.option("--allow-shrink", is_flag=True, help="Accept a refresh that loses many rows."),
+        click.option("--until", metavar="VALUE", help="Backfill up to this value, exclusive."),
+        click.option("--since", metavar="VALUE", help="Backfill from this value, inclusive."),
+        click.option("--full-refresh", is_flag=True, help="Read tables whole, whatever the mode."),
+        _SELECT,
+    ):
+        command = option(command)
+    return command
 
 
 class _Commands(click.Group):
@@ -83,12 +98,7 @@ def init(root: Path, connection: str, source: str | None, schema: str) -> None:
 
 @main.command()
 @_PROJECT
-@_SELECT
-@click.option("--full-refresh", is_flag=True, help="Read the tables whole, whatever their mode.")
-@click.option("--since", metavar="VALUE", help="Backfill from this cursor value, inclusive.")
-@click.option("--until", metavar="VALUE", help="Backfill up to this cursor value, exclusive.")
-@click.option("--allow-shrink", is_flag=True, help="Accept a refresh that loses many rows.")
-@_JSON
+@_load_options
 def run(root: Path, as_json: bool, **request: Any) -> None:
     """Load what is new, then build and test the models below it."""
     from pipelines.cli.render import show_run
@@ -101,12 +111,7 @@ def run(root: Path, as_json: bool, **request: Any) -> None:
 
 @main.command()
 @_PROJECT
-@_SELECT
-@click.option("--full-refresh", is_flag=True, help="Read the tables whole, whatever their mode.")
-@click.option("--since", metavar="VALUE", help="Backfill from this cursor value, inclusive.")
-@click.option("--until", metavar="VALUE", help="Backfill up to this cursor value, exclusive.")
-@click.option("--allow-shrink", is_flag=True, help="Accept a refresh that loses many rows.")
-@_JSON
+@_load_options
 def load(root: Path, as_json: bool, **request: Any) -> None:
     """Load what is new into raw, without dbt."""
     from pipelines.cli.render import show_run
@@ -190,7 +195,7 @@ def schema() -> None:
     """Print the JSON Schema of sources.yaml, for editors."""
     from pipelines.declaration.reference import json_schema_text
 
-    click.echo(json_schema_text())
+    click.echo(json_schema_text(), nl=False)
 
 
 @main.command()
