@@ -213,9 +213,9 @@ def _table_line(report: TableReport) -> str:
     if report.status == "unchanged":
         again = f" ({report.rows_read:,} read again)" if report.rows_read else ""
         return f"[dim]·[/] {name} nothing new{again}{nulls}{notes}"
-    return (
-        f"[green]✓[/] {name} {report.rows_written:,} rows{nulls} in {report.seconds:.1f} s{notes}"
-    )
+    gone = f", {report.rows_deleted:,} deleted" if report.rows_deleted else ""
+    rows = f"{report.rows_written:,} rows{gone}{nulls}"
+    return f"[green]✓[/] {name} {rows} in {report.seconds:.1f} s{notes}"
 
 
 def _grid(*columns: str) -> Grid:

@@ -34,13 +34,17 @@ class Column:
 
 @dataclass(frozen=True)
 class CatalogueTable:
-    """A table of the source: its columns in order and its primary key (empty where none)."""
+    """A table of the source: its columns in order and its primary key (empty where none).
+
+    `identity` is the table's oid while it is looked at live; the file doesn't keep it.
+    """
 
     schema: str
     name: str
     kind: str
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...] = ()
+    identity: int | None = field(default=None, compare=False)
 
     @property
     def qualified(self) -> str:

@@ -192,8 +192,9 @@ class TableSettings(Strict):
     where: Text | None = None
     """A condition in the source's SQL that rows must meet, as one expression."""
     deletes: Literal["ignore", "remove", "mark"] = "ignore"
-    """What happens to a row that is deleted in the source. Only `ignore` is built so far: the row
-    stays in staging (of an `incremental` table)."""
+    """What happens in staging to a row that has left the source, or meets `where` no longer:
+    `ignore` keeps it, `remove` takes it out, `mark` keeps it with the time in `_deleted_at`. The
+    latter two compare all keys with every load: one scan of the key on the source."""
     on_null_cursor: Literal["include", "exclude", "error"] = "include"
     """Rows without a cursor value are read with every load, never, or stop the table."""
     schema_changes: Literal["evolve", "freeze"] = "evolve"

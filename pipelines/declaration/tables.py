@@ -220,12 +220,6 @@ def _table_problem(
     if settings.columns and settings.columns.include and settings.columns.exclude:
         message = f"`{entry}`: `columns` takes `include` or `exclude`, not both"
         return document.problem(path, message)
-    if settings.deletes != "ignore":
-        return document.problem(
-            path,
-            f"`{entry}`: `deletes: {settings.deletes}` isn't built yet; leave it at `ignore`, or "
-            "use `mode: full_refresh`, where rows that are gone leave staging",
-        )
     if settings.cursor and settings.cursor.column == "xmin" and mode == "incremental":
         return document.problem(path, f"`{entry}`: `cursor: xmin` isn't built yet")
     return None

@@ -7,15 +7,13 @@ measurements behind the choice are in docs/how-it-works.md.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dlt
 import sqlalchemy as sa
-from dlt.common.schema.typing import TColumnSchema
 from dlt.sources.sql_database import BaseTableLoader, register_table_loader_backend
 from duckdb import DuckDBPyConnection
 
@@ -40,7 +38,7 @@ from pipelines.loading.reader import (
 )
 from pipelines.source.inspect import quote
 from pipelines.source.snapshot import Snapshot
-from pipelines.source.types import lake_type, read_expression
+from pipelines.source.types import read_expression
 
 BACKEND = "lakefeed"
 
@@ -109,6 +107,7 @@ class SnapshotLoader(BaseTableLoader):
         session, plan, log = extraction.session, extraction.plan, extraction.log
         path = extraction.spool / f"{load_id}.parquet"
         target = Target(path, load_id, self._tombstones(extraction))
+        self._reach_back_for_returned_rows(target.tombstones)
         sql, horizon = exact_query(self, plan), extraction.horizon
         if extraction.whole:
             return read_whole_table(
@@ -137,9 +136,15 @@ class SnapshotLoader(BaseTableLoader):
             plan,
             keys_query(plan, self.engine),
             held,
+            found_at=extraction.snapshot.taken_at,
             again=extraction.whole,
             allow_shrink=extraction.allow_shrink,
         )
+
+    def _reach_back_for_returned_rows(self, tombstones: Tombstones | None) -> None:
+        """A row that comes back with an old cursor lies below the checkpoint."""
+        if tombstones and tombstones.returned_from is not None and self.last_value is not None:
+            self.last_value = min(self.last_value, tombstones.returned_from)
 
     def _move_the_checkpoint(self, extraction: Extraction, reading: Reading) -> None:
         if self.incremental is None or extraction.backfill:
@@ -161,10 +166,11 @@ def exact_query(loader: BaseTableLoader, plan: TablePlan) -> str:
 
 
 def keys_query(plan: TablePlan, engine: sa.Engine) -> str:
-    """The keys of all rows that meet the declared `where`, whatever their cursor."""
+    """Key and cursor of all rows that meet the declared `where`."""
     table = sa.table(plan.table.name, schema=plan.table.schema)
-    keys = [column for column in plan.columns if column.name in plan.key]
-    query = _where(sa.select(*map(_exact, keys)).select_from(table), plan)
+    names = {*plan.key, *([plan.cursor.name] if plan.cursor else [])}
+    columns = [_exact(column) for column in plan.columns if column.name in names]
+    query = _where(sa.select(*columns).select_from(table), plan)
     return str(query.compile(engine)).replace("%%", "%")
 
 
@@ -203,45 +209,6 @@ def _at_or_above(cursor_max: str, start: CursorValue, floor: str) -> bool:
     return not cursor_max[:4].isdigit() or cursor_max[4] != "-" or cursor_max >= floor[:19]
 
 
-def sql_table_of(plan: TablePlan) -> sa.MetaData:
-    """SQLAlchemy's picture of the table, from our catalogue query: nothing is reflected twice.
-
-    Every column is nullable, as in the Parquet that DuckDB writes; else dlt would rewrite the file.
-    """
-    metadata = sa.MetaData(schema=plan.table.schema)
-    columns = [sa.Column(c.name, _cursor_type(plan, c.name), nullable=True) for c in plan.columns]
-    sa.Table(plan.table.name, metadata, *columns)
-    return metadata
-
-
-def naive_timestamps(plan: TablePlan) -> dict[str, TColumnSchema]:
-    """Hints without which dlt would rewrite the file and put bare timestamps into UTC."""
-    return {
-        column.name: {"name": column.name, "data_type": "timestamp", "timezone": False}
-        for column in plan.columns
-        if lake_type(column.type).duckdb == "timestamp"
-    }
-
-
-def dialect_only_engine() -> sa.Engine:
-    """An engine that compiles PostgreSQL's SQL and never connects."""
-
-    def refuse() -> None:
-        raise AssertionError("Lakefeed's backend reads through DuckDB")
-
-    return sa.create_engine("postgresql+psycopg2://", creator=refuse)
-
-
-def _cursor_type(plan: TablePlan, column: str) -> sa.types.TypeEngine[Any]:
-    if plan.cursor is None or column != plan.cursor.name:
-        return sa.types.NullType()
-    if plan.cursor_kind == "number":
-        return sa.BigInteger()
-    if plan.cursor_kind == "date":
-        return sa.Date()
-    return sa.DateTime(timezone=plan.cursor_kind == "timestamptz")
-
-
 def _describe(extraction: Extraction, reading: Reading, load_id: str) -> Load:
     plan = extraction.plan
     return Load(
@@ -258,12 +225,13 @@ def _describe(extraction: Extraction, reading: Reading, load_id: str) -> Load:
         cursor_max=reading.cursor_max,
         checkpoint_before=_text(extraction.checkpoint_before),
         checkpoint=_text(extraction.checkpoint),
+        read_as=plan.read_as,
     )
 
 
 def _note(spool: Path, load: Load) -> None:
     """Keeps the description beside dlt's pending package, so that a killed load can go on."""
-    (spool / f"{load.load_id}.json").write_text(json.dumps(asdict(load)), encoding="utf-8")
+    (spool / f"{load.load_id}.json").write_text(load.as_json(), encoding="utf-8")
 
 
 def _text(value: CursorValue | None) -> str | None:

@@ -20,6 +20,8 @@ from typing import Any
 import fsspec
 from fsspec import AbstractFileSystem
 
+from pipelines.loading.changes import ReadAs
+
 LOADS_FOLDER = "_lakefeed_loads"
 SET_ASIDE_FOLDER = "_lakefeed_set_aside"
 
@@ -32,7 +34,8 @@ class Load:
     """What one load holds. Times are ISO 8601 in UTC by the source's clock; cursors are text.
 
     `deleted` counts the rows that were found to have left the source. `supersedes` is true where
-    the load is the whole table, so that earlier loads no longer count.
+    the load is the whole table, so that earlier loads no longer count. `read_as` is None in loads
+    of versions that didn't note it.
     """
 
     load_id: str
@@ -49,6 +52,19 @@ class Load:
     checkpoint: str | None
     files: tuple[str, ...] = ()
     deleted: int = 0
+    read_as: ReadAs | None = None
+
+    @classmethod
+    def from_json(cls, text: str) -> Load:
+        """As its description in `_lakefeed_loads` keeps it."""
+        fields: dict[str, Any] = json.loads(text)
+        read_as = fields.get("read_as")
+        fields["read_as"] = ReadAs.from_json(read_as) if read_as else None
+        return cls(**{**fields, "files": tuple(fields["files"])})
+
+    def as_json(self) -> str:
+        """One JSON document."""
+        return json.dumps(asdict(self), indent=1)
 
     @property
     def order(self) -> tuple[str, float]:
@@ -103,7 +119,7 @@ class CommitLog:
         folder = f"{self.folder}/{LOADS_FOLDER}"
         self.filesystem.makedirs(folder, exist_ok=True)
         target = f"{folder}/{load.load_id}.json"
-        self.filesystem.write_text(f"{target}.part", json.dumps(asdict(load), indent=1))
+        self.filesystem.write_text(f"{target}.part", load.as_json())
         self.filesystem.mv(f"{target}.part", target)
 
     def set_aside_uncommitted_states(self) -> list[str]:
@@ -132,8 +148,7 @@ class CommitLog:
         return [str(name) for name in names if not str(name).endswith(".part")]
 
     def _read(self, path: str) -> Load:
-        fields: dict[str, Any] = json.loads(self.filesystem.read_text(path))
-        return Load(**{**fields, "files": tuple(fields["files"])})
+        return Load.from_json(self.filesystem.read_text(path))
 
 
 def _open(raw_url: str) -> tuple[AbstractFileSystem, str]:

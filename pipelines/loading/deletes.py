@@ -1,28 +1,37 @@
 """Rows that have left the source: found by comparing keys at the snapshot, kept as tombstones.
 
-A tombstone is the row's last version once more, with `_lakefeed_deleted` true. Only keys are held
-in temporary tables, which DuckDB spills to disk: memory stays bounded however many rows there are.
+A tombstone is the row's last version once more, with `_deleted_at` set. Only keys are held in
+temporary tables, which DuckDB spills to disk: memory stays bounded however many rows there are.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
 from pipelines.errors import Refused
-from pipelines.loading.engine import source_query
-from pipelines.loading.held import Held, columns_of
-from pipelines.loading.plan import TablePlan
+from pipelines.loading.cursors import CursorValue
+from pipelines.loading.engine import literal, source_query
+from pipelines.loading.held import GONE, POSITION, Held
+from pipelines.loading.plan import DELETED_AT, TablePlan
 from pipelines.source.inspect import quote
+
+_PRESENT = "_lakefeed_present"
 
 
 @dataclass(frozen=True)
 class Tombstones:
-    """A query for the rows that have left the source, and how many were found now."""
+    """A query for the rows that have left the source; `found` of them now, the rest earlier.
+
+    `returned_from` is the smallest cursor of rows that were gone and have come back: they may lie
+    below the checkpoint, so that reading has to begin there. None where there are none.
+    """
 
     query: str
-    rows: int
+    found: int
+    returned_from: CursorValue | None
 
 
 def find_deleted(
@@ -31,39 +40,55 @@ def find_deleted(
     keys_sql: str,
     held: Held,
     *,
+    found_at: dt.datetime,
     again: bool,
     allow_shrink: bool,
 ) -> Tombstones:
     """Compares the keys that raw holds with those that the source has at the snapshot.
 
-    Side effect: leaves the temporary table `deleted_keys` in the session; the query reads it.
+    Side effect: leaves the temporary table `moved_keys` in the session; the query reads it.
 
     Args:
-        keys_sql: selects the key of every row that the source has.
+        keys_sql: selects key and cursor of every row that the source has.
+        found_at: the snapshot's time.
         again: let the query bring the rows, too, that earlier loads found deleted.
 
     Raises:
         Refused: more rows are gone than `max_shrink` allows.
     """
+    alive, deleted, returned_from = _compare_keys(session, plan, keys_sql, held)
+    refuse_shrink(plan, alive, alive - deleted, allow_shrink=allow_shrink)
     keys = ", ".join(quote(name) for name in plan.key)
+    known = "true" if again else f"{GONE} is null"
+    gone_since = f"coalesce({GONE}, {literal(found_at.isoformat())}::timestamptz)"
+    query = (
+        f"select {held.as_planned(session, plan)}, {gone_since} as {DELETED_AT} "
+        f"from (select *, {held.position} as {POSITION} from {held.relation}) as held join "
+        f"(select {keys}, {POSITION}, {GONE} from moved_keys where {_PRESENT} is null and {known}) "
+        f"using ({keys}, {POSITION})"
+    )
+    return Tombstones(query, deleted, returned_from)
+
+
+def _compare_keys(
+    session: DuckDBPyConnection, plan: TablePlan, keys_sql: str, held: Held
+) -> tuple[int, int, CursorValue | None]:
+    keys = ", ".join(quote(name) for name in plan.key)
+    source = f"(select *, true as {_PRESENT} from {source_query(keys_sql)})"
+    # Without a cursor the table is read whole, from wherever rows come back.
+    cursor = f"min({quote(plan.cursor.name)})" if plan.cursor else "min(null)"
     session.execute(f"create temp table held_keys as {held.keys(session, plan)}")
     session.execute(
-        "create or replace temp table deleted_keys as select * from held_keys "
-        f"anti join {source_query(keys_sql)} using ({keys})"
+        f"create or replace temp table moved_keys as from held_keys full join {source} "
+        f"using ({keys}) where {_PRESENT} is null or {GONE} is not null"
     )
-    deleted, alive = session.execute(
-        "select (select count(*) from deleted_keys where not gone), "
-        "(select count(*) from held_keys where not gone)"
+    alive, deleted, returned_from = session.execute(
+        f"select (select count(*) from held_keys where {GONE} is null), "
+        f"count(*) filter ({_PRESENT} is null and {GONE} is null), "
+        f"{cursor} filter ({_PRESENT}) from moved_keys"
     ).fetchall()[0]
     session.execute("drop table held_keys")
-    refuse_shrink(plan, alive, alive - deleted, allow_shrink=allow_shrink)
-    columns = columns_of(plan, held.types(session))
-    newest = f"(select *, {held.position} as position from {held.relation})"
-    query = (
-        f"select {columns} from {newest} semi join "
-        f"(from deleted_keys where {'true' if again else 'not gone'}) using ({keys}, position)"
-    )
-    return Tombstones(query, int(deleted))
+    return int(alive), int(deleted), returned_from
 
 
 def refuse_shrink(plan: TablePlan, before: int, now: int, *, allow_shrink: bool) -> None:

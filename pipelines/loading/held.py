@@ -8,9 +8,13 @@ from duckdb import DuckDBPyConnection
 
 from pipelines.loading.commits import CommitLog, Load
 from pipelines.loading.engine import literal
-from pipelines.loading.plan import DELETED, TablePlan
+from pipelines.loading.plan import DELETED_AT, TablePlan
 from pipelines.source.inspect import quote
 from pipelines.source.types import lake_type
+
+# Columns beside the table's own: at which place a row's load counts; since when its key is gone.
+POSITION = "_lakefeed_position"
+GONE = "_lakefeed_gone"
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Held:
         Without a key: all rows.
         """
         types = self.types(session)
-        alive = f"where not {_flag(types)}"
+        alive = f"where {_deleted_at(types)} is null"
         if not plan.key or any(name.lower() not in types for name in plan.key):
             return f"select {columns_of(plan, types)} from {self.relation} {alive}"
         keys = ", ".join(quote(name) for name in plan.key)
@@ -61,12 +65,25 @@ class Held:
         )
 
     def keys(self, session: DuckDBPyConnection, plan: TablePlan) -> str:
-        """A query for each key with the `position` of its newest version, and whether `gone`."""
+        """A query for each key with the POSITION of its newest version, and since when GONE."""
         keys = ", ".join(quote(name) for name in plan.key)
-        flag = _flag(self.types(session))
+        gone = _deleted_at(self.types(session))
         return (
-            f"select {keys}, max(position) as position, max_by({flag}, position) as gone "
-            f"from (select *, {self.position} as position from {self.relation}) group by {keys}"
+            f"select {keys}, max({POSITION}) as {POSITION}, "
+            f"arg_max_null({gone}, {POSITION}) as {GONE} "
+            f"from (select *, {self.position} as {POSITION} from {self.relation}) group by {keys}"
+        )
+
+    def as_planned(self, session: DuckDBPyConnection, plan: TablePlan) -> str:
+        """The plan's columns with the types that they have now, as a select list.
+
+        A value that its column can't hold any more is null; the row's earlier version keeps it.
+        """
+        types = self.types(session)
+        return ", ".join(
+            f"try_cast({quote(column.name) if column.name.lower() in types else 'null'} "
+            f"as {lake_type(column.type).duckdb}) as {quote(column.name)}"
+            for column in plan.columns
         )
 
 
@@ -86,5 +103,5 @@ def read_parquet(files: tuple[str, ...]) -> str:
     return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
 
 
-def _flag(types: dict[str, str]) -> str:
-    return f"coalesce({DELETED}, false)" if DELETED in types else "false"
+def _deleted_at(types: dict[str, str]) -> str:
+    return DELETED_AT if DELETED_AT in types else "null::timestamptz"

@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import dlt
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations import filesystem, path_utils
 from dlt.destinations.impl.filesystem.typing import TExtraPlaceholders
-from dlt.sources.sql_database import sql_table
 from filelock import FileLock, Timeout
 
 from pipelines.declaration.project import Project
-from pipelines.errors import Refused
-from pipelines.loading.backend import (
-    BACKEND,
-    Extraction,
-    dialect_only_engine,
-    naive_timestamps,
-    sql_table_of,
-)
+from pipelines.errors import Refused, TableFailed
+from pipelines.loading.backend import Extraction
+from pipelines.loading.changes import Changes, changes_since
 from pipelines.loading.commits import CommitLog, Load
-from pipelines.loading.cursors import CursorValue, as_cursor_value, largest
 from pipelines.loading.engine import SourceAtSnapshot
 from pipelines.loading.plan import Range, TablePlan
+from pipelines.loading.resource import forget_other_columns, resource_of
 
 LAYOUT = "{table_name}/load_date={load_date}/{load_id}.{file_id}.{ext}"
 
@@ -94,7 +85,11 @@ def load_table(
         resumed = _commit_pending(desk)
         notes = [f"finished load {load.load_id}, which had been interrupted" for load in resumed]
         notes += _repair(desk)
-        extraction = _extract(desk, plan, source, options)
+        effective = desk.log.effective_loads()
+        changes = _changes(plan, effective, options)
+        notes += changes.notes
+        options = replace(options, full_refresh=options.full_refresh or changes.whole)
+        extraction = _extract(desk, plan, source, options, effective)
         committed = _commit_pending(desk)
     return _outcome(extraction, resumed + committed, notes, time.monotonic() - started)
 
@@ -145,8 +140,33 @@ def _repair(desk: _Desk) -> list[str]:
     return notes
 
 
+def _changes(plan: TablePlan, effective: list[Load], options: LoadOptions) -> Changes:
+    """What changed since the newest load.
+
+    Raises:
+        TableFailed: the table has to be read whole, and a range of it was asked for.
+    """
+    changes = changes_since(
+        effective[-1].read_as if effective else None,
+        plan.read_as,
+        shown=plan.table.shown,
+        reads_whole=options.full_refresh or plan.table.mode == "full_refresh",
+    )
+    if changes.whole and options.backfill:
+        raise TableFailed(
+            f"{plan.table.shown} can't load a range: {'; '.join(changes.notes)}",
+            where=plan.table.where,
+            do=f"first: lakefeed run --select {plan.table.shown}",
+        )
+    return changes
+
+
 def _extract(
-    desk: _Desk, plan: TablePlan, source: SourceAtSnapshot, options: LoadOptions
+    desk: _Desk,
+    plan: TablePlan,
+    source: SourceAtSnapshot,
+    options: LoadOptions,
+    effective: list[Load],
 ) -> Extraction:
     timeout = plan.table.settings.max_query_time
     milliseconds = int(timeout.total_seconds() * 1000) if timeout else 0
@@ -158,61 +178,19 @@ def _extract(
             plan=plan,
             snapshot=source.snapshot,
             log=desk.log,
-            effective=desk.log.effective_loads(),
+            effective=effective,
             whole=options.full_refresh or plan.table.mode == "full_refresh",
             backfill=options.backfill,
             allow_shrink=options.allow_shrink,
             spool=desk.spool,
         )
+        forget_other_columns(desk.pipeline, plan)
         try:
-            desk.pipeline.extract(_resource(plan, extraction), loader_file_format="parquet")
+            desk.pipeline.extract(resource_of(plan, extraction), loader_file_format="parquet")
         finally:
             for leftover in desk.spool.glob("*.parquet"):
                 leftover.unlink()
     return extraction
-
-
-def _resource(plan: TablePlan, extraction: Extraction) -> dlt.sources.DltResource:
-    resource = sql_table(
-        credentials=dialect_only_engine(),
-        table=plan.table.name,
-        schema=plan.table.schema,
-        metadata=sql_table_of(plan),
-        backend=BACKEND,  # type: ignore[arg-type]
-        backend_kwargs={"extraction": extraction},
-        reflection_level="minimal",
-        incremental=_incremental(plan, extraction.backfill),
-    ).with_name(plan.table.short_name)
-    return resource.apply_hints(columns=naive_timestamps(plan))
-
-
-def _incremental(plan: TablePlan, backfill: Range | None) -> dlt.sources.incremental[Any] | None:
-    if plan.cursor is None or plan.cursor_kind is None:
-        return None
-    missing = plan.table.settings.on_null_cursor
-    start: CursorValue | None = plan.initial_value
-    end: CursorValue | None = None
-    if backfill:
-        start = as_cursor_value(backfill.since, plan.cursor_kind)
-        end = as_cursor_value(backfill.until, plan.cursor_kind) or largest(plan.cursor_kind)
-    return dlt.sources.incremental(
-        _json_path(plan.cursor.name),
-        initial_value=start,
-        end_value=end,
-        # No key: dlt keeps no hashes of boundary rows, whose number has no bound.
-        primary_key=(),
-        on_cursor_value_missing="exclude" if missing == "exclude" else "include",
-        range_start="closed",
-        range_end="open",
-        allow_external_schedulers=False,
-    )
-
-
-def _json_path(column: str) -> str:
-    """dlt takes a cursor for a JSON path, in which all but plain words must be quoted."""
-    if re.fullmatch(r"(?!where)[A-Za-z_]\w*", column, re.ASCII):
-        return column
-    return "'" + column.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _commit_pending(desk: _Desk) -> list[Load]:
@@ -227,7 +205,7 @@ def _commit_pending(desk: _Desk) -> list[Load]:
     for load_id in packages:
         note = desk.spool / f"{load_id}.json"
         if note.exists():
-            load = Load(**json.loads(note.read_text(encoding="utf-8")))
+            load = Load.from_json(note.read_text(encoding="utf-8"))
             load = replace(load, files=_remote_files(desk.pipeline, load_id))
             desk.log.describe(load)
             committed.append(load)

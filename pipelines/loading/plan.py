@@ -10,13 +10,14 @@ from zoneinfo import ZoneInfo
 from pipelines.declaration.catalogue import CatalogueTable, Column
 from pipelines.declaration.tables import Table
 from pipelines.errors import TableFailed
+from pipelines.loading.changes import ReadAs
 from pipelines.loading.cursors import CursorValue, as_cursor_value, in_zone
-from pipelines.source.types import CursorKind, cursor_kind
+from pipelines.source.types import CursorKind, cursor_kind, lake_type
 from pipelines.source.where import single_expression
 
-# Marks a tombstone among the rows of a raw file.
-DELETED = "_lakefeed_deleted"
-_OUR_OWN = ("_dlt_load_id", "_staged_batch", "_load_position", "_deleted_at", DELETED)
+# Set in a tombstone: when the row was found to have left the source, by the source's clock.
+DELETED_AT = "_deleted_at"
+_OUR_OWN = ("_dlt_load_id", "_staged_batch", "_load_position", DELETED_AT)
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,31 @@ class TablePlan:
     key: tuple[str, ...]
     cursor: Column | None
     cursor_kind: CursorKind | None
+    identity: int | None
+
+    @property
+    def read_as(self) -> ReadAs:
+        """What the rows of this load depend on, for the next one to compare with."""
+        settings = self.table.settings
+        return ReadAs(
+            cursor=self.cursor.name if self.cursor else None,
+            key=self.key,
+            where=settings.where,
+            initial_value=None if self.initial_value is None else str(self.initial_value),
+            columns={column.name: lake_type(column.type).duckdb for column in self.columns},
+            identity=self.identity,
+        )
 
     @property
     def watches_deletes(self) -> bool:
         """Whether rows that leave the source are looked for."""
         return self.table.settings.deletes != "ignore"
+
+    @property
+    def written_columns(self) -> list[str]:
+        """The columns of a raw file, in their order."""
+        watched = [DELETED_AT] if self.watches_deletes else []
+        return [*(column.name for column in self.columns), *watched, "_dlt_load_id"]
 
     @property
     def cursor_zone(self) -> str:
@@ -76,7 +97,7 @@ def plan_table(table: Table, live: CatalogueTable | None) -> TablePlan:
     needed = {*key, *([cursor.name] if cursor else [])}
     kept = tuple(c for c in live.columns if c in columns or c.name in needed)
     _check_names(table, kept)
-    return TablePlan(table, kept, tuple(key), cursor, kind)
+    return TablePlan(table, kept, tuple(key), cursor, kind, live.identity)
 
 
 def _selected(table: Table, live: CatalogueTable) -> tuple[Column, ...]:

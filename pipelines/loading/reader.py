@@ -14,7 +14,7 @@ from pipelines.loading.cursors import CursorValue
 from pipelines.loading.deletes import Tombstones, refuse_shrink
 from pipelines.loading.engine import literal, source_query
 from pipelines.loading.held import Held
-from pipelines.loading.plan import DELETED, TablePlan
+from pipelines.loading.plan import DELETED_AT, TablePlan
 from pipelines.source.inspect import quote
 from pipelines.source.types import lake_type
 
@@ -34,7 +34,7 @@ class Target:
     def rows(self) -> str:
         """What was read and written, without tombstones, as a from-clause item."""
         written = f"read_parquet({literal(str(self.path))})"
-        return f"(from {written} where not {DELETED})" if self.tombstones else written
+        return f"(from {written} where {DELETED_AT} is null)" if self.tombstones else written
 
 
 @dataclass(frozen=True)
@@ -112,16 +112,13 @@ def read_whole_table(
 
 
 def _copy(session: DuckDBPyConnection, plan: TablePlan, query: str, target: Target) -> None:
-    flag, tombstones = "", ""
-    if plan.watches_deletes:
-        flag = f", false as {DELETED}"
+    alive = f", null::timestamptz as {DELETED_AT}" if plan.watches_deletes else ""
+    rows = f"select *{alive} from ({query})"
     if target.tombstones:
-        tombstones = (
-            f" union all by name select *, true as {DELETED} from ({target.tombstones.query})"
-        )
+        rows += f" union all by name {target.tombstones.query}"
     session.execute(
-        f"copy (select *, {literal(target.load_id)} as _dlt_load_id from "
-        f"(select *{flag} from ({query}){tombstones})) to {literal(str(target.path))} ({_PARQUET})"
+        f"copy (select *, {literal(target.load_id)} as _dlt_load_id from ({rows})) "
+        f"to {literal(str(target.path))} ({_PARQUET})"
     )
 
 
@@ -193,7 +190,7 @@ def _measure(
     rows = _count(session, target.rows)
     file = literal(str(target.path))
     schema = session.execute(f"from read_parquet({file}) limit 0").to_arrow_table().schema
-    deleted = target.tombstones.rows if target.tombstones else 0
+    deleted = target.tombstones.found if target.tombstones else 0
     news = rows + deleted > 0
     if plan.cursor is None:
         return Reading(target.path, schema, rows, rows, news, deleted, 0, None, None, None)

@@ -35,7 +35,7 @@ with recursive base (oid, type, modifier, base) as (
     where b.base
 )
 select
-    n.nspname, c.relname, c.relkind, a.attname,
+    n.nspname, c.relname, c.relkind, c.oid::bigint, a.attname,
     format_type(b.type, case when b.type = a.atttypid then a.atttypmod else b.modifier end),
     a.attnotnull
 from pg_class as c
@@ -144,9 +144,10 @@ def inspect_tables(session: PgConnection, schemas: Iterable[str]) -> dict[str, C
     wanted = sorted(schemas)
     keys = {(schema, name): tuple(key) for schema, name, key in _rows(session, _KEYS, [wanted])}
     partitions = set(_rows(session, _PARTITIONS, [wanted]))
-    columns: dict[tuple[str, str, str], list[Column]] = defaultdict(list)
-    for schema, name, kind, column, pg_type, not_null in _rows(session, _COLUMNS, [wanted]):
-        columns[schema, name, kind].append(Column(column, pg_type, not not_null))
+    columns: dict[tuple[str, str, str, int], list[Column]] = defaultdict(list)
+    for *table, column, pg_type, not_null in _rows(session, _COLUMNS, [wanted]):
+        schema, name, kind, oid = table
+        columns[schema, name, kind, oid].append(Column(column, pg_type, not not_null))
     return {
         f"{schema}.{name}": CatalogueTable(
             schema,
@@ -154,8 +155,9 @@ def inspect_tables(session: PgConnection, schemas: Iterable[str]) -> dict[str, C
             PARTITION if (schema, name) in partitions else _KINDS[kind],
             tuple(found),
             keys.get((schema, name), ()),
+            identity=oid,
         )
-        for (schema, name, kind), found in columns.items()
+        for (schema, name, kind, oid), found in columns.items()
     }
 
 

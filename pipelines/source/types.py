@@ -62,6 +62,30 @@ def lake_type(pg_type: str) -> LakeType:
     return LakeType("varchar", True)
 
 
+_WHOLE_NUMBERS = {"smallint": 5, "integer": 10, "bigint": 19}
+_DECIMAL = re.compile(r"^decimal\((\d+),(\d+)\)$")
+_WIDENINGS = {("float", "double"), ("date", "timestamp")}
+
+
+def widens(old: str, new: str) -> bool:
+    """Whether each value of one of the lake's types is the same value in the other.
+
+    PostgreSQL's own conversion, when a column is retyped, then gives what a cast gives in DuckDB.
+    """
+    before, after = _digits(old), _digits(new)
+    if before and after:
+        return after[0] >= before[0] and after[1] >= before[1]
+    return (old, new) in _WIDENINGS or (old in _WHOLE_NUMBERS and new == "varchar")
+
+
+def _digits(kind: str) -> tuple[int, int] | None:
+    """How many digits a number may have before and after its point."""
+    decimal = _DECIMAL.match(kind)
+    if decimal:
+        return int(decimal[1]) - int(decimal[2]), int(decimal[2])
+    return (_WHOLE_NUMBERS[kind], 0) if kind in _WHOLE_NUMBERS else None
+
+
 def read_expression(column: str, pg_type: str) -> str:
     """The SQL that reads one quoted column exactly, or fails naming it where it can't.
 

@@ -20,6 +20,9 @@ from pipelines.source.types import lake_type
 HEADER = "Written by `lakefeed sync` from sources.yaml; a file without this line is left alone."
 
 _JINJA = re.compile(r"\{[{%#]")
+_DELETED_AT = {
+    "_deleted_at": "When the row was first missed in the source; null for rows that are there."
+}
 _LAKE_COLUMNS = {
     "_dlt_load_id": "The load that brought this version of the row.",
     "_staged_batch": "Counts up with every build that staged new rows.",
@@ -108,6 +111,7 @@ def _raw_meta(project: Project, table: Table) -> dict[str, Any]:
     return {
         "folder": f"{_from_dbt(project.declaration.raw.url)}/{table.lake_name}",
         "key": list(table.key),
+        "deletes": table.settings.deletes,
         "columns": {column.name: lake_type(column.type).duckdb for column in staged_columns(table)},
     }
 
@@ -131,9 +135,10 @@ def _model_entry(table: Table) -> dict[str, Any]:
         combination = {"arguments": {"columns": list(table.key)}}
         entry["data_tests"] = [{"lakefeed.unique_combination": combination}]
     entry["columns"] = [_column_entry(table, column) for column in staged_columns(table)]
-    entry["columns"] += [
-        {"name": name, "description": text} for name, text in _LAKE_COLUMNS.items()
-    ]
+    lake_columns = (
+        _DELETED_AT | _LAKE_COLUMNS if table.settings.deletes == "mark" else _LAKE_COLUMNS
+    )
+    entry["columns"] += [{"name": name, "description": text} for name, text in lake_columns.items()]
     return entry
 
 

@@ -2,7 +2,11 @@
     The commit log as dbt sees it: committed loads of a raw table that a model has yet to stage, in
     the order in which they count. Costs one listing, and reads only what is new.
 
-    A load is committed when `_dlt_loads` has its entry; `_lakefeed_loads` says what it holds.
+    A load is committed when `_dlt_loads` has its entry; `_lakefeed_loads` says what it holds. One
+    that doesn't `count` was superseded: it is noted as staged, and its files are not read.
+
+    `anew` tells that the model is to be emptied first, since a load supersedes what it holds, or one
+    arrived late, with a snapshot older than what it holds.
 #}
 {% macro loads_to_stage(raw, staged) %}
     {%- set folder = lakefeed.raw_folder(raw) -%}
@@ -10,15 +14,35 @@
     {%- for id in lakefeed.committed_load_ids(folder) if id not in staged -%}
         {%- do new_ids.append(id) -%}
     {%- endfor -%}
-    {%- set loads = lakefeed.described_loads(folder, new_ids) -%}
-    {%- set superseding = loads | selectattr('supersedes') | list -%}
-    {%- if superseding and staged -%}
-        {#- The model is emptied: later loads that it had staged have to be read again. -#}
-        {%- set loads = lakefeed.described_loads(folder, new_ids + staged.keys() | list) -%}
+    {%- set state = namespace(loads=lakefeed.described_loads(folder, new_ids), anew=false) -%}
+    {%- set supersedes = state.loads | selectattr('supersedes') | list -%}
+    {%- set is_late = lakefeed.is_late(state.loads, staged) -%}
+    {%- if staged and (supersedes or is_late) -%}
+        {%- set all_loads = lakefeed.described_loads(folder, new_ids + staged.keys() | list) -%}
+        {%- for load in lakefeed.loads_that_count(all_loads) if load.load_id not in staged -%}
+            {%- set state.loads = all_loads -%}
+            {%- set state.anew = true -%}
+        {%- endfor -%}
+        {%- set counting = lakefeed.loads_that_count(all_loads) if state.anew else [] -%}
+    {%- else -%}
+        {%- set counting = lakefeed.loads_that_count(state.loads) -%}
     {%- endif -%}
+    {{- return({'loads': state.loads, 'counting': counting, 'anew': state.anew}) -}}
+{% endmacro %}
+
+
+{# The newest load that supersedes, and those after it. #}
+{% macro loads_that_count(loads) %}
     {%- set start = namespace(at=0) -%}
     {%- for load in loads if load.supersedes -%}{%- set start.at = loads.index(load) -%}{%- endfor -%}
     {{- return(loads[start.at:]) -}}
+{% endmacro %}
+
+
+{# Whether a load that is staged already is newer than one that is about to be. #}
+{% macro is_late(loads, staged) %}
+    {%- set newest = staged.values() | list | sort | last -%}
+    {{- return(newest is defined and loads and newest > loads[0].snapshot_at) -}}
 {% endmacro %}
 
 

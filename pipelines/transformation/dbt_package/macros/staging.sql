@@ -2,8 +2,11 @@
     One staging model: the committed rows of one raw table, one row per key, merged incrementally.
 
     Promises: staging holds, for each key, the row from the newest source snapshot, then with the
-    newest cursor. A load is read once, whatever order loads arrive in. Rows, and the note of which
-    loads they came from, are written in one transaction.
+    newest cursor, whatever order loads arrive in. A load is read once, but for a model that is staged
+    anew. Rows, and the note of which loads they came from, are written in one transaction.
+
+    Rows that have left the source (tombstones, see pipelines/loading/deletes.py) are removed with
+    `deletes: remove`, get `_deleted_at` with `mark`, and are passed over with `ignore`.
 
     The raw table is described by its dbt source (`meta.lakefeed`, written by `lakefeed sync`).
 #}
@@ -16,6 +19,7 @@
         pre_hook="{{ lakefeed.open_new_loads() }}",
         post_hook="{{ lakefeed.close_new_loads() }}"
     ) -}}
+    {%- set deletes = lakefeed.raw_table_of(model).meta.lakefeed.deletes if execute -%}
     with
 
     new_rows as (
@@ -42,9 +46,12 @@
     staged as (
 
         select
-            * exclude (_load_position),
+            * exclude (_load_position{{ ', _deleted_at' if deletes == 'remove' }}),
             (select batch from lakefeed_new_loads_batch) as _staged_batch
         from {{ 'newest_per_key' if unique_key else 'new_rows' }}
+        {%- if deletes == 'remove' %}
+        where _deleted_at is null
+        {%- endif %}
 
     )
 
@@ -54,15 +61,13 @@
 
 {#
     Pre-hook: notes which committed loads this model has not staged, and opens their rows as the
-    temporary view `lakefeed_new_rows`. A load that supersedes empties the model first.
+    temporary view `lakefeed_new_rows`.
 #}
 {% macro open_new_loads() %}
     {%- if not execute %}{{ return('select 1') }}{% endif -%}
     {%- set raw = lakefeed.raw_table_of(model) -%}
     {%- set staged = lakefeed.staged_loads(this) if is_incremental() else {} -%}
-    {%- set loads = lakefeed.loads_to_stage(raw, staged) -%}
-    {%- set state = namespace(newest_first=loads, replace=false) -%}
-    {%- if loads and loads[0].supersedes -%}{%- set state.replace = is_incremental() -%}{%- endif -%}
+    {%- set new = lakefeed.loads_to_stage(raw, staged) -%}
     create schema if not exists _lakefeed;
     create table if not exists _lakefeed.staged_loads (
         model varchar, load_id varchar, snapshot_at varchar, batch bigint
@@ -70,7 +75,7 @@
     create sequence if not exists _lakefeed.batches;
     create or replace temp table lakefeed_new_loads as
         select * from (values
-            {% for load in loads -%}
+            {% for load in new.loads -%}
             ('{{ load.load_id }}', '{{ load.snapshot_at }}', {{ loop.index }}),
             {% endfor -%}
             (null, null, 0)
@@ -78,19 +83,33 @@
         where load_id is not null;
     create or replace temp table lakefeed_new_loads_batch as
         select nextval('_lakefeed.batches') as batch;
-    create or replace temp view lakefeed_new_rows as {{ lakefeed.new_rows(raw, loads, staged) }};
-    {% if state.replace -%}
-    delete from {{ this }};
-    {% endif -%}
-    {% if state.replace or not is_incremental() -%}
+    create or replace temp view lakefeed_new_rows as {{ lakefeed.new_rows(raw, new.counting) }};
+    {% if is_incremental() -%}{{ lakefeed.fit_model(raw, new.anew) }}{%- endif %}
+    {% if new.anew or not is_incremental() -%}
     delete from _lakefeed.staged_loads where model = '{{ this.identifier }}';
     {% endif -%}
 {% endmacro %}
 
 
-{# Post-hook: notes the loads as staged, in the transaction that wrote their rows. #}
+{#
+    Post-hook: notes the loads as staged, and removes what their tombstones say, in the transaction
+    that wrote their rows.
+#}
 {% macro close_new_loads() %}
     {%- if not execute %}{{ return('select 1') }}{% endif -%}
+    {%- set raw = lakefeed.raw_table_of(model).meta.lakefeed -%}
+    {%- if raw.deletes == 'remove' and is_incremental() %}
+    delete from {{ this }} as present
+    using (
+        select {{ lakefeed.quoted_list(raw.key) }}
+        from lakefeed_new_rows
+        group by all
+        having arg_max_null(_deleted_at, _load_position) is not null
+    ) as gone
+    where {% for name in raw.key -%}
+        present.{{ lakefeed.quote(name) }} = gone.{{ lakefeed.quote(name) }}{{ ' and ' if not loop.last }}
+        {%- endfor %};
+    {%- endif %}
     insert into _lakefeed.staged_loads
     select '{{ this.identifier }}', load_id, snapshot_at, batch
     from lakefeed_new_loads cross join lakefeed_new_loads_batch;
@@ -98,13 +117,15 @@
 
 
 {# The select over the files of these loads; typed and empty where there are none. #}
-{% macro new_rows(raw, loads, staged) %}
+{% macro new_rows(raw, loads) %}
     {%- set columns = raw.meta.lakefeed.columns -%}
+    {%- set watches_deletes = raw.meta.lakefeed.deletes != 'ignore' -%}
     {%- if not loads -%}
     select
         {% for name, type in columns.items() -%}
         cast(null as {{ type }}) as {{ lakefeed.quote(name) }},
         {% endfor -%}
+        {{ 'null::timestamptz as _deleted_at,' if watches_deletes }}
         cast(null as varchar) as _dlt_load_id,
         cast(0 as bigint) as _load_position
     where false
@@ -113,45 +134,23 @@
     {%- for load in loads -%}
         {%- for file in load.files -%}{%- do files.append(load.folder ~ '/' ~ file) -%}{%- endfor -%}
     {%- endfor -%}
-    {%- set held = lakefeed.columns_of_files(files) -%}
+    {%- set held = lakefeed.described('from ' ~ lakefeed.read_files(files)) -%}
+    {%- do lakefeed.refuse_lossy_casts(held, columns, lakefeed.read_files(files)) -%}
+    {%- set deleted_at = 'files._deleted_at' if '_deleted_at' in held else 'null::timestamptz' -%}
     select
         {% for name, type in columns.items() -%}
-        cast({{ 'files.' ~ lakefeed.quote(name) if name | lower in held else 'null' }} as {{ type }})
+        cast({{ 'files.' ~ lakefeed.quote(name) if name in held else 'null' }} as {{ type }})
             as {{ lakefeed.quote(name) }},
         {% endfor -%}
+        {{ deleted_at ~ ' as _deleted_at,' if watches_deletes }}
         files._dlt_load_id,
         loads.position as _load_position
     from {{ lakefeed.read_files(files) }} as files
     join lakefeed_new_loads as loads on loads.load_id = files._dlt_load_id
-    {%- set key = raw.meta.lakefeed.key -%}
-    {%- set older = lakefeed.staged_after(loads, staged) -%}
-    {%- if is_incremental() and key and older %}
-    -- A load that arrives late loses to what a newer snapshot has already put here.
-    where not exists (
-        select 1 from {{ this }} as present
-        join _lakefeed.staged_loads as source_load
-            on source_load.load_id = present._dlt_load_id
-            and source_load.model = '{{ this.identifier }}'
-        where source_load.snapshot_at > loads.snapshot_at
-            {%- for name in key %}
-            and present.{{ lakefeed.quote(name) }} = files.{{ lakefeed.quote(name) }}
-            {%- endfor %}
-    )
+    {%- if not watches_deletes %}
+    where {{ deleted_at }} is null
     {%- endif -%}
     {%- endif -%}
-{% endmacro %}
-
-
-{# Whether a load that is staged already is newer than one that is about to be. #}
-{% macro staged_after(loads, staged) %}
-    {%- set newest = staged.values() | list | sort | last -%}
-    {{- return(newest is defined and newest > loads[0].snapshot_at) -}}
-{% endmacro %}
-
-
-{% macro columns_of_files(files) %}
-    {%- set described = run_query('describe from ' ~ lakefeed.read_files(files)) -%}
-    {{- return(described.columns[0].values() | map('lower') | list) -}}
 {% endmacro %}
 
 
@@ -162,6 +161,71 @@
         'read_parquet([' ~ listed | join(', ')
         ~ '], union_by_name = true, hive_partitioning = false)'
     ) -}}
+{% endmacro %}
+
+
+{#
+    Gives the model the columns and types that its raw table has now, and empties it where it is
+    staged anew. It is created again, since DuckDB can't alter a table in the transaction that has
+    deleted from it. Columns that the raw table has no longer stay.
+#}
+{% macro fit_model(raw, anew) %}
+    {%- set wanted = dict(raw.meta.lakefeed.columns) -%}
+    {%- if raw.meta.lakefeed.deletes == 'mark' -%}
+        {%- do wanted.update({'_deleted_at': 'timestamptz'}) -%}
+    {%- endif -%}
+    {%- do wanted.update({'_dlt_load_id': 'varchar', '_staged_batch': 'bigint'}) -%}
+    {%- set present = lakefeed.described('from ' ~ this) -%}
+    {%- set casts = [] -%}
+    {%- for name, type in wanted.items() -%}
+        {%- set value = lakefeed.quote(name) if name in present else 'null' -%}
+        {%- do casts.append('cast(' ~ value ~ ' as ' ~ type ~ ') as ' ~ lakefeed.quote(name)) -%}
+    {%- endfor -%}
+    {%- for name in present if name not in wanted -%}
+        {%- do casts.append(lakefeed.quote(name)) -%}
+    {%- endfor -%}
+    {%- set query = 'select ' ~ casts | join(', ') ~ ' from ' ~ this -%}
+    {%- if anew or lakefeed.described(query) != present -%}
+    {%- if not anew -%}{%- do lakefeed.refuse_lossy_casts(present, wanted, this) -%}{%- endif -%}
+    create or replace table {{ this }} as {{ query }}{{ ' where false' if anew }};
+    {%- endif -%}
+{% endmacro %}
+
+
+{#
+    Fails where a value of a retyped column would be rounded or lost. `lakefeed run` doesn't come
+    here: it reads a table whole whose columns can't be cast.
+#}
+{% macro refuse_lossy_casts(held, wanted, relation) %}
+    {%- set nulls = [] -%}
+    {%- for name, type in wanted.items() -%}
+        {%- do nulls.append('cast(null as ' ~ type ~ ') as ' ~ lakefeed.quote(name)) -%}
+    {%- endfor -%}
+    {%- set types = lakefeed.described('select ' ~ nulls | join(', ')) -%}
+    {%- for name, type in types.items() if held.get(name, type) != type -%}
+        {%- set column = lakefeed.quote(name) -%}
+        {%- set lost -%}
+            select count(*) from {{ relation }}
+            where {{ column }} is distinct from
+                try_cast(try_cast({{ column }} as {{ type }}) as {{ held[name] }})
+        {%- endset -%}
+        {%- if run_query(lost).columns[0].values()[0] -%}
+            {{- exceptions.raise_compiler_error(
+                'column ' ~ name ~ ' was ' ~ held[name] ~ ' and is ' ~ type ~ ' now: ' ~
+                'load the table before it is built, with lakefeed run --full-refresh'
+            ) -}}
+        {%- endif -%}
+    {%- endfor -%}
+{% endmacro %}
+
+
+{# DuckDB's type of each column that a query gives, by name. #}
+{% macro described(query) %}
+    {%- set found = {} -%}
+    {%- for row in run_query('describe ' ~ query).rows -%}
+        {%- do found.update({row[0]: row[1]}) -%}
+    {%- endfor -%}
+    {{- return(found) -}}
 {% endmacro %}
 
 

@@ -1,0 +1,201 @@
+"""A source whose columns change: history stays readable, nothing is rounded, and it is told."""
+
+from __future__ import annotations
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.conftest import Database, Lake, failure, only
+
+CHANGES = {
+    "added": ("alter table t add column more text default 'm'",),
+    "added in front of others": ("alter table t add column a text", "update t set a = 'x'"),
+    "dropped": ("alter table t drop column b",),
+    "renamed": ("alter table t rename column b to c",),
+    "integer widened": (
+        "alter table t alter n type bigint",
+        "insert into t (id, n) values (9, 1e12)",
+    ),
+    "integer narrowed": ("alter table t alter n type smallint",),
+    "integer to text": (
+        "alter table t alter n type text",
+        "insert into t (id, n) values (9, 'nine')",
+    ),
+    "text to integer": ("alter table t alter b type int using 7",),
+    "decimal widened": (
+        "alter table t alter d type numeric(12, 4)",
+        "insert into t (id, d) values (9, 12345678.1234)",
+    ),
+    "decimal narrowed": ("alter table t alter d type numeric(6, 1)",),
+    "decimal unbounded": ("alter table t alter d type numeric", "update t set d = d / 3"),
+    "date to timestamp": (
+        "alter table t alter day type timestamp",
+        "insert into t (id, day) values (9, '2026-01-01 12:34:56')",
+    ),
+    "made not null": ("alter table t alter b set not null",),
+    "another key": ("alter table t drop constraint t_pkey", "alter table t add primary key (n)"),
+    "created anew": (
+        "drop table t",
+        "create table t (b text, id int primary key, at timestamptz default now())",
+        "insert into t values ('new', 1), ('new', 2)",
+    ),
+}
+
+
+def create(database: Database) -> None:
+    database.execute(
+        "create table t (id int primary key, b text, n int unique, d numeric(8, 2), day date,"
+        " at timestamptz not null default now())",
+        "insert into t select i, 'b' || i, i * 10, i + 0.25, '2026-01-01'"
+        " from generate_series(1, 4) i",
+    )
+
+
+@pytest.mark.parametrize("mode", ["cursor: at", "mode: full_refresh"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_staging_equals_the_source_after_its_columns_changed(
+    database: Database, lake: Lake, change: str, mode: str
+) -> None:
+    create(database)
+    lake.declare(f"t: {{{mode}, max_shrink: 100%, deletes: remove}}").run()
+    database.execute(*CHANGES[change], "update t set at = clock_timestamp()")
+
+    report = lake.run()
+
+    assert only(report).status == "loaded"
+    assert report.exit_code == 0, (report.build, report.build_error)
+    columns = [name for (name,) in database.rows(
+        "select attname from pg_attribute where attrelid = 't'::regclass and attnum > 0"
+        " and not attisdropped and attname <> 'at'"
+    )]  # fmt: skip
+    texts = ", ".join(f"{name}::text" for name in columns)
+    staged = lake.query(f"select {texts} from staging.stg_shop__t order by all")
+    assert staged == database.rows(f"select {texts} from t order by {texts}")
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_raw_keeps_every_version_as_it_was(database: Database, lake: Lake, change: str) -> None:
+    """And dlt has not rewritten the file, which it does where columns are not as it expects."""
+    create(database)
+    lake.declare("t: {cursor: at}").load()
+    first = lake.files("shop__t")[0]
+    before = (first.read_bytes(), pq.read_table(first).num_rows)
+    database.execute(*CHANGES[change], "update t set at = clock_timestamp()")
+
+    only(lake.load())
+    database.execute("update t set at = clock_timestamp()")
+    only(lake.load())
+
+    files = lake.files("shop__t")
+    assert (first.read_bytes(), pq.read_table(first).num_rows) == before
+    assert len(files) == 3
+    assert {pq.read_metadata(file).created_by.partition(" ")[0] for file in files} == {"DuckDB"}
+
+
+def test_a_frozen_table_stops_at_any_change_and_goes_on_when_it_is_told_to(
+    database: Database, lake: Lake
+) -> None:
+    create(database)
+    lake.declare("t: {cursor: at, schema_changes: freeze}").run()
+    database.execute("alter table t add column more text", "update t set at = clock_timestamp()")
+
+    told = failure(lake.run())
+
+    assert "sources.yaml:6: " in told
+    assert "column `more` (text) was added" in told
+    assert "lakefeed sync" in told
+    assert len(lake.files("shop__t")) == 1
+
+
+def notes(lake: Lake) -> str:
+    return "; ".join(only(lake.load()).notes)
+
+
+def test_a_retyped_column_is_told_and_the_table_read_whole(database: Database, lake: Lake) -> None:
+    create(database)
+    lake.declare("t: {cursor: at}").load()
+    database.execute("alter table t alter d type numeric(6, 1)")
+
+    report = lake.load()
+
+    assert only(report).rows_written == 4
+    assert only(report).notes == (
+        "column `d` was decimal(8,2) and is decimal(6,1), so the table is read whole",
+    )
+    assert any("column `d` was numeric(8,2), is numeric(6,1)" in line for line in report.warnings)
+
+
+def test_a_widened_column_costs_no_reading(database: Database, lake: Lake) -> None:
+    create(database)
+    database.execute("update t set at = '2026-01-01Z' where id < 4")
+    lake.declare("t: {cursor: at}").load()
+    database.execute("alter table t alter d type numeric(12, 4), alter n type bigint")
+
+    assert only(lake.load()).rows_read == 1
+
+
+def test_a_range_is_not_loaded_where_the_table_has_to_be_read_whole(
+    database: Database, lake: Lake
+) -> None:
+    create(database)
+    lake.declare("t: {cursor: at}").load()
+    database.execute("alter table t alter d type numeric(6, 1)")
+
+    told = failure(lake.load(since="2026-01-01"))
+
+    assert "can't load a range" in told
+    assert "first: lakefeed run --select shop.t" in told
+
+
+def test_a_table_that_was_created_anew_is_told(database: Database, lake: Lake) -> None:
+    create(database)
+    lake.declare("t: {cursor: at}").load()
+    database.execute("create table kept as table t", "drop table t")
+    create(database)
+
+    assert "the table was created anew" in notes(lake)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("cursor: at", "cursor: n", "its cursor was `at` and is `n`: read from the beginning"),
+        ("cursor: at", "cursor: at, primary_key: n", "its key was id and is n"),
+        ("cursor: at", "cursor: at, where: n > 10", "`where` changed"),
+        ("cursor: at, columns: {exclude: [b]}", "cursor: at", "`b` is new"),
+        (
+            "cursor: {column: at, initial_value: 2026-06-01}",
+            "cursor: {column: at, initial_value: 2026-01-01}",
+            "`initial_value` was 2026-06-01 00:00:00+00:00 and is 2026-01-01 00:00:00+00:00",
+        ),
+    ],
+)
+def test_an_edit_that_changes_what_is_meant_is_told(
+    database: Database, lake: Lake, before: str, after: str, told: str
+) -> None:
+    create(database)
+    lake.declare(f"t: {{{before}}}").run()
+
+    assert told in notes(lake.declare(f"t: {{{after}}}"))
+
+
+def test_an_edit_that_changes_nothing_is_not_told(database: Database, lake: Lake) -> None:
+    create(database)
+    lake.declare("t: {cursor: at}").load()
+
+    assert notes(lake.declare("t: {cursor: at, lookback: 1h, tags: [core]}")) == ""
+
+
+def test_dbt_refuses_to_round_what_was_loaded_before_a_column_was_retyped(
+    database: Database, lake: Lake
+) -> None:
+    """As after `lakefeed sync`, and a build without a load."""
+    create(database)
+    lake.declare("t: {cursor: at}").run()
+    database.execute("alter table t alter d type numeric(6, 1)")
+    assert lake.command("sync").returncode == 0
+
+    built = lake.command("build")
+
+    assert lake.query("select min(d)::varchar from staging.stg_shop__t") == [("1.25",)]
+    assert "column d was DECIMAL(8,2) and is DECIMAL(6,1) now" in built.stdout + built.stderr
