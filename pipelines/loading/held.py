@@ -48,18 +48,25 @@ class Held:
         described = session.execute(f"describe from {self.relation}").fetchall()
         return {row[0].lower(): row[1] for row in described}
 
-    def newest_rows(self, session: DuckDBPyConnection, plan: TablePlan) -> str:
+    def newest_rows(
+        self, session: DuckDBPyConnection, plan: TablePlan, among: str | None = None
+    ) -> str:
         """A query for the newest version of each row that was not found deleted since.
 
-        Without a key: all rows.
+        Without a key: all rows. A single load holds each row once.
+
+        Args:
+            among: a table with the keys to look for; all where None.
         """
         types = self.types(session)
         alive = f"where {_deleted_at(types)} is null"
-        if not plan.key or any(name.lower() not in types for name in plan.key):
+        one_version = len(self.loads) == 1 or not plan.key
+        if one_version or any(name.lower() not in types for name in plan.key):
             return f"select {columns_of(plan, types)} from {self.relation} {alive}"
         keys = ", ".join(quote(name) for name in plan.key)
+        wanted = f"semi join {among} using ({keys})" if among else ""
         return (
-            f"select {columns_of(plan, types)} from (from {self.relation} "
+            f"select {columns_of(plan, types)} from (from {self.relation} {wanted} "
             f"qualify row_number() over (partition by {keys} order by {self.position} desc) = 1) "
             f"{alive}"
         )

