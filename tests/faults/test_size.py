@@ -1,0 +1,80 @@
+"""Many rows at once: state and memory stay bounded."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import Database, Lake
+
+pytestmark = pytest.mark.faults
+
+MEASURED = """
+import resource, subprocess, sys
+code = subprocess.run([sys.executable, "-m", "pipelines.cli.main", "load"]).returncode
+print("megabytes", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
+sys.exit(code)
+"""
+
+
+def load(lake: Lake) -> tuple[str, int]:
+    """What `lakefeed load` prints, and the most memory that it took, in MB."""
+    ended = subprocess.run(
+        [sys.executable, "-c", MEASURED],
+        cwd=lake.root, env=os.environ.copy(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    printed, _, megabytes = ended.stdout.rpartition("megabytes ")
+    return printed, int(megabytes)
+
+
+def test_a_million_ties_are_kept_with_bounded_state_and_memory(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(
+        "create table t (id int primary key, at timestamptz)",
+        "insert into t select i, '2026-01-01Z' from generate_series(1, 1000000) i",
+    )
+    lake.declare("t: {cursor: at}")
+
+    first, _ = load(lake)
+    database.execute("insert into t values (0, '2026-01-01Z')")
+    second, megabytes = load(lake)
+
+    assert "1,000,000 rows" in first
+    assert " 1 rows" in second
+    assert megabytes < 600
+    states = (lake.root / "data/raw/shop__t/_dlt_pipeline_state").glob("*.jsonl")
+    assert max(file.stat().st_size for file in states) < 5_000
+
+
+def test_comparing_millions_of_keys_takes_bounded_memory(database: Database, lake: Lake) -> None:
+    database.execute(
+        "create table t (id text primary key, at timestamptz)",
+        "insert into t select md5(i::text), '2026-01-01Z'::timestamptz + i * interval '1 second'"
+        " from generate_series(1, 3000000) i",
+    )
+    lake.declare("t: {cursor: at, deletes: remove}")
+    load(lake)
+    database.execute("delete from t where id like 'ab%'")
+
+    printed, megabytes = load(lake)
+
+    assert "11,7" in printed, printed
+    assert "deleted" in printed
+    assert megabytes < 1_200
+
+
+def test_rows_of_ten_kilobytes_take_bounded_memory(database: Database, lake: Lake) -> None:
+    database.execute(
+        "create table t (id int primary key, word text)",
+        "alter table t alter word set storage external",
+        "insert into t select i, repeat(md5(i::text), 300) from generate_series(1, 60000) i",
+    )
+
+    _, megabytes = load(lake.declare("t: {mode: full_refresh}"))
+
+    assert megabytes < 600
