@@ -167,10 +167,11 @@ def explain(root: Path, table: str) -> None:
     """Show every effective setting of a table, and the line that it comes from."""
     from pipelines.declaration.explain import explain_table
     from pipelines.orchestration.selection import select_tables
+    from pipelines.orchestration.status import checkpoint_of_table
 
     project = _open(root)
     for found in select_tables(project, [table]):
-        click.echo(explain_table(found))
+        click.echo(explain_table(found, checkpoint_of_table(project, found)))
 
 
 @main.command()

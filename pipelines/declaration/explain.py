@@ -10,9 +10,15 @@ from pydantic import BaseModel
 from pipelines.declaration.tables import Table
 
 
-def explain_table(table: Table) -> str:
-    """One line a setting: its name, its value, and `file:line` or `default`."""
+def explain_table(table: Table, checkpoint: str | None) -> str:
+    """One line a setting: its name, its value, and `file:line` or `default`.
+
+    Args:
+        checkpoint: where the table's loads stand; None where there is no load yet.
+    """
     rows = [(name, value, table.origins.get(name, "default")) for name, value in _settings(table)]
+    if table.cursor:
+        rows.append(("checkpoint", checkpoint or "-", "newest load"))
     widest = max(len(name) for name, _, _ in rows)
     value_width = max(len(value) for _, value, _ in rows)
     lines = [f"{name:<{widest}}  {value:<{value_width}}  {origin}" for name, value, origin in rows]

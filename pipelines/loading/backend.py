@@ -8,27 +8,30 @@ measurements behind the choice are in docs/how-it-works.md.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import dlt
-import sqlalchemy as sa
 from dlt.sources.sql_database import BaseTableLoader, register_table_loader_backend
 from duckdb import DuckDBPyConnection
 
-from pipelines.declaration.catalogue import Column
 from pipelines.loading.commits import CommitLog, Load
 from pipelines.loading.cursors import (
     CursorValue,
     as_cursor_value,
     horizon_for,
+    moment_of,
     next_checkpoint,
     reading_start,
 )
 from pipelines.loading.deletes import Tombstones, find_deleted
+from pipelines.loading.engine import source_query
 from pipelines.loading.held import Held
+from pipelines.loading.in_flight import InFlight, committed_too_late, in_flight_at
 from pipelines.loading.plan import Range, TablePlan
+from pipelines.loading.queries import exact_query, keys_query, newest_cursor_query
 from pipelines.loading.reader import (
     Reading,
     Target,
@@ -36,9 +39,7 @@ from pipelines.loading.reader import (
     read_table,
     read_whole_table,
 )
-from pipelines.source.inspect import quote
 from pipelines.source.snapshot import Snapshot
-from pipelines.source.types import read_expression
 
 BACKEND = "lakefeed"
 
@@ -60,13 +61,31 @@ class Extraction:
     checkpoint: CursorValue | None = None
     reading: Reading | None = None
     load: Load | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @cached_property
+    def in_flight(self) -> InFlight:
+        """The transactions in flight at the snapshot, as far as they concern this table."""
+        last = self.effective[-1].in_flight if self.effective else None
+        return in_flight_at(self.snapshot, last)
+
+    @cached_property
+    def horizon(self) -> CursorValue | None:
+        """How far the checkpoint may go, in the cursor's terms; None where there is no bound."""
+        cursor, kind, safe_until = (
+            self.plan.table.cursor,
+            self.plan.cursor_kind,
+            self.in_flight.safe_until,
+        )
+        if cursor is None or kind is None or safe_until is None:
+            return None
+        return horizon_for(kind, safe_until, cursor)
 
     @property
-    def horizon(self) -> CursorValue | None:
-        cursor, kind = self.plan.table.cursor, self.plan.cursor_kind
-        if cursor is None or kind is None:
-            return None
-        return horizon_for(kind, self.snapshot.horizon.at, cursor)
+    def checkpoint_may_move(self) -> bool:
+        """Not in a backfill, nor where nothing is known of when a prepared transaction began."""
+        has_horizon = self.plan.cursor_kind != "number"
+        return not self.backfill and not (has_horizon and self.in_flight.safe_until is None)
 
 
 class SnapshotLoader(BaseTableLoader):
@@ -121,7 +140,10 @@ class SnapshotLoader(BaseTableLoader):
             )
         compared = [] if extraction.backfill else loads_since(extraction.effective, self.last_value)
         held = Held.of(log, compared)
-        return read_table(session, plan, sql, target, held=held, horizon=horizon)
+        reading = read_table(session, plan, sql, target, held=held, horizon=horizon)
+        if not extraction.backfill and self.last_value is not None:
+            extraction.notes += _doubts(extraction, reading, self.last_value)
+        return reading
 
     def _tombstones(self, extraction: Extraction) -> Tombstones | None:
         """Rows that have left the source. A whole copy of the table removes them by itself."""
@@ -134,7 +156,7 @@ class SnapshotLoader(BaseTableLoader):
         return find_deleted(
             extraction.session,
             plan,
-            keys_query(plan, self.engine),
+            keys_query(plan),
             held,
             found_at=extraction.snapshot.taken_at,
             again=extraction.whole,
@@ -147,7 +169,7 @@ class SnapshotLoader(BaseTableLoader):
             self.last_value = min(self.last_value, tombstones.returned_from)
 
     def _move_the_checkpoint(self, extraction: Extraction, reading: Reading) -> None:
-        if self.incremental is None or extraction.backfill:
+        if self.incremental is None or not extraction.checkpoint_may_move:
             return
         kind = extraction.plan.cursor_kind
         assert kind is not None
@@ -157,33 +179,23 @@ class SnapshotLoader(BaseTableLoader):
         self.incremental.advance(extraction.checkpoint)
 
 
-def exact_query(loader: BaseTableLoader, plan: TablePlan) -> str:
-    """dlt's query with each column read exactly, and the declared `where` beside dlt's own."""
-    query = loader.make_query()
-    assert isinstance(query, sa.Select)
-    query = query.with_only_columns(*map(_exact, plan.columns), maintain_column_froms=True)
-    return loader.compile_query(_where(query, plan)).replace("%%", "%")
-
-
-def keys_query(plan: TablePlan, engine: sa.Engine) -> str:
-    """Key and cursor of all rows that meet the declared `where`."""
-    table = sa.table(plan.table.name, schema=plan.table.schema)
-    names = {*plan.key, *([plan.cursor.name] if plan.cursor else [])}
-    columns = [_exact(column) for column in plan.columns if column.name in names]
-    query = _where(sa.select(*columns).select_from(table), plan)
-    return str(query.compile(engine)).replace("%%", "%")
-
-
-def _exact(column: Column) -> sa.ColumnElement[Any]:
-    name = quote(column.name)
-    return sa.literal_column(f"{read_expression(name, column.type)} as {name}")
-
-
-def _where(query: sa.Select[Any], plan: TablePlan) -> sa.Select[Any]:
-    if not plan.table.settings.where:
-        return query
-    # Line breaks, so that a comment at the end of the condition ends with it.
-    return query.where(sa.literal_column(f"(\n{plan.table.settings.where}\n)"))
+def _doubts(extraction: Extraction, reading: Reading, start: CursorValue) -> Iterator[str]:
+    """What speaks against having found all rows from the checkpoint on."""
+    session, plan = extraction.session, extraction.plan
+    again = f"lakefeed run --select {plan.table.shown} --full-refresh"
+    if plan.cursor_kind != "number" and not extraction.snapshot.horizon.sees_others:
+        kept = [load.in_flight for load in extraction.effective if load.in_flight]
+        for doubt in committed_too_late(session, kept, moment_of(start, plan.cursor_zone)):
+            yield f"{doubt}; to be sure: {again}"
+    if reading.rows_read == 0 and plan.cursor:
+        query = newest_cursor_query(plan)
+        newest = session.execute(f"from {source_query(query)}").fetchall()[0][0]
+        if newest is not None:
+            yield (
+                f"the newest `{plan.cursor.name}` in the source is {newest}, below the checkpoint "
+                f"{extraction.checkpoint_before}: rows were deleted or set back; to be sure: "
+                f"{again}"
+            )
 
 
 def loads_since(effective: list[Load], start: CursorValue | None) -> list[Load]:
@@ -226,6 +238,7 @@ def _describe(extraction: Extraction, reading: Reading, load_id: str) -> Load:
         checkpoint_before=_text(extraction.checkpoint_before),
         checkpoint=_text(extraction.checkpoint),
         read_as=plan.read_as,
+        in_flight=extraction.in_flight,
     )
 
 

@@ -21,6 +21,7 @@ import fsspec
 from fsspec import AbstractFileSystem
 
 from pipelines.loading.changes import ReadAs
+from pipelines.loading.in_flight import InFlight
 
 LOADS_FOLDER = "_lakefeed_loads"
 SET_ASIDE_FOLDER = "_lakefeed_set_aside"
@@ -34,8 +35,8 @@ class Load:
     """What one load holds. Times are ISO 8601 in UTC by the source's clock; cursors are text.
 
     `deleted` counts the rows that were found to have left the source. `supersedes` is true where
-    the load is the whole table, so that earlier loads no longer count. `read_as` is None in loads
-    of versions that didn't note it.
+    the load is the whole table, so that earlier loads no longer count. `read_as` and
+    `in_flight` are None in loads of versions that didn't note them.
     """
 
     load_id: str
@@ -53,13 +54,14 @@ class Load:
     files: tuple[str, ...] = ()
     deleted: int = 0
     read_as: ReadAs | None = None
+    in_flight: InFlight | None = None
 
     @classmethod
     def from_json(cls, text: str) -> Load:
         """As its description in `_lakefeed_loads` keeps it."""
         fields: dict[str, Any] = json.loads(text)
-        read_as = fields.get("read_as")
-        fields["read_as"] = ReadAs.from_json(read_as) if read_as else None
+        for name, kind in (("read_as", ReadAs), ("in_flight", InFlight)):
+            fields[name] = kind.from_json(fields[name]) if fields.get(name) else None
         return cls(**{**fields, "files": tuple(fields["files"])})
 
     def as_json(self) -> str:

@@ -82,6 +82,12 @@ def as_cursor_value(value: CursorValue | None, kind: CursorKind) -> CursorValue 
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
+def moment_of(value: CursorValue, zone: str) -> dt.datetime:
+    """The moment that a cursor of time stands for."""
+    moment = value if isinstance(value, dt.datetime) else as_cursor_value(value, "timestamp")
+    return in_zone(cast(dt.datetime, moment), ZoneInfo(zone))
+
+
 @overload
 def in_zone(value: dt.datetime, zone: ZoneInfo) -> dt.datetime: ...
 @overload

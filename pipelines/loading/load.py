@@ -246,6 +246,6 @@ def _outcome(
         checkpoint_before=None if before is None else str(before),
         checkpoint=None if after is None else str(after),
         committed=tuple(committed),
-        notes=tuple(notes),
+        notes=(*notes, *extraction.notes),
         seconds=seconds,
     )

@@ -45,8 +45,13 @@ def status(project: Project, tables: tuple[Table, ...], now: dt.datetime) -> lis
     ]
 
 
-def checkpoint_of(loads: list[Load]) -> str | None:
-    """The checkpoint that the next load starts from; a backfill leaves it alone."""
+def checkpoint_of_table(project: Project, table: Table) -> str | None:
+    """The checkpoint that the next load of this table starts from."""
+    return _checkpoint_after(CommitLog(project.raw_url, table.lake_name).loads())
+
+
+def _checkpoint_after(loads: list[Load]) -> str | None:
+    """The checkpoint after these loads; a backfill leaves it alone."""
     return next((load.checkpoint for load in reversed(loads) if load.checkpoint), None)
 
 
@@ -58,7 +63,7 @@ def _status_of(
     return TableStatus(
         table.shown,
         table.mode,
-        checkpoint_of(loads) if table.cursor else None,
+        _checkpoint_after(loads) if table.cursor else None,
         newest.loaded_at.isoformat(timespec="seconds") if newest else None,
         newest.rows if newest else 0,
         len(loads),

@@ -22,54 +22,63 @@ HORIZON_MARGIN = dt.timedelta(seconds=1)
 # Older than this, a transaction is worth a warning: every load reads again from its start.
 FORGOTTEN_AFTER = dt.timedelta(hours=1)
 
-_HORIZON = """
+# Another database's transactions can't write here, and vacuum writes no rows.
+_OTHERS = """
+    from pg_stat_activity
+    where pid <> pg_backend_pid() and datname = current_database()
+        and backend_type <> 'autovacuum worker' and application_name not like 'lakefeed%%'
+"""
+_HORIZON = f"""
 select
     clock_timestamp(),
-    (
-        select min(xact_start) from pg_stat_activity
-        where pid <> pg_backend_pid() and backend_type = 'client backend'
-            and application_name not like 'lakefeed%%'
+    (select min(xact_start) {_OTHERS}),
+    (select pid {_OTHERS} order by xact_start nulls last limit 1),
+    array(
+        select transaction::text || '@' || extract(epoch from prepared)
+        from pg_prepared_xacts where database = current_database() order by 1
     ),
-    (select min(prepared) from pg_prepared_xacts),
     pg_has_role(current_user, 'pg_read_all_stats', 'usage'),
-    pg_is_in_recovery(),
-    (
-        select pid from pg_stat_activity
-        where pid <> pg_backend_pid() and backend_type = 'client backend'
-            and application_name not like 'lakefeed%%'
-        order by xact_start nulls last limit 1
-    )
+    pg_is_in_recovery()
 """
 
 
 @dataclass(frozen=True)
 class Horizon:
-    """How far the checkpoint may go, and what stands in the way of knowing it."""
+    """How far the checkpoint may go as far as running transactions are concerned.
+
+    `prepared` names those that are prepared: when they began, the server doesn't say any more.
+    `sees_others` is false where this role or a standby hides the transactions in flight.
+    """
 
     at: dt.datetime
+    prepared: tuple[str, ...]
+    sees_others: bool
     warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An exported snapshot: its id for other sessions, its time by the source's clock."""
+    """An exported snapshot: its id for other sessions, its time by the source's clock.
+
+    `transactions` is what PostgreSQL writes of it: `xmin:xmax:` and those in flight that write.
+    """
 
     id: str
     taken_at: dt.datetime
+    transactions: str
     horizon: Horizon
 
 
 def horizon_from(
     now: dt.datetime,
     oldest_start: dt.datetime | None,
-    oldest_prepared: dt.datetime | None,
     *,
+    prepared: tuple[str, ...],
     sees_others: bool,
     standby: bool,
     oldest_pid: int | None,
 ) -> Horizon:
     """The horizon as a pure function of what the server said."""
-    starts = [moment for moment in (oldest_start, oldest_prepared) if moment]
     warnings = []
     if standby:
         warnings.append(
@@ -86,7 +95,13 @@ def horizon_from(
             f"a transaction (pid {oldest_pid}) has been open since {oldest_start:%Y-%m-%d %H:%M} "
             "UTC; every load reads again from there until it ends"
         )
-    return Horizon(min([now, *starts]) - HORIZON_MARGIN, tuple(warnings))
+    if prepared:
+        warnings.append(
+            f"transactions are prepared, {len(prepared)} of them: every load reads again from the "
+            "last one that did not see them prepared, until they end"
+        )
+    at = min(now, oldest_start or now) - HORIZON_MARGIN
+    return Horizon(at, prepared, sees_others and not standby, tuple(warnings))
 
 
 @contextmanager
@@ -101,10 +116,12 @@ def open_snapshot(connection: Connection) -> Iterator[tuple[Snapshot, PgConnecti
         session.rollback()
         session.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
         with session.cursor() as cursor:
-            cursor.execute("select pg_export_snapshot(), clock_timestamp()")
+            cursor.execute(
+                "select pg_export_snapshot(), clock_timestamp(), txid_current_snapshot()::text"
+            )
             row = cursor.fetchone()
         assert row is not None
-        yield Snapshot(row[0], _utc(row[1]), horizon), session
+        yield Snapshot(row[0], _utc(row[1]), row[2], horizon), session
 
 
 def read_horizon(session: PgConnection) -> Horizon:
@@ -113,11 +130,11 @@ def read_horizon(session: PgConnection) -> Horizon:
         cursor.execute(_HORIZON)
         row = cursor.fetchone()
     assert row is not None
-    now, start, prepared, sees_others, standby, pid = row
+    now, start, pid, prepared, sees_others, standby = row
     return horizon_from(
         _utc(now),
         _utc(start) if start else None,
-        _utc(prepared) if prepared else None,
+        prepared=tuple(prepared),
         sees_others=sees_others,
         standby=standby,
         oldest_pid=pid,

@@ -1,0 +1,53 @@
+"""The queries that a load sends to the source: each column read exactly, within `where`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from dlt.sources.sql_database import BaseTableLoader
+from sqlalchemy.dialects.postgresql import psycopg2
+
+from pipelines.declaration.catalogue import Column
+from pipelines.loading.plan import TablePlan
+from pipelines.source.inspect import quote
+from pipelines.source.types import read_expression
+
+
+def exact_query(loader: BaseTableLoader, plan: TablePlan) -> str:
+    """dlt's query with each column read exactly, and the declared `where` beside dlt's own."""
+    query = loader.make_query()
+    assert isinstance(query, sa.Select)
+    query = query.with_only_columns(*map(_exact, plan.columns), maintain_column_froms=True)
+    return loader.compile_query(_where(query, plan)).replace("%%", "%")
+
+
+def keys_query(plan: TablePlan) -> str:
+    """Key and cursor of all rows that meet the declared `where`."""
+    names = {*plan.key, *([plan.cursor.name] if plan.cursor else [])}
+    columns = [_exact(column) for column in plan.columns if column.name in names]
+    return _over_all_rows(plan, *columns)
+
+
+def newest_cursor_query(plan: TablePlan) -> str:
+    """The largest cursor of all rows that meet the declared `where`, as text."""
+    assert plan.cursor is not None
+    return _over_all_rows(plan, sa.literal_column(f"max({quote(plan.cursor.name)})::text"))
+
+
+def _over_all_rows(plan: TablePlan, *columns: sa.ColumnElement[Any]) -> str:
+    table = sa.table(plan.table.name, schema=plan.table.schema)
+    query = _where(sa.select(*columns).select_from(table), plan)
+    return str(query.compile(dialect=psycopg2.dialect())).replace("%%", "%")  # type: ignore[no-untyped-call]
+
+
+def _exact(column: Column) -> sa.ColumnElement[Any]:
+    name = quote(column.name)
+    return sa.literal_column(f"{read_expression(name, column.type)} as {name}")
+
+
+def _where(query: sa.Select[Any], plan: TablePlan) -> sa.Select[Any]:
+    if not plan.table.settings.where:
+        return query
+    # Line breaks, so that a comment at the end of the condition ends with it.
+    return query.where(sa.literal_column(f"(\n{plan.table.settings.where}\n)"))

