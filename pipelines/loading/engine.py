@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 from duckdb import DuckDBPyConnection
+from psycopg2.extensions import connection as PgConnection
 
 from pipelines.errors import LakefeedError
 from pipelines.source.connection import Connection
@@ -41,10 +42,14 @@ def open_engine(spill: Path) -> DuckDBPyConnection:
 
 @dataclass(frozen=True)
 class SourceAtSnapshot:
-    """One source at one moment: how to reach it, the snapshot, and the engine that reads it."""
+    """One source at one moment: how to reach it, the snapshot, and the engine that reads it.
+
+    `holder` is the session that holds the snapshot, in its transaction.
+    """
 
     connection: Connection
     snapshot: Snapshot
+    holder: PgConnection
     engine: DuckDBPyConnection
 
     @contextmanager

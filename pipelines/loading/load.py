@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,14 +11,14 @@ import dlt
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations import filesystem, path_utils
 from dlt.destinations.impl.filesystem.typing import TExtraPlaceholders
-from filelock import FileLock, Timeout
 
 from pipelines.declaration.project import Project
-from pipelines.errors import Refused, TableFailed
+from pipelines.errors import TableFailed
 from pipelines.loading.backend import Extraction
 from pipelines.loading.changes import Changes, changes_since
 from pipelines.loading.commits import CommitLog, Load
 from pipelines.loading.engine import SourceAtSnapshot
+from pipelines.loading.lock import table_lock
 from pipelines.loading.plan import Range, TablePlan
 from pipelines.loading.resource import forget_other_columns, resource_of
 
@@ -80,7 +78,7 @@ def load_table(
         TableFailed: the rows can't be read as declared.
     """
     started = time.monotonic()
-    with _table_lock(project, plan):
+    with table_lock(project, plan.table, source.holder) as lock:
         desk = _desk(project, plan)
         resumed = _commit_pending(desk)
         notes = [f"finished load {load.load_id}, which had been interrupted" for load in resumed]
@@ -90,23 +88,9 @@ def load_table(
         notes += changes.notes
         options = replace(options, full_refresh=options.full_refresh or changes.whole)
         extraction = _extract(desk, plan, source, options, effective)
+        lock.assert_held()
         committed = _commit_pending(desk)
     return _outcome(extraction, resumed + committed, notes, time.monotonic() - started)
-
-
-@contextmanager
-def _table_lock(project: Project, plan: TablePlan) -> Iterator[None]:
-    folder = project.data / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / f"{plan.table.lake_name}.lock", timeout=0):
-            yield
-    except Timeout:
-        raise Refused(
-            f"{plan.table.shown} is being loaded by another run",
-            where=plan.table.where,
-            do="wait for it to end; nothing was read",
-        ) from None
 
 
 def _desk(project: Project, plan: TablePlan) -> _Desk:

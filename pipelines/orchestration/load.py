@@ -113,8 +113,9 @@ class _SourceRun:
             tables = self._with_live_catalogue(wanted)
             engine = open_engine(self.project.data / ".duckdb")
             try:
+                source = SourceAtSnapshot(connection, snapshot, session, engine)
                 for table in tables:
-                    yield self._one(table, SourceAtSnapshot(connection, snapshot, engine))
+                    yield self._one(table, source)
             finally:
                 engine.close()
 

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from filelock import FileLock
 
+from pipelines.orchestration.init import write_scaffold
 from tests.conftest import Database, Lake, failure, only
 
 T = (
@@ -142,3 +144,59 @@ def test_a_query_that_runs_too_long_is_stopped_by_the_server(
 
     assert "canceling statement due to statement timeout" in told
     assert "max_query_time" in told
+
+
+SLOW = "create view slow as select id, pg_sleep(2)::text as x from t"
+
+
+def start_load(lake: Lake) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipelines.cli.main", "load"],
+        cwd=lake.root,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_reader(database: Database) -> None:
+    asleep = "select from pg_stat_activity where wait_event = 'PgSleep' and datname = %s"
+    while not database.rows(asleep.replace("%s", "current_database()")):
+        pass
+
+
+def test_a_second_load_on_another_machine_is_refused(
+    database: Database, lake: Lake, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Two project folders share nothing but the raw layer."""
+    database.execute(*T, SLOW)
+    elsewhere = Lake(tmp_path_factory.mktemp("elsewhere"))
+    write_scaffold(elsewhere.root)
+    for one in (lake, elsewhere):
+        one.declare("slow: {mode: full_refresh}")
+        declared = (one.root / "sources.yaml").read_text()
+        (one.root / "sources.yaml").write_text(f"raw: {{url: {lake.root}/shared}}\n{declared}")
+    running = start_load(lake)
+    wait_for_reader(database)
+
+    assert "shop.slow is being loaded by another run" in failure(elsewhere.load())
+
+    assert running.wait() == 0
+    assert only(elsewhere.load()).status == "unchanged"
+
+
+def test_a_load_that_lost_its_lock_commits_nothing(database: Database, lake: Lake) -> None:
+    database.execute(*T, SLOW)
+    running = start_load(lake.declare("slow: {mode: full_refresh}"))
+    wait_for_reader(database)
+    database.rows(
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where application_name = 'lakefeed snapshot' and datname = current_database()"
+    )
+
+    told = running.communicate()[0]
+
+    assert running.returncode == 1, told
+    assert "shop.slow lost its lock" in told
+    assert lake.files("shop__slow") == []
+    assert "finished load" in only(lake.load()).notes[0]
+    assert lake.raw("shop__slow", "id") == [(1,), (2,)]
