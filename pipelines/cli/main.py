@@ -161,6 +161,29 @@ def check(root: Path, connect: bool) -> None:
 
 
 @main.command()
+@_PROJECT
+@_SELECT
+@click.option("--repair", "repairs", is_flag=True, help="Load the ranges again that differ.")
+@_JSON
+def audit(root: Path, select: tuple[str, ...], repairs: bool, as_json: bool) -> None:
+    """Compare staging with the source, row by row, at one snapshot."""
+    from pipelines.cli.render import show_audit
+    from pipelines.loading.environment import prepare_dlt
+    from pipelines.orchestration.audit import audit as audit_tables
+    from pipelines.orchestration.audit import repair
+
+    project = _open(root)
+    prepare_dlt(project)
+    report = audit_tables(project, select)
+    if repairs and any(table.ranges for table in report.tables):
+        show_audit(project, report, as_json=False)
+        repair(project, report)
+        report = audit_tables(_open(root), select)
+    show_audit(project, report, as_json)
+    sys.exit(report.exit_code)
+
+
+@main.command()
 @click.argument("table")
 @_PROJECT
 def explain(root: Path, table: str) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -18,7 +18,9 @@ from pipelines.orchestration.report import RunReport, TableReport
 if TYPE_CHECKING:
     from rich.status import Status
 
+    from pipelines.declaration.project import Project
     from pipelines.declaration.tables import Table
+    from pipelines.orchestration.audit import AuditReport, TableAudit
     from pipelines.orchestration.check import CheckReport
     from pipelines.orchestration.init import InitReport
     from pipelines.orchestration.load import Listener
@@ -163,6 +165,41 @@ def render_check(report: CheckReport) -> str:
     lines += [f"warning: {warning}" for warning in report.warnings]
     verdict = _counted(len(report.errors), "error") if report.errors else "all well"
     return "\n".join([*lines, f"{_counted(report.tables, 'table')} checked: {verdict}"])
+
+
+def show_audit(project: Project, report: AuditReport, as_json: bool) -> None:
+    """Prints how each table compares, with the likely cause of each finding."""
+    if as_json:
+        click.echo(json.dumps([_audit_json(table) for table in report.tables], indent=2))
+        return
+    for table in report.tables:
+        click.echo("\n".join(_audit_lines(project, table)))
+
+
+def _audit_json(table: TableAudit) -> dict[str, object]:
+    entry = asdict(replace(table, error=None))
+    del entry["ranges"]
+    return {**entry, "error": str(table.error) if table.error else None}
+
+
+def _audit_lines(project: Project, audited: TableAudit) -> Iterator[str]:
+    from pipelines.orchestration.audit import likely_cause
+
+    if audited.error:
+        yield f"✗ {audited.name:<28} not compared: {audited.error}"
+        return
+    rows, pending = _counted(audited.rows, "row"), f"{audited.pending:,} to come with the next load"
+    later = f", {pending}" if audited.pending else ""
+    verdict = "equal" if audited.is_clean else "differ"
+    yield f"{'✓' if audited.is_clean else '✗'} {audited.name:<28} {rows} {verdict}{later}"
+    table = next(table for table in project.tables if table.shown == audited.name)
+    cursor = table.cursor.column if table.cursor else "-"
+    for found in audited.findings:
+        between = f", {cursor} {_short(found.low)} to {_short(found.high)}" if found.low else ""
+        yield f"    {found.rows:,} {found.kind}, such as ({found.example}){between}"
+        yield f"      likely {likely_cause(found, cursor)}"
+    if audited.ranges:
+        yield f"    to load them again: lakefeed audit --select {audited.name} --repair"
 
 
 def render_init(report: InitReport) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
+from pipelines.declaration.catalogue import Column
 from pipelines.loading.commits import CommitLog, Load
 from pipelines.loading.engine import literal
 from pipelines.loading.plan import DELETED_AT, TablePlan
@@ -102,6 +103,12 @@ def columns_of(plan: TablePlan, types: dict[str, str]) -> str:
         else f"cast(null as {lake_type(column.type).duckdb}) as {quote(column.name)}"
         for column in plan.columns
     )
+
+
+def as_compared(column: Column, relation: str) -> str:
+    """The column as it is compared: to DuckDB 0.0 equals -0.0, but their texts differ."""
+    name = f"{relation}.{quote(column.name)}"
+    return f"{name}::varchar" if lake_type(column.type).duckdb in ("float", "double") else name
 
 
 def read_parquet(files: tuple[str, ...]) -> str:

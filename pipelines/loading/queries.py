@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from dlt.sources.sql_database import BaseTableLoader
 from sqlalchemy.dialects.postgresql import psycopg2
 
 from pipelines.declaration.catalogue import Column
 from pipelines.loading.plan import TablePlan
 from pipelines.source.inspect import quote
 from pipelines.source.types import read_expression
+
+if TYPE_CHECKING:
+    from dlt.sources.sql_database import BaseTableLoader
 
 
 def exact_query(loader: BaseTableLoader, plan: TablePlan) -> str:
@@ -22,22 +24,29 @@ def exact_query(loader: BaseTableLoader, plan: TablePlan) -> str:
     return loader.compile_query(_where(query, plan)).replace("%%", "%")
 
 
+def rows_query(plan: TablePlan, condition: str = "true") -> str:
+    """All rows that meet the declared `where` and this condition, each column read exactly."""
+    query = sa.select(*map(_exact, plan.columns)).where(sa.literal_column(f"({condition})"))
+    return _over_all_rows(plan, query)
+
+
 def keys_query(plan: TablePlan) -> str:
     """Key and cursor of all rows that meet the declared `where`."""
     names = {*plan.key, *([plan.cursor.name] if plan.cursor else [])}
     columns = [_exact(column) for column in plan.columns if column.name in names]
-    return _over_all_rows(plan, *columns)
+    return _over_all_rows(plan, sa.select(*columns))
 
 
 def newest_cursor_query(plan: TablePlan) -> str:
     """The largest cursor of all rows that meet the declared `where`, as text."""
     assert plan.cursor is not None
-    return _over_all_rows(plan, sa.literal_column(f"max({quote(plan.cursor.name)})::text"))
+    newest: sa.ColumnElement[Any] = sa.literal_column(f"max({quote(plan.cursor.name)})::text")
+    return _over_all_rows(plan, sa.select(newest))
 
 
-def _over_all_rows(plan: TablePlan, *columns: sa.ColumnElement[Any]) -> str:
+def _over_all_rows(plan: TablePlan, query: sa.Select[Any]) -> str:
     table = sa.table(plan.table.name, schema=plan.table.schema)
-    query = _where(sa.select(*columns).select_from(table), plan)
+    query = _where(query.select_from(table), plan)
     return str(query.compile(dialect=psycopg2.dialect())).replace("%%", "%")  # type: ignore[no-untyped-call]
 
 

@@ -8,15 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
-from pipelines.declaration.catalogue import Column
 from pipelines.errors import TableFailed
 from pipelines.loading.cursors import CursorValue
 from pipelines.loading.deletes import Tombstones, refuse_shrink
 from pipelines.loading.engine import literal, source_query
-from pipelines.loading.held import Held
+from pipelines.loading.held import Held, as_compared
 from pipelines.loading.plan import DELETED_AT, TablePlan
 from pipelines.source.inspect import quote
-from pipelines.source.types import lake_type
 
 # 122,880 rows is DuckDB's own row group: it can skip and parallelise by it. Wide rows need a bound
 # in bytes too: 150,000 rows of 10 kB took 2.8 GB of memory without, 0.36 GB with it.
@@ -129,7 +127,7 @@ def _changed(session: DuckDBPyConnection, plan: TablePlan, held: Held) -> str:
     if not _same_types(session, held):
         return "select * from incoming"
     same = " and ".join(
-        f"{_exact(column, 'incoming')} is not distinct from {_exact(column, 'held')}"
+        f"{as_compared(column, 'incoming')} is not distinct from {as_compared(column, 'held')}"
         for column in plan.columns
     )
     newest = held.newest_rows(session, plan, among="incoming")
@@ -148,7 +146,7 @@ def _same_rows(session: DuckDBPyConnection, plan: TablePlan, written: str, befor
     Compared by two sums of 64-bit hashes, which takes no memory: exact comparison took 2.2 GB for
     ten million rows.
     """
-    columns = ", ".join(_exact(column, "rows") for column in plan.columns)
+    columns = ", ".join(as_compared(column, "rows") for column in plan.columns)
     fingerprint = (
         f"select count(*), sum(hash({columns})::hugeint), bit_xor(hash('again', {columns})) from"
     )
@@ -157,12 +155,6 @@ def _same_rows(session: DuckDBPyConnection, plan: TablePlan, written: str, befor
         for relation in (written, before)
     )
     return now == then
-
-
-def _exact(column: Column, relation: str) -> str:
-    """The column as it is compared: to DuckDB 0.0 equals -0.0, but their texts differ."""
-    name = f"{relation}.{quote(column.name)}"
-    return f"{name}::varchar" if lake_type(column.type).duckdb in ("float", "double") else name
 
 
 def check_unique(session: DuckDBPyConnection, plan: TablePlan, reading: Reading) -> None:

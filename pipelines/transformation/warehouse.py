@@ -60,6 +60,14 @@ def staged_models(project: Project) -> set[str]:
         return set() if warehouse is None else _staging_tables(warehouse)
 
 
+def generated_models(project: Project) -> set[str]:
+    """Names of the staging models that were built from our macro, not staged by hand."""
+    with _reading(project) as warehouse:
+        if warehouse is None:
+            return set()
+        return {model for model in _staging_tables(warehouse) if _is_generated(warehouse, model)}
+
+
 def newest_batch(project: Project) -> int:
     """The number of the newest build that staged something."""
     with _reading(project) as warehouse:

@@ -1,0 +1,211 @@
+"""Source and staging compared at one snapshot, value by value, in memory that rows don't fill.
+
+First by hashes per range of the cursor; then, within the ranges that differ, row by row. A row that
+the next load will read anyway is pending, and no finding.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from duckdb import DuckDBPyConnection
+
+from pipelines.loading.cursors import CursorValue
+from pipelines.loading.engine import literal, source_query
+from pipelines.loading.held import as_compared
+from pipelines.loading.plan import DELETED_AT, Range, TablePlan
+from pipelines.loading.queries import rows_query
+from pipelines.source.inspect import quote
+
+Kind = Literal["missing", "extra", "differing"]
+
+_NUMBERS_PER_RANGE = 100_000
+# Beyond this many, the source is asked for all that lies between the first and the last.
+_MOST_RANGES = 100
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Rows of one kind: how many, between which cursors, and the key of one of them."""
+
+    kind: Kind
+    rows: int
+    low: str | None
+    high: str | None
+    example: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What comparing a table brought. `ranges` hold all rows that are missing or differ."""
+
+    rows: int
+    pending: int
+    findings: tuple[Finding, ...]
+    ranges: tuple[Range, ...]
+
+
+def compare_with_staging(
+    session: DuckDBPyConnection, plan: TablePlan, staged: str, start: CursorValue | None
+) -> Comparison:
+    """Compares all rows of the source with those of a staging model.
+
+    Side effect: temporary tables in the session.
+
+    Args:
+        staged: the model, as a from-clause item.
+        start: where the next load will begin to read; None where it reads everything.
+    """
+    if DELETED_AT in _columns(session, staged):
+        staged = f"(from {staged} where {DELETED_AT} is null)"
+    rows, ranges = _differing_ranges(session, plan, staged)
+    if not ranges:
+        return Comparison(rows, 0, (), ())
+    _keep_rows_that_differ(session, plan, staged, ranges, start)
+    pending = session.execute(
+        "select coalesce(count(*), 0) from differing where kind = 'pending'"
+    ).fetchall()[0][0]
+    return Comparison(
+        rows, int(pending), tuple(_findings(session)), tuple(_ranges_to_repair(session, plan))
+    )
+
+
+def _differing_ranges(
+    session: DuckDBPyConnection, plan: TablePlan, staged: str
+) -> tuple[int, list[str | None]]:
+    """How many rows the source has, and the first value of each range whose rows differ."""
+    columns = ", ".join(as_compared(column, "rows") for column in plan.columns)
+    first = _first_of_range(plan)
+    summed = (
+        f"select {first} as first, count(*) as rows, sum(hash({columns})::hugeint) as hashes from"
+    )
+    source = source_query(rows_query(plan, _declared(plan)))
+    session.execute(
+        f"create or replace temp table ranges as select coalesce(a.first, b.first) as first, "
+        "coalesce(a.rows, 0) as rows, "
+        "a.rows is distinct from b.rows or a.hashes is distinct from b.hashes as differ "
+        f"from ({summed} {source} as rows group by 1) as a "
+        f"full join ({summed} {staged} as rows group by 1) as b "
+        "on a.first is not distinct from b.first"
+    )
+    rows = session.execute("select coalesce(sum(rows), 0) from ranges").fetchall()[0][0]
+    order = "first::bigint" if plan.cursor_kind == "number" else "first"
+    found = session.execute(f"select first from ranges where differ order by {order}").fetchall()
+    return int(rows), [row[0] for row in found]
+
+
+def _keep_rows_that_differ(
+    session: DuckDBPyConnection,
+    plan: TablePlan,
+    staged: str,
+    ranges: list[str | None],
+    start: CursorValue | None,
+) -> None:
+    columns = ", ".join(as_compared(column, "rows") for column in plan.columns)
+    keys = ", ".join(f"rows.{quote(name)}" for name in plan.key)
+    same_key = " and ".join(f"a.{quote(name)} = b.{quote(name)}" for name in plan.key)
+    cursor = f"rows.{quote(plan.cursor.name)}" if plan.cursor else "null"
+    kept = f"select {keys}, {cursor} as _cursor, hash({columns}) as _hash from"
+    condition = f"{_declared(plan)} and ({_within(plan, ranges)})"
+    source = source_query(rows_query(plan, condition))
+    shown = ", ".join(f"coalesce(a.{quote(name)}, b.{quote(name)})" for name in plan.key)
+    session.execute(
+        f"create or replace temp table differing as select case "
+        f"when b._hash is not null and a._hash is null then 'extra' "
+        f"when {_is_pending(plan, start)} then 'pending' "
+        "when b._hash is null then 'missing' else 'differing' end as kind, "
+        f"a._cursor as _cursor, concat_ws(', ', {shown}) as key "
+        f"from ({kept} {source} as rows) as a full join ("
+        f"{kept} {staged} as rows where {_first_of_range(plan)} in "
+        f"(select first from ranges where differ) or {cursor} is null) as b on {same_key} "
+        "where a._hash is distinct from b._hash"
+    )
+
+
+def _findings(session: DuckDBPyConnection) -> Iterator[Finding]:
+    found = session.execute(
+        "select kind, count(*), min(_cursor)::varchar, max(_cursor)::varchar, min(key) "
+        "from differing where kind <> 'pending' group by kind order by kind desc"
+    ).fetchall()
+    for kind, rows, low, high, example in found:
+        yield Finding(kind, int(rows), low, high, example)
+
+
+def _ranges_to_repair(session: DuckDBPyConnection, plan: TablePlan) -> Iterator[Range]:
+    """Whole ranges of the cursor; neighbours are one."""
+    if plan.cursor is None:
+        return
+    width: dt.timedelta | int = dt.timedelta(days=1)
+    if plan.cursor_kind == "number":
+        width = _NUMBERS_PER_RANGE
+    first = _first_of_range(plan, "differing._cursor", as_text=False)
+    finite = "true" if plan.cursor_kind == "number" else "isfinite(_cursor)"
+    found = session.execute(
+        f"select distinct {first} as first from differing "
+        f"where kind in ('missing', 'differing') and _cursor is not null and {finite} order by 1"
+    ).fetchall()
+    since = until = None
+    for (begin,) in found:
+        if until is not None and begin != until:
+            yield Range(since, until)
+            since = None
+        since = begin if since is None else since
+        until = begin + width
+    if since is not None:
+        yield Range(since, until)
+
+
+def _first_of_range(plan: TablePlan, cursor: str = "", *, as_text: bool = True) -> str:
+    """The first value of the range that a row belongs to: a day, or so many numbers."""
+    if plan.cursor is None:
+        return "''"
+    cursor = cursor or f"rows.{quote(plan.cursor.name)}"
+    if plan.cursor_kind == "number":
+        first = f"({cursor} // {_NUMBERS_PER_RANGE}) * {_NUMBERS_PER_RANGE}"
+    else:
+        first = f"date_trunc('day', {cursor})"
+    return f"({first})::varchar" if as_text else first
+
+
+def _within(plan: TablePlan, ranges: list[str | None]) -> str:
+    """The source's condition for rows of these ranges, and for those without a cursor."""
+    if plan.cursor is None:
+        return "true"
+    cursor, kind = quote(plan.cursor.name), plan.cursor.type
+    known = [first for first in ranges if first is not None]
+    spans = [(first, first) for first in known]
+    if len(known) > _MOST_RANGES:
+        spans = [(known[0], known[-1])]
+    width = str(_NUMBERS_PER_RANGE) if plan.cursor_kind == "number" else "interval '1 day'"
+    parts = [
+        f"({cursor} >= {literal(low)}::{kind} and {cursor} < {literal(high)}::{kind} + {width})"
+        for low, high in spans
+    ]
+    return " or ".join([*parts, f"{cursor} is null"])
+
+
+def _declared(plan: TablePlan) -> str:
+    """Rows that are declared to be loaded, whenever that is."""
+    if plan.cursor is None:
+        return "true"
+    cursor, condition = quote(plan.cursor.name), "true"
+    if plan.initial_value is not None:
+        start = f"{literal(str(plan.initial_value))}::{plan.cursor.type}"
+        condition = f"coalesce({cursor} >= {start}, true)"
+    never = plan.table.settings.on_null_cursor == "exclude"
+    return f"{condition} and {cursor} is not null" if never else condition
+
+
+def _is_pending(plan: TablePlan, start: CursorValue | None) -> str:
+    """Whether the next load reads this row."""
+    if plan.cursor is None or start is None:
+        return "true"
+    bound = f"{literal(str(start))}::{plan.cursor_kind}" if plan.cursor_kind != "number" else start
+    return f"(a._cursor is null or a._cursor >= {bound})"
+
+
+def _columns(session: DuckDBPyConnection, relation: str) -> set[str]:
+    return {row[0] for row in session.execute(f"describe from {relation}").fetchall()}

@@ -1,0 +1,155 @@
+"""`lakefeed audit`: is staging what the source holds, but for what the next load will bring?"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pipelines.declaration.project import Project
+from pipelines.declaration.tables import Table
+from pipelines.errors import EXIT_OK, EXIT_PARTLY_FAILED, LakefeedError, TableFailed
+from pipelines.loading.compare import Comparison, Finding, Kind, compare_with_staging
+from pipelines.loading.cursors import CursorValue, as_cursor_value, horizon_for, reading_start
+from pipelines.loading.engine import SourceAtSnapshot, literal, open_engine
+from pipelines.loading.failure import explain_failure
+from pipelines.loading.plan import Range, TablePlan, plan_table
+from pipelines.orchestration.catalogue import LiveSource, read_live
+from pipelines.orchestration.load import LoadRequest
+from pipelines.orchestration.report import RunReport
+from pipelines.orchestration.run import run
+from pipelines.orchestration.selection import select_tables
+from pipelines.orchestration.status import checkpoint_of_table
+from pipelines.source.connection import connection_of
+from pipelines.source.snapshot import open_snapshot
+from pipelines.transformation.staging import staging_model_name
+from pipelines.transformation.warehouse import generated_models
+
+_CAUSES: dict[Kind, str] = {
+    "missing": "committed later than the lookback covers, or written with an old `{cursor}`",
+    "differing": "changed without moving `{cursor}`",
+    "extra": "deleted in the source; `deletes: remove` takes such rows out of staging",
+}
+
+
+@dataclass(frozen=True)
+class TableAudit:
+    """How one table compares; `error` where it could not be compared."""
+
+    name: str
+    rows: int = 0
+    pending: int = 0
+    findings: tuple[Finding, ...] = ()
+    ranges: tuple[Range, ...] = ()
+    error: LakefeedError | None = None
+
+    @property
+    def is_clean(self) -> bool:
+        return not self.findings and self.error is None
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """All tables that were compared."""
+
+    tables: tuple[TableAudit, ...]
+
+    @property
+    def exit_code(self) -> int:
+        clean = all(table.is_clean for table in self.tables)
+        return EXIT_OK if clean else EXIT_PARTLY_FAILED
+
+
+def audit(project: Project, select: Sequence[str]) -> AuditReport:
+    """Compares the selected tables with their staging models, each source at one snapshot.
+
+    Reads whole tables from the source; changes nothing.
+
+    Raises:
+        DeclarationError: a selector names nothing.
+    """
+    selected = select_tables(project, select)
+    audits: list[TableAudit] = []
+    for source in project.declaration.sources:
+        tables = [table for table in selected if table.source == source]
+        if tables:
+            audits += _audit_source(project, source, tables)
+    return AuditReport(tuple(audits))
+
+
+def repair(project: Project, report: AuditReport) -> list[RunReport]:
+    """Loads the ranges again in which rows are missing or differ, and builds on them."""
+    return [
+        run(project, LoadRequest((table.name,), since=str(part.since), until=str(part.until)))
+        for table in report.tables
+        for part in table.ranges
+    ]
+
+
+def likely_cause(finding: Finding, cursor: str) -> str:
+    """What most often leads to such a finding."""
+    return _CAUSES[finding.kind].format(cursor=cursor)
+
+
+def _audit_source(project: Project, source: str, tables: list[Table]) -> Iterator[TableAudit]:
+    try:
+        connection = connection_of(project, source)
+        with open_snapshot(connection) as (snapshot, session):
+            live = read_live(session, project, source)
+            engine = open_engine(project.data / ".duckdb")
+            at_snapshot = SourceAtSnapshot(connection, snapshot, session, engine)
+            for table in tables:
+                yield _audited(project, table, at_snapshot, live)
+            engine.close()
+    except LakefeedError as error:
+        yield from (TableAudit(table.shown, error=error) for table in tables)
+
+
+def _audited(
+    project: Project, table: Table, source: SourceAtSnapshot, live: LiveSource
+) -> TableAudit:
+    try:
+        found = _compared(project, table, source, live)
+    except LakefeedError as error:
+        return TableAudit(table.shown, error=error)
+    except Exception as error:  # noqa: BLE001 - one bad table must not stop its siblings
+        return TableAudit(table.shown, error=explain_failure(table, source.connection, error))
+    return TableAudit(table.shown, found.rows, found.pending, found.findings, found.ranges)
+
+
+def _compared(
+    project: Project, table: Table, source: SourceAtSnapshot, live: LiveSource
+) -> Comparison:
+    plan = plan_table(table, live.tables.get(table.qualified))
+    model = staging_model_name(table)
+    if model not in generated_models(project):
+        raise TableFailed(
+            f"{table.shown} has no staging model of ours in the warehouse",
+            where=table.where,
+            do=f"load and build it first: lakefeed run --select {table.shown}",
+        )
+    if not plan.key:
+        raise TableFailed(
+            f"{table.shown} has no key to compare its rows by",
+            where=table.where,
+            do="name the columns that identify a row (`primary_key: [a, b]`)",
+        )
+    with source.session(f"lakefeed audit {table.lake_name}") as session:
+        warehouse = literal(str(project.warehouse))
+        session.execute(f"attach if not exists {warehouse} as warehouse (read_only)")
+        start = _next_start(project, plan, source)
+        return compare_with_staging(session, plan, f'warehouse.staging."{model}"', start)
+
+
+def _next_start(project: Project, plan: TablePlan, source: SourceAtSnapshot) -> CursorValue | None:
+    kind, cursor = plan.cursor_kind, plan.table.cursor
+    shown = checkpoint_of_table(project, plan.table)
+    if kind is None or cursor is None or shown is None:
+        return None
+    stored = int(shown) if kind == "number" else dt.datetime.fromisoformat(shown)
+    return reading_start(
+        as_cursor_value(stored, kind),
+        horizon_for(kind, source.snapshot.horizon.at, cursor),
+        plan.table.settings.lookback,
+        plan.initial_value,
+    )
