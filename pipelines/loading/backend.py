@@ -31,7 +31,7 @@ from pipelines.loading.engine import source_query
 from pipelines.loading.held import Held
 from pipelines.loading.in_flight import InFlight, committed_too_late, in_flight_at
 from pipelines.loading.plan import Range, TablePlan
-from pipelines.loading.queries import exact_query, keys_query, newest_cursor_query
+from pipelines.loading.queries import exact_query, has_values_query, keys_query, newest_cursor_query
 from pipelines.loading.reader import (
     Reading,
     Target,
@@ -53,6 +53,7 @@ class Extraction:
     snapshot: Snapshot
     log: CommitLog
     effective: list[Load]
+    added: tuple[str, ...]
     whole: bool
     backfill: Range | None
     allow_shrink: bool
@@ -121,6 +122,12 @@ class SnapshotLoader(BaseTableLoader):
             plan.table.settings.lookback,
             plan.initial_value,
         )
+        if self.last_value is not None and _older_rows_have(extraction, self.last_value):
+            self.last_value = plan.initial_value
+            names = ", ".join(f"`{name}`" for name in extraction.added)
+            extraction.notes.append(
+                f"{names} is new, and rows loaded before have values in it: read from the beginning"
+            )
 
     def _read(self, extraction: Extraction, load_id: str) -> Reading:
         session, plan, log = extraction.session, extraction.plan, extraction.log
@@ -177,6 +184,14 @@ class SnapshotLoader(BaseTableLoader):
         newest = as_cursor_value(reading.newest, kind)
         extraction.checkpoint = next_checkpoint(newest, extraction.horizon, before)
         self.incremental.advance(extraction.checkpoint)
+
+
+def _older_rows_have(extraction: Extraction, start: CursorValue) -> bool:
+    """Whether an added column has values where this load wouldn't look."""
+    if not extraction.added:
+        return False
+    query = has_values_query(extraction.plan, extraction.added, below=str(start))
+    return bool(extraction.session.execute(f"from {source_query(query)}").fetchall()[0][0])
 
 
 def _doubts(extraction: Extraction, reading: Reading, start: CursorValue) -> Iterator[str]:

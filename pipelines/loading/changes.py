@@ -31,9 +31,13 @@ class ReadAs:
 
 @dataclass(frozen=True)
 class Changes:
-    """`whole` tells that the table has to be read whole; the notes tell the user what and why."""
+    """`whole` tells that the table has to be read whole; the notes tell the user what and why.
+
+    `added` are columns that rows loaded before don't have.
+    """
 
     whole: bool = False
+    added: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -48,8 +52,9 @@ def changes_since(before: ReadAs | None, now: ReadAs, *, shown: str, reads_whole
         return Changes()
     forced = tuple(_what_forces_a_whole_read(before, now))
     if forced or reads_whole:
-        return Changes(bool(forced), () if reads_whole else forced)
-    return Changes(False, tuple(_what_stays_as_it_was(before, now, shown)))
+        return Changes(bool(forced), notes=() if reads_whole else forced)
+    added = tuple(name for name in now.columns if name not in before.columns)
+    return Changes(False, added, tuple(_what_stays_as_it_was(before, now, shown)))
 
 
 def _what_forces_a_whole_read(before: ReadAs, now: ReadAs) -> Iterator[str]:
@@ -73,9 +78,6 @@ def _what_stays_as_it_was(before: ReadAs, now: ReadAs, shown: str) -> Iterator[s
         )
     if before.where != now.where:
         yield f"`where` changed; it applies to rows read from now on, and to all with: {again}"
-    added = [f"`{name}`" for name in now.columns if name not in before.columns]
-    if added:
-        yield f"{', '.join(added)} is new: null in rows that were loaded before, until: {again}"
     if before.initial_value != now.initial_value and before.cursor == now.cursor:
         yield (
             f"`initial_value` was {before.initial_value or 'not set'} and is "

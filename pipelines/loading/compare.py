@@ -62,8 +62,9 @@ def compare_with_staging(
     if DELETED_AT in _columns(session, staged):
         staged = f"(from {staged} where {DELETED_AT} is null)"
     rows, ranges = _differing_ranges(session, plan, staged)
-    if not ranges:
-        return Comparison(rows, 0, (), ())
+    if not ranges or not plan.key:
+        # Without a key a table is read whole, so that the next load mends all of it.
+        return Comparison(rows, rows if ranges else 0, (), ())
     _keep_rows_that_differ(session, plan, staged, ranges, start)
     pending = session.execute(
         "select coalesce(count(*), 0) from differing where kind = 'pending'"

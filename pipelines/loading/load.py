@@ -87,7 +87,7 @@ def load_table(
         changes = _changes(plan, effective, options)
         notes += changes.notes
         options = replace(options, full_refresh=options.full_refresh or changes.whole)
-        extraction = _extract(desk, plan, source, options, effective)
+        extraction = _extract(desk, plan, source, options, effective=effective, added=changes.added)
         lock.assert_held()
         committed = _commit_pending(desk)
     return _outcome(extraction, resumed + committed, notes, time.monotonic() - started)
@@ -150,7 +150,9 @@ def _extract(
     plan: TablePlan,
     source: SourceAtSnapshot,
     options: LoadOptions,
+    *,
     effective: list[Load],
+    added: tuple[str, ...],
 ) -> Extraction:
     timeout = plan.table.settings.max_query_time
     milliseconds = int(timeout.total_seconds() * 1000) if timeout else 0
@@ -163,6 +165,7 @@ def _extract(
             snapshot=source.snapshot,
             log=desk.log,
             effective=effective,
+            added=added,
             whole=options.full_refresh or plan.table.mode == "full_refresh",
             backfill=options.backfill,
             allow_shrink=options.allow_shrink,

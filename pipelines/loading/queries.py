@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import psycopg2
 
 from pipelines.declaration.catalogue import Column
+from pipelines.loading.engine import literal
 from pipelines.loading.plan import TablePlan
 from pipelines.source.inspect import quote
 from pipelines.source.types import read_expression
@@ -35,6 +36,18 @@ def keys_query(plan: TablePlan) -> str:
     names = {*plan.key, *([plan.cursor.name] if plan.cursor else [])}
     columns = [_exact(column) for column in plan.columns if column.name in names]
     return _over_all_rows(plan, sa.select(*columns))
+
+
+def has_values_query(plan: TablePlan, columns: tuple[str, ...], below: str) -> str:
+    """Whether any of these columns has a value in a row whose cursor is below this value."""
+    assert plan.cursor is not None
+    filled = " or ".join(f"{quote(name)} is not null" for name in columns)
+    bound = f"{literal(below)}::{plan.cursor.type}"
+    older: sa.ColumnElement[Any] = sa.literal_column(f"{quote(plan.cursor.name)} < {bound}")
+    found: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
+        sa.literal_column(f"({filled})"), older
+    )
+    return f"select exists ({_over_all_rows(plan, found)})"
 
 
 def newest_cursor_query(plan: TablePlan) -> str:

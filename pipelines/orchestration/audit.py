@@ -128,12 +128,6 @@ def _compared(
             where=table.where,
             do=f"load and build it first: lakefeed run --select {table.shown}",
         )
-    if not plan.key:
-        raise TableFailed(
-            f"{table.shown} has no key to compare its rows by",
-            where=table.where,
-            do="name the columns that identify a row (`primary_key: [a, b]`)",
-        )
     with source.session(f"lakefeed audit {table.lake_name}") as session:
         warehouse = literal(str(project.warehouse))
         session.execute(f"attach if not exists {warehouse} as warehouse (read_only)")

@@ -180,3 +180,12 @@ def test_json_holds_the_findings(database: Database, lake: Lake) -> None:
 
     assert told[0]["name"] == "shop.t"
     assert told[0]["findings"][0]["kind"] == "extra"
+
+
+def test_a_table_without_a_key_is_compared_as_a_whole(database: Database, lake: Lake) -> None:
+    database.execute("create table t (word text)", "insert into t values ('a'), ('a'), ('b')")
+    lake.declare("t: {mode: full_refresh}").run()
+    assert (audited(lake).is_clean, audited(lake).pending) == (True, 0)
+    database.execute("insert into t values ('c')")
+
+    assert (audited(lake).is_clean, audited(lake).pending) == (True, 4)

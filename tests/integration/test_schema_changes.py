@@ -162,7 +162,11 @@ def test_a_table_that_was_created_anew_is_told(database: Database, lake: Lake) -
         ("cursor: at", "cursor: n", "its cursor was `at` and is `n`: read from the beginning"),
         ("cursor: at", "cursor: at, primary_key: n", "its key was id and is n"),
         ("cursor: at", "cursor: at, where: n > 10", "`where` changed"),
-        ("cursor: at, columns: {exclude: [b]}", "cursor: at", "`b` is new"),
+        (
+            "cursor: at, columns: {exclude: [b]}",
+            "cursor: at",
+            "`b` is new, and rows loaded before have values in it: read from the beginning",
+        ),
         (
             "cursor: {column: at, initial_value: 2026-06-01}",
             "cursor: {column: at, initial_value: 2026-01-01}",
@@ -174,6 +178,7 @@ def test_an_edit_that_changes_what_is_meant_is_told(
     database: Database, lake: Lake, before: str, after: str, told: str
 ) -> None:
     create(database)
+    database.execute("update t set at = '2026-07-01Z' where id < 4")
     lake.declare(f"t: {{{before}}}").run()
 
     assert told in notes(lake.declare(f"t: {{{after}}}"))
@@ -199,3 +204,38 @@ def test_dbt_refuses_to_round_what_was_loaded_before_a_column_was_retyped(
 
     assert lake.query("select min(d)::varchar from staging.stg_shop__t") == [("1.25",)]
     assert "column d was DECIMAL(8,2) and is DECIMAL(6,1) now" in built.stdout + built.stderr
+
+
+ADDED_WITH_VALUES = (
+    "alter table t add column more text not null default 'm'",
+    "alter table t rename column b to c",
+)
+
+
+@pytest.mark.parametrize("change", ADDED_WITH_VALUES)
+def test_a_new_column_with_values_in_old_rows_is_filled(
+    database: Database, lake: Lake, change: str
+) -> None:
+    create(database)
+    database.execute("update t set at = '2026-01-01Z' where id < 4")
+    lake.declare("t: {cursor: at}").run()
+    database.execute(change)
+
+    lake.run()
+
+    assert lake.command("audit").returncode == 0
+
+
+def test_a_new_column_without_values_in_old_rows_costs_no_reading(
+    database: Database, lake: Lake
+) -> None:
+    create(database)
+    database.execute("update t set at = '2026-01-01Z' where id < 4")
+    lake.declare("t: {cursor: at}").run()
+    database.execute("alter table t add column more text")
+    database.execute("insert into t (id, more) values (9, 'm')")
+
+    report = lake.run().tables[0]
+
+    assert (report.rows_read, report.notes) == (2, ())
+    assert lake.command("audit").returncode == 0
