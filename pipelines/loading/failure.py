@@ -24,11 +24,16 @@ _REMEDIES = (
         "correct the value, or leave the column out (`columns: {{exclude: […]}}`)",
     ),
     (
+        "lock timeout",
+        "another session holds a lock on {table}: run again when it is done; nothing was committed",
+    ),
+    (
         "statement timeout",
         "raise `max_query_time`, or index the cursor so that the read is shorter",
     ),
     ("does not exist", "compare the names in sources.yaml with the database"),
     ("syntax error", "correct the condition in `where`"),
+    ("File too large", "raise the limit on file sizes; what was committed is intact"),
     ("No space left", "make room on the disk; what was committed is intact"),
     ("connection", "run again: nothing of this table was committed, and nothing was lost"),
 )

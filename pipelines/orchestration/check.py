@@ -9,9 +9,9 @@ from psycopg2.extensions import connection as PgConnection
 from pipelines.declaration.project import Project
 from pipelines.errors import DeclarationError, LakefeedError, TableFailed
 from pipelines.loading.plan import TablePlan, plan_table
-from pipelines.orchestration.catalogue import read_live
-from pipelines.source.connection import connect, connection_of
-from pipelines.source.inspect import column_facts, denied_columns
+from pipelines.orchestration.catalogue import LiveSource, read_live
+from pipelines.source.connection import Connection, connect, connection_of
+from pipelines.source.inspect import column_facts, denied_columns, is_superuser, may_write
 from pipelines.source.snapshot import read_horizon
 from pipelines.source.where import single_expression
 from pipelines.transformation.files import stale_files
@@ -52,7 +52,9 @@ def check_connected(project: Project) -> CheckReport:
     seen = 0
     for source in project.declaration.sources:
         try:
-            with connect(connection_of(project, source), "lakefeed check") as session:
+            connection = connection_of(project, source)
+            with connect(connection, "lakefeed check") as session:
+                warnings += _connection_warnings(connection)
                 seen += _check_source(session, project, source, errors, warnings)
         except LakefeedError as error:
             errors.append(error)
@@ -78,7 +80,29 @@ def _check_source(
             warnings += _cursor_warnings(session, plan)
         except LakefeedError as error:
             errors.append(error)
+    warnings += _role_warnings(session, source, live)
     return len(tables)
+
+
+def _connection_warnings(connection: Connection) -> list[str]:
+    if not connection.may_go_unencrypted:
+        return []
+    return [
+        f"{connection.source}: the connection may go unencrypted; add `sslmode=verify-full` to the "
+        "URL (and sslrootcert), or `sslmode=require` at least"
+    ]
+
+
+def _role_warnings(session: PgConnection, source: str, live: LiveSource) -> list[str]:
+    """A role that may only read is the one boundary that holds, whatever is declared."""
+    advice = "use a role that may only read (docs/guarantees.md)"
+    if is_superuser(session):
+        return [f"{source}: this role is a superuser; {advice}"]
+    writable = [name for name, table in live.tables.items() if may_write(session, table)]
+    if not writable:
+        return []
+    more = f" and {len(writable) - 1} more" if len(writable) > 1 else ""
+    return [f"{source}: this role may write to {writable[0]}{more}; {advice}"]
 
 
 def _check_privileges(session: PgConnection, plan: TablePlan) -> None:

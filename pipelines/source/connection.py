@@ -20,6 +20,10 @@ from pipelines.errors import DeclarationError, SourceUnreachable
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _CONNECT_TIMEOUT_SECONDS = 15
+# Who waits longer for a lock stands in the way of all who come after.
+LOCK_TIMEOUT_SECONDS = 60
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+_ENCRYPTED = ("require", "verify-ca", "verify-full")
 
 # Row security off makes a policy fail loudly instead of hiding rows; UTC and ISO make text exact.
 # DuckDB's scanner takes for granted that text comes as UTF-8, and would write other bytes as well.
@@ -40,7 +44,10 @@ class Connection:
 
     def for_session(self, application: str, *, statement_timeout_ms: int = 0) -> str:
         """A libpq DSN for a read-only session in UTC that names itself to the server."""
-        options = f"{_SESSION_OPTIONS} -c statement_timeout={statement_timeout_ms}"
+        options = (
+            f"{_SESSION_OPTIONS} -c statement_timeout={statement_timeout_ms} "
+            f"-c lock_timeout={LOCK_TIMEOUT_SECONDS}s"
+        )
         given = parse_dsn(self.dsn).get("options", "")
         settings = {
             "application_name": application[:63],
@@ -48,6 +55,15 @@ class Connection:
             "options": f"{given} {options}".strip(),
         }
         return make_dsn(self.dsn, **settings)
+
+    @property
+    def may_go_unencrypted(self) -> bool:
+        """Whether the login and all rows may cross a network in the clear."""
+        given = parse_dsn(self.dsn)
+        hosts = str(given.get("host") or given.get("hostaddr") or "/").split(",")
+        is_local = all(host.startswith("/") or host in _LOCAL for host in hosts)
+        mode = given.get("sslmode") or os.environ.get("PGSSLMODE")
+        return not is_local and mode not in _ENCRYPTED
 
     def mask(self, text: str) -> str:
         """The text without this connection's password, in whichever spelling it occurs."""

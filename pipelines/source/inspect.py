@@ -196,6 +196,17 @@ def denied_columns(
     return [name for name, allowed in _rows(session, _PRIVILEGES, named) if not allowed]
 
 
+def is_superuser(session: PgConnection) -> bool:
+    query = "select rolsuper from pg_roles where rolname = current_user"
+    return bool(_rows(session, query, [])[0][0])
+
+
+def may_write(session: PgConnection, table: CatalogueTable) -> bool:
+    """Whether this role may do more than read the table."""
+    query = f"select has_table_privilege({_OID}, 'insert, update, delete, truncate')"
+    return bool(_rows(session, query, _named(table))[0][0])
+
+
 def database_name(session: PgConnection) -> str:
     return str(_rows(session, "select current_database()", [])[0][0])
 

@@ -7,13 +7,15 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import click
 import pytest
 
 from pipelines.cli.main import main
-from tests.conftest import Database, Lake, only
+from pipelines.source.connection import connection_from_url
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, only
 
 T = (
     "create table t (id int primary key, at timestamptz default now())",
@@ -92,6 +94,40 @@ def test_check_with_connect_warns_of_a_cursor_without_an_index(
     assert ended.returncode == 0, ended
     assert "shop.t (sources.yaml:6): the cursor `at` has no index" in ended.stdout
     assert ended.stdout.endswith("1 table checked: all well\n")
+
+
+def test_check_with_connect_warns_of_a_role_that_may_do_more_than_read(
+    database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.execute("create table t (id int primary key)")
+    lake.declare("t: {mode: full_refresh}").load()
+    role = f"writer_{uuid.uuid4().hex[:8]}"
+    database.execute(f"create role {role} login", f"grant select, insert on t to {role}")
+
+    as_superuser = lake.command("check", "--connect").stdout
+    monkeypatch.setenv(CONNECTION_VARIABLE, database.url.replace("postgres:@", f"{role}:@"))
+    as_writer = lake.command("check", "--connect").stdout
+    database.execute(f"revoke insert on t from {role}")
+    as_reader = lake.command("check", "--connect").stdout
+
+    assert "shop: this role is a superuser; use a role that may only read" in as_superuser
+    assert "shop: this role may write to public.t; use a role that may only read" in as_writer
+    assert "may only read" not in as_reader
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("postgresql://u@db.example.com/x", True),
+        ("postgresql://u@db.example.com/x?sslmode=prefer", True),
+        ("postgresql://u@db.example.com/x?sslmode=verify-full", False),
+        ("postgresql://u@localhost/x", False),
+        ("postgresql://u@/x?host=/tmp", False),
+        ("postgresql://u@localhost,db.example.com/x", True),
+    ],
+)
+def test_a_connection_across_a_network_should_be_encrypted(url: str, warned: bool) -> None:
+    assert connection_from_url("shop", url).may_go_unencrypted == warned
 
 
 def test_schema_prints_json(lake: Lake) -> None:

@@ -146,6 +146,48 @@ def test_a_query_that_runs_too_long_is_stopped_by_the_server(
     assert "max_query_time" in told
 
 
+def test_a_table_that_another_session_has_locked_fails_in_time_and_is_made_up_for(
+    database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.source.connection.LOCK_TIMEOUT_SECONDS", 1)
+    database.execute(*T, "create table other (id int primary key)")
+    holder = database.connect()
+    holder.cursor().execute("lock table t in access exclusive mode")
+    lake.declare("t: {mode: full_refresh}\nother: {mode: full_refresh}")
+
+    report = lake.load()
+
+    assert "lock timeout" in failure(report)
+    assert "another session holds a lock on public.t" in failure(report)
+    assert report.tables[1].error is None
+    holder.close()
+    assert only(lake.load("shop.t")).rows_written == 2
+
+
+def test_a_file_that_cannot_be_written_to_its_end_is_never_read(
+    database: Database, lake: Lake
+) -> None:
+    """As on a full disk."""
+    database.execute(*T, "insert into t select i, md5(i::text) from generate_series(3, 200000) i")
+    lake.declare("t: {cursor: at}")
+    limited = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000));"
+        "sys.argv = ['lakefeed', 'load']; from pipelines.cli.main import main; main()"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", limited],
+        cwd=lake.root, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert ended.returncode == 1, ended.stdout
+    assert "File too large" in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
+    assert lake.raw("shop__t", "id") == []
+    assert only(lake.load()).rows_written == 200_000
+    assert len(lake.raw("shop__t", "id")) == 200_000
+
+
 SLOW = "create view slow as select id, pg_sleep(2)::text as x from t"
 
 
