@@ -39,6 +39,7 @@ types: $(READY) ## strict type check
 
 docs: $(READY) ## write the generated parts of the documentation
 	@$(BIN)/python -m pipelines.declaration.reference docs
+	@LAKEFEED_WRITE_DOCS=1 $(BIN)/python -m pytest --quiet tests/integration/test_types.py -k page
 
 lock: ## resolve the dependencies again, into requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --extra dev --no-emit-package lakefeed pyproject.toml -o requirements.lock

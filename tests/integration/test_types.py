@@ -6,8 +6,10 @@ both ways of telling an unchanged row from a changed one meet every type.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -402,3 +404,53 @@ def test_a_column_with_such_a_value_can_be_left_out(database: Database, lake: La
     lake.declare("t: {mode: full_refresh, columns: {exclude: [b]}}").load()
 
     assert lake.raw("shop__t", "a") == [(1,)]
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "types.md"
+WRITE_PAGE = "LAKEFEED_WRITE_DOCS"
+INTRODUCTION = f"""\
+<!-- Written by {WRITE_PAGE}=1 pytest {{test}}; see there. -->
+# Types
+
+What PostgreSQL shows as `col::text` can be had back from raw, or the table stops with the column's
+name. This page is written by the test that proves it, with these values and more of each type.
+
+A type is kept as itself where DuckDB has the same values, and as PostgreSQL's own text where it has
+not: cast it in a mart, where rounding is your decision. Types that aren't listed are text.
+
+- `NaN` in a `numeric` with precision, and a timestamp beyond the year 294246, have no place in
+  DuckDB: such a row stops its table. Correct it, or leave the column out.
+- DuckDB's tables may keep `-0.0` as the `0.0` that it equals; raw files keep the sign.
+
+| PostgreSQL | raw and staging | for example |
+|---|---|---|
+"""
+
+
+def test_the_page_of_types_is_what_this_test_has_seen(loaded: Loaded) -> None:
+    """To write it: LAKEFEED_WRITE_DOCS=1 pytest tests/integration/test_types.py."""
+    page = INTRODUCTION.format(test="tests/integration/test_types.py") + "".join(_rows(loaded))
+    if os.environ.get(WRITE_PAGE):
+        PAGE.write_text(page, encoding="utf-8")
+
+    assert PAGE.read_text(encoding="utf-8") == page
+
+
+def _rows(loaded: Loaded) -> Iterator[str]:
+    (table, _) = loaded.lake.project.tables
+    assert table.catalogue is not None
+    types = {column.name: column.type for column in table.catalogue.columns}
+    for name, one in CASES.items():
+        if name == "long_text":
+            continue
+        kind = lake_type(types.get(name, one.type))
+        kept = f"`{kind.duckdb}`" + (", PostgreSQL's text" if kind.as_text else "")
+        domain = f", a domain over `{types[name]}`" if name.startswith("domain") else ""
+        yield f"| `{one.type}`{domain} | {kept} | {_example(loaded, name)} |\n"
+
+
+def _example(loaded: Loaded, name: str) -> str:
+    """The longest of its values that a line can show."""
+    texts = [text for _, text in loaded.raw.get(name, []) if text and text.isprintable()]
+    short = [text for text in texts if len(text) <= 40 and not set(text) & set("`|")]
+    return f"`{max(short, key=lambda text: (len(text), text)).strip()}`" if short else ""
