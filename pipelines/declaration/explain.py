@@ -17,7 +17,7 @@ def explain_table(table: Table, checkpoint: str | None) -> str:
         checkpoint: where the table's loads stand; None where there is no load yet.
     """
     rows = [(name, value, table.origins.get(name, "default")) for name, value in _settings(table)]
-    if table.cursor:
+    if table.mode == "incremental":
         rows.append(("checkpoint", checkpoint or "-", "newest load"))
     widest = max(len(name) for name, _, _ in rows)
     value_width = max(len(value) for _, value, _ in rows)

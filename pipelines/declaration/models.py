@@ -174,7 +174,9 @@ class TableSettings(Strict):
     cursor: Annotated[
         Cursor | None, BeforeValidator(parse_cursor, json_schema_input_type=Text | Cursor | None)
     ] = None
-    """A column, or `{column, initial_value, timezone}`. Timestamps, dates and whole numbers."""
+    """A column, or `{column, initial_value, timezone}`. Timestamps, dates and whole numbers. Where
+    no column moves with every change: `xmin`, PostgreSQL's own row versions, which costs a scan of
+    the table with every load and misses nothing."""
     lookback: Lookback = dt.timedelta(0)
     """How far below the checkpoint each load starts reading: `90s`, `30m`, `2h`, `3d`; a plain
     number for a numeric cursor. Rows that are read again unchanged are not written again."""

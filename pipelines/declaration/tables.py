@@ -20,6 +20,9 @@ from pipelines.errors import DeclarationError, Problem
 
 Mode = Literal["incremental", "full_refresh"]
 
+# PostgreSQL's number of the transaction that wrote a row version.
+ROW_VERSION = "xmin"
+
 LONGEST_LAKE_NAME = 120
 _WILDCARD = re.compile(r"[*?\[]")
 
@@ -54,8 +57,15 @@ class Table:
 
     @property
     def cursor(self) -> Cursor | None:
-        """The cursor of an incremental table; None for a full refresh."""
-        return self.settings.cursor if self.mode == "incremental" else None
+        """The column that an incremental table is read by; None where there is no such column."""
+        declared = self.settings.cursor if self.mode == "incremental" else None
+        return None if self.reads_row_versions else declared
+
+    @property
+    def reads_row_versions(self) -> bool:
+        """Whether what is new is told by PostgreSQL's own row versions (`cursor: xmin`)."""
+        declared = self.settings.cursor
+        return self.mode == "incremental" and bool(declared and declared.column == ROW_VERSION)
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -220,8 +230,9 @@ def _table_problem(
     if settings.columns and settings.columns.include and settings.columns.exclude:
         message = f"`{entry}`: `columns` takes `include` or `exclude`, not both"
         return document.problem(path, message)
-    if settings.cursor and settings.cursor.column == "xmin" and mode == "incremental":
-        return document.problem(path, f"`{entry}`: `cursor: xmin` isn't built yet")
+    declared = settings.cursor
+    if declared and declared.column == ROW_VERSION and declared.initial_value is not None:
+        return document.problem(path, f"`{entry}`: `cursor: xmin` has no `initial_value`")
     return None
 
 

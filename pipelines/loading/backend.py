@@ -8,30 +8,33 @@ measurements behind the choice are in docs/how-it-works.md.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import dlt
 from dlt.sources.sql_database import BaseTableLoader, register_table_loader_backend
-from duckdb import DuckDBPyConnection
 
-from pipelines.loading.commits import CommitLog, Load
+from pipelines.declaration.tables import ROW_VERSION
+from pipelines.loading.commits import Load
 from pipelines.loading.cursors import (
     CursorValue,
     as_cursor_value,
-    horizon_for,
     moment_of,
     next_checkpoint,
     reading_start,
 )
 from pipelines.loading.deletes import Tombstones, find_deleted
 from pipelines.loading.engine import source_query
+from pipelines.loading.extraction import Extraction, loads_since
 from pipelines.loading.held import Held
-from pipelines.loading.in_flight import InFlight, committed_too_late, in_flight_at
-from pipelines.loading.plan import Range, TablePlan
-from pipelines.loading.queries import exact_query, has_values_query, keys_query, newest_cursor_query
+from pipelines.loading.in_flight import committed_too_late
+from pipelines.loading.queries import (
+    exact_query,
+    has_values_query,
+    keys_query,
+    newest_cursor_query,
+    written_since,
+)
 from pipelines.loading.reader import (
     Reading,
     Target,
@@ -39,54 +42,8 @@ from pipelines.loading.reader import (
     read_table,
     read_whole_table,
 )
-from pipelines.source.snapshot import Snapshot
 
 BACKEND = "lakefeed"
-
-
-@dataclass
-class Extraction:
-    """The input of one extraction, and, once dlt has run it, its outcome."""
-
-    session: DuckDBPyConnection
-    plan: TablePlan
-    snapshot: Snapshot
-    log: CommitLog
-    effective: list[Load]
-    added: tuple[str, ...]
-    whole: bool
-    backfill: Range | None
-    allow_shrink: bool
-    spool: Path
-    checkpoint_before: CursorValue | None = None
-    checkpoint: CursorValue | None = None
-    reading: Reading | None = None
-    load: Load | None = None
-    notes: list[str] = field(default_factory=list)
-
-    @cached_property
-    def in_flight(self) -> InFlight:
-        """The transactions in flight at the snapshot, as far as they concern this table."""
-        last = self.effective[-1].in_flight if self.effective else None
-        return in_flight_at(self.snapshot, last)
-
-    @cached_property
-    def horizon(self) -> CursorValue | None:
-        """How far the checkpoint may go, in the cursor's terms; None where there is no bound."""
-        cursor, kind, safe_until = (
-            self.plan.table.cursor,
-            self.plan.cursor_kind,
-            self.in_flight.safe_until,
-        )
-        if cursor is None or kind is None or safe_until is None:
-            return None
-        return horizon_for(kind, safe_until, cursor)
-
-    @property
-    def checkpoint_may_move(self) -> bool:
-        """Not in a backfill, nor where nothing is known of when a prepared transaction began."""
-        has_horizon = self.plan.cursor_kind != "number"
-        return not self.backfill and not (has_horizon and self.in_flight.safe_until is None)
 
 
 class SnapshotLoader(BaseTableLoader):
@@ -99,7 +56,7 @@ class SnapshotLoader(BaseTableLoader):
             self._start_from_the_checkpoint(extraction)
         reading = self._read(extraction, load_id)
         extraction.reading = reading
-        if not reading.is_news:
+        if not reading.is_news and not extraction.has_another_cursor:
             return
         check_unique(extraction.session, extraction.plan, reading)
         self._move_the_checkpoint(extraction, reading)
@@ -134,7 +91,8 @@ class SnapshotLoader(BaseTableLoader):
         path = extraction.spool / f"{load_id}.parquet"
         target = Target(path, load_id, self._tombstones(extraction))
         self._reach_back_for_returned_rows(target.tombstones)
-        sql, horizon = exact_query(self, plan), extraction.horizon
+        sql = exact_query(self, plan, self._new_row_versions(extraction))
+        horizon = extraction.horizon
         if extraction.whole:
             return read_whole_table(
                 session,
@@ -145,12 +103,30 @@ class SnapshotLoader(BaseTableLoader):
                 horizon=horizon,
                 allow_shrink=extraction.allow_shrink,
             )
-        compared = [] if extraction.backfill else loads_since(extraction.effective, self.last_value)
+        compared = [] if extraction.backfill else self._loads_to_compare(extraction)
         held = Held.of(log, compared)
         reading = read_table(session, plan, sql, target, held=held, horizon=horizon)
         if not extraction.backfill and self.last_value is not None:
             extraction.notes += _doubts(extraction, reading, self.last_value)
         return reading
+
+    def _loads_to_compare(self, extraction: Extraction) -> list[Load]:
+        if extraction.plan.table.reads_row_versions:
+            return extraction.effective
+        return loads_since(extraction.effective, self.last_value)
+
+    def _new_row_versions(self, extraction: Extraction) -> str:
+        """For `cursor: xmin`: the condition for what the newest load's snapshot did not see."""
+        if not extraction.plan.table.reads_row_versions:
+            return ""
+        extraction.checkpoint = extraction.in_flight.oldest_unfinished
+        last = extraction.effective[-1] if extraction.effective else None
+        known = last and last.in_flight and last.read_as and last.read_as.cursor == ROW_VERSION
+        if extraction.whole or extraction.added or not known:
+            return ""
+        assert last and last.in_flight
+        extraction.checkpoint_before = last.in_flight.oldest_unfinished
+        return written_since(last.in_flight.oldest_unfinished, extraction.in_flight.next_number)
 
     def _tombstones(self, extraction: Extraction) -> Tombstones | None:
         """Rows that have left the source. A whole copy of the table removes them by itself."""
@@ -213,29 +189,6 @@ def _doubts(extraction: Extraction, reading: Reading, start: CursorValue) -> Ite
             )
 
 
-def loads_since(effective: list[Load], start: CursorValue | None) -> list[Load]:
-    """The run of newest loads that holds the current version of every row at or above `start`.
-
-    It begins at the oldest load with such a row; all later ones belong to it, since any of them may
-    hold a newer version of that row with a lower cursor.
-    """
-    if start is None:
-        return effective
-    floor = str(start).replace("T", " ")
-    for index, load in enumerate(effective):
-        reaches = load.cursor_max is not None and _at_or_above(load.cursor_max, start, floor)
-        if reaches or load.null_cursors:
-            return effective[index:]
-    return []
-
-
-def _at_or_above(cursor_max: str, start: CursorValue, floor: str) -> bool:
-    if isinstance(start, int):
-        return int(cursor_max) >= start
-    # Years beyond 9999, BC and infinity don't sort as text; taking the load in is always right.
-    return not cursor_max[:4].isdigit() or cursor_max[4] != "-" or cursor_max >= floor[:19]
-
-
 def _describe(extraction: Extraction, reading: Reading, load_id: str) -> Load:
     plan = extraction.plan
     return Load(
@@ -247,7 +200,7 @@ def _describe(extraction: Extraction, reading: Reading, load_id: str) -> Load:
         rows=reading.rows,
         deleted=reading.deleted,
         null_cursors=reading.null_cursors,
-        cursor=plan.cursor.name if plan.cursor else None,
+        cursor=plan.read_as.cursor,
         cursor_min=reading.cursor_min,
         cursor_max=reading.cursor_max,
         checkpoint_before=_text(extraction.checkpoint_before),

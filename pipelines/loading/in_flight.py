@@ -49,9 +49,19 @@ class InFlight:
         """Numbers of the transactions that were open and had written."""
         return tuple(int(one) for one in self.transactions.split(":")[2].split(",") if one)
 
+    @property
+    def oldest_unfinished(self) -> int:
+        """Every transaction with a smaller number had ended."""
+        return int(self.transactions.split(":")[0])
+
+    @property
+    def next_number(self) -> int:
+        """No transaction had this number yet, or a larger one."""
+        return int(self.transactions.split(":")[1])
+
     def had_begun(self, transaction: int) -> bool:
         """Whether a transaction had its number at this snapshot."""
-        return transaction < int(self.transactions.split(":")[1])
+        return transaction < self.next_number
 
 
 def in_flight_at(snapshot: Snapshot, last: InFlight | None) -> InFlight:

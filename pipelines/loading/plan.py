@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from pipelines.declaration.catalogue import CatalogueTable, Column
-from pipelines.declaration.tables import Table
+from pipelines.declaration.tables import ROW_VERSION, Table
 from pipelines.errors import TableFailed
 from pipelines.loading.changes import ReadAs
 from pipelines.loading.cursors import CursorValue, as_cursor_value, in_zone
@@ -17,6 +17,7 @@ from pipelines.source.where import single_expression
 
 # Set in a tombstone: when the row was found to have left the source, by the source's clock.
 DELETED_AT = "_deleted_at"
+_WITH_ROW_VERSIONS = ("table", "partitioned table", "partition", "materialized view")
 _OUR_OWN = ("_dlt_load_id", "_staged_batch", "_load_position", DELETED_AT)
 
 
@@ -42,9 +43,9 @@ class TablePlan:
     @property
     def read_as(self) -> ReadAs:
         """What the rows of this load depend on, for the next one to compare with."""
-        settings = self.table.settings
+        settings, cursor = self.table.settings, self.cursor.name if self.cursor else None
         return ReadAs(
-            cursor=self.cursor.name if self.cursor else None,
+            cursor=ROW_VERSION if self.table.reads_row_versions else cursor,
             key=self.key,
             where=settings.where,
             initial_value=None if self.initial_value is None else str(self.initial_value),
@@ -151,6 +152,12 @@ def _check_key(table: Table, live: CatalogueTable, key: tuple[str, ...]) -> None
 
 
 def _cursor(table: Table, live: CatalogueTable) -> tuple[Column | None, CursorKind | None]:
+    if table.reads_row_versions and live.kind not in _WITH_ROW_VERSIONS:
+        raise TableFailed(
+            f"{table.shown} is a {live.kind}, whose rows have no versions",
+            where=table.where_of("cursor"),
+            do="name a column as its cursor, or use `mode: full_refresh`",
+        )
     if table.cursor is None:
         return None, None
     column = live.column(table.cursor.column)

@@ -17,12 +17,35 @@ if TYPE_CHECKING:
     from dlt.sources.sql_database import BaseTableLoader
 
 
-def exact_query(loader: BaseTableLoader, plan: TablePlan) -> str:
+# Row versions are numbered with 32 bits, in a circle; snapshots with 64.
+_CIRCLE = 2**32
+
+
+def exact_query(loader: BaseTableLoader, plan: TablePlan, condition: str = "") -> str:
     """dlt's query with each column read exactly, and the declared `where` beside dlt's own."""
     query = loader.make_query()
     assert isinstance(query, sa.Select)
     query = query.with_only_columns(*map(_exact, plan.columns), maintain_column_froms=True)
+    if condition:
+        query = query.where(sa.literal_column(condition))
     return loader.compile_query(_where(query, plan)).replace("%%", "%")
+
+
+def written_since(oldest_unfinished: int, next_number: int) -> str:
+    """A condition: this version was written by a transaction that an earlier snapshot may not see.
+
+    Rows of all transactions from the oldest that was unfinished then are taken in, since the
+    numbers of subtransactions aren't in the snapshot. A version that is older than four billion
+    transactions may be taken in as well; none is left out.
+
+    Args:
+        oldest_unfinished: of the earlier snapshot.
+        next_number: of the snapshot that is read at.
+    """
+    turns, position = divmod(next_number, _CIRCLE)
+    number = "xmin::text::bigint"
+    turn = f"case when {number} > {position} then {turns - 1} else {turns} end"
+    return f"{number} + ({turn})::bigint * {_CIRCLE} >= {oldest_unfinished}"
 
 
 def rows_query(plan: TablePlan, condition: str = "true") -> str:

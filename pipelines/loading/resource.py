@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from dlt.common.schema.typing import TColumnSchema
 from dlt.sources.sql_database import sql_table
 
-from pipelines.loading.backend import BACKEND, Extraction
+from pipelines.loading.backend import BACKEND
 from pipelines.loading.cursors import CursorValue, as_cursor_value, largest
+from pipelines.loading.extraction import Extraction
 from pipelines.loading.plan import Range, TablePlan
 from pipelines.source.types import lake_type
 

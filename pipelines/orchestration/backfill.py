@@ -37,7 +37,7 @@ def range_of_table(plan: TablePlan, asked: Range | None) -> Range | None:
         return None
     if plan.cursor is None or plan.cursor_kind is None:
         raise TableFailed(
-            f"{plan.table.shown} is read whole each time, so it has no range to load",
+            f"{plan.table.shown} has no cursor column, so it has no range to load",
             where=plan.table.where,
             do="leave it out with --select, or run without --since and --until",
         )

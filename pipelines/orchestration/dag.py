@@ -135,7 +135,9 @@ def _dag_doc(project: Project) -> str:
 
 
 def _table_doc(table: Table) -> str:
-    read = f"cursor `{table.cursor.column}`" if table.cursor else "read whole each time"
+    read = "read whole each time"
+    if table.mode == "incremental" and table.settings.cursor:
+        read = f"cursor `{table.settings.cursor.column}`"
     key = f"key `{', '.join(table.key)}`" if table.key else "no key"
     return f"`{table.qualified}` of `{table.source}`: {read}; {key}; declared at {table.where}."
 
@@ -186,7 +188,7 @@ def _skip_outside(table: Table, *, is_number: bool) -> None:
     from pipelines.source.types import cursor_kind
 
     if table.cursor is None:
-        raise AirflowSkipException(f"{table.shown} is read whole each time: it has no range")
+        raise AirflowSkipException(f"{table.shown} has no cursor column: it has no range")
     known = table.catalogue.column(table.cursor.column) if table.catalogue else None
     if known is not None and (cursor_kind(known.type) == "number") != is_number:
         raise AirflowSkipException(

@@ -63,7 +63,7 @@ def _status_of(
     return TableStatus(
         table.shown,
         table.mode,
-        _checkpoint_after(loads) if table.cursor else None,
+        _checkpoint_after(loads) if table.mode == "incremental" else None,
         newest.loaded_at.isoformat(timespec="seconds") if newest else None,
         newest.rows if newest else 0,
         len(loads),

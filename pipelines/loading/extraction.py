@@ -1,0 +1,90 @@
+"""One extraction: what it is given, what follows from that, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from pipelines.loading.commits import CommitLog, Load
+from pipelines.loading.cursors import CursorValue, horizon_for
+from pipelines.loading.in_flight import InFlight, in_flight_at
+from pipelines.loading.plan import Range, TablePlan
+from pipelines.loading.reader import Reading
+from pipelines.source.snapshot import Snapshot
+
+
+@dataclass
+class Extraction:
+    """The input of one extraction, and, once dlt has run it, its outcome."""
+
+    session: DuckDBPyConnection
+    plan: TablePlan
+    snapshot: Snapshot
+    log: CommitLog
+    effective: list[Load]
+    added: tuple[str, ...]
+    whole: bool
+    backfill: Range | None
+    allow_shrink: bool
+    spool: Path
+    checkpoint_before: CursorValue | None = None
+    checkpoint: CursorValue | None = None
+    reading: Reading | None = None
+    load: Load | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @cached_property
+    def in_flight(self) -> InFlight:
+        """The transactions in flight at the snapshot, as far as they concern this table."""
+        last = self.effective[-1].in_flight if self.effective else None
+        return in_flight_at(self.snapshot, last)
+
+    @cached_property
+    def horizon(self) -> CursorValue | None:
+        """How far the checkpoint may go, in the cursor's terms; None where there is no bound."""
+        cursor, kind, safe_until = (
+            self.plan.table.cursor,
+            self.plan.cursor_kind,
+            self.in_flight.safe_until,
+        )
+        if cursor is None or kind is None or safe_until is None:
+            return None
+        return horizon_for(kind, safe_until, cursor)
+
+    @property
+    def has_another_cursor(self) -> bool:
+        """Whether the cursor was changed; to be noted even where that brought no rows."""
+        last = self.effective[-1].read_as if self.effective else None
+        return last is not None and last.cursor != self.plan.read_as.cursor
+
+    @property
+    def checkpoint_may_move(self) -> bool:
+        """Not in a backfill, nor where nothing is known of when a prepared transaction began."""
+        has_horizon = self.plan.cursor_kind != "number"
+        return not self.backfill and not (has_horizon and self.in_flight.safe_until is None)
+
+
+def loads_since(effective: list[Load], start: CursorValue | None) -> list[Load]:
+    """The run of newest loads that holds the current version of every row at or above `start`.
+
+    It begins at the oldest load with such a row; all later ones belong to it, since any of them may
+    hold a newer version of that row with a lower cursor.
+    """
+    if start is None:
+        return effective
+    floor = str(start).replace("T", " ")
+    for index, load in enumerate(effective):
+        reaches = load.cursor_max is not None and _at_or_above(load.cursor_max, start, floor)
+        if reaches or load.null_cursors:
+            return effective[index:]
+    return []
+
+
+def _at_or_above(cursor_max: str, start: CursorValue, floor: str) -> bool:
+    if isinstance(start, int):
+        return int(cursor_max) >= start
+    # Years beyond 9999, BC and infinity don't sort as text; taking the load in is always right.
+    return not cursor_max[:4].isdigit() or cursor_max[4] != "-" or cursor_max >= floor[:19]
