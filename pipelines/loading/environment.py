@@ -21,4 +21,6 @@ def prepare_dlt(project: Project) -> None:
     os.environ["DLT_PROJECT_DIR"] = str(project.root)
     os.environ["DLT_DATA_DIR"] = str(project.data / ".dlt")
     os.environ["SCHEMA__NAMING"] = NAMING
+    # Else the working directory keeps a second copy of every file that was ever loaded.
+    os.environ["LOAD__DELETE_COMPLETED_JOBS"] = "true"
     os.environ.setdefault("RUNTIME__LOG_LEVEL", "ERROR")

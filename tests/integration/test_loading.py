@@ -51,6 +51,14 @@ def test_files_lie_by_source_table_and_load_date(database: Database, lake: Lake)
     assert lake.raw("shop__orders", "_dlt_load_id") == [(load_id,)]
 
 
+def test_no_second_copy_of_the_rows_stays_behind(database: Database, lake: Lake) -> None:
+    database.execute(ORDERS, "insert into orders values (1, 'a')")
+    lake.declare("orders: {cursor: updated_at}").load()
+
+    assert list((lake.root / "data" / ".dlt").rglob("*.parquet")) == []
+    assert len(lake.files("shop__orders")) == 1
+
+
 def test_raw_files_are_those_that_duckdb_wrote_whatever_the_types(
     database: Database, lake: Lake
 ) -> None:
