@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+import sqlalchemy as sa
 from dlt.sources.sql_database import BaseTableLoader, register_table_loader_backend
 
-from pipelines.declaration.tables import ROW_VERSION
 from pipelines.loading.commits import Load
 from pipelines.loading.cursors import (
     CursorValue,
@@ -28,12 +28,13 @@ from pipelines.loading.engine import source_query
 from pipelines.loading.extraction import Extraction, loads_since
 from pipelines.loading.held import Held
 from pipelines.loading.in_flight import committed_too_late
+from pipelines.loading.plan import TablePlan
 from pipelines.loading.queries import (
-    exact_query,
+    declared_condition,
+    exact_columns,
     has_values_query,
     keys_query,
     newest_cursor_query,
-    written_since,
 )
 from pipelines.loading.reader import (
     Reading,
@@ -91,7 +92,7 @@ class SnapshotLoader(BaseTableLoader):
         path = extraction.spool / f"{load_id}.parquet"
         target = Target(path, load_id, self._tombstones(extraction))
         self._reach_back_for_returned_rows(target.tombstones)
-        sql = exact_query(self, plan, self._new_row_versions(extraction))
+        sql = self._exact_query(plan, extraction.new_row_versions() or "true")
         horizon = extraction.horizon
         if extraction.whole:
             return read_whole_table(
@@ -110,23 +111,20 @@ class SnapshotLoader(BaseTableLoader):
             extraction.notes += _doubts(extraction, reading, self.last_value)
         return reading
 
+    def _exact_query(self, plan: TablePlan, condition: str) -> str:
+        """dlt's query with each column read exactly, and our conditions beside dlt's own."""
+        query = self.make_query()
+        assert isinstance(query, sa.Select)
+        columns: list[sa.ColumnElement[Any]] = list(map(sa.literal_column, exact_columns(plan)))
+        query = query.with_only_columns(*columns, maintain_column_froms=True)
+        for part in (declared_condition(plan), condition):
+            query = query.where(sa.literal_column(f"({part})"))
+        return self.compile_query(query).replace("%%", "%")
+
     def _loads_to_compare(self, extraction: Extraction) -> list[Load]:
         if extraction.plan.table.reads_row_versions:
             return extraction.effective
         return loads_since(extraction.effective, self.last_value)
-
-    def _new_row_versions(self, extraction: Extraction) -> str:
-        """For `cursor: xmin`: the condition for what the newest load's snapshot did not see."""
-        if not extraction.plan.table.reads_row_versions:
-            return ""
-        extraction.checkpoint = extraction.in_flight.oldest_unfinished
-        last = extraction.effective[-1] if extraction.effective else None
-        known = last and last.in_flight and last.read_as and last.read_as.cursor == ROW_VERSION
-        if extraction.whole or extraction.added or not known:
-            return ""
-        assert last and last.in_flight
-        extraction.checkpoint_before = last.in_flight.oldest_unfinished
-        return written_since(last.in_flight.oldest_unfinished, extraction.in_flight.next_number)
 
     def _tombstones(self, extraction: Extraction) -> Tombstones | None:
         """Rows that have left the source. A whole copy of the table removes them by itself."""

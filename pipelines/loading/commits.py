@@ -79,6 +79,11 @@ class Load:
         return dt.datetime.fromtimestamp(float(self.load_id), dt.UTC)
 
 
+def checkpoint_after(loads: list[Load]) -> str | None:
+    """Where these loads, in their order, have come to; a backfill leaves the checkpoint alone."""
+    return next((load.checkpoint for load in reversed(loads) if load.checkpoint), None)
+
+
 class CommitLog:
     """Reads and repairs the commit log in one table's raw folder, on any fsspec filesystem."""
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
+from pipelines.declaration.tables import ROW_VERSION
 from pipelines.loading.commits import CommitLog, Load
 from pipelines.loading.cursors import CursorValue, horizon_for
 from pipelines.loading.in_flight import InFlight, in_flight_at
 from pipelines.loading.plan import Range, TablePlan
+from pipelines.loading.queries import written_since
 from pipelines.loading.reader import Reading
 from pipelines.source.snapshot import Snapshot
 
@@ -59,6 +61,22 @@ class Extraction:
         """Whether the cursor was changed; to be noted even where that brought no rows."""
         last = self.effective[-1].read_as if self.effective else None
         return last is not None and last.cursor != self.plan.read_as.cursor
+
+    def new_row_versions(self) -> str | None:
+        """For `cursor: xmin`: the condition for what the newest load's snapshot did not see.
+
+        None where all rows are to be read. Side effect: sets both checkpoints.
+        """
+        if not self.plan.table.reads_row_versions:
+            return None
+        self.checkpoint = self.in_flight.oldest_unfinished
+        last = self.effective[-1] if self.effective else None
+        known = last and last.in_flight and last.read_as and last.read_as.cursor == ROW_VERSION
+        if self.whole or self.added or not known:
+            return None
+        assert last and last.in_flight
+        self.checkpoint_before = last.in_flight.oldest_unfinished
+        return written_since(last.in_flight.oldest_unfinished, self.in_flight.next_number)
 
     @property
     def checkpoint_may_move(self) -> bool:

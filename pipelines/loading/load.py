@@ -19,7 +19,8 @@ from pipelines.loading.commits import CommitLog, Load
 from pipelines.loading.engine import SourceAtSnapshot
 from pipelines.loading.extraction import Extraction
 from pipelines.loading.lock import table_lock
-from pipelines.loading.plan import Range, TablePlan
+from pipelines.loading.outcome import LoadOptions, LoadOutcome
+from pipelines.loading.plan import TablePlan
 from pipelines.loading.resource import forget_other_columns, resource_of
 
 LAYOUT = "{table_name}/load_date={load_date}/{load_id}.{file_id}.{ext}"
@@ -31,30 +32,6 @@ def _load_date(_schema: str, _table: str, load_id: str, _file_id: str, _extensio
 
 
 _PLACEHOLDERS: TExtraPlaceholders = {"load_date": _load_date}
-
-
-@dataclass(frozen=True)
-class LoadOptions:
-    """How this run differs from an ordinary one."""
-
-    full_refresh: bool = False
-    backfill: Range | None = None
-    allow_shrink: bool = False
-
-
-@dataclass(frozen=True)
-class LoadOutcome:
-    """What loading one table did. `committed` holds resumed loads first, then the new one."""
-
-    rows_read: int
-    rows: int
-    deleted: int
-    null_cursors: int
-    checkpoint_before: str | None
-    checkpoint: str | None
-    committed: tuple[Load, ...]
-    notes: tuple[str, ...]
-    seconds: float
 
 
 @dataclass(frozen=True)

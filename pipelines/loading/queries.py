@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import psycopg2
-
-from pipelines.declaration.catalogue import Column
 from pipelines.loading.engine import literal
 from pipelines.loading.plan import TablePlan
-from pipelines.source.inspect import quote
+from pipelines.source.inspect import quote, quote_qualified
 from pipelines.source.types import read_expression
-
-if TYPE_CHECKING:
-    from dlt.sources.sql_database import BaseTableLoader
-
 
 # Row versions are numbered with 32 bits, in a circle; snapshots with 64.
 _CIRCLE = 2**32
 
 
-def exact_query(loader: BaseTableLoader, plan: TablePlan, condition: str = "") -> str:
-    """dlt's query with each column read exactly, and the declared `where` beside dlt's own."""
-    query = loader.make_query()
-    assert isinstance(query, sa.Select)
-    query = query.with_only_columns(*map(_exact, plan.columns), maintain_column_froms=True)
-    if condition:
-        query = query.where(sa.literal_column(condition))
-    return loader.compile_query(_where(query, plan)).replace("%%", "%")
+def exact_columns(plan: TablePlan) -> list[str]:
+    """The plan's columns as select expressions that lose nothing."""
+    return [
+        f"{read_expression(quote(column.name), column.type)} as {quote(column.name)}"
+        for column in plan.columns
+    ]
+
+
+def declared_condition(plan: TablePlan) -> str:
+    """The declared `where`; `true` where there is none."""
+    # Line breaks, so that a comment at the end of the condition ends with it.
+    return f"(\n{plan.table.settings.where}\n)" if plan.table.settings.where else "true"
 
 
 def written_since(oldest_unfinished: int, next_number: int) -> str:
@@ -48,51 +42,33 @@ def written_since(oldest_unfinished: int, next_number: int) -> str:
     return f"{number} + ({turn})::bigint * {_CIRCLE} >= {oldest_unfinished}"
 
 
-def rows_query(plan: TablePlan, condition: str = "true") -> str:
+def rows_query(plan: TablePlan, condition: str = "true", *, at_most: int | None = None) -> str:
     """All rows that meet the declared `where` and this condition, each column read exactly."""
-    query = sa.select(*map(_exact, plan.columns)).where(sa.literal_column(f"({condition})"))
-    return _over_all_rows(plan, query)
+    limit = f" limit {at_most}" if at_most is not None else ""
+    return _over_all_rows(plan, ", ".join(exact_columns(plan)), condition) + limit
 
 
 def keys_query(plan: TablePlan) -> str:
     """Key and cursor of all rows that meet the declared `where`."""
     names = {*plan.key, *([plan.cursor.name] if plan.cursor else [])}
-    columns = [_exact(column) for column in plan.columns if column.name in names]
-    return _over_all_rows(plan, sa.select(*columns))
+    exact = zip(plan.columns, exact_columns(plan), strict=True)
+    return _over_all_rows(plan, ", ".join(text for column, text in exact if column.name in names))
 
 
 def has_values_query(plan: TablePlan, columns: tuple[str, ...], below: str) -> str:
     """Whether any of these columns has a value in a row whose cursor is below this value."""
     assert plan.cursor is not None
     filled = " or ".join(f"{quote(name)} is not null" for name in columns)
-    bound = f"{literal(below)}::{plan.cursor.type}"
-    older: sa.ColumnElement[Any] = sa.literal_column(f"{quote(plan.cursor.name)} < {bound}")
-    found: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
-        sa.literal_column(f"({filled})"), older
-    )
-    return f"select exists ({_over_all_rows(plan, found)})"
+    older = f"{quote(plan.cursor.name)} < {literal(below)}::{plan.cursor.type}"
+    return f"select exists ({_over_all_rows(plan, '1', f'({filled}) and {older}')})"
 
 
 def newest_cursor_query(plan: TablePlan) -> str:
     """The largest cursor of all rows that meet the declared `where`, as text."""
     assert plan.cursor is not None
-    newest: sa.ColumnElement[Any] = sa.literal_column(f"max({quote(plan.cursor.name)})::text")
-    return _over_all_rows(plan, sa.select(newest))
+    return _over_all_rows(plan, f"max({quote(plan.cursor.name)})::text")
 
 
-def _over_all_rows(plan: TablePlan, query: sa.Select[Any]) -> str:
-    table = sa.table(plan.table.name, schema=plan.table.schema)
-    query = _where(query.select_from(table), plan)
-    return str(query.compile(dialect=psycopg2.dialect())).replace("%%", "%")  # type: ignore[no-untyped-call]
-
-
-def _exact(column: Column) -> sa.ColumnElement[Any]:
-    name = quote(column.name)
-    return sa.literal_column(f"{read_expression(name, column.type)} as {name}")
-
-
-def _where(query: sa.Select[Any], plan: TablePlan) -> sa.Select[Any]:
-    if not plan.table.settings.where:
-        return query
-    # Line breaks, so that a comment at the end of the condition ends with it.
-    return query.where(sa.literal_column(f"(\n{plan.table.settings.where}\n)"))
+def _over_all_rows(plan: TablePlan, selected: str, condition: str = "true") -> str:
+    table = quote_qualified(plan.table.schema, plan.table.name)
+    return f"select {selected} from {table} where {declared_condition(plan)} and ({condition})"

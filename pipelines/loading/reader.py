@@ -111,6 +111,27 @@ def read_whole_table(
     return replace(reading, is_news=not same)
 
 
+def holds_all(session: DuckDBPyConnection, plan: TablePlan, held: Held, rows: str) -> bool:
+    """Whether raw holds these rows already, to the last value.
+
+    Side effect: leaves the temporary table `incoming` with the rows.
+
+    Args:
+        rows: a from-clause item, which is read once.
+    """
+    session.execute(f"create or replace temp table incoming as from {rows}")
+    if not held:
+        return _count(session, "incoming") == 0
+    return _count(session, f"({_changed(session, plan, held)} limit 1)") == 0
+
+
+def same_rows_as(session: DuckDBPyConnection, plan: TablePlan, held: Held, rows: str) -> int | None:
+    """How many rows there are, where they are all that raw holds; else None."""
+    before = f"({held.newest_rows(session, plan)})"
+    session.execute(f"create or replace temp table incoming as from {rows}")
+    return _count(session, "incoming") if _same_rows(session, plan, "incoming", before) else None
+
+
 def _copy(session: DuckDBPyConnection, plan: TablePlan, query: str, target: Target) -> None:
     alive = f", null::timestamptz as {DELETED_AT}" if plan.watches_deletes else ""
     rows = f"select *{alive} from ({query})"

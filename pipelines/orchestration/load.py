@@ -13,6 +13,8 @@ from pipelines.errors import LakefeedError, TableFailed
 from pipelines.loading.engine import SourceAtSnapshot, open_engine
 from pipelines.loading.environment import prepare_dlt
 from pipelines.loading.failure import explain_failure
+from pipelines.loading.look import look_for_news
+from pipelines.loading.outcome import LoadOptions
 from pipelines.loading.plan import plan_table
 from pipelines.orchestration.backfill import parse_range, range_of_table
 from pipelines.orchestration.catalogue import LiveSource, adopt, read_live
@@ -145,9 +147,6 @@ class _SourceRun:
         return report
 
     def _load_table(self, table: Table, source: SourceAtSnapshot) -> TableReport:
-        # dlt reads its environment when it is imported: after `prepare_dlt`.
-        from pipelines.loading.load import LoadOptions, load_table
-
         assert self.live is not None
         plan = plan_table(table, self.live.tables.get(table.qualified))
         self._refuse_frozen(table)
@@ -156,7 +155,12 @@ class _SourceRun:
             range_of_table(plan, parse_range(self.request.since, self.request.until)),
             self.request.allow_shrink,
         )
-        outcome = load_table(self.project, plan, source, options)
+        outcome = look_for_news(self.project, plan, source, options)
+        if outcome is None:
+            # dlt reads its environment when it is imported: after `prepare_dlt`.
+            from pipelines.loading.load import load_table
+
+            outcome = load_table(self.project, plan, source, options)
         return TableReport(
             table.shown,
             table.lake_name,

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
-from pipelines.loading.commits import CommitLog, Load
+from pipelines.loading.commits import CommitLog, Load, checkpoint_after
 from pipelines.transformation.warehouse import staged_since
 
 Freshness = Literal["ok", "late", "too late", ""]
@@ -47,12 +47,7 @@ def status(project: Project, tables: tuple[Table, ...], now: dt.datetime) -> lis
 
 def checkpoint_of_table(project: Project, table: Table) -> str | None:
     """The checkpoint that the next load of this table starts from."""
-    return _checkpoint_after(CommitLog(project.raw_url, table.lake_name).loads())
-
-
-def _checkpoint_after(loads: list[Load]) -> str | None:
-    """The checkpoint after these loads; a backfill leaves it alone."""
-    return next((load.checkpoint for load in reversed(loads) if load.checkpoint), None)
+    return checkpoint_after(CommitLog(project.raw_url, table.lake_name).loads())
 
 
 def _status_of(
@@ -63,7 +58,7 @@ def _status_of(
     return TableStatus(
         table.shown,
         table.mode,
-        _checkpoint_after(loads) if table.mode == "incremental" else None,
+        checkpoint_after(loads) if table.mode == "incremental" else None,
         newest.loaded_at.isoformat(timespec="seconds") if newest else None,
         newest.rows if newest else 0,
         len(loads),

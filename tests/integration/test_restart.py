@@ -74,6 +74,7 @@ def test_a_second_load_of_a_table_that_is_being_loaded_is_refused(
 ) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: at}").load()
+    database.execute("insert into t values (3, 'c')")
     with FileLock(lake.root / "data" / "locks" / "shop__t.lock"):
         ended = lake.command("load")
 

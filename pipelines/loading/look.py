@@ -1,0 +1,132 @@
+"""A look at the source before dlt is started: most loads of most tables find nothing new.
+
+It reads what a load would read, if that is little, and compares it with raw. Where it can't be sure
+it says so, and the load decides. Importing dlt costs half a second, and a load another half.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from pathlib import Path
+
+from pipelines.declaration.project import Project
+from pipelines.loading.commits import CommitLog, Load, checkpoint_after
+from pipelines.loading.cursors import CursorValue, as_cursor_value, reading_start
+from pipelines.loading.engine import SourceAtSnapshot, literal, source_query
+from pipelines.loading.extraction import Extraction, loads_since
+from pipelines.loading.held import Held
+from pipelines.loading.outcome import LoadOptions, LoadOutcome
+from pipelines.loading.plan import TablePlan
+from pipelines.loading.queries import rows_query
+from pipelines.loading.reader import holds_all, same_rows_as
+from pipelines.source.inspect import quote
+
+# More than this is left to the load, which would have to read it again.
+_MOST_ROWS = 20_000
+
+
+def look_for_news(
+    project: Project, plan: TablePlan, source: SourceAtSnapshot, options: LoadOptions
+) -> LoadOutcome | None:
+    """The outcome of a load that finds nothing new; None where there is news, or there may be.
+
+    Reads the source and raw; changes nothing.
+    """
+    started = time.monotonic()
+    log = CommitLog(project.raw_url, plan.table.lake_name)
+    effective = log.effective_loads()
+    if options != LoadOptions() or not _is_settled(project, plan, source, effective):
+        return None
+    timeout = plan.table.settings.max_query_time
+    milliseconds = int(timeout.total_seconds() * 1000) if timeout else 0
+    application = f"lakefeed {plan.table.lake_name}"
+    with source.session(application, statement_timeout_ms=milliseconds) as session:
+        extraction = Extraction(
+            session=session,
+            plan=plan,
+            snapshot=source.snapshot,
+            log=log,
+            effective=effective,
+            added=(),
+            whole=False,
+            backfill=None,
+            allow_shrink=False,
+            spool=Path(),
+        )
+        read = _rows_without_news(extraction)
+    if read is None:
+        return None
+    checkpoint = checkpoint_after(effective)
+    seconds = time.monotonic() - started
+    return LoadOutcome(*read, checkpoint, checkpoint, (), (), seconds)
+
+
+def _is_settled(
+    project: Project, plan: TablePlan, source: SourceAtSnapshot, effective: list[Load]
+) -> bool:
+    """Whether a load would have nothing to do but to read: no repair, no change, no doubt."""
+    working = project.data / ".dlt" / "pipelines" / plan.table.lake_name
+    pending = [*working.glob("load/normalized/*"), *working.glob("normalize/extracted/*")]
+    if not effective or pending or plan.watches_deletes:
+        return False
+    newest = effective[-1]
+    return newest.read_as == plan.read_as and source.snapshot.horizon.sees_others
+
+
+def _rows_without_news(extraction: Extraction) -> tuple[int, int, int, int] | None:
+    """Rows read, written, deleted, and without a cursor; None where there may be news."""
+    plan, session = extraction.plan, extraction.session
+    if plan.table.mode == "full_refresh":
+        return _whole_without_news(extraction)
+    condition = extraction.new_row_versions() or _from_the_checkpoint(extraction)
+    if condition is None:
+        return None
+    query = rows_query(plan, condition, at_most=_MOST_ROWS + 1)
+    compared = extraction.effective
+    if plan.cursor is not None:
+        compared = loads_since(extraction.effective, _start(extraction))
+    held = Held.of(extraction.log, compared)
+    if not holds_all(session, plan, held, source_query(query)):
+        return None
+    nulls = f"count(*) filter ({quote(plan.cursor.name)} is null)" if plan.cursor else "0"
+    read, without = session.execute(f"select count(*), {nulls} from incoming").fetchall()[0]
+    # No row at all is worth a second look: the checkpoint's own row should be there.
+    is_sure = read <= _MOST_ROWS and (read > 0 or plan.cursor is None)
+    return (int(read), 0, 0, int(without)) if is_sure else None
+
+
+def _whole_without_news(extraction: Extraction) -> tuple[int, int, int, int] | None:
+    plan = extraction.plan
+    if sum(load.rows for load in extraction.effective) > _MOST_ROWS:
+        return None
+    held = Held.of(extraction.log, extraction.effective)
+    query = rows_query(plan, at_most=_MOST_ROWS + 1)
+    read = same_rows_as(extraction.session, plan, held, source_query(query))
+    return None if read is None else (read, 0, 0, 0)
+
+
+def _from_the_checkpoint(extraction: Extraction) -> str | None:
+    plan, start = extraction.plan, _start(extraction)
+    if plan.cursor is None or start is None:
+        return None
+    cursor = quote(plan.cursor.name)
+    condition = f"{cursor} >= {literal(str(start))}::{plan.cursor.type}"
+    if plan.table.settings.on_null_cursor == "exclude":
+        return condition
+    return f"({condition} or {cursor} is null)"
+
+
+def _start(extraction: Extraction) -> CursorValue | None:
+    """Where a load would begin to read."""
+    plan, kind = extraction.plan, extraction.plan.cursor_kind
+    noted = checkpoint_after(extraction.effective)
+    if kind is None or noted is None:
+        return None
+    stored = int(noted) if kind == "number" else dt.datetime.fromisoformat(noted)
+    return reading_start(
+        as_cursor_value(stored, kind),
+        extraction.horizon,
+        plan.table.settings.lookback,
+        plan.initial_value,
+    )
