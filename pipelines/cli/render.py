@@ -220,9 +220,10 @@ def show_status(rows: Sequence[TableStatus], as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([asdict(row) for row in rows], indent=2))
     else:
+        bounded = any(row.freshness for row in rows)
         grid = _grid(
             "table", "mode", "checkpoint", "last load", "age", "loads", "files", "raw rows",
-            "staged rows", "fresh",
+            "staged rows", *(["fresh"] if bounded else []),
         )  # fmt: skip
         for row in rows:
             grid.add_row(
@@ -235,7 +236,7 @@ def show_status(rows: Sequence[TableStatus], as_json: bool) -> int:
                 f"{row.files:,}",
                 f"{row.raw_rows:,}",
                 "-" if row.staged_rows is None else f"{row.staged_rows:,}",
-                row.freshness,
+                *([row.freshness] if bounded else []),
             )
         console().print(grid)
     return 1 if any(row.freshness == "too late" for row in rows) else 0
@@ -251,7 +252,7 @@ def _table_line(report: TableReport) -> str:
         again = f" ({report.rows_read:,} read again)" if report.rows_read else ""
         return f"[dim]·[/] {name} nothing new{again}{nulls}{notes}"
     gone = f", {report.rows_deleted:,} deleted" if report.rows_deleted else ""
-    rows = f"{report.rows_written:,} rows{gone}{nulls}"
+    rows = f"{_counted(report.rows_written, 'row')}{gone}{nulls}"
     return f"[green]✓[/] {name} {rows} in {report.seconds:.1f} s{notes}"
 
 

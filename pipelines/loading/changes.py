@@ -70,7 +70,8 @@ def _what_forces_a_whole_read(before: ReadAs, now: ReadAs) -> Iterator[str]:
 def _what_stays_as_it_was(before: ReadAs, now: ReadAs, shown: str) -> Iterator[str]:
     again = f"lakefeed run --select {shown} --full-refresh"
     if before.cursor != now.cursor:
-        yield f"its cursor was `{before.cursor}` and is `{now.cursor}`: read from the beginning"
+        was, now_is = before.cursor or "none", now.cursor or "none"
+        yield f"its cursor was `{was}` and is `{now_is}`: read from the beginning"
     if before.identity and now.identity and before.identity != now.identity:
         yield (
             "the table was created anew since the last load; rows with older cursors are found "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
@@ -44,31 +44,52 @@ def open_engine(spill: Path) -> DuckDBPyConnection:
 class SourceAtSnapshot:
     """One source at one moment: how to reach it, the snapshot, and the engine that reads it.
 
-    `holder` is the session that holds the snapshot, in its transaction.
+    `holder` is the session that holds the snapshot, in its transaction. `warnings` fills up while
+    tables are read.
     """
 
     connection: Connection
     snapshot: Snapshot
     holder: PgConnection
     engine: DuckDBPyConnection
+    warnings: list[str] = field(default_factory=list)
 
     @contextmanager
     def session(
         self, application: str, *, statement_timeout_ms: int = 0
     ) -> Iterator[DuckDBPyConnection]:
-        """A DuckDB transaction that reads the source at the shared snapshot."""
+        """A DuckDB transaction that reads the source at the shared snapshot.
+
+        Where that can't be had, since a pooler or load balancer leads to another server, it reads
+        at a moment of its own, which is later: nothing is lost by it.
+        """
         session = self.engine.cursor()
         dsn = self.connection.for_session(application, statement_timeout_ms=statement_timeout_ms)
         session.execute(f"attach {literal(dsn)} as {_ATTACHED} (type postgres, read_only)")
         try:
             session.execute("begin")
-            adopt = f"set transaction snapshot {literal(self.snapshot.id)}"
-            session.execute(f"call postgres_execute({literal(_ATTACHED)}, {literal(adopt)})")
+            self._adopt_snapshot(session)
             yield session
         finally:
             _quietly(session, "rollback")
             _quietly(session, f"detach {_ATTACHED}")
             session.close()
+
+    def _adopt_snapshot(self, session: DuckDBPyConnection) -> None:
+        adopt = f"set transaction snapshot {literal(self.snapshot.id)}"
+        try:
+            session.execute(f"call postgres_execute({literal(_ATTACHED)}, {literal(adopt)})")
+        except duckdb.Error as error:
+            if "snapshot" not in str(error):
+                raise
+            session.execute("rollback")
+            session.execute("begin")
+            if not self.warnings:
+                self.warnings.append(
+                    f"{self.connection.source}: tables can't share one snapshot (a pooler or load "
+                    "balancer in between?), so each is read at a moment of its own, and rows of "
+                    "different tables may not fit together"
+                )
 
 
 def source_query(sql: str) -> str:

@@ -155,9 +155,11 @@ def _load(root: str, lake_name: str) -> dict[str, Any]:
         table = report.tables[0]
         if table.error is not None:
             raise table.error
+    for note in table.notes:
+        log.warning(note)
     log.info(
-        "%s: %s rows read, %s written; checkpoint %s",
-        *(table.name, table.rows_read, table.rows_written, table.checkpoint),
+        "%s: %s rows read, %s written, %s deleted; checkpoint %s",
+        *(table.name, table.rows_read, table.rows_written, table.rows_deleted, table.checkpoint),
     )
     event = context["outlet_events"][_asset(project.table(lake_name))]
     event.extra = {"rows": table.rows_written, "load_id": table.load_id}

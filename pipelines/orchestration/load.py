@@ -118,6 +118,7 @@ class _SourceRun:
                 source = SourceAtSnapshot(connection, snapshot, session, engine)
                 for table in tables:
                     yield self._one(table, source)
+                self.warnings += source.warnings
             finally:
                 engine.close()
 

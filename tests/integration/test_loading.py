@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pyarrow.parquet as pq
 import pytest
+from psycopg2.extensions import connection as PgConnection
 
+from pipelines.source.connection import Connection
+from pipelines.source.snapshot import Snapshot, open_snapshot
 from tests.conftest import Database, Lake, failure, only
 
 ORDERS = """
@@ -374,3 +380,28 @@ def test_tables_of_one_run_are_read_at_one_moment(database: Database, lake: Lake
     lake.load(listener=Intruder())
 
     assert lake.raw("shop__b", "id") == [(1,)]
+
+
+def test_tables_are_read_one_by_one_where_no_snapshot_can_be_shared(
+    database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a load balancer: the server that is asked doesn't know the snapshot."""
+    database.execute(
+        "create table a (id int primary key)", "create table b (id int primary key)",
+        "insert into a values (1)", "insert into b values (1)",
+    )  # fmt: skip
+    lake.declare("a: {mode: full_refresh}\nb: {mode: full_refresh}")
+
+    @contextmanager
+    def forgotten(connection: Connection) -> Iterator[tuple[Snapshot, PgConnection]]:
+        with open_snapshot(connection) as (snapshot, session):
+            session.rollback()
+            yield snapshot, session
+
+    monkeypatch.setattr("pipelines.orchestration.load.open_snapshot", forgotten)
+
+    report = lake.load()
+
+    assert [table.rows_written for table in report.tables] == [1, 1]
+    assert len(report.warnings) == 1
+    assert "shop: tables can't share one snapshot" in report.warnings[0]
