@@ -15,6 +15,8 @@ from pipelines.source.inspect import ColumnFacts
 from pipelines.source.types import cursor_kind
 
 _UPDATED_WORDS = ("updat", "modif", "chang", "touched")
+# From here on a scan for changed row versions is worth more than seeing rows go.
+_TOO_BIG_TO_READ_WHOLE = 256 * 1024 * 1024
 _CREATED_WORDS = ("creat", "insert", "added", "logged", "occurred", "happened", "moved", "sent")
 
 
@@ -136,11 +138,21 @@ def _settings(facts: TableFacts, choice: CursorChoice, name: str | None) -> tupl
             # Which zone a bare timestamp is kept in, only its owner knows.
             settings = f"cursor: {{column: {column}, timezone: UTC}}"
             remark = "; check the timezone"
+    elif _is_big_with_row_versions(facts):
+        settings = "cursor: xmin"
+        remark = ", so row versions tell what is new; `deletes: remove` would tell what is gone"
     if facts.denied:
         settings += f", columns: {{exclude: [{', '.join(map(_yaml_name, facts.denied))}]}}"
     if name:
         settings += f", name: {name}"
     return settings, remark
+
+
+def _is_big_with_row_versions(facts: TableFacts) -> bool:
+    table = facts.table
+    has_key = table.primary_key and not set(table.primary_key) & set(facts.denied)
+    has_versions = table.kind in ("table", "partitioned table")
+    return bool(has_key and has_versions and facts.size > _TOO_BIG_TO_READ_WHOLE)
 
 
 def _free_name(table: str, taken: set[str]) -> str | None:
