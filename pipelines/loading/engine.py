@@ -13,6 +13,7 @@ from duckdb import DuckDBPyConnection
 from psycopg2.extensions import connection as PgConnection
 
 from pipelines.errors import LakefeedError
+from pipelines.loading.plan import TablePlan
 from pipelines.source.connection import Connection
 from pipelines.source.snapshot import Snapshot
 
@@ -55,16 +56,16 @@ class SourceAtSnapshot:
     warnings: list[str] = field(default_factory=list)
 
     @contextmanager
-    def session(
-        self, application: str, *, statement_timeout_ms: int = 0
-    ) -> Iterator[DuckDBPyConnection]:
+    def session(self, plan: TablePlan) -> Iterator[DuckDBPyConnection]:
         """A DuckDB transaction that reads the source at the shared snapshot.
 
         Where that can't be had, since a pooler or load balancer leads to another server, it reads
         at a moment of its own, which is later: nothing is lost by it.
         """
         session = self.engine.cursor()
-        dsn = self.connection.for_session(application, statement_timeout_ms=statement_timeout_ms)
+        dsn = self.connection.for_session(
+            f"lakefeed {plan.table.lake_name}", statement_timeout_ms=plan.statement_timeout_ms
+        )
         session.execute(f"attach {literal(dsn)} as {_ATTACHED} (type postgres, read_only)")
         try:
             session.execute("begin")

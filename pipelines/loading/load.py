@@ -131,11 +131,8 @@ def _extract(
     effective: list[Load],
     added: tuple[str, ...],
 ) -> Extraction:
-    timeout = plan.table.settings.max_query_time
-    milliseconds = int(timeout.total_seconds() * 1000) if timeout else 0
     desk.spool.mkdir(parents=True, exist_ok=True)
-    application = f"lakefeed {plan.table.lake_name}"
-    with source.session(application, statement_timeout_ms=milliseconds) as session:
+    with source.session(plan) as session:
         extraction = Extraction(
             session=session,
             plan=plan,

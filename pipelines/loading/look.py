@@ -38,10 +38,7 @@ def look_for_news(
     effective = log.effective_loads()
     if options != LoadOptions() or not _is_settled(project, plan, source, effective):
         return None
-    timeout = plan.table.settings.max_query_time
-    milliseconds = int(timeout.total_seconds() * 1000) if timeout else 0
-    application = f"lakefeed {plan.table.lake_name}"
-    with source.session(application, statement_timeout_ms=milliseconds) as session:
+    with source.session(plan) as session:
         extraction = Extraction(
             session=session,
             plan=plan,

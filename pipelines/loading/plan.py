@@ -59,6 +59,12 @@ class TablePlan:
         return self.table.settings.deletes != "ignore"
 
     @property
+    def statement_timeout_ms(self) -> int:
+        """The bound on each statement; 0 for none."""
+        bound = self.table.settings.max_query_time
+        return int(bound.total_seconds() * 1000) if bound else 0
+
+    @property
     def written_columns(self) -> list[str]:
         """The columns of a raw file, in their order."""
         watched = [DELETED_AT] if self.watches_deletes else []

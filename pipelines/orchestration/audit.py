@@ -128,7 +128,7 @@ def _compared(
             where=table.where,
             do=f"load and build it first: lakefeed run --select {table.shown}",
         )
-    with source.session(f"lakefeed audit {table.lake_name}") as session:
+    with source.session(plan) as session:
         warehouse = literal(str(project.warehouse))
         session.execute(f"attach if not exists {warehouse} as warehouse (read_only)")
         start = _next_start(project, plan, source)
