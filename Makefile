@@ -22,8 +22,9 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## load, change, load again, build, show: the main job on an embedded PostgreSQL
 	@$(BIN)/lakefeed demo
 
+# A file stays with one worker, so that what it sets up is set up once.
 test: $(READY) ## all tests but the long fault suites
-	@$(BIN)/python -m pytest -m "not faults" -n 2
+	@$(BIN)/python -m pytest -m "not faults" -n 2 --dist loadfile
 
 test-faults: $(READY) ## the long fault suites
 	@$(BIN)/python -m pytest -m faults -n 2

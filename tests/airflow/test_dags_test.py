@@ -17,9 +17,6 @@ from pipelines.orchestration.init import write_scaffold
 from tests.airflow.conftest import AirflowOf, airflow_of
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake
 
-# One worker for all of them: each other one would make the runs again.
-pytestmark = pytest.mark.xdist_group("story")
-
 PASSWORD = "correct-horse-battery"
 
 TABLES = """
