@@ -89,7 +89,7 @@ def _compare_keys(
 ) -> tuple[int, int, CursorValue | None]:
     keys = ", ".join(quote(name) for name in plan.key)
     source = f"(select *, true as {_PRESENT} from {source_query(keys_sql)})"
-    # Without a cursor the table is read whole, from wherever rows come back.
+    # Without a cursor, rows that come back are read anyway.
     cursor = f"min({quote(plan.cursor.name)})" if plan.cursor else "min(null)"
     session.execute(f"create temp table held_keys as {held.keys(session, plan)}")
     session.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,8 +10,8 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from pipelines.declaration.tables import ROW_VERSION
-from pipelines.loading.commits import CommitLog, Load
-from pipelines.loading.cursors import CursorValue, horizon_for
+from pipelines.loading.commits import CommitLog, Load, checkpoint_after
+from pipelines.loading.cursors import CursorValue, as_cursor_value, horizon_for, reading_start
 from pipelines.loading.in_flight import InFlight, in_flight_at
 from pipelines.loading.plan import Range, TablePlan
 from pipelines.loading.queries import written_since
@@ -47,14 +48,7 @@ class Extraction:
     @cached_property
     def horizon(self) -> CursorValue | None:
         """How far the checkpoint may go, in the cursor's terms; None where there is no bound."""
-        cursor, kind, safe_until = (
-            self.plan.table.cursor,
-            self.plan.cursor_kind,
-            self.in_flight.safe_until,
-        )
-        if cursor is None or kind is None or safe_until is None:
-            return None
-        return horizon_for(kind, safe_until, cursor)
+        return _horizon_of(self.plan, self.in_flight)
 
     @property
     def has_another_cursor(self) -> bool:
@@ -83,6 +77,28 @@ class Extraction:
         """Not in a backfill, nor where nothing is known of when a prepared transaction began."""
         has_horizon = self.plan.cursor_kind != "number"
         return not self.backfill and not (has_horizon and self.in_flight.safe_until is None)
+
+
+def next_start(plan: TablePlan, effective: list[Load], snapshot: Snapshot) -> CursorValue | None:
+    """Where an ordinary load at this snapshot begins to read; None where it reads everything."""
+    kind, noted = plan.cursor_kind, checkpoint_after(effective)
+    if kind is None or noted is None:
+        return None
+    checkpoint = int(noted) if kind == "number" else dt.datetime.fromisoformat(noted)
+    in_flight = in_flight_at(snapshot, effective[-1].in_flight)
+    return reading_start(
+        as_cursor_value(checkpoint, kind),
+        _horizon_of(plan, in_flight),
+        plan.table.settings.lookback,
+        plan.initial_value,
+    )
+
+
+def _horizon_of(plan: TablePlan, in_flight: InFlight) -> CursorValue | None:
+    cursor, kind, safe_until = plan.table.cursor, plan.cursor_kind, in_flight.safe_until
+    if cursor is None or kind is None or safe_until is None:
+        return None
+    return horizon_for(kind, safe_until, cursor)
 
 
 def loads_since(effective: list[Load], start: CursorValue | None) -> list[Load]:

@@ -6,15 +6,13 @@ it says so, and the load decides. Importing dlt costs half a second, and a load 
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from pathlib import Path
 
 from pipelines.declaration.project import Project
 from pipelines.loading.commits import CommitLog, Load, checkpoint_after
-from pipelines.loading.cursors import CursorValue, as_cursor_value, reading_start
 from pipelines.loading.engine import SourceAtSnapshot, literal, source_query
-from pipelines.loading.extraction import Extraction, loads_since
+from pipelines.loading.extraction import Extraction, loads_since, next_start
 from pipelines.loading.held import Held
 from pipelines.loading.outcome import LoadOptions, LoadOutcome
 from pipelines.loading.plan import TablePlan
@@ -82,7 +80,9 @@ def _rows_without_news(extraction: Extraction) -> tuple[int, int, int, int] | No
     query = rows_query(plan, condition, at_most=_MOST_ROWS + 1)
     compared = extraction.effective
     if plan.cursor is not None:
-        compared = loads_since(extraction.effective, _start(extraction))
+        compared = loads_since(
+            extraction.effective, next_start(plan, extraction.effective, extraction.snapshot)
+        )
     held = Held.of(extraction.log, compared)
     if not holds_all(session, plan, held, source_query(query)):
         return None
@@ -104,7 +104,8 @@ def _whole_without_news(extraction: Extraction) -> tuple[int, int, int, int] | N
 
 
 def _from_the_checkpoint(extraction: Extraction) -> str | None:
-    plan, start = extraction.plan, _start(extraction)
+    plan = extraction.plan
+    start = next_start(plan, extraction.effective, extraction.snapshot)
     if plan.cursor is None or start is None:
         return None
     cursor = quote(plan.cursor.name)
@@ -112,18 +113,3 @@ def _from_the_checkpoint(extraction: Extraction) -> str | None:
     if plan.table.settings.on_null_cursor == "exclude":
         return condition
     return f"({condition} or {cursor} is null)"
-
-
-def _start(extraction: Extraction) -> CursorValue | None:
-    """Where a load would begin to read."""
-    plan, kind = extraction.plan, extraction.plan.cursor_kind
-    noted = checkpoint_after(extraction.effective)
-    if kind is None or noted is None:
-        return None
-    stored = int(noted) if kind == "number" else dt.datetime.fromisoformat(noted)
-    return reading_start(
-        as_cursor_value(stored, kind),
-        extraction.horizon,
-        plan.table.settings.lookback,
-        plan.initial_value,
-    )

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.errors import EXIT_OK, EXIT_PARTLY_FAILED, LakefeedError, TableFailed
+from pipelines.loading.commits import CommitLog
 from pipelines.loading.compare import Comparison, Finding, Kind, compare_with_staging
-from pipelines.loading.cursors import CursorValue, as_cursor_value, horizon_for, reading_start
 from pipelines.loading.engine import SourceAtSnapshot, literal, open_engine
+from pipelines.loading.extraction import next_start
 from pipelines.loading.failure import explain_failure
-from pipelines.loading.plan import Range, TablePlan, plan_table
+from pipelines.loading.plan import Range, plan_table
 from pipelines.orchestration.catalogue import LiveSource, read_live
 from pipelines.orchestration.load import LoadRequest
 from pipelines.orchestration.report import RunReport
 from pipelines.orchestration.run import run
 from pipelines.orchestration.selection import select_tables
-from pipelines.orchestration.status import checkpoint_of_table
 from pipelines.source.connection import connection_of
 from pipelines.source.snapshot import open_snapshot
 from pipelines.transformation.staging import staging_model_name
@@ -131,19 +130,6 @@ def _compared(
     with source.session(plan) as session:
         warehouse = literal(str(project.warehouse))
         session.execute(f"attach if not exists {warehouse} as warehouse (read_only)")
-        start = _next_start(project, plan, source)
+        effective = CommitLog(project.raw_url, table.lake_name).effective_loads()
+        start = next_start(plan, effective, source.snapshot)
         return compare_with_staging(session, plan, f'warehouse.staging."{model}"', start)
-
-
-def _next_start(project: Project, plan: TablePlan, source: SourceAtSnapshot) -> CursorValue | None:
-    kind, cursor = plan.cursor_kind, plan.table.cursor
-    shown = checkpoint_of_table(project, plan.table)
-    if kind is None or cursor is None or shown is None:
-        return None
-    stored = int(shown) if kind == "number" else dt.datetime.fromisoformat(shown)
-    return reading_start(
-        as_cursor_value(stored, kind),
-        horizon_for(kind, source.snapshot.horizon.at, cursor),
-        plan.table.settings.lookback,
-        plan.initial_value,
-    )
