@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import click
@@ -16,8 +17,6 @@ from rich.table import Table as Grid
 from pipelines.orchestration.report import RunReport, TableReport
 
 if TYPE_CHECKING:
-    from rich.status import Status
-
     from pipelines.declaration.project import Project
     from pipelines.declaration.tables import Table
     from pipelines.orchestration.audit import AuditReport, TableAudit
@@ -39,23 +38,36 @@ def console() -> Console:
 
 
 class ProgressLines:
-    """Says which table is being loaded: one live line on a terminal, a line a table elsewhere."""
+    """Says which tables are being loaded: one live line on a terminal; a line a table elsewhere."""
 
     def __init__(self, out: Console) -> None:
         self._out = out
-        self._status: Status | None = None
+        self._loading: list[str] = []
+        self._status = out.status("")
+        self._lock = Lock()
 
     def started(self, table: Table) -> None:
         """Shows the table's name while it loads, on a terminal."""
-        if self._out.is_terminal:
-            self._status = self._out.status(f"loading {table.shown}")
-            self._status.start()
+        with self._lock:
+            self._loading.append(table.shown)
+            self._show()
 
     def ended(self, report: TableReport) -> None:
         """Prints how the table's load ended."""
-        if self._status:
+        with self._lock:
+            if report.name in self._loading:
+                self._loading.remove(report.name)
+            self._show()
+            self._out.print(_table_line(report), soft_wrap=True)
+
+    def _show(self) -> None:
+        if not self._out.is_terminal:
+            return
+        if self._loading:
+            self._status.update(f"loading {', '.join(self._loading)}")
+            self._status.start()
+        else:
             self._status.stop()
-        self._out.print(_table_line(report), soft_wrap=True)
 
 
 def show_run(work: Callable[[Listener | None], RunReport], as_json: bool) -> None:

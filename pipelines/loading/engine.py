@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
+from queue import SimpleQueue
 
 import duckdb
 from duckdb import DuckDBPyConnection
@@ -18,6 +19,52 @@ from pipelines.source.connection import Connection
 from pipelines.source.snapshot import Snapshot
 
 _ATTACHED = "source"
+
+
+class Engines:
+    """A DuckDB instance for each table that is read at the same time, opened when it is needed.
+
+    Each of its own: attached databases and the limit on memory belong to an instance.
+    """
+
+    def __init__(self, spill: Path, at_most: int) -> None:
+        self._spill = spill
+        self._free: SimpleQueue[DuckDBPyConnection | None] = SimpleQueue()
+        self._at_work: set[DuckDBPyConnection] = set()
+        for _ in range(at_most):
+            self._free.put(None)
+
+    @contextmanager
+    def session(self) -> Iterator[DuckDBPyConnection]:
+        """A session on an engine that nobody else uses; waits until one is free.
+
+        Raises:
+            LakefeedError: the scanner that is installed is not the one for this DuckDB.
+        """
+        engine = self._free.get()
+        try:
+            engine = engine or open_engine(self._spill)
+            session = engine.cursor()
+            self._at_work.add(session)
+            try:
+                yield session
+            finally:
+                self._at_work.discard(session)
+                session.close()
+        finally:
+            self._free.put(engine)
+
+    def interrupt(self) -> None:
+        """Ends the queries that are running, so that whoever waits for them goes on."""
+        for session in tuple(self._at_work):
+            session.interrupt()
+
+    def close(self) -> None:
+        """To be called when no session is in use."""
+        while not self._free.empty():
+            engine = self._free.get()
+            if engine:
+                engine.close()
 
 
 def open_engine(spill: Path) -> DuckDBPyConnection:
@@ -43,7 +90,7 @@ def open_engine(spill: Path) -> DuckDBPyConnection:
 
 @dataclass(frozen=True)
 class SourceAtSnapshot:
-    """One source at one moment: how to reach it, the snapshot, and the engine that reads it.
+    """One source at one moment: how to reach it, the snapshot, and the engines that read it.
 
     `holder` is the session that holds the snapshot, in its transaction. `warnings` fills up while
     tables are read.
@@ -52,7 +99,7 @@ class SourceAtSnapshot:
     connection: Connection
     snapshot: Snapshot
     holder: PgConnection
-    engine: DuckDBPyConnection
+    engines: Engines
     warnings: list[str] = field(default_factory=list)
 
     @contextmanager
@@ -62,19 +109,18 @@ class SourceAtSnapshot:
         Where that can't be had, since a pooler or load balancer leads to another server, it reads
         at a moment of its own, which is later: nothing is lost by it.
         """
-        session = self.engine.cursor()
         dsn = self.connection.for_session(
             f"lakefeed {plan.table.lake_name}", statement_timeout_ms=plan.statement_timeout_ms
         )
-        session.execute(f"attach {literal(dsn)} as {_ATTACHED} (type postgres, read_only)")
-        try:
-            session.execute("begin")
-            self._adopt_snapshot(session)
-            yield session
-        finally:
-            _quietly(session, "rollback")
-            _quietly(session, f"detach {_ATTACHED}")
-            session.close()
+        with self.engines.session() as session:
+            session.execute(f"attach {literal(dsn)} as {_ATTACHED} (type postgres, read_only)")
+            try:
+                session.execute("begin")
+                self._adopt_snapshot(session)
+                yield session
+            finally:
+                _quietly(session, "rollback")
+                _quietly(session, f"detach {_ATTACHED}")
 
     def _adopt_snapshot(self, session: DuckDBPyConnection) -> None:
         adopt = f"set transaction snapshot {literal(self.snapshot.id)}"

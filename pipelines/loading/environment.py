@@ -23,4 +23,6 @@ def prepare_dlt(project: Project) -> None:
     os.environ["SCHEMA__NAMING"] = NAMING
     # Else the working directory keeps a second copy of every file that was ever loaded.
     os.environ["LOAD__DELETE_COMPLETED_JOBS"] = "true"
+    # dlt sleeps this long, twice a table, before it looks whether reading has ended.
+    os.environ["EXTRACT__FUTURES_POLL_INTERVAL"] = "0.0005"
     os.environ.setdefault("RUNTIME__LOG_LEVEL", "ERROR")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,6 +58,7 @@ def load_table(
     started = time.monotonic()
     with table_lock(project, plan.table, source.holder) as lock:
         desk = _desk(project, plan)
+        _drop_remains(Path(desk.pipeline.working_dir))
         resumed = _commit_pending(desk)
         notes = [f"finished load {load.load_id}, which had been interrupted" for load in resumed]
         notes += _repair(desk)
@@ -86,6 +88,18 @@ def _desk(project: Project, plan: TablePlan) -> _Desk:
         pipelines_dir=str(project.data / ".dlt" / "pipelines"),
     )
     return _Desk(pipeline, CommitLog(project.raw_url, name), Path(pipeline.working_dir, "lakefeed"))
+
+
+def _drop_remains(working: Path) -> None:
+    """Removes packages that dlt was killed over while it removed them, and couldn't read again.
+
+    It normalizes a package, moves the result into place whole, and only then removes what it was
+    made from, file by file. (tests/faults/test_killed.py)
+    """
+    for package in working.glob("normalize/extracted/*"):
+        is_normalized = (working / "load" / "normalized" / package.name).is_dir()
+        if is_normalized or not (package / "new_jobs").is_dir():
+            shutil.rmtree(package)
 
 
 def _repair(desk: _Desk) -> list[str]:

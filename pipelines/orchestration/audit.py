@@ -10,7 +10,7 @@ from pipelines.declaration.tables import Table
 from pipelines.errors import EXIT_OK, EXIT_PARTLY_FAILED, LakefeedError, TableFailed
 from pipelines.loading.commits import CommitLog
 from pipelines.loading.compare import Comparison, Finding, Kind, compare_with_staging
-from pipelines.loading.engine import SourceAtSnapshot, literal, open_engine
+from pipelines.loading.engine import Engines, SourceAtSnapshot, literal
 from pipelines.loading.extraction import next_start
 from pipelines.loading.failure import explain_failure
 from pipelines.loading.plan import Range, plan_table
@@ -95,11 +95,11 @@ def _audit_source(project: Project, source: str, tables: list[Table]) -> Iterato
         connection = connection_of(project, source)
         with open_snapshot(connection) as (snapshot, session):
             live = read_live(session, project, source)
-            engine = open_engine(project.data / ".duckdb")
-            at_snapshot = SourceAtSnapshot(connection, snapshot, session, engine)
+            engines = Engines(project.data / ".duckdb", at_most=1)
+            at_snapshot = SourceAtSnapshot(connection, snapshot, session, engines)
             for table in tables:
                 yield _audited(project, table, at_snapshot, live)
-            engine.close()
+            engines.close()
     except LakefeedError as error:
         yield from (TableAudit(table.shown, error=error) for table in tables)
 

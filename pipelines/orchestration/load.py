@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.errors import LakefeedError, TableFailed
-from pipelines.loading.engine import SourceAtSnapshot, open_engine
+from pipelines.loading.engine import Engines, SourceAtSnapshot
 from pipelines.loading.environment import prepare_dlt
 from pipelines.loading.failure import explain_failure
 from pipelines.loading.look import look_for_news
@@ -23,9 +25,12 @@ from pipelines.orchestration.selection import select_tables
 from pipelines.source.connection import Connection, connection_of
 from pipelines.source.snapshot import open_snapshot
 
+# Tables of a source that are read at the same time, each over a connection of its own or two.
+TABLES_AT_A_TIME = max(2, min(4, os.cpu_count() or 1))
+
 
 class Listener(Protocol):
-    """Hears of each table as its load begins and ends."""
+    """Hears of each table as its load begins and ends, from several threads."""
 
     def started(self, table: Table) -> None: ...
 
@@ -102,25 +107,39 @@ class _SourceRun:
     def load(self, wanted: Sequence[Table]) -> list[TableReport]:
         try:
             connection = connection_of(self.project, self.source)
-            return list(self._at_one_snapshot(connection, wanted))
+            return self._at_one_snapshot(connection, wanted)
         except LakefeedError as error:
             return [self._failed(table, error) for table in wanted]
 
     def _at_one_snapshot(
         self, connection: Connection, wanted: Sequence[Table]
-    ) -> Iterator[TableReport]:
+    ) -> list[TableReport]:
         with open_snapshot(connection) as (snapshot, session):
             self.warnings += [f"{self.source}: {line}" for line in snapshot.horizon.warnings]
             self.live = read_live(session, self.project, self.source)
             tables = self._with_live_catalogue(wanted)
-            engine = open_engine(self.project.data / ".duckdb")
-            try:
-                source = SourceAtSnapshot(connection, snapshot, session, engine)
-                for table in tables:
-                    yield self._one(table, source)
-                self.warnings += source.warnings
-            finally:
-                engine.close()
+            engines = Engines(self.project.data / ".duckdb", TABLES_AT_A_TIME)
+            source = SourceAtSnapshot(connection, snapshot, session, engines)
+            reports = self._side_by_side(tables, source)
+            engines.close()
+            self.live = self._without_changes_of_frozen(self.live, tables)
+            self.warnings += dict.fromkeys(source.warnings)
+            return reports
+
+    def _side_by_side(self, tables: Sequence[Table], source: SourceAtSnapshot) -> list[TableReport]:
+        """Several tables at a time, reported in their order."""
+        pool = ThreadPoolExecutor(TABLES_AT_A_TIME, "lakefeed")
+        loads: list[Future[TableReport]] = []
+        try:
+            loads += [pool.submit(self._one, table, source) for table in tables]
+            return [one.result() for one in loads]
+        except BaseException:
+            # Ctrl-C must not wait for a long read.
+            pool.shutdown(wait=False, cancel_futures=True)
+            source.engines.interrupt()
+            raise
+        finally:
+            pool.shutdown()
 
     def _with_live_catalogue(self, wanted: Sequence[Table]) -> list[Table]:
         """The wanted tables as they are now; without `--select`, new members of wildcards too.
@@ -149,8 +168,8 @@ class _SourceRun:
 
     def _load_table(self, table: Table, source: SourceAtSnapshot) -> TableReport:
         assert self.live is not None
-        plan = plan_table(table, self.live.tables.get(table.qualified))
         self._refuse_frozen(table)
+        plan = plan_table(table, self.live.tables.get(table.qualified))
         options = LoadOptions(
             self.request.full_refresh,
             range_of_table(plan, parse_range(self.request.since, self.request.until)),
@@ -178,19 +197,28 @@ class _SourceRun:
         )
 
     def _refuse_frozen(self, table: Table) -> None:
-        before = self.project.catalogue.table(self.source, table.qualified)
-        if table.settings.schema_changes != "freeze" or before is None:
-            return
-        if table.catalogue and table.catalogue.columns != before.columns:
+        if self._is_frozen_otherwise(table):
             assert self.live is not None
-            tables = {**self.live.tables, table.qualified: before}
             changes = [d for d in self.live.drift if f".{table.qualified}:" in d]
-            self.live = replace(self.live, tables=tables)
             raise TableFailed(
                 f"{table.shown} is frozen, and its columns changed: {'; '.join(changes)}",
                 where=table.where_of("schema_changes"),
                 do="review the change, then accept it with: lakefeed sync",
             )
+
+    def _is_frozen_otherwise(self, table: Table) -> bool:
+        """Whether the table may not change, and has."""
+        before = self.project.catalogue.table(self.source, table.qualified)
+        if table.settings.schema_changes != "freeze" or before is None or not table.catalogue:
+            return False
+        return table.catalogue.columns != before.columns
+
+    def _without_changes_of_frozen(self, live: LiveSource, tables: Sequence[Table]) -> LiveSource:
+        """What the catalogue takes over: a frozen table stays in it as it was."""
+        known = self.project.catalogue
+        frozen = [table.qualified for table in tables if self._is_frozen_otherwise(table)]
+        kept = {name: before for name in frozen if (before := known.table(self.source, name))}
+        return replace(live, tables={**live.tables, **kept})
 
     def _failed(self, table: Table, error: LakefeedError) -> TableReport:
         report = TableReport(table.shown, table.lake_name, "failed", error=error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from psycopg2.extensions import connection as PgConnection
 
+from pipelines.declaration.tables import Table
+from pipelines.orchestration.load import Silence
 from pipelines.source.connection import Connection
 from pipelines.source.snapshot import Snapshot, open_snapshot
 from tests.conftest import Database, Lake, failure, only
@@ -380,6 +383,23 @@ def test_tables_of_one_run_are_read_at_one_moment(database: Database, lake: Lake
     lake.load(listener=Intruder())
 
     assert lake.raw("shop__b", "id") == [(1,)]
+
+
+def test_tables_of_one_source_are_read_at_the_same_time(database: Database, lake: Lake) -> None:
+    for name in ("a", "b"):
+        database.execute(f"create table {name} as select 1 as id")
+    lake.declare("a: {mode: full_refresh}\nb: {mode: full_refresh}")
+    both_have_started = threading.Barrier(2, timeout=30)
+
+    class Waiting(Silence):
+        def started(self, table: Table) -> None:
+            both_have_started.wait()
+
+    report = lake.load(listener=Waiting())
+    assert [(table.name, table.rows_written) for table in report.tables] == [
+        ("shop.a", 1),
+        ("shop.b", 1),
+    ]
 
 
 def test_tables_are_read_one_by_one_where_no_snapshot_can_be_shared(
