@@ -69,6 +69,21 @@ def test_a_truncated_state_file_of_a_dead_load_does_not_block(
     assert any("set aside the state of 1 loads" in note for note in report.notes)
 
 
+def test_what_dlt_was_killed_over_while_it_removed_it_does_not_block(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*T)
+    lake.declare("t: {cursor: at}").load()
+    remains = lake.root / "data/.dlt/pipelines/shop__t/normalize/extracted/1760000000.5"
+    remains.mkdir(parents=True)
+    (remains / "schema.json").write_text("{}")
+    database.execute("insert into t values (3, 'c')")
+
+    assert only(lake.load()).rows_written == 1
+
+    assert not remains.exists()
+
+
 def test_a_second_load_of_a_table_that_is_being_loaded_is_refused(
     database: Database, lake: Lake
 ) -> None:
