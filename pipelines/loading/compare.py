@@ -74,6 +74,37 @@ def compare_with_staging(
     )
 
 
+def lost_and_doubled(
+    session: DuckDBPyConnection, plan: TablePlan, staged: str
+) -> tuple[int, int, int]:
+    """Every row of the source against every row of a staging model, a key declared or not.
+
+    Side effect: temporary tables in the session.
+
+    Args:
+        staged: the model, as a from-clause item.
+
+    Returns: how many rows the source has; how many of them the model lacks; how many the model has
+        that the source lacks: second copies, old versions, and rows that are gone.
+    """
+    if DELETED_AT in _columns(session, staged):
+        staged = f"(from {staged} where {DELETED_AT} is null)"
+    compared = ", ".join(
+        f"{as_compared(column, 'rows')} as c{number}" for number, column in enumerate(plan.columns)
+    )
+    source = source_query(rows_query(plan, _declared(plan)))
+    for name, relation in (("in_source", source), ("in_staging", staged)):
+        session.execute(
+            f"create or replace temp table {name} as select {compared} from {relation} as rows"
+        )
+    counts = session.execute(
+        "select (select count(*) from in_source), "
+        "(select count(*) from (from in_source except all from in_staging)), "
+        "(select count(*) from (from in_staging except all from in_source))"
+    ).fetchall()[0]
+    return int(counts[0]), int(counts[1]), int(counts[2])
+
+
 def _differing_ranges(
     session: DuckDBPyConnection, plan: TablePlan, staged: str
 ) -> tuple[int, list[str | None]]:

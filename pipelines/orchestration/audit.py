@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from duckdb import DuckDBPyConnection
+
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.errors import EXIT_OK, EXIT_PARTLY_FAILED, LakefeedError, TableFailed
@@ -120,6 +122,19 @@ def _compared(
     project: Project, table: Table, source: SourceAtSnapshot, live: LiveSource
 ) -> Comparison:
     plan = plan_table(table, live.tables.get(table.qualified))
+    with source.session(plan) as session:
+        staged = attach_staging(session, project, table)
+        effective = CommitLog(project.raw_url, table.lake_name).effective_loads()
+        start = next_start(plan, effective, source.snapshot)
+        return compare_with_staging(session, plan, staged, start)
+
+
+def attach_staging(session: DuckDBPyConnection, project: Project, table: Table) -> str:
+    """The staging model of a table, as a from-clause item of this session.
+
+    Raises:
+        TableFailed: it was not built yet, or isn't ours.
+    """
     model = staging_model_name(table)
     if model not in generated_models(project):
         raise TableFailed(
@@ -127,9 +142,7 @@ def _compared(
             where=table.where,
             do=f"load and build it first: lakefeed run --select {table.shown}",
         )
-    with source.session(plan) as session:
-        warehouse = literal(str(project.warehouse))
-        session.execute(f"attach if not exists {warehouse} as warehouse (read_only)")
-        effective = CommitLog(project.raw_url, table.lake_name).effective_loads()
-        start = next_start(plan, effective, source.snapshot)
-        return compare_with_staging(session, plan, f'warehouse.staging."{model}"', start)
+    session.execute(
+        f"attach if not exists {literal(str(project.warehouse))} as warehouse (read_only)"
+    )
+    return f'warehouse.staging."{model}"'

@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
-import subprocess
 import sys
-import threading
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg2
 import pytest
 
+from pipelines.lab.kill import lakefeed_perhaps_killed
+from pipelines.lab.writers import writing
 from tests.conftest import Database, Lake
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
@@ -117,7 +115,8 @@ def test_random_writers_against_runs_that_are_killed_at_random(
             database.execute(ddl.pop(0))
         if choose.random() < 0.5:
             writer.end_open_ones()
-        killed += run_and_perhaps_kill(lake, choose, writer)
+        with writing([writer]):
+            killed += lakefeed_perhaps_killed(lake.root, choose, "run")
         if choose.random() < 0.15:
             shutil.rmtree(lake.root / "data" / ".dlt", ignore_errors=True)
 
@@ -135,34 +134,6 @@ def test_random_writers_against_runs_that_are_killed_at_random(
 def say(line: str) -> None:
     """For pytest to show where the test fails."""
     sys.stdout.write(f"{line}\n")
-
-
-def run_and_perhaps_kill(lake: Lake, choose: random.Random, writer: Writer) -> bool:
-    """One run, while others write; killed at any moment, or not."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.cli.main", "run"],
-        cwd=lake.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )  # fmt: skip
-    stop = threading.Event()
-
-    def keep_writing() -> None:
-        while not stop.wait(0.05):
-            writer.write()
-
-    thread = threading.Thread(target=keep_writing)
-    thread.start()
-    try:
-        if choose.random() < 0.6:
-            time.sleep(choose.uniform(0.3, 4.0))
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    except ProcessLookupError:
-        process.wait()
-    finally:
-        stop.set()
-        thread.join()
-    return process.returncode == -signal.SIGKILL
 
 
 def columns_of(database: Database, table: str) -> list[str]:

@@ -1,0 +1,1 @@
+"""`lakefeed lab`: random writers and killed runs against the user's own declaration."""
