@@ -205,13 +205,15 @@ def _audit_lines(project: Project, audited: TableAudit) -> Iterator[str]:
     verdict = "equal" if audited.is_clean else "differ"
     yield f"{'✓' if audited.is_clean else '✗'} {audited.name:<28} {rows} {verdict}{later}"
     table = next(table for table in project.tables if table.shown == audited.name)
-    cursor = table.cursor.column if table.cursor else "-"
+    cursor = table.settings.cursor.column if table.settings.cursor else "-"
     for found in audited.findings:
         between = f", {cursor} {_short(found.low)} to {_short(found.high)}" if found.low else ""
         yield f"    {found.rows:,} {found.kind}, such as ({found.example}){between}"
         yield f"      likely {likely_cause(found, cursor)}"
     if audited.ranges:
         yield f"    to load them again: lakefeed audit --select {audited.name} --repair"
+    elif table.reads_row_versions and audited.findings:
+        yield f"    to load them again: lakefeed run --full-refresh --select {audited.name}"
 
 
 def render_init(report: InitReport) -> str:

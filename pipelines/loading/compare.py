@@ -13,11 +13,10 @@ from typing import Literal
 
 from duckdb import DuckDBPyConnection
 
-from pipelines.loading.cursors import CursorValue
 from pipelines.loading.engine import literal, source_query
 from pipelines.loading.held import as_compared
 from pipelines.loading.plan import DELETED_AT, Range, TablePlan
-from pipelines.loading.queries import rows_query
+from pipelines.loading.queries import MARKED, rows_query
 from pipelines.source.inspect import quote
 
 Kind = Literal["missing", "extra", "differing"]
@@ -49,7 +48,7 @@ class Comparison:
 
 
 def compare_with_staging(
-    session: DuckDBPyConnection, plan: TablePlan, staged: str, start: CursorValue | None
+    session: DuckDBPyConnection, plan: TablePlan, staged: str, pending: str | None
 ) -> Comparison:
     """Compares all rows of the source with those of a staging model.
 
@@ -57,7 +56,7 @@ def compare_with_staging(
 
     Args:
         staged: the model, as a from-clause item.
-        start: where the next load will begin to read; None where it reads everything.
+        pending: the source's condition for what the next load reads; None for all rows.
     """
     if DELETED_AT in _columns(session, staged):
         staged = f"(from {staged} where {DELETED_AT} is null)"
@@ -65,12 +64,10 @@ def compare_with_staging(
     if not ranges or not plan.key:
         # Without a key a table is read whole, so that the next load mends all of it.
         return Comparison(rows, rows if ranges else 0, (), ())
-    _keep_rows_that_differ(session, plan, staged, ranges, start)
-    pending = session.execute(
-        "select coalesce(count(*), 0) from differing where kind = 'pending'"
-    ).fetchall()[0][0]
+    _keep_rows_that_differ(session, plan, staged, ranges, pending or "true")
+    later = session.execute("select count(*) from differing where kind = 'pending'").fetchall()
     return Comparison(
-        rows, int(pending), tuple(_findings(session)), tuple(_ranges_to_repair(session, plan))
+        rows, int(later[0][0]), tuple(_findings(session)), tuple(_ranges_to_repair(session, plan))
     )
 
 
@@ -134,24 +131,24 @@ def _keep_rows_that_differ(
     plan: TablePlan,
     staged: str,
     ranges: list[str | None],
-    start: CursorValue | None,
+    pending: str,
 ) -> None:
     columns = ", ".join(as_compared(column, "rows") for column in plan.columns)
     keys = ", ".join(f"rows.{quote(name)}" for name in plan.key)
     same_key = " and ".join(f"a.{quote(name)} = b.{quote(name)}" for name in plan.key)
     cursor = f"rows.{quote(plan.cursor.name)}" if plan.cursor else "null"
-    kept = f"select {keys}, {cursor} as _cursor, hash({columns}) as _hash from"
+    kept = f"{keys}, {cursor} as _cursor, hash({columns}) as _hash from"
     condition = f"{_declared(plan)} and ({_within(plan, ranges)})"
-    source = source_query(rows_query(plan, condition))
+    source = source_query(rows_query(plan, condition, marked=pending))
     shown = ", ".join(f"coalesce(a.{quote(name)}, b.{quote(name)})" for name in plan.key)
     session.execute(
         f"create or replace temp table differing as select case "
         f"when b._hash is not null and a._hash is null then 'extra' "
-        f"when {_is_pending(plan, start)} then 'pending' "
+        f"when a.{MARKED} then 'pending' "
         "when b._hash is null then 'missing' else 'differing' end as kind, "
         f"a._cursor as _cursor, concat_ws(', ', {shown}) as key "
-        f"from ({kept} {source} as rows) as a full join ("
-        f"{kept} {staged} as rows where {_first_of_range(plan)} in "
+        f"from (select {MARKED}, {kept} {source} as rows) as a full join ("
+        f"select {kept} {staged} as rows where {_first_of_range(plan)} in "
         f"(select first from ranges where differ) or {cursor} is null) as b on {same_key} "
         "where a._hash is distinct from b._hash"
     )
@@ -229,14 +226,6 @@ def _declared(plan: TablePlan) -> str:
         condition = f"coalesce({cursor} >= {start}, true)"
     never = plan.table.settings.on_null_cursor == "exclude"
     return f"{condition} and {cursor} is not null" if never else condition
-
-
-def _is_pending(plan: TablePlan, start: CursorValue | None) -> str:
-    """Whether the next load reads this row."""
-    if plan.cursor is None or start is None:
-        return "true"
-    bound = f"{literal(str(start))}::{plan.cursor_kind}" if plan.cursor_kind != "number" else start
-    return f"(a._cursor is null or a._cursor >= {bound})"
 
 
 def _columns(session: DuckDBPyConnection, relation: str) -> set[str]:

@@ -12,10 +12,12 @@ from duckdb import DuckDBPyConnection
 from pipelines.declaration.tables import ROW_VERSION
 from pipelines.loading.commits import CommitLog, Load, checkpoint_after
 from pipelines.loading.cursors import CursorValue, as_cursor_value, horizon_for, reading_start
+from pipelines.loading.engine import literal
 from pipelines.loading.in_flight import InFlight, in_flight_at
 from pipelines.loading.plan import Range, TablePlan
 from pipelines.loading.queries import written_since
 from pipelines.loading.reader import Reading
+from pipelines.source.inspect import quote
 from pipelines.source.snapshot import Snapshot
 
 
@@ -64,13 +66,11 @@ class Extraction:
         if not self.plan.table.reads_row_versions:
             return None
         self.checkpoint = self.in_flight.oldest_unfinished
-        last = self.effective[-1] if self.effective else None
-        known = last and last.in_flight and last.read_as and last.read_as.cursor == ROW_VERSION
-        if self.whole or self.added or not known:
+        seen = None if self.whole or self.added else _seen_row_versions(self.effective)
+        if seen is None:
             return None
-        assert last and last.in_flight
-        self.checkpoint_before = last.in_flight.oldest_unfinished
-        return written_since(last.in_flight.oldest_unfinished, self.in_flight.next_number)
+        self.checkpoint_before = seen.oldest_unfinished
+        return written_since(seen.oldest_unfinished, self.in_flight.next_number)
 
     @property
     def checkpoint_may_move(self) -> bool:
@@ -92,6 +92,31 @@ def next_start(plan: TablePlan, effective: list[Load], snapshot: Snapshot) -> Cu
         plan.table.settings.lookback,
         plan.initial_value,
     )
+
+
+def next_condition(plan: TablePlan, effective: list[Load], snapshot: Snapshot) -> str | None:
+    """The source's condition for what an ordinary load at this snapshot reads; None for all rows."""
+    if plan.table.reads_row_versions:
+        seen = _seen_row_versions(effective)
+        if seen is None:
+            return None
+        next_number = in_flight_at(snapshot, effective[-1].in_flight).next_number
+        return written_since(seen.oldest_unfinished, next_number)
+    start = next_start(plan, effective, snapshot)
+    if plan.cursor is None or start is None:
+        return None
+    cursor = quote(plan.cursor.name)
+    condition = f"{cursor} >= {literal(str(start))}::{plan.cursor.type}"
+    if plan.table.settings.on_null_cursor == "exclude":
+        return condition
+    return f"({condition} or {cursor} is null)"
+
+
+def _seen_row_versions(effective: list[Load]) -> InFlight | None:
+    """The transactions at the newest load, if that was read by row versions."""
+    last = effective[-1] if effective else None
+    known = last and last.read_as and last.read_as.cursor == ROW_VERSION
+    return last.in_flight if last and known else None
 
 
 def _horizon_of(plan: TablePlan, in_flight: InFlight) -> CursorValue | None:

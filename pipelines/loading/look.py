@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pipelines.declaration.project import Project
 from pipelines.loading.commits import CommitLog, Load, checkpoint_after
-from pipelines.loading.engine import SourceAtSnapshot, literal, source_query
-from pipelines.loading.extraction import Extraction, loads_since, next_start
+from pipelines.loading.engine import SourceAtSnapshot, source_query
+from pipelines.loading.extraction import Extraction, loads_since, next_condition, next_start
 from pipelines.loading.held import Held
 from pipelines.loading.outcome import LoadOptions, LoadOutcome
 from pipelines.loading.plan import TablePlan
@@ -74,7 +74,7 @@ def _rows_without_news(extraction: Extraction) -> tuple[int, int, int, int] | No
     plan, session = extraction.plan, extraction.session
     if plan.table.mode == "full_refresh":
         return _whole_without_news(extraction)
-    condition = extraction.new_row_versions() or _from_the_checkpoint(extraction)
+    condition = next_condition(plan, extraction.effective, extraction.snapshot)
     if condition is None:
         return None
     query = rows_query(plan, condition, at_most=_MOST_ROWS + 1)
@@ -101,15 +101,3 @@ def _whole_without_news(extraction: Extraction) -> tuple[int, int, int, int] | N
     query = rows_query(plan, at_most=_MOST_ROWS + 1)
     read = same_rows_as(extraction.session, plan, held, source_query(query))
     return None if read is None else (read, 0, 0, 0)
-
-
-def _from_the_checkpoint(extraction: Extraction) -> str | None:
-    plan = extraction.plan
-    start = next_start(plan, extraction.effective, extraction.snapshot)
-    if plan.cursor is None or start is None:
-        return None
-    cursor = quote(plan.cursor.name)
-    condition = f"{cursor} >= {literal(str(start))}::{plan.cursor.type}"
-    if plan.table.settings.on_null_cursor == "exclude":
-        return condition
-    return f"({condition} or {cursor} is null)"

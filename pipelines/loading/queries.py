@@ -7,6 +7,8 @@ from pipelines.loading.plan import TablePlan
 from pipelines.source.inspect import quote, quote_qualified
 from pipelines.source.types import read_expression
 
+MARKED = "_lakefeed_marked"
+
 # Row versions are numbered with 32 bits, in a circle; snapshots with 64.
 _CIRCLE = 2**32
 
@@ -42,10 +44,21 @@ def written_since(oldest_unfinished: int, next_number: int) -> str:
     return f"{number} + ({turn})::bigint * {_CIRCLE} >= {oldest_unfinished}"
 
 
-def rows_query(plan: TablePlan, condition: str = "true", *, at_most: int | None = None) -> str:
-    """All rows that meet the declared `where` and this condition, each column read exactly."""
+def rows_query(
+    plan: TablePlan,
+    condition: str = "true",
+    *,
+    at_most: int | None = None,
+    marked: str | None = None,
+) -> str:
+    """All rows that meet the declared `where` and this condition, each column read exactly.
+
+    Args:
+        marked: another condition; whether a row meets it is read as the column `MARKED`.
+    """
     limit = f" limit {at_most}" if at_most is not None else ""
-    return _over_all_rows(plan, ", ".join(exact_columns(plan)), condition) + limit
+    mark = [f"coalesce({marked}, false) as {MARKED}"] if marked else []
+    return _over_all_rows(plan, ", ".join([*exact_columns(plan), *mark]), condition) + limit
 
 
 def keys_query(plan: TablePlan) -> str:

@@ -13,7 +13,7 @@ from pipelines.errors import EXIT_OK, EXIT_PARTLY_FAILED, LakefeedError, TableFa
 from pipelines.loading.commits import CommitLog
 from pipelines.loading.compare import Comparison, Finding, Kind, compare_with_staging
 from pipelines.loading.engine import Engines, SourceAtSnapshot, literal
-from pipelines.loading.extraction import next_start
+from pipelines.loading.extraction import next_condition
 from pipelines.loading.failure import explain_failure
 from pipelines.loading.plan import Range, plan_table
 from pipelines.orchestration.catalogue import LiveSource, read_live
@@ -125,8 +125,8 @@ def _compared(
     with source.session(plan) as session:
         staged = attach_staging(session, project, table)
         effective = CommitLog(project.raw_url, table.lake_name).effective_loads()
-        start = next_start(plan, effective, source.snapshot)
-        return compare_with_staging(session, plan, staged, start)
+        pending = next_condition(plan, effective, source.snapshot)
+        return compare_with_staging(session, plan, staged, pending)
 
 
 def attach_staging(session: DuckDBPyConnection, project: Project, table: Table) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import duckdb
 import pytest
 
 from pipelines.orchestration.audit import TableAudit, audit
@@ -189,3 +190,18 @@ def test_a_table_without_a_key_is_compared_as_a_whole(database: Database, lake: 
     database.execute("insert into t values ('c')")
 
     assert (audited(lake).is_clean, audited(lake).pending) == (True, 4)
+
+
+def test_row_versions_tell_what_is_pending_from_what_no_load_would_bring(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*T)
+    lake.declare("t: {cursor: xmin}").run()
+    with duckdb.connect(str(lake.project.warehouse)) as warehouse:
+        warehouse.execute("update staging.stg_shop__t set word = 'spoilt' where id = 3")
+    database.execute("update t set word = 'changed' where id = 4")
+
+    result = audited(lake)
+
+    assert (found(result), result.pending) == ({"differing": 1}, 1)
+    assert "run --full-refresh --select shop.t" in lake.command("audit").stdout
