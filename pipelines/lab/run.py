@@ -25,12 +25,8 @@ from pipelines.lab.kill import lakefeed, lakefeed_perhaps_killed
 from pipelines.lab.project import Lab, drop_databases, open_lab
 from pipelines.lab.writers import writing
 from pipelines.loading.compare import lost_and_doubled
-from pipelines.loading.engine import Engines, SourceAtSnapshot
 from pipelines.loading.plan import plan_table
-from pipelines.orchestration.audit import attach_staging
-from pipelines.orchestration.catalogue import read_live
-from pipelines.source.connection import connection_of
-from pipelines.source.snapshot import open_snapshot
+from pipelines.orchestration.audit import at_one_snapshot, attach_staging
 
 _MOST_TRANSACTIONS_BETWEEN_RUNS = 10
 _OPEN_ONES_END = 0.5
@@ -168,15 +164,10 @@ def count(project: Project, source: str, names: Collection[str]) -> Iterator[Out
     Raises:
         SourceUnreachable, TableFailed: there is nothing to compare with.
     """
-    connection = connection_of(project, source)
-    with open_snapshot(connection) as (snapshot, session):
-        live = read_live(session, project, source)
-        engines = Engines(project.data / ".duckdb", at_most=1)
-        at_snapshot = SourceAtSnapshot(connection, snapshot, session, engines)
+    with at_one_snapshot(project, source) as (at_snapshot, live):
         for table in project.tables_of(source):
             if table.shown in names:
                 plan = plan_table(table, live.tables.get(table.qualified))
                 with at_snapshot.session(plan) as reader:
                     staged = attach_staging(reader, project, table)
                     yield Outcome(table.shown, *lost_and_doubled(reader, plan, staged))
-        engines.close()

@@ -15,10 +15,14 @@ from psycopg2.extensions import connection as PgConnection
 
 from pipelines.errors import LakefeedError
 from pipelines.loading.plan import TablePlan
-from pipelines.source.connection import Connection, transaction_settings
+from pipelines.source.connection import Connection, connect, session_name, transaction_settings
 from pipelines.source.snapshot import Snapshot
 
 _ATTACHED = "source"
+_CANCEL = """
+select pg_cancel_backend(pid) from pg_stat_activity
+where application_name = any(%s) and datname = current_database() and usename = current_user
+"""
 
 
 class Engines:
@@ -55,7 +59,7 @@ class Engines:
             self._free.put(engine)
 
     def interrupt(self) -> None:
-        """Ends the queries that are running, so that whoever waits for them goes on."""
+        """Ends what DuckDB itself is doing."""
         for session in tuple(self._at_work):
             session.interrupt()
 
@@ -101,6 +105,7 @@ class SourceAtSnapshot:
     holder: PgConnection
     engines: Engines
     warnings: list[str] = field(default_factory=list)
+    _reading: set[str] = field(default_factory=set)
 
     @contextmanager
     def session(self, plan: TablePlan) -> Iterator[DuckDBPyConnection]:
@@ -109,18 +114,31 @@ class SourceAtSnapshot:
         Where that can't be had, since a pooler or load balancer leads to another server, it reads
         at a moment of its own, which is later: nothing is lost by it.
         """
-        dsn = self.connection.for_session(f"lakefeed {plan.table.lake_name}")
+        name = session_name(f"lakefeed {plan.table.lake_name}")
+        dsn = self.connection.for_session(name)
         settings = transaction_settings(statement_timeout_ms=plan.statement_timeout_ms)
         with self.engines.session() as session:
             session.execute(f"attach {literal(dsn)} as {_ATTACHED} (type postgres, read_only)")
+            self._reading.add(name)
             try:
                 session.execute("begin")
                 self._adopt_snapshot(session)
                 session.execute(_on_source(settings))
                 yield session
             finally:
+                self._reading.discard(name)
                 _quietly(session, "rollback")
                 _quietly(session, f"detach {_ATTACHED}")
+
+    def interrupt(self) -> None:
+        """Ends the statements that are running, so that whoever waits for them goes on.
+
+        DuckDB looks for its own interrupts only between the rows that the source sends, so a
+        statement that sends none is cancelled there. (tests/integration/test_restart.py)
+        """
+        self.engines.interrupt()
+        with connect(self.connection, "lakefeed interrupt") as session, session.cursor() as cursor:
+            cursor.execute(_CANCEL, [list(self._reading)])
 
     def _adopt_snapshot(self, session: DuckDBPyConnection) -> None:
         adopt = f"set transaction snapshot {literal(self.snapshot.id)}"

@@ -95,7 +95,7 @@ def next_start(plan: TablePlan, effective: list[Load], snapshot: Snapshot) -> Cu
 
 
 def next_condition(plan: TablePlan, effective: list[Load], snapshot: Snapshot) -> str | None:
-    """The source's condition for what an ordinary load at this snapshot reads; None for all rows."""
+    """The source's condition for what an ordinary load would read now; None for all rows."""
     if plan.table.reads_row_versions:
         seen = _seen_row_versions(effective)
         if seen is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
@@ -94,16 +95,26 @@ def likely_cause(finding: Finding, cursor: str) -> str:
 
 def _audit_source(project: Project, source: str, tables: list[Table]) -> Iterator[TableAudit]:
     try:
-        connection = connection_of(project, source)
-        with open_snapshot(connection) as (snapshot, session):
-            live = read_live(session, project, source)
-            engines = Engines(project.data / ".duckdb", at_most=1)
-            at_snapshot = SourceAtSnapshot(connection, snapshot, session, engines)
+        with at_one_snapshot(project, source) as (at_snapshot, live):
             for table in tables:
                 yield _audited(project, table, at_snapshot, live)
-            engines.close()
     except LakefeedError as error:
         yield from (TableAudit(table.shown, error=error) for table in tables)
+
+
+@contextmanager
+def at_one_snapshot(project: Project, source: str) -> Iterator[tuple[SourceAtSnapshot, LiveSource]]:
+    """A source at one snapshot, for tables to be read one after the other, and what they are now.
+
+    Raises:
+        SourceUnreachable, DeclarationError: there is no connection.
+    """
+    connection = connection_of(project, source)
+    with open_snapshot(connection) as (snapshot, session):
+        live = read_live(session, project, source)
+        engines = Engines(project.data / ".duckdb", at_most=1)
+        yield SourceAtSnapshot(connection, snapshot, session, engines), live
+        engines.close()
 
 
 def _audited(

@@ -136,7 +136,7 @@ class _SourceRun:
         except BaseException:
             # Ctrl-C must not wait for a long read.
             pool.shutdown(wait=False, cancel_futures=True)
-            source.engines.interrupt()
+            source.interrupt()
             raise
         finally:
             pool.shutdown()

@@ -52,7 +52,7 @@ class Connection:
         """A libpq DSN for a session that names itself to the server."""
         return make_dsn(
             self.dsn,
-            application_name=application[:63],
+            application_name=session_name(application),
             connect_timeout=_CONNECT_TIMEOUT_SECONDS,
             # DuckDB's scanner takes it for granted, and would write other bytes as well.
             client_encoding="UTF8",
@@ -112,6 +112,11 @@ def connection_from_url(source: str, url: str, where: str = "") -> Connection:
             do="write it as postgresql://user:password@host:5432/database",
         ) from None
     return Connection(source, dsn)
+
+
+def session_name(application: str) -> str:
+    """The application's name, cut as the server cuts it."""
+    return application[:63]
 
 
 def transaction_settings(*, statement_timeout_ms: int = 0) -> str:
