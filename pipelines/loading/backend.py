@@ -57,7 +57,7 @@ class SnapshotLoader(BaseTableLoader):
             self._start_from_the_checkpoint(extraction)
         reading = self._read(extraction, load_id)
         extraction.reading = reading
-        if not reading.is_news and not extraction.has_another_cursor:
+        if not reading.is_news and not extraction.starts_anew:
             return
         check_unique(extraction.session, extraction.plan, reading)
         self._move_the_checkpoint(extraction, reading)
@@ -174,7 +174,8 @@ def _doubts(extraction: Extraction, reading: Reading, start: CursorValue) -> Ite
     again = f"lakefeed run --select {plan.table.shown} --full-refresh"
     if plan.cursor_kind != "number" and not extraction.snapshot.horizon.sees_others:
         kept = [load.in_flight for load in extraction.effective if load.in_flight]
-        for doubt in committed_too_late(session, kept, moment_of(start, plan.cursor_zone)):
+        reach = moment_of(start, plan.cursor_zone)
+        for doubt in committed_too_late(session, kept, extraction.in_flight, reach):
             yield f"{doubt}; to be sure: {again}"
     if reading.rows_read == 0 and plan.cursor:
         query = newest_cursor_query(plan)

@@ -53,10 +53,21 @@ class Extraction:
         return _horizon_of(self.plan, self.in_flight)
 
     @property
-    def has_another_cursor(self) -> bool:
-        """Whether the cursor was changed; to be noted even where that brought no rows."""
-        last = self.effective[-1].read_as if self.effective else None
-        return last is not None and last.cursor != self.plan.read_as.cursor
+    def starts_anew(self) -> bool:
+        """Whether the newest load's cursor means nothing now; to be noted even without rows."""
+        last = self.effective[-1] if self.effective else None
+        if last is None or last.read_as is None:
+            return False
+        is_another = last.read_as.cursor != self.plan.read_as.cursor
+        return is_another or self.was_restored
+
+    @property
+    def was_restored(self) -> bool:
+        """Whether row versions are numbered otherwise than they were at the newest load."""
+        seen = _seen_row_versions(self.effective)
+        if seen is None or not self.plan.table.reads_row_versions:
+            return False
+        return not self.in_flight.continues(seen)
 
     def new_row_versions(self) -> str | None:
         """For `cursor: xmin`: the condition for what the newest load's snapshot did not see.
@@ -68,6 +79,12 @@ class Extraction:
         self.checkpoint = self.in_flight.oldest_unfinished
         seen = None if self.whole or self.added else _seen_row_versions(self.effective)
         if seen is None:
+            return None
+        if self.was_restored:
+            self.notes.append(
+                "the server was restored or replaced since the last load, so that its row versions "
+                "are numbered otherwise: read from the beginning"
+            )
             return None
         self.checkpoint_before = seen.oldest_unfinished
         return written_since(seen.oldest_unfinished, self.in_flight.next_number)
@@ -98,10 +115,10 @@ def next_condition(plan: TablePlan, effective: list[Load], snapshot: Snapshot) -
     """The source's condition for what an ordinary load would read now; None for all rows."""
     if plan.table.reads_row_versions:
         seen = _seen_row_versions(effective)
-        if seen is None:
+        now = in_flight_at(snapshot, seen)
+        if seen is None or not now.continues(seen):
             return None
-        next_number = in_flight_at(snapshot, effective[-1].in_flight).next_number
-        return written_since(seen.oldest_unfinished, next_number)
+        return written_since(seen.oldest_unfinished, now.next_number)
     start = next_start(plan, effective, snapshot)
     if plan.cursor is None or start is None:
         return None

@@ -24,13 +24,14 @@ class InFlight:
 
     `horizon` is the start of the earliest one that runs; `prepared` has the bound for each prepared
     one, None where no load was there before it. Times are ISO 8601 in UTC; `transactions` is
-    PostgreSQL's `xmin:xmax:xip,…`.
+    PostgreSQL's `xmin:xmax:xip,…`; its numbers can be compared within one `history` of the server.
     """
 
     snapshot_at: str
     horizon: str
     prepared: dict[str, str | None]
     transactions: str
+    history: str | None = None
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> InFlight:
@@ -59,6 +60,13 @@ class InFlight:
         """No transaction had this number yet, or a larger one."""
         return int(self.transactions.split(":")[1])
 
+    def continues(self, before: InFlight) -> bool:
+        """Whether transactions are numbered on from there: no backup was restored in between."""
+        known = before.history and self.history
+        return self.next_number >= before.next_number and (
+            not known or before.history == self.history
+        )
+
     def had_begun(self, transaction: int) -> bool:
         """Whether a transaction had its number at this snapshot."""
         return transaction < self.next_number
@@ -75,11 +83,12 @@ def in_flight_at(snapshot: Snapshot, last: InFlight | None) -> InFlight:
         snapshot.horizon.at.isoformat(),
         bounds,
         snapshot.transactions,
+        snapshot.history,
     )
 
 
 def committed_too_late(
-    session: DuckDBPyConnection, before: Sequence[InFlight], reach: dt.datetime
+    session: DuckDBPyConnection, before: Sequence[InFlight], now: InFlight, reach: dt.datetime
 ) -> Iterator[str]:
     """Transactions that were open longer than the lookback covers, and have committed since.
 
@@ -87,9 +96,11 @@ def committed_too_late(
     is known all the same, and that it had begun by an earlier one.
 
     Args:
-        before: what each load that counts kept, the oldest first.
+        before: what each load that counts kept, the oldest first. Of another history nothing is
+            known, and the server refuses numbers that it didn't give yet.
         reach: how far back this load reads.
     """
+    before = [kept for kept in before if now.continues(kept)]
     candidates = before[-1].writing if before else ()
     for transaction in _committed(session, candidates):
         had_begun = (kept for kept in before if kept.had_begun(transaction))

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from psycopg2 import Error as PgError
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 from psycopg2.extensions import connection as PgConnection
 
@@ -45,6 +46,9 @@ select
     pg_has_role(current_user, 'pg_read_all_stats', 'usage'),
     pg_is_in_recovery()
 """
+_HISTORY = """
+select system_identifier || '/' || timeline_id from pg_control_system(), pg_control_checkpoint()
+"""
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,14 @@ class Snapshot:
     """An exported snapshot: its id for other sessions, its time by the source's clock.
 
     `transactions` is what PostgreSQL writes of it: `xmin:xmax:` and those in flight that write.
+    Their numbers mean something within `history` alone; None where this role may not know it.
     """
 
     id: str
     taken_at: dt.datetime
     transactions: str
     horizon: Horizon
+    history: str | None
 
 
 def horizon_from(
@@ -118,6 +124,7 @@ def open_snapshot(connection: Connection) -> Iterator[tuple[Snapshot, PgConnecti
     """
     with connect(connection, "lakefeed snapshot") as session:
         horizon = read_horizon(session)
+        history = _read_history(session)
         session.rollback()
         session.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
         with session.cursor() as cursor:
@@ -127,7 +134,7 @@ def open_snapshot(connection: Connection) -> Iterator[tuple[Snapshot, PgConnecti
             )
             row = cursor.fetchone()
         assert row is not None
-        yield Snapshot(row[0], _utc(row[1]), row[2], horizon), session
+        yield Snapshot(row[0], _utc(row[1]), row[2], horizon, history), session
 
 
 def read_horizon(session: PgConnection) -> Horizon:
@@ -145,6 +152,17 @@ def read_horizon(session: PgConnection) -> Horizon:
         standby=standby,
         oldest_pid=pid,
     )
+
+
+def _read_history(session: PgConnection) -> str | None:
+    """Names the server's history: another one after a restore, and after a failover."""
+    try:
+        with session.cursor() as cursor:
+            cursor.execute(_HISTORY)
+            row = cursor.fetchone()
+    except PgError:
+        return None
+    return str(row[0]) if row else None
 
 
 def _utc(moment: dt.datetime) -> dt.datetime:

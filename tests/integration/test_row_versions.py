@@ -8,8 +8,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from pipelines.demo.server import embedded_postgres
 from pipelines.loading.queries import written_since
-from tests.conftest import Database, Lake, failure, only
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, failure, only
 
 T = (
     "create table t (id int primary key, word text)",
@@ -117,6 +118,27 @@ def test_changing_from_another_cursor_reads_from_the_beginning(
     assert "its cursor was `at` and is `xmin`: read from the beginning" in report.notes
     assert ("silently",) in lake.raw("shop__t", "word")
     assert only(lake.load()).rows_read == 0
+
+
+def test_on_a_restored_server_all_rows_are_read_once_again(
+    database: Database,
+    lake: Lake,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its transactions are numbered otherwise: a change may have a smaller number than before."""
+    database.execute(*T, *["select pg_current_xact_id()"] * 200)
+    lake.declare("t: {cursor: xmin}").load()
+    with embedded_postgres(tmp_path_factory.mktemp("restored")) as url:
+        Database(url).execute(*T, "update t set word = 'restored' where id = 3")
+        monkeypatch.setenv(CONNECTION_VARIABLE, url)
+
+        report = only(lake.load())
+
+        assert (report.rows_read, report.rows_written) == (10, 1)
+        assert "the server was restored or replaced" in "".join(report.notes)
+        again = only(lake.load())
+        assert (again.rows_read, again.notes) == (0, ())
 
 
 def test_status_and_explain_show_where_it_stands(database: Database, lake: Lake) -> None:
