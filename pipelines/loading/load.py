@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
-import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dlt
 from dlt.common.storages.load_package import ParsedLoadJobFileName
-from dlt.destinations import filesystem, path_utils
+from dlt.destinations import path_utils
 from dlt.destinations.impl.filesystem.typing import TExtraPlaceholders
 
 from pipelines.declaration.project import Project
 from pipelines.errors import TableFailed
 from pipelines.loading.changes import Changes, changes_since
 from pipelines.loading.commits import CommitLog, Load
+from pipelines.loading.destination import RawDestination
 from pipelines.loading.engine import SourceAtSnapshot
 from pipelines.loading.extraction import Extraction
 from pipelines.loading.lock import table_lock
 from pipelines.loading.outcome import LoadOptions, LoadOutcome
+from pipelines.loading.packages import drop_remains, has_pending_packages
 from pipelines.loading.plan import TablePlan
 from pipelines.loading.resource import forget_other_columns, resource_of
 
@@ -58,7 +59,7 @@ def load_table(
     started = time.monotonic()
     with table_lock(project, plan.table, source.holder) as lock:
         desk = _desk(project, plan)
-        _drop_remains(Path(desk.pipeline.working_dir))
+        drop_remains(Path(desk.pipeline.working_dir))
         resumed = _commit_pending(desk)
         notes = [f"finished load {load.load_id}, which had been interrupted" for load in resumed]
         notes += _repair(desk)
@@ -74,7 +75,7 @@ def load_table(
 
 def _desk(project: Project, plan: TablePlan) -> _Desk:
     name = plan.table.lake_name
-    destination = filesystem(
+    destination = RawDestination(
         bucket_url=project.raw_url,
         layout=LAYOUT,
         extra_placeholders=_PLACEHOLDERS,
@@ -90,18 +91,6 @@ def _desk(project: Project, plan: TablePlan) -> _Desk:
     return _Desk(pipeline, CommitLog(project.raw_url, name), Path(pipeline.working_dir, "lakefeed"))
 
 
-def _drop_remains(working: Path) -> None:
-    """Removes packages that dlt was killed over while it removed them, and couldn't read again.
-
-    It normalizes a package, moves the result into place whole, and only then removes what it was
-    made from, file by file. (tests/faults/test_killed.py)
-    """
-    for package in working.glob("normalize/extracted/*"):
-        is_normalized = (working / "load" / "normalized" / package.name).is_dir()
-        if is_normalized or not (package / "new_jobs").is_dir():
-            shutil.rmtree(package)
-
-
 def _repair(desk: _Desk) -> list[str]:
     """Makes state and raw agree, and takes the newest committed state from raw."""
     notes = []
@@ -111,7 +100,8 @@ def _repair(desk: _Desk) -> list[str]:
     moved = desk.log.set_aside_uncommitted_states()
     if moved:
         notes.append(f"set aside the state of {len(moved)} loads that were never committed")
-    desk.pipeline.sync_destination()
+    if desk.log.exists():
+        desk.pipeline.sync_destination()
     return notes
 
 
@@ -170,6 +160,8 @@ def _extract(
 
 def _commit_pending(desk: _Desk) -> list[Load]:
     """Describes, uploads and commits every package that is pending, the oldest first."""
+    if not has_pending_packages(Path(desk.pipeline.working_dir)):
+        return []
     committed = []
     desk.pipeline.normalize()
     packages = desk.pipeline.list_normalized_load_packages()

@@ -15,6 +15,7 @@ from pipelines.loading.engine import SourceAtSnapshot, source_query
 from pipelines.loading.extraction import Extraction, loads_since, next_condition, next_start
 from pipelines.loading.held import Held
 from pipelines.loading.outcome import LoadOptions, LoadOutcome
+from pipelines.loading.packages import has_pending_packages
 from pipelines.loading.plan import TablePlan
 from pipelines.loading.queries import rows_query
 from pipelines.loading.reader import holds_all, same_rows_as
@@ -62,8 +63,7 @@ def _is_settled(
 ) -> bool:
     """Whether a load would have nothing to do but to read: no repair, no change, no doubt."""
     working = project.data / ".dlt" / "pipelines" / plan.table.lake_name
-    pending = [*working.glob("load/normalized/*"), *working.glob("normalize/extracted/*")]
-    if not effective or pending or plan.watches_deletes:
+    if not effective or has_pending_packages(working) or plan.watches_deletes:
         return False
     newest = effective[-1]
     return newest.read_as == plan.read_as and source.snapshot.horizon.sees_others
