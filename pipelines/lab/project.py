@@ -20,7 +20,7 @@ from pipelines.lab.scratch import LAB_SCHEMA, LabTable, copy_schema, prepare_tab
 from pipelines.lab.writers import Writers
 from pipelines.loading.plan import plan_table
 from pipelines.orchestration.catalogue import LiveSource, read_live
-from pipelines.orchestration.init import write_scaffold
+from pipelines.orchestration.init import write_scaffold, write_secret
 from pipelines.orchestration.sync import sync
 from pipelines.source.connection import Connection, connect, connection_of
 from pipelines.source.inspect import BASE_KINDS
@@ -60,9 +60,8 @@ def open_lab(project: Project, root: Path, server: str, rows: int, choose: rando
     urls = {source: _create_database(server, source) for source in project.declaration.sources}
     write_scaffold(root)
     (root / DECLARATION_FILE).write_text(_redirected(project), encoding="utf-8")
-    (root / ".env").write_text(
-        "".join(f"{_variable(source)}={url}\n" for source, url in urls.items()), encoding="utf-8"
-    )
+    for source, url in urls.items():
+        write_secret(root / ".env", _variable(source), url)
     schema_problems = {
         source: _copy_schema(connection_of(project, source), url) for source, url in urls.items()
     }

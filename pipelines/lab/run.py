@@ -90,8 +90,10 @@ def _scratch_server(project: Project, folder: Path, request: LabRequest) -> Iter
             yield url
         return
     drop_databases(project, request.server)
-    yield request.server
-    drop_databases(project, request.server)
+    try:
+        yield request.server
+    finally:
+        drop_databases(project, request.server)
 
 
 def _introduce(out: Console, lab: Lab, request: LabRequest) -> None:

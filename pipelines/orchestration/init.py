@@ -77,7 +77,7 @@ def init_project(root: Path, url: str, source: str | None, schema: str) -> InitR
     written = [*write_scaffold(root), DECLARATION_FILE, ".env"]
     text = propose_declaration(source, schema, variable, found)
     (root / DECLARATION_FILE).write_text(text, encoding="utf-8")
-    _write_secret(root / ".env", variable, url)
+    write_secret(root / ".env", variable, url)
     written += sync(open_project(root)).files
     declared = [facts for facts in found if facts.readable]
     incremental = sum(1 for facts in declared if choose_cursor(facts).column)
@@ -123,7 +123,8 @@ def _refuse_other_url(root: Path, variable: str, url: str) -> None:
         )
 
 
-def _write_secret(path: Path, variable: str, url: str) -> None:
+def write_secret(path: Path, variable: str, url: str) -> None:
+    """Sets one variable in a `.env` that nobody else may read."""
     if not path.exists():
         path.touch(mode=0o600)
         path.write_text("# Read by lakefeed; ignored by git.\n", encoding="utf-8")

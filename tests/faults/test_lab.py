@@ -130,6 +130,20 @@ def test_passwords_are_in_nothing_that_the_lab_prints_or_keeps(
     assert not [path for path in kept if PASSWORD.encode() in path.read_bytes()]
 
 
+def test_scratch_databases_on_a_server_of_the_users_own_are_dropped_at_the_end(
+    database: Database, lake: Lake, server_url: str
+) -> None:
+    database.execute("create table t (id int primary key)", "insert into t values (1), (2)")
+    lake.declare("t: {mode: full_refresh}")
+
+    ended = lake.command("lab", "--steps", "2", "--server", server_url)
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    left = "select datname from pg_database where datname like 'lakefeed_lab%'"
+    assert database.rows(left) == []
+    assert not (lake.root / "data" / "lab").exists()
+
+
 def test_lost_and_doubled_rows_are_counted(database: Database, lake: Lake) -> None:
     database.execute(
         "create table t (id int primary key, word text, at timestamptz default clock_timestamp())",
