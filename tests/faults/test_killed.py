@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Database, Lake
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake
 from tests.faults.die_at import DIED
 
 FILESYSTEM = "dlt.destinations.impl.filesystem.filesystem"
@@ -63,8 +63,8 @@ def changed(database: Database, lake: Lake) -> Lake:
     return lake
 
 
-def die(lake: Lake, target: str, moment: str) -> None:
-    """Runs until the deadly call."""
+def die(lake: Lake, target: str, moment: str) -> str:
+    """Runs until the deadly call; returns what was printed until then."""
     repository = Path(__file__).resolve().parents[2]
     ended = subprocess.run(
         [sys.executable, "-m", "tests.faults.die_at", target, *moment.split()],
@@ -74,7 +74,9 @@ def die(lake: Lake, target: str, moment: str) -> None:
         text=True,
         check=False,
     )
-    assert ended.returncode == DIED, f"{target} was never called\n{ended.stdout}{ended.stderr}"
+    told = ended.stdout + ended.stderr
+    assert ended.returncode == DIED, f"{target} was never called\n{told}"
+    return told
 
 
 def assert_equal_to_source(database: Database, lake: Lake) -> None:
@@ -131,3 +133,27 @@ def test_a_first_run_that_is_killed_while_it_builds_is_made_up_for(
 
     assert lake.query("select count(*) from staging.stg_shop__t") == [(0,)]
     assert lake.query("select count(*) from staging.stg_shop__u") == [(0,)]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("target", "moment"), [*LOADING, BUILDING[0]])
+def test_a_killed_run_leaves_no_password_behind(
+    guarded: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch, target: str, moment: str
+) -> None:
+    secret = "canary-5512"
+    guarded.execute(
+        f"alter role current_user password '{secret}'",
+        "create table t (id int primary key, at timestamptz default now())",
+        "create table u (id int primary key)",
+        "insert into t values (1)",
+        "insert into u values (1)",
+    )
+    monkeypatch.setenv(CONNECTION_VARIABLE, guarded.url.replace("right", secret))
+    lake.declare("t: {cursor: at}\nu: {mode: full_refresh}")
+
+    told = die(lake, target, moment)
+
+    assert secret not in told
+    files = [path for path in lake.root.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert not [path for path in files if secret.encode() in path.read_bytes()]
