@@ -20,6 +20,16 @@ T = (
 )
 
 
+# A process that was started in the background, as CI may be, is deaf to Control-C, and so are all
+# that it starts.
+ON_A_TERMINAL = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from pipelines.cli.main import main
+main()
+"""
+
+
 def test_a_lost_working_directory_is_rebuilt_from_raw(database: Database, lake: Lake) -> None:
     database.execute(*T)
     checkpoint = only(lake.declare("t: {cursor: at}").load()).checkpoint
@@ -150,7 +160,7 @@ def test_control_c_does_not_wait_for_a_long_statement_and_ends_it_on_the_source(
         " and wait_event = 'PgSleep' and datname = current_database()"
     )
     run = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.cli.main", "load"],
+        [sys.executable, "-c", ON_A_TERMINAL, "load"],
         cwd=lake.root,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
