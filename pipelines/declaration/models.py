@@ -202,7 +202,11 @@ class TableSettings(Strict):
     schema_changes: Literal["evolve", "freeze"] = "evolve"
     """`evolve` follows the source's columns; `freeze` stops the table when they change."""
     max_query_time: Duration | None = None
-    """The longest that one statement may run on the source. Default: no bound."""
+    """The longest that one statement may run on the source. A big table is cut into ranges that are
+    small enough for it at 20 MB/s. Default: no bound, and ranges of 1 GB at most."""
+    parallel: Annotated[int, Field(ge=1, le=64)] | None = None
+    """How many sessions read ranges of a big table side by side, at most. Default: one for each
+    core, from 2 to 4, as far as other tables leave them free."""
     max_shrink: Share = 0.2
     """The share of rows that a full refresh may lose against the one before. A refresh that loses
     more is refused, since an emptied table is more often a mistake than a fact."""

@@ -1,8 +1,8 @@
 """Lakefeed's way of reading for dlt's `sql_table`: DuckDB scans PostgreSQL and writes the Parquet.
 
 dlt builds the query, with `dlt.sources.incremental` pushed down into its WHERE; DuckDB's scanner
-runs it at the shared snapshot and writes the file; dlt imports that file into its load package. The
-measurements behind the choice are in docs/how-it-works.md.
+runs it at the shared snapshot, a big table in ranges, and writes the files; dlt imports them into
+its load package. The measurements behind the choice are in docs/how-it-works.md.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from dlt.sources.sql_database import BaseTableLoader, register_table_loader_backend
 
 from pipelines.loading.commits import Load
+from pipelines.loading.copying import Target
 from pipelines.loading.cursors import (
     CursorValue,
     as_cursor_value,
@@ -35,14 +36,10 @@ from pipelines.loading.queries import (
     has_values_query,
     keys_query,
     newest_cursor_query,
+    size_query,
 )
-from pipelines.loading.reader import (
-    Reading,
-    Target,
-    check_unique,
-    read_table,
-    read_whole_table,
-)
+from pipelines.loading.ranges import TableSize, cut
+from pipelines.loading.reader import Reading, check_unique, read_table, read_whole_table
 
 BACKEND = "lakefeed"
 
@@ -63,10 +60,9 @@ class SnapshotLoader(BaseTableLoader):
         self._move_the_checkpoint(extraction, reading)
         extraction.load = _describe(extraction, reading, load_id)
         _note(extraction.spool, extraction.load)
-        rows = reading.rows + reading.deleted
-        yield dlt.mark.with_file_import(
-            str(reading.path), "parquet", rows, hints=reading.schema.empty_table()
-        )
+        hints = reading.schema.empty_table()
+        for path, rows in reading.files.items():
+            yield dlt.mark.with_file_import(str(path), "parquet", rows, hints=hints)
 
     def _start_from_the_checkpoint(self, extraction: Extraction) -> None:
         plan, kind = extraction.plan, extraction.plan.cursor_kind
@@ -88,28 +84,45 @@ class SnapshotLoader(BaseTableLoader):
             )
 
     def _read(self, extraction: Extraction, load_id: str) -> Reading:
-        session, plan, log = extraction.session, extraction.plan, extraction.log
-        path = extraction.spool / f"{load_id}.parquet"
-        target = Target(path, load_id, self._tombstones(extraction))
+        source, session, plan = extraction.source, extraction.session, extraction.plan
+        target = Target(extraction.spool, load_id, self._tombstones(extraction))
         self._reach_back_for_returned_rows(target.tombstones)
-        sql = self._exact_query(plan, extraction.new_row_versions() or "true")
+        condition = extraction.new_row_versions()
         horizon = extraction.horizon
         if extraction.whole:
             return read_whole_table(
+                source,
                 session,
                 plan,
-                sql,
+                self._queries(extraction, condition),
                 target,
-                held=Held.of(log, extraction.effective),
+                held=Held.of(extraction.log, extraction.effective),
                 horizon=horizon,
                 allow_shrink=extraction.allow_shrink,
             )
         compared = [] if extraction.backfill else self._loads_to_compare(extraction)
-        held = Held.of(log, compared)
-        reading = read_table(session, plan, sql, target, held=held, horizon=horizon)
+        held = Held.of(extraction.log, compared)
+        queries = self._queries(extraction, condition, at_once=bool(held))
+        reading = read_table(source, session, plan, queries, target, held=held, horizon=horizon)
         if not extraction.backfill and self.last_value is not None:
             extraction.notes += _doubts(extraction, reading, self.last_value)
         return reading
+
+    def _queries(
+        self, extraction: Extraction, condition: str | None, *, at_once: bool = False
+    ) -> list[str]:
+        """What to read: everything in ranges, or what a condition says in one query."""
+        plan = extraction.plan
+        reads_all = condition is None and self.last_value is None and not extraction.backfill
+        if at_once or not reads_all:
+            return [self._exact_query(plan, condition or "true")]
+        size = extraction.session.execute(f"from {source_query(size_query(plan))}").fetchall()[0]
+        ranges = cut(
+            TableSize(*size),
+            extraction.source.sessions_for(plan),
+            plan.table.settings.max_query_time,
+        )
+        return [self._exact_query(plan, pages) for pages in ranges]
 
     def _exact_query(self, plan: TablePlan, condition: str) -> str:
         """dlt's query with each column read exactly, and our conditions beside dlt's own."""

@@ -12,7 +12,7 @@ from duckdb import DuckDBPyConnection
 from pipelines.declaration.tables import ROW_VERSION
 from pipelines.loading.commits import CommitLog, Load, checkpoint_after
 from pipelines.loading.cursors import CursorValue, as_cursor_value, horizon_for, reading_start
-from pipelines.loading.engine import literal
+from pipelines.loading.engine import SourceAtSnapshot, literal
 from pipelines.loading.in_flight import InFlight, in_flight_at
 from pipelines.loading.plan import Range, TablePlan
 from pipelines.loading.queries import written_since
@@ -25,9 +25,9 @@ from pipelines.source.snapshot import Snapshot
 class Extraction:
     """The input of one extraction, and, once dlt has run it, its outcome."""
 
+    source: SourceAtSnapshot
     session: DuckDBPyConnection
     plan: TablePlan
-    snapshot: Snapshot
     log: CommitLog
     effective: list[Load]
     added: tuple[str, ...]
@@ -40,6 +40,11 @@ class Extraction:
     reading: Reading | None = None
     load: Load | None = None
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The moment that all tables of the source are read at."""
+        return self.source.snapshot
 
     @cached_property
     def in_flight(self) -> InFlight:

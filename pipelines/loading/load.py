@@ -63,6 +63,8 @@ def load_table(
         resumed = _commit_pending(desk)
         notes = [f"finished load {load.load_id}, which had been interrupted" for load in resumed]
         notes += _repair(desk)
+        if _drop_files_in_work(desk.spool) and not resumed:
+            notes.append("an earlier read of it was cut short, so it starts over")
         effective = desk.log.effective_loads()
         changes = _changes(plan, effective, options)
         notes += changes.notes
@@ -138,9 +140,9 @@ def _extract(
     desk.spool.mkdir(parents=True, exist_ok=True)
     with source.session(plan) as session:
         extraction = Extraction(
+            source=source,
             session=session,
             plan=plan,
-            snapshot=source.snapshot,
             log=desk.log,
             effective=effective,
             added=added,
@@ -153,9 +155,16 @@ def _extract(
         try:
             desk.pipeline.extract(resource_of(plan, extraction), loader_file_format="parquet")
         finally:
-            for leftover in desk.spool.glob("*.parquet"):
-                leftover.unlink()
+            _drop_files_in_work(desk.spool)
     return extraction
+
+
+def _drop_files_in_work(spool: Path) -> bool:
+    """Removes files that no package needs any more; whether there were any."""
+    files = list(spool.glob("*.parquet"))
+    for file in files:
+        file.unlink()
+    return bool(files)
 
 
 def _commit_pending(desk: _Desk) -> list[Load]:

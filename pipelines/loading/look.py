@@ -39,9 +39,9 @@ def look_for_news(
         return None
     with source.session(plan) as session:
         extraction = Extraction(
+            source=source,
             session=session,
             plan=plan,
-            snapshot=source.snapshot,
             log=log,
             effective=effective,
             added=(),

@@ -68,6 +68,27 @@ def keys_query(plan: TablePlan) -> str:
     return _over_all_rows(plan, ", ".join(text for column, text in exact if column.name in names))
 
 
+def size_query(plan: TablePlan) -> str:
+    """Bytes of the table with all its partitions, and pages of the largest; 0 where it has none.
+
+    Before PostgreSQL 14 a range of pages costs a scan of the whole table.
+    """
+    table = literal(quote_qualified(plan.table.schema, plan.table.name))
+    return f"""
+        select
+            coalesce(sum(pg_table_size(oid)), 0)::bigint,
+            case
+                when bool_or(relkind = 'f') or current_setting('server_version_num')::int < 140000
+                then 0
+                else coalesce(max(pg_relation_size(oid)), 0)
+            end::bigint / current_setting('block_size')::bigint
+        from pg_class
+        where relkind in ('r', 'm', 'f') and oid in (
+            select {table}::regclass union select relid from pg_partition_tree({table}::regclass)
+        )
+    """
+
+
 def has_values_query(plan: TablePlan, columns: tuple[str, ...], below: str) -> str:
     """Whether any of these columns has a value in a row whose cursor is below this value."""
     assert plan.cursor is not None

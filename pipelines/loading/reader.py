@@ -1,7 +1,8 @@
-"""Reading one table at a snapshot into one Parquet file: exact values, unchanged rows left out."""
+"""Reading one table at a snapshot into Parquet files: exact values, unchanged rows left out."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,46 +10,25 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from pipelines.errors import TableFailed
+from pipelines.loading.copying import Target, copy_from_source, copy_query, copy_tombstones
 from pipelines.loading.cursors import CursorValue
-from pipelines.loading.deletes import Tombstones, refuse_shrink
-from pipelines.loading.engine import literal, source_query
+from pipelines.loading.deletes import refuse_shrink
+from pipelines.loading.engine import SourceAtSnapshot, literal, one_thread, source_query
 from pipelines.loading.held import Held, as_compared
-from pipelines.loading.plan import DELETED_AT, TablePlan
+from pipelines.loading.plan import TablePlan
 from pipelines.source.inspect import quote
-
-# 122,880 rows is DuckDB's own row group: it can skip and parallelise by it. Wide rows need a bound
-# in bytes too: 150,000 rows of 10 kB took 2.8 GB of memory without, 0.36 GB with it.
-_PARQUET = (
-    "format parquet, compression zstd, compression_level 1, row_group_size 122880, "
-    "row_group_size_bytes '32MB'"
-)
-
-
-@dataclass(frozen=True)
-class Target:
-    """The file to write, and what goes into it beside the rows that are read."""
-
-    path: Path
-    load_id: str
-    tombstones: Tombstones | None
-
-    @property
-    def rows(self) -> str:
-        """What was read and written, without tombstones, as a from-clause item."""
-        written = f"read_parquet({literal(str(self.path))})"
-        return f"(from {written} where {DELETED_AT} is null)" if self.tombstones else written
 
 
 @dataclass(frozen=True)
 class Reading:
     """What was read: rows in all, rows written, and where the cursor stands.
 
-    `is_news` tells whether the file says what raw doesn't hold yet; a table that was emptied is
-    news without rows. `newest` is the largest finite cursor, held back to the horizon; the texts
-    are DuckDB's.
+    `files` are those with rows, and how many; the first is there in any case. `is_news` tells
+    whether they say what raw doesn't hold yet; a table that was emptied is news without rows.
+    `newest` is the largest finite cursor, held back to the horizon; the texts are DuckDB's.
     """
 
-    path: Path
+    files: dict[Path, int]
     schema: pa.Schema
     rows_read: int
     rows: int
@@ -61,35 +41,40 @@ class Reading:
 
 
 def read_table(
+    source: SourceAtSnapshot,
     session: DuckDBPyConnection,
     plan: TablePlan,
-    sql: str,
+    queries: Sequence[str],
     target: Target,
     *,
     held: Held,
     horizon: CursorValue | None,
 ) -> Reading:
-    """Runs the query on the source and writes the rows that raw doesn't hold already.
+    """Runs the queries on the source and writes the rows that raw doesn't hold already.
 
     Args:
+        queries: one only, where there are loads to compare with.
         held: the loads to compare with; empty where every row is to be written.
         horizon: the largest value that the checkpoint may reach; None where there is none.
     """
     if not held:
-        _copy(session, plan, f"select * from {source_query(sql)}", target)
-        return _measure(session, plan, target, target.rows, horizon)
-    session.execute(f"create temp table incoming as from {source_query(sql)}")
+        paths = copy_from_source(source, session, plan, queries, target)
+        return _measure(session, plan, target, paths, horizon=horizon)
+    (sql,) = queries
+    with one_thread(session):
+        session.execute(f"create temp table incoming as from {source_query(sql)}")
     rows_read = _count(session, "incoming")
-    _copy(session, plan, _changed(session, plan, held), target)
-    reading = _measure(session, plan, target, "incoming", horizon)
+    paths = copy_query(session, plan, _changed(session, plan, held), target)
+    reading = _measure(session, plan, target, paths, horizon=horizon, of="incoming")
     session.execute("drop table incoming")
     return replace(reading, rows_read=rows_read)
 
 
 def read_whole_table(
+    source: SourceAtSnapshot,
     session: DuckDBPyConnection,
     plan: TablePlan,
-    sql: str,
+    queries: Sequence[str],
     target: Target,
     *,
     held: Held,
@@ -101,13 +86,13 @@ def read_whole_table(
     Raises:
         Refused: the table lost more than `max_shrink` of its rows.
     """
-    _copy(session, plan, f"select * from {source_query(sql)}", target)
-    reading = _measure(session, plan, target, target.rows, horizon)
+    paths = copy_from_source(source, session, plan, queries, target)
+    reading = _measure(session, plan, target, paths, horizon=horizon)
     if not held:
         return reading
     before = f"({held.newest_rows(session, plan)})"
     refuse_shrink(plan, _count(session, before), reading.rows, allow_shrink=allow_shrink)
-    same = plan.cursor is None and _same_rows(session, plan, target.rows, before)
+    same = plan.cursor is None and _same_rows(session, plan, rows_of(paths), before)
     return replace(reading, is_news=not same)
 
 
@@ -130,17 +115,6 @@ def same_rows_as(session: DuckDBPyConnection, plan: TablePlan, held: Held, rows:
     before = f"({held.newest_rows(session, plan)})"
     session.execute(f"create or replace temp table incoming as from {rows}")
     return _count(session, "incoming") if _same_rows(session, plan, "incoming", before) else None
-
-
-def _copy(session: DuckDBPyConnection, plan: TablePlan, query: str, target: Target) -> None:
-    alive = f", null::timestamptz as {DELETED_AT}" if plan.watches_deletes else ""
-    rows = f"select *{alive} from ({query})"
-    if target.tombstones:
-        rows += f" union all by name {target.tombstones.query}"
-    session.execute(
-        f"copy (select *, {literal(target.load_id)} as _dlt_load_id from ({rows})) "
-        f"to {literal(str(target.path))} ({_PARQUET})"
-    )
 
 
 def _changed(session: DuckDBPyConnection, plan: TablePlan, held: Held) -> str:
@@ -188,10 +162,10 @@ def check_unique(session: DuckDBPyConnection, plan: TablePlan, reading: Reading)
     if not plan.key or reading.rows == 0 or (catalogue and catalogue.primary_key == plan.key):
         return
     key = ", ".join(quote(name) for name in plan.key)
-    file = f"read_parquet({literal(str(reading.path))})"
+    rows = rows_of(reading.files)
     missing = " or ".join(f"{quote(name)} is null" for name in plan.key)
     example = session.execute(
-        f"select concat_ws(', ', {key}), count(*) from {file} group by {key} "
+        f"select concat_ws(', ', {key}), count(*) from {rows} group by {key} "
         f"having count(*) > 1 or bool_or({missing}) limit 1"
     ).fetchone()
     if example:
@@ -207,24 +181,29 @@ def _measure(
     session: DuckDBPyConnection,
     plan: TablePlan,
     target: Target,
-    relation: str,
+    paths: Sequence[Path],
+    *,
     horizon: CursorValue | None,
+    of: str | None = None,
 ) -> Reading:
-    """Counts what was written, and takes the cursor's range from all rows read."""
-    rows = _count(session, target.rows)
-    file = literal(str(target.path))
-    schema = session.execute(f"from read_parquet({file}) limit 0").to_arrow_table().schema
+    """Counts what was written, and takes the cursor's range from all rows read.
+
+    Args:
+        of: the rows that were read, where they are more than those that were written.
+    """
     deleted = target.tombstones.found if target.tombstones else 0
-    news = rows + deleted > 0
+    gone = copy_tombstones(session, target)
+    files = {path: _count(session, rows_of([path])) for path in (*paths, *gone)}
+    rows = sum(files[path] for path in paths)
+    schema = session.execute(f"from {rows_of(paths[:1])} limit 0").to_arrow_table().schema
+    reading = Reading(
+        _with_rows(files),
+        schema,
+        *(rows, rows, rows + deleted > 0, deleted, 0, None, None, None),
+    )
     if plan.cursor is None:
-        return Reading(target.path, schema, rows, rows, news, deleted, 0, None, None, None)
-    cursor = quote(plan.cursor.name)
-    finite = "true" if plan.cursor_kind == "number" else f"isfinite({cursor})"
-    newest, low, high, nulls = session.execute(
-        f"select least(max({cursor}) filter ({finite}), $horizon), min({cursor})::varchar, "
-        f"max({cursor})::varchar, count(*) filter ({cursor} is null) from {relation}",
-        {"horizon": horizon},
-    ).fetchall()[0]
+        return reading
+    nulls, newest, low, high = _range_of_cursor(session, plan, of or rows_of(paths), horizon)
     if nulls and plan.table.settings.on_null_cursor == "error":
         raise TableFailed(
             f"{plan.table.shown} has {nulls:,} rows without a value in its cursor "
@@ -233,7 +212,33 @@ def _measure(
             do="fill the column, or say `on_null_cursor: include` (read with every load) or "
             "`exclude` (never read)",
         )
-    return Reading(target.path, schema, rows, rows, news, deleted, nulls, newest, low, high)
+    return replace(reading, null_cursors=nulls, newest=newest, cursor_min=low, cursor_max=high)
+
+
+def _with_rows(files: dict[Path, int]) -> dict[Path, int]:
+    """The files that say something, or the first, since a load without rows needs one as well."""
+    return {path: rows for path, rows in files.items() if rows} or dict(list(files.items())[:1])
+
+
+def _range_of_cursor(
+    session: DuckDBPyConnection, plan: TablePlan, relation: str, horizon: CursorValue | None
+) -> tuple[int, CursorValue | None, str | None, str | None]:
+    """Rows without a cursor; its newest value that the horizon allows; smallest and largest."""
+    assert plan.cursor is not None
+    cursor = quote(plan.cursor.name)
+    finite = "true" if plan.cursor_kind == "number" else f"isfinite({cursor})"
+    nulls, newest, low, high = session.execute(
+        f"select count(*) filter ({cursor} is null), "
+        f"least(max({cursor}) filter ({finite}), $horizon), "
+        f"min({cursor})::varchar, max({cursor})::varchar from {relation}",
+        {"horizon": horizon},
+    ).fetchall()[0]
+    return int(nulls), newest, low, high
+
+
+def rows_of(paths: Iterable[Path]) -> str:
+    """The rows of files of one load, as a from-clause item."""
+    return f"read_parquet([{', '.join(literal(str(path)) for path in paths)}])"
 
 
 def _count(session: DuckDBPyConnection, relation: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +11,7 @@ from typing import Protocol
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.errors import LakefeedError, TableFailed
-from pipelines.loading.engine import Engines, SourceAtSnapshot
+from pipelines.loading.engine import SIDE_BY_SIDE, Engines, SourceAtSnapshot
 from pipelines.loading.environment import prepare_dlt
 from pipelines.loading.failure import explain_failure
 from pipelines.loading.look import look_for_news
@@ -24,9 +23,6 @@ from pipelines.orchestration.report import RunReport, TableReport
 from pipelines.orchestration.selection import select_tables
 from pipelines.source.connection import Connection, connection_of
 from pipelines.source.snapshot import open_snapshot
-
-# Tables of a source that are read at the same time, each over a connection of its own or two.
-TABLES_AT_A_TIME = max(2, min(4, os.cpu_count() or 1))
 
 
 class Listener(Protocol):
@@ -118,7 +114,8 @@ class _SourceRun:
             self.warnings += [f"{self.source}: {line}" for line in snapshot.horizon.warnings]
             self.live = read_live(session, self.project, self.source)
             tables = self._with_live_catalogue(wanted)
-            engines = Engines(self.project.data / ".duckdb", TABLES_AT_A_TIME)
+            at_most = max([SIDE_BY_SIDE, *(table.settings.parallel or 0 for table in tables)])
+            engines = Engines(self.project.data / ".duckdb", at_most)
             source = SourceAtSnapshot(connection, snapshot, session, engines)
             reports = self._side_by_side(tables, source)
             engines.close()
@@ -128,7 +125,7 @@ class _SourceRun:
 
     def _side_by_side(self, tables: Sequence[Table], source: SourceAtSnapshot) -> list[TableReport]:
         """Several tables at a time, reported in their order."""
-        pool = ThreadPoolExecutor(TABLES_AT_A_TIME, "lakefeed")
+        pool = ThreadPoolExecutor(SIDE_BY_SIDE, "lakefeed")
         loads: list[Future[TableReport]] = []
         try:
             loads += [pool.submit(self._one, table, source) for table in tables]

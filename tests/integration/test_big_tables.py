@@ -1,0 +1,168 @@
+"""Big tables: cut into ranges, read by several sessions, exact as if read by one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.conftest import Database, Lake, failure, only
+
+# Some 80 MB: enough for two sessions.
+BIG = (
+    "create table big (id int primary key, n int, filler text, updated_at timestamptz)",
+    "insert into big select i, 0, repeat(md5(i::text), 25), "
+    "timestamptz '2026-01-01' + i * interval '1 second' from generate_series(1, 90_000) as i",
+    "analyze big",
+)
+
+
+@contextmanager
+def watching(database: Database) -> Iterator[list[int]]:
+    """How many sessions were seen to copy at the same time, one count for each look."""
+    seen: list[int] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        session = database.connect()
+        session.autocommit = True
+        with session.cursor() as cursor:
+            while not done.is_set():
+                cursor.execute(
+                    "select count(*) from pg_stat_activity where state = 'active' "
+                    "and query ilike 'copy%%' and application_name = 'lakefeed shop__big'"
+                )
+                seen.append(cursor.fetchone()[0])
+                time.sleep(0.002)
+        session.close()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        watcher.join()
+
+
+@contextmanager
+def moving_rows(database: Database) -> Iterator[None]:
+    """A writer that keeps moving rows to other pages."""
+    done = threading.Event()
+
+    def write() -> None:
+        session = database.connect()
+        session.autocommit = True
+        with session.cursor() as cursor:
+            while not done.is_set():
+                cursor.execute("update big set n = n + 1 where id % 97 = 0")
+        session.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield
+    finally:
+        done.set()
+        writer.join()
+
+
+def test_a_big_table_is_one_load_of_several_files(database: Database, lake: Lake) -> None:
+    database.execute(*BIG)
+
+    loaded = only(lake.declare("big: {cursor: updated_at}").load())
+
+    assert loaded.rows_written == 90_000
+    assert len(lake.files("shop__big")) == 2
+    assert lake.raw("shop__big", "count(distinct id), count(distinct _dlt_load_id)") == [
+        (90_000, 1)
+    ]
+    assert loaded.checkpoint == "2026-01-02 01:00:00+00:00"
+
+
+def test_rows_that_move_meanwhile_are_read_once_each(database: Database, lake: Lake) -> None:
+    database.execute(*BIG)
+    lake.declare("big: {cursor: updated_at}")
+
+    with moving_rows(database):
+        only(lake.load())
+
+    assert lake.raw("shop__big", "count(*), count(distinct id), count(distinct n) < 3") == [
+        (90_000, 90_000, True)
+    ]
+
+
+@pytest.mark.parametrize(("parallel", "files"), [(1, 1), (2, 2)])
+def test_parallel_says_how_many_sessions_read(
+    database: Database, lake: Lake, parallel: int, files: int
+) -> None:
+    database.execute(*BIG)
+    lake.declare(f"big: {{cursor: updated_at, parallel: {parallel}}}")
+
+    with watching(database) as seen:
+        lake.load()
+
+    assert max(seen) == parallel
+    assert len(lake.files("shop__big")) == files
+
+
+def test_a_partitioned_table_arrives_whole(database: Database, lake: Lake) -> None:
+    database.execute(
+        "create table big (id int, n int, filler text, updated_at timestamptz, primary key (id)) "
+        "partition by range (id)",
+        "create table big_1 partition of big for values from (0) to (30_000)",
+        "create table big_2 partition of big for values from (30_000) to (90_001)",
+        *BIG[1:],
+    )
+
+    lake.declare("big: {cursor: updated_at}").load()
+
+    assert len(lake.files("shop__big")) == 2
+    assert lake.raw("shop__big", "count(*), count(distinct id)") == [(90_000, 90_000)]
+
+
+def test_a_view_is_read_by_one_query(database: Database, lake: Lake) -> None:
+    database.execute(*BIG, "create view all_of_it as table big")
+
+    lake.declare("all_of_it: {cursor: updated_at, primary_key: id}").load()
+
+    assert len(lake.files("shop__all_of_it")) == 1
+
+
+def test_a_full_refresh_of_a_big_table_is_read_in_ranges(database: Database, lake: Lake) -> None:
+    database.execute(*BIG)
+    lake.declare("big: {mode: full_refresh}").load()
+    database.execute("update big set n = 1 where id = 5")
+
+    again = only(lake.load())
+
+    assert again.rows_written == 90_000
+    assert len(lake.files("shop__big")) == 4
+    assert only(lake.load()).status == "unchanged"
+
+
+def test_a_range_that_fails_fails_the_table_and_the_next_load_brings_all_of_it(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*BIG, "alter table big add price numeric(8,2)")
+    database.execute("update big set price = 'NaN' where id = 90_000")
+    lake.declare("big: {cursor: updated_at}")
+
+    error = failure(lake.load())
+    database.execute("update big set price = 1 where id = 90_000")
+    healed = only(lake.load())
+
+    assert "column price holds NaN" in str(error)
+    assert healed.rows_written == 90_000
+
+
+def test_statements_keep_within_their_bound(database: Database, lake: Lake) -> None:
+    database.execute(*BIG)
+
+    lake.declare("big: {cursor: updated_at, max_query_time: 1s}").load()
+
+    assert len(lake.files("shop__big")) == 4
+    assert lake.raw("shop__big", "count(distinct id)") == [(90_000,)]
