@@ -201,6 +201,9 @@ class TableSettings(Strict):
     """Rows without a cursor value are read with every load, never, or stop the table."""
     schema_changes: Literal["evolve", "freeze"] = "evolve"
     """`evolve` follows the source's columns; `freeze` stops the table when they change."""
+    backend: Literal["duckdb", "psycopg2"] = "duckdb"
+    """What reads the source: DuckDB's PostgreSQL scanner, or psycopg2, which is much slower and is
+    taken, with a warning, wherever the scanner can't be loaded. Both give the same values."""
     max_query_time: Duration | None = None
     """The longest that one statement may run on the source. A big table is cut into ranges that are
     small enough for it at 20 MB/s. Default: no bound, and ranges of 1 GB at most."""

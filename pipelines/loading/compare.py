@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from duckdb import DuckDBPyConnection
-
-from pipelines.loading.engine import literal, source_query
+from pipelines.loading.engine import literal
 from pipelines.loading.held import as_compared
 from pipelines.loading.plan import DELETED_AT, Range, TablePlan
 from pipelines.loading.queries import MARKED, rows_query
+from pipelines.loading.session import SourceSession
 from pipelines.source.inspect import quote
 
 Kind = Literal["missing", "extra", "differing"]
@@ -48,7 +47,7 @@ class Comparison:
 
 
 def compare_with_staging(
-    session: DuckDBPyConnection, plan: TablePlan, staged: str, pending: str | None
+    session: SourceSession, plan: TablePlan, staged: str, pending: str | None
 ) -> Comparison:
     """Compares all rows of the source with those of a staging model.
 
@@ -71,9 +70,7 @@ def compare_with_staging(
     )
 
 
-def lost_and_doubled(
-    session: DuckDBPyConnection, plan: TablePlan, staged: str
-) -> tuple[int, int, int]:
+def lost_and_doubled(session: SourceSession, plan: TablePlan, staged: str) -> tuple[int, int, int]:
     """Every row of the source against every row of a staging model, a key declared or not.
 
     Side effect: temporary tables in the session.
@@ -89,7 +86,7 @@ def lost_and_doubled(
     compared = ", ".join(
         f"{as_compared(column, 'rows')} as c{number}" for number, column in enumerate(plan.columns)
     )
-    source = source_query(rows_query(plan, _declared(plan)))
+    source = session.rows_of(rows_query(plan, _declared(plan)))
     for name, relation in (("in_source", source), ("in_staging", staged)):
         session.execute(
             f"create or replace temp table {name} as select {compared} from {relation} as rows"
@@ -103,7 +100,7 @@ def lost_and_doubled(
 
 
 def _differing_ranges(
-    session: DuckDBPyConnection, plan: TablePlan, staged: str
+    session: SourceSession, plan: TablePlan, staged: str
 ) -> tuple[int, list[str | None]]:
     """How many rows the source has, and the first value of each range whose rows differ."""
     columns = ", ".join(as_compared(column, "rows") for column in plan.columns)
@@ -111,7 +108,7 @@ def _differing_ranges(
     summed = (
         f"select {first} as first, count(*) as rows, sum(hash({columns})::hugeint) as hashes from"
     )
-    source = source_query(rows_query(plan, _declared(plan)))
+    source = session.rows_of(rows_query(plan, _declared(plan)))
     session.execute(
         f"create or replace temp table ranges as select coalesce(a.first, b.first) as first, "
         "coalesce(a.rows, 0) as rows, "
@@ -127,7 +124,7 @@ def _differing_ranges(
 
 
 def _keep_rows_that_differ(
-    session: DuckDBPyConnection,
+    session: SourceSession,
     plan: TablePlan,
     staged: str,
     ranges: list[str | None],
@@ -139,7 +136,7 @@ def _keep_rows_that_differ(
     cursor = f"rows.{quote(plan.cursor.name)}" if plan.cursor else "null"
     kept = f"{keys}, {cursor} as _cursor, hash({columns}) as _hash from"
     condition = f"{_declared(plan)} and ({_within(plan, ranges)})"
-    source = source_query(rows_query(plan, condition, marked=pending))
+    source = session.rows_of(rows_query(plan, condition, marked=pending))
     shown = ", ".join(f"coalesce(a.{quote(name)}, b.{quote(name)})" for name in plan.key)
     session.execute(
         f"create or replace temp table differing as select case "
@@ -154,7 +151,7 @@ def _keep_rows_that_differ(
     )
 
 
-def _findings(session: DuckDBPyConnection) -> Iterator[Finding]:
+def _findings(session: SourceSession) -> Iterator[Finding]:
     found = session.execute(
         "select kind, count(*), min(_cursor)::varchar, max(_cursor)::varchar, min(key) "
         "from differing where kind <> 'pending' group by kind order by kind desc"
@@ -163,7 +160,7 @@ def _findings(session: DuckDBPyConnection) -> Iterator[Finding]:
         yield Finding(kind, int(rows), low, high, example)
 
 
-def _ranges_to_repair(session: DuckDBPyConnection, plan: TablePlan) -> Iterator[Range]:
+def _ranges_to_repair(session: SourceSession, plan: TablePlan) -> Iterator[Range]:
     """Whole ranges of the cursor; neighbours are one."""
     if plan.cursor is None:
         return
@@ -228,5 +225,5 @@ def _declared(plan: TablePlan) -> str:
     return f"{condition} and {cursor} is not null" if never else condition
 
 
-def _columns(session: DuckDBPyConnection, relation: str) -> set[str]:
+def _columns(session: SourceSession, relation: str) -> set[str]:
     return {row[0] for row in session.execute(f"describe from {relation}").fetchall()}

@@ -8,17 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from duckdb import DuckDBPyConnection
-
+from pipelines.loading.at_snapshot import SourceAtSnapshot
 from pipelines.loading.deletes import Tombstones
-from pipelines.loading.engine import (
-    SourceAtSnapshot,
-    export_snapshot,
-    literal,
-    one_thread,
-    source_query,
-)
+from pipelines.loading.engine import literal
 from pipelines.loading.plan import DELETED_AT, TablePlan
+from pipelines.loading.session import SourceSession
 
 # 122,880 rows is DuckDB's own row group: it can skip and parallelise by it. Wide rows need a bound
 # in bytes too: 150,000 rows of 10 kB took 2.8 GB of memory without, 0.36 GB with it. The encodings
@@ -44,7 +38,7 @@ class Target:
 
 def copy_from_source(
     source: SourceAtSnapshot,
-    session: DuckDBPyConnection,
+    session: SourceSession,
     plan: TablePlan,
     queries: Sequence[str],
     target: Target,
@@ -56,10 +50,10 @@ def copy_from_source(
     """
     paths = tuple(target.path(number) for number in range(len(queries)))
     todo = deque(
-        _copy(plan, f"from {source_query(sql)}", path, target.load_id)
+        _copy(plan, f"from {session.rows_of(sql)}", path, target.load_id)
         for sql, path in zip(queries, paths, strict=True)
     )
-    with one_thread(session):
+    with session.in_one_thread():
         if len(todo) == 1:
             session.execute(todo.popleft())
         else:
@@ -68,14 +62,14 @@ def copy_from_source(
 
 
 def copy_query(
-    session: DuckDBPyConnection, plan: TablePlan, query: str, target: Target
+    session: SourceSession, plan: TablePlan, query: str, target: Target
 ) -> tuple[Path, ...]:
     """Writes the rows of a query that reads what the session has already."""
     session.execute(_copy(plan, query, target.path(0), target.load_id))
     return (target.path(0),)
 
 
-def copy_tombstones(session: DuckDBPyConnection, target: Target) -> tuple[Path, ...]:
+def copy_tombstones(session: SourceSession, target: Target) -> tuple[Path, ...]:
     """Writes the rows that have left the source to a file, where they are looked for."""
     if target.tombstones is None:
         return ()
@@ -85,10 +79,10 @@ def copy_tombstones(session: DuckDBPyConnection, target: Target) -> tuple[Path, 
 
 
 def _side_by_side(
-    source: SourceAtSnapshot, session: DuckDBPyConnection, plan: TablePlan, todo: deque[str]
+    source: SourceAtSnapshot, session: SourceSession, plan: TablePlan, todo: deque[str]
 ) -> None:
     """Runs the statements; before each of its own, the session asks for a helper."""
-    snapshot = export_snapshot(session)
+    snapshot = session.export_snapshot()
     helpers: list[Future[None]] = []
     with ThreadPoolExecutor(len(todo), "lakefeed_range") as pool:
         try:
@@ -107,12 +101,12 @@ def _side_by_side(
 def _help(source: SourceAtSnapshot, plan: TablePlan, snapshot: str, todo: deque[str]) -> None:
     with source.further_session(plan, snapshot) as session:
         if session:
-            with one_thread(session):
+            with session.in_one_thread():
                 while todo:
                     _run_next(session, todo)
 
 
-def _run_next(session: DuckDBPyConnection, todo: deque[str]) -> None:
+def _run_next(session: SourceSession, todo: deque[str]) -> None:
     try:
         statement = todo.popleft()
     except IndexError:

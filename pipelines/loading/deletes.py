@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from duckdb import DuckDBPyConnection
-
 from pipelines.errors import Refused
 from pipelines.loading.cursors import CursorValue
-from pipelines.loading.engine import literal, source_query
+from pipelines.loading.engine import literal
 from pipelines.loading.held import GONE, POSITION, Held
 from pipelines.loading.plan import DELETED_AT, TablePlan
+from pipelines.loading.session import SourceSession
 from pipelines.source.inspect import quote
 
 _PRESENT = "_lakefeed_present"
@@ -39,7 +38,7 @@ class Tombstones:
 
 
 def find_deleted(
-    session: DuckDBPyConnection,
+    session: SourceSession,
     plan: TablePlan,
     keys_sql: str,
     held: Held,
@@ -76,7 +75,7 @@ def find_deleted(
 
 
 @contextmanager
-def _little_memory(session: DuckDBPyConnection) -> Iterator[None]:
+def _little_memory(session: SourceSession) -> Iterator[None]:
     """`reset memory_limit` would keep the limit that it finds."""
     limit = session.execute("select current_setting('memory_limit')").fetchall()[0][0]
     session.execute(f"set memory_limit = '{_MEMORY}'")
@@ -85,10 +84,10 @@ def _little_memory(session: DuckDBPyConnection) -> Iterator[None]:
 
 
 def _compare_keys(
-    session: DuckDBPyConnection, plan: TablePlan, keys_sql: str, held: Held
+    session: SourceSession, plan: TablePlan, keys_sql: str, held: Held
 ) -> tuple[int, int, CursorValue | None]:
     keys = ", ".join(quote(name) for name in plan.key)
-    source = f"(select *, true as {_PRESENT} from {source_query(keys_sql)})"
+    source = f"(select *, true as {_PRESENT} from {session.rows_of(keys_sql)})"
     # Without a cursor, rows that come back are read anyway.
     cursor = f"min({quote(plan.cursor.name)})" if plan.cursor else "min(null)"
     session.execute(f"create temp table held_keys as {held.keys(session, plan)}")

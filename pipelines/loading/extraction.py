@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from duckdb import DuckDBPyConnection
-
 from pipelines.declaration.tables import ROW_VERSION
+from pipelines.loading.at_snapshot import SourceAtSnapshot
 from pipelines.loading.commits import CommitLog, Load, checkpoint_after
 from pipelines.loading.cursors import CursorValue, as_cursor_value, horizon_for, reading_start
-from pipelines.loading.engine import SourceAtSnapshot, literal
+from pipelines.loading.engine import literal
 from pipelines.loading.in_flight import InFlight, in_flight_at
 from pipelines.loading.plan import Range, TablePlan
 from pipelines.loading.queries import written_since
 from pipelines.loading.reader import Reading
+from pipelines.loading.session import SourceSession
 from pipelines.source.inspect import quote
 from pipelines.source.snapshot import Snapshot
 
@@ -26,7 +26,7 @@ class Extraction:
     """The input of one extraction, and, once dlt has run it, its outcome."""
 
     source: SourceAtSnapshot
-    session: DuckDBPyConnection
+    session: SourceSession
     plan: TablePlan
     log: CommitLog
     effective: list[Load]

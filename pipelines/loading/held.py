@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from duckdb import DuckDBPyConnection
-
 from pipelines.declaration.catalogue import Column
 from pipelines.loading.commits import CommitLog, Load
 from pipelines.loading.engine import literal
 from pipelines.loading.plan import DELETED_AT, TablePlan
+from pipelines.loading.session import SourceSession
 from pipelines.source.inspect import quote
 from pipelines.source.types import lake_type
 
@@ -44,14 +43,12 @@ class Held:
         listed = ", ".join(literal(load.load_id) for load in self.loads)
         return f"list_position([{listed}], _dlt_load_id)"
 
-    def types(self, session: DuckDBPyConnection) -> dict[str, str]:
+    def types(self, session: SourceSession) -> dict[str, str]:
         """DuckDB's type of each column, by its name in lower case."""
         described = session.execute(f"describe from {self.relation}").fetchall()
         return {row[0].lower(): row[1] for row in described}
 
-    def newest_rows(
-        self, session: DuckDBPyConnection, plan: TablePlan, among: str | None = None
-    ) -> str:
+    def newest_rows(self, session: SourceSession, plan: TablePlan, among: str | None = None) -> str:
         """A query for the newest version of each row that was not found deleted since.
 
         Without a key: all rows. A single load holds each row once.
@@ -72,7 +69,7 @@ class Held:
             f"{alive}"
         )
 
-    def keys(self, session: DuckDBPyConnection, plan: TablePlan) -> str:
+    def keys(self, session: SourceSession, plan: TablePlan) -> str:
         """A query for each key with the POSITION of its newest version, and since when GONE."""
         keys = ", ".join(quote(name) for name in plan.key)
         gone = _deleted_at(self.types(session))
@@ -82,7 +79,7 @@ class Held:
             f"from (select *, {self.position} as {POSITION} from {self.relation}) group by {keys}"
         )
 
-    def as_planned(self, session: DuckDBPyConnection, plan: TablePlan) -> str:
+    def as_planned(self, session: SourceSession, plan: TablePlan) -> str:
         """The plan's columns with the types that they have now, as a select list.
 
         A value that its column can't hold any more is null; the row's earlier version keeps it.

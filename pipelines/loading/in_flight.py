@@ -12,9 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from duckdb import DuckDBPyConnection
-
-from pipelines.loading.engine import source_query
+from pipelines.loading.session import SourceSession
 from pipelines.source.snapshot import Snapshot
 
 
@@ -88,7 +86,7 @@ def in_flight_at(snapshot: Snapshot, last: InFlight | None) -> InFlight:
 
 
 def committed_too_late(
-    session: DuckDBPyConnection, before: Sequence[InFlight], now: InFlight, reach: dt.datetime
+    session: SourceSession, before: Sequence[InFlight], now: InFlight, reach: dt.datetime
 ) -> Iterator[str]:
     """Transactions that were open longer than the lookback covers, and have committed since.
 
@@ -112,7 +110,7 @@ def committed_too_late(
             )
 
 
-def _committed(session: DuckDBPyConnection, transactions: Sequence[int]) -> list[int]:
+def _committed(session: SourceSession, transactions: Sequence[int]) -> list[int]:
     if not transactions:
         return []
     listed = ", ".join(map(str, transactions))
@@ -120,4 +118,4 @@ def _committed(session: DuckDBPyConnection, transactions: Sequence[int]) -> list
         f"select one from unnest(array[{listed}]::bigint[]) as one "
         "where txid_status(one) = 'committed'"
     )
-    return [row[0] for row in session.execute(f"from {source_query(query)}").fetchall()]
+    return [row[0] for row in session.execute(f"from {session.rows_of(query)}").fetchall()]

@@ -14,10 +14,10 @@ from dlt.destinations.impl.filesystem.typing import TExtraPlaceholders
 
 from pipelines.declaration.project import Project
 from pipelines.errors import TableFailed
+from pipelines.loading.at_snapshot import SourceAtSnapshot
 from pipelines.loading.changes import Changes, changes_since
 from pipelines.loading.commits import CommitLog, Load
 from pipelines.loading.destination import RawDestination
-from pipelines.loading.engine import SourceAtSnapshot
 from pipelines.loading.extraction import Extraction
 from pipelines.loading.lock import table_lock
 from pipelines.loading.outcome import LoadOptions, LoadOutcome

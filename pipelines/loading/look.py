@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from pipelines.declaration.project import Project
+from pipelines.loading.at_snapshot import SourceAtSnapshot
 from pipelines.loading.commits import CommitLog, Load, checkpoint_after
-from pipelines.loading.engine import SourceAtSnapshot, source_query
 from pipelines.loading.extraction import Extraction, loads_since, next_condition, next_start
 from pipelines.loading.held import Held
 from pipelines.loading.outcome import LoadOptions, LoadOutcome
@@ -84,7 +84,7 @@ def _rows_without_news(extraction: Extraction) -> tuple[int, int, int, int] | No
             extraction.effective, next_start(plan, extraction.effective, extraction.snapshot)
         )
     held = Held.of(extraction.log, compared)
-    if not holds_all(session, plan, held, source_query(query)):
+    if not holds_all(session, plan, held, session.rows_of(query)):
         return None
     nulls = f"count(*) filter ({quote(plan.cursor.name)} is null)" if plan.cursor else "0"
     read, without = session.execute(f"select count(*), {nulls} from incoming").fetchall()[0]
@@ -94,10 +94,10 @@ def _rows_without_news(extraction: Extraction) -> tuple[int, int, int, int] | No
 
 
 def _whole_without_news(extraction: Extraction) -> tuple[int, int, int, int] | None:
-    plan = extraction.plan
+    plan, session = extraction.plan, extraction.session
     if sum(load.rows for load in extraction.effective) > _MOST_ROWS:
         return None
     held = Held.of(extraction.log, extraction.effective)
     query = rows_query(plan, at_most=_MOST_ROWS + 1)
-    read = same_rows_as(extraction.session, plan, held, source_query(query))
+    read = same_rows_as(session, plan, held, session.rows_of(query))
     return None if read is None else (read, 0, 0, 0)

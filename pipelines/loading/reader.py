@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
-from duckdb import DuckDBPyConnection
 
 from pipelines.errors import TableFailed
+from pipelines.loading.at_snapshot import SourceAtSnapshot
 from pipelines.loading.copying import Target, copy_from_source, copy_query, copy_tombstones
 from pipelines.loading.cursors import CursorValue
 from pipelines.loading.deletes import refuse_shrink
-from pipelines.loading.engine import SourceAtSnapshot, literal, one_thread, source_query
+from pipelines.loading.engine import literal
 from pipelines.loading.held import Held, as_compared
 from pipelines.loading.plan import TablePlan
+from pipelines.loading.session import SourceSession
 from pipelines.source.inspect import quote
 
 
@@ -42,7 +43,7 @@ class Reading:
 
 def read_table(
     source: SourceAtSnapshot,
-    session: DuckDBPyConnection,
+    session: SourceSession,
     plan: TablePlan,
     queries: Sequence[str],
     target: Target,
@@ -61,8 +62,8 @@ def read_table(
         paths = copy_from_source(source, session, plan, queries, target)
         return _measure(session, plan, target, paths, horizon=horizon)
     (sql,) = queries
-    with one_thread(session):
-        session.execute(f"create temp table incoming as from {source_query(sql)}")
+    with session.in_one_thread():
+        session.execute(f"create temp table incoming as from {session.rows_of(sql)}")
     rows_read = _count(session, "incoming")
     paths = copy_query(session, plan, _changed(session, plan, held), target)
     reading = _measure(session, plan, target, paths, horizon=horizon, of="incoming")
@@ -72,7 +73,7 @@ def read_table(
 
 def read_whole_table(
     source: SourceAtSnapshot,
-    session: DuckDBPyConnection,
+    session: SourceSession,
     plan: TablePlan,
     queries: Sequence[str],
     target: Target,
@@ -96,7 +97,7 @@ def read_whole_table(
     return replace(reading, is_news=not same)
 
 
-def holds_all(session: DuckDBPyConnection, plan: TablePlan, held: Held, rows: str) -> bool:
+def holds_all(session: SourceSession, plan: TablePlan, held: Held, rows: str) -> bool:
     """Whether raw holds these rows already, to the last value.
 
     Side effect: leaves the temporary table `incoming` with the rows.
@@ -110,14 +111,14 @@ def holds_all(session: DuckDBPyConnection, plan: TablePlan, held: Held, rows: st
     return _count(session, f"({_changed(session, plan, held)} limit 1)") == 0
 
 
-def same_rows_as(session: DuckDBPyConnection, plan: TablePlan, held: Held, rows: str) -> int | None:
+def same_rows_as(session: SourceSession, plan: TablePlan, held: Held, rows: str) -> int | None:
     """How many rows there are, where they are all that raw holds; else None."""
     before = f"({held.newest_rows(session, plan)})"
     session.execute(f"create or replace temp table incoming as from {rows}")
     return _count(session, "incoming") if _same_rows(session, plan, "incoming", before) else None
 
 
-def _changed(session: DuckDBPyConnection, plan: TablePlan, held: Held) -> str:
+def _changed(session: SourceSession, plan: TablePlan, held: Held) -> str:
     """A query that leaves out rows equal, column by column, to the newest version in raw."""
     if not _same_types(session, held):
         return "select * from incoming"
@@ -129,13 +130,13 @@ def _changed(session: DuckDBPyConnection, plan: TablePlan, held: Held) -> str:
     return f"select incoming.* from incoming anti join ({newest}) as held on {same}"
 
 
-def _same_types(session: DuckDBPyConnection, held: Held) -> bool:
+def _same_types(session: SourceSession, held: Held) -> bool:
     types = held.types(session)
     incoming = session.execute("describe incoming").fetchall()
     return all(types.get(row[0].lower(), row[1]) == row[1] for row in incoming)
 
 
-def _same_rows(session: DuckDBPyConnection, plan: TablePlan, written: str, before: str) -> bool:
+def _same_rows(session: SourceSession, plan: TablePlan, written: str, before: str) -> bool:
     """Whether both hold the same rows, in whatever order.
 
     Compared by two sums of 64-bit hashes, which takes no memory: exact comparison took 2.2 GB for
@@ -152,7 +153,7 @@ def _same_rows(session: DuckDBPyConnection, plan: TablePlan, written: str, befor
     return now == then
 
 
-def check_unique(session: DuckDBPyConnection, plan: TablePlan, reading: Reading) -> None:
+def check_unique(session: SourceSession, plan: TablePlan, reading: Reading) -> None:
     """Holds a declared key against the rows: the database vouches for its own keys alone.
 
     Raises:
@@ -178,7 +179,7 @@ def check_unique(session: DuckDBPyConnection, plan: TablePlan, reading: Reading)
 
 
 def _measure(
-    session: DuckDBPyConnection,
+    session: SourceSession,
     plan: TablePlan,
     target: Target,
     paths: Sequence[Path],
@@ -221,7 +222,7 @@ def _with_rows(files: dict[Path, int]) -> dict[Path, int]:
 
 
 def _range_of_cursor(
-    session: DuckDBPyConnection, plan: TablePlan, relation: str, horizon: CursorValue | None
+    session: SourceSession, plan: TablePlan, relation: str, horizon: CursorValue | None
 ) -> tuple[int, CursorValue | None, str | None, str | None]:
     """Rows without a cursor; its newest value that the horizon allows; smallest and largest."""
     assert plan.cursor is not None
@@ -241,5 +242,5 @@ def rows_of(paths: Iterable[Path]) -> str:
     return f"read_parquet([{', '.join(literal(str(path)) for path in paths)}])"
 
 
-def _count(session: DuckDBPyConnection, relation: str) -> int:
+def _count(session: SourceSession, relation: str) -> int:
     return int(session.execute(f"select count(*) from {relation}").fetchall()[0][0])

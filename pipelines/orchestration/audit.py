@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from duckdb import DuckDBPyConnection
-
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.errors import EXIT_OK, EXIT_PARTLY_FAILED, LakefeedError, TableFailed
+from pipelines.loading.at_snapshot import SourceAtSnapshot
 from pipelines.loading.commits import CommitLog
 from pipelines.loading.compare import Comparison, Finding, Kind, compare_with_staging
-from pipelines.loading.engine import Engines, SourceAtSnapshot, literal
+from pipelines.loading.engine import Engines, literal
 from pipelines.loading.extraction import next_condition
 from pipelines.loading.failure import explain_failure
 from pipelines.loading.plan import Range, plan_table
+from pipelines.loading.session import SourceSession
 from pipelines.orchestration.catalogue import LiveSource, read_live
 from pipelines.orchestration.load import LoadRequest
 from pipelines.orchestration.report import RunReport
@@ -140,7 +140,7 @@ def _compared(
         return compare_with_staging(session, plan, staged, pending)
 
 
-def attach_staging(session: DuckDBPyConnection, project: Project, table: Table) -> str:
+def attach_staging(session: SourceSession, project: Project, table: Table) -> str:
     """The staging model of a table, as a from-clause item of this session.
 
     Raises:

@@ -11,7 +11,8 @@ from typing import Protocol
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.errors import LakefeedError, TableFailed
-from pipelines.loading.engine import SIDE_BY_SIDE, Engines, SourceAtSnapshot
+from pipelines.loading.at_snapshot import SourceAtSnapshot
+from pipelines.loading.engine import SIDE_BY_SIDE, Engines
 from pipelines.loading.environment import prepare_dlt
 from pipelines.loading.failure import explain_failure
 from pipelines.loading.look import look_for_news

@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from pipelines.loading import engine
 from pipelines.orchestration.init import write_scaffold
 from pipelines.orchestration.report import RunReport
 from pipelines.source.types import lake_type
@@ -242,17 +243,21 @@ def _by_column(columns: list[str], rows: list[Row]) -> dict[str, list[Row]]:
     return {column: [(row[0], row[index]) for row in rows] for index, column in enumerate(columns)}
 
 
-@pytest.fixture(scope="module")
-def loaded(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
-    """The catalogue as a table and as a view, loaded, staged, and loaded once more."""
-    Database(server_url).execute("create database type_catalogue")
-    database = Database(server_url.replace("/postgres?", "/type_catalogue?"))
+@pytest.fixture(scope="module", params=["duckdb", "psycopg2"])
+def loaded(
+    request: pytest.FixtureRequest, server_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Loaded]:
+    """The catalogue as a table and as a view, loaded by one backend, staged, and loaded again."""
+    name = f"types_through_{request.param}"
+    Database(server_url).execute(f"create database {name}")
+    database = Database(server_url.replace("/postgres?", f"/{name}?"))
     database.execute(*SETUP)
     lacking = fill_catalogue(database)
     lake = Lake(tmp_path_factory.mktemp("types"))
     write_scaffold(lake.root)
     lake.declare(
-        "catalogue: {cursor: at, lookback: 1d}\nshown: {mode: full_refresh, primary_key: [id]}"
+        "catalogue: {cursor: at, lookback: 1d}\nshown: {mode: full_refresh, primary_key: [id]}",
+        head=f"    defaults: {{backend: {request.param}}}\n",
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CONNECTION_VARIABLE, database.url)
@@ -348,6 +353,29 @@ def test_an_unchanged_row_is_not_written_again_whatever_its_types(loaded: Loaded
         ("shop.catalogue", "unchanged"),
         ("shop.shown", "unchanged"),
     ]
+
+
+def test_without_its_scanner_the_tables_are_read_all_the_same_and_it_is_said(
+    database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    database.execute(
+        "create table t (id int primary key, at timestamptz default now(), amount numeric(9,2))",
+        "insert into t (id, amount) values (1, 1.10), (2, null)",
+    )
+    monkeypatch.setattr(engine, "_scanner", lambda: tmp_path / "postgres_scanner.duckdb_extension")
+    lake.declare("t: {cursor: at, deletes: remove, max_shrink: 50%}").load()
+    database.execute("delete from t where id = 1", "insert into t (id, amount) values (3, 7)")
+
+    report = lake.load()
+
+    assert (only(report).rows_written, only(report).rows_deleted) == (1, 1)
+    assert lake.raw("shop__t", "id, amount::varchar") == [
+        (1, "1.10"), (1, "1.10"), (2, None), (3, "7.00")
+    ]  # fmt: skip
+    (warning,) = report.warnings
+    assert "shop: DuckDB" in warning
+    assert "can't load its scanner" in warning
+    assert "read through psycopg2" in warning
 
 
 def test_a_full_refresh_sees_the_sign_of_a_zero(database: Database, lake: Lake) -> None:

@@ -1,0 +1,173 @@
+"""A session that reads one source in one transaction, and works on the rows in DuckDB.
+
+Two kinds, which give the same values in the same types: through DuckDB's PostgreSQL scanner, and,
+where that can't be loaded, through psycopg2. (tests/integration/test_types.py)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
+from itertools import count
+from typing import Any
+
+import duckdb
+import psycopg2
+from duckdb import DuckDBPyConnection
+from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, Column
+from psycopg2.extensions import connection as PgConnection
+
+from pipelines.loading.engine import literal, one_thread
+from pipelines.source.inspect import quote
+
+_ATTACHED = "source"
+_EXPORT = "select pg_export_snapshot()"
+_ROWS_AT_A_TIME = 10_000
+
+# PostgreSQL's numbers for the types that aren't read as text, and how to have them back from text.
+_FROM_TEXT = {
+    16: "{}::boolean",
+    17: "unhex(substr({}, 3))",
+    20: "{}::bigint",
+    21: "{}::smallint",
+    23: "{}::integer",
+    700: "{}::float",
+    701: "{}::double",
+    1082: "replace({}, ' BC', ' (BC)')::date",
+    1083: "{}::time",
+    1114: "regexp_replace({}, '^([^ ]+) (.*) BC$', '\\1 (BC) \\2')::timestamp",
+    1184: "regexp_replace({}, '^([^ ]+) (.*) BC$', '\\1 (BC) \\2')::timestamptz",
+    2950: "{}::uuid",
+}
+_NUMERIC = 1700
+
+
+class SourceSession(ABC):
+    """DuckDB's session, which can read the source as well."""
+
+    def __init__(self, engine: DuckDBPyConnection) -> None:
+        self._engine = engine
+
+    def execute(self, statement: str, parameters: object = None) -> DuckDBPyConnection:
+        """Runs a statement in DuckDB."""
+        return self._engine.execute(statement, parameters)
+
+    def in_one_thread(self) -> AbstractContextManager[None]:
+        """For statements that read the source, which more threads don't make faster."""
+        return one_thread(self._engine)
+
+    @abstractmethod
+    def begin(self, snapshot: str | None, settings: str) -> bool:
+        """Begins a transaction; whether it reads at this snapshot. If not, there is none."""
+
+    @abstractmethod
+    def rows_of(self, sql: str) -> str:
+        """A from-clause item with the rows of a query of the source, which can be read once."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends the transaction, and the connection to the source."""
+
+    def export_snapshot(self) -> str:
+        """The snapshot that this session reads at, for others to adopt while it reads."""
+        return str(self.execute(f"from {self.rows_of(_EXPORT)}").fetchall()[0][0])
+
+
+class ScannerSession(SourceSession):
+    """Reads through DuckDB's PostgreSQL scanner."""
+
+    def __init__(self, engine: DuckDBPyConnection, dsn: str) -> None:
+        super().__init__(engine)
+        engine.execute(f"attach {literal(dsn)} as {_ATTACHED} (type postgres, read_only)")
+
+    def begin(self, snapshot: str | None, settings: str) -> bool:
+        self.execute("begin")
+        try:
+            if snapshot:
+                self._on_source(f"set transaction snapshot {literal(snapshot)}")
+        except duckdb.Error as error:
+            if "snapshot" not in str(error):
+                raise
+            self.execute("rollback")
+            return False
+        self._on_source(settings)
+        return True
+
+    def rows_of(self, sql: str) -> str:
+        return f"postgres_query({literal(_ATTACHED)}, {literal(sql)})"
+
+    def close(self) -> None:
+        for statement in ("rollback", f"detach {_ATTACHED}"):
+            with suppress(duckdb.Error):
+                self.execute(statement)
+
+    def _on_source(self, statements: str) -> None:
+        self.execute(f"call postgres_execute({literal(_ATTACHED)}, {literal(statements)})")
+
+
+class CursorSession(SourceSession):
+    """Reads through psycopg2: every value as PostgreSQL's text, which DuckDB then parses."""
+
+    def __init__(self, engine: DuckDBPyConnection, dsn: str) -> None:
+        super().__init__(engine)
+        self._source: PgConnection = psycopg2.connect(dsn)
+        self._source.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
+        self._numbers = count()
+
+    def begin(self, snapshot: str | None, settings: str) -> bool:
+        with self._source.cursor() as cursor:
+            try:
+                if snapshot:
+                    cursor.execute(f"set transaction snapshot {literal(snapshot)}")
+            except psycopg2.Error as error:
+                if "snapshot" not in str(error):
+                    raise
+                self._source.rollback()
+                return False
+            cursor.execute(settings)
+        self.execute("begin")
+        return True
+
+    def rows_of(self, sql: str) -> str:
+        columns = self._columns_of(sql)
+        name = f"from_source_{next(self._numbers)}"
+        self._engine.register(name, self._texts(name, sql, columns))
+        values = (f"{_from_text(column)} as {quote(column.name)}" for column in columns)
+        return f"(select {', '.join(values)} from {name})"
+
+    def close(self) -> None:
+        with suppress(duckdb.Error):
+            self.execute("rollback")
+        with suppress(psycopg2.Error):
+            self._source.rollback()
+        self._source.close()
+
+    def _columns_of(self, sql: str) -> list[Column]:
+        with self._source.cursor() as cursor:
+            cursor.execute(f"select * from ({sql}\n) as rows limit 0")
+            return list(cursor.description or ())
+
+    def _texts(self, name: str, sql: str, columns: list[Column]) -> Any:
+        """All rows as strings, a few thousand in memory at a time."""
+        import pyarrow as pa
+
+        schema = pa.schema([(column.name, pa.string()) for column in columns])
+        texts = ", ".join(f"{quote(column.name)}::text" for column in columns)
+
+        def batches() -> Iterator[Any]:
+            with self._source.cursor(name) as cursor:
+                cursor.itersize = _ROWS_AT_A_TIME
+                cursor.execute(f"select {texts} from ({sql}\n) as rows")
+                while rows := cursor.fetchmany(_ROWS_AT_A_TIME):
+                    arrays = [pa.array(values, pa.string()) for values in zip(*rows, strict=True)]
+                    yield pa.record_batch(arrays, schema=schema)
+
+        return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def _from_text(column: Column) -> str:
+    name = quote(column.name)
+    if column.type_code == _NUMERIC and column.precision and column.precision <= 38:
+        return f"{name}::decimal({column.precision},{column.scale})"
+    return _FROM_TEXT.get(column.type_code, "{}").format(name)
