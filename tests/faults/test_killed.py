@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, only
 from tests.faults.die_at import DIED
+from tests.integration.test_big_tables import BIG
 
 FILESYSTEM = "dlt.destinations.impl.filesystem.filesystem"
 LOADING = [
-    ("pipelines.loading.reader:_copy", "before"),
+    ("pipelines.loading.copying:_into", "before"),
+    ("pipelines.loading.reader:copy_from_source", "after"),
     ("pipelines.loading.backend:_note", "before"),
     ("pipelines.loading.backend:_note", "after"),
     ("dlt:Pipeline.extract", "after"),
@@ -105,6 +107,25 @@ def test_a_killed_load_is_made_up_for_by_the_next_run(
     assert_equal_to_source(database, changed)
     assert len(changed.raw("shop__t")) == 115
     assert changed.run().build is None
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("working_directory", ["kept", "lost"])
+def test_a_read_that_dies_between_two_ranges_starts_over_and_says_so(
+    database: Database, lake: Lake, working_directory: str
+) -> None:
+    database.execute(*BIG)
+    lake.declare("big: {cursor: updated_at}")
+    die(lake, "pipelines.loading.copying:_run_next", "after")
+    if working_directory == "lost":
+        shutil.rmtree(lake.root / "data" / ".dlt")
+
+    loaded = only(lake.load())
+
+    assert lake.raw("shop__big", "count(*), count(distinct id)") == [(90_000, 90_000)]
+    told = "an earlier read of it was cut short, so it starts over"
+    assert loaded.notes == ((told,) if working_directory == "kept" else ())
+    assert not list((lake.root / "data" / ".dlt").rglob("*.parquet"))
 
 
 @pytest.mark.faults
