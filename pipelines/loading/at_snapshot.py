@@ -14,6 +14,10 @@ from pipelines.loading.session import CursorSession, ScannerSession, SourceSessi
 from pipelines.source.connection import Connection, connect, session_name, transaction_settings
 from pipelines.source.snapshot import Snapshot
 
+WITHOUT_SCANNER = (
+    "tables are read through psycopg2, exactly but slowly; to mend it: pip install "
+    "--require-hashes -r requirements.lock"
+)
 _CANCEL = """
 select pg_cancel_backend(pid) from pg_stat_activity
 where application_name = any(%s) and datname = current_database() and usename = current_user
@@ -100,10 +104,7 @@ class SourceAtSnapshot:
         self, engine: Engine, plan: TablePlan
     ) -> type[ScannerSession] | type[CursorSession]:
         if engine.lacks_scanner:
-            self._warn(
-                f"{engine.lacks_scanner}; tables are read through psycopg2, exactly but slowly; to "
-                "mend it: pip install --require-hashes -r requirements.lock"
-            )
+            self._warn(f"{engine.lacks_scanner}; {WITHOUT_SCANNER}")
             return CursorSession
         return CursorSession if plan.table.settings.backend == "psycopg2" else ScannerSession
 

@@ -13,6 +13,8 @@ from queue import Empty, SimpleQueue
 import duckdb
 from duckdb import DuckDBPyConnection
 
+from pipelines.declaration.project import Project
+
 # How many sessions read a source at the same time: tables, or ranges of a big one.
 SIDE_BY_SIDE = max(2, min(4, os.cpu_count() or 1))
 
@@ -79,6 +81,11 @@ class Engines:
             engine = self._free.get()
             if engine:
                 engine.duckdb.close()
+
+
+def spill_folder(project: Project) -> Path:
+    """Where engines of a project put what memory can't hold."""
+    return project.data / ".duckdb"
 
 
 def open_engine(spill: Path) -> Engine:

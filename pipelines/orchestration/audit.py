@@ -12,7 +12,7 @@ from pipelines.errors import EXIT_OK, EXIT_PARTLY_FAILED, LakefeedError, TableFa
 from pipelines.loading.at_snapshot import SourceAtSnapshot
 from pipelines.loading.commits import CommitLog
 from pipelines.loading.compare import Comparison, Finding, Kind, compare_with_staging
-from pipelines.loading.engine import Engines, literal
+from pipelines.loading.engine import Engines, literal, spill_folder
 from pipelines.loading.extraction import next_condition
 from pipelines.loading.failure import explain_failure
 from pipelines.loading.plan import Range, plan_table
@@ -112,7 +112,7 @@ def at_one_snapshot(project: Project, source: str) -> Iterator[tuple[SourceAtSna
     connection = connection_of(project, source)
     with open_snapshot(connection) as (snapshot, session):
         live = read_live(session, project, source)
-        engines = Engines(project.data / ".duckdb", at_most=1)
+        engines = Engines(spill_folder(project), at_most=1)
         yield SourceAtSnapshot(connection, snapshot, session, engines), live
         engines.close()
 

@@ -8,6 +8,8 @@ from psycopg2.extensions import connection as PgConnection
 
 from pipelines.declaration.project import Project
 from pipelines.errors import DeclarationError, LakefeedError, TableFailed
+from pipelines.loading.at_snapshot import WITHOUT_SCANNER
+from pipelines.loading.engine import Engines, spill_folder
 from pipelines.loading.plan import TablePlan, plan_table
 from pipelines.orchestration.catalogue import LiveSource, read_live
 from pipelines.source.connection import Connection, connect, connection_of
@@ -48,7 +50,7 @@ def check(project: Project) -> CheckReport:
 def check_connected(project: Project) -> CheckReport:
     """`check`, and every table held against its database: existence, cursor, key, privileges."""
     report = check(project)
-    errors, warnings = list(report.errors), list(report.warnings)
+    errors, warnings = list(report.errors), [*report.warnings, *_engine_warnings(project)]
     seen = 0
     for source in project.declaration.sources:
         try:
@@ -82,6 +84,11 @@ def _check_source(
             errors.append(error)
     warnings += _role_warnings(session, source, live)
     return len(tables)
+
+
+def _engine_warnings(project: Project) -> list[str]:
+    with Engines(spill_folder(project), at_most=1).session() as engine:
+        return [f"{engine.lacks_scanner}; {WITHOUT_SCANNER}"] if engine.lacks_scanner else []
 
 
 def _connection_warnings(connection: Connection) -> list[str]:

@@ -12,7 +12,7 @@ from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.errors import LakefeedError, TableFailed
 from pipelines.loading.at_snapshot import SourceAtSnapshot
-from pipelines.loading.engine import SIDE_BY_SIDE, Engines
+from pipelines.loading.engine import SIDE_BY_SIDE, Engines, spill_folder
 from pipelines.loading.environment import prepare_dlt
 from pipelines.loading.failure import explain_failure
 from pipelines.loading.look import look_for_news
@@ -116,7 +116,7 @@ class _SourceRun:
             self.live = read_live(session, self.project, self.source)
             tables = self._with_live_catalogue(wanted)
             at_most = max([SIDE_BY_SIDE, *(table.settings.parallel or 0 for table in tables)])
-            engines = Engines(self.project.data / ".duckdb", at_most)
+            engines = Engines(spill_folder(self.project), at_most)
             source = SourceAtSnapshot(connection, snapshot, session, engines)
             reports = self._side_by_side(tables, source)
             engines.close()

@@ -15,6 +15,7 @@ import psycopg2
 import pytest
 
 from pipelines.loading import engine
+from pipelines.orchestration.check import check_connected
 from pipelines.orchestration.init import write_scaffold
 from pipelines.orchestration.report import RunReport
 from pipelines.source.types import lake_type
@@ -367,7 +368,9 @@ def test_without_its_scanner_the_tables_are_read_all_the_same_and_it_is_said(
     database.execute("delete from t where id = 1", "insert into t (id, amount) values (3, 7)")
 
     report = lake.load()
+    checked = check_connected(lake.project)
 
+    assert any("read through psycopg2" in warning for warning in checked.warnings)
     assert (only(report).rows_written, only(report).rows_deleted) == (1, 1)
     assert lake.raw("shop__t", "id, amount::varchar") == [
         (1, "1.10"), (1, "1.10"), (2, None), (3, "7.00")
