@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dlt
-from dlt.common.storages.load_package import ParsedLoadJobFileName
+from dlt.common.storages import FileStorage, LoadStorage, PackageStorage
 from dlt.destinations import path_utils
-from dlt.destinations.impl.filesystem.typing import TExtraPlaceholders
 
 from pipelines.declaration.project import Project
 from pipelines.errors import TableFailed
 from pipelines.loading.at_snapshot import SourceAtSnapshot
 from pipelines.loading.changes import Changes, changes_since
 from pipelines.loading.commits import CommitLog, Load
-from pipelines.loading.destination import RawDestination
+from pipelines.loading.destination import LAYOUT, PLACEHOLDERS, raw_destination
 from pipelines.loading.extraction import Extraction
 from pipelines.loading.lock import table_lock
 from pipelines.loading.outcome import LoadOptions, LoadOutcome
 from pipelines.loading.packages import drop_remains, has_pending_packages
+from pipelines.loading.pipeline import TablePipeline
 from pipelines.loading.plan import TablePlan
 from pipelines.loading.resource import forget_other_columns, resource_of
-
-LAYOUT = "{table_name}/load_date={load_date}/{load_id}.{file_id}.{ext}"
-
-
-def _load_date(_schema: str, _table: str, load_id: str, _file_id: str, _extension: str) -> str:
-    """The day that a load began, in UTC; the same when a killed load goes on the day after."""
-    return dt.datetime.fromtimestamp(float(load_id), dt.UTC).date().isoformat()
-
-
-_PLACEHOLDERS: TExtraPlaceholders = {"load_date": _load_date}
 
 
 @dataclass(frozen=True)
@@ -77,18 +66,12 @@ def load_table(
 
 def _desk(project: Project, plan: TablePlan) -> _Desk:
     name = plan.table.lake_name
-    destination = RawDestination(
-        bucket_url=project.raw_url,
-        layout=LAYOUT,
-        extra_placeholders=_PLACEHOLDERS,
-        enable_dataset_name_normalization=False,
-        warn_unsafe_layout_separators=False,
-    )
     pipeline = dlt.pipeline(
         name,
-        destination=destination,
+        destination=raw_destination(project),
         dataset_name=name,
         pipelines_dir=str(project.data / ".dlt" / "pipelines"),
+        _impl_cls=TablePipeline,
     )
     return _Desk(pipeline, CommitLog(project.raw_url, name), Path(pipeline.working_dir, "lakefeed"))
 
@@ -193,18 +176,23 @@ def _commit_pending(desk: _Desk) -> list[Load]:
 
 def _remote_files(pipeline: dlt.Pipeline, load_id: str) -> tuple[str, ...]:
     """Where dlt will put the package's data files, below the table's raw folder."""
-    package = pipeline.get_load_package_info(load_id)
-    names = [
-        Path(job.file_path).name
-        for jobs in package.jobs.values()
-        for job in jobs
-        if not job.job_file_info.table_name.startswith("_dlt")
+    folder = Path(pipeline.working_dir, "load", LoadStorage.NORMALIZED_FOLDER)
+    # Not the pipeline's `get_load_package_info`, which builds the package's schema as well.
+    packages = PackageStorage(FileStorage(str(folder)), "normalized")
+    jobs = [
+        job
+        for _state, job in packages.list_all_jobs_with_states(load_id)
+        if not job.table_name.startswith("_dlt")
     ]
     return tuple(
         path_utils.create_path(
-            LAYOUT, name, package.schema_name, load_id, extra_placeholders=_PLACEHOLDERS
+            LAYOUT,
+            job.file_name(),
+            pipeline.default_schema.name,
+            load_id,
+            extra_placeholders=PLACEHOLDERS,
         )
-        for name in sorted(names, key=lambda name: ParsedLoadJobFileName.parse(name).file_id)
+        for job in sorted(jobs, key=lambda job: job.file_id)
     )
 
 

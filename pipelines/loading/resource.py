@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 import dlt
@@ -93,6 +94,7 @@ def _naive_timestamps(plan: TablePlan) -> dict[str, TColumnSchema]:
     }
 
 
+@cache
 def _dialect_only_engine() -> sa.Engine:
     """An engine that compiles PostgreSQL's SQL and never connects."""
 

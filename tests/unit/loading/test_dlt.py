@@ -1,0 +1,97 @@
+"""What we lean on within dlt: an upgrade that moves it shows here, and not only as slowness."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dlt
+import pytest
+from dlt.common import jsonpath, validation
+from dlt.common.configuration import configspec
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.exceptions import ValueNotSecretException
+from dlt.common.configuration.resolve import resolve_configuration
+from dlt.common.configuration.specs import BaseConfiguration
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from dlt.common.typing import TSecretStrValue
+
+from pipelines.loading import remembered
+from pipelines.loading.pipeline import TablePipeline
+from pipelines.loading.providers import Sparing, use_sparing_providers
+
+
+@configspec
+class Knobs(BaseConfiguration):
+    from_nowhere: str = "default"
+    from_file: str = "default"
+    from_environment: int = 0
+    both: str = "default"
+    secret: TSecretStrValue | None = None
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DLT_PROJECT_DIR", str(tmp_path))
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("PROVIDERS__ENABLE_AIRFLOW_SECRETS", "false")
+    (tmp_path / ".dlt").mkdir()
+    return tmp_path
+
+
+def knobs(project: Path, config: str) -> Knobs:
+    (project / ".dlt" / "config.toml").write_text(config)
+    use_sparing_providers(project)
+    return resolve_configuration(Knobs(), sections=("shop", "deep"))
+
+
+def test_settings_are_found_wherever_they_are(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP__FROM_ENVIRONMENT", "7")
+    monkeypatch.setenv("BOTH", "environment")
+
+    found = knobs(project, 'both = "file"\n[shop.deep]\nfrom_file = "file"')
+
+    assert (found.from_nowhere, found.from_file, found.from_environment) == ("default", "file", 7)
+    assert found.both == "environment"
+
+
+def test_a_secret_in_the_file_that_is_no_place_for_secrets_is_refused(project: Path) -> None:
+    with pytest.raises(ValueNotSecretException):
+        knobs(project, '[shop]\nsecret = "pssst"')
+
+
+def test_a_secret_is_found_in_its_own_file(project: Path) -> None:
+    (project / ".dlt" / "secrets.toml").write_text('[shop]\nsecret = "pssst"')
+
+    assert knobs(project, "").secret == "pssst"
+
+
+def test_dlt_asks_our_providers(project: Path) -> None:
+    knobs(project, "")
+
+    asked = Container()[PluggableRunContext].providers.providers
+
+    assert [type(provider) for provider in asked] == [Sparing] * 3
+
+
+def test_a_pipeline_keeps_the_schema_that_it_has_read(project: Path) -> None:
+    def pipeline() -> TablePipeline:
+        folder = str(project / "pipelines")
+        return dlt.pipeline("kept", pipelines_dir=folder, _impl_cls=TablePipeline)
+
+    first = pipeline()
+    first.extract([{"a": 1}], table_name="t")
+    again = pipeline()
+    schema = again.default_schema
+
+    (project / "pipelines/kept/schemas/kept.schema.json").unlink()
+
+    assert "t" in schema.tables
+    assert again.default_schema is schema
+
+
+def test_dlt_calls_what_we_remember() -> None:
+    assert jsonpath.compile_path("a.b") is jsonpath.compile_path("a.b")
+    assert remembered._HINTS in validation.validate_dict.__code__.co_names
+    assert getattr(validation, remembered._HINTS).__module__ == remembered.__name__
