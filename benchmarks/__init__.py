@@ -1,0 +1,1 @@
+"""Lakefeed beside other ways of reading PostgreSQL: `make bench`. Never part of the tests."""
