@@ -48,7 +48,9 @@ def _dlt(job: Job, backend: str) -> Command:
     python = job.place.program("loaders", "python")
     names = (table.name for table in job.tables)
     script = _SCRIPTS / "dlt_backend.py"
-    return _command(job, python, script, backend, job.source.url, job.folder, *names)
+    # SQLAlchemy 2.1 takes another driver where none is named.
+    url = job.source.url.replace("postgresql:", "postgresql+psycopg2:")
+    return _command(job, python, script, backend, url, job.folder, *names)
 
 
 def _rivet(job: Job) -> Command:

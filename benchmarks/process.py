@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -17,6 +18,7 @@ _INTERVAL = 0.02
 _LOOKS_PER_SEARCH = 10
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,9 @@ def failure(code: int, output: str, limit_seconds: float | None) -> str | None:
         return f"not done after {limit_seconds:.0f} s"
     if code == 0:
         return None
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    telling = [line for line in lines if "rror" in line or "cannot" in line] or lines or ["no word"]
-    return f"failed: {telling[-1][:160]}"
+    lines = [line.strip() for line in _COLOURS.sub("", output).splitlines() if line.strip()]
+    last = lines[-1] if lines else "without a word"
+    return f"failed: {last.rpartition('caused an exception: ')[2][:160]}"
 
 
 def _end(session: int) -> None:
