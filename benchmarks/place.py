@@ -40,6 +40,10 @@ class Place:
         folder.mkdir(parents=True)
         return folder
 
+    def drop_lake(self, name: str) -> None:
+        """Removes such a project."""
+        shutil.rmtree(self.lake(name), ignore_errors=True)
+
     def drop_runs(self) -> None:
         """Removes what contenders wrote."""
         shutil.rmtree(self.root / "runs", ignore_errors=True)

@@ -18,6 +18,8 @@ _INTERVAL = 0.02
 _LOOKS_PER_SEARCH = 10
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+# Which line of an output tells the reason, in the order in which they are looked for.
+_TELLING = ("caused an exception: ", "Error: ", "error: ", "rror")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -88,8 +90,9 @@ def failure(code: int, output: str, limit_seconds: float | None) -> str | None:
     if code == 0:
         return None
     lines = [line.strip() for line in _COLOURS.sub("", output).splitlines() if line.strip()]
-    last = lines[-1] if lines else "without a word"
-    return f"failed: {last.rpartition('caused an exception: ')[2][:160]}"
+    last = next((line for sign in _TELLING for line in reversed(lines) if sign in line), None)
+    said = last or (lines[-1] if lines else "without a word")
+    return f"failed: {said.rpartition('caused an exception: ')[2][:160]}"
 
 
 def _end(session: int) -> None:

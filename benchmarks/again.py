@@ -1,0 +1,163 @@
+"""Second runs: nothing new, and a thousand rows that changed. The case `nothing-new`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from benchmarks import peers
+from benchmarks.contender import Copy, Job
+from benchmarks.fidelity import compare, fingerprint_source, open_copy
+from benchmarks.lakefeed import declare, lakefeed, raw_of
+from benchmarks.place import Place
+from benchmarks.process import Command, run_measured
+from benchmarks.rounds import Checked, Step
+from benchmarks.side_by_side import database_of
+from benchmarks.source import Source, ensure_database
+from benchmarks.tables import (
+    CURSOR,
+    Table,
+    ensure_lineitem,
+    ensure_small_tables,
+    lineitem,
+    small_tables,
+)
+from pipelines import __version__
+
+CHANGED_ROWS = 1_000
+REFERENCE = "python -c 'import dlt'"
+_FIRST_LOAD_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class Lake:
+    """A project that was loaded before, and its source."""
+
+    root: Path
+    source: Source
+    tables: tuple[Table, ...]
+
+    def load(self) -> Command:
+        """`lakefeed load`."""
+        return lakefeed(self.root, self.source, "load")
+
+    def files(self) -> dict[Path, int]:
+        """The raw files with their sizes, whatever they are."""
+        found = (self.root / "data" / "raw").rglob("*")
+        return {path: path.stat().st_size for path in found if path.is_file()}
+
+
+def nothing_new_case(server: Source, place: Place, scale: float, only_ours: bool) -> list[Step]:
+    """Lakes that were loaded a moment ago."""
+    big, many = ensure_database(server, database_of(scale)), ensure_database(server, "many")
+    ensure_lineitem(big, place, scale)
+    ensure_small_tables(many)
+    (rows,) = big.row("select count(*) from lineitem")
+    one = loaded_lake(Lake(place.fresh("lake-of-one"), big, (lineitem(),)))
+    fifty = loaded_lake(Lake(place.fresh("lake-of-fifty"), many, tuple(small_tables())))
+    steps = []
+    for group, lake in ((f"one table of {rows:,} rows", one), ("fifty tables", fifty)):
+        steps.append(reference(group, place))
+        if not only_ours and lake is fifty:
+            steps.append(_dlt_again(group, lake, place))
+        steps.append(nothing_new(group, lake))
+    group = f"{CHANGED_ROWS:,} rows changed among {rows:,}"
+    steps.append(reference(group, place))
+    steps.append(changed(group, one, partial(change_rows, one, rows)))
+    return steps
+
+
+def loaded_lake(lake: Lake) -> Lake:
+    """Loads the lake for the first time, unmeasured."""
+    declare(lake.root / "project", lake.tables)
+    lake = replace(lake, root=lake.root / "project")
+    _must(lake.load())
+    return lake
+
+
+def reference(group: str, place: Place) -> Step:
+    """What these runs are counted in, since no reading of the source says what they should take.
+
+    The import of dlt is what a run must not need; it tells how fast this machine starts Python.
+    """
+    command = Command([sys.executable, "-c", "import dlt"], place.fresh("reference"))
+    version = sys.version.split()[0]
+    return Step(group, REFERENCE, version, lambda: command, None, base=True)
+
+
+def nothing_new(group: str, lake: Lake, name: str = "Lakefeed", *, base: bool = False) -> Step:
+    """A run that finds nothing, and must leave raw as it is."""
+    before: dict[Path, int] = {}
+
+    def start() -> Command:
+        before.clear()
+        before.update(lake.files())
+        return lake.load()
+
+    def check() -> Checked:
+        same = lake.files() == before
+        return Checked(0, "" if same else "raw was written, though nothing is new")
+
+    return Step(group, name, __version__, start, check, base, "nothing written")
+
+
+def changed(
+    group: str,
+    lake: Lake,
+    change: Callable[[], str],
+    name: str = "Lakefeed",
+    *,
+    base: bool = False,
+) -> Step:
+    """A run that finds the rows that `change` changes just before; it returns which they are."""
+    before: dict[Path, int] = {}
+    which: list[str] = []
+
+    def start() -> Command:
+        which[:] = [change()]
+        before.clear()
+        before.update(lake.files())
+        return lake.load()
+
+    def check() -> Checked:
+        table = lake.tables[0]
+        raw = raw_of(lake.root, table)
+        newest = f"(select * from {raw.relation} where {which[0]})"
+        part = replace(table, name=f"(select * from {table.name} where {which[0]}) as part")
+        fingerprint = fingerprint_source(lake.source, replace(part, sample="true"))
+        with closing(open_copy(raw)) as session:
+            said = compare(session, fingerprint, replace(part, sample="true"), Copy(newest))
+        written = sum(size for path, size in lake.files().items() if path not in before)
+        return Checked(written, said)
+
+    return Step(group, name, __version__, start, check, base)
+
+
+def change_rows(lake: Lake, rows: int) -> str:
+    """Changes a thousand rows all over the table, and says which, for both dialects."""
+    table = lake.tables[0].name
+    percent = min(100.0, 150.0 * CHANGED_ROWS / rows)
+    lake.source.execute(
+        f"update {table} set l_comment = md5(l_comment), {CURSOR} = now() where ctid = any(array("
+        f"select ctid from {table} tablesample bernoulli ({percent}) limit {CHANGED_ROWS}))"
+    )
+    (moment,) = lake.source.row(f"select max({CURSOR})::text from {table}")
+    return f"{CURSOR} = timestamptz '{moment}'"
+
+
+def _dlt_again(group: str, lake: Lake, place: Place) -> Step:
+    """dlt with an incremental cursor on the same tables, after its own first load."""
+    job = Job(lake.source, lake.tables, place.fresh("dlt-again"), place)
+    command = peers.PYARROW.prepare(job)
+    _must(command)
+    return Step(group, peers.PYARROW.name, peers.PYARROW.version(place), lambda: command, None)
+
+
+def _must(command: Command) -> None:
+    usage = run_measured(command, _FIRST_LOAD_SECONDS)
+    if usage.error:
+        raise RuntimeError(f"{usage.error}\n{usage.output}")
