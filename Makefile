@@ -3,7 +3,7 @@ BIN := .venv/bin
 READY := .venv/.lakefeed-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults pooler check lint types docs lock clean
+.PHONY: help demo test test-faults pooler check lint types docs bench bench-guard lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -46,8 +46,25 @@ docs: $(READY) ## write the generated parts of the documentation
 	@$(BIN)/python -m pipelines.declaration.reference docs
 	@LAKEFEED_WRITE_DOCS=1 $(BIN)/python -m pytest --quiet tests/integration/test_types.py -k page
 
-lock: ## resolve the dependencies again, into requirements.lock
+# Contenders that can't share an environment have one each. One that can't be had is told in its row.
+CONTENDERS := loaders sling ingestr
+VENVS := $(CONTENDERS:%=.bench/venvs/%/.ready)
+BENCH = --cases "$(or $(CASES),lineitem wide many nothing-new past-loads)" --scale $(or $(SCALE),1) --rounds $(or $(ROUNDS),3)
+
+.bench/venvs/%/.ready: benchmarks/contenders/%.lock | $(READY)
+	@echo "setting up .bench/venvs/$* from $<"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .bench/venvs/$*
+	@$(BIN)/uv pip sync --quiet --python .bench/venvs/$*/bin/python --require-hashes --compile-bytecode $< && touch $@ || echo "$*: can't be installed here; its rows will say so"
+
+bench: $(READY) $(VENVS) ## measure against other tools: make bench CASES=lineitem SCALE=1 ROUNDS=3
+	@$(BIN)/python -m benchmarks run $(BENCH)
+
+bench-guard: $(READY) $(VENVS) ## compare Lakefeed's ratios with those last recorded
+	@$(BIN)/python -m benchmarks guard $(BENCH)
+
+lock: ## resolve the dependencies again, into requirements.lock and benchmarks/contenders/
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --extra dev --no-emit-package lakefeed pyproject.toml -o requirements.lock
+	@for one in $(CONTENDERS); do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header benchmarks/contenders/$$one.in -o benchmarks/contenders/$$one.lock; done
 
 clean: ## remove the environment and everything that the demo wrote
 	rm -rf .venv data dbt/target dbt/logs dbt/dbt_packages

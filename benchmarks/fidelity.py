@@ -96,7 +96,9 @@ def fingerprint_copy(session: duckdb.DuckDBPyConnection, table: Table, copy: Cop
     return _as_fingerprint(table, found)
 
 
-def compare(session: duckdb.DuckDBPyConnection, source: Fingerprint, table: Table, copy: Copy) -> str:
+def compare(
+    session: duckdb.DuckDBPyConnection, source: Fingerprint, table: Table, copy: Copy
+) -> str:
     """What the copy loses or bends, in words; empty where it holds every value."""
     found = fingerprint_copy(session, table, copy)
     types = _types(session, copy)

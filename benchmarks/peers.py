@@ -61,10 +61,14 @@ def _rivet(job: Job) -> Command:
     """
     rivet, config = job.place.program("loaders", "rivet"), job.folder / "rivet.yaml"
     names = [table.name for table in job.tables]
+    wanted = ["--schema", "public", "--include", *names, "--output", config]
+    environment = {_URL: job.source.url, "HOME": str(job.folder)}
     subprocess.run(
-        [rivet, "init", "--source-env", _URL, "--schema", "public", "--include", *names, "-o", config],
-        env={_URL: job.source.url}, check=True, capture_output=True,
-    )  # fmt: skip
+        [rivet, "init", "--source-env", _URL, *wanted],
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
     proposed = yaml.safe_load(config.read_text(encoding="utf-8"))
     for export in proposed["exports"]:
         export.pop("meta_columns", None)

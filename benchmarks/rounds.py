@@ -82,7 +82,7 @@ def measure(steps: Sequence[Step], rounds: int, watch: Watch, listener: Listener
             else:
                 runs[number].append(one)
             walls = ", ".join(f"{run.usage.wall:.2f}" for run in runs[number])
-            said = walls and f"{walls} s" or checked[number].verdict
+            said = f"{walls} s" if walls else checked[number].verdict
             listener(f"round {turn + 1}: {step.group}: {step.contender}: {said}")
     bases = {
         step.group: median(run.usage.wall for run in runs[number])
@@ -131,4 +131,8 @@ def _run(step: Step, watch: Watch) -> Measured:
 def reason(error: Exception) -> str:
     """Why a step has no numbers, in one line."""
     said = str(error).strip().splitlines() or [type(error).__name__]
-    return said[0] if said[0].startswith(("failed", "not done", "can't")) else f"failed: {said[0][:160]}"
+    return (
+        said[0]
+        if said[0].startswith(("failed", "not done", "can't"))
+        else f"failed: {said[0][:160]}"
+    )

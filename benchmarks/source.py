@@ -53,9 +53,13 @@ class Source:
 
     def copy_in(self, table: str, csv: Path) -> None:
         """Fills a table from a CSV file that begins with a header."""
-        with closing(psycopg2.connect(self.url)) as session, session, session.cursor() as cursor:
-            with csv.open("rb") as rows:
-                cursor.copy_expert(f"copy {table} from stdin (format csv, header)", rows)
+        with (
+            csv.open("rb") as rows,
+            closing(psycopg2.connect(self.url)) as session,
+            session,
+            session.cursor() as cursor,
+        ):
+            cursor.copy_expert(f"copy {table} from stdin (format csv, header)", rows)
 
     def version(self) -> str:
         """The server's version."""
