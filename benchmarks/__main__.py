@@ -63,7 +63,7 @@ def main() -> None:
 @click.option("--record/--no-record", default=None, help="Default: at scale 1 only.")
 def run(cases: str, scale: float, rounds: int, record: bool | None) -> None:
     """Measure all contenders; write docs/benchmarks.md and recorded.json."""
-    console = Console(stderr=True)
+    console = _console()
     kept = scale == _RECORDED_SCALE if record is None else record
     with _bench(scale, rounds, console) as measured:
         for case in _chosen(cases):
@@ -79,7 +79,7 @@ def run(cases: str, scale: float, rounds: int, record: bool | None) -> None:
 @_options
 def guard(cases: str, scale: float, rounds: int) -> None:
     """Measure Lakefeed and its bases; exit with 1 where a ratio is worse than recorded."""
-    console = Console(stderr=True)
+    console = _console()
     records = read_records(RECORDED)
     worse: list[str] = []
     with _bench(scale, rounds, console) as measured:
@@ -117,6 +117,12 @@ def _bench(
         finally:
             watch.close()
             place.drop_runs()
+
+
+def _console() -> Console:
+    """Wide enough for the tables where the output is a file."""
+    console = Console(stderr=True)
+    return console if console.is_terminal else Console(stderr=True, width=170)
 
 
 def _chosen(cases: str) -> Sequence[str]:

@@ -100,9 +100,10 @@ def nothing_new(group: str, lake: Lake, name: str = "Lakefeed", *, base: bool = 
 
     def check() -> Checked:
         same = lake.files() == before
-        return Checked(0, "" if same else "raw was written, though nothing is new")
+        wrong = "" if same else "raw was written, though nothing is new"
+        return Checked(0, wrong, "nothing written")
 
-    return Step(group, name, __version__, start, check, base, "nothing written")
+    return Step(group, name, __version__, start, check, base)
 
 
 def changed(

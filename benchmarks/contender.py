@@ -24,7 +24,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Copy:
-    """Where a contender put a table: a from-clause item, and a DuckDB file to attach as `copies`."""
+    """Where a contender put a table: a from-clause item, and a DuckDB file known as `copies`."""
 
     relation: str
     attached: Path | None = None

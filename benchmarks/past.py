@@ -73,7 +73,13 @@ def _old_lake(source: Source, place: Place) -> Lake:
     if not source.has("events") or not done or done > _TOO_MANY:
         _remake(lake, place)
     making = lakefeed(lake.root, source)
-    arguments = [sys.executable, "-m", "benchmarks.past", lake.root, str(PAST_LOADS)]
+    arguments: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "benchmarks.past",
+        lake.root,
+        str(PAST_LOADS),
+    ]
     usage = run_measured(Command(arguments, lake.root, making.environment), _MAKING_SECONDS)
     if usage.error:
         raise RuntimeError(f"{usage.error}\n{usage.output}")

@@ -61,7 +61,7 @@ def _rivet(job: Job) -> Command:
     """
     rivet, config = job.place.program("loaders", "rivet"), job.folder / "rivet.yaml"
     names = [table.name for table in job.tables]
-    wanted = ["--schema", "public", "--include", *names, "--output", config]
+    wanted: list[str | Path] = ["--schema", "public", "--include", *names, "--output", config]
     environment = {_URL: job.source.url, "HOME": str(job.folder)}
     subprocess.run(
         [rivet, "init", "--source-env", _URL, *wanted],

@@ -18,8 +18,8 @@ _INTERVAL = 0.02
 _LOOKS_PER_SEARCH = 10
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-# Which line of an output tells the reason, in the order in which they are looked for.
-_TELLING = ("caused an exception: ", "Error: ", "error: ", "rror")
+# The line of an output that tells the reason; what dlt and others say below it is advice.
+_TELLING = re.compile(r"caused an exception: |^[\w.]*(?:[Ee]rror|Invalid|Exception): ")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -65,8 +65,8 @@ def run_measured(command: Command, limit_seconds: float) -> Usage:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        except OSError as error:
-            return Usage(0.0, 0.0, 0, "", f"can't be started: {error.strerror}")
+        except OSError as refused:
+            return Usage(0.0, 0.0, 0, "", f"can't be started: {refused.strerror}")
         memory = _Memory(process.pid)
         deadline = threading.Timer(limit_seconds, _end, [process.pid])
         deadline.start()
@@ -90,9 +90,8 @@ def failure(code: int, output: str, limit_seconds: float | None) -> str | None:
     if code == 0:
         return None
     lines = [line.strip() for line in _COLOURS.sub("", output).splitlines() if line.strip()]
-    last = next((line for sign in _TELLING for line in reversed(lines) if sign in line), None)
-    said = last or (lines[-1] if lines else "without a word")
-    return f"failed: {said.rpartition('caused an exception: ')[2][:160]}"
+    telling = [line for line in lines if _TELLING.search(line)] or lines or ["without a word"]
+    return f"failed: {telling[-1].rpartition('caused an exception: ')[2][:160]}"
 
 
 def _end(session: int) -> None:
@@ -116,7 +115,7 @@ class _Memory(threading.Thread):
 
     def run(self) -> None:
         looks, found = 0, [self.session]
-        while not self._done.wait(_INTERVAL):
+        while looks == 0 or not self._done.wait(_INTERVAL):
             if looks % _LOOKS_PER_SEARCH == 0:
                 found = [pid for pid, stat in all_processes() if stat[3] == str(self.session)]
             looks += 1

@@ -14,10 +14,11 @@ Listener = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Checked:
-    """What a run left behind: its size, and what is wrong with it; empty where nothing is."""
+    """What a run left behind: its size, what is wrong with it, and what to say where nothing is."""
 
     written_bytes: int
-    verdict: str
+    wrong: str
+    right: str = "values exact"
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def measure(steps: Sequence[Step], rounds: int, watch: Watch, listener: Listener
             else:
                 runs[number].append(one)
             walls = ", ".join(f"{run.usage.wall:.2f}" for run in runs[number])
-            said = f"{walls} s" if walls else checked[number].verdict
+            said = f"{walls} s" if walls else checked[number].wrong
             listener(f"round {turn + 1}: {step.group}: {step.contender}: {said}")
     bases = {
         step.group: median(run.usage.wall for run in runs[number])
@@ -97,8 +98,8 @@ def measure(steps: Sequence[Step], rounds: int, watch: Watch, listener: Listener
 
 def summarise(step: Step, runs: Sequence[Measured], checked: Checked, base: float | None) -> Row:
     """The row of a step: medians of its runs, its ratio to the base, what was found wrong."""
-    wrong = checked.verdict or ("values exact" if step.check else "")
-    verdict = "; ".join(part for part in (wrong, step.remark) if part)
+    said = checked.wrong or (checked.right if step.check else "")
+    verdict = "; ".join(part for part in (said, step.remark) if part)
     if not runs:
         nothing = (None,) * 7
         return Row(step.group, step.contender, step.version, 0, *nothing, verdict)

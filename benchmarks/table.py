@@ -29,7 +29,7 @@ def cells_of(row: Row, group: str | None = None) -> list[str]:
         _number(row.server_cpu, 1),
         _megabytes(row.peak_bytes, 0),
         _number(row.longest, 1),
-        _megabytes(row.written_bytes, 1),
+        _megabytes(row.written_bytes, 2),
         row.verdict,
     ]
 
@@ -53,7 +53,9 @@ def terminal(title: str, rows: Sequence[Row]) -> RichTable:
     table = RichTable(title=title, title_justify="left")
     for number, heading in enumerate(HEADINGS):
         right = number in range(len(HEADINGS))[_NUMBERS]
-        table.add_column(heading, justify="right" if right else "left", no_wrap=right)
+        table.add_column(
+            heading.replace(" ", "\n") if right else heading, justify="right" if right else "left"
+        )
     for cells in all_cells(rows):
         table.add_row(*cells)
     return table

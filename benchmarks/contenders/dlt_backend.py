@@ -6,9 +6,10 @@ Runs in the contenders' environment: `dlt_backend.py BACKEND URL FOLDER TABLE…
 from __future__ import annotations
 
 import sys
+from typing import cast
 
 import dlt
-from dlt.sources.sql_database import sql_database
+from dlt.sources.sql_database import TableBackend, sql_database
 
 
 def main(backend: str, url: str, folder: str, *tables: str) -> None:
@@ -19,12 +20,13 @@ def main(backend: str, url: str, folder: str, *tables: str) -> None:
         dataset_name="raw",
         pipelines_dir=f"{folder}/.dlt",
     )
+    known = cast("TableBackend", backend)
     source = sql_database(
         url,
         schema="public",
         table_names=list(tables),
-        backend=backend,
-        backend_kwargs={"return_type": "arrow"} if backend == "connectorx" else None,
+        backend=known,
+        backend_kwargs={"return_type": "arrow"} if backend == "connectorx" else {},
     )
     for resource in source.resources.values():
         resource.apply_hints(incremental=dlt.sources.incremental("updated_at"))

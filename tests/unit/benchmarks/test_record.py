@@ -1,0 +1,39 @@
+"""The guard compares ratios, and Lakefeed's alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.record import Record, read_records, regressions, write_record
+
+RECORDED = {"6 rows | Lakefeed": 1.0, "6 rows | Sling": 14.0}
+
+
+def test_a_ratio_within_the_tolerance_is_no_regression() -> None:
+    assert regressions(RECORDED, {"6 rows | Lakefeed": 1.25}) == []
+
+
+def test_a_worse_ratio_is_told_with_both_numbers() -> None:
+    (said,) = regressions(RECORDED, {"6 rows | Lakefeed": 1.5})
+
+    assert said == "6 rows | Lakefeed: was 1.00 × its base, now 1.50 × (+50%)"
+
+
+def test_a_ratio_that_is_gone_is_a_regression() -> None:
+    (said,) = regressions(RECORDED, {})
+
+    assert "now has no result" in said
+
+
+def test_a_contender_that_became_slower_is_none_of_ours() -> None:
+    now = {"6 rows | Lakefeed": 1.0, "6 rows | Sling": 99.0}
+
+    assert regressions(RECORDED, now) == []
+
+
+def test_recording_a_case_leaves_the_others(tmp_path: Path) -> None:
+    path, record = tmp_path / "recorded.json", Record("2026-11-24", "abc", "2 cores", 1.0, RECORDED)
+    write_record(path, "wide", record)
+    write_record(path, "many", record)
+
+    assert read_records(path) == {"wide": record, "many": record}
