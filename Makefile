@@ -57,7 +57,7 @@ BENCH = --cases "$(or $(CASES),lineitem wide many nothing-new past-loads)" --sca
 	@$(BIN)/uv pip sync --quiet --python .bench/venvs/$*/bin/python --require-hashes --compile-bytecode $< && touch $@ || echo "$*: can't be installed here; its rows will say so"
 
 bench: $(READY) $(VENVS) ## measure against other tools: make bench CASES=lineitem SCALE=1 ROUNDS=3
-	@$(BIN)/python -m benchmarks run $(BENCH)
+	@$(BIN)/python -m benchmarks run $(BENCH) $(OPTIONS)
 
 bench-guard: $(READY) $(VENVS) ## compare Lakefeed's ratios with those last recorded
 	@$(BIN)/python -m benchmarks guard $(BENCH)

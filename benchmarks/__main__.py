@@ -15,6 +15,7 @@ from benchmarks.machine import describe_commit, describe_machine
 from benchmarks.past import past_loads_case
 from benchmarks.place import REPOSITORY, Place
 from benchmarks.record import (
+    SHORTEST_BASE,
     TOLERANCE,
     Record,
     ratios_of,
@@ -135,7 +136,8 @@ def _chosen(cases: str) -> Sequence[str]:
 
 def _keep(case: str, rows: Sequence[Row], scale: float, rounds: int) -> None:
     date, commit, machine = dt.date.today().isoformat(), describe_commit(), describe_machine()
-    write_record(RECORDED, case, Record(date, commit, machine, scale, ratios_of(rows)))
+    ratios = ratios_of(rows, shortest_base=SHORTEST_BASE)
+    write_record(RECORDED, case, Record(date, commit, machine, scale, ratios))
     command = f"make bench CASES={case} SCALE={scale:g} ROUNDS={rounds}"
     head = f"{date}, commit {commit}, {machine}. Again: `{command}`"
     page = with_section(PAGE.read_text(encoding="utf-8"), case, f"{head}\n\n{markdown(rows)}")

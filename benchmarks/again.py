@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from benchmarks.fidelity import compare, fingerprint_source, open_copy
 from benchmarks.lakefeed import declare, lakefeed, raw_of
 from benchmarks.place import Place
 from benchmarks.process import Command, run_measured
+from benchmarks.reference import reference
 from benchmarks.rounds import Checked, Step
 from benchmarks.side_by_side import database_of
 from benchmarks.source import Source, ensure_database
@@ -29,7 +29,6 @@ from benchmarks.tables import (
 from pipelines import __version__
 
 CHANGED_ROWS = 1_000
-REFERENCE = "python -c 'import dlt'"
 _FIRST_LOAD_SECONDS = 900
 
 
@@ -77,16 +76,6 @@ def loaded_lake(lake: Lake) -> Lake:
     lake = replace(lake, root=lake.root / "project")
     _must(lake.load())
     return lake
-
-
-def reference(group: str, place: Place) -> Step:
-    """What these runs are counted in, since no reading of the source says what they should take.
-
-    The import of dlt is what a run must not need; it tells how fast this machine starts Python.
-    """
-    command = Command([sys.executable, "-c", "import dlt"], place.fresh("reference"))
-    version = sys.version.split()[0]
-    return Step(group, REFERENCE, version, lambda: command, None, base=True)
 
 
 def nothing_new(group: str, lake: Lake, name: str = "Lakefeed", *, base: bool = False) -> Step:

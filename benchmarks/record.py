@@ -12,6 +12,8 @@ from benchmarks.rounds import Row
 # Medians of three runs on a shared machine vary by a tenth; a quarter is no chance.
 TOLERANCE = 0.25
 _OURS = "Lakefeed"
+# Ratios to a base that is over sooner say how the base happened to fare.
+SHORTEST_BASE = 0.15
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,16 @@ class Record:
     ratios: dict[str, float]
 
 
-def ratios_of(rows: Sequence[Row]) -> dict[str, float]:
-    """The ratio of each row that has one, by group and contender."""
+def ratios_of(rows: Sequence[Row], *, shortest_base: float = 0.0) -> dict[str, float]:
+    """The ratio of each row that has one, by group and contender.
+
+    Args:
+        shortest_base: leaves out rows whose base took less, in seconds.
+    """
     return {
         f"{row.group} | {row.contender}": round(row.ratio, 3)
         for row in rows
-        if row.ratio is not None
+        if row.ratio and row.wall and row.wall / row.ratio >= shortest_base
     }
 
 

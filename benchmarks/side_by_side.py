@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 from benchmarks import peers
@@ -13,6 +13,7 @@ from benchmarks.fidelity import Fingerprint, compare, fingerprint_source, open_c
 from benchmarks.lakefeed import LAKEFEED
 from benchmarks.place import Place
 from benchmarks.process import Command
+from benchmarks.reference import reference
 from benchmarks.rounds import Checked, Step
 from benchmarks.source import Source, ensure_database
 from benchmarks.tables import (
@@ -32,7 +33,7 @@ from benchmarks.tables import (
 _LINEITEM_PARTS = (6, 60)
 _WIDE_PARTS = (4, 20)
 # A process a table is too slow for all of them.
-_FEW_TABLES = 10
+_FEW_TABLES = 5
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,10 @@ def many_case(server: Source, place: Place, _scale: float, only_ours: bool) -> l
         *(peers.DUCKDB, peers.CONNECTORX, peers.PYARROW, peers.SQLALCHEMY),
         *(peers.RIVET, peers.SLING),
     )
-    return _steps(source, place, sizes, (several, (peers.INGESTR,)), only_ours)
+    steps = _steps(source, place, sizes, (several, (peers.INGESTR,)), only_ours)
+    others = [replace(step, base=False) for step in steps]
+    named = {name: [step for step in others if step.group == name] for name, _ in sizes}
+    return [step for name in named for step in (reference(name, place), *named[name])]
 
 
 def database_of(scale: float) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.record import Record, read_records, regressions, write_record
+from benchmarks.record import Record, ratios_of, read_records, regressions, write_record
+from benchmarks.rounds import Row
 
 RECORDED = {"6 rows | Lakefeed": 1.0, "6 rows | Sling": 14.0}
 
@@ -29,6 +30,15 @@ def test_a_contender_that_became_slower_is_none_of_ours() -> None:
     now = {"6 rows | Lakefeed": 1.0, "6 rows | Sling": 99.0}
 
     assert regressions(RECORDED, now) == []
+
+
+def test_ratios_to_a_base_that_is_over_at_once_are_not_kept() -> None:
+    rows = [
+        Row(name, "Lakefeed", "1", 3, wall, 2.0, 1.0, 0.5, 1, 0.25, 1, "")
+        for name, wall in (("long", 2.0), ("short", 0.02))
+    ]
+
+    assert ratios_of(rows, shortest_base=0.15) == {"long | Lakefeed": 2.0}
 
 
 def test_recording_a_case_leaves_the_others(tmp_path: Path) -> None:
