@@ -15,7 +15,6 @@ import dlt
 import sqlalchemy as sa
 from dlt.sources.sql_database import BaseTableLoader, register_table_loader_backend
 
-from pipelines.loading.commits import Load
 from pipelines.loading.copying import Target
 from pipelines.loading.cursors import (
     CursorValue,
@@ -25,7 +24,8 @@ from pipelines.loading.cursors import (
     reading_start,
 )
 from pipelines.loading.deletes import Tombstones, find_deleted
-from pipelines.loading.extraction import Extraction, loads_since
+from pipelines.loading.description import Load
+from pipelines.loading.extraction import Extraction, loads_to_compare
 from pipelines.loading.held import Held
 from pipelines.loading.in_flight import committed_too_late
 from pipelines.loading.plan import TablePlan
@@ -99,8 +99,9 @@ class SnapshotLoader(BaseTableLoader):
                 horizon=horizon,
                 allow_shrink=extraction.allow_shrink,
             )
-        compared = [] if extraction.backfill else self._loads_to_compare(extraction)
-        held = Held.of(extraction.log, compared)
+        start = extraction.checkpoint_before if self.incremental is None else self.last_value
+        compared = loads_to_compare(plan, extraction.effective, start)
+        held = Held.of(extraction.log, [] if extraction.backfill else compared)
         queries = self._queries(extraction, condition, at_once=bool(held))
         reading = read_table(source, session, plan, queries, target, held=held, horizon=horizon)
         if not extraction.backfill and self.last_value is not None:
@@ -135,16 +136,14 @@ class SnapshotLoader(BaseTableLoader):
             query = query.where(sa.literal_column(f"({part})"))
         return self.compile_query(query).replace("%%", "%")
 
-    def _loads_to_compare(self, extraction: Extraction) -> list[Load]:
-        if extraction.plan.table.reads_row_versions:
-            return extraction.effective
-        return loads_since(extraction.effective, self.last_value)
-
     def _tombstones(self, extraction: Extraction) -> Tombstones | None:
         """Rows that have left the source. A whole copy of the table removes them by itself."""
-        plan, held = extraction.plan, Held.of(extraction.log, extraction.effective)
+        plan = extraction.plan
         marks = plan.table.settings.deletes == "mark"
-        if not plan.watches_deletes or not held or extraction.backfill:
+        if not plan.watches_deletes or extraction.backfill:
+            return None
+        held = Held.of(extraction.log, extraction.effective)
+        if not held:
             return None
         if extraction.whole and not marks:
             return None

@@ -2,6 +2,7 @@
 
     raw/shop__orders/orders/load_date=2026-11-23/<load id>.<file id>.parquet   the rows
     raw/shop__orders/_lakefeed_loads/<load id>.json                            what the load holds
+    raw/shop__orders/_lakefeed_loads/packed                                    most of these, again
     raw/shop__orders/_dlt_loads/<schema>__<load id>.jsonl                      its commit
 
 A load is committed when dlt's `_dlt_loads` has its entry, which dlt writes last. What the load
@@ -11,72 +12,20 @@ a commit are never read; they are what a killed load left, or a load still under
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 import re
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import fsspec
 from fsspec import AbstractFileSystem
 
-from pipelines.loading.changes import ReadAs
-from pipelines.loading.in_flight import InFlight
+from pipelines.loading.description import Load
+from pipelines.loading.pack import MOST_UNPACKED, NAME, pack, unpack
 
 LOADS_FOLDER = "_lakefeed_loads"
 SET_ASIDE_FOLDER = "_lakefeed_set_aside"
 
 _COMMIT = re.compile(r"__([0-9.]+)\.jsonl$")
+_DESCRIPTION = re.compile(r"(?:^|/)([0-9.]+)\.json$")
 _STATE = re.compile(r"__([0-9.]+)__[^/]*\.jsonl$")
-
-
-@dataclass(frozen=True)
-class Load:
-    """What one load holds. Times are ISO 8601 in UTC by the source's clock; cursors are text.
-
-    `deleted` counts the rows that were found to have left the source. `supersedes` is true where
-    the load is the whole table, so that earlier loads no longer count. `read_as` and
-    `in_flight` are None in loads of versions that didn't note them.
-    """
-
-    load_id: str
-    table: str
-    supersedes: bool
-    snapshot_at: str
-    rows_read: int
-    rows: int
-    null_cursors: int
-    cursor: str | None
-    cursor_min: str | None
-    cursor_max: str | None
-    checkpoint_before: str | None
-    checkpoint: str | None
-    files: tuple[str, ...] = ()
-    deleted: int = 0
-    read_as: ReadAs | None = None
-    in_flight: InFlight | None = None
-
-    @classmethod
-    def from_json(cls, text: str) -> Load:
-        """As its description in `_lakefeed_loads` keeps it."""
-        fields: dict[str, Any] = json.loads(text)
-        for name, kind in (("read_as", ReadAs), ("in_flight", InFlight)):
-            fields[name] = kind.from_json(fields[name]) if fields.get(name) else None
-        return cls(**{**fields, "files": tuple(fields["files"])})
-
-    def as_json(self) -> str:
-        """One JSON document."""
-        return json.dumps(asdict(self), indent=1)
-
-    @property
-    def order(self) -> tuple[str, float]:
-        """Loads are ordered by the source's snapshot, then by load id."""
-        return (self.snapshot_at, float(self.load_id))
-
-    @property
-    def loaded_at(self) -> dt.datetime:
-        """When the load began by the clock of the machine that ran it."""
-        return dt.datetime.fromtimestamp(float(self.load_id), dt.UTC)
 
 
 def checkpoint_after(loads: list[Load]) -> str | None:
@@ -90,6 +39,7 @@ class CommitLog:
     def __init__(self, raw_url: str, lake_name: str) -> None:
         self.filesystem, root = _open(raw_url)
         self.folder = f"{root.rstrip('/')}/{lake_name}"
+        self._to_pack: list[Load] = []
 
     def exists(self) -> bool:
         """Whether the table has a raw folder at all."""
@@ -99,15 +49,21 @@ class CommitLog:
         """Ids of all committed loads, from one listing."""
         return {match[1] for path in self._names("_dlt_loads") if (match := _COMMIT.search(path))}
 
+    def load_ids(self) -> set[str]:
+        """Ids of committed loads that hold files, from two listings."""
+        return self.committed_ids() & _described(self._names(LOADS_FOLDER))
+
     def loads(self) -> list[Load]:
         """Committed loads that hold files, in the order in which they count."""
-        committed = self.committed_ids()
-        found = [
-            self._read(path)
-            for path in self._names(LOADS_FOLDER)
-            if path.rsplit("/", 1)[-1].removesuffix(".json") in committed
-        ]
-        return sorted(found, key=lambda load: load.order)
+        committed, names = self.committed_ids(), self._names(LOADS_FOLDER)
+        counting = committed & _described(names)
+        known = self._packed(names)
+        unpacked = sorted(counting - known.keys())
+        loads = [known[load_id] for load_id in counting & known.keys()]
+        loads += map(Load.from_json, self._texts([f"{load_id}.json" for load_id in unpacked]))
+        loads.sort(key=lambda load: load.order)
+        self._to_pack = loads if len(unpacked) >= MOST_UNPACKED else []
+        return loads
 
     def effective_loads(self) -> list[Load]:
         """The newest load that supersedes, and what came after it: the loads that still count."""
@@ -122,12 +78,14 @@ class CommitLog:
         )
 
     def describe(self, load: Load) -> None:
-        """Writes what a load holds; done before dlt uploads and commits it."""
-        folder = f"{self.folder}/{LOADS_FOLDER}"
-        self.filesystem.makedirs(folder, exist_ok=True)
-        target = f"{folder}/{load.load_id}.json"
-        self.filesystem.write_text(f"{target}.part", load.as_json())
-        self.filesystem.mv(f"{target}.part", target)
+        """Writes what a load holds; done before dlt uploads and commits it.
+
+        Side effect: brings the pack up, if too many of the loads that were read last lack in it.
+        """
+        self._write(f"{load.load_id}.json", load.as_json())
+        if self._to_pack:
+            self._write(NAME, pack(self._to_pack))
+            self._to_pack = []
 
     def set_aside_uncommitted_states(self) -> list[str]:
         """Moves away state files of loads that were never committed; returns their load ids.
@@ -154,8 +112,32 @@ class CommitLog:
         names = self.filesystem.ls(path, detail=False)
         return [str(name) for name in names if not str(name).endswith(".part")]
 
-    def _read(self, path: str) -> Load:
-        return Load.from_json(self.filesystem.read_text(path))
+    def _packed(self, names: list[str]) -> dict[str, Load]:
+        """The loads in the pack, committed or not; none where there is no pack of use."""
+        if not any(name.rsplit("/", 1)[-1] == NAME for name in names):
+            return {}
+        try:
+            return unpack(self.filesystem.cat_file(f"{self.folder}/{LOADS_FOLDER}/{NAME}"))
+        except FileNotFoundError:
+            return {}
+
+    def _texts(self, names: list[str]) -> list[bytes]:
+        """What these descriptions say, asked for all at once where the filesystem can do that."""
+        paths = [f"{self.folder}/{LOADS_FOLDER}/{name}" for name in names]
+        return (
+            list(self.filesystem.cat_ranges(paths, None, None, on_error="raise")) if paths else []
+        )
+
+    def _write(self, name: str, text: str) -> None:
+        """Puts a whole file into the folder of descriptions, in the place of an earlier one."""
+        folder = f"{self.folder}/{LOADS_FOLDER}"
+        self.filesystem.makedirs(folder, exist_ok=True)
+        self.filesystem.write_text(f"{folder}/{name}.part", text)
+        self.filesystem.mv(f"{folder}/{name}.part", f"{folder}/{name}")
+
+
+def _described(names: list[str]) -> set[str]:
+    return {match[1] for name in names if (match := _DESCRIPTION.search(name))}
 
 
 def _open(raw_url: str) -> tuple[AbstractFileSystem, str]:

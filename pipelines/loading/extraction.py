@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pipelines.declaration.tables import ROW_VERSION
 from pipelines.loading.at_snapshot import SourceAtSnapshot
-from pipelines.loading.commits import CommitLog, Load, checkpoint_after
+from pipelines.loading.commits import CommitLog, checkpoint_after
 from pipelines.loading.cursors import CursorValue, as_cursor_value, horizon_for, reading_start
+from pipelines.loading.description import Load
 from pipelines.loading.engine import literal
 from pipelines.loading.in_flight import InFlight, in_flight_at
 from pipelines.loading.plan import Range, TablePlan
@@ -19,6 +20,9 @@ from pipelines.loading.reader import Reading
 from pipelines.loading.session import SourceSession
 from pipelines.source.inspect import quote
 from pipelines.source.snapshot import Snapshot
+
+# A row that every load reads again is written again once in so many loads.
+_RECENT_LOADS = 50
 
 
 @dataclass
@@ -102,7 +106,14 @@ class Extraction:
 
 
 def next_start(plan: TablePlan, effective: list[Load], snapshot: Snapshot) -> CursorValue | None:
-    """Where an ordinary load at this snapshot begins to read; None where it reads everything."""
+    """Where an ordinary load at this snapshot begins to read; None where it reads everything.
+
+    For `cursor: xmin` that is the number of a transaction.
+    """
+    if plan.table.reads_row_versions:
+        seen = _seen_row_versions(effective)
+        is_known = seen is not None and in_flight_at(snapshot, seen).continues(seen)
+        return seen.oldest_unfinished if seen and is_known else None
     kind, noted = plan.cursor_kind, checkpoint_after(effective)
     if kind is None or noted is None:
         return None
@@ -118,14 +129,12 @@ def next_start(plan: TablePlan, effective: list[Load], snapshot: Snapshot) -> Cu
 
 def next_condition(plan: TablePlan, effective: list[Load], snapshot: Snapshot) -> str | None:
     """The source's condition for what an ordinary load would read now; None for all rows."""
-    if plan.table.reads_row_versions:
-        seen = _seen_row_versions(effective)
-        now = in_flight_at(snapshot, seen)
-        if seen is None or not now.continues(seen):
-            return None
-        return written_since(seen.oldest_unfinished, now.next_number)
     start = next_start(plan, effective, snapshot)
-    if plan.cursor is None or start is None:
+    if start is None:
+        return None
+    if isinstance(start, int) and plan.table.reads_row_versions:
+        return written_since(start, in_flight_at(snapshot, None).next_number)
+    if plan.cursor is None:
         return None
     cursor = quote(plan.cursor.name)
     condition = f"{cursor} >= {literal(str(start))}::{plan.cursor.type}"
@@ -148,24 +157,53 @@ def _horizon_of(plan: TablePlan, in_flight: InFlight) -> CursorValue | None:
     return horizon_for(kind, safe_until, cursor)
 
 
-def loads_since(effective: list[Load], start: CursorValue | None) -> list[Load]:
-    """The run of newest loads that holds the current version of every row at or above `start`.
+def loads_to_compare(
+    plan: TablePlan, effective: list[Load], start: CursorValue | None
+) -> list[Load]:
+    """Which loads tell whether a row that is read from `start` on is new.
 
-    It begins at the oldest load with such a row; all later ones belong to it, since any of them may
-    hold a newer version of that row with a lower cursor.
+    Any run of newest loads is right: it holds a row's newest version, or none, and then the row is
+    written once more. All, where everything is read.
     """
     if start is None:
         return effective
-    floor = str(start).replace("T", " ")
+    if isinstance(start, int) and plan.table.reads_row_versions:
+        return loads_that_saw(effective, start)
+    return loads_since(effective, start)
+
+
+def loads_since(effective: list[Load], start: CursorValue) -> list[Load]:
+    """The run of newest loads that holds the current version of every row at or above `start`.
+
+    It begins at the oldest load with such a row; all later ones belong to it, since any of them may
+    hold a newer version of that row with a lower cursor. But rows that every load reads again,
+    those without a cursor and those from the future, are looked for in recent loads only: else
+    there would be ever more to look through.
+    """
+    floor = str(start).replace("T", " ")[:19]
+    recent = len(effective) - _RECENT_LOADS
     for index, load in enumerate(effective):
         reaches = load.cursor_max is not None and _at_or_above(load.cursor_max, start, floor)
-        if reaches or load.null_cursors:
+        is_of_the_window = reaches and (isinstance(start, int) or _is_taken_since(load, floor))
+        if is_of_the_window or (index >= recent and (reaches or load.null_cursors)):
             return effective[index:]
     return []
+
+
+def loads_that_saw(effective: list[Load], transaction: int) -> list[Load]:
+    """The run of newest loads that may hold what this transaction or a later one wrote."""
+    for index, load in enumerate(effective):
+        if load.in_flight is None or load.in_flight.next_number > transaction:
+            return effective[index:]
+    return []
+
+
+def _is_taken_since(load: Load, floor: str) -> bool:
+    return load.snapshot_at.replace("T", " ") >= floor
 
 
 def _at_or_above(cursor_max: str, start: CursorValue, floor: str) -> bool:
     if isinstance(start, int):
         return int(cursor_max) >= start
     # Years beyond 9999, BC and infinity don't sort as text; taking the load in is always right.
-    return not cursor_max[:4].isdigit() or cursor_max[4] != "-" or cursor_max >= floor[:19]
+    return not cursor_max[:4].isdigit() or cursor_max[4] != "-" or cursor_max >= floor

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipelines.declaration.catalogue import Column
-from pipelines.loading.commits import CommitLog, Load
+from pipelines.loading.commits import CommitLog
+from pipelines.loading.description import Load
 from pipelines.loading.engine import literal
 from pipelines.loading.plan import DELETED_AT, TablePlan
 from pipelines.loading.session import SourceSession

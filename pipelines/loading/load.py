@@ -14,7 +14,8 @@ from pipelines.declaration.project import Project
 from pipelines.errors import TableFailed
 from pipelines.loading.at_snapshot import SourceAtSnapshot
 from pipelines.loading.changes import Changes, changes_since
-from pipelines.loading.commits import CommitLog, Load
+from pipelines.loading.commits import CommitLog
+from pipelines.loading.description import Load
 from pipelines.loading.destination import LAYOUT, PLACEHOLDERS, raw_destination
 from pipelines.loading.extraction import Extraction
 from pipelines.loading.lock import table_lock

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from pipelines.declaration.project import Project
 from pipelines.loading.at_snapshot import SourceAtSnapshot
-from pipelines.loading.commits import CommitLog, Load, checkpoint_after
-from pipelines.loading.extraction import Extraction, loads_since, next_condition, next_start
+from pipelines.loading.commits import CommitLog, checkpoint_after
+from pipelines.loading.description import Load
+from pipelines.loading.extraction import Extraction, loads_to_compare, next_condition, next_start
 from pipelines.loading.held import Held
 from pipelines.loading.outcome import LoadOptions, LoadOutcome
 from pipelines.loading.packages import has_pending_packages
@@ -78,12 +79,8 @@ def _rows_without_news(extraction: Extraction) -> tuple[int, int, int, int] | No
     if condition is None:
         return None
     query = rows_query(plan, condition, at_most=_MOST_ROWS + 1)
-    compared = extraction.effective
-    if plan.cursor is not None:
-        compared = loads_since(
-            extraction.effective, next_start(plan, extraction.effective, extraction.snapshot)
-        )
-    held = Held.of(extraction.log, compared)
+    start = next_start(plan, extraction.effective, extraction.snapshot)
+    held = Held.of(extraction.log, loads_to_compare(plan, extraction.effective, start))
     if not holds_all(session, plan, held, session.rows_of(query)):
         return None
     nulls = f"count(*) filter ({quote(plan.cursor.name)} is null)" if plan.cursor else "0"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.loading.commits import Load
+from pipelines.loading.description import Load
 from pipelines.loading.plan import Range
 
 

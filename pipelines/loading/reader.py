@@ -106,7 +106,7 @@ def holds_all(session: SourceSession, plan: TablePlan, held: Held, rows: str) ->
         rows: a from-clause item, which is read once.
     """
     session.execute(f"create or replace temp table incoming as from {rows}")
-    if not held:
+    if not held or _count(session, "incoming") == 0:
         return _count(session, "incoming") == 0
     return _count(session, f"({_changed(session, plan, held)} limit 1)") == 0
 

@@ -133,7 +133,8 @@ def _unstaged(project: Project) -> set[str]:
 
 
 def _held(project: Project, table: Table) -> set[str]:
-    return {load.load_id for load in CommitLog(project.raw_url, table.lake_name).effective_loads()}
+    """Loads that staging has noted once it is up to date: those that no longer count as well."""
+    return CommitLog(project.raw_url, table.lake_name).load_ids()
 
 
 def _is_generated(project: Project, table: Table) -> bool:

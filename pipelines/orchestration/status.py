@@ -8,7 +8,8 @@ from typing import Literal
 
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
-from pipelines.loading.commits import CommitLog, Load, checkpoint_after
+from pipelines.loading.commits import CommitLog, checkpoint_after
+from pipelines.loading.description import Load
 from pipelines.transformation.warehouse import staged_since
 
 Freshness = Literal["ok", "late", "too late", ""]

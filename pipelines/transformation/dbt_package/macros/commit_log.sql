@@ -1,33 +1,35 @@
 {#
     The commit log as dbt sees it: committed loads of a raw table that a model has yet to stage, in
-    the order in which they count. Costs one listing, and reads only what is new.
+    the order in which they count. Costs two listings, and reads only what is new; all descriptions
+    only where a load arrived late.
 
     A load is committed when `_dlt_loads` has its entry; `_lakefeed_loads` says what it holds. One
     that doesn't `count` was superseded: it is noted as staged, and its files are not read.
 
     `anew` tells that the model is to be emptied first, since a load supersedes what it holds, or one
-    arrived late, with a snapshot older than what it holds.
+    arrived late, with a snapshot older than what it holds. Where none is late, what is new comes
+    after all that is staged, so that what is new tells by itself what counts.
+
+    `model_name` is none for a model that is built from nothing.
 #}
-{% macro loads_to_stage(raw, staged) %}
+{% macro loads_to_stage(raw, model_name=none) %}
     {%- set folder = lakefeed.raw_folder(raw) -%}
-    {%- set new_ids = [] -%}
-    {%- for id in lakefeed.committed_load_ids(folder) if id not in staged -%}
-        {%- do new_ids.append(id) -%}
-    {%- endfor -%}
-    {%- set state = namespace(loads=lakefeed.described_loads(folder, new_ids), anew=false) -%}
-    {%- set supersedes = state.loads | selectattr('supersedes') | list -%}
-    {%- set is_late = lakefeed.is_late(state.loads, staged) -%}
-    {%- if staged and (supersedes or is_late) -%}
-        {%- set all_loads = lakefeed.described_loads(folder, new_ids + staged.keys() | list) -%}
-        {%- for load in lakefeed.loads_that_count(all_loads) if load.load_id not in staged -%}
+    {%- set new = lakefeed.described_loads(folder, lakefeed.committed_load_ids(folder, model_name)) -%}
+    {%- set state = namespace(loads=new, counting=lakefeed.loads_that_count(new), anew=false) -%}
+    {%- set staged_at = lakefeed.newest_staged_snapshot(model_name) if new and model_name -%}
+    {%- if staged_at and staged_at > new[0].snapshot_at -%}
+        {%- set state.counting = [] -%}
+        {%- set all_loads = lakefeed.described_loads(folder, lakefeed.committed_load_ids(folder)) -%}
+        {%- set new_ids = new | map(attribute='load_id') | list -%}
+        {%- for load in lakefeed.loads_that_count(all_loads) if load.load_id in new_ids -%}
             {%- set state.loads = all_loads -%}
+            {%- set state.counting = lakefeed.loads_that_count(all_loads) -%}
             {%- set state.anew = true -%}
         {%- endfor -%}
-        {%- set counting = lakefeed.loads_that_count(all_loads) if state.anew else [] -%}
-    {%- else -%}
-        {%- set counting = lakefeed.loads_that_count(state.loads) -%}
+    {%- elif staged_at and new | selectattr('supersedes') | list -%}
+        {%- set state.anew = true -%}
     {%- endif -%}
-    {{- return({'loads': state.loads, 'counting': counting, 'anew': state.anew}) -}}
+    {{- return({'loads': state.loads, 'counting': state.counting, 'anew': state.anew}) -}}
 {% endmacro %}
 
 
@@ -39,14 +41,17 @@
 {% endmacro %}
 
 
-{# Whether a load that is staged already is newer than one that is about to be. #}
-{% macro is_late(loads, staged) %}
-    {%- set newest = staged.values() | list | sort | last -%}
-    {{- return(newest is defined and loads and newest > loads[0].snapshot_at) -}}
+{# The snapshot of the newest load that a model has staged; none where it has staged nothing. #}
+{% macro newest_staged_snapshot(model_name) %}
+    {%- set query -%}
+        select max(snapshot_at) from _lakefeed.staged_loads where model = '{{ model_name }}'
+    {%- endset -%}
+    {{- return(run_query(query).columns[0].values()[0]) -}}
 {% endmacro %}
 
 
-{% macro committed_load_ids(folder) %}
+{# Ids of committed loads that hold files; with a model's name, those that it has yet to stage. #}
+{% macro committed_load_ids(folder, model_name=none) %}
     {%- set query -%}
         with
         commits as (
@@ -57,7 +62,13 @@
             select regexp_extract(file, '([0-9.]+)\.json$', 1) as load_id
             from glob('{{ folder }}/_lakefeed_loads/*.json')
         )
-        select load_id from commits join descriptions using (load_id) order by load_id
+        select load_id from commits join descriptions using (load_id)
+        {% if model_name -%}
+        anti join (
+            select load_id from _lakefeed.staged_loads where model = '{{ model_name }}'
+        ) using (load_id)
+        {% endif -%}
+        order by load_id
     {%- endset -%}
     {{- return(run_query(query).columns[0].values() | list) -}}
 {% endmacro %}

@@ -66,15 +66,15 @@
 {% macro open_new_loads() %}
     {%- if not execute %}{{ return('select 1') }}{% endif -%}
     {%- set raw = lakefeed.raw_table_of(model) -%}
-    {%- set staged = lakefeed.staged_loads(this) if is_incremental() else {} -%}
-    {%- set new = lakefeed.loads_to_stage(raw, staged) -%}
+    {%- set new = lakefeed.loads_to_stage(raw, this.identifier if is_incremental() else none) -%}
     create schema if not exists _lakefeed;
     create table if not exists _lakefeed.staged_loads (
         model varchar, load_id varchar, snapshot_at varchar, batch bigint
     );
     create sequence if not exists _lakefeed.batches;
     create or replace temp table lakefeed_new_loads as
-        select * from (values
+        select load_id::varchar as load_id, snapshot_at::varchar as snapshot_at, position
+        from (values
             {% for load in new.loads -%}
             ('{{ load.load_id }}', '{{ load.snapshot_at }}', {{ loop.index }}),
             {% endfor -%}
@@ -85,7 +85,7 @@
         select nextval('_lakefeed.batches') as batch;
     create or replace temp view lakefeed_new_rows as {{ lakefeed.new_rows(raw, new.counting) }};
     {% if is_incremental() -%}{{ lakefeed.fit_model(raw, new.anew) }}{%- endif %}
-    {% if new.anew or not is_incremental() -%}
+    {% if not is_incremental() -%}
     delete from _lakefeed.staged_loads where model = '{{ this.identifier }}';
     {% endif -%}
 {% endmacro %}
@@ -112,7 +112,10 @@
     {%- endif %}
     insert into _lakefeed.staged_loads
     select '{{ this.identifier }}', load_id, snapshot_at, batch
-    from lakefeed_new_loads cross join lakefeed_new_loads_batch;
+    from lakefeed_new_loads cross join lakefeed_new_loads_batch
+    where load_id not in (
+        select load_id from _lakefeed.staged_loads where model = '{{ this.identifier }}'
+    );
 {% endmacro %}
 
 
@@ -223,20 +226,6 @@
 {% macro described(query) %}
     {%- set found = {} -%}
     {%- for row in run_query('describe ' ~ query).rows -%}
-        {%- do found.update({row[0]: row[1]}) -%}
-    {%- endfor -%}
-    {{- return(found) -}}
-{% endmacro %}
-
-
-{# Loads that this model has staged: snapshot time by load id. #}
-{% macro staged_loads(relation) %}
-    {%- set found = {} -%}
-    {%- set query -%}
-        select load_id, snapshot_at from _lakefeed.staged_loads
-        where model = '{{ relation.identifier }}'
-    {%- endset -%}
-    {%- for row in run_query(query).rows -%}
         {%- do found.update({row[0]: row[1]}) -%}
     {%- endfor -%}
     {{- return(found) -}}
