@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from pipelines.errors import TableFailed
 from pipelines.loading.at_snapshot import SourceAtSnapshot
@@ -18,6 +17,9 @@ from pipelines.loading.held import Held, as_compared
 from pipelines.loading.plan import TablePlan
 from pipelines.loading.session import SourceSession
 from pipelines.source.inspect import quote
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)

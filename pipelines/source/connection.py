@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -185,6 +184,8 @@ def _dlt_secret(project: Project, source: str) -> str | None:
     path = project.root / ".dlt" / "secrets.toml"
     if from_environment or not path.exists():
         return from_environment
+    import tomllib
+
     secrets = tomllib.loads(path.read_text(encoding="utf-8"))
     found = secrets.get("sources", {}).get(source, {}).get("credentials")
     return found if isinstance(found, str) else None

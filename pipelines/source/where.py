@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import sqlglot
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
-
 
 def single_expression(where: str) -> str | None:
     """Why this isn't one condition; None where it is.
@@ -13,6 +9,11 @@ def single_expression(where: str) -> str | None:
     The only real boundary is what the role may do (docs/guarantees.md); this catches a second
     statement, a clause after the condition, and typing mistakes.
     """
+    # Importing it takes as long as looking at a table, and few tables have a condition.
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
     try:
         statements = sqlglot.parse(f"select 1 where {where}", dialect="postgres")
     except SqlglotError:
