@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,7 @@ def _names_below(table: dict[str, Any]) -> Iterator[str]:
             yield from _names_below(value)
 
 
+@cache
 def _name(key: str) -> str:
     """A field's name without its sections, in one spelling for all providers."""
     return key.upper().rsplit("__", 1)[-1].strip("_")

@@ -95,3 +95,5 @@ def test_dlt_calls_what_we_remember() -> None:
     assert jsonpath.compile_path("a.b") is jsonpath.compile_path("a.b")
     assert remembered._HINTS in validation.validate_dict.__code__.co_names
     assert getattr(validation, remembered._HINTS).__module__ == remembered.__name__
+    assert BaseConfiguration.__len__.__module__ == remembered.__name__
+    assert (len(BaseConfiguration()), len(Knobs())) == (0, 5)
