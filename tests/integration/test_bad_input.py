@@ -225,7 +225,7 @@ class TestFromTheCommandLine:
         assert ended.returncode == 2
         assert "sources.yaml:6:17" in ended.stderr
         assert "did you mean `full_refresh`?" in ended.stderr
-        assert not (lake.root / "data").exists()
+        assert [path.name for path in (lake.root / "data").iterdir()] == [".gitkeep"]
 
     def test_a_folder_without_a_project_says_where_to_go(self, tmp_path: Path) -> None:
         ended = Lake(tmp_path).command("run")
@@ -254,4 +254,4 @@ class TestFromTheCommandLine:
 
         assert ended.returncode == 2
         assert "expected a time such as" in ended.stderr
-        assert not (lake.root / "data").exists()
+        assert [path.name for path in (lake.root / "data").iterdir()] == [".gitkeep"]

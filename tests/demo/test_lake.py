@@ -1,0 +1,49 @@
+"""Whose the lake in `data/` is, and who is at work in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipelines.demo.lake import demo_lake, empty_lake
+from pipelines.errors import Refused
+from tests.conftest import Lake
+
+
+def test_an_empty_folder_becomes_the_demos(shop: Lake) -> None:
+    (shop.root / "data").mkdir()
+    (shop.root / "data" / ".gitkeep").touch()
+
+    with demo_lake(shop.project):
+        (shop.root / "data" / "loaded").touch()
+    with demo_lake(shop.project):
+        pass
+
+
+def test_what_is_committed_of_the_folder_stays_when_it_is_emptied(shop: Lake) -> None:
+    data = shop.root / "data"
+    (data / "raw" / "below").mkdir(parents=True)
+    (data / ".lakefeed-demo").touch()
+    for name in (".gitkeep", "warehouse.duckdb"):
+        (data / name).touch()
+
+    with demo_lake(shop.project):
+        empty_lake(shop.project)
+        left = {path.name for path in data.iterdir()}
+
+    assert left == {".gitkeep", ".lakefeed-demo", ".lakefeed-demo.lock"}
+
+
+def test_only_one_process_is_at_work_in_the_lake(shop: Lake) -> None:
+    with demo_lake(shop.project):
+        demo = shop.command("demo")
+    assert demo.returncode == 1
+    assert "is at work in" in demo.stderr
+
+
+def test_another_lake_is_not_taken(shop: Lake) -> None:
+    (shop.root / "data").mkdir()
+    (shop.root / "data" / "precious").touch()
+
+    with pytest.raises(Refused, match="isn't the demo's"), demo_lake(shop.project):
+        pass
+    assert [path.name for path in (shop.root / "data").iterdir()] == ["precious"]
