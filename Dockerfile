@@ -1,10 +1,14 @@
-# Airflow with Lakefeed, every package held to its hash. The project itself is mounted.
-FROM python:3.12.11-slim-bookworm
+# Airflow's own image with Lakefeed, every package held to its hash. The project itself is mounted.
+FROM apache/airflow:slim-3.3.2-python3.12
 
-ARG LAKEFEED_UID=1000
-RUN useradd --uid "${LAKEFEED_UID}" --create-home lakefeed \
-    && install --directory --owner lakefeed /airflow
+# Where volumes are mounted: a new one takes over whom the folder belongs to. Any user may run the
+# image, as long as its group is root's.
+USER 0
+RUN install --directory --owner airflow --group root --mode 0775 \
+        /airflow /lakefeed /project /project/data \
+    && install --directory --owner airflow --group root --mode 0770 /secrets
 
+USER 50000
 WORKDIR /lakefeed
 COPY requirements.lock ./
 RUN pip install --no-cache-dir --require-hashes --requirement requirements.lock
@@ -12,5 +16,4 @@ COPY pyproject.toml README.md ./
 COPY pipelines ./pipelines
 RUN pip install --no-cache-dir --no-deps --no-build-isolation .
 
-USER ${LAKEFEED_UID}
 WORKDIR /project

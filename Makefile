@@ -3,7 +3,7 @@ BIN := .venv/bin
 READY := .venv/.lakefeed-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults pooler check lint types docs bench bench-guard lock clean
+.PHONY: help demo airflow test test-faults programs check lint types docs bench bench-guard lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -22,16 +22,23 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## load, change, load again, build, show: the main job on an embedded PostgreSQL
 	@$(BIN)/lakefeed demo
 
+# The shell gives way to it, so that Ctrl-C and SIGTERM reach it alone.
+airflow: $(READY) ## Airflow and the shop, without Docker, until Ctrl-C: make airflow PORT=8081
+	@exec $(BIN)/python -m pipelines.demo.stack $(if $(PORT),--port $(PORT))
+
 # A file stays with one worker, so that what it sets up is set up once.
 test: $(READY) ## all tests but the long fault suites
 	@$(BIN)/python -m pytest -m "not faults" -n 2 --dist loadfile
 
-test-faults: $(READY) pooler ## the long fault suites
+test-faults: $(READY) programs ## the long fault suites
 	@$(BIN)/python -m pytest -m faults -n 2
 
-# One suite needs a program that no wheel brings; where it can't be had, that suite is skipped.
-pooler:
-	@command -v pgbouncer > /dev/null || { apt-get update && apt-get install --yes pgbouncer; } > /dev/null 2>&1 || echo "no pgbouncer, so its tests are skipped"
+# Two suites need programs that no wheel brings; where one can't be had, its suite is skipped.
+programs:
+	@for one in pgbouncer redis-server; do \
+		command -v $$one > /dev/null || { apt-get update && apt-get install --yes --no-install-recommends $$one; } > /dev/null 2>&1 \
+			|| echo "no $$one, so its tests are skipped"; \
+	done
 
 check: lint types test test-faults ## everything that CI checks
 
@@ -66,5 +73,6 @@ lock: ## resolve the dependencies again, into requirements.lock and benchmarks/c
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --extra dev --no-emit-package lakefeed pyproject.toml -o requirements.lock
 	@for one in $(CONTENDERS); do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header benchmarks/contenders/$$one.in -o benchmarks/contenders/$$one.lock; done
 
-clean: ## remove the environment and everything that the demo wrote
-	rm -rf .venv data dbt/target dbt/logs dbt/dbt_packages
+clean: ## remove the environment and everything that the demo and Airflow wrote
+	rm -rf .venv .airflow dbt/target dbt/logs dbt/dbt_packages
+	find data -mindepth 1 ! -path data/.gitkeep -delete

@@ -1,7 +1,8 @@
-"""The compose file and the Dockerfiles, as far as they can be checked without an engine."""
+"""The compose files and the Dockerfiles, as far as they can be checked without an engine."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,16 +11,26 @@ from typing import Any
 import pytest
 import yaml
 
+from pipelines.demo.compose import COMPLETED, read_compose, read_services
 from tests.conftest import Lake
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-SECRETS = (
-    "AIRFLOW__CORE__FERNET_KEY",
-    "AIRFLOW__API__SECRET_KEY",
-    "AIRFLOW__API_AUTH__JWT_SECRET",
-    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+STACK, DEMO, CELERY = (
+    "docker-compose.yml",
+    "docker-compose.override.yml",
+    "docker-compose.celery.yml",
 )
+FILES = (STACK, DEMO, CELERY)
+# What people start: the demo, a project of their own, and either with workers.
+MERGED = ((STACK, DEMO), (STACK,), (STACK, CELERY), FILES)
+DOCKERFILES = (
+    REPOSITORY / "Dockerfile",
+    REPOSITORY / "pipelines/orchestration/templates/project/Dockerfile",
+)
+
+# That of the image.
+AIRFLOW_USER = "50000"
 
 
 def check(*command: str) -> str:
@@ -30,14 +41,30 @@ def check(*command: str) -> str:
     return ended.stdout
 
 
+def text(name: str) -> str:
+    return (REPOSITORY / name).read_text(encoding="utf-8")
+
+
+@pytest.fixture(params=MERGED, ids=" + ".join)
+def compose(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return read_compose(REPOSITORY, request.param)
+
+
 @pytest.fixture
-def compose() -> dict[str, Any]:
-    return dict(yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text()))
+def services(compose: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = compose["services"]
+    return found
 
 
-def test_the_compose_file_is_valid() -> None:
-    schema = ("--builtin-schema", "vendor.compose-spec")
-    check("check-jsonschema", *schema, str(REPOSITORY / "docker-compose.yml"))
+@pytest.mark.parametrize("name", FILES)
+def test_every_compose_file_is_valid(name: str) -> None:
+    check("check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(REPOSITORY / name))
+
+
+def test_merged_they_are_valid_too(compose: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / STACK).write_text(yaml.safe_dump(compose))
+
+    check("check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(tmp_path / STACK))
 
 
 def test_the_dockerfiles_have_no_lint(lake: Lake) -> None:
@@ -47,63 +74,119 @@ def test_the_dockerfiles_have_no_lint(lake: Lake) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("docker-compose.yml", "airflow/dags/lakefeed.py", ".dlt/config.toml"),
+        *(STACK, CELERY, "airflow/dags/lakefeed.py", ".dlt/config.toml", "data/.gitkeep"),
         *("dbt/dbt_project.yml", "dbt/macros/generate_schema_name.sql"),
     ],
 )
 def test_a_new_project_gets_the_files_of_this_repository(lake: Lake, name: str) -> None:
-    assert (lake.root / name).read_text() == (REPOSITORY / name).read_text()
+    assert (lake.root / name).read_text() == text(name)
+
+
+def test_a_new_project_has_no_shop(lake: Lake) -> None:
+    assert not (lake.root / DEMO).exists()
 
 
 def test_the_build_context_of_a_new_project_is_its_wheel_alone(lake: Lake) -> None:
     assert (lake.root / ".dockerignore").read_text() == "*\n!lakefeed-*.whl\n"
 
 
-def test_there_are_five_services_and_one_is_reachable_from_this_machine_alone(
-    compose: dict[str, Any],
-) -> None:
-    services = compose["services"]
+def test_the_demo_has_these_services_and_one_is_reachable_from_this_machine_alone() -> None:
+    services = {service.name: service for service in read_services(REPOSITORY)}
 
-    assert list(services) == [
-        *("postgres", "airflow-init", "airflow-apiserver", "airflow-scheduler"),
-        "airflow-dag-processor",
-    ]
-    published = {name: service.get("ports") for name, service in services.items()}
-    assert {k: v for k, v in published.items() if v} == {
-        "airflow-apiserver": ["127.0.0.1:8081:8080"]
+    assert set(services) == {
+        *("secrets", "postgres", "airflow-init", "airflow-apiserver", "airflow-scheduler"),
+        *("airflow-dag-processor", "shop-database", "shop"),
     }
-    unwatched = [name for name, service in services.items() if "healthcheck" not in service]
-    assert unwatched == ["airflow-init"]
+    published = {name: service.ports for name, service in services.items() if service.ports}
+    assert published == {"airflow-apiserver": ("127.0.0.1:8081:8080",)}
 
 
-def test_every_secret_comes_from_outside_and_says_how_to_make_it(compose: dict[str, Any]) -> None:
-    environment = compose["services"]["airflow-scheduler"]["environment"]
+def test_with_celery_tasks_have_workers_of_their_own() -> None:
+    plain, celery = (
+        read_compose(REPOSITORY, names)["services"] for names in ((STACK,), (STACK, CELERY))
+    )
 
-    for name in SECRETS:
-        assert ":?put it into .env" in environment[name]
-        assert "openssl rand" in environment[name]
-    assert "POSTGRES_PASSWORD" in str(compose["services"]["postgres"])
-    assert "${AIRFLOW_DATABASE_PASSWORD:?" in str(compose["services"]["postgres"]["environment"])
+    assert set(celery) - set(plain) == {"redis", "airflow-worker"}
+    assert "ports" not in celery["redis"]
+    worker, scheduler = celery["airflow-worker"], celery["airflow-scheduler"]
+    assert worker["environment"] == scheduler["environment"]
+    for same in ("image", "user", "volumes", "working_dir", "env_file"):
+        assert worker[same] == scheduler[same]
 
 
-def test_all_airflow_services_share_one_environment(compose: dict[str, Any]) -> None:
+@pytest.mark.parametrize("name", FILES)
+def test_every_variable_has_a_default_or_a_message(name: str) -> None:
+    found = re.findall(r"(?<!\$)(?:\$\$)*\$(?!\$)(\{[^}]*\}|.)", text(name))
+
+    assert found
+    assert [one for one in found if not re.fullmatch(r"\{\w+:[-?].+\}", one)] == []
+
+
+def test_nothing_must_be_set_before_the_first_start() -> None:
+    for name in (STACK, DEMO):
+        assert ":?" not in text(name)
+
+
+def test_services_and_volumes_that_are_referred_to_are_there(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        assert set(service.get("depends_on", {})) <= set(compose["services"]), name
+        sources = [volume.split(":")[0] for volume in service.get("volumes", ())]
+        assert {source for source in sources if source != "."} <= set(compose["volumes"]), name
+
+
+def test_every_service_that_stays_tells_whether_it_is_well(services: dict[str, Any]) -> None:
+    once = {
+        needed
+        for service in services.values()
+        for needed, how in service.get("depends_on", {}).items()
+        if how["condition"] == COMPLETED
+    }
+
+    assert {name for name, service in services.items() if "healthcheck" not in service} == once
+    restarts = {name: service["restart"] for name, service in services.items()}
+    assert {name for name, how in restarts.items() if how == "no"} == once
+    assert {how for name, how in restarts.items() if name not in once} == {"unless-stopped"}
+
+
+def test_no_service_is_root(services: dict[str, Any]) -> None:
+    users = {name: str(service["user"]).split(":")[0] for name, service in services.items()}
+
+    assert set(users.values()) <= {"${LAKEFEED_UID", "postgres", "redis"}
+    for path in DOCKERFILES:
+        assert re.findall(r"^USER (.*)", path.read_text(), re.MULTILINE)[-1] == AIRFLOW_USER
+
+
+def test_every_image_is_pinned(services: dict[str, Any]) -> None:
+    images = {service["image"] for service in services.values()} - {"lakefeed-airflow:local"}
+    (locked,) = re.findall(r"^apache-airflow==(\S+)", text("requirements.lock"), re.MULTILINE)
+    bases = {re.findall(r"^FROM (.*)", path.read_text(), re.MULTILINE)[0] for path in DOCKERFILES}
+
+    assert [image for image in images if not re.fullmatch(r"\w+:\d+\.\d+(\.\d+)?-\w+", image)] == []
+    assert bases == {f"apache/airflow:slim-{locked}-python3.12"}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_url_and_no_variable_holds_a_password(name: str) -> None:
+    assert re.findall(r"://\w*:(?!%s)[^@/\s]+@", text(name)) == []
+    assert re.findall(r"_PASSWORD: |POSTGRES_PASSWORD:|_KEY: |JWT_SECRET: ", text(name)) == []
+
+
+def test_every_secret_that_is_read_is_made(compose: dict[str, Any]) -> None:
+    """By the one service that all others wait for."""
+    _, _, _, _, *names = compose["services"]["secrets"]["command"]
+    made = {"fernet-key", "api-secret-key", "jwt-secret", "pgpass"}
+    made |= {f"{name}-password" for name in names}
+
+    assert set(re.findall(r"/secrets/([\w-]+)", yaml.safe_dump(compose))) <= made
+
+
+def test_all_airflow_services_share_one_environment(services: dict[str, Any]) -> None:
     environments = [
-        service["environment"]
-        for name, service in compose["services"].items()
+        {k: v for k, v in service["environment"].items() if k != "SHOP_DATABASE_URL"}
+        for name, service in services.items()
         if name.startswith("airflow-")
     ]
 
-    assert len(environments) == 4
+    assert len(environments) >= 4
     assert all(environment == environments[0] for environment in environments)
     assert environments[0]["PROVIDERS__ENABLE_AIRFLOW_SECRETS"] == "false"
-
-
-def test_images_are_pinned_and_the_container_is_not_root() -> None:
-    for dockerfile in (
-        REPOSITORY / "Dockerfile",
-        REPOSITORY / "pipelines/orchestration/templates/project/Dockerfile",
-    ):
-        lines = dockerfile.read_text().splitlines()
-        assert "FROM python:3.12.11-slim-bookworm" in lines
-        assert [line for line in lines if line.startswith("USER")] == ["USER ${LAKEFEED_UID}"]
-    assert ":latest" not in (REPOSITORY / "docker-compose.yml").read_text()

