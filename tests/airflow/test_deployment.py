@@ -148,6 +148,12 @@ def test_every_service_that_stays_tells_whether_it_is_well(services: dict[str, A
     assert {how for name, how in restarts.items() if name not in once} == {"unless-stopped"}
 
 
+def test_where_tasks_run_waits_for_the_server_that_they_ask(services: dict[str, Any]) -> None:
+    for name in {"airflow-scheduler", "airflow-worker"} & set(services):
+        needs = services[name]["depends_on"]
+        assert needs["airflow-apiserver"] == {"condition": "service_healthy"}
+
+
 def test_no_service_is_root(services: dict[str, Any]) -> None:
     users = {name: str(service["user"]).split(":")[0] for name, service in services.items()}
 
