@@ -165,6 +165,7 @@ _MAPPINGS = {
     "column": "the name of a column",
     "primary_key": "a column, or a list such as [order_id, line_number]",
     "connection": "text, such as ${SHOP_DATABASE_URL}",
+    "notify": "a mapping such as {SmtpNotifier: {to: team@example.org}}",
 }
 
 _EXAMPLES = {

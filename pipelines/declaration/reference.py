@@ -100,7 +100,7 @@ def _section(title: str, model: type[BaseModel]) -> Iterator[str]:
 
 
 def _default(value: Any) -> str:
-    if value is None or value == ():
+    if value in (None, (), {}):
         return ""
     return "see below" if isinstance(value, BaseModel) else f"`{shown(value)}`"
 

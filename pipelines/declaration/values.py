@@ -1,0 +1,104 @@
+"""How single values stand in `sources.yaml`: durations, shares, starts, and their types."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from contextlib import suppress
+from typing import Annotated, Any, NoReturn
+
+from pydantic import BeforeValidator, Field, NonNegativeInt
+
+_REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+_DURATION = re.compile(r"^(\d+)(s|m|h|d)$")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_PERCENT = re.compile(r"^(\d+(?:\.\d+)?)\s*%$")
+
+
+def parse_duration(value: Any) -> Any:
+    """`90s`, `30m`, `2h` or `3d` as a timedelta; anything else is a ValueError."""
+    if isinstance(value, dt.timedelta):
+        return value
+    match = _DURATION.match(value) if isinstance(value, str) else None
+    try:
+        return dt.timedelta(seconds=int(match[1]) * _SECONDS[match[2]]) if match else _no_duration()
+    except OverflowError:
+        return _no_duration()
+
+
+def _no_duration() -> NoReturn:
+    raise ValueError("a duration such as 90s, 30m, 2h or 3d")
+
+
+def parse_lookback(value: Any) -> Any:
+    """A duration, or a plain number for a numeric cursor."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 0:
+            raise ValueError("a duration such as 30m, or a number of 0 or more")
+        return value
+    try:
+        return parse_duration(value)
+    except ValueError:
+        message = "a duration such as 90s, 30m, 2h or 3d, or a plain number for a numeric cursor"
+        raise ValueError(message) from None
+
+
+def parse_share(value: Any) -> Any:
+    """`20%` as 0.2."""
+    if isinstance(value, float) and 0 <= value <= 1:
+        return value
+    match = _PERCENT.match(value) if isinstance(value, str) else None
+    if not match or float(match[1]) > 100:
+        raise ValueError("a share from 0% to 100%, such as 20%")
+    return float(match[1]) / 100
+
+
+def parse_version(value: Any) -> Any:
+    """Neither `true` nor `1.0`, which are equal to 1 in Python."""
+    if type(value) is not int or value != 1:
+        raise ValueError("1")
+    return value
+
+
+def parse_start(value: Any) -> Any:
+    """A date, a timestamp or a whole number, as YAML gives it or in quotes."""
+    if isinstance(value, str):
+        for parse in (dt.date.fromisoformat, dt.datetime.fromisoformat):
+            with suppress(ValueError):
+                return parse(value)
+    elif isinstance(value, (dt.date, int)) and not isinstance(value, bool):
+        return value
+    raise ValueError("a date, a timestamp or a whole number, such as 2026-01-31 or 1000")
+
+
+def parse_connection(value: Any) -> Any:
+    """A URL, whose references to the environment are whole."""
+    if isinstance(value, str) and "${" in _REFERENCE.sub("", value):
+        raise ValueError("a reference of letters, digits and underscores, such as ${DATABASE_URL}")
+    return value
+
+
+def parse_cursor(value: Any) -> Any:
+    """A bare column name is short for `{column: name}`."""
+    return {"column": value} if isinstance(value, str) else value
+
+
+Text = Annotated[str, Field(min_length=1)]
+Names = Annotated[tuple[Text, ...], Field(min_length=1)]
+
+# What stands in the file before it is parsed; editors get their JSON Schema from it.
+_DurationText = Annotated[str, Field(pattern=r"^\d+(s|m|h|d)$")]
+_ShareText = Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*%$")]
+
+Duration = Annotated[
+    dt.timedelta, BeforeValidator(parse_duration, json_schema_input_type=_DurationText)
+]
+Lookback = Annotated[
+    dt.timedelta | int,
+    BeforeValidator(parse_lookback, json_schema_input_type=_DurationText | NonNegativeInt),
+]
+Share = Annotated[float, BeforeValidator(parse_share, json_schema_input_type=_ShareText)]
+Start = Annotated[
+    dt.datetime | dt.date | int,
+    BeforeValidator(parse_start, json_schema_input_type=Text | int),
+]
