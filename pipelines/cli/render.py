@@ -14,6 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as Grid
 
+from pipelines.cli.wording import age, counted, short, table_line
 from pipelines.orchestration.report import RunReport, TableReport
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pipelines.orchestration.check import CheckReport
     from pipelines.orchestration.init import InitReport
     from pipelines.orchestration.load import Listener
-    from pipelines.orchestration.status import TableStatus
+    from pipelines.orchestration.status import TableFreshness, TableStatus
     from pipelines.orchestration.sync import SyncReport
     from pipelines.transformation.dbt import BuildResult
     from pipelines.transformation.warehouse import StagedTable
@@ -58,7 +59,7 @@ class ProgressLines:
             if report.name in self._loading:
                 self._loading.remove(report.name)
             self._show()
-            self._out.print(_table_line(report), soft_wrap=True)
+            self._out.print(table_line(report), soft_wrap=True)
 
     def _show(self) -> None:
         if not self._out.is_terminal:
@@ -84,10 +85,7 @@ def show_run(work: Callable[[Listener | None], RunReport], as_json: bool) -> Non
 
 def print_run(out: Console, report: RunReport) -> None:
     """The summary of a run: what moved, what failed and why, what dbt made of it."""
-    for warning in report.warnings:
-        out.print(f"note: {warning}", soft_wrap=True, markup=False)
-    if report.synced:
-        out.print(f"wrote {_files(report.synced)}", soft_wrap=True, markup=False)
+    print_notes(out, report)
     moved = [table for table in report.tables if table.status == "loaded"]
     if moved:
         out.print(_moved_grid(report, moved))
@@ -95,6 +93,14 @@ def print_run(out: Console, report: RunReport) -> None:
         several = f" ({len(names)} tables)" if len(names) > 1 else ""
         out.print(f"failed{several}: {error}", soft_wrap=True, markup=False)
     out.print(_closing_line(report, moved), soft_wrap=True, markup=False)
+
+
+def print_notes(out: Console, report: RunReport) -> None:
+    """What a user should know of the run, whatever became of it."""
+    for warning in report.warnings:
+        out.print(f"note: {warning}", soft_wrap=True, markup=False)
+    if report.synced:
+        out.print(f"wrote {_files(report.synced)}", soft_wrap=True, markup=False)
 
 
 def _by_error(failures: Sequence[TableReport]) -> dict[str, list[str]]:
@@ -120,29 +126,27 @@ def _moved_grid(report: RunReport, moved: Sequence[TableReport]) -> Grid:
             f"{table.rows_read:,}",
             f"{table.rows_written:,}",
             f"{staged.changed:,}" if staged else "-",
-            _short(table.checkpoint_before),
-            _short(table.checkpoint),
+            short(table.checkpoint_before),
+            short(table.checkpoint),
         )
     return grid
 
 
 def _closing_line(report: RunReport, moved: Sequence[TableReport]) -> str:
     seconds = f"{report.seconds:.1f} s"
-    counted = _counted(len(report.tables), "table")
+    tables = counted(len(report.tables), "table")
     failed = f", {len(report.failures)} failed" if report.failures else ""
     if report.build_error:
         return f"error: {report.build_error}"
     if report.build is None and not moved:
-        return f"nothing new in {counted}{failed}; dbt was not started ({seconds})"
+        return f"nothing new in {tables}{failed}; dbt was not started ({seconds})"
     if report.build is None:
-        return f"loaded {len(moved)} of {counted}{failed} ({seconds})"
+        return f"loaded {len(moved)} of {tables}{failed} ({seconds})"
     held = ""
     if report.held_back:
         models = ", ".join(f"stg_{name}" for name in report.held_back)
         held = f"\nheld back, with the models below: {models}"
-    return (
-        f"loaded {len(moved)} of {counted}{failed}; {_build_line(report.build)}{held} ({seconds})"
-    )
+    return f"loaded {len(moved)} of {tables}{failed}; {_build_line(report.build)}{held} ({seconds})"
 
 
 def render_build(result: BuildResult, staged: dict[str, StagedTable]) -> str:
@@ -152,7 +156,7 @@ def render_build(result: BuildResult, staged: dict[str, StagedTable]) -> str:
 
 
 def _build_line(result: BuildResult) -> str:
-    models, tests = _counted(result.count("model"), "model"), _counted(result.count("test"), "test")
+    models, tests = counted(result.count("model"), "model"), counted(result.count("test"), "test")
     line = f"dbt built {models} and passed {tests}"
     if not result.failures:
         return line
@@ -175,8 +179,8 @@ def render_check(report: CheckReport) -> str:
     """Errors, then warnings, then the verdict."""
     lines = [f"error: {error}" for error in report.errors]
     lines += [f"warning: {warning}" for warning in report.warnings]
-    verdict = _counted(len(report.errors), "error") if report.errors else "all well"
-    return "\n".join([*lines, f"{_counted(report.tables, 'table')} checked: {verdict}"])
+    verdict = counted(len(report.errors), "error") if report.errors else "all well"
+    return "\n".join([*lines, f"{counted(report.tables, 'table')} checked: {verdict}"])
 
 
 def show_audit(project: Project, report: AuditReport, as_json: bool) -> None:
@@ -200,14 +204,14 @@ def _audit_lines(project: Project, audited: TableAudit) -> Iterator[str]:
     if audited.error:
         yield f"✗ {audited.name:<28} not compared: {audited.error}"
         return
-    rows, pending = _counted(audited.rows, "row"), f"{audited.pending:,} to come with the next load"
+    rows, pending = counted(audited.rows, "row"), f"{audited.pending:,} to come with the next load"
     later = f", {pending}" if audited.pending else ""
     verdict = "equal" if audited.is_clean else "differ"
     yield f"{'✓' if audited.is_clean else '✗'} {audited.name:<28} {rows} {verdict}{later}"
     table = next(table for table in project.tables if table.shown == audited.name)
     cursor = table.settings.cursor.column if table.settings.cursor else "-"
     for found in audited.findings:
-        between = f", {cursor} {_short(found.low)} to {_short(found.high)}" if found.low else ""
+        between = f", {cursor} {short(found.low)} to {short(found.high)}" if found.low else ""
         yield f"    {found.rows:,} {found.kind}, such as ({found.example}){between}"
         yield f"      likely {likely_cause(found, cursor)}"
     if audited.ranges:
@@ -243,9 +247,9 @@ def show_status(rows: Sequence[TableStatus], as_json: bool) -> int:
             grid.add_row(
                 row.name,
                 row.mode,
-                _short(row.checkpoint),
-                _short(row.last_load),
-                _age(row.age_seconds),
+                short(row.checkpoint),
+                short(row.last_load),
+                age(row.age_seconds),
                 f"{row.loads:,}",
                 f"{row.files:,}",
                 f"{row.raw_rows:,}",
@@ -256,18 +260,12 @@ def show_status(rows: Sequence[TableStatus], as_json: bool) -> int:
     return 1 if any(row.freshness == "too late" for row in rows) else 0
 
 
-def _table_line(report: TableReport) -> str:
-    name = f"{report.name:<28}"
-    if report.status == "failed":
-        return f"[red]✗[/] {name} failed"
-    notes = "".join(f"; {note}" for note in report.notes)
-    nulls = f", {report.null_cursors:,} without a cursor value" if report.null_cursors else ""
-    if report.status == "unchanged":
-        again = f" ({report.rows_read:,} read again)" if report.rows_read else ""
-        return f"[dim]·[/] {name} nothing new{again}{nulls}{notes}"
-    gone = f", {report.rows_deleted:,} deleted" if report.rows_deleted else ""
-    rows = f"{_counted(report.rows_written, 'row')}{gone}{nulls}"
-    return f"[green]✓[/] {name} {rows} in {report.seconds:.1f} s{notes}"
+def print_freshness(rows: Sequence[TableFreshness]) -> None:
+    """How old the newest load of each table is."""
+    grid = _grid("table", "newest load", "age", "fresh")
+    for row in rows:
+        grid.add_row(row.name, short(row.last_load), age(row.age_seconds), row.freshness or "-")
+    console().print(grid)
 
 
 def _grid(*columns: str) -> Grid:
@@ -276,23 +274,3 @@ def _grid(*columns: str) -> Grid:
     for column in columns:
         grid.add_column(column, justify="right" if column in numeric else "left", no_wrap=True)
     return grid
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _short(text: str | None) -> str:
-    """A time to the second; anything else as it is."""
-    if text is None:
-        return "-"
-    return text[:19].replace("T", " ") if len(text) > 19 and text[4:5] == "-" else text
-
-
-def _age(seconds: float | None) -> str:
-    if seconds is None:
-        return "never"
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.0f}{unit}"
-    return f"{max(seconds, 0):.0f}s"

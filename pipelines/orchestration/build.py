@@ -119,6 +119,16 @@ def build_all(
         return result, staged_since(project, list(project.tables), before)
 
 
+def build_model(project: Project, name: str) -> BuildResult:
+    """Builds and tests one model again.
+
+    Raises:
+        BuildFailed: dbt could not start.
+    """
+    with warehouse_lock(project):
+        return run_dbt(project, "build", ["--select", name])
+
+
 def _unstaged(project: Project) -> set[str]:
     staged, present = staged_load_ids(project), staged_models(project)
     return {

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
-from pipelines.errors import LakefeedError, TableFailed
+from pipelines.errors import DeclarationError, LakefeedError, TableFailed
 from pipelines.loading.at_snapshot import SourceAtSnapshot
 from pipelines.loading.engine import SIDE_BY_SIDE, Engines, spill_folder
 from pipelines.loading.environment import prepare_dlt
@@ -63,11 +63,14 @@ def load(
     Side effects: raw files, dlt state, the catalogue and the generated models.
 
     Raises:
-        DeclarationError: a selector or the backfill's range is wrong.
+        DeclarationError: a selector or the range is wrong, or it comes with a full refresh.
     """
     started = time.monotonic()
     selected = select_tables(project, request.select)
-    parse_range(request.since, request.until)
+    if parse_range(request.since, request.until) and request.full_refresh:
+        raise DeclarationError(
+            "a range and a full refresh exclude each other", do="leave out one of them"
+        )
     listener = listener or Silence()
     prepare_dlt(project)
     reports: list[TableReport] = []
@@ -190,6 +193,7 @@ class _SourceRun:
             outcome.checkpoint_before,
             outcome.checkpoint,
             outcome.committed[-1].load_id if outcome.committed else None,
+            sum(len(load.files) for load in outcome.committed),
             outcome.seconds,
             outcome.notes,
         )

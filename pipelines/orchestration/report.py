@@ -32,6 +32,7 @@ class TableReport:
     checkpoint_before: str | None = None
     checkpoint: str | None = None
     load_id: str | None = None
+    files: int = 0
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     error: LakefeedError | None = None

@@ -16,6 +16,16 @@ Freshness = Literal["ok", "late", "too late", ""]
 
 
 @dataclass(frozen=True)
+class TableFreshness:
+    """How old the newest load of a table is, and whether that is too old."""
+
+    name: str
+    last_load: str | None
+    age_seconds: float | None
+    freshness: Freshness
+
+
+@dataclass(frozen=True)
 class TableStatus:
     """One table: its checkpoint, its newest load, what raw and staging hold, and its age."""
 
@@ -46,6 +56,16 @@ def status(project: Project, tables: tuple[Table, ...], now: dt.datetime) -> lis
     ]
 
 
+def freshness(project: Project, now: dt.datetime) -> list[TableFreshness]:
+    """The age of every table. Reads raw alone, so that it may run beside a build."""
+    return [
+        TableFreshness(table.shown, _time_of(newest), age, _freshness(table, age))
+        for table in project.tables
+        for newest in (_newest(CommitLog(project.raw_url, table.lake_name).loads()),)
+        for age in (_age(newest, now),)
+    ]
+
+
 def checkpoint_of_table(project: Project, table: Table) -> str | None:
     """The checkpoint that the next load of this table starts from."""
     return checkpoint_after(CommitLog(project.raw_url, table.lake_name).loads())
@@ -54,13 +74,13 @@ def checkpoint_of_table(project: Project, table: Table) -> str | None:
 def _status_of(
     table: Table, loads: list[Load], staged_rows: int | None, now: dt.datetime
 ) -> TableStatus:
-    newest = max(loads, key=lambda load: float(load.load_id), default=None)
-    age = (now - newest.loaded_at).total_seconds() if newest else None
+    newest = _newest(loads)
+    age = _age(newest, now)
     return TableStatus(
         table.shown,
         table.mode,
         checkpoint_after(loads) if table.mode == "incremental" else None,
-        newest.loaded_at.isoformat(timespec="seconds") if newest else None,
+        _time_of(newest),
         newest.rows if newest else 0,
         len(loads),
         sum(len(load.files) for load in loads),
@@ -69,6 +89,18 @@ def _status_of(
         age,
         _freshness(table, age),
     )
+
+
+def _newest(loads: list[Load]) -> Load | None:
+    return max(loads, key=lambda load: float(load.load_id), default=None)
+
+
+def _time_of(load: Load | None) -> str | None:
+    return load.loaded_at.isoformat(timespec="seconds") if load else None
+
+
+def _age(load: Load | None, now: dt.datetime) -> float | None:
+    return (now - load.loaded_at).total_seconds() if load else None
 
 
 def _freshness(table: Table, age: float | None) -> Freshness:

@@ -19,7 +19,8 @@ _QUIET = ["--log-level", "none", "--log-level-file", "info", "--no-send-anonymou
 class NodeResult:
     """One model or test: its name, how it ended, and dbt's message.
 
-    `selectors` select the model itself, or what a test reads.
+    `selectors` select the model itself, or what a test reads. `model` is the model that a test
+    belongs to: the one it is declared at, else the last that it reads.
     """
 
     name: str
@@ -28,6 +29,7 @@ class NodeResult:
     message: str
     seconds: float
     selectors: tuple[str, ...] = ()
+    model: str = ""
 
     @property
     def failed(self) -> bool:
@@ -96,6 +98,7 @@ def _as_result(result: Any) -> BuildResult:
                 " ".join(str(node.message or "").split()),
                 float(node.execution_time),
                 _selectors_of(node.node),
+                _model_of(node.node),
             )
             for node in nodes
         ),
@@ -105,9 +108,21 @@ def _as_result(result: Any) -> BuildResult:
 
 def _selectors_of(node: Any) -> tuple[str, ...]:
     """A unique id is `model.<project>.<name>`; a source needs its kind said."""
-    is_test = str(node.resource_type) in ("test", "unit_test")
-    ids = [part.split(".", 2) for part in (node.depends_on.nodes if is_test else [node.unique_id])]
+    read = node.depends_on.nodes if _is_test(node) else [node.unique_id]
+    ids = [part.split(".", 2) for part in read]
     return tuple(f"source:{name}" if kind == "source" else name for kind, _, name in ids)
+
+
+def _model_of(node: Any) -> str:
+    if not _is_test(node):
+        return str(node.name)
+    attached = getattr(node, "attached_node", None)
+    read = [one for one in [attached, *reversed(node.depends_on.nodes)] if one]
+    return read[0].split(".")[2] if read else ""
+
+
+def _is_test(node: Any) -> bool:
+    return str(node.resource_type) in ("test", "unit_test")
 
 
 @contextmanager

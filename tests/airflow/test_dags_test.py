@@ -15,6 +15,7 @@ import pytest
 
 from pipelines.orchestration.init import write_scaffold
 from tests.airflow.conftest import AirflowOf, airflow_of
+from tests.airflow.test_alerts import NOTIFIER
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake
 
 PASSWORD = "correct-horse-battery"
@@ -96,7 +97,9 @@ def story(
 
 def _break(lake: Lake) -> None:
     yaml = (lake.root / "sources.yaml").read_text()
-    (lake.root / "sources.yaml").write_text(f"airflow: {{retries: 0}}\n{yaml}{UNREACHABLE}")
+    (lake.root / "airflow/dags/pagers.py").write_text(NOTIFIER)
+    airflow = f"{{retries: 0, notify: {{pagers.FileNotifier: {{path: {lake.root}/told}}}}}}"
+    (lake.root / "sources.yaml").write_text(f"airflow: {airflow}\n{yaml}{UNREACHABLE}")
 
 
 def _run(airflow: AirflowOf, environment: dict[str, str]) -> Run:
@@ -118,7 +121,7 @@ def test_the_next_run_brings_the_changes(story: Story) -> None:
     assert story.changed.process.returncode == 0, story.changed.output
     assert story.changed.rows["a"] == [(1, "one"), (2, "zwei"), (3, "three")]
     assert story.changed.rows["b"] == story.first.rows["b"]
-    assert "model of_a: success" in story.changed.output
+    assert "✓ model of_a: success" in story.changed.output
     assert "model of_b" not in story.changed.output
 
 
@@ -135,6 +138,20 @@ def test_a_failed_table_fails_the_run_and_leaves_the_others_loading(story: Story
     assert "failed: shop__b, gone__z" in story.broken.output
     assert story.broken.rows["a"] == [*story.changed.rows["a"], (4, "four")]
     assert story.broken.rows["b"] == story.changed.rows["b"]
+
+
+def test_a_failed_run_is_told_to_the_notifier_that_the_yaml_names(story: Story) -> None:
+    told = (story.airflow.lake.root / "told").read_text()
+
+    assert len(told.splitlines()) == 1
+    assert "failed: shop__b, gone__z" in told
+
+
+def test_task_logs_read_like_the_command_line(story: Story) -> None:
+    assert "✓ shop.a                       2 rows in " in story.changed.output
+    assert "· shop.b                       nothing new (2 read again)" in story.changed.output
+    assert "loaded 1 of 3 tables; dbt built " in story.changed.output
+    assert "nothing new in 3 tables; dbt was not started" in story.nothing_new.output
 
 
 def test_the_password_is_nowhere(story: Story) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from pipelines.errors import DeclarationError
+from pipelines.orchestration.sync import sync
 from tests.airflow.conftest import AirflowOf
-from tests.conftest import Lake
+from tests.conftest import Database, Lake
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TEMPLATE = REPOSITORY / "pipelines/orchestration/templates/project"
@@ -23,7 +24,7 @@ TABLES = "orders: {cursor: updated_at, primary_key: id}\ncountries: {mode: full_
 
 def dag_of(lake: Lake) -> Any:
     """The DAG, imported late: Airflow reads its home when it is imported."""
-    from pipelines.orchestration.dag import build_dag
+    from pipelines.dag import build_dag
 
     return build_dag(lake.root)
 
@@ -32,18 +33,33 @@ def graph(dag: Any) -> dict[str, list[str]]:
     return {name: sorted(task.downstream_task_ids) for name, task in dag.task_dict.items()}
 
 
+def groups(dag: Any) -> dict[str, list[str]]:
+    children = dag.task_group.children.items()
+    return {name: list(child.children) for name, child in children if hasattr(child, "children")}
+
+
+def with_airflow(lake: Lake, settings: str) -> Lake:
+    """The same project with this `airflow:` section."""
+    yaml = (lake.root / "sources.yaml").read_text()
+    (lake.root / "sources.yaml").write_text(f"airflow: {{{settings}}}\n{yaml}")
+    return lake
+
+
 def test_every_table_is_a_task_and_all_of_them_lead_into_dbt(lake: Lake) -> None:
     dag = dag_of(lake.declare(TABLES))
 
     assert graph(dag) == {
-        "shop__orders": ["raw_to_staging"],
-        "shop__countries": ["raw_to_staging"],
-        "raw_to_staging": ["staging_to_marts"],
-        "staging_to_marts": ["report"],
+        "shop__orders": ["build_staging"],
+        "shop__countries": ["build_staging"],
+        "build_staging": ["build_marts"],
+        "build_marts": ["report"],
         "report": [],
     }
-    group = dag.task_group.children["extract_postgres_to_raw"]
-    assert list(group.children) == ["shop__orders", "shop__countries"]
+    assert groups(dag) == {
+        "extract_postgres_to_raw": ["shop__orders", "shop__countries"],
+        "raw_to_staging": ["build_staging"],
+        "staging_to_marts": ["build_marts"],
+    }
 
 
 def test_the_demo_has_a_task_for_each_of_its_tables() -> None:
@@ -60,18 +76,17 @@ def test_the_demo_has_a_task_for_each_of_its_tables() -> None:
         "shop__payments",
         "shop__stock_movements",
         "shop__countries",
-        "raw_to_staging",
-        "staging_to_marts",
         "report",
+        "build_staging",
+        "build_marts",
     ]
 
 
 def test_the_dag_is_as_the_declaration_says(lake: Lake) -> None:
-    lake.declare(TABLES)
-    yaml = (lake.root / "sources.yaml").read_text()
-    (lake.root / "sources.yaml").write_text(
-        "airflow: {dag_id: nightly, schedule: '0 3 * * *', start_date: 2026-02-03, retries: 5, "
-        f"owner: data, tags: [a, b]}}\n{yaml}"
+    with_airflow(
+        lake.declare(TABLES),
+        "dag_id: nightly, schedule: '0 3 * * *', start_date: 2026-02-03, retries: 5, "
+        "owner: data, tags: [a, b]",
     )
     dag = dag_of(lake)
     orders = dag.task_dict["shop__orders"]
@@ -83,15 +98,35 @@ def test_the_dag_is_as_the_declaration_says(lake: Lake) -> None:
     assert type(dag.timetable).__name__ == "CronDataIntervalTimetable"
     assert (orders.owner, orders.retries, orders.max_active_tis_per_dag) == ("data", 5, 1)
     assert [asset.name for asset in orders.outlets] == ["shop__orders"]
-    assert dag.task_dict["raw_to_staging"].retries == 0
+    assert dag.task_dict["build_staging"].retries == 0
 
 
 def test_without_a_schedule_the_dag_waits_to_be_triggered(lake: Lake) -> None:
-    lake.declare(TABLES)
-    yaml = (lake.root / "sources.yaml").read_text()
-    (lake.root / "sources.yaml").write_text(f"airflow: {{schedule: null}}\n{yaml}")
+    with_airflow(lake.declare(TABLES), "schedule: null")
 
     assert type(dag_of(lake).timetable).__name__ == "NullTimetable"
+
+
+def test_per_source_reads_all_tables_of_a_source_in_one_task(lake: Lake) -> None:
+    dag = dag_of(with_airflow(lake.declare(TABLES), "load: per_source"))
+
+    assert groups(dag)["extract_postgres_to_raw"] == ["shop"]
+    assert [asset.name for asset in dag.task_dict["shop"].outlets] == [
+        *("shop__orders", "shop__countries"),
+    ]
+
+
+def test_freshness_is_checked_where_a_table_declares_it(lake: Lake) -> None:
+    fresh = "orders: {cursor: at, freshness: {error_after: 1d}}"
+
+    assert graph(dag_of(lake.declare(fresh)))["shop__orders"] == ["build_staging", "freshness"]
+    assert "freshness" not in graph(dag_of(lake.declare("orders: {cursor: at}")))
+
+
+def test_per_model_draws_layers_until_dbt_has_said_which_models_there_are(lake: Lake) -> None:
+    dag = dag_of(with_airflow(lake.declare(TABLES), "transform: per_model"))
+
+    assert groups(dag)["raw_to_staging"] == ["build_staging"]
 
 
 def test_a_task_says_what_it_reads_and_where_that_is_declared(lake: Lake) -> None:
@@ -133,8 +168,13 @@ def test_airflow_shows_a_broken_declaration_as_one_import_error(airflow: Airflow
     assert "sources.yaml:7:25: " in errors[0]["error"]
 
 
-def test_parsing_is_quick_needs_no_secret_and_imports_nothing_heavy(airflow: AirflowOf) -> None:
-    """What Airflow itself imports is left out: SQLAlchemy is."""
+def test_parsing_200_tables_is_quick_needs_no_secret_and_imports_nothing_heavy(
+    airflow: AirflowOf, database: Database
+) -> None:
+    """What Airflow itself imports is left out: SQLAlchemy is.
+
+    A bound for a busy machine; docs/airflow.md says what was measured.
+    """
     program = (
         "import sys, time; import airflow.sdk; import runpy\n"
         "from airflow.providers.standard.operators.python import PythonOperator\n"
@@ -143,7 +183,11 @@ def test_parsing_is_quick_needs_no_secret_and_imports_nothing_heavy(airflow: Air
         "print(time.perf_counter() - start, len(dag.task_dict))\n"
         "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))\n"
     )
-    file = str(airflow.lake.declare(TABLES).root / "airflow/dags/lakefeed.py")
+    for number in range(1, 201):
+        database.execute(f"create table t{number} (id int primary key, at timestamptz, a text)")
+    lake = airflow.lake.declare("\n".join(f"t{number}: {{cursor: at}}" for number in range(1, 201)))
+    sync(lake.project)
+    file = str(lake.root / "airflow/dags/lakefeed.py")
     environment = {k: v for k, v in airflow.environment.items() if k != "LAKEFEED_TEST_URL"}
     parsed = subprocess.run(
         [sys.executable, "-c", program, file],
@@ -152,7 +196,7 @@ def test_parsing_is_quick_needs_no_secret_and_imports_nothing_heavy(airflow: Air
     timing, modules = parsed.stdout.strip().splitlines()[-2:]
 
     seconds, tasks = timing.split()
-    assert int(tasks) == 5
+    assert int(tasks) == 203
     assert float(seconds) < 2
     assert not {
         *("dlt", "dbt", "duckdb", "pyarrow", "pandas", "numpy", "psycopg2", "sqlglot", "fsspec"),

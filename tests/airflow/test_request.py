@@ -30,28 +30,28 @@ def synced(database: Database, lake: Lake) -> Lake:
     return lake
 
 
-def request_of(lake: Lake, table: str, kind: str = "manual", **params: str) -> LoadRequest:
-    from pipelines.orchestration.dag import _request
+def request_of(lake: Lake, *tables: str, kind: str = "manual", **params: Any) -> LoadRequest:
+    from pipelines.dag import request
 
     context: dict[str, Any] = {
-        "params": {"start": None, "end": None, **params},
+        "params": {"tables": [], "full_refresh": False, "start": None, "end": None, **params},
         "dag_run": SimpleNamespace(run_type=kind),
         "data_interval_start": dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
         "data_interval_end": dt.datetime(2026, 1, 2, tzinfo=dt.UTC),
     }
-    return _request(lake.project, f"shop__{table}", context)
+    return request.request_of(lake.project, [f"shop__{table}" for table in tables], context)
 
 
 @pytest.mark.parametrize("kind", ["manual", "scheduled", "asset_triggered"])
 def test_ordinary_runs_go_on_from_the_checkpoint_whatever_their_interval(
     synced: Lake, kind: str
 ) -> None:
-    assert request_of(synced, "timed", kind) == LoadRequest(select=("shop__timed",))
+    assert request_of(synced, "timed", kind=kind) == LoadRequest(select=("shop__timed",))
 
 
 @pytest.mark.parametrize("table", ["timed", "daily"])
 def test_a_backfill_loads_the_interval_of_its_run(synced: Lake, table: str) -> None:
-    asked = request_of(synced, table, "backfill")
+    asked = request_of(synced, table, kind="backfill")
 
     assert (asked.since, asked.until) == ("2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00")
 
@@ -66,7 +66,7 @@ def test_a_backfill_skips_tables_that_have_no_time(synced: Lake, table: str) -> 
     from airflow.sdk.exceptions import AirflowSkipException
 
     with pytest.raises(AirflowSkipException, match=f"shop.{table}"):
-        request_of(synced, table, "backfill")
+        request_of(synced, table, kind="backfill")
 
 
 def test_an_empty_param_is_none(synced: Lake) -> None:
@@ -76,3 +76,43 @@ def test_an_empty_param_is_none(synced: Lake) -> None:
 def test_an_end_without_a_start_is_refused(synced: Lake) -> None:
     with pytest.raises(DeclarationError, match="needs --since"):
         request_of(synced, "timed", end="2026-01-01")
+
+
+def test_a_task_of_several_tables_leaves_out_those_that_a_range_says_nothing_of(
+    synced: Lake,
+) -> None:
+    asked = request_of(synced, "timed", "whole", "counted", "daily", kind="backfill")
+
+    assert asked.select == ("shop__timed", "shop__daily")
+
+
+def test_a_table_that_was_not_chosen_is_skipped(synced: Lake) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    assert request_of(synced, "timed", "daily", tables=["shop.daily"]).select == ("shop__daily",)
+    with pytest.raises(AirflowSkipException, match=r"shop\.timed isn't among the tables"):
+        request_of(synced, "timed", tables=["shop.daily"])
+
+
+def test_a_tag_chooses_its_tables(synced: Lake) -> None:
+    synced.declare(DECLARED.replace("counted: {", "counted: {tags: [core], "))
+
+    assert request_of(synced, "timed", "counted", tables=["tag:core"]).select == ("shop__counted",)
+
+
+def test_a_full_refresh_is_asked_for(synced: Lake) -> None:
+    assert request_of(synced, "timed", full_refresh=True).full_refresh
+
+
+def test_the_form_offers_each_table_and_tag_and_refuses_others(synced: Lake) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    from pipelines.dag.request import form_of
+
+    tables = form_of(synced.declare(DECLARED.replace("id}", "id, tags: [core]}")).project)["tables"]
+
+    names = ["shop.timed", "shop.counted", "shop.whole", "shop.daily", "tag:core"]
+    assert tables.schema["examples"] == names
+    assert tables.resolve(["shop.daily"]) == ["shop.daily"]
+    with pytest.raises(ParamValidationError):
+        tables.resolve(["shop.dayly"])

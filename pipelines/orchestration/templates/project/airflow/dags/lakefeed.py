@@ -3,6 +3,6 @@
 import os
 from pathlib import Path
 
-from pipelines.orchestration.dag import build_dag
+from pipelines.dag import build_dag
 
 dag = build_dag(Path(os.environ.get("LAKEFEED_PROJECT") or Path(__file__).resolve().parents[2]))

@@ -1,0 +1,107 @@
+"""The trigger form, and what a run asks of each table: what is new, all of it, or a range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Param
+from airflow.sdk.exceptions import AirflowSkipException
+
+from pipelines.declaration.project import Project
+from pipelines.declaration.tables import Table
+
+if TYPE_CHECKING:
+    from pipelines.orchestration.load import LoadRequest
+
+
+def form_of(project: Project) -> dict[str, Param]:
+    """The fields of the trigger form."""
+    choices = list(_choices(project))
+    text = ["null", "string"]
+    return {
+        "tables": Param(
+            [],
+            type="array",
+            items={"type": "string", "enum": choices},
+            examples=choices,
+            title="Tables",
+            description="Load these alone. None chosen means all.",
+        ),
+        "full_refresh": Param(
+            False,
+            type="boolean",
+            title="Full refresh",
+            description="Read the tables whole, whatever their mode.",
+        ),
+        "start": Param(
+            None,
+            type=text,
+            title="Start",
+            description="Load again from this cursor value on, such as 2026-01-31. Leaves the "
+            "checkpoint alone.",
+        ),
+        "end": Param(
+            None,
+            type=text,
+            title="End",
+            description="Load again up to, not including, this cursor value. Needs a start.",
+        ),
+    }
+
+
+def _choices(project: Project) -> Iterable[str]:
+    """What `--select` takes as well: tables, sources where there are several, tags."""
+    yield from (table.shown for table in project.tables)
+    if len(project.declaration.sources) > 1:
+        yield from project.declaration.sources
+    tags = {tag for table in project.tables for tag in table.settings.tags}
+    yield from (f"tag:{tag}" for tag in sorted(tags))
+
+
+def request_of(project: Project, names: Sequence[str], context: Mapping[str, Any]) -> LoadRequest:
+    """What this run asks of these tables; those that it leaves out are not in the request.
+
+    Raises:
+        AirflowSkipException: it asks nothing of any of them.
+        DeclarationError: the range is wrong.
+    """
+    from pipelines.orchestration.backfill import parse_range
+    from pipelines.orchestration.load import LoadRequest
+    from pipelines.orchestration.selection import select_tables
+
+    params = context["params"]
+    since, until = params["start"] or None, params["end"] or None
+    if since is None and context["dag_run"].run_type == "backfill":
+        since = context["data_interval_start"].isoformat()
+        until = context["data_interval_end"].isoformat()
+    asked = parse_range(since, until)
+    chosen = select_tables(project, params["tables"])
+    is_number = isinstance(asked.since, int) if asked else None
+    left_out = {
+        name: reason
+        for name in names
+        if (reason := _reason_to_leave_out(project.table(name), chosen, is_number))
+    }
+    if len(left_out) == len(names):
+        raise AirflowSkipException("; ".join(left_out.values()))
+    select = tuple(name for name in names if name not in left_out)
+    return LoadRequest(select, full_refresh=params["full_refresh"], since=since, until=until)
+
+
+def _reason_to_leave_out(
+    table: Table, chosen: Sequence[Table], range_is_number: bool | None
+) -> str:
+    """Why a run asks nothing of this table; empty where it does. No range is None."""
+    from pipelines.source.types import cursor_kind
+
+    if table not in chosen:
+        return f"{table.shown} isn't among the tables of this run"
+    if range_is_number is None:
+        return ""
+    if table.cursor is None:
+        return f"{table.shown} has no cursor column: it has no range"
+    known = table.catalogue.column(table.cursor.column) if table.catalogue else None
+    if known is not None and (cursor_kind(known.type) == "number") != range_is_number:
+        return f"the cursor of {table.shown} is {known.type}: this range says nothing of it"
+    return ""

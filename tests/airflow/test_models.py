@@ -1,0 +1,78 @@
+"""`transform: per_model`: one build, and a task for each model that ends as the model did."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.airflow.conftest import AirflowOf
+from tests.airflow.test_graph import graph, groups, with_airflow
+from tests.conftest import Database, Lake
+
+TABLES = "a: {cursor: at}\nb: {cursor: at}"
+MODELS = {
+    "models/marts/of_a.sql": "select id, word from {{ ref('stg_shop__a') }}",
+    "models/marts/of_b.sql": "select id, word from {{ ref('stg_shop__b') }}",
+    "models/marts/of_both.sql": "select a.id from {{ ref('of_a') }} as a, {{ ref('of_b') }} as b",
+    "tests/words_are_short.sql": "select 1 from {{ ref('of_a') }} where length(word) > 5",
+}
+
+
+@pytest.fixture
+def built(database: Database, lake: Lake) -> Lake:
+    """Two tables and three marts that were built once, by `lakefeed run`."""
+    for table in "ab":
+        database.execute(
+            f"create table {table} (id int primary key, word text, at timestamptz default now())",
+            f"insert into {table} values (1, 'one')",
+        )
+    for name, sql in MODELS.items():
+        path = lake.root / "dbt" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(sql)
+    assert lake.declare(TABLES).run().exit_code == 0
+    return with_airflow(lake, "transform: per_model, retries: 0")
+
+
+def test_each_model_is_a_task_behind_the_build_and_what_it_reads(built: Lake) -> None:
+    from pipelines.dag import build_dag
+
+    dag = build_dag(built.root)
+
+    assert graph(dag) == {
+        "shop__a": ["build_models", "stg_shop__a"],
+        "shop__b": ["build_models", "stg_shop__b"],
+        "build_models": ["of_a", "of_b", "of_both", "stg_shop__a", "stg_shop__b"],
+        "stg_shop__a": ["of_a", "report"],
+        "stg_shop__b": ["of_b", "report"],
+        "of_a": ["of_both", "report"],
+        "of_b": ["of_both", "report"],
+        "of_both": ["report"],
+        "report": [],
+    }
+    assert groups(dag)["raw_to_staging"] == ["stg_shop__a", "stg_shop__b"]
+    assert groups(dag)["staging_to_marts"] == ["of_a", "of_b", "of_both"]
+
+
+def test_models_that_had_no_news_are_skipped(
+    built: Lake, airflow: AirflowOf, database: Database
+) -> None:
+    database.execute("insert into a values (2, 'two')")
+
+    run = airflow.run()
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "of_b wasn't built" in run.stdout + run.stderr
+    assert "of_a wasn't built" not in run.stdout + run.stderr
+    assert built.query("select id from marts.of_a order by id") == [(1,), (2,)]
+
+
+def test_a_failed_test_is_red_at_its_model_and_a_failed_table_holds_back_its_own(
+    built: Lake, airflow: AirflowOf, database: Database
+) -> None:
+    database.execute("insert into a values (2, 'a long word')", "drop table b")
+
+    run = airflow.run()
+
+    assert run.returncode == 1
+    assert "failed: shop__b, of_a; held back: stg_shop__b, of_b, of_both" in run.stdout + run.stderr
+    assert built.query("select word from marts.of_b") == [("one",)]
