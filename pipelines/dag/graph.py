@@ -14,6 +14,7 @@ from pathlib import Path
 
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, CronDataIntervalTimetable, TaskGroup, TriggerRule
+from airflow.sdk.definitions.param import ParamsDict
 
 from pipelines.dag import names, tasks
 from pipelines.dag.alerts import deadline_of, notifiers_of
@@ -40,14 +41,16 @@ def build_dag(root: Path) -> DAG:
         catchup=False,
         max_active_runs=1,
         default_args={"owner": declared.owner},
-        params=form_of(project),
         tags=set(declared.tags),
         deadline=deadline_of(project),
         doc_md=_dag_doc(project),
     ) as dag:
         # Without a prefix, so that a task is called what its table is called everywhere.
         with TaskGroup(names.EXTRACT, prefix_group_id=False) as extract:
-            loads = {name: _load_task(project, name) for name in names.loads_of(project)}
+            loads = {
+                name: _load_task(project, name, tables)
+                for name, tables in names.loads_of(project).items()
+            }
         report = _after_all(project, names.REPORT, tasks.report_run)
         report.on_failure_callback = notifiers_of(project)
         models = read_models(project) if declared.transform == "per_model" else ()
@@ -57,6 +60,8 @@ def build_dag(root: Path) -> DAG:
             _draw_layers(project, extract, report)
         if any(table.settings.freshness for table in project.tables):
             extract >> _after_all(project, names.FRESHNESS, tasks.check_freshness) >> report
+    # Not before: each task would take a deep copy of it, a third of what parsing 200 tables costs.
+    dag.params = ParamsDict(form_of(project))
     return dag
 
 
@@ -65,8 +70,7 @@ def _timetable(schedule: str | None) -> CronDataIntervalTimetable | None:
     return CronDataIntervalTimetable(schedule, timezone="UTC") if schedule else None
 
 
-def _load_task(project: Project, name: str) -> PythonOperator:
-    tables = names.loads_of(project)[name]
+def _load_task(project: Project, name: str, tables: Sequence[Table]) -> PythonOperator:
     return PythonOperator(
         task_id=name,
         python_callable=tasks.load_tables,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import sys
 from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
+from pipelines.declaration import models
 from pipelines.declaration.explain import shown
 from pipelines.declaration.models import (
     Airflow,
@@ -76,6 +81,8 @@ def json_schema_text() -> str:
     """The JSON Schema of `sources.yaml`."""
     schema: dict[str, Any] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     schema |= Declaration.model_json_schema(by_alias=True)
+    for name, entry in {**schema["$defs"], Declaration.__name__: schema}.items():
+        _describe(entry, name)
     for model in (TableDeclaration, TableSettings):
         properties = schema["$defs"][model.__name__]["properties"]
         for name, field in model.model_fields.items():
@@ -94,9 +101,37 @@ def _section(title: str, model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
         key = field.alias or name
         default = "required" if field.is_required() else _default(field.get_default())
-        meaning = " ".join((field.description or "").split()).replace("|", "\\|")
+        meaning = " ".join(_docstring(model, name).split()).replace("|", "\\|")
         yield f"| `{key}` | {default} | {meaning} |"
     yield ""
+
+
+def _describe(entry: dict[str, Any], model: str) -> None:
+    """Puts the docstrings of a model's fields into its JSON Schema."""
+    fields = getattr(models, model).model_fields
+    for name, field in fields.items():
+        described = entry["properties"][field.alias or name]
+        described["description"] = _docstring(getattr(models, model), name)
+
+
+def _docstring(model: type[BaseModel], field: str) -> str:
+    """The text below a field, in the model or the one that it is made from."""
+    texts = _docstrings()
+    return next(found for one in model.__mro__ if (found := texts.get((one.__name__, field))))
+
+
+@cache
+def _docstrings() -> dict[tuple[str, str], str]:
+    """The text below each field, by class and field."""
+    tree = ast.parse(inspect.getsource(models))
+    return {
+        (owner.name, field.target.id): inspect.cleandoc(str(text.value.value))
+        for owner in tree.body
+        if isinstance(owner, ast.ClassDef)
+        for field, text in pairwise(owner.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+    }
 
 
 def _default(value: Any) -> str:
