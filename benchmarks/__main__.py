@@ -24,13 +24,14 @@ from benchmarks.record import (
     write_record,
 )
 from benchmarks.rounds import Row, Step, measure
-from benchmarks.side_by_side import lineitem_case, many_case, wide_case
+from benchmarks.side_by_side import big_case, lineitem_case, many_case, wide_case
 from benchmarks.source import Source, running_source
 from benchmarks.table import markdown, terminal, with_section
 from benchmarks.watch import Watch
 
 CASES: dict[str, Callable[[Source, Place, float, bool], list[Step]]] = {
     "lineitem": lineitem_case,
+    "big": big_case,
     "wide": wide_case,
     "many": many_case,
     "nothing-new": nothing_new_case,

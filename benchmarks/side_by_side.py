@@ -1,4 +1,4 @@
-"""First loads of the same tables by every contender: the cases `lineitem`, `wide`, `many`."""
+"""First loads of the same tables by every contender: `lineitem`, `big`, `wide`, `many`."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ from benchmarks.tables import (
 # How much of a table the slower contenders get, so that all ends in minutes.
 _LINEITEM_PARTS = (6, 60)
 _WIDE_PARTS = (4, 20)
+# How much bigger than lineitem of the same scale the big one is.
+_BIG = 4
 # A process a table is too slow for all of them.
 _FEW_TABLES = 5
 
@@ -57,6 +59,14 @@ def lineitem_case(server: Source, place: Place, scale: float, only_ours: bool) -
         (peers.SQLALCHEMY,),
     )
     return _steps(source, place, sizes, (fast, middle, slow), only_ours)
+
+
+def big_case(server: Source, place: Place, scale: float, only_ours: bool) -> list[Step]:
+    """Four times lineitem, for those that can end it in half a minute."""
+    big = scale * _BIG
+    source = ensure_database(server, database_of(big))
+    ensure_lineitem(source, place, big)
+    return _steps(source, place, _sizes(source, lineitem(), ()), ((peers.DUCKDB,),), only_ours)
 
 
 def wide_case(server: Source, place: Place, scale: float, only_ours: bool) -> list[Step]:
