@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Lake
+from pipelines.demo.compose import Service, read_services
+from pipelines.demo.here import Here, free_port
+from pipelines.demo.processes import processes
+from pipelines.demo.stack import bring_up
+from tests.airflow.api import Api
+from tests.conftest import Database, Lake
 
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 
@@ -78,3 +86,19 @@ def airflow_of(
     home = tmp_path_factory.mktemp("home")
     shutil.copy(migrated_home / "airflow.db", home)
     return AirflowOf(lake, home)
+
+
+@contextmanager
+def live_services(
+    lake: Lake, server_url: str, home: Path, services: Sequence[Service] | None = None
+) -> Iterator[Api]:
+    """What a compose file starts, the project's own by default, on a new metadata database."""
+    name = "meta_" + secrets.token_hex(6)
+    Database(server_url).execute(f"create database {name}")
+    metadata = server_url.replace("/postgres?", f"/{name}?")
+    here = Here(lake.root, home, free_port(), {"postgres": metadata})
+    with processes(lake.root, home / "logs") as started:
+        bring_up(services or read_services(lake.root), here, started, tell=lambda _: None)
+        api = Api(here.url, home)
+        api.log_in()
+        yield api

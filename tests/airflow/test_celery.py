@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 import socket
 from collections.abc import Iterator
@@ -12,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.demo.compose import Service, read_services
-from pipelines.demo.here import Here, free_port
-from pipelines.demo.processes import processes
-from pipelines.demo.stack import bring_up
+from pipelines.demo.here import free_port
 from tests.airflow.api import DAG, Api, eventually
+from tests.airflow.conftest import live_services
 from tests.conftest import Database, Lake
 
 FILES = ("docker-compose.yml", "docker-compose.celery.yml")
@@ -45,21 +43,14 @@ def api(
     database.execute("create table t (id int primary key)", "insert into t values (1), (2)")
     declared = (lake.declare("t: {mode: full_refresh}").root / "sources.yaml").read_text()
     (lake.root / "sources.yaml").write_text(f"airflow: {{schedule: null}}\n{declared}")
-    name, home = "meta_" + secrets.token_hex(6), tmp_path_factory.mktemp("home")
-    Database(server_url).execute(f"create database {name}")
-    metadata = server_url.replace("/postgres?", f"/{name}?")
-    port = free_port()
+    home, port = tmp_path_factory.mktemp("home"), free_port()
     # The worker's probe asks for it by the name that a container has.
     monkeypatch.setenv("HOSTNAME", socket.gethostname())
-    here = Here(lake.root, home, free_port(), {"postgres": metadata})
     services = [
         at_port(one, port, home) if one.name == "redis" else with_broker_at(one, port)
         for one in read_services(lake.root, FILES)
     ]
-    with processes(lake.root, home / "logs") as started:
-        bring_up(services, here, started, tell=lambda _: None)
-        api = Api(here.url, home)
-        api.log_in()
+    with live_services(lake, server_url, home, services) as api:
         yield api
 
 

@@ -1,0 +1,227 @@
+"""One project under live services, through a day of mishaps.
+
+The services of the compose file are plain processes here, with its commands, variables and probes.
+Starting them takes most of a minute, so they are started once: the tests run in their order, and
+each goes on from the one before.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from pipelines.orchestration.init import write_scaffold
+from tests.airflow.api import DAG, ENDED, Api, eventually
+from tests.airflow.conftest import live_services
+from tests.airflow.test_alerts import NOTIFIER
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake
+
+pytestmark = pytest.mark.faults
+
+TABLES = "a: {cursor: at}\nb: {cursor: at}\nslow: {cursor: at}\nwhole: {mode: full_refresh}"
+NAMES = ("a", "b", "slow", "whole")
+MODELS = {name: f"select id, word from {{{{ ref('stg_shop__{name}') }}}}" for name in ("a", "b")}
+
+
+@dataclass(frozen=True)
+class Live:
+    """The source, the lake and Airflow."""
+
+    source: Database
+    lake: Lake
+    api: Api
+
+    def trigger(self, **conf: Any) -> str:
+        """The id of a new manual run."""
+        body = {"logical_date": None, "conf": conf}
+        return str(self.api.call("POST", f"{DAG}/dagRuns", body)["dag_run_id"])
+
+    def ended(self, run: str) -> str:
+        """How the run ended, once it has."""
+
+        def state() -> str | None:
+            found = str(self.api.call("GET", f"{DAG}/dagRuns/{run}")["state"])
+            return found if found in ENDED else None
+
+        return str(eventually(state))
+
+    def tasks(self, run: str) -> dict[str, str]:
+        """The state of each task of the run."""
+        told = self.api.call("GET", f"{DAG}/dagRuns/{run}/taskInstances")["task_instances"]
+        return {task["task_id"]: task["state"] for task in told}
+
+    def assert_equal(self) -> None:
+        """The marts are what a direct query of the source gives, and raw holds nothing twice."""
+        for name in MODELS:
+            query = f"select id, word from {name} order by id"
+            assert self.lake.query(query.replace("from ", "from marts.of_")) == self.source.rows(
+                query
+            )
+        for name in NAMES:
+            versions = self.lake.raw(f"shop__{name}", 'id, word, "at"')
+            assert len(versions) == len(set(versions))
+
+
+@pytest.fixture(scope="module")
+def live(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """Four tables of two rows, two marts, and every run too long for its deadline."""
+    name = f"live_{uuid.uuid4().hex[:12]}"
+    Database(server_url).execute(f"create database {name}")
+    source = Database(server_url.replace("/postgres?", f"/{name}?"))
+    for table in NAMES:
+        source.execute(
+            f"create table {table} (id int primary key, word text, at timestamptz default now())",
+            f"insert into {table} values (1, 'one'), (2, 'two')",
+        )
+    lake = Lake(tmp_path_factory.mktemp("live"))
+    write_scaffold(lake.root)
+    for table, sql in MODELS.items():
+        (lake.root / f"dbt/models/marts/of_{table}.sql").write_text(sql)
+    (lake.root / "airflow/dags/pagers.py").write_text(NOTIFIER)
+    yaml = (lake.declare(TABLES).root / "sources.yaml").read_text()
+    (lake.root / "sources.yaml").write_text(
+        "airflow:\n  schedule: '0 0 * * *'\n  start_date: 2026-09-01\n  retries: 0\n"
+        f"  deadline: 1s\n  notify: {{pagers.FileNotifier: {{path: {lake.root}/told}}}}\n{yaml}"
+    )
+    (lake.root / ".env").write_text(f"{CONNECTION_VARIABLE}={source.url}\n")
+    with live_services(lake, server_url, tmp_path_factory.mktemp("airflow")) as api:
+        yield Live(source, lake, api)
+
+
+def test_the_first_interval_is_loaded_by_itself(live: Live) -> None:
+    eventually(lambda: live.api.has_ended("scheduled"))
+
+    assert set(live.api.task_states("scheduled").values()) == {"success"}
+    live.assert_equal()
+
+
+def test_a_load_tells_of_its_asset_what_it_brought(live: Live) -> None:
+    told = live.api.call("GET", "/api/v2/assets/events")["asset_events"]
+
+    extras = {event["name"]: event["extra"] for event in told}
+    assert extras.keys() == {f"shop__{name}" for name in NAMES}
+    assert (extras["shop__a"]["rows"], extras["shop__a"]["files"]) == (2, 1)
+    assert extras["shop__a"]["checkpoint"] and extras["shop__a"]["load_id"]
+
+
+def test_a_late_run_is_told_to_the_notifier(live: Live) -> None:
+    told = live.lake.root / "told"
+    eventually(told.exists)
+
+    assert "of de_batch_pipeline has not ended within 1s" in told.read_text()
+
+
+def test_a_run_of_chosen_tables_skips_the_others(live: Live) -> None:
+    live.source.execute("insert into a values (3, 'three')", "insert into b values (3, 'three')")
+
+    run = live.trigger(tables=["shop.a"])
+
+    assert live.ended(run) == "success"
+    states = live.tasks(run)
+    assert (states["shop__a"], states["shop__b"]) == ("success", "skipped")
+    assert live.lake.query("select count(*) from marts.of_b") == [(2,)]
+
+
+def test_a_table_that_fails_holds_back_its_own_models_alone(live: Live) -> None:
+    live.source.execute("alter table b rename at to moved", "insert into a values (4, 'four')")
+
+    run = live.trigger()
+    assert live.ended(run) == "failed"
+
+    states = live.tasks(run)
+    assert (states["shop__a"], states["shop__b"], states["report"]) == (
+        *("success", "failed", "failed"),
+    )
+    assert live.lake.query("select count(*) from marts.of_a") == [(4,)]
+    assert live.lake.query("select count(*) from marts.of_b") == [(2,)]
+    live.source.execute("alter table b rename moved to at")
+    assert live.ended(live.trigger()) == "success"
+    live.assert_equal()
+
+
+def test_a_task_that_is_killed_leaves_no_lock_and_can_be_cleared(live: Live) -> None:
+    live.source.execute("insert into slow select n, 'x' from generate_series(3, 1000) as n")
+    with closing(live.source.connect()) as other:
+        other.cursor().execute("lock table slow in access exclusive mode")
+        run = live.trigger()
+        task = f"{DAG}/dagRuns/{run}/taskInstances/shop__slow"
+        waiting = "select count(*) from pg_locks where not granted"
+        eventually(lambda: live.source.rows(waiting) != [(0,)])
+        live.api.call("PATCH", task, {"new_state": "failed"})
+        assert live.ended(run) == "failed"
+
+    eventually(lambda: advisory_locks(live.source) == 0)
+    # As the page clears a task: with what lies behind it.
+    body = {"task_ids": ["shop__slow"], "include_downstream": True, "only_failed": False}
+    body |= {"dry_run": False, "dag_run_id": run, "reset_dag_runs": True}
+    live.api.call("POST", f"{DAG}/clearTaskInstances", body)
+    assert live.ended(run) == "success"
+    assert live.lake.query("select count(*) from staging.stg_shop__slow") == [(1000,)]
+    live.assert_equal()
+
+
+def test_overlapping_runs_and_the_command_line_double_nothing(live: Live) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        live.source.execute("insert into a select n, 'y' from generate_series(100, 200) as n")
+        runs = [live.trigger(), live.trigger()]
+        typed = pool.submit(live.lake.command, "run", **{CONNECTION_VARIABLE: live.source.url})
+        live.source.execute("insert into b select n, 'y' from generate_series(100, 200) as n")
+        states = [live.ended(run) for run in runs]
+        ended = typed.result()
+
+    # A table that somebody else is loading is refused at once: with retries it is tried again.
+    refused = "is being loaded by another run"
+    assert ended.returncode == 0 or refused in ended.stdout + ended.stderr
+    assert states[-1] == "success"
+    assert live.ended(live.trigger()) == "success"
+    live.assert_equal()
+
+
+def test_a_backfill_of_three_days_brings_them_alone_and_moves_no_checkpoint(live: Live) -> None:
+    before = checkpoints(live.lake)
+    live.source.execute(
+        *[
+            f"insert into a values ({day + 1000}, 'late', '2026-10-0{day} 12:00Z')"
+            for day in (1, 2, 3, 4)
+        ]
+    )
+    body = {
+        "dag_id": "de_batch_pipeline",
+        "from_date": "2026-10-01T00:00:00Z",
+        "to_date": "2026-10-03T00:00:00Z",
+    }
+
+    live.api.call("POST", "/api/v2/backfills", body)
+    eventually(lambda: len(live.api.runs("backfill")) == 3 and live.api.has_ended("backfill"), 400)
+
+    assert live.api.task_states("backfill")["shop__whole"] == "skipped"
+    late = live.lake.query("select id from marts.of_a where word = 'late' order by id")
+    assert late == [(1001,), (1002,), (1003,)]
+    assert checkpoints(live.lake) == before
+    assert live.ended(live.trigger(start="2026-10-04", end="2026-10-05")) == "success"
+    live.assert_equal()
+
+
+def test_airflow_says_the_password_of_its_page_once_and_nobody_says_a_secret(live: Live) -> None:
+    home = live.api.home
+    made = [path.read_text() for path in (home / "secrets").iterdir()]
+    logged = "".join(path.read_text() for path in (home / "logs").glob("*.log"))
+
+    assert [secret for secret in made if secret in logged] == []
+    assert logged.count(live.api.password) == 1
+
+
+def advisory_locks(source: Database) -> int:
+    return int(source.rows("select count(*) from pg_locks where locktype = 'advisory'")[0][0])
+
+
+def checkpoints(lake: Lake) -> list[str | None]:
+    from pipelines.orchestration.status import checkpoint_of_table
+
+    return [checkpoint_of_table(lake.project, table) for table in lake.project.tables]
