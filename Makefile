@@ -3,7 +3,7 @@ BIN := .venv/bin
 READY := .venv/.lakefeed-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow test test-faults programs check lint types docs bench bench-guard lock clean
+.PHONY: help demo airflow test test-faults test-browser check lint types docs bench bench-guard lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -27,20 +27,20 @@ airflow: $(READY) ## Airflow and the shop, without Docker, until Ctrl-C: make ai
 	@exec $(BIN)/python -m pipelines.demo.stack $(if $(PORT),--port $(PORT))
 
 # A file stays with one worker, so that what it sets up is set up once.
-test: $(READY) ## all tests but the long fault suites
-	@$(BIN)/python -m pytest -m "not faults" -n 2 --dist loadfile
+test: $(READY) ## all tests but the long fault suites and those that need a browser
+	@$(BIN)/python -m pytest -m "not faults and not browser" -n 2 --dist loadfile
 
-test-faults: $(READY) programs ## the long fault suites
+test-faults: $(READY) program-pgbouncer program-redis-server ## the long fault suites
 	@$(BIN)/python -m pytest -m faults -n 2
 
-# Two suites need programs that no wheel brings; where one can't be had, its suite is skipped.
-programs:
-	@for one in pgbouncer redis-server; do \
-		command -v $$one > /dev/null || { apt-get update && apt-get install --yes --no-install-recommends $$one; } > /dev/null 2>&1 \
-			|| echo "no $$one, so its tests are skipped"; \
-	done
+test-browser: $(READY) program-chromium ## Airflow's page in a browser, as a user sees it
+	@$(BIN)/python -m pytest -m browser
 
-check: lint types test test-faults ## everything that CI checks
+# Some suites need a program that no wheel brings; where it can't be had, the suite is skipped.
+program-%:
+	@command -v $* > /dev/null || { apt-get update && apt-get install --yes --no-install-recommends $*; } > /dev/null 2>&1 || echo "no $*, so its tests are skipped"
+
+check: lint types test test-faults test-browser ## everything that CI checks
 
 lint: $(READY) ## format and lint
 	@$(BIN)/ruff format --check .
@@ -52,6 +52,7 @@ types: $(READY) ## strict type check
 docs: $(READY) ## write the generated parts of the documentation
 	@$(BIN)/python -m pipelines.declaration.reference docs
 	@LAKEFEED_WRITE_DOCS=1 $(BIN)/python -m pytest --quiet tests/integration/test_types.py -k page
+	@LAKEFEED_WRITE_DOCS=1 $(BIN)/python -m pytest --quiet -m browser
 
 # Contenders that can't share an environment have one each. One that can't be had is told in its row.
 CONTENDERS := loaders sling ingestr

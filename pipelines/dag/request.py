@@ -21,8 +21,8 @@ def form_of(project: Project) -> dict[str, Param]:
     text = ["null", "string"]
     return {
         "tables": Param(
-            [],
-            type="array",
+            None,
+            type=["null", "array"],
             items={"type": "string", "enum": choices},
             examples=choices,
             title="Tables",
@@ -76,7 +76,7 @@ def request_of(project: Project, names: Sequence[str], context: Mapping[str, Any
         since = context["data_interval_start"].isoformat()
         until = context["data_interval_end"].isoformat()
     asked = parse_range(since, until)
-    chosen = select_tables(project, params["tables"])
+    chosen = select_tables(project, params["tables"] or [])
     is_number = isinstance(asked.since, int) if asked else None
     left_out = {
         name: reason

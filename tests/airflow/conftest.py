@@ -19,9 +19,11 @@ from pipelines.demo.here import Here, free_port
 from pipelines.demo.processes import processes
 from pipelines.demo.stack import bring_up
 from tests.airflow.api import Api
-from tests.conftest import Database, Lake
+from tests.conftest import Database, Lake, copy_shop_project
 
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
+REPOSITORY = Path(__file__).resolve().parents[2]
+STACK = [sys.executable, "-m", "pipelines.demo.stack"]
 
 
 @dataclass(frozen=True)
@@ -102,3 +104,41 @@ def live_services(
         api = Api(here.url, home)
         api.log_in()
         yield api
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Lake:
+    """The repository as far as the stack reads it."""
+    root = copy_shop_project(tmp_path / "shop")
+    shutil.copytree(REPOSITORY / "airflow", root / "airflow")
+    for name in ("docker-compose.yml", "docker-compose.override.yml"):
+        shutil.copy(REPOSITORY / name, root / name)
+    return Lake(root)
+
+
+@contextmanager
+def running(shop: Lake, port: int) -> Iterator[subprocess.Popen[str]]:
+    """The stack; killed with all that is left of it where a test doesn't stop it."""
+    process = subprocess.Popen(
+        [*STACK, "--port", str(port)],
+        cwd=shop.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """What it says until it is up."""
+    lines = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("up after "):
+            break
+    return "".join(lines)

@@ -34,7 +34,7 @@ def request_of(lake: Lake, *tables: str, kind: str = "manual", **params: Any) ->
     from pipelines.dag import request
 
     context: dict[str, Any] = {
-        "params": {"tables": [], "full_refresh": False, "start": None, "end": None, **params},
+        "params": {"tables": None, "full_refresh": False, "start": None, "end": None, **params},
         "dag_run": SimpleNamespace(run_type=kind),
         "data_interval_start": dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
         "data_interval_end": dt.datetime(2026, 1, 2, tzinfo=dt.UTC),

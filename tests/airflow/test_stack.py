@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -21,20 +19,10 @@ import pytest
 from pipelines.demo.compose import Service, read_services
 from pipelines.demo.here import Here, free_port
 from tests.airflow.api import DAG, Api, eventually
-from tests.conftest import Lake, copy_shop_project
+from tests.airflow.conftest import running, said
+from tests.conftest import Lake
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-COMMAND = [sys.executable, "-m", "pipelines.demo.stack"]
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Lake:
-    """The repository as far as the stack reads it."""
-    root = copy_shop_project(tmp_path / "shop")
-    shutil.copytree(REPOSITORY / "airflow", root / "airflow")
-    for name in ("docker-compose.yml", "docker-compose.override.yml"):
-        shutil.copy(REPOSITORY / name, root / name)
-    return Lake(root)
 
 
 def processes_below(folder: Path) -> list[str]:
@@ -46,34 +34,6 @@ def processes_below(folder: Path) -> list[str]:
             if any(str(folder) in text for text in told):
                 found.append(" ".join(told))
     return found
-
-
-@contextmanager
-def running(shop: Lake, port: int) -> Iterator[subprocess.Popen[str]]:
-    """The stack; killed with all that is left of it where a test doesn't stop it."""
-    process = subprocess.Popen(
-        [*COMMAND, "--port", str(port)],
-        cwd=shop.root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def said(process: subprocess.Popen[str]) -> str:
-    """What it says until it is up."""
-    lines = []
-    assert process.stdout is not None
-    for line in process.stdout:
-        lines.append(line)
-        if line.startswith("up after "):
-            break
-    return "".join(lines)
 
 
 def stopped(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, float]:
