@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -10,17 +11,24 @@ from typing import Any
 from pipelines.declaration.project import Project
 
 _STAGING = PurePosixPath("models/staging")
+_KINDS = ("model", "snapshot")
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model: its file's name, its layer, and the models and raw tables that it reads."""
+    """A model: its file's name, its layer, the models and raw tables that it reads, and where it
+    stands in the warehouse.
+
+    What an ephemeral model reads counts as read by those that read it. Snapshots are models here.
+    """
 
     name: str
     is_staging: bool
     description: str
     reads_models: tuple[str, ...]
     reads_tables: tuple[str, ...]
+    schema: str = ""
+    identifier: str = ""
 
 
 def read_models(project: Project) -> tuple[Model, ...]:
@@ -31,29 +39,62 @@ def read_models(project: Project) -> tuple[Model, ...]:
     path = project.dbt / "target" / "manifest.json"
     if not path.exists():
         return ()
-    nodes = json.loads(path.read_text(encoding="utf-8"))["nodes"].values()
-    models = {node["name"]: _model_from(node) for node in nodes if _is_built(node)}
+    nodes = json.loads(path.read_text(encoding="utf-8"))["nodes"]
+    models = {node["name"]: _model_from(node, nodes) for node in nodes.values() if _is_built(node)}
     ordered: dict[str, Model] = {}
     for name in sorted(models):
         _place(models, name, ordered)
     return tuple(ordered.values())
 
 
+def with_those_below(models: Iterable[Model], names: Iterable[str]) -> set[str]:
+    """These models, and all that read them, directly or not. The models come in their order."""
+    found = set(names)
+    for model in models:
+        if found.intersection(model.reads_models):
+            found.add(model.name)
+    return found
+
+
+def tables_above(models: Iterable[Model]) -> dict[str, set[str]]:
+    """The raw tables that each model reads, directly or not. The models come in their order."""
+    above: dict[str, set[str]] = {}
+    for model in models:
+        through = (above.get(name, set()) for name in model.reads_models)
+        above[model.name] = set(model.reads_tables).union(*through)
+    return above
+
+
 def _is_built(node: dict[str, Any]) -> bool:
     kind, config = node["resource_type"], node["config"]
-    return bool(kind == "model" and config["enabled"] and config["materialized"] != "ephemeral")
+    return bool(kind in _KINDS and config["enabled"] and not _is_ephemeral(node))
 
 
-def _model_from(node: dict[str, Any]) -> Model:
+def _is_ephemeral(node: dict[str, Any]) -> bool:
+    return bool(node["config"].get("materialized") == "ephemeral")
+
+
+def _model_from(node: dict[str, Any], nodes: Mapping[str, dict[str, Any]]) -> Model:
     """A unique id is `model.<project>.<name>` or `source.<project>.<source>.<table>`."""
-    ids = [unique_id.split(".") for unique_id in node["depends_on"]["nodes"]]
+    ids = [unique_id.split(".") for unique_id in dict.fromkeys(_read_by(node, nodes))]
     return Model(
         node["name"],
         PurePosixPath(node["original_file_path"]).is_relative_to(_STAGING),
         node["description"],
-        tuple(parts[2] for parts in ids if parts[0] == "model"),
+        tuple(parts[2] for parts in ids if parts[0] in _KINDS),
         tuple(f"{parts[2]}__{parts[3]}" for parts in ids if parts[0] == "source"),
+        node["schema"],
+        node["alias"],
     )
+
+
+def _read_by(node: dict[str, Any], nodes: Mapping[str, dict[str, Any]]) -> Iterator[str]:
+    """Ids of what a node reads, through those that are ephemeral."""
+    for unique_id in node["depends_on"]["nodes"]:
+        if unique_id in nodes and _is_ephemeral(nodes[unique_id]):
+            yield from _read_by(nodes[unique_id], nodes)
+        else:
+            yield unique_id
 
 
 def _place(models: dict[str, Model], name: str, ordered: dict[str, Model]) -> None:
