@@ -88,7 +88,7 @@ def build_changed(
         unbuilt = read_unbuilt(project).with_changed(plan.changed)
         write_unbuilt(project, unbuilt)
         try:
-            result = run_dbt(project, "build", plan.arguments(layer))
+            result = run_dbt(project, "build", plan.arguments(layer), project.warehouse)
         except LakefeedError as error:
             return replace(report, build_error=error, held_back=plan.held_back)
         if layer != "staging" and not result.failures and not plan.broken:
@@ -113,7 +113,7 @@ def build_all(
         )
     with warehouse_lock(project):
         before = newest_batch(project)
-        result = run_dbt(project, "build", arguments)
+        result = run_dbt(project, "build", arguments, project.warehouse)
         if not result.failures:
             write_unbuilt(project, Unbuilt())
         return result, staged_since(project, list(project.tables), before)
@@ -126,7 +126,7 @@ def build_model(project: Project, name: str) -> BuildResult:
         BuildFailed: dbt could not start.
     """
     with warehouse_lock(project):
-        return run_dbt(project, "build", ["--select", name])
+        return run_dbt(project, "build", ["--select", name], project.warehouse)
 
 
 def _unstaged(project: Project) -> set[str]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
+from copy import copy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipelines.declaration.project import Project
 from pipelines.errors import BuildFailed
 from pipelines.transformation.files import link_dbt_package
 
+_TESTS = ("test", "unit_test")
 _QUIET = ["--log-level", "none", "--log-level-file", "info", "--no-send-anonymous-usage-stats"]
 
 
@@ -30,6 +33,10 @@ class NodeResult:
     seconds: float
     selectors: tuple[str, ...] = ()
     model: str = ""
+
+    @property
+    def is_test(self) -> bool:
+        return self.kind in _TESTS
 
     @property
     def failed(self) -> bool:
@@ -54,8 +61,10 @@ class BuildResult:
         )
 
 
-def run_dbt(project: Project, command: str, arguments: Sequence[str] = ()) -> BuildResult:
-    """Runs one dbt command in the project's dbt folder.
+def run_dbt(
+    project: Project, command: str, arguments: Sequence[str], warehouse: Path
+) -> BuildResult:
+    """Runs one dbt command in the project's dbt folder, on this warehouse file.
 
     Side effects: whatever the command does; changes the working directory for its duration.
 
@@ -68,8 +77,8 @@ def run_dbt(project: Project, command: str, arguments: Sequence[str] = ()) -> Bu
             do="copy dbt/ from version control, or start a project with: lakefeed init",
         )
     link_dbt_package(project)
-    project.warehouse.parent.mkdir(parents=True, exist_ok=True)
-    with _quiet_environment(), chdir(project.dbt):
+    warehouse.parent.mkdir(parents=True, exist_ok=True)
+    with _quiet_environment(), chdir(project.dbt), _opening(warehouse):
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner
 
@@ -122,7 +131,31 @@ def _model_of(node: Any) -> str:
 
 
 def _is_test(node: Any) -> bool:
-    return str(node.resource_type) in ("test", "unit_test")
+    return str(node.resource_type) in _TESTS
+
+
+@contextmanager
+def _opening(warehouse: Path) -> Iterator[None]:
+    """dbt-duckdb opens this file, wherever the profile points.
+
+    The profile itself can't say so. dbt parses every model again when the path in it is another
+    than last time, be it by an environment variable or a target, so that each `dbt build` by hand
+    between two runs would cost two whole parses; and a profile may be a user's own.
+    """
+    from dbt.adapters.duckdb.environments import Environment
+
+    as_it_is = Environment.__dict__["initialize_db"]
+
+    def open_warehouse(environment: Any, credentials: Any, plugins: Any = None) -> Any:
+        elsewhere = copy(credentials)
+        elsewhere.path = str(warehouse)
+        return as_it_is.__func__(environment, elsewhere, plugins)
+
+    Environment.initialize_db = classmethod(open_warehouse)
+    try:
+        yield
+    finally:
+        Environment.initialize_db = as_it_is
 
 
 @contextmanager
