@@ -13,8 +13,8 @@ from pipelines.loading.commits import CommitLog
 from pipelines.orchestration.report import RunReport
 from pipelines.orchestration.unbuilt import Unbuilt, read_unbuilt, write_unbuilt
 from pipelines.transformation.dbt import BuildResult, run_dbt
-from pipelines.transformation.files import stale_files
-from pipelines.transformation.staging import HEADER, staging_model_name
+from pipelines.transformation.files import is_generated, stale_files
+from pipelines.transformation.staging import staging_model_name
 from pipelines.transformation.warehouse import (
     StagedTable,
     newest_batch,
@@ -84,7 +84,7 @@ def build_changed(
 ) -> RunReport:
     """Builds what the plan says, all of it or one layer, and adds the outcome to the report."""
     with warehouse_lock(project):
-        before = newest_batch(project)
+        before = newest_batch(project.warehouse)
         unbuilt = read_unbuilt(project).with_changed(plan.changed)
         write_unbuilt(project, unbuilt)
         try:
@@ -93,7 +93,7 @@ def build_changed(
             return replace(report, build_error=error, held_back=plan.held_back)
         if layer != "staging" and not result.failures and not plan.broken:
             write_unbuilt(project, unbuilt.built_but_for(plan.held_back))
-        staged = staged_since(project, list(project.tables), before)
+        staged = staged_since(project.warehouse, list(project.tables), before)
     return replace(report, build=result, staged=staged, held_back=plan.held_back)
 
 
@@ -112,11 +112,11 @@ def build_all(
             do="bring them up with: lakefeed sync",
         )
     with warehouse_lock(project):
-        before = newest_batch(project)
+        before = newest_batch(project.warehouse)
         result = run_dbt(project, "build", arguments, project.warehouse)
         if not result.failures:
             write_unbuilt(project, Unbuilt())
-        return result, staged_since(project, list(project.tables), before)
+        return result, staged_since(project.warehouse, list(project.tables), before)
 
 
 def build_model(project: Project, name: str) -> BuildResult:
@@ -130,11 +130,11 @@ def build_model(project: Project, name: str) -> BuildResult:
 
 
 def _unstaged(project: Project) -> set[str]:
-    staged, present = staged_load_ids(project), staged_models(project)
+    staged, present = staged_load_ids(project.warehouse), staged_models(project.warehouse)
     return {
         table.lake_name
         for table in project.tables
-        if _is_generated(project, table)
+        if is_generated(project, table)
         and (
             staging_model_name(table) not in present
             or not _held(project, table) <= staged.get(staging_model_name(table), set())
@@ -145,8 +145,3 @@ def _unstaged(project: Project) -> set[str]:
 def _held(project: Project, table: Table) -> set[str]:
     """Loads that staging has noted once it is up to date: those that no longer count as well."""
     return CommitLog(project.raw_url, table.lake_name).load_ids()
-
-
-def _is_generated(project: Project, table: Table) -> bool:
-    path = project.dbt / "models" / "staging" / table.source / f"{staging_model_name(table)}.sql"
-    return path.exists() and HEADER in path.read_text(encoding="utf-8")

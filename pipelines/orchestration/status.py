@@ -44,7 +44,7 @@ class TableStatus:
 
 def status(project: Project, tables: tuple[Table, ...], now: dt.datetime) -> list[TableStatus]:
     """The state of these tables. Reads raw and the warehouse; connects to no source."""
-    staged = staged_since(project, list(tables), 0)
+    staged = staged_since(project.warehouse, list(tables), 0)
     return [
         _status_of(
             table,

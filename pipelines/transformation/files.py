@@ -7,8 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from pipelines.declaration.project import Project
+from pipelines.declaration.tables import Table
 from pipelines.textfile import replace_text
-from pipelines.transformation.staging import HEADER, generated_files
+from pipelines.transformation.staging import HEADER, generated_files, staging_model_name
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,12 @@ def write_generated(project: Project) -> GeneratedChanges:
     for name in changes.to_remove:
         (project.root / name).unlink()
     return changes
+
+
+def is_generated(project: Project, table: Table) -> bool | None:
+    """Whether a table's staging model is ours; false where it is a user's own, None without one."""
+    path = project.dbt / "models" / "staging" / table.source / f"{staging_model_name(table)}.sql"
+    return _is_ours(path) if path.exists() else None
 
 
 def link_dbt_package(project: Project) -> None:

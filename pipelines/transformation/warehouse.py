@@ -1,10 +1,11 @@
-"""The warehouse file: who may write it, which loads it has staged, what they changed."""
+"""A warehouse file: who may write it, which loads it has staged, what they changed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 from filelock import FileLock, Timeout
@@ -42,10 +43,10 @@ def warehouse_lock(project: Project) -> Iterator[None]:
         ) from None
 
 
-def staged_load_ids(project: Project) -> dict[str, set[str]]:
+def staged_load_ids(file: Path) -> dict[str, set[str]]:
     """Ids of staged loads by staging model. Empty where nothing was ever built."""
-    with _reading(project) as warehouse:
-        if warehouse is None or not _has_ledger(warehouse):
+    with reading(file) as warehouse:
+        if warehouse is None or not holds(warehouse, "staged_loads"):
             return {}
         staged: dict[str, set[str]] = {}
         rows = warehouse.execute("select model, load_id from _lakefeed.staged_loads").fetchall()
@@ -54,32 +55,32 @@ def staged_load_ids(project: Project) -> dict[str, set[str]]:
         return staged
 
 
-def staged_models(project: Project) -> set[str]:
+def staged_models(file: Path) -> set[str]:
     """Names of the staging models that were ever built."""
-    with _reading(project) as warehouse:
+    with reading(file) as warehouse:
         return set() if warehouse is None else _staging_tables(warehouse)
 
 
 def generated_models(project: Project) -> set[str]:
     """Names of the staging models that were built from our macro, not staged by hand."""
-    with _reading(project) as warehouse:
+    with reading(project.warehouse) as warehouse:
         if warehouse is None:
             return set()
         return {model for model in _staging_tables(warehouse) if _is_generated(warehouse, model)}
 
 
-def newest_batch(project: Project) -> int:
-    """The number of the newest build that staged something."""
-    with _reading(project) as warehouse:
-        if warehouse is None or not _has_ledger(warehouse):
+def newest_batch(file: Path) -> int:
+    """The number of the newest build that staged something in this file."""
+    with reading(file) as warehouse:
+        if warehouse is None or not holds(warehouse, "staged_loads"):
             return 0
         found = warehouse.execute("select max(batch) from _lakefeed.staged_loads").fetchone()
         return int(found[0] or 0) if found else 0
 
 
-def staged_since(project: Project, tables: list[Table], batch: int) -> dict[str, StagedTable]:
-    """Rows now and rows brought after that batch, by name in the lake."""
-    with _reading(project) as warehouse:
+def staged_since(file: Path, tables: list[Table], batch: int) -> dict[str, StagedTable]:
+    """Rows in this file and rows brought after that batch, by name in the lake."""
+    with reading(file) as warehouse:
         if warehouse is None:
             return {}
         present = _staging_tables(warehouse)
@@ -95,26 +96,41 @@ def staged_since(project: Project, tables: list[Table], batch: int) -> dict[str,
         return counted
 
 
+def count_rows(file: Path, schema: str, name: str) -> int:
+    """Rows of a table or view in this file; 0 where it isn't there."""
+    with reading(file) as warehouse:
+        if warehouse is None:
+            return 0
+        query = f"select count(*) from {quoted(schema)}.{quoted(name)}"
+        return int(warehouse.execute(query).fetchall()[0][0])
+
+
 def query_warehouse(project: Project, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
     """Column names and rows of a query on the warehouse, read only."""
-    with _reading(project) as warehouse:
+    with reading(project.warehouse) as warehouse:
         if warehouse is None:
             return [], []
         result = warehouse.execute(sql)
         return [column[0] for column in result.description], result.fetchall()
 
 
+def quoted(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def holds(warehouse: duckdb.DuckDBPyConnection, name: str, database: str = "") -> bool:
+    """Whether `_lakefeed` of a database, the session's own where none is named, has this table."""
+    query = (
+        "select count(*) from information_schema.tables where table_schema = '_lakefeed' "
+        "and table_name = ? and table_catalog = coalesce(nullif(?, ''), current_database())"
+    )
+    return bool(warehouse.execute(query, [name, database]).fetchall()[0][0])
+
+
 def _staging_tables(warehouse: duckdb.DuckDBPyConnection) -> set[str]:
     query = "select table_name from information_schema.tables where table_schema = 'staging'"
     return {row[0] for row in warehouse.execute(query).fetchall()}
-
-
-def _has_ledger(warehouse: duckdb.DuckDBPyConnection) -> bool:
-    query = (
-        "select count(*) from information_schema.tables "
-        "where table_schema = '_lakefeed' and table_name = 'staged_loads'"
-    )
-    return bool(warehouse.execute(query).fetchall()[0][0])
 
 
 def _is_generated(warehouse: duckdb.DuckDBPyConnection, model: str) -> bool:
@@ -126,17 +142,44 @@ def _is_generated(warehouse: duckdb.DuckDBPyConnection, model: str) -> bool:
 
 
 @contextmanager
-def _reading(project: Project) -> Iterator[duckdb.DuckDBPyConnection | None]:
-    if not project.warehouse.exists():
+def reading(file: Path) -> Iterator[duckdb.DuckDBPyConnection | None]:
+    """A session that reads this warehouse file and keeps writers out; None where there is no file.
+
+    Raises:
+        BuildFailed: a writer has it open.
+    """
+    if not file.exists():
         yield None
         return
+    with _opened(file, read_only=True) as warehouse:
+        yield warehouse
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A session that has this warehouse file to itself.
+
+    Side effect: makes the file. When it ends, all is in the file, and nothing in a log beside it.
+
+    Raises:
+        BuildFailed: another program has it open.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with _opened(file, read_only=False) as warehouse:
+        yield warehouse
+        warehouse.execute("checkpoint")
+
+
+@contextmanager
+def _opened(file: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
-        warehouse = duckdb.connect(str(project.warehouse), read_only=True)
+        warehouse = duckdb.connect(str(file), read_only=read_only)
     except duckdb.IOException as error:
         raise BuildFailed(
             f"the warehouse can't be opened: {_first_line(error)}",
-            where=str(project.warehouse),
-            do="another program has it open for writing; close it and run again",
+            where=str(file),
+            do=f"another program has it open{' for writing' if read_only else ''}; close it and "
+            "run again",
         ) from None
     try:
         yield warehouse
