@@ -163,7 +163,10 @@ class Warehouse(Strict):
     """The DuckDB warehouse."""
 
     path: Text = "data/warehouse.duckdb"
-    """The DuckDB file that staging and marts are built in."""
+    """The DuckDB file with staging and marts. Each build is tested in a copy beside it, which then
+    takes its place."""
+    keep: Annotated[int, Field(ge=0)] = 3
+    """How many of the versions before are kept, for `lakefeed rollback`."""
 
 
 class Airflow(Strict):
