@@ -104,7 +104,7 @@ def init(root: Path, connection: str, source: str | None, schema: str) -> None:
 @_PROJECT
 @_load_options
 def run(root: Path, as_json: bool, **request: Any) -> None:
-    """Load what is new, then build and test the models below it."""
+    """Load what is new, build and test the models below it, and publish them."""
     from pipelines.cli.render import show_run
     from pipelines.orchestration.load import LoadRequest
     from pipelines.orchestration.run import run as run_project
@@ -130,13 +130,13 @@ def load(root: Path, as_json: bool, **request: Any) -> None:
 @_PROJECT
 @click.option("--full-refresh", is_flag=True, help="Build staging and facts from nothing.")
 def build(root: Path, full_refresh: bool) -> None:
-    """Build and test all dbt models from raw, without loading."""
-    from pipelines.cli.render import render_build
+    """Build and test all dbt models from raw, without loading, and publish them."""
+    from pipelines.cli.built import render_build
     from pipelines.orchestration.build import build_all
 
-    result, staged = build_all(_open(root), ["--full-refresh"] if full_refresh else [])
-    click.echo(render_build(result, staged))
-    sys.exit(EXIT_PARTLY_FAILED if result.failures else 0)
+    report = build_all(_open(root), ["--full-refresh"] if full_refresh else [])
+    click.echo(render_build(report))
+    sys.exit(report.exit_code)
 
 
 @main.command()

@@ -14,6 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as Grid
 
+from pipelines.cli.built import build_line, kept_lines
 from pipelines.cli.wording import age, counted, short, table_line
 from pipelines.orchestration.report import RunReport, TableReport
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from pipelines.orchestration.load import Listener
     from pipelines.orchestration.status import TableFreshness, TableStatus
     from pipelines.orchestration.sync import SyncReport
-    from pipelines.transformation.dbt import BuildResult
-    from pipelines.transformation.warehouse import StagedTable
 
 # Wide enough for a line of ours where the output is a file and has no width of its own.
 _PLAIN_WIDTH = 160
@@ -142,26 +141,8 @@ def _closing_line(report: RunReport, moved: Sequence[TableReport]) -> str:
         return f"nothing new in {tables}{failed}; dbt was not started ({seconds})"
     if report.build is None:
         return f"loaded {len(moved)} of {tables}{failed} ({seconds})"
-    held = ""
-    if report.held_back:
-        models = ", ".join(f"stg_{name}" for name in report.held_back)
-        held = f"\nheld back, with the models below: {models}"
-    return f"loaded {len(moved)} of {tables}{failed}; {_build_line(report.build)}{held} ({seconds})"
-
-
-def render_build(result: BuildResult, staged: dict[str, StagedTable]) -> str:
-    """One line for a build, and the failures."""
-    changed = sum(counts.changed for counts in staged.values())
-    return f"{_build_line(result)}; {changed:,} rows new in staging ({result.seconds:.1f} s)"
-
-
-def _build_line(result: BuildResult) -> str:
-    models, tests = counted(result.count("model"), "model"), counted(result.count("test"), "test")
-    line = f"dbt built {models} and passed {tests}"
-    if not result.failures:
-        return line
-    told = "\n".join(f"  {node.name}: {node.message or node.status}" for node in result.failures)
-    return f"{line}; {len(result.failures)} failed:\n{told}\n "
+    built = f"{build_line(report.build)}{kept_lines(report)}"
+    return f"loaded {len(moved)} of {tables}{failed}; {built} ({seconds})"
 
 
 def render_sync(report: SyncReport) -> str:
@@ -241,7 +222,7 @@ def show_status(rows: Sequence[TableStatus], as_json: bool) -> int:
         bounded = any(row.freshness for row in rows)
         grid = _grid(
             "table", "mode", "checkpoint", "last load", "age", "loads", "files", "raw rows",
-            "staged rows", *(["fresh"] if bounded else []),
+            "staged rows", "published", *(["fresh"] if bounded else []),
         )  # fmt: skip
         for row in rows:
             grid.add_row(
@@ -254,6 +235,7 @@ def show_status(rows: Sequence[TableStatus], as_json: bool) -> int:
                 f"{row.files:,}",
                 f"{row.raw_rows:,}",
                 "-" if row.staged_rows is None else f"{row.staged_rows:,}",
+                short(row.published_at),
                 *([row.freshness] if bounded else []),
             )
         console().print(grid)

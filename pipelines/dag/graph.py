@@ -1,7 +1,7 @@
 """The DAG, from `sources.yaml` and its catalogue alone: parsing it connects to nothing.
 
-    extract_postgres_to_raw [ loads ] ─▶ raw_to_staging ─▶ staging_to_marts ─▶ report
-                                      └▶ freshness ────────────────────────────┘
+    extract_postgres_to_raw [ loads ] ─▶ raw_to_staging ─▶ staging_to_marts ─▶ publish ─▶ report
+                                      └▶ freshness ──────────────────────────────────────┘
 
 dlt, dbt and DuckDB are imported inside the tasks, since the scheduler parses this over and over.
 """
@@ -104,7 +104,7 @@ def _draw_layers(project: Project, extract: TaskGroup, report: PythonOperator) -
         _after_all(project, names.BUILD_STAGING, tasks.build_staging)
     with TaskGroup(names.MARTS, prefix_group_id=False) as marts:
         _after_all(project, names.BUILD_MARTS, tasks.build_marts)
-    extract >> staging >> marts >> report
+    extract >> staging >> marts >> _after_all(project, names.PUBLISH, tasks.publish) >> report
 
 
 def _draw_models(
@@ -119,7 +119,7 @@ def _draw_models(
     that can't be drawn, since the others of them may be well.
     """
     build = _after_all(project, names.BUILD, tasks.build_models)
-    list(loads.values()) >> build
+    list(loads.values()) >> build >> _after_all(project, names.PUBLISH, tasks.publish) >> report
     with TaskGroup(names.STAGING, prefix_group_id=False) as staging:
         pass
     with TaskGroup(names.MARTS, prefix_group_id=False) as marts:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipelines.errors import LakefeedError
-from pipelines.orchestration.build import BuildPlan
+from pipelines.orchestration.plan import BuildPlan
 from pipelines.orchestration.report import RunReport, TableReport
 from pipelines.transformation.dbt import BuildResult, NodeResult
 from pipelines.transformation.warehouse import StagedTable
@@ -65,6 +65,8 @@ def in_one(reports: Sequence[RunReport]) -> RunReport:
         {name: staged for report in reports for name, staged in report.staged.items()},
         tuple(dict.fromkeys(name for report in reports for name in report.held_back)),
         sum(report.seconds for report in reports),
+        {name: why for report in reports for name, why in report.kept.items()},
+        next((report.published_at for report in reports if report.published_at), None),
     )
 
 
@@ -79,6 +81,8 @@ def _report_from(told: Mapping[str, Any]) -> RunReport:
         {name: StagedTable(**counts) for name, counts in told["staged"].items()},
         tuple(told["held_back"]),
         told["seconds"],
+        told["kept"],
+        told["published_at"],
     )
 
 

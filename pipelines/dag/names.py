@@ -14,6 +14,7 @@ MARTS = "staging_to_marts"
 BUILD_STAGING = "build_staging"
 BUILD_MARTS = "build_marts"
 BUILD = "build_models"
+PUBLISH = "publish"
 FRESHNESS = "freshness"
 REPORT = "report"
 

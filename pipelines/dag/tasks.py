@@ -19,11 +19,12 @@ from pipelines.declaration.project import Project, open_project
 from pipelines.errors import BuildFailed, DeclarationError, LakefeedError
 
 if TYPE_CHECKING:
-    from pipelines.orchestration.build import BuildPlan, Layer
+    from pipelines.orchestration.plan import BuildPlan, Layer
     from pipelines.orchestration.report import RunReport
     from pipelines.transformation.dbt import NodeResult
 
 _NOTHING_NEW = "nothing new: dbt wasn't started"
+_NOTHING_BUILT = "nothing was built, so that there is nothing to publish"
 
 
 def load_tables(root: str, lake_names: Sequence[str]) -> None:
@@ -75,12 +76,38 @@ def build_models(root: str) -> None:
 
     Fails where dbt can't start, and not where a model or a test does.
     """
+    from pipelines.dag.handover import tell_plan
+
     context = get_current_context()
     with _errors_for_airflow():
         project = open_project(Path(root))
-        report = _build(project, _plan_of_run(project, context), "all", context)
+        plan = _plan_of_run(project, context)
+        report = _build(project, plan, "all", context)
         if report.build_error is not None:
             raise report.build_error
+        tell_plan(context, plan)
+
+
+def publish(root: str) -> None:
+    """Makes what was built the warehouse that people query, whole, at once.
+
+    Models that failed, and those below them, are in it as they were published last.
+    """
+    from pipelines.cli.built import publication_line
+    from pipelines.cli.render import console
+    from pipelines.dag.handover import tell_report, told_plan
+    from pipelines.orchestration.publish import publish as publish_build
+    from pipelines.orchestration.report import RunReport
+
+    context = get_current_context()
+    with _errors_for_airflow():
+        tasks = context["dag"].task_ids
+        plan = told_plan(context, names.BUILD if names.BUILD in tasks else names.BUILD_STAGING)
+        if plan is None:
+            raise AirflowSkipException(_NOTHING_BUILT)
+        report = publish_build(open_project(Path(root)), plan.build, RunReport(()))
+        console().print(publication_line(report))
+        tell_report(context, report)
 
 
 def show_model(root: str, model: str) -> None:
@@ -158,7 +185,8 @@ def _plan_of_run(project: Project, context: Mapping[str, Any]) -> BuildPlan:
         AirflowSkipException: nothing.
     """
     from pipelines.dag.handover import failed_of, states_of, told_reports
-    from pipelines.orchestration.build import plan_build
+    from pipelines.orchestration.plan import plan_build
+    from pipelines.orchestration.report import news_of
 
     loads = names.loads_of(project)
     states = {name: state for name, state in states_of(context).items() if name in loads}
@@ -170,8 +198,8 @@ def _plan_of_run(project: Project, context: Mapping[str, Any]) -> BuildPlan:
         for table in loads[name]
         if status.get(table.lake_name, "failed") == "failed"
     ]
-    brought = [name for name, ended in status.items() if ended == "loaded"]
-    plan = plan_build(project, brought, failed)
+    brought, _, complete_through = news_of(tables)
+    plan = plan_build(project, brought, failed, complete_through)
     if plan is None:
         raise AirflowSkipException(_NOTHING_NEW)
     return plan

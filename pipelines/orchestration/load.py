@@ -196,6 +196,7 @@ class _SourceRun:
             sum(len(load.files) for load in outcome.committed),
             outcome.seconds,
             outcome.notes,
+            None if options.backfill else source.snapshot.taken_at.isoformat(),
         )
 
     def _refuse_frozen(self, table: Table) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -20,7 +21,10 @@ Status = Literal["loaded", "unchanged", "failed"]
 
 @dataclass(frozen=True)
 class TableReport:
-    """How loading one table ended. Counts are rows; checkpoints are text as the source has them."""
+    """How loading one table ended. Counts are rows; checkpoints are text as the source has them.
+
+    `complete_through` is the moment at which the source was read, unless a range alone was read.
+    """
 
     name: str
     lake_name: str
@@ -35,12 +39,17 @@ class TableReport:
     files: int = 0
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    complete_through: str | None = None
     error: LakefeedError | None = None
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """How a whole run ended. `build` is None where dbt was not started."""
+    """How a whole run ended. `build` is None where dbt was not started.
+
+    `kept` are the models that stay at their last published version, and why, but for those below
+    the tables of `held_back`. `published_at` is None where nothing was published.
+    """
 
     tables: tuple[TableReport, ...]
     warnings: tuple[str, ...] = ()
@@ -50,6 +59,8 @@ class RunReport:
     staged: dict[str, StagedTable] = field(default_factory=dict)
     held_back: tuple[str, ...] = ()
     seconds: float = 0.0
+    kept: dict[str, str] = field(default_factory=dict)
+    published_at: str | None = None
 
     @property
     def failures(self) -> list[TableReport]:
@@ -75,10 +86,23 @@ class RunReport:
             "warnings": list(self.warnings),
             "synced": list(self.synced),
             "held_back": list(self.held_back),
+            "kept": self.kept,
+            "published_at": self.published_at,
             "staged": {name: asdict(counts) for name, counts in self.staged.items()},
             "build": [asdict(node) for node in self.build.nodes] if self.build else None,
             "build_error": str(self.build_error) if self.build_error else None,
         }
+
+
+def news_of(tables: Iterable[TableReport]) -> tuple[list[str], list[str], dict[str, str]]:
+    """What loads leave to be built: which tables brought rows, which failed, and through when the
+    source was read of the others."""
+    tables = list(tables)
+    return (
+        [table.lake_name for table in tables if table.status == "loaded"],
+        [table.lake_name for table in tables if table.status == "failed"],
+        {t.lake_name: t.complete_through for t in tables if t.complete_through},
+    )
 
 
 def _table_json(table: TableReport) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.loading.commits import CommitLog, checkpoint_after
 from pipelines.loading.description import Load
+from pipelines.transformation.standing import Standing, read_standing
 from pipelines.transformation.warehouse import staged_since
 
 Freshness = Literal["ok", "late", "too late", ""]
@@ -27,7 +28,10 @@ class TableFreshness:
 
 @dataclass(frozen=True)
 class TableStatus:
-    """One table: its checkpoint, its newest load, what raw and staging hold, and its age."""
+    """One table: its checkpoint, its newest load, what raw and staging hold, and its age.
+
+    `published_at` is when what staging holds of it was published.
+    """
 
     name: str
     mode: str
@@ -37,20 +41,21 @@ class TableStatus:
     loads: int
     files: int
     raw_rows: int
-    staged_rows: int | None
     age_seconds: float | None
     freshness: Freshness
+    staged_rows: int | None = None
+    published_at: str | None = None
 
 
 def status(project: Project, tables: tuple[Table, ...], now: dt.datetime) -> list[TableStatus]:
     """The state of these tables. Reads raw and the warehouse; connects to no source."""
     staged = staged_since(project.warehouse, list(tables), 0)
+    standing = read_standing(project.warehouse)
     return [
-        _status_of(
-            table,
-            CommitLog(project.raw_url, table.lake_name).loads(),
-            staged[table.lake_name].rows if table.lake_name in staged else None,
-            now,
+        replace(
+            _status_of(table, CommitLog(project.raw_url, table.lake_name).loads(), now),
+            staged_rows=staged[table.lake_name].rows if table.lake_name in staged else None,
+            published_at=_published_at(standing, table),
         )
         for table in tables
     ]
@@ -71,9 +76,13 @@ def checkpoint_of_table(project: Project, table: Table) -> str | None:
     return checkpoint_after(CommitLog(project.raw_url, table.lake_name).loads())
 
 
-def _status_of(
-    table: Table, loads: list[Load], staged_rows: int | None, now: dt.datetime
-) -> TableStatus:
+def _published_at(standing: Standing, table: Table) -> str | None:
+    stood = standing.tables.get(table.lake_name)
+    published = stood.published_at if stood else None
+    return published.isoformat(timespec="seconds") if published else None
+
+
+def _status_of(table: Table, loads: list[Load], now: dt.datetime) -> TableStatus:
     newest = _newest(loads)
     age = _age(newest, now)
     return TableStatus(
@@ -85,7 +94,6 @@ def _status_of(
         len(loads),
         sum(len(load.files) for load in loads),
         sum(load.rows for load in loads),
-        staged_rows,
         age,
         _freshness(table, age),
     )

@@ -1,14 +1,15 @@
-"""Staging and marts as two builds do what one build does."""
+"""Staging and marts as two builds do what one build does, and are published at their end."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+import duckdb
 import pytest
 
-from pipelines.orchestration.build import BuildPlan, build_changed, plan_build
+from pipelines.errors import Refused
+from pipelines.orchestration.build import build_changed
+from pipelines.orchestration.plan import BuildPlan, plan_build
+from pipelines.orchestration.publish import publish
 from pipelines.orchestration.report import RunReport
-from pipelines.orchestration.unbuilt import read_unbuilt
 from tests.conftest import Database, Lake
 
 TABLES = "a: {cursor: at}\nb: {cursor: at}\nc: {cursor: at}"
@@ -57,7 +58,9 @@ def in_two(lake: Lake, plan: BuildPlan) -> tuple[RunReport, RunReport]:
     staging = build_changed(lake.project, plan, RunReport(()), "staging")
     assert staging.build is not None, staging.build_error
     plan = plan.without_broken(staging.build)
-    return staging, build_changed(lake.project, plan, RunReport(()), "below staging")
+    below = build_changed(lake.project, plan, RunReport(()), "below staging")
+    publish(lake.project, plan.build, RunReport(()))
+    return staging, below
 
 
 def test_two_builds_run_each_model_and_test_of_one_build_once(loaded: Lake) -> None:
@@ -106,17 +109,65 @@ def test_a_failed_staging_test_holds_back_what_needs_all_that_it_reads(
     assert [node.name for node in staging.build.failures] == [failing]
     assert [name for name in nodes(below) if name.startswith("of_")] == built
     assert [name for name in nodes(at_once) if name.startswith("of_")] == built
-    assert read_unbuilt(loaded.project).due(set()) == {"shop__a", "shop__b"}
+    assert below.kept.keys() == at_once.kept.keys()
+    due = plan_build(loaded.project, [], [])
+    assert due is not None
+    assert {*due.changed, *due.due} >= {"shop__a", "of_a", "of_a_and_b"}
 
 
-def test_a_run_that_dies_between_the_two_is_made_up_for(loaded: Lake) -> None:
+def test_a_run_that_dies_between_the_two_is_made_up_for(loaded: Lake, database: Database) -> None:
     loaded.run()
-    plan = BuildPlan(("shop__a",), (), False)
+    database.execute("insert into a values (2)")
+    loaded.load()
+    plan = plan_build(loaded.project, [], [])
+    assert plan is not None
 
     build_changed(loaded.project, plan, RunReport(()), "staging")
 
-    again = plan_build(loaded.project, [], [])
-    assert again == replace(plan, changed=("shop__a",))
-    assert again is not None
-    in_two(loaded, again)
-    assert plan_build(loaded.project, [], []) is None
+    assert loaded.query("select count(*) from staging.stg_shop__a") == [(1,)]
+    assert plan_build(loaded.project, [], []) == plan
+    assert loaded.run().exit_code == 0
+    assert loaded.query("select count(*) from marts.of_a") == [(2,)]
+
+
+def test_what_another_run_made_void_is_never_published(loaded: Lake, database: Database) -> None:
+    loaded.run()
+    database.execute("insert into a values (2)")
+    loaded.load()
+    plan = plan_build(loaded.project, [], [])
+    assert plan is not None
+    staging = build_changed(loaded.project, plan, RunReport(()), "staging")
+    assert staging.build is not None
+    database.execute("insert into a values (3)")
+
+    loaded.run()
+
+    with pytest.raises(Refused, match="another run has begun to build"):
+        build_changed(loaded.project, plan, RunReport(()), "below staging")
+    with pytest.raises(Refused, match="another run has begun to build"):
+        publish(loaded.project, plan.build, RunReport(()))
+    assert loaded.query("select id from marts.of_a order by id") == [(1,), (2,), (3,)]
+
+
+def test_staging_alone_is_not_published(loaded: Lake) -> None:
+    plan = plan_build(loaded.project, [], [])
+    assert plan is not None
+    build_changed(loaded.project, plan, RunReport(()), "staging")
+
+    with pytest.raises(Refused, match="built nothing on it"):
+        publish(loaded.project, plan.build, RunReport(()))
+
+    assert not loaded.project.warehouse.exists()
+
+
+def test_a_warehouse_that_plain_dbt_wrote_meanwhile_is_not_overwritten(loaded: Lake) -> None:
+    loaded.run()
+    plan = BuildPlan(("shop__a",), (), False)
+    build_changed(loaded.project, plan, RunReport(()))
+    with duckdb.connect(str(loaded.project.warehouse)) as warehouse:
+        warehouse.execute("create table marts.by_hand as select 1 as id")
+
+    with pytest.raises(Refused, match="was changed while this run built its successor"):
+        publish(loaded.project, plan.build, RunReport(()))
+
+    assert loaded.query("select id from marts.by_hand") == [(1,)]

@@ -41,7 +41,8 @@ def test_each_model_is_a_task_behind_the_build_and_what_it_reads(built: Lake) ->
     assert graph(dag) == {
         "shop__a": ["build_models", "stg_shop__a"],
         "shop__b": ["build_models", "stg_shop__b"],
-        "build_models": ["of_a", "of_b", "of_both", "stg_shop__a", "stg_shop__b"],
+        "build_models": ["of_a", "of_b", "of_both", "publish", "stg_shop__a", "stg_shop__b"],
+        "publish": ["report"],
         "stg_shop__a": ["of_a", "report"],
         "stg_shop__b": ["of_b", "report"],
         "of_a": ["of_both", "report"],

@@ -33,11 +33,18 @@ LOADING = [
     ("pipelines.orchestration.load:adopt", "before"),
 ]
 BUILDING = [
-    ("pipelines.orchestration.build:write_unbuilt", "after"),
+    ("pipelines.orchestration.build:start_candidate", "before"),
+    ("pipelines.transformation.candidate:shutil.copyfile", "after"),
+    ("pipelines.orchestration.build:start_candidate", "after"),
     ("dbt.adapters.duckdb.connections:DuckDBConnectionManager.execute", "after 5"),
     ("dbt.adapters.duckdb.connections:DuckDBConnectionManager.execute", "after 15"),
     ("dbt.adapters.duckdb.connections:DuckDBConnectionManager.execute", "after 30"),
     ("pipelines.orchestration.build:run_dbt", "after"),
+    ("pipelines.orchestration.build:settle", "after"),
+    ("pipelines.transformation.publication:keep", "after"),
+    ("pipelines.transformation.publication:put_in_place", "before"),
+    ("pipelines.transformation.publication:put_in_place", "after"),
+    ("pipelines.orchestration.publish:discard_candidate", "before"),
 ]
 
 
@@ -91,6 +98,15 @@ def assert_equal_to_source(database: Database, lake: Lake) -> None:
     assert lake.query("select id, note, other from marts.both order by id") == both
 
 
+def published(lake: Lake) -> list[list[tuple[object, ...]]]:
+    """What people see: all of the warehouse at one moment."""
+    return [
+        lake.query("select id, note from staging.stg_shop__t order by id"),
+        lake.query("select id, note from staging.stg_shop__u order by id"),
+        lake.query("select id, note, other from marts.both order by id"),
+    ]
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize("working_directory", ["kept", "lost"])
 @pytest.mark.parametrize(("target", "moment"), LOADING)
@@ -133,7 +149,28 @@ def test_a_read_that_dies_between_two_ranges_starts_over_and_says_so(
 def test_a_killed_build_is_made_up_for_by_the_next_run(
     database: Database, changed: Lake, target: str, moment: str
 ) -> None:
+    yesterday = published(changed)
     die(changed, target, moment)
+    left = published(changed)
+
+    report = changed.run()
+
+    assert report.exit_code == 0, report
+    assert_equal_to_source(database, changed)
+    assert left in (yesterday, published(changed))
+    assert changed.run().build is None
+
+
+@pytest.mark.faults
+def test_a_build_that_is_killed_has_a_model_written_by_hand_built_again(
+    database: Database, changed: Lake
+) -> None:
+    """Such a model has no ledger that would tell what it lacks."""
+    (changed.root / "dbt/models/staging/shop/stg_shop__t.sql").write_text(
+        "select id, note from read_parquet('../data/raw/shop__t/t/*/*.parquet')"
+        " qualify row_number() over (partition by id order by at desc) = 1"
+    )
+    die(changed, "pipelines.orchestration.build:run_dbt", "after")
 
     report = changed.run()
 

@@ -1,0 +1,57 @@
+"""How a build is told: what dbt built, what failed, what was kept for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipelines.cli.wording import counted
+
+if TYPE_CHECKING:
+    from pipelines.orchestration.report import RunReport
+    from pipelines.transformation.dbt import BuildResult
+
+
+def render_build(report: RunReport) -> str:
+    """One line for a build, the failures, and what was kept for them."""
+    assert report.build is not None
+    changed = sum(counts.changed for counts in report.staged.values())
+    return (
+        f"{build_line(report.build)}; {changed:,} rows new in staging{kept_lines(report)} "
+        f"({report.build.seconds:.1f} s)"
+    )
+
+
+def kept_lines(report: RunReport) -> str:
+    """What is in the warehouse as it was published last, and why."""
+    lines = []
+    if report.held_back:
+        models = ", ".join(f"stg_{name}" for name in report.held_back)
+        lines.append(f"held back, with the models below: {models}")
+    for why, names in _by_reason(report.kept).items():
+        lines.append(f"kept as last published, since {why}: {', '.join(names)}")
+    if lines and report.published_at is None:
+        lines.append("nothing new was published")
+    return "".join(f"\n{line}" for line in lines)
+
+
+def _by_reason(kept: dict[str, str]) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for name, why in kept.items():
+        grouped.setdefault(why, []).append(name)
+    return grouped
+
+
+def publication_line(report: RunReport) -> str:
+    """When it was published, if it was."""
+    if report.published_at:
+        return f"published at {report.published_at}"
+    return "nothing that people see has changed, so that nothing was published"
+
+
+def build_line(result: BuildResult) -> str:
+    models, tests = counted(result.count("model"), "model"), counted(result.count("test"), "test")
+    line = f"dbt built {models} and passed {tests}"
+    if not result.failures:
+        return line
+    told = "\n".join(f"  {node.name}: {node.message or node.status}" for node in result.failures)
+    return f"{line}; {len(result.failures)} failed:\n{told}\n "

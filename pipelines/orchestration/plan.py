@@ -1,0 +1,146 @@
+"""What is to be built: the models below tables that brought rows, less those that are held back."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from pipelines.declaration.project import Project
+from pipelines.declaration.tables import Table
+from pipelines.loading.commits import CommitLog
+from pipelines.transformation.dbt import BuildResult
+from pipelines.transformation.files import is_generated
+from pipelines.transformation.manifest import read_models
+from pipelines.transformation.staging import staging_model_name
+from pipelines.transformation.standing import Standing, read_standing
+from pipelines.transformation.warehouse import staged_load_ids, staged_models
+
+Layer = Literal["all", "staging", "below staging"]
+
+
+def _new_name() -> str:
+    return uuid.uuid4().hex
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """What to give dbt. `whole` is true where everything is built.
+
+    `changed` and `held_back` are tables by their names in the lake; `due` are models that an
+    earlier build left behind. `broken` are selectors of models that a failed build of staging holds
+    back. `complete_through` says of tables when this run has looked at all of them. `build` names
+    the candidate that all this is built in.
+    """
+
+    changed: tuple[str, ...]
+    held_back: tuple[str, ...]
+    whole: bool
+    broken: tuple[str, ...] = ()
+    due: tuple[str, ...] = ()
+    complete_through: Mapping[str, str] = field(default_factory=dict, compare=False)
+    build: str = field(default_factory=_new_name, compare=False)
+
+    def arguments(self, layer: Layer) -> list[str]:
+        """Selectors for one layer; the two layers together run what `all` does, each node once."""
+        staging = [f"{'+' if self.whole else ''}stg_{name}" for name in self.changed]
+        below = [f"stg_{name}+" for name in self.changed] + [f"{name}+" for name in self.due]
+        select = [] if self.whole else below
+        exclude = [f"stg_{name}+" for name in self.held_back] + list(self.broken)
+        if layer == "staging":
+            select = staging
+        elif layer == "below staging":
+            exclude = staging + exclude
+        return [
+            *(["--select", *select] if select else []),
+            *(["--exclude", *exclude] if exclude else []),
+            # A test that reads both layers belongs to the later one.
+            *([] if layer == "all" else ["--indirect-selection", "cautious"]),
+        ]
+
+    def without_broken(self, result: BuildResult) -> BuildPlan:
+        """The same plan, holding back what lies below the models and tests that failed."""
+        broken = [",".join(f"{one}+" for one in node.selectors) for node in result.failures]
+        return replace(self, broken=tuple(broken))
+
+    def news(self, project: Project) -> set[str]:
+        """The models that there is a reason to build, without those below them."""
+        if self.whole:
+            return {staging_model_name(table) for table in project.tables}
+        return {f"stg_{name}" for name in self.changed} | set(self.due)
+
+
+def plan_build(
+    project: Project,
+    brought_rows: Iterable[str],
+    failed: Iterable[str],
+    complete_through: Mapping[str, str] | None = None,
+) -> BuildPlan | None:
+    """What has to be built; None where nothing has.
+
+    A table counts as changed when raw holds committed loads that the published staging has not, or
+    staging has no model of it at all; and models are due that an earlier build left behind. So a
+    build that was killed, failed or rolled back is made up for by the next run.
+    """
+    known = {table.lake_name for table in project.tables if table.catalogue}
+    held_back = set(failed) & known
+    first = not project.warehouse.exists()
+    standing = read_standing(project.warehouse)
+    due = standing.due(held_back)
+    staging = {staging_model_name(t): t.lake_name for t in project.tables}
+    behind = {name for model, name in staging.items() if model in due}
+    changed = {*brought_rows, *_unstaged(project, standing), *behind}
+    changed = (known if first else changed & known) - held_back
+    below = due - staging.keys()
+    if not changed and not below:
+        return None
+    return BuildPlan(
+        *(tuple(sorted(changed)), tuple(sorted(held_back)), first),
+        due=tuple(sorted(below)),
+        complete_through=dict(complete_through or {}),
+    )
+
+
+def loads_seen_by_hand(project: Project) -> dict[str, set[str]]:
+    """Ids of the loads that raw holds now, by staging model, for those written by hand."""
+    return {
+        staging_model_name(table): _held(project, table)
+        for table in project.tables
+        if is_generated(project, table) is False
+    }
+
+
+def _unstaged(project: Project, standing: Standing) -> set[str]:
+    staged, present = staged_load_ids(project.warehouse), staged_models(project.warehouse)
+    by_hand = loads_seen_by_hand(project)
+    built = {model.name for model in read_models(project)} if by_hand else set()
+    models = {table.lake_name: staging_model_name(table) for table in project.tables}
+    return {
+        table.lake_name
+        for table in project.tables
+        if is_generated(project, table)
+        and (
+            models[table.lake_name] not in present
+            or not _held(project, table) <= staged.get(models[table.lake_name], set())
+        )
+    } | {
+        name
+        for name, model in models.items()
+        if model in built & by_hand.keys() and not _has_seen(standing, name, by_hand[model])
+    }
+
+
+def _held(project: Project, table: Table) -> set[str]:
+    """Loads that staging has noted once it is up to date: those that no longer count as well."""
+    return CommitLog(project.raw_url, table.lake_name).load_ids()
+
+
+def _has_seen(standing: Standing, lake_name: str, loads: set[str]) -> bool:
+    """Whether the model of a table, written by hand, was built when raw held these loads.
+
+    Such a model keeps no ledger, but raw only grows: number and newest of its loads will do.
+    """
+    noted = standing.tables.get(lake_name)
+    newest = max(loads, key=float, default=None)
+    return noted is not None and (noted.loads, noted.newest_load) == (len(loads), newest)

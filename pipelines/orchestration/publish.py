@@ -1,0 +1,48 @@
+"""Publishing: a candidate becomes the warehouse that people query, if it holds anything new."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+
+from pipelines.declaration.project import Project
+from pipelines.errors import Refused
+from pipelines.orchestration.report import RunReport
+from pipelines.transformation.candidate import discard_candidate, open_candidate
+from pipelines.transformation.publication import replace_published
+from pipelines.transformation.standing import read_standing, write_standing
+from pipelines.transformation.warehouse import warehouse_lock
+
+
+def publish(project: Project, build: str, report: RunReport) -> RunReport:
+    """Publishes what this build left in the candidate, and adds to the report when.
+
+    Raises:
+        Refused: it is gone, isn't built to its end, or the published file was changed since.
+    """
+    with warehouse_lock(project):
+        return publish_candidate(project, build, report)
+
+
+def publish_candidate(project: Project, build: str, report: RunReport) -> RunReport:
+    """As `publish`, by the holder of the warehouse's lock.
+
+    A build that changed nothing that people see, such as one in which the same models fail again,
+    is thrown away: it would only push an earlier version out.
+    """
+    candidate = open_candidate(project, build)
+    if not candidate.is_whole:
+        raise Refused(
+            "this run staged what was new and built nothing on it",
+            do="nothing is published and nothing lost: the next run builds it",
+        )
+    standing, published = read_standing(candidate.path), read_standing(project.warehouse)
+    waits = project.warehouse.exists() and standing.held != published.held
+    if not standing.has_new_models and not waits:
+        discard_candidate(project)
+        return report
+    now = dt.datetime.now(dt.UTC)
+    write_standing(candidate.path, standing.published(now))
+    replace_published(project, candidate)
+    discard_candidate(project)
+    return replace(report, published_at=now.isoformat(timespec="seconds"))
