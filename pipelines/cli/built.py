@@ -1,4 +1,4 @@
-"""How a build is told: what dbt built, what failed, what was kept for it."""
+"""How a build is told: what dbt built, what failed, what was kept for it, what is rolled back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pipelines.cli.wording import counted
 
 if TYPE_CHECKING:
     from pipelines.orchestration.report import RunReport
+    from pipelines.orchestration.rollback import Rollback
     from pipelines.transformation.dbt import BuildResult
 
 
@@ -46,6 +47,22 @@ def publication_line(report: RunReport) -> str:
     if report.published_at:
         return f"published at {report.published_at}"
     return "nothing that people see has changed, so that nothing was published"
+
+
+def render_rollback(rollback: Rollback) -> str:
+    """What is published now, what isn't any more, and how to go on."""
+    undone = f"that of {rollback.undone} is kept as undone" if rollback.undone else "none was there"
+    return f"published is the version of {rollback.returned_to} again; {undone}\n{rollback.warning}"
+
+
+def render_resume(rollback: Rollback | None) -> str:
+    """What the next run does."""
+    if rollback is None:
+        return "the warehouse is not rolled back: nothing to resume"
+    return (
+        f"the next run builds on the version of {rollback.returned_to} what raw holds beyond it; "
+        "now: lakefeed build"
+    )
 
 
 def build_line(result: BuildResult) -> str:

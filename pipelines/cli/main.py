@@ -141,6 +141,18 @@ def build(root: Path, full_refresh: bool) -> None:
 
 @main.command()
 @_PROJECT
+@click.option("--resume", "resumes", is_flag=True, help="Have runs build again.")
+def rollback(root: Path, resumes: bool) -> None:
+    """Publish the version before again; runs load, and build nothing until --resume."""
+    from pipelines.cli.built import render_resume, render_rollback
+    from pipelines.orchestration.rollback import resume, roll_back
+
+    project = _open(root)
+    click.echo(render_resume(resume(project)) if resumes else render_rollback(roll_back(project)))
+
+
+@main.command()
+@_PROJECT
 def sync(root: Path) -> None:
     """Bring sources.lock.yaml, staging models and dbt sources up to sources.yaml."""
     from pipelines.cli.render import render_sync
@@ -210,10 +222,13 @@ def status(root: Path, select: tuple[str, ...], as_json: bool) -> None:
     import datetime as dt
 
     from pipelines.cli.render import show_status
+    from pipelines.orchestration.rollback import read_rollback
     from pipelines.orchestration.selection import select_tables
     from pipelines.orchestration.status import status as read_status
 
     project = _open(root)
+    if held := read_rollback(project):
+        click.echo(f"note: {held.warning}", err=True)
     rows = read_status(project, select_tables(project, select), dt.datetime.now(dt.UTC))
     sys.exit(show_status(rows, as_json))
 

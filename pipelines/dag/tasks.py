@@ -182,12 +182,15 @@ def _plan_of_run(project: Project, context: Mapping[str, Any]) -> BuildPlan:
     """What this run's loads leave to be built.
 
     Raises:
-        AirflowSkipException: nothing.
+        AirflowSkipException: nothing, or the warehouse is rolled back.
     """
     from pipelines.dag.handover import failed_of, states_of, told_reports
     from pipelines.orchestration.plan import plan_build
     from pipelines.orchestration.report import news_of
+    from pipelines.orchestration.rollback import read_rollback
 
+    if rollback := read_rollback(project):
+        raise AirflowSkipException(rollback.warning)
     loads = names.loads_of(project)
     states = {name: state for name, state in states_of(context).items() if name in loads}
     tables = [table for report in told_reports(context, states) for table in report.tables]

@@ -10,6 +10,7 @@ from pipelines.errors import BuildFailed, LakefeedError
 from pipelines.orchestration.plan import BuildPlan, Layer, loads_seen_by_hand
 from pipelines.orchestration.publish import publish_candidate
 from pipelines.orchestration.report import RunReport
+from pipelines.orchestration.rollback import refuse_if_rolled_back
 from pipelines.orchestration.settle import settle
 from pipelines.transformation.candidate import (
     Candidate,
@@ -47,6 +48,7 @@ def build_all(project: Project, arguments: Sequence[str] = ()) -> RunReport:
 
     Raises:
         BuildFailed: the generated models don't fit the declaration, or dbt could not start.
+        Refused: the warehouse is rolled back.
     """
     stale = stale_files(project)
     if stale:
@@ -54,6 +56,7 @@ def build_all(project: Project, arguments: Sequence[str] = ()) -> RunReport:
             f"generated files don't fit sources.yaml: {', '.join(stale.names[:5])}",
             do="bring them up with: lakefeed sync",
         )
+    refuse_if_rolled_back(project)
     known = tuple(table.lake_name for table in project.tables if table.catalogue)
     report = _build_whole(project, BuildPlan(known, (), True), RunReport(()), arguments)
     if report.build_error:
@@ -66,7 +69,9 @@ def build_model(project: Project, name: str) -> BuildResult:
 
     Raises:
         BuildFailed: dbt could not start.
+        Refused: the warehouse is rolled back.
     """
+    refuse_if_rolled_back(project)
     plan = BuildPlan((), (), False, due=(name,))
     report = _build_whole(project, plan, RunReport(()), ["--select", name])
     if report.build is None:

@@ -1,4 +1,4 @@
-"""Publication: what people query is replaced whole, after its tests."""
+"""Publication: what people query is replaced whole, after its tests, and can be taken back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.errors import Refused
 from pipelines.orchestration.report import RunReport
+from pipelines.orchestration.rollback import resume, roll_back
 from pipelines.transformation.publication import kept_versions
 from tests.conftest import Database, Lake
 from tests.integration.test_staging import dbt
@@ -308,6 +310,71 @@ def test_earlier_versions_are_kept_as_many_as_declared(database: Database, publi
     yaml.write_text(yaml.read_text().replace("keep: 1", "keep: 0"))
     change(database, published, "four")
     assert versions(published) == []
+
+
+def test_rollback_returns_to_the_version_before_and_holds_until_told_to_go_on(
+    database: Database, published: Lake
+) -> None:
+    for word in ("two", "three", "four"):
+        change(database, published, word)
+
+    first = published.command("rollback")
+    after_first = words(published, "marts.of_a")
+    roll_back(published.project)
+    after_second = words(published, "marts.of_a")
+    database.execute("update a set word = 'five', at = clock_timestamp()")
+    held_run = published.run()
+    refused = published.command("build")
+
+    assert first.returncode == 0, first
+    assert "published is the version of 20" in first.stdout
+    assert (after_first, after_second) == ([(1, "three")], [(1, "two")])
+    assert (held_run.exit_code, held_run.build, held_run.tables[0].status) == (0, None, "loaded")
+    assert "is rolled back to the version of" in held_run.warnings[-1]
+    assert refused.returncode == 1
+    assert "lakefeed rollback --resume" in refused.stderr
+    assert words(published, "marts.of_a") == [(1, "two")]
+
+    assert "the next run builds" in published.command("rollback", "--resume").stdout
+    assert published.run().exit_code == 0
+    assert words(published, "marts.of_a") == [(1, "five")]
+    # Nothing returns to a version that was rolled back from.
+    roll_back(published.project)
+    assert words(published, "marts.of_a") == [(1, "two")]
+    roll_back(published.project)
+    assert words(published, "marts.of_a") == [(1, "one")]
+    with pytest.raises(Refused, match="no earlier version"):
+        roll_back(published.project)
+    resume(published.project)
+    assert published.run().exit_code == 0
+    assert words(published, "marts.of_a") == [(1, "five")]
+
+
+def test_without_an_earlier_version_rollback_says_so(published: Lake) -> None:
+    ended = published.command("rollback")
+
+    assert ended.returncode == 1
+    assert "there is no earlier version of the warehouse to return to" in ended.stderr
+    assert words(published, "marts.of_a") == [(1, "one")]
+    assert published.run().warnings == ()
+
+
+def test_a_rollback_brings_back_what_was_held_back_then(
+    database: Database, published: Lake
+) -> None:
+    """What a version lacks is noted in the file itself."""
+    database.execute("insert into a values (2, 'too long')")
+    published.run()
+    write(published, {"tests/words_of_a.sql": "select 1 from {{ ref('of_a') }} where id < 0"})
+    published.run()
+    assert held(published) == {}
+
+    roll_back(published.project)
+    resume(published.project)
+
+    assert held(published).keys() == {"of_a", "below_of_a"}
+    assert published.run().exit_code == 0
+    assert words(published, "marts.of_a") == [(1, "one"), (2, "too long")]
 
 
 def test_what_a_killed_dbt_left_beside_the_warehouse_is_taken_in_first(
