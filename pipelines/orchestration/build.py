@@ -103,7 +103,10 @@ def _build(
     except LakefeedError as error:
         return replace(report, build_error=error, held_back=plan.held_back)
     held = settle(project, candidate.path, plan, result, seen)
-    if layer != "staging":
+    if layer == "staging":
+        # The marts have their chance yet.
+        held = {}
+    else:
         mark_whole(candidate)
     return replace(
         report,
