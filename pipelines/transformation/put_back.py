@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from duckdb import DuckDBPyConnection
+from duckdb import DuckDBPyConnection, IOException
 
 from pipelines.loading.engine import literal
 from pipelines.transformation.manifest import Model
-from pipelines.transformation.warehouse import holds, quoted, writing
+from pipelines.transformation.warehouse import cannot_open, holds, quoted, writing
 
 _PUBLISHED = "lakefeed_published"
 _LEDGER = "staged_loads"
@@ -21,13 +21,23 @@ def put_back(candidate: Path, published: Path, models: Iterable[Model]) -> None:
     Rows, definition and indexes, and for a staging model the loads that it holds, so that the next
     build stages the others again. What was never published is taken out. A view is put back as it
     was defined: it shows what it reads.
+
+    Raises:
+        BuildFailed: another program has the published file open for writing.
     """
     with writing(candidate) as session:
         if published.exists():
-            session.execute(f"attach {literal(str(published))} as {_PUBLISHED} (read_only)")
+            _attach(session, published)
         for model in models:
             for statement in _statements(session, model):
                 session.execute(statement)
+
+
+def _attach(session: DuckDBPyConnection, published: Path) -> None:
+    try:
+        session.execute(f"attach {literal(str(published))} as {_PUBLISHED} (read_only)")
+    except IOException as error:
+        raise cannot_open(published, error) from None
 
 
 def _statements(session: DuckDBPyConnection, model: Model) -> Iterator[str]:

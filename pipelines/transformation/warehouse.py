@@ -175,16 +175,21 @@ def _opened(file: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnectio
     try:
         warehouse = duckdb.connect(str(file), read_only=read_only)
     except duckdb.IOException as error:
-        raise BuildFailed(
-            f"the warehouse can't be opened: {_first_line(error)}",
-            where=str(file),
-            do=f"another program has it open{' for writing' if read_only else ''}; close it and "
-            "run again",
-        ) from None
+        raise cannot_open(file, error, read_only=read_only) from None
     try:
         yield warehouse
     finally:
         warehouse.close()
+
+
+def cannot_open(file: Path, error: duckdb.IOException, *, read_only: bool = True) -> BuildFailed:
+    """What is said where DuckDB can't open a warehouse file."""
+    return BuildFailed(
+        f"the warehouse can't be opened: {_first_line(error)}",
+        where=str(file),
+        do=f"another program has it open{' for writing' if read_only else ''}; close it and "
+        "run again",
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from pipelines.errors import BuildFailed
 from pipelines.transformation.manifest import Model
 from pipelines.transformation.put_back import put_back
 
@@ -64,6 +67,24 @@ def test_a_model_is_again_what_was_published_of_it(files: tuple[Path, Path]) -> 
         assert session.sql("select index_name from duckdb_indexes()").fetchall() == [("words",)]
         ledger = "select model, load_id from _lakefeed.staged_loads order by all"
         assert session.sql(ledger).fetchall() == [("other", "1.1"), ("other", "1.2"), ("t", "1.1")]
+
+
+def test_a_published_file_that_another_program_writes_is_named(files: tuple[Path, Path]) -> None:
+    candidate, published = files
+    script = (
+        "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); input()"
+    )
+    writer = subprocess.Popen(
+        [sys.executable, "-c", script, str(published)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert writer.stdout is not None
+    writer.stdout.readline()
+
+    with pytest.raises(BuildFailed, match="the warehouse can't be opened"):
+        put_back(candidate, published, [model("t")])
+
+    writer.communicate(b"\n")
 
 
 def test_what_was_never_published_is_taken_out(files: tuple[Path, Path]) -> None:
