@@ -108,6 +108,10 @@ class TableSettings(Strict):
     """What happens in staging to a row that has left the source, or meets `where` no longer:
     `ignore` keeps it, `remove` takes it out, `mark` keeps it with the time in `_deleted_at`. The
     latter two compare all keys with every load: one scan of the key on the source."""
+    history: bool = False
+    """Whether the warehouse keeps every version of a row that was loaded, in
+    `history.hst_<source>__<table>`: from when to when it held, and when it was loaded. Needs a
+    primary key."""
     on_null_cursor: Literal["include", "exclude", "error"] = "include"
     """Rows without a cursor value are read with every load, never, or stop the table."""
     schema_changes: Literal["evolve", "freeze"] = "evolve"

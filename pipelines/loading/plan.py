@@ -19,6 +19,7 @@ from pipelines.source.where import single_expression
 DELETED_AT = "_deleted_at"
 _WITH_ROW_VERSIONS = ("table", "partitioned table", "partition", "materialized view")
 _OUR_OWN = ("_dlt_load_id", "_staged_batch", "_load_position", DELETED_AT)
+_OF_HISTORY = ("valid_from", "valid_to", "is_current", "loaded_at", "_changed_at", "_was_deleted")
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,12 @@ def _check_key(table: Table, live: CatalogueTable, key: tuple[str, ...]) -> None
             where=table.where_of("deletes"),
             do="name the columns that identify a row (`primary_key: [a, b]`)",
         )
+    if table.settings.history and not key:
+        raise TableFailed(
+            f"{table.shown} has no primary key, so versions of a row can't be told from other rows",
+            where=table.where_of("history"),
+            do="name the columns that identify a row (`primary_key: [a, b]`)",
+        )
     if table.mode == "incremental" and not key:
         raise TableFailed(
             f"{table.shown} has no primary key, so changed rows can't be told from new ones",
@@ -207,6 +214,7 @@ def _check_lookback(table: Table, kind: CursorKind) -> None:
 
 def _check_names(table: Table, columns: tuple[Column, ...]) -> None:
     seen: dict[str, str] = {}
+    taken = (*_OUR_OWN, *(_OF_HISTORY if table.settings.history else ()))
     for column in columns:
         first = seen.setdefault(column.name.lower(), column.name)
         if first != column.name:
@@ -223,7 +231,7 @@ def _check_names(table: Table, columns: tuple[Column, ...]) -> None:
                 do=f"leave it out (columns: {{exclude: [{json.dumps(column.name)}]}}), or read a "
                 "view that names it otherwise",
             )
-        if column.name.lower() in _OUR_OWN:
+        if column.name.lower() in taken:
             raise TableFailed(
                 f"{table.shown} has a column `{column.name}`, a name that the lake itself uses",
                 where=table.where,

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pipelines.declaration.tables import Table
 from pipelines.transformation.dbt import BuildResult, NodeResult
+from pipelines.transformation.history import models_over_raw
 from pipelines.transformation.manifest import Model, with_those_below
-from pipelines.transformation.staging import staging_model_name
 from pipelines.transformation.standing import Held
 
 _SKIPPED = "a test of what it reads failed"
@@ -29,7 +29,7 @@ def hold_back(
     Args:
         news: models that the build had a reason to build, of those that nothing held back.
     """
-    below = [(t, with_those_below(models, [staging_model_name(t)])) for t in failed_tables]
+    below = [(t, with_those_below(models, models_over_raw(t))) for t in failed_tables]
     with_news = with_those_below(models, news)
     reasons = _still_behind(result, before)
     for table, waiting in below:

@@ -11,7 +11,12 @@ from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.loading.commits import CommitLog
 from pipelines.transformation.dbt import BuildResult
-from pipelines.transformation.files import is_generated
+from pipelines.transformation.files import has_history, is_generated
+from pipelines.transformation.history import (
+    history_model_name,
+    keeps_history,
+    models_over_raw,
+)
 from pipelines.transformation.manifest import read_models
 from pipelines.transformation.staging import staging_model_name
 from pipelines.transformation.standing import Standing, read_standing
@@ -30,7 +35,8 @@ class BuildPlan:
 
     `changed` and `held_back` are tables by their names in the lake; `due` are models that an
     earlier build left behind. `broken` are selectors of models that a failed build of staging holds
-    back. `complete_through` says of tables when this run has looked at all of them. `build` names
+    back; `histories` are the tables that have a model of history beside their staging model.
+    `complete_through` says of tables when this run has looked at all of them. `build` names
     the candidate that all this is built in.
     """
 
@@ -39,15 +45,17 @@ class BuildPlan:
     whole: bool
     broken: tuple[str, ...] = ()
     due: tuple[str, ...] = ()
+    histories: tuple[str, ...] = ()
     complete_through: Mapping[str, str] = field(default_factory=dict, compare=False)
     build: str = field(default_factory=_new_name, compare=False)
 
     def arguments(self, layer: Layer) -> list[str]:
         """Selectors for one layer; the two layers together run what `all` does, each node once."""
-        staging = [f"{'+' if self.whole else ''}stg_{name}" for name in self.changed]
-        below = [f"stg_{name}+" for name in self.changed] + [f"{name}+" for name in self.due]
+        over_raw = self._over_raw(self.changed)
+        staging = [f"{'+' if self.whole else ''}{model}" for model in over_raw]
+        below = [f"{model}+" for model in (*over_raw, *self.due)]
         select = [] if self.whole else below
-        exclude = [f"stg_{name}+" for name in self.held_back] + list(self.broken)
+        exclude = [f"{model}+" for model in self._over_raw(self.held_back)] + list(self.broken)
         if layer == "staging":
             select = staging
         elif layer == "below staging":
@@ -59,6 +67,11 @@ class BuildPlan:
             *([] if layer == "all" else ["--indirect-selection", "cautious"]),
         ]
 
+    def _over_raw(self, names: Iterable[str]) -> list[str]:
+        names = list(names)
+        kept = [f"hst_{name}" for name in names if name in self.histories]
+        return [f"stg_{name}" for name in names] + kept
+
     def without_broken(self, result: BuildResult) -> BuildPlan:
         """The same plan, holding back what lies below the models and tests that failed."""
         broken = [",".join(f"{one}+" for one in node.selectors) for node in result.failures]
@@ -67,8 +80,8 @@ class BuildPlan:
     def news(self, project: Project) -> set[str]:
         """The models that there is a reason to build, without those below them."""
         if self.whole:
-            return {staging_model_name(table) for table in project.tables}
-        return {f"stg_{name}" for name in self.changed} | set(self.due)
+            return {model for table in project.tables for model in models_over_raw(table)}
+        return {*self._over_raw(self.changed), *self.due}
 
 
 def plan_build(
@@ -88,16 +101,17 @@ def plan_build(
     first = not project.warehouse.exists()
     standing = read_standing(project.warehouse)
     due = standing.due(held_back)
-    staging = {staging_model_name(t): t.lake_name for t in project.tables}
-    behind = {name for model, name in staging.items() if model in due}
+    over_raw = {model: t.lake_name for t in project.tables for model in models_over_raw(t)}
+    behind = {name for model, name in over_raw.items() if model in due}
     changed = {*brought_rows, *_unstaged(project, standing), *behind}
     changed = (known if first else changed & known) - held_back
-    below = due - staging.keys()
+    below = due - over_raw.keys()
     if not changed and not below:
         return None
     return BuildPlan(
         *(tuple(sorted(changed)), tuple(sorted(held_back)), first),
         due=tuple(sorted(below)),
+        histories=tuple(table.lake_name for table in project.tables if keeps_history(table)),
         complete_through=dict(complete_through or {}),
     )
 
@@ -115,20 +129,24 @@ def _unstaged(project: Project, standing: Standing) -> set[str]:
     staged, present = staged_load_ids(project.warehouse), staged_models(project.warehouse)
     by_hand = loads_seen_by_hand(project)
     built = {model.name for model in read_models(project)} if by_hand else set()
-    models = {table.lake_name: staging_model_name(table) for table in project.tables}
-    return {
-        table.lake_name
-        for table in project.tables
-        if is_generated(project, table)
-        and (
-            models[table.lake_name] not in present
-            or not _held(project, table) <= staged.get(models[table.lake_name], set())
-        )
-    } | {
-        name
-        for name, model in models.items()
-        if model in built & by_hand.keys() and not _has_seen(standing, name, by_hand[model])
-    }
+    unstaged = set()
+    for table in project.tables:
+        models, loads = _generated_models(project, table), _held(project, table)
+        if any(model not in present or not loads <= staged.get(model, set()) for model in models):
+            unstaged.add(table.lake_name)
+        model = staging_model_name(table)
+        if model in built & by_hand.keys() and not _has_seen(
+            standing, table.lake_name, by_hand[model]
+        ):
+            unstaged.add(table.lake_name)
+    return unstaged
+
+
+def _generated_models(project: Project, table: Table) -> list[str]:
+    """The models over the table's raw files that keep a ledger: those that aren't a user's own."""
+    staging = [staging_model_name(table)] if is_generated(project, table) else []
+    history = [history_model_name(table)] if has_history(project, table) else []
+    return staging + history
 
 
 def _held(project: Project, table: Table) -> set[str]:

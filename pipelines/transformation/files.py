@@ -9,7 +9,10 @@ from pathlib import Path
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.textfile import replace_text
+from pipelines.transformation.history import history_files, history_model_name
 from pipelines.transformation.staging import HEADER, generated_files, staging_model_name
+
+_FOLDERS = ("staging", "history")
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class GeneratedChanges:
 
 def stale_files(project: Project) -> GeneratedChanges:
     """What `write_generated` would change. Files without the header are a user's own."""
-    wanted = generated_files(project)
+    wanted = generated_files(project) | history_files(project)
     to_write = {
         f"dbt/{name}": text
         for name, text in wanted.items()
@@ -37,7 +40,8 @@ def stale_files(project: Project) -> GeneratedChanges:
     }
     present = (
         path
-        for path in (project.dbt / "models" / "staging").rglob("*")
+        for folder in _FOLDERS
+        for path in (project.dbt / "models" / folder).rglob("*")
         if path.suffix in (".sql", ".yml") and _text(path) and _is_ours(path)
     )
     to_remove = sorted(
@@ -66,6 +70,12 @@ def is_generated(project: Project, table: Table) -> bool | None:
     """Whether a table's staging model is ours; false where it is a user's own, None without one."""
     path = project.dbt / "models" / "staging" / table.source / f"{staging_model_name(table)}.sql"
     return _is_ours(path) if path.exists() else None
+
+
+def has_history(project: Project, table: Table) -> bool:
+    """Whether a table's model of history is there, and ours."""
+    path = project.dbt / "models" / "history" / table.source / f"{history_model_name(table)}.sql"
+    return path.exists() and _is_ours(path)
 
 
 def link_dbt_package(project: Project) -> None:

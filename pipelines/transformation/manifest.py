@@ -10,7 +10,8 @@ from typing import Any
 
 from pipelines.declaration.project import Project
 
-_STAGING = PurePosixPath("models/staging")
+# Models over raw: the layer of staging.
+_STAGING = ("models/staging", "models/history")
 _KINDS = ("model", "snapshot")
 
 
@@ -76,10 +77,11 @@ def _is_ephemeral(node: dict[str, Any]) -> bool:
 
 def _model_from(node: dict[str, Any], nodes: Mapping[str, dict[str, Any]]) -> Model:
     """A unique id is `model.<project>.<name>` or `source.<project>.<source>.<table>`."""
+    path = PurePosixPath(node["original_file_path"])
     ids = [unique_id.split(".") for unique_id in dict.fromkeys(_read_by(node, nodes))]
     return Model(
         node["name"],
-        PurePosixPath(node["original_file_path"]).is_relative_to(_STAGING),
+        any(path.is_relative_to(folder) for folder in _STAGING),
         node["description"],
         tuple(parts[2] for parts in ids if parts[0] in _KINDS),
         tuple(f"{parts[2]}__{parts[3]}" for parts in ids if parts[0] == "source"),

@@ -37,7 +37,7 @@ def generated_files(project: Project) -> dict[str, str]:
     """Text by path below `dbt/`, for every table that the catalogue knows."""
     known = [table for table in project.tables if table.catalogue]
     files = {
-        "profiles.yml": _profile(project),
+        "profiles.yml": profile_text(project),
         "macros/declared_sources.sql": _declared_sources(project),
     }
     for source in project.declaration.sources:
@@ -48,7 +48,7 @@ def generated_files(project: Project) -> dict[str, str]:
         files[str(folder / f"_{source}__sources.yml")] = _sources_yaml(project, source, tables)
         files[str(folder / f"_{source}__models.yml")] = _models_yaml(tables)
         for table in tables:
-            files[str(folder / f"{staging_model_name(table)}.sql")] = _staging_model(table)
+            files[str(folder / f"{staging_model_name(table)}.sql")] = macro_call("staging", table)
     return files
 
 
@@ -69,15 +69,16 @@ def staged_columns(table: Table) -> list[Column]:
     return [column for column in table.catalogue.columns if kept(column)]
 
 
-def _staging_model(table: Table) -> str:
+def macro_call(macro: str, table: Table, *more: str) -> str:
+    """A model that is one call: the table's source, key and cursor, and what else it takes."""
     arguments = [f"source('{table.source}', '{table.short_name}')"]
     if table.key:
-        listed = ", ".join(_jinja_text(name) for name in table.key)
+        listed = ", ".join(jinja_text(name) for name in table.key)
         arguments.append(f"unique_key=[{listed}]")
     if table.cursor:
-        arguments.append(f"cursor={_jinja_text(table.cursor.column)}")
-    body = "".join(f"    {argument},\n" for argument in arguments).removesuffix(",\n")
-    return f"-- {HEADER}\n{{{{ lakefeed.staging(\n{body}\n) }}}}\n"
+        arguments.append(f"cursor={jinja_text(table.cursor.column)}")
+    body = ",\n".join(f"    {argument}" for argument in [*arguments, *more])
+    return f"-- {HEADER}\n{{{{ lakefeed.{macro}(\n{body}\n) }}}}\n"
 
 
 def _sources_yaml(project: Project, source: str, tables: list[Table]) -> str:
@@ -92,7 +93,7 @@ def _sources_yaml(project: Project, source: str, tables: list[Table]) -> str:
         }
         for table in tables
     ]
-    return _yaml(
+    return yaml_text(
         {
             "version": 2,
             "sources": [
@@ -117,7 +118,7 @@ def _raw_meta(project: Project, table: Table) -> dict[str, Any]:
 
 
 def _models_yaml(tables: list[Table]) -> str:
-    return _yaml({"version": 2, "models": [_model_entry(table) for table in tables]})
+    return yaml_text({"version": 2, "models": [_model_entry(table) for table in tables]})
 
 
 def _model_entry(table: Table) -> dict[str, Any]:
@@ -134,7 +135,7 @@ def _model_entry(table: Table) -> dict[str, Any]:
     if len(table.key) > 1:
         combination = {"arguments": {"columns": list(table.key)}}
         entry["data_tests"] = [{"lakefeed.unique_combination": combination}]
-    entry["columns"] = [_column_entry(table, column) for column in staged_columns(table)]
+    entry["columns"] = [column_entry(table, column) for column in staged_columns(table)]
     lake_columns = (
         _DELETED_AT | _LAKE_COLUMNS if table.settings.deletes == "mark" else _LAKE_COLUMNS
     )
@@ -142,7 +143,8 @@ def _model_entry(table: Table) -> dict[str, Any]:
     return entry
 
 
-def _column_entry(table: Table, column: Column) -> dict[str, Any]:
+def column_entry(table: Table, column: Column) -> dict[str, Any]:
+    """A column of the source as a model's YAML describes and tests it."""
     kind = lake_type(column.type)
     note = ", kept as PostgreSQL's text" if kind.as_text else ""
     entry: dict[str, Any] = {
@@ -157,9 +159,10 @@ def _column_entry(table: Table, column: Column) -> dict[str, Any]:
     return entry
 
 
-def _profile(project: Project) -> str:
+def profile_text(project: Project) -> str:
+    """`profiles.yml`, which says where the warehouse is."""
     path = _from_dbt(project.declaration.warehouse.path)
-    return _yaml(
+    return yaml_text(
         {
             "lakefeed": {
                 "target": "local",
@@ -195,7 +198,8 @@ def _from_dbt(path: str) -> str:
     return str(PurePosixPath("..") / path)
 
 
-def _jinja_text(text: str) -> str:
+def jinja_text(text: str) -> str:
+    """A text as a literal of Jinja's."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
@@ -206,10 +210,11 @@ def _unrendered(value: Any) -> Any:
     if isinstance(value, list):
         return [_unrendered(item) for item in value]
     if isinstance(value, str) and _JINJA.search(value):
-        return f"{{{{ {_jinja_text(value)} }}}}"
+        return f"{{{{ {jinja_text(value)} }}}}"
     return value
 
 
-def _yaml(data: dict[str, Any]) -> str:
+def yaml_text(data: dict[str, Any]) -> str:
+    """A generated YAML file, whose strings come out of dbt as they went in."""
     body = yaml.safe_dump(_unrendered(data), sort_keys=False, allow_unicode=True, width=96)
     return f"# {HEADER}\n{body}"

@@ -56,7 +56,7 @@ def staged_load_ids(file: Path) -> dict[str, set[str]]:
 
 
 def staged_models(file: Path) -> set[str]:
-    """Names of the staging models that were ever built."""
+    """Names of the models over raw that were ever built: staging and history."""
     with reading(file) as warehouse:
         return set() if warehouse is None else _staging_tables(warehouse)
 
@@ -129,7 +129,10 @@ def holds(warehouse: duckdb.DuckDBPyConnection, name: str, database: str = "") -
 
 
 def _staging_tables(warehouse: duckdb.DuckDBPyConnection) -> set[str]:
-    query = "select table_name from information_schema.tables where table_schema = 'staging'"
+    query = (
+        "select table_name from information_schema.tables "
+        "where table_schema in ('staging', 'history')"
+    )
     return {row[0] for row in warehouse.execute(query).fetchall()}
 
 

@@ -33,6 +33,54 @@
 {% endmacro %}
 
 
+{#
+    The same for a model that keeps history, which reads superseded loads as well. `anew` where a load
+    arrived late, or where the caller says so: all loads are then read again.
+#}
+{% macro loads_to_keep(raw, model_name=none, anew=false) %}
+    {%- set folder = lakefeed.raw_folder(raw) -%}
+    {%- set staged_at = lakefeed.newest_staged_snapshot(model_name) if model_name and not anew -%}
+    {%- set new_to = none if anew else model_name -%}
+    {%- set new = lakefeed.described_loads(folder, lakefeed.committed_load_ids(folder, new_to)) -%}
+    {%- if staged_at and new and staged_at > new[0].snapshot_at -%}
+        {{- return(lakefeed.loads_to_keep(raw, model_name, anew=true)) -}}
+    {%- endif -%}
+    {%- set whole = anew or not model_name -%}
+    {{- return({'loads': lakefeed.loads_that_fit(raw, new) if whole else new, 'anew': anew}) -}}
+{% endmacro %}
+
+
+{#
+    These loads from the first on with which all values fit the columns as they are now: a column that
+    was retyped so that older values would be rounded or lost had its table read whole.
+#}
+{% macro loads_that_fit(raw, loads) %}
+    {%- set files = lakefeed.files_of(loads) -%}
+    {%- set columns = raw.meta.lakefeed.columns -%}
+    {%- set start = namespace(at=0) -%}
+    {%- if files -%}
+        {%- set held = lakefeed.described('from ' ~ lakefeed.read_files(files)) -%}
+        {%- set unfit = lakefeed.values_lost(held, columns).values() | list -%}
+        {%- for name in raw.meta.lakefeed.key if name in held -%}
+            {%- do unfit.append(lakefeed.quote(name) ~ ' is null') -%}
+        {%- endfor -%}
+        {%- set query -%}
+            select distinct _dlt_load_id from {{ lakefeed.read_files(files) }}
+            where {{ unfit | join(' or ') }}
+        {%- endset -%}
+        {%- set unfit_ids = run_query(query).columns[0].values() if unfit else () -%}
+        {%- for load in loads -%}
+            {%- if load.load_id in unfit_ids -%}
+                {%- set start.at = none -%}
+            {%- elif start.at is none and load.supersedes -%}
+                {%- set start.at = loop.index0 -%}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{- return(lakefeed.loads_that_count(loads) if start.at is none else loads[start.at:]) -}}
+{% endmacro %}
+
+
 {# The newest load that supersedes, and those after it. #}
 {% macro loads_that_count(loads) %}
     {%- set start = namespace(at=0) -%}
@@ -74,7 +122,12 @@
 {% endmacro %}
 
 
+{#
+    What these loads hold, in the order of their snapshots; none that is newer than the moment in
+    LAKEFEED_AS_OF, which `lakefeed rebuild --as-of` sets.
+#}
 {% macro described_loads(folder, load_ids) %}
+    {%- set as_of = env_var('LAKEFEED_AS_OF', '') -%}
     {%- set loads = [] -%}
     {%- if load_ids -%}
         {%- set paths = [] -%}
@@ -90,6 +143,9 @@
                     files: 'varchar[]'
                 }
             )
+            {% if as_of -%}
+            where snapshot_at::timestamptz <= '{{ as_of }}'::timestamptz
+            {% endif -%}
             order by snapshot_at, load_id::double
         {%- endset -%}
         {%- for row in run_query(query).rows -%}

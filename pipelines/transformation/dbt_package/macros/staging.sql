@@ -67,24 +67,37 @@
     {%- if not execute %}{{ return('select 1') }}{% endif -%}
     {%- set raw = lakefeed.raw_table_of(model) -%}
     {%- set new = lakefeed.loads_to_stage(raw, this.identifier if is_incremental() else none) -%}
+    {{ lakefeed.open_loads(raw, new.loads, new.counting) }}
+    {% if is_incremental() -%}{{ lakefeed.fit_model(raw, new.anew) }}{%- endif %}
+{% endmacro %}
+
+
+{#
+    Opens these loads for the model that is being built: the rows of those that count, and what is
+    noted of all of them once it is built.
+#}
+{% macro open_loads(raw, loads, counting) -%}
     create schema if not exists _lakefeed;
     create table if not exists _lakefeed.staged_loads (
         model varchar, load_id varchar, snapshot_at varchar, batch bigint
     );
     create sequence if not exists _lakefeed.batches;
     create or replace temp table lakefeed_new_loads as
-        select load_id::varchar as load_id, snapshot_at::varchar as snapshot_at, position
+        select
+            load_id::varchar as load_id,
+            snapshot_at::varchar as snapshot_at,
+            supersedes::boolean as supersedes,
+            position
         from (values
-            {% for load in new.loads -%}
-            ('{{ load.load_id }}', '{{ load.snapshot_at }}', {{ loop.index }}),
+            {% for load in loads -%}
+            ('{{ load.load_id }}', '{{ load.snapshot_at }}', {{ load.supersedes }}, {{ loop.index }}),
             {% endfor -%}
-            (null, null, 0)
-        ) as loads (load_id, snapshot_at, position)
+            (null, null, null, 0)
+        ) as loads (load_id, snapshot_at, supersedes, position)
         where load_id is not null;
     create or replace temp table lakefeed_new_loads_batch as
         select nextval('_lakefeed.batches') as batch;
-    create or replace temp view lakefeed_new_rows as {{ lakefeed.new_rows(raw, new.counting) }};
-    {% if is_incremental() -%}{{ lakefeed.fit_model(raw, new.anew) }}{%- endif %}
+    create or replace temp view lakefeed_new_rows as {{ lakefeed.new_rows(raw, counting) }};
     {% if not is_incremental() -%}
     delete from _lakefeed.staged_loads where model = '{{ this.identifier }}';
     {% endif -%}
@@ -110,6 +123,11 @@
         present.{{ lakefeed.quote(name) }} = gone.{{ lakefeed.quote(name) }}{{ ' and ' if not loop.last }}
         {%- endfor %};
     {%- endif %}
+    {{ lakefeed.note_staged_loads() }}
+{% endmacro %}
+
+
+{% macro note_staged_loads() -%}
     insert into _lakefeed.staged_loads
     select '{{ this.identifier }}', load_id, snapshot_at, batch
     from lakefeed_new_loads cross join lakefeed_new_loads_batch
@@ -133,10 +151,7 @@
         cast(0 as bigint) as _load_position
     where false
     {%- else -%}
-    {%- set files = [] -%}
-    {%- for load in loads -%}
-        {%- for file in load.files -%}{%- do files.append(load.folder ~ '/' ~ file) -%}{%- endfor -%}
-    {%- endfor -%}
+    {%- set files = lakefeed.files_of(loads) -%}
     {%- set held = lakefeed.described('from ' ~ lakefeed.read_files(files)) -%}
     {%- do lakefeed.refuse_lossy_casts(held, columns, lakefeed.read_files(files)) -%}
     {%- set deleted_at = 'files._deleted_at' if '_deleted_at' in held else 'null::timestamptz' -%}
@@ -154,6 +169,15 @@
     where {{ deleted_at }} is null
     {%- endif -%}
     {%- endif -%}
+{% endmacro %}
+
+
+{% macro files_of(loads) %}
+    {%- set files = [] -%}
+    {%- for load in loads -%}
+        {%- for file in load.files -%}{%- do files.append(load.folder ~ '/' ~ file) -%}{%- endfor -%}
+    {%- endfor -%}
+    {{- return(files) -}}
 {% endmacro %}
 
 
@@ -200,25 +224,34 @@
     here: it reads a table whole whose columns can't be cast.
 #}
 {% macro refuse_lossy_casts(held, wanted, relation) %}
+    {%- for name, is_lost in lakefeed.values_lost(held, wanted).items() -%}
+        {%- set lost = 'select count(*) from ' ~ relation ~ ' where ' ~ is_lost -%}
+        {%- if run_query(lost).columns[0].values()[0] -%}
+            {{- exceptions.raise_compiler_error(
+                'column ' ~ name ~ ' was ' ~ held[name] ~ ' and is ' ~ wanted[name] ~ ' now: ' ~
+                'load the table before it is built, with lakefeed run --full-refresh'
+            ) -}}
+        {%- endif -%}
+    {%- endfor -%}
+{% endmacro %}
+
+
+{# By the name of each column that is held in another type: what is true of values a cast would damage. #}
+{% macro values_lost(held, wanted) %}
     {%- set nulls = [] -%}
     {%- for name, type in wanted.items() -%}
         {%- do nulls.append('cast(null as ' ~ type ~ ') as ' ~ lakefeed.quote(name)) -%}
     {%- endfor -%}
     {%- set types = lakefeed.described('select ' ~ nulls | join(', ')) -%}
+    {%- set conditions = {} -%}
     {%- for name, type in types.items() if held.get(name, type) != type -%}
         {%- set column = lakefeed.quote(name) -%}
-        {%- set lost -%}
-            select count(*) from {{ relation }}
-            where {{ column }} is distinct from
-                try_cast(try_cast({{ column }} as {{ type }}) as {{ held[name] }})
-        {%- endset -%}
-        {%- if run_query(lost).columns[0].values()[0] -%}
-            {{- exceptions.raise_compiler_error(
-                'column ' ~ name ~ ' was ' ~ held[name] ~ ' and is ' ~ type ~ ' now: ' ~
-                'load the table before it is built, with lakefeed run --full-refresh'
-            ) -}}
-        {%- endif -%}
+        {%- do conditions.update({
+            name: column ~ ' is distinct from try_cast(try_cast(' ~ column ~ ' as ' ~ type ~ ') as '
+                ~ held[name] ~ ')'
+        }) -%}
     {%- endfor -%}
+    {{- return(conditions) -}}
 {% endmacro %}
 
 
@@ -232,14 +265,14 @@
 {% endmacro %}
 
 
-{# The dbt source that a staging model reads: its only source. #}
+{# The dbt source that a model over raw reads: its only source. #}
 {% macro raw_table_of(model_node) %}
     {%- set ids = model_node.depends_on.nodes | select('string') | list -%}
     {%- for id in ids if id.startswith('source.') -%}
         {{- return(graph.sources[id]) -}}
     {%- endfor -%}
     {{- exceptions.raise_compiler_error(
-        model_node.name ~ ' reads no raw table: pass source(...) to lakefeed.staging'
+        model_node.name ~ ' reads no raw table: pass source(...) to its macro'
     ) -}}
 {% endmacro %}
 

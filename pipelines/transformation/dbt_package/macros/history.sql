@@ -1,0 +1,121 @@
+{#
+    One model of history: every version of every row of one raw table, one row per key and version.
+
+    Promises: the versions of a key follow one another as they did in the source, without overlap and,
+    but for times at which the row was gone, without a gap, whatever order loads arrive in. Built bit
+    by bit and built from nothing they are the same. A load is read once, but for a model that is built
+    anew: a load arrived late, or the declaration means something else now.
+
+    `valid_from` is the source's time of change: the cursor where that is a time, else the time of the
+    snapshot that first saw the version; see versions_of.sql for what follows from it.
+
+    Reads superseded loads as well, since raw keeps them all.
+#}
+{% macro history(raw_table, unique_key, cursor=none, timezone='UTC') %}
+    {{- config(
+        materialized='incremental',
+        incremental_strategy='delete+insert',
+        unique_key=lakefeed.quoted(unique_key),
+        on_schema_change='append_new_columns',
+        meta={'lakefeed': {'cursor': cursor, 'timezone': timezone}},
+        pre_hook="{{ lakefeed.open_history() }}",
+        post_hook="{{ lakefeed.close_history() }}"
+    ) -}}
+    {%- set raw = lakefeed.raw_table_of(model).meta.lakefeed if execute -%}
+    {%- if execute -%}
+    {{ lakefeed.versions_of(
+        rows='lakefeed_new_rows',
+        loads='lakefeed_new_loads',
+        known=this if is_incremental() else none,
+        batch='(select batch from lakefeed_new_loads_batch)',
+        columns=raw.columns,
+        key=unique_key,
+        cursor=cursor,
+        timezone=timezone,
+        watches_deletes=raw.deletes != 'ignore'
+    ) }}
+    {%- else -%}
+    select 1
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# Pre-hook: opens the loads that this history lacks; all of them where it is built anew. #}
+{% macro open_history() %}
+    {%- if not execute %}{{ return('select 1') }}{% endif -%}
+    {%- set raw = lakefeed.raw_table_of(model) -%}
+    {%- set name = this.identifier if is_incremental() else none -%}
+    {%- set otherwise = name and lakefeed.history_was_made_from(name) != lakefeed.history_is_made_from() -%}
+    {%- set new = lakefeed.loads_to_keep(raw, name, otherwise) -%}
+    {{ lakefeed.open_loads(raw, new.loads, new.loads) }}
+    create table if not exists _lakefeed.histories (model varchar, made_from varchar);
+    {% if new.anew -%}
+    create or replace table {{ this }} as {{ lakefeed.no_versions(raw.meta.lakefeed.columns) }};
+    {%- endif %}
+{% endmacro %}
+
+
+{# Post-hook: notes loads and declaration in the transaction that wrote their versions. #}
+{% macro close_history() %}
+    {%- if not execute %}{{ return('select 1') }}{% endif -%}
+    {{ lakefeed.note_staged_loads() }}
+    delete from _lakefeed.histories where model = '{{ this.identifier }}';
+    insert into _lakefeed.histories values (
+        '{{ this.identifier }}', '{{ lakefeed.history_is_made_from() | replace("'", "''") }}'
+    );
+{% endmacro %}
+
+
+{# What the versions depend on besides the rows, as text to compare. #}
+{% macro history_is_made_from() %}
+    {%- set raw = lakefeed.raw_table_of(model).meta.lakefeed -%}
+    {%- set ours = model.config.meta.lakefeed -%}
+    {{- return(tojson({
+        'key': raw.key, 'columns': raw.columns, 'deletes': raw.deletes != 'ignore',
+        'cursor': ours.cursor, 'timezone': ours.timezone
+    })) -}}
+{% endmacro %}
+
+
+{% macro history_was_made_from(model_name) %}
+    {%- set query -%}
+        select max(made_from) from _lakefeed.histories where model = '{{ model_name }}'
+    {%- endset -%}
+    {{- return(run_query(query).columns[0].values()[0]) -}}
+{% endmacro %}
+
+
+{# An empty history with these columns. #}
+{% macro no_versions(columns) %}
+    select
+        {% for name, type in columns.items() -%}
+        cast(null as {{ type }}) as {{ lakefeed.quote(name) }},
+        {% endfor -%}
+        null::timestamptz as valid_from,
+        null::timestamptz as valid_to,
+        null::boolean as is_current,
+        null::timestamptz as loaded_at,
+        null::timestamptz as _changed_at,
+        null::boolean as _was_deleted,
+        null::varchar as _dlt_load_id,
+        null::bigint as _staged_batch
+    where false
+{% endmacro %}
+
+
+{#
+    When versions begin of which it isn't known since when they held: the first of each key. It is a
+    date like another, since few tools know infinity.
+#}
+{% macro beginning() %}
+    {{- return("timestamptz '1900-01-01 00:00:00+00'") -}}
+{% endmacro %}
+
+
+{# Whether a version, by its alias, is the one that holds at a moment. #}
+{% macro valid_at(version, moment) %}
+    {{- return(
+        moment ~ ' >= ' ~ version ~ '.valid_from and ('
+        ~ version ~ '.valid_to is null or ' ~ moment ~ ' < ' ~ version ~ '.valid_to)'
+    ) -}}
+{% endmacro %}

@@ -1,0 +1,35 @@
+{#
+    Generic test: the versions of each key follow one another. Each ends where the next one begins, and
+    the last one holds still; but one that ended because its row was deleted ends before the next, or is
+    the last. The first holds from the beginning.
+#}
+{% test no_gaps_no_overlaps(model, key) %}
+    with
+
+    neighbours as (
+
+        select
+            {{ lakefeed.quoted_list(key) }},
+            valid_from,
+            valid_to,
+            is_current,
+            _was_deleted,
+            lag(valid_to) over in_time as previous_to,
+            lag(_was_deleted) over in_time as previous_was_deleted,
+            row_number() over in_time = 1 as is_first,
+            lead(valid_from) over in_time is null as is_last
+        from {{ model }}
+        window in_time as (partition by {{ lakefeed.quoted_list(key) }} order by valid_from)
+
+    )
+
+    select * from neighbours
+    where
+        valid_from >= valid_to
+        or is_current is distinct from (valid_to is null)
+        or is_first and valid_from > {{ lakefeed.beginning() }}
+        or not is_first and previous_to is null
+        or not is_first and previous_was_deleted and valid_from < previous_to
+        or not is_first and not previous_was_deleted and valid_from is distinct from previous_to
+        or is_last and valid_to is not null and not _was_deleted
+{% endtest %}

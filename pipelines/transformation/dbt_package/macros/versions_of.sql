@@ -1,0 +1,235 @@
+{#
+    The select that makes versions of raw rows. Pure: it reads the relations it is given, and dbt's unit
+    tests give it what they like (tests/integration/macros).
+
+    Per key, in the order of the source's snapshots:
+
+    - A row that equals the one before it, in all columns of the table, is no new version.
+    - A version changed when its cursor says, but never after the snapshot that saw it. Without a cursor
+      of time, it changed when a snapshot first saw it.
+    - A newer snapshot is right about all that comes after its time of change: what was taken for later
+      versions is dropped. So of two versions of one time the newer snapshot's stays, and a value that
+      was corrected backwards replaces the wrong one, as it does in staging.
+    - A tombstone ends the row, as does a load of the whole table that lacks it. What comes back begins
+      at its time of change, or where that lies before the end, when a snapshot saw it again.
+    - The first version holds from the beginning, so that no fact is older than its dimension.
+
+    Versions that are `known` stand for all loads before the new ones, all of which have newer snapshots:
+    of a key that has news, its versions are made again from both, and given whole.
+
+    Args:
+        rows: `columns`, `_dlt_load_id`, `_load_position`, and `_deleted_at` if it watches deletes.
+        loads: position, snapshot_at, supersedes.
+        known: what this select gave before; none for nothing.
+        batch: an expression for `_staged_batch`.
+        columns: DuckDB's types by name.
+#}
+{% macro versions_of(
+    rows, loads, known, batch, columns, key, cursor=none, timezone='UTC', watches_deletes=false
+) %}
+    {%- set key_columns = lakefeed.quoted_list(key) -%}
+    {%- set all_columns = lakefeed.quoted_list(columns) -%}
+    {%- set deleted_at = 'new_rows._deleted_at' if watches_deletes else 'null::timestamptz' -%}
+    with
+
+    new_rows as (
+
+        select * from {{ rows }}
+
+    ),
+
+    new_loads as (
+
+        select
+            position,
+            snapshot_at::timestamptz as snapshot_at,
+            supersedes
+        from {{ loads }}
+
+    ),
+
+    new_events as (
+
+        select
+            {% for name in columns -%}
+            new_rows.{{ lakefeed.quote(name) }},
+            {% endfor -%}
+            new_rows._dlt_load_id,
+            new_loads.snapshot_at as loaded_at,
+            coalesce(
+                {{ deleted_at }},
+                least({{ lakefeed.time_of_change(columns, cursor, timezone) }}, new_loads.snapshot_at)
+            ) as _changed_at,
+            {{ deleted_at }} is not null as _is_end,
+            new_rows._load_position
+        from new_rows
+        inner join new_loads on new_loads.position = new_rows._load_position
+        qualify row_number() over (
+            partition by {{ key_columns }}, new_rows._load_position
+            order by {{ lakefeed.quote(cursor) if cursor else '_is_end' }} desc nulls last
+        ) = 1
+
+    ),
+    {%- if known %}
+
+    known_versions as (
+
+        select * from {{ known }}
+        where
+            (select coalesce(bool_or(supersedes), false) from new_loads)
+            or ({{ key_columns }}) in (select ({{ key_columns }}) from new_events)
+
+    ),
+    {%- endif %}
+
+    events as (
+
+        select * from new_events
+        {%- if known %}
+        union all by name
+        select {{ all_columns }}, _dlt_load_id, loaded_at, _changed_at, false as _is_end, 0 as _load_position
+        from known_versions
+        union all by name
+        select
+            {{ all_columns }}, _dlt_load_id, loaded_at, valid_to as _changed_at, true as _is_end,
+            0 as _load_position
+        from known_versions
+        where _was_deleted
+        {%- endif %}
+
+    ),
+
+    events_in_order as (
+
+        select
+            *,
+            lead(_load_position) over (
+                partition by {{ key_columns }} order by _load_position, _changed_at
+            ) as _next_position
+        from events
+
+    ),
+
+    whole_loads as (
+
+        select position, snapshot_at from new_loads where supersedes
+
+    ),
+
+    missed as (
+
+        select
+            events_in_order.* replace (
+                whole_loads.snapshot_at as _changed_at,
+                true as _is_end,
+                whole_loads.position as _load_position
+            )
+        from events_in_order
+        asof join whole_loads on events_in_order._load_position < whole_loads.position
+        where
+            not events_in_order._is_end
+            and coalesce(events_in_order._next_position > whole_loads.position, true)
+
+    ),
+
+    all_events as (
+
+        select * exclude (_next_position) from events_in_order
+        union all by name
+        select * exclude (_next_position) from missed
+
+    ),
+
+    changes as (
+
+        select *
+        from all_events
+        window before as (partition by {{ key_columns }} order by _load_position, _changed_at)
+        qualify case
+            when _is_end then not lag(_is_end) over before
+            else
+                lag(_is_end) over before is distinct from false
+                or row({{ all_columns }}) is distinct from lag(row({{ all_columns }})) over before
+        end
+
+    ),
+
+    lives as (
+
+        select
+            *,
+            max(_changed_at) filter (_is_end) over before as _ended_at
+        from changes
+        window before as (
+            partition by {{ key_columns }} order by _load_position, _changed_at
+            rows between unbounded preceding and 1 preceding
+        )
+
+    ),
+
+    dated as (
+
+        select * replace (
+            case
+                when _is_end or _ended_at is null then _changed_at
+                else greatest(_changed_at, first_value(
+                    case when _changed_at > _ended_at then _changed_at else loaded_at end
+                ) over life)
+            end as _changed_at
+        )
+        from lives
+        window life as (
+            partition by {{ key_columns }}, _ended_at order by _load_position, _changed_at
+        )
+
+    ),
+
+    standing as (
+
+        select *
+        from dated
+        window later as (
+            partition by {{ key_columns }} order by _load_position, _changed_at
+            rows between 1 following and unbounded following
+        )
+        qualify coalesce(_changed_at < min(_changed_at) over later, true)
+
+    ),
+
+    versions as (
+
+        select
+            {{ all_columns }},
+            case
+                when row_number() over in_time = 1 then least(_changed_at, {{ lakefeed.beginning() }})
+                else _changed_at
+            end as valid_from,
+            lead(_changed_at) over in_time as valid_to,
+            valid_to is null as is_current,
+            loaded_at,
+            _changed_at,
+            coalesce(lead(_is_end) over in_time, false) as _was_deleted,
+            _dlt_load_id,
+            {{ batch }} as _staged_batch
+        from standing
+        window in_time as (partition by {{ key_columns }} order by _changed_at)
+        qualify not _is_end
+
+    )
+
+    select * from versions
+    where ({{ key_columns }}) in (select ({{ key_columns }}) from changes where _load_position > 0)
+{%- endmacro %}
+
+
+{# When a row of raw changed, as far as it says so itself: null where it doesn't. #}
+{% macro time_of_change(columns, cursor, timezone) %}
+    {%- set type = columns.get(cursor, '') -%}
+    {%- set column = 'new_rows.' ~ lakefeed.quote(cursor or '') -%}
+    {%- if type == 'timestamptz' -%}
+        {{- return(column) -}}
+    {%- elif type in ('timestamp', 'date') -%}
+        {{- return('cast(' ~ column ~ " as timestamp) at time zone '" ~ timezone ~ "'") -}}
+    {%- endif -%}
+    {{- return('null::timestamptz') -}}
+{% endmacro %}

@@ -1,0 +1,386 @@
+"""History: every version of a row, from when to when, built by real dbt from all that raw holds."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from pathlib import Path
+
+import pytest
+
+from pipelines.transformation.dbt import run_dbt
+from tests.conftest import Database, Lake, failure
+
+T = (
+    "create table t (id int primary key, word text, at timestamptz not null default now())",
+    "insert into t select i, 'w' || i, '2026-01-01Z' from generate_series(1, 3) i",
+)
+HISTORY = "history.hst_shop__t"
+BEGINNING = "1900-01-01"
+
+
+def versions(
+    lake: Lake, key: int = 1, table: str = "t", word: str = "word"
+) -> list[tuple[str, ...]]:
+    """What a row was and since when, by the day; the last entry ends it, if it has ended."""
+    rows = lake.query(
+        f"select {word}::varchar, strftime(valid_from, '%Y-%m-%d'), strftime(valid_to, '%Y-%m-%d')"
+        f" from history.hst_shop__{table} where id = {key} order by valid_from"
+    )
+    return [tuple("-" if value is None else str(value) for value in row) for row in rows]
+
+
+def everything(lake: Lake) -> list[tuple[object, ...]]:
+    return lake.query(f"select * exclude (_staged_batch) from {HISTORY} order by all")
+
+
+def is_the_same_from_nothing(lake: Lake) -> bool:
+    """Whether the history that grew equals the one that is built from raw at once."""
+    grown = everything(lake)
+    assert not run_dbt(lake.project, "build", ["--full-refresh"]).failures
+    return everything(lake) == grown
+
+
+def declare(lake: Lake, settings: str = "cursor: at") -> Lake:
+    return lake.declare(f"t: {{{settings}, history: true}}")
+
+
+def change(database: Database, word: str, at: str, key: int = 1) -> None:
+    database.execute(f"update t set word = '{word}', at = '{at}' where id = {key}")
+
+
+def run(lake: Lake, **options: object) -> None:
+    report = lake.run(**options)
+    assert report.exit_code == 0, report
+
+
+def test_each_change_that_was_loaded_is_a_version(database: Database, lake: Lake) -> None:
+    database.execute(*T)
+    run(declare(lake))
+    change(database, "new", "2026-02-01Z")
+    run(lake)
+    change(database, "newer", "2026-03-01Z")
+    run(lake)
+
+    assert versions(lake) == [
+        ("w1", BEGINNING, "2026-02-01"),
+        ("new", "2026-02-01", "2026-03-01"),
+        ("newer", "2026-03-01", "-"),
+    ]
+    assert versions(lake, 2) == [("w2", BEGINNING, "-")]
+    assert lake.query(f"select count(*) from {HISTORY} where is_current") == [(3,)]
+    assert is_the_same_from_nothing(lake)
+
+
+def test_a_row_that_is_read_again_unchanged_is_no_new_version(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*T)
+    run(declare(lake, "cursor: at, lookback: 3650d"))
+    run(lake, full_refresh=True)
+    run(lake, since="2025-01-01")
+
+    assert versions(lake) == [("w1", BEGINNING, "-")]
+    assert is_the_same_from_nothing(lake)
+
+
+def test_of_two_versions_of_one_time_the_newer_snapshot_wins(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*T)
+    run(declare(lake))
+    change(database, "first", "2026-02-01Z")
+    run(lake)
+    change(database, "second", "2026-02-01Z")
+    run(lake)
+
+    assert versions(lake) == [("w1", BEGINNING, "2026-02-01"), ("second", "2026-02-01", "-")]
+    assert is_the_same_from_nothing(lake)
+
+
+def test_a_value_corrected_backwards_replaces_what_came_after_its_time(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*T)
+    run(declare(lake, "cursor: at, lookback: 3650d"))
+    for word, at in (("right", "2026-02-01Z"), ("wrong", "2026-03-01Z"), ("better", "2026-02-15Z")):
+        change(database, word, at)
+        run(lake)
+
+    assert versions(lake) == [
+        ("w1", BEGINNING, "2026-02-01"),
+        ("right", "2026-02-01", "2026-02-15"),
+        ("better", "2026-02-15", "-"),
+    ]
+    assert is_the_same_from_nothing(lake)
+
+
+def test_a_time_of_change_after_the_snapshot_is_not_believed(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*T)
+    run(declare(lake))
+    change(database, "of the future", "2999-01-01Z")
+    run(lake)
+    found = f"select valid_from = loaded_at, is_current from {HISTORY} where word = 'of the future'"
+
+    assert lake.query(found) == [(True, True)]
+    assert is_the_same_from_nothing(lake)
+
+
+def test_a_time_without_zone_is_meant_in_the_declared_one(database: Database, lake: Lake) -> None:
+    database.execute(
+        "create table t (id int primary key, word text, at timestamp)",
+        "insert into t values (1, 'a', '2026-01-01')",
+    )
+    run(declare(lake, "cursor: {column: at, timezone: Europe/Paris}"))
+    change(database, "b", "2026-07-01 12:00")
+    run(lake)
+
+    assert lake.query(f"select valid_from::varchar from {HISTORY} where word = 'b'") == [
+        ("2026-07-01 10:00:00+00",)
+    ]
+
+
+@pytest.mark.parametrize("settings", ["cursor: xmin", "cursor: n", "mode: full_refresh"])
+def test_without_a_cursor_of_time_a_version_begins_with_the_snapshot_that_saw_it(
+    database: Database, lake: Lake, settings: str
+) -> None:
+    database.execute(*T, "alter table t add n bigint not null default 1")
+    run(declare(lake, settings))
+    database.execute("update t set word = 'new', n = 2 where id = 1")
+    run(lake)
+    run(lake)
+
+    assert lake.query(f"select word, valid_from = loaded_at from {HISTORY} where id = 1") == [
+        ("w1", False), ("new", True),
+    ]  # fmt: skip
+    assert lake.query(f"select count(*) from {HISTORY}") == [(4,)]
+    assert is_the_same_from_nothing(lake)
+
+
+@pytest.mark.parametrize("deletes", ["remove", "mark"])
+def test_a_deletion_ends_a_row_and_its_return_begins_another(
+    database: Database, lake: Lake, deletes: str
+) -> None:
+    database.execute(*T)
+    run(declare(lake, f"cursor: at, deletes: {deletes}, max_shrink: 90%"))
+    database.execute("delete from t where id = 1")
+    run(lake)
+    gone = lake.query(
+        f"select _was_deleted, is_current, valid_to > '2026-06-01' from {HISTORY} where id = 1"
+    )
+    database.execute("insert into t values (1, 'again', '2026-01-01Z')")
+    run(lake)
+
+    assert gone == [(True, False, True)]
+    assert lake.query(
+        f"select word, valid_from = loaded_at, is_current, _was_deleted from {HISTORY}"
+        " where id = 1 order by valid_from"
+    ) == [("w1", False, False, True), ("again", True, True, False)]
+    assert is_the_same_from_nothing(lake)
+
+
+@pytest.mark.parametrize("settings", ["mode: full_refresh", "cursor: at"])
+def test_a_row_that_a_load_of_the_whole_table_lacks_is_ended_not_forgotten(
+    database: Database, lake: Lake, settings: str
+) -> None:
+    database.execute(*T)
+    run(declare(lake, settings))
+    change(database, "new", "2026-02-01Z")
+    run(lake)
+    database.execute("delete from t where id = 1")
+    run(lake, full_refresh=True, allow_shrink=True)
+    ended = lake.query(
+        f"select word, is_current, _was_deleted from {HISTORY} where id = 1 order by all"
+    )
+    database.execute("insert into t values (1, 'again', '2026-04-01Z')")
+    run(lake, full_refresh=True)
+
+    assert ended == [("new", False, True), ("w1", False, False)]
+    assert len(versions(lake)) == 3
+    assert lake.query(f"select count(*) from {HISTORY} where is_current") == [(3,)]
+    assert is_the_same_from_nothing(lake)
+
+
+def test_a_load_that_is_found_late_puts_its_versions_in_their_place(
+    database: Database, lake: Lake, tmp_path: Path
+) -> None:
+    database.execute(*T)
+    run(declare(lake))
+    change(database, "late", "2026-02-01Z")
+    lake.load()
+    commit = max((lake.root / "data/raw/shop__t/_dlt_loads").glob("*.jsonl"))
+    hidden = commit.rename(tmp_path / commit.name)
+    change(database, "new", "2026-03-01Z")
+    run(lake)
+    assert [word for word, *_ in versions(lake)] == ["w1", "new"]
+    hidden.rename(commit)
+
+    run(lake)
+
+    assert versions(lake) == [
+        ("w1", BEGINNING, "2026-02-01"),
+        ("late", "2026-02-01", "2026-03-01"),
+        ("new", "2026-03-01", "-"),
+    ]
+
+
+def test_a_range_that_is_loaded_again_changes_nothing_that_is_so(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*T)
+    run(declare(lake))
+    change(database, "new", "2026-02-01Z")
+    run(lake)
+    database.execute("update t set word = 'unseen' where id = 2")
+    before = versions(lake)
+
+    run(lake, since="2025-12-01", until="2026-01-15")
+
+    assert versions(lake) == before
+    assert versions(lake, 2) == [("unseen", BEGINNING, "-")]
+    assert is_the_same_from_nothing(lake)
+
+
+def test_only_files_of_new_loads_are_read(database: Database, lake: Lake) -> None:
+    database.execute(*T)
+    run(declare(lake))
+    for file in lake.files("shop__t"):
+        file.write_bytes(b"no longer Parquet")
+    change(database, "new", "2026-02-01Z")
+
+    assert run_after_load(lake)
+
+    assert versions(lake)[-1] == ("new", "2026-02-01", "-")
+
+
+def run_after_load(lake: Lake) -> bool:
+    """Reads a range, which is compared with no file of raw, and builds history alone."""
+    lake.load(since="2026-01-15")
+    return not run_dbt(lake.project, "run", ["--select", "hst_shop__t"]).failures
+
+
+def test_a_table_may_begin_and_cease_to_keep_history(database: Database, lake: Lake) -> None:
+    database.execute(*T)
+    run(lake.declare("t: {cursor: at}"))
+    change(database, "new", "2026-02-01Z")
+    run(lake)
+
+    run(declare(lake))
+    assert len(versions(lake)) == 2
+    run(lake.declare("t: {cursor: at}"))
+
+    assert not list((lake.root / "dbt/models/history").rglob("*.sql"))
+
+
+def test_deletions_that_were_noted_earlier_count_once_they_are_declared(
+    database: Database, lake: Lake
+) -> None:
+    """What the declaration means has changed, so history is built anew."""
+    database.execute(*T)
+    run(declare(lake, "cursor: at, deletes: mark, max_shrink: 90%"))
+    database.execute("delete from t where id = 1")
+    run(lake)
+
+    run(declare(lake))
+    database.execute("insert into t values (4, 'w4', now())")
+    run(lake)
+    ignored = lake.query(f"select is_current from {HISTORY} where id = 1")
+    run(declare(lake, "cursor: at, deletes: mark"))
+    database.execute("insert into t values (5, 'w5', now())")
+    run(lake)
+
+    assert ignored == [(True,)]
+    assert lake.query(f"select is_current from {HISTORY} where id = 1") == [(False,)]
+
+
+def test_columns_that_come_go_and_widen_are_survived(database: Database, lake: Lake) -> None:
+    database.execute(*T, "alter table t add n int, add gone text default 'x'")
+    run(declare(lake))
+    database.execute(
+        "alter table t alter n type bigint, drop column gone, add city text",
+        "update t set n = 3000000000, city = 'Köln', at = '2026-02-01Z' where id = 1",
+    )
+    run(lake)
+
+    assert versions(lake, word="n") == [
+        ("-", BEGINNING, "2026-02-01"),
+        ("3000000000", "2026-02-01", "-"),
+    ]
+    assert versions(lake, word="city")[-1][0] == "Köln"
+    assert is_the_same_from_nothing(lake)
+
+
+def test_history_begins_again_where_older_values_do_not_fit_a_retyped_column(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*T)
+    run(declare(lake))
+    database.execute("alter table t alter word type int using 7")
+    run(lake)
+    database.execute("update t set word = 8, at = '2026-03-01Z' where id = 1")
+    run(lake)
+
+    assert versions(lake) == [("7", BEGINNING, "2026-03-01"), ("8", "2026-03-01", "-")]
+    assert is_the_same_from_nothing(lake)
+
+
+def test_without_a_key_history_is_refused(database: Database, lake: Lake) -> None:
+    database.execute("create table t (id int)")
+
+    told = failure(declare(lake, "mode: full_refresh").load())
+
+    assert "has no primary key, so versions of a row can't be told from other rows" in told
+
+
+def test_a_column_named_as_one_of_ours_is_refused(database: Database, lake: Lake) -> None:
+    database.execute("create table t (id int primary key, valid_to date)")
+
+    told = failure(declare(lake, "mode: full_refresh").load())
+
+    assert "has a column `valid_to`, a name that the lake itself uses" in told
+    assert lake.declare("t: {mode: full_refresh}").load().exit_code == 0
+
+
+def test_keys_of_several_columns_with_odd_names_have_histories(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(
+        'create table t (id int, "B c" text, word text, at timestamptz, primary key (id, "B c"))',
+        "insert into t select 1, i::text, 'a', '2026-01-01Z' from generate_series(1, 3) i",
+    )
+    run(declare(lake, "cursor: at"))
+    database.execute("""update t set word = 'b', at = '2026-02-01Z' where "B c" = '2'""")
+    run(lake)
+
+    assert lake.query(f"""select count(*), count(*) filter ("B c" = '2') from {HISTORY}""") == [
+        (4, 2)
+    ]
+    assert is_the_same_from_nothing(lake)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("settings", ["cursor: at, lookback: 3650d", "mode: full_refresh"])
+def test_whatever_happens_what_holds_now_is_what_staging_has(
+    database: Database, lake: Lake, settings: str, seed: int
+) -> None:
+    """And history that grew equals history from nothing."""
+    chance = random.Random(seed)
+    database.execute(*T)
+    run(declare(lake, f"{settings}, deletes: remove, max_shrink: 100%"))
+    for _ in range(6):
+        for key in range(1, 6):
+            day = dt.date(2026, 1, 1) + dt.timedelta(days=chance.randint(0, 200))
+            database.execute(chance.choice([
+                "select 1",
+                f"delete from t where id = {key}",
+                f"insert into t values ({key}, '{chance.randint(1, 3)}', '{day}')"
+                " on conflict (id) do update set word = excluded.word, at = excluded.at",
+            ]))  # fmt: skip
+        run(lake, full_refresh=chance.random() < 0.3)
+
+    assert lake.query(
+        f"select id, word, t.at from {HISTORY} as t where is_current order by id"
+    ) == lake.query("select id, word, t.at from staging.stg_shop__t as t order by id")
+    assert is_the_same_from_nothing(lake)
