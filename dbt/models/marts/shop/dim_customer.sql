@@ -1,51 +1,153 @@
 {{ config(enabled=source_is_declared('shop')) }}
 
+{%- set attributes = [
+    'full_name', 'email', 'phone', 'street', 'city', 'postal_code', 'country_code', 'country_name',
+    'joined_at',
+] %}
+
 with
 
 customers as (
 
-    select * from {{ ref('stg_shop__customers') }}
+    select * from {{ ref('hst_shop__customers') }}
 
 ),
 
 addresses as (
 
-    select * from {{ ref('stg_shop__addresses') }}
+    select * from {{ ref('hst_shop__addresses') }}
 
 ),
 
 countries as (
 
-    select * from {{ ref('stg_shop__countries') }}
+    select * from {{ ref('hst_shop__countries') }}
 
 ),
 
-newest_addresses as (
+orders as (
 
-    select *
+    select * from {{ ref('stg_shop__orders') }}
+
+),
+
+-- The first address known of a customer holds from the beginning, the others since they were entered.
+customer_addresses as (
+
+    select
+        * replace (
+            case
+                when row_number() over (partition by customer_id order by _changed_at, address_id) = 1
+                    then valid_from
+                else _changed_at
+            end as valid_from
+        )
     from addresses
-    qualify row_number() over (partition by customer_id order by address_id desc) = 1
+
+),
+
+moments_of_change as (
+
+    select customer_id, unnest([valid_from, valid_to]) as moment
+    from customers
+    union
+    select customer_id, unnest([valid_from, valid_to]) as moment
+    from customer_addresses
+    union
+    select customer_addresses.customer_id, unnest([countries.valid_from, countries.valid_to]) as moment
+    from customer_addresses
+    inner join countries on countries.country_code = customer_addresses.country_code
+
+),
+
+periods as (
+
+    select
+        customer_id,
+        moment as valid_from,
+        lead(moment) over (partition by customer_id order by moment) as valid_to
+    from moments_of_change
+    where moment is not null
 
 ),
 
 joined as (
 
     select
-        {{ lakefeed.surrogate_key(['customers.customer_id']) }} as customer_key,
         customers.customer_id,
         customers.full_name,
         customers.email,
         customers.phone,
-        newest_addresses.street,
-        newest_addresses.city,
-        newest_addresses.postal_code,
-        newest_addresses.country_code,
+        customer_addresses.street,
+        customer_addresses.city,
+        customer_addresses.postal_code,
+        customer_addresses.country_code,
         countries.name as country_name,
-        customers.created_at as joined_at
-    from customers
-    left join newest_addresses on newest_addresses.customer_id = customers.customer_id
-    left join countries on countries.country_code = newest_addresses.country_code
+        customers.created_at as joined_at,
+        periods.valid_from,
+        periods.valid_to,
+        greatest(customers.loaded_at, customer_addresses.loaded_at, countries.loaded_at) as loaded_at,
+        customers._was_deleted and periods.valid_to = customers.valid_to as _was_deleted,
+        greatest(
+            customers._staged_batch, customer_addresses._staged_batch, countries._staged_batch
+        ) as _staged_batch
+    from periods
+    inner join customers
+        on customers.customer_id = periods.customer_id
+        and {{ lakefeed.valid_at('customers', 'periods.valid_from') }}
+    left join customer_addresses
+        on customer_addresses.customer_id = periods.customer_id
+        and {{ lakefeed.valid_at('customer_addresses', 'periods.valid_from') }}
+    left join countries
+        on countries.country_code = customer_addresses.country_code
+        and {{ lakefeed.valid_at('countries', 'periods.valid_from') }}
+    qualify row_number() over (
+        partition by periods.customer_id, periods.valid_from
+        order by customer_addresses.address_id desc nulls last
+    ) = 1
+
+),
+
+versions as (
+
+    {{ lakefeed.merged_versions('joined', key=['customer_id'], columns=attributes) }}
+
+),
+
+-- Who has ordered but isn't loaded yet. The key stays when the row comes, since both hold from then on.
+inferred as (
+
+    select
+        orders.customer_id,
+        {{ lakefeed.beginning() }} as valid_from,
+        true as is_current,
+        false as _was_deleted,
+        max(orders._staged_batch) as _staged_batch
+    from orders
+    anti join versions on versions.customer_id = orders.customer_id
+    group by orders.customer_id
+
+),
+
+members as (
+
+    select *, false as is_inferred from versions
+    union all by name
+    select *, true as is_inferred from inferred
 
 )
 
-select * from joined
+select
+    {{ lakefeed.surrogate_key(['customer_id', 'epoch_us(valid_from)']) }} as customer_key,
+    customer_id,
+    {% for name in attributes -%}
+    {{ name }},
+    {% endfor -%}
+    valid_from,
+    valid_to,
+    is_current,
+    is_inferred,
+    loaded_at,
+    _was_deleted,
+    _staged_batch
+from members

@@ -1,33 +1,114 @@
 {{ config(enabled=source_is_declared('shop')) }}
 
+{%- set attributes = ['sku', 'product_name', 'category_name', 'price', 'size', 'colour'] %}
+
 with
 
 products as (
 
-    select * from {{ ref('stg_shop__products') }}
+    select * from {{ ref('hst_shop__products') }}
 
 ),
 
 categories as (
 
-    select * from {{ ref('stg_shop__categories') }}
+    select * from {{ ref('hst_shop__categories') }}
+
+),
+
+order_lines as (
+
+    select * from {{ ref('stg_shop__order_lines') }}
+
+),
+
+moments_of_change as (
+
+    select product_id, unnest([valid_from, valid_to]) as moment
+    from products
+    union
+    select products.product_id, unnest([categories.valid_from, categories.valid_to]) as moment
+    from products
+    inner join categories on categories.category_id = products.category_id
+
+),
+
+periods as (
+
+    select
+        product_id,
+        moment as valid_from,
+        lead(moment) over (partition by product_id order by moment) as valid_to
+    from moments_of_change
+    where moment is not null
 
 ),
 
 joined as (
 
     select
-        {{ lakefeed.surrogate_key(['products.product_id']) }} as product_key,
         products.product_id,
         products.sku,
         products.name as product_name,
         categories.name as category_name,
-        products.price as current_price,
+        products.price,
         products.attributes ->> '$.size' as size,
-        products.attributes ->> '$.colour' as colour
-    from products
-    left join categories on categories.category_id = products.category_id
+        products.attributes ->> '$.colour' as colour,
+        periods.valid_from,
+        periods.valid_to,
+        greatest(products.loaded_at, categories.loaded_at) as loaded_at,
+        products._was_deleted and periods.valid_to = products.valid_to as _was_deleted,
+        greatest(products._staged_batch, categories._staged_batch) as _staged_batch
+    from periods
+    inner join products
+        on products.product_id = periods.product_id
+        and {{ lakefeed.valid_at('products', 'periods.valid_from') }}
+    left join categories
+        on categories.category_id = products.category_id
+        and {{ lakefeed.valid_at('categories', 'periods.valid_from') }}
+
+),
+
+versions as (
+
+    {{ lakefeed.merged_versions('joined', key=['product_id'], columns=attributes) }}
+
+),
+
+-- What was ordered but isn't loaded yet. The key stays when the row comes, since both hold from then on.
+inferred as (
+
+    select
+        order_lines.product_id,
+        {{ lakefeed.beginning() }} as valid_from,
+        true as is_current,
+        false as _was_deleted,
+        max(order_lines._staged_batch) as _staged_batch
+    from order_lines
+    anti join versions on versions.product_id = order_lines.product_id
+    group by order_lines.product_id
+
+),
+
+members as (
+
+    select *, false as is_inferred from versions
+    union all by name
+    select *, true as is_inferred from inferred
 
 )
 
-select * from joined
+select
+    {{ lakefeed.surrogate_key(['product_id', 'epoch_us(valid_from)']) }} as product_key,
+    product_id,
+    {% for name in attributes -%}
+    {{ name }},
+    {% endfor -%}
+    valid_from,
+    valid_to,
+    is_current,
+    is_inferred,
+    loaded_at,
+    _was_deleted,
+    _staged_batch
+from members

@@ -21,6 +21,12 @@ payments as (
 
 ),
 
+customers as (
+
+    select * from {{ ref('dim_customer') }}
+
+),
+
 paid as (
 
     select
@@ -33,25 +39,58 @@ paid as (
 
 ),
 
-changed_orders as (
+orders_with_payments as (
 
     select
-        {{ lakefeed.surrogate_key(['orders.order_id']) }} as order_key,
         orders.order_id,
-        {{ lakefeed.surrogate_key(['orders.customer_id']) }} as customer_key,
-        cast(orders.ordered_at as date) as ordered_on,
+        orders.customer_id,
         orders.ordered_at,
         orders.status,
         orders.total as order_total,
         coalesce(paid.amount_charged, 0) as amount_charged,
         coalesce(paid.amount_refunded, 0) as amount_refunded,
-        greatest(orders._staged_batch, coalesce(paid._staged_batch, 0)) as _staged_batch
+        greatest(orders._staged_batch, paid._staged_batch) as _staged_batch
     from orders
     left join paid on paid.order_id = orders.order_id
-    where {{ lakefeed.staged_since_last_build(
-        ['orders._staged_batch', 'coalesce(paid._staged_batch, 0)']
-    ) }}
+
+),
+
+changed_orders as (
+
+    select * from orders_with_payments
+    where
+        {{ lakefeed.staged_since_last_build(['_staged_batch']) }}
+        or {{ lakefeed.member_changed_since_last_build(
+            'customer_id', ref('dim_customer'), 'customer_id'
+        ) }}
+        {%- if is_incremental() %}
+        -- A payment that left staging has no batch to tell of it.
+        or (order_id, amount_charged, amount_refunded) not in (
+            select (order_id, amount_charged, amount_refunded) from {{ this }}
+        )
+        {%- endif %}
+
+),
+
+-- Each order with the customer as they were when it was placed.
+keyed_orders as (
+
+    select
+        {{ lakefeed.surrogate_key(['changed_orders.order_id']) }} as order_key,
+        changed_orders.order_id,
+        customers.customer_key,
+        cast(changed_orders.ordered_at as date) as ordered_on,
+        changed_orders.ordered_at,
+        changed_orders.status,
+        changed_orders.order_total,
+        changed_orders.amount_charged,
+        changed_orders.amount_refunded,
+        greatest(changed_orders._staged_batch, customers._staged_batch) as _staged_batch
+    from changed_orders
+    asof left join customers
+        on customers.customer_id = changed_orders.customer_id
+        and changed_orders.ordered_at >= customers.valid_from
 
 )
 
-select * from changed_orders
+select * from keyed_orders

@@ -4,7 +4,10 @@
     incremental_strategy='merge',
     unique_key=['order_id', 'line_number'],
     on_schema_change='append_new_columns',
-    post_hook="{{ lakefeed.remove_vanished(ref('stg_shop__order_lines'), ['order_id', 'line_number']) }}"
+    post_hook=[
+        "{{ lakefeed.remove_vanished(ref('stg_shop__order_lines'), ['order_id', 'line_number']) }}",
+        "{{ lakefeed.remove_vanished(ref('stg_shop__orders'), ['order_id']) }}",
+    ]
 ) }}
 
 with
@@ -21,28 +24,70 @@ orders as (
 
 ),
 
+customers as (
+
+    select * from {{ ref('dim_customer') }}
+
+),
+
+products as (
+
+    select * from {{ ref('dim_product') }}
+
+),
+
 changed_lines as (
 
     select
-        {{ lakefeed.surrogate_key(['order_lines.order_id', 'order_lines.line_number']) }}
-            as order_line_key,
         order_lines.order_id,
         order_lines.line_number,
-        {{ lakefeed.surrogate_key(['orders.customer_id']) }} as customer_key,
-        {{ lakefeed.surrogate_key(['order_lines.product_id']) }} as product_key,
-        cast(orders.ordered_at as date) as ordered_on,
+        orders.customer_id,
+        order_lines.product_id,
         orders.ordered_at,
-        orders.status = 'cancelled' as is_cancelled,
+        orders.status,
         order_lines.quantity,
         order_lines.unit_price,
-        order_lines.quantity * order_lines.unit_price as line_total,
         greatest(order_lines._staged_batch, orders._staged_batch) as _staged_batch
     from order_lines
     inner join orders on orders.order_id = order_lines.order_id
-    where {{ lakefeed.staged_since_last_build(
-        ['order_lines._staged_batch', 'orders._staged_batch']
-    ) }}
+    where
+        {{ lakefeed.staged_since_last_build(['order_lines._staged_batch', 'orders._staged_batch']) }}
+        or {{ lakefeed.member_changed_since_last_build(
+            'orders.customer_id', ref('dim_customer'), 'customer_id'
+        ) }}
+        or {{ lakefeed.member_changed_since_last_build(
+            'order_lines.product_id', ref('dim_product'), 'product_id'
+        ) }}
+
+),
+
+-- Each line with the customer and the product as they were when it was ordered.
+keyed_lines as (
+
+    select
+        {{ lakefeed.surrogate_key(['changed_lines.order_id', 'changed_lines.line_number']) }}
+            as order_line_key,
+        changed_lines.order_id,
+        changed_lines.line_number,
+        customers.customer_key,
+        products.product_key,
+        cast(changed_lines.ordered_at as date) as ordered_on,
+        changed_lines.ordered_at,
+        changed_lines.status = 'cancelled' as is_cancelled,
+        changed_lines.quantity,
+        changed_lines.unit_price,
+        changed_lines.quantity * changed_lines.unit_price as line_total,
+        greatest(
+            changed_lines._staged_batch, customers._staged_batch, products._staged_batch
+        ) as _staged_batch
+    from changed_lines
+    asof left join customers
+        on customers.customer_id = changed_lines.customer_id
+        and changed_lines.ordered_at >= customers.valid_from
+    asof left join products
+        on products.product_id = changed_lines.product_id
+        and changed_lines.ordered_at >= products.valid_from
 
 )
 
-select * from changed_lines
+select * from keyed_lines
