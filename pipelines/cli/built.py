@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pipelines.cli.wording import counted
 
 if TYPE_CHECKING:
+    from pipelines.orchestration.rebuild import RebuildReport
     from pipelines.orchestration.report import RunReport
     from pipelines.orchestration.rollback import Rollback
     from pipelines.transformation.dbt import BuildResult
@@ -20,6 +21,15 @@ def render_build(report: RunReport) -> str:
         f"{build_line(report.build)}; {changed:,} rows new in staging{kept_lines(report)} "
         f"({report.build.seconds:.1f} s)"
     )
+
+
+def render_rebuild(report: RebuildReport) -> str:
+    """One line for the build, and where the warehouse is."""
+    line = f"{build_line(report.build)} ({report.build.seconds:.1f} s)"
+    if report.build.failures:
+        return f"{line}\nnothing was replaced"
+    moment = f" as of {report.as_of.isoformat()}" if report.as_of else ""
+    return f"{line}\nthe warehouse{moment} is {report.path}"
 
 
 def kept_lines(report: RunReport) -> str:

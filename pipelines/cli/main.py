@@ -128,13 +128,12 @@ def load(root: Path, as_json: bool, **request: Any) -> None:
 
 @main.command()
 @_PROJECT
-@click.option("--full-refresh", is_flag=True, help="Build staging and facts from nothing.")
-def build(root: Path, full_refresh: bool) -> None:
+def build(root: Path) -> None:
     """Build and test all dbt models from raw, without loading, and publish them."""
     from pipelines.cli.built import render_build
     from pipelines.orchestration.build import build_all
 
-    report = build_all(_open(root), ["--full-refresh"] if full_refresh else [])
+    report = build_all(_open(root))
     click.echo(render_build(report))
     sys.exit(report.exit_code)
 
@@ -149,6 +148,20 @@ def rollback(root: Path, resumes: bool) -> None:
 
     project = _open(root)
     click.echo(render_resume(resume(project)) if resumes else render_rollback(roll_back(project)))
+
+
+@main.command()
+@_PROJECT
+@click.option("--as-of", metavar="LOAD|TIME", help="As it stood then, in a file of its own.")
+@click.option("--output", type=click.Path(path_type=Path), help="Put it there.")
+def rebuild(root: Path, as_of: str | None, output: Path | None) -> None:
+    """Build the whole warehouse from raw, from nothing."""
+    from pipelines.cli.built import render_rebuild
+    from pipelines.orchestration.rebuild import rebuild as rebuild_warehouse
+
+    report = rebuild_warehouse(_open(root), as_of, output)
+    click.echo(render_rebuild(report))
+    sys.exit(EXIT_PARTLY_FAILED if report.build.failures else 0)
 
 
 @main.command()

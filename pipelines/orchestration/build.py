@@ -34,8 +34,10 @@ def build_changed(
     Raises:
         Refused: the candidate of the layer before is gone.
     """
+    begins = layer != "below staging"
     with warehouse_lock(project):
-        return _build(project, plan, report, layer, plan.arguments(layer))
+        candidate = (start_candidate if begins else open_candidate)(project, plan.build)
+        return _build(project, plan, report, layer, plan.arguments(layer), candidate)
 
 
 def build_and_publish(project: Project, plan: BuildPlan, report: RunReport) -> RunReport:
@@ -43,12 +45,48 @@ def build_and_publish(project: Project, plan: BuildPlan, report: RunReport) -> R
     return _build_whole(project, plan, report, plan.arguments("all"))
 
 
-def build_all(project: Project, arguments: Sequence[str] = ()) -> RunReport:
+def build_all(project: Project) -> RunReport:
     """Builds and tests every model, and publishes them.
 
     Raises:
         BuildFailed: the generated models don't fit the declaration, or dbt could not start.
         Refused: the warehouse is rolled back.
+    """
+    refuse_stale_files(project)
+    refuse_if_rolled_back(project)
+    report = _build_whole(project, _plan_of_all(project), RunReport(()), [])
+    if report.build_error:
+        raise report.build_error
+    return report
+
+
+def build_anew(project: Project) -> RunReport:
+    """Builds and tests every model in an empty file, and publishes that where nothing failed.
+
+    Raises:
+        BuildFailed: the generated models don't fit the declaration, or dbt could not start.
+        Refused: the warehouse is rolled back.
+    """
+    refuse_stale_files(project)
+    refuse_if_rolled_back(project)
+    plan = _plan_of_all(project)
+    with warehouse_lock(project):
+        candidate = start_candidate(project, plan.build, empty=True)
+        report = _build(project, plan, RunReport(()), "all", [], candidate)
+        if report.build is None or report.build.failures:
+            discard_candidate(project)
+        else:
+            report = publish_candidate(project, plan.build, report)
+    if report.build_error:
+        raise report.build_error
+    return report
+
+
+def refuse_stale_files(project: Project) -> None:
+    """What builds all builds what is declared.
+
+    Raises:
+        BuildFailed: the generated models don't fit the declaration.
     """
     stale = stale_files(project)
     if stale:
@@ -56,12 +94,11 @@ def build_all(project: Project, arguments: Sequence[str] = ()) -> RunReport:
             f"generated files don't fit sources.yaml: {', '.join(stale.names[:5])}",
             do="bring them up with: lakefeed sync",
         )
-    refuse_if_rolled_back(project)
+
+
+def _plan_of_all(project: Project) -> BuildPlan:
     known = tuple(table.lake_name for table in project.tables if table.catalogue)
-    report = _build_whole(project, BuildPlan(known, (), True), RunReport(()), arguments)
-    if report.build_error:
-        raise report.build_error
-    return report
+    return BuildPlan(known, (), True)
 
 
 def build_model(project: Project, name: str) -> BuildResult:
@@ -83,7 +120,8 @@ def _build_whole(
     project: Project, plan: BuildPlan, report: RunReport, arguments: Sequence[str]
 ) -> RunReport:
     with warehouse_lock(project):
-        report = _build(project, plan, report, "all", arguments)
+        candidate = start_candidate(project, plan.build)
+        report = _build(project, plan, report, "all", arguments, candidate)
         if report.build_error:
             discard_candidate(project)
             return report
@@ -91,15 +129,19 @@ def _build_whole(
 
 
 def _build(
-    project: Project, plan: BuildPlan, report: RunReport, layer: Layer, arguments: Sequence[str]
+    project: Project,
+    plan: BuildPlan,
+    report: RunReport,
+    layer: Layer,
+    arguments: Sequence[str],
+    candidate: Candidate,
 ) -> RunReport:
-    begins = layer != "below staging"
-    candidate = (start_candidate if begins else open_candidate)(project, plan.build)
     before, seen = newest_batch(candidate.path), loads_seen_by_hand(project)
     try:
         # Nothing is to be staged where models alone are due.
         has_work = plan.whole or plan.changed or layer != "staging"
-        result = _run(project, candidate, arguments) if has_work else BuildResult((), 0.0)
+        nothing = BuildResult((), 0.0)
+        result = run_dbt(project, "build", arguments, candidate.path) if has_work else nothing
     except LakefeedError as error:
         return replace(report, build_error=error, held_back=plan.held_back)
     held = settle(project, candidate.path, plan, result, seen)
@@ -116,6 +158,3 @@ def _build(
         kept={name: one.because for name, one in held.items() if not one.waits_for},
     )
 
-
-def _run(project: Project, candidate: Candidate, arguments: Sequence[str]) -> BuildResult:
-    return run_dbt(project, "build", arguments, candidate.path)

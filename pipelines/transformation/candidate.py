@@ -38,8 +38,11 @@ class Candidate:
     is_whole: bool = False
 
 
-def start_candidate(project: Project, build: str) -> Candidate:
+def start_candidate(project: Project, build: str, *, empty: bool = False) -> Candidate:
     """A copy of the published file, for this build alone; nothing yet where there is none.
+
+    Args:
+        empty: nothing in any case, to be built from nothing.
 
     Side effects: throws away what an earlier build left, and has the published file take in what a
     writer that was killed left beside it.
@@ -53,7 +56,7 @@ def start_candidate(project: Project, build: str) -> Candidate:
     take_in_log(published)
     with reading(published) as session:
         candidate = Candidate(path, build, _identity(published) if session else None)
-        if session:
+        if session and not empty:
             shutil.copyfile(published, path)
     _write_note(candidate)
     return candidate

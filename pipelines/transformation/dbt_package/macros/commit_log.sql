@@ -123,11 +123,11 @@
 
 
 {#
-    What these loads hold, in the order of their snapshots; none that is newer than the moment in
-    LAKEFEED_AS_OF, which `lakefeed rebuild --as-of` sets.
+    What these loads hold, in the order of their snapshots; where `lakefeed rebuild --as-of` has said a
+    moment, of none that is newer.
 #}
 {% macro described_loads(folder, load_ids) %}
-    {%- set as_of = env_var('LAKEFEED_AS_OF', '') -%}
+    {%- set as_of = var('lakefeed_as_of', none) -%}
     {%- set loads = [] -%}
     {%- if load_ids -%}
         {%- set paths = [] -%}

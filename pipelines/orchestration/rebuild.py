@@ -1,0 +1,116 @@
+"""`lakefeed rebuild`: the whole warehouse from raw, from nothing, as it is or as it stood."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.declaration.project import Project
+from pipelines.errors import DeclarationError
+from pipelines.loading.commits import CommitLog
+from pipelines.loading.description import Load
+from pipelines.orchestration.build import build_anew, refuse_stale_files
+from pipelines.transformation.dbt import BuildResult, run_dbt
+
+_LOAD_ID = re.compile(r"[0-9]+\.[0-9]+")
+
+
+@dataclass(frozen=True)
+class RebuildReport:
+    """What dbt made of it, and where the warehouse is, if nothing failed."""
+
+    build: BuildResult
+    path: Path
+    as_of: dt.datetime | None
+
+
+def rebuild(
+    project: Project, as_of: str | None = None, output: Path | None = None
+) -> RebuildReport:
+    """Builds and tests every model in an empty file, and puts that in the warehouse's place.
+
+    Side effects: publishes it; with `as_of` or an `output` the published warehouse stays as it is,
+    and the file is there, or in `data/as_of`. Where a model or a test fails, nothing is replaced.
+
+    Args:
+        as_of: a load's id or a time. Loads whose snapshots are newer don't count.
+
+    Raises:
+        DeclarationError: there is no such load, no such time, or nothing was loaded by then.
+        BuildFailed: the generated models don't fit the declaration, or dbt could not start.
+        Refused: the warehouse is rolled back.
+    """
+    if as_of is None and output is None:
+        report = build_anew(project)
+        assert report.build is not None
+        return RebuildReport(report.build, project.warehouse, None)
+    refuse_stale_files(project)
+    moment = _moment_of(project, as_of) if as_of else None
+    target = (output or _place_of(project, moment)).absolute()
+    if target == project.warehouse:
+        raise DeclarationError(
+            f"--output {output}: that is the published warehouse",
+            do="to replace it: lakefeed rebuild, without --as-of and --output",
+        )
+    folder = target.with_name(f".{target.name}.building")
+    shutil.rmtree(folder, ignore_errors=True)
+    built = folder / project.warehouse.name
+    result = _build_at(project, built, moment)
+    if not result.failures:
+        built.replace(target)
+        shutil.rmtree(folder)
+    return RebuildReport(result, target, moment)
+
+
+def _build_at(project: Project, path: Path, moment: dt.datetime | None) -> BuildResult:
+    """dbt keeps what it parsed beside the file: a variable would have the project parsed anew."""
+    arguments = ["--target-path", str(path.parent / "target")]
+    if moment:
+        arguments += ["--vars", json.dumps({"lakefeed_as_of": moment.isoformat()})]
+    return run_dbt(project, "build", arguments, path)
+
+
+def _place_of(project: Project, moment: dt.datetime | None) -> Path:
+    assert moment is not None
+    name = moment.strftime("%Y-%m-%dT%H%M%S.%fZ")
+    return project.data / "as_of" / name / project.warehouse.name
+
+
+def _moment_of(project: Project, as_of: str) -> dt.datetime:
+    loads = [
+        load
+        for table in project.tables
+        for load in CommitLog(project.raw_url, table.lake_name).loads()
+    ]
+    moment = _snapshot_of(loads, as_of) if _LOAD_ID.fullmatch(as_of) else _time(as_of)
+    snapshots = sorted(_time(load.snapshot_at) for load in loads)
+    if not snapshots or moment < snapshots[0]:
+        first = f"the first load is of {snapshots[0].isoformat()}" if snapshots else "load first"
+        raise DeclarationError(f"--as-of {as_of}: nothing had been loaded by then", do=first)
+    return moment
+
+
+def _snapshot_of(loads: list[Load], load_id: str) -> dt.datetime:
+    for load in loads:
+        if load.load_id == load_id:
+            return _time(load.snapshot_at)
+    raise DeclarationError(
+        f"--as-of {load_id}: there is no such load",
+        do="take one from _dlt_load_id in staging or history, or give a time",
+    )
+
+
+def _time(text: str) -> dt.datetime:
+    """In UTC, which is meant where no zone is said."""
+    try:
+        time = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise DeclarationError(
+            f"--as-of {text}: neither a load's id nor a time",
+            do="write a time such as 2026-11-23T20:15:00Z",
+        ) from None
+    return time.replace(tzinfo=time.tzinfo or dt.UTC).astimezone(dt.UTC)
