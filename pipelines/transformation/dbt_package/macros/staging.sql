@@ -20,42 +20,13 @@
         post_hook="{{ lakefeed.close_new_loads() }}"
     ) -}}
     {%- set deletes = lakefeed.raw_table_of(model).meta.lakefeed.deletes if execute -%}
-    with
-
-    new_rows as (
-
-        select * from lakefeed_new_rows
-
-    ),
-
-    {%- if unique_key %}
-
-    newest_per_key as (
-
-        select *
-        from new_rows
-        qualify row_number() over (
-            partition by {{ lakefeed.quoted_list(unique_key) }}
-            order by _load_position desc
-            {%- if cursor %}, {{ lakefeed.quote(cursor) }} desc nulls last{% endif %}
-        ) = 1
-
-    ),
-    {%- endif %}
-
-    staged as (
-
-        select
-            * exclude (_load_position{{ ', _deleted_at' if deletes == 'remove' }}),
-            (select batch from lakefeed_new_loads_batch) as _staged_batch
-        from {{ 'newest_per_key' if unique_key else 'new_rows' }}
-        {%- if deletes == 'remove' %}
-        where _deleted_at is null
-        {%- endif %}
-
-    )
-
-    select * from staged
+    {{ lakefeed.newest_of(
+        rows='lakefeed_new_rows',
+        batch='(select batch from lakefeed_new_loads_batch)',
+        key=unique_key,
+        cursor=cursor,
+        removes_deleted=deletes == 'remove'
+    ) }}
 {%- endmacro %}
 
 

@@ -1,0 +1,46 @@
+{#
+    The select that makes staging of raw rows: per key the row of the newest load, then of the newest
+    cursor; all rows where there is no key. Pure, as versions_of.sql is.
+
+    Args:
+        rows: a relation with `_load_position`, and `_deleted_at` if it removes what was deleted.
+        batch: an expression for `_staged_batch`.
+#}
+{% macro newest_of(rows, batch, key=none, cursor=none, removes_deleted=false) %}
+    with
+
+    new_rows as (
+
+        select * from {{ rows }}
+
+    ),
+
+    {%- if key %}
+
+    newest_per_key as (
+
+        select *
+        from new_rows
+        qualify row_number() over (
+            partition by {{ lakefeed.quoted_list(key) }}
+            order by _load_position desc
+            {%- if cursor %}, {{ lakefeed.quote(cursor) }} desc nulls last{% endif %}
+        ) = 1
+
+    ),
+    {%- endif %}
+
+    staged as (
+
+        select
+            * exclude (_load_position{{ ', _deleted_at' if removes_deleted }}),
+            {{ batch }} as _staged_batch
+        from {{ 'newest_per_key' if key else 'new_rows' }}
+        {%- if removes_deleted %}
+        where _deleted_at is null
+        {%- endif %}
+
+    )
+
+    select * from staged
+{%- endmacro %}

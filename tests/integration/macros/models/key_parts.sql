@@ -1,0 +1,1 @@
+select null::varchar as a, null::varchar as b where false

@@ -1,0 +1,1 @@
+{{ lakefeed.merged_versions(ref('states'), key=['id'], columns=['city']) }}

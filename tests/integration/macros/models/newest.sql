@@ -1,0 +1,3 @@
+{{ lakefeed.newest_of(
+    rows=ref('raw_rows'), batch='2', key=['id'], cursor='changed', removes_deleted=true
+) }}
