@@ -41,6 +41,20 @@ order by 1 desc, revenue desc
 limit 8
 """
 
+_MOVED = """
+select
+    c.full_name as customer,
+    c.city,
+    strftime(c.valid_from, '%Y-%m-%d %H:%M') as valid_from,
+    strftime(c.valid_to, '%Y-%m-%d %H:%M') as valid_to,
+    count(o.order_id) as orders
+from marts.dim_customer as c
+left join marts.fct_order as o on o.customer_key = c.customer_key
+where c.customer_id = 1
+group by all
+order by valid_from
+"""
+
 
 def run_demo(root: Path, *, scale: float, seed: int, keep: bool) -> int:
     """Runs the demo in the project at `root`; returns the exit code of the last run.
@@ -90,6 +104,8 @@ def _story(out: Console, project: Project, session: PgConnection, url: str, seed
     out.print(f"The order that was committed late {arrived} in the star schema.\n")
     out.rule("revenue by month and category, from the star schema", align="left")
     out.print(_grid(project, _REVENUE))
+    out.rule("a customer who moved: orders stay with the address of their time", align="left")
+    out.print(_grid(project, _MOVED))
     return code
 
 
@@ -117,7 +133,7 @@ def _grid(project: Project, sql: str) -> Grid:
     columns, rows = query_warehouse(project, sql)
     grid = Grid(box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        numeric = column in ("items", "revenue")
+        numeric = column in ("items", "revenue", "orders")
         grid.add_column(column, justify="right" if numeric else "left")
     for row in rows:
         grid.add_row(*_texts(row))
@@ -125,13 +141,14 @@ def _grid(project: Project, sql: str) -> Grid:
 
 
 def _texts(row: Sequence[object]) -> list[str]:
-    return [f"{value:,}" if isinstance(value, int) else str(value) for value in row]
+    shown = ("" if value is None else value for value in row)
+    return [f"{value:,}" if isinstance(value, int) else str(value) for value in shown]
 
 
 def _farewell(out: Console, project: Project, url: str, *, keep: bool) -> None:
     raw, warehouse = project.declaration.raw.url, project.declaration.warehouse.path
     out.print(f"raw files   {raw}/shop__orders/orders/load_date=…/*.parquet")
-    out.print(f"warehouse   {warehouse}   (schemas staging and marts)")
+    out.print(f"warehouse   {warehouse}   (schemas staging, history and marts)")
     if not is_activated():
         out.print(f"first       {how_to_activate()}", soft_wrap=True)
     out.print("look around lakefeed status · lakefeed explain shop.orders · ", end="")

@@ -25,12 +25,13 @@ def test_the_demo_shows_what_moved_and_can_be_started_over(shop: Lake) -> None:
     for ended in (first, second):
         assert ended.returncode == 0, ended
         assert re.search(
-            r"loaded 9 of 9 tables; dbt built 15 models and passed \d+ tests", ended.stdout
+            r"loaded 9 of 9 tables; dbt built 20 models and passed \d+ tests", ended.stdout
         )
         assert re.search(r"shop\.addresses +\d+ +(\d) +\1 +2026-", ended.stdout)
         assert "nothing new in 9 tables; dbt was not started" in ended.stdout
         assert "The order that was committed late arrived in the star schema." in ended.stdout
         assert re.search(r"2026-\d\d +(Kitchen|Gifts|Books) +\d+ +\d+\.\d\d", ended.stdout)
+        assert re.search(r"Utrecht +20\d\d-\d\d-\d\d \d\d:\d\d +\d+ *\n", ended.stdout)
     assert shop.query("select count(*) > 100 from marts.fct_order_line") == [(True,)]
 
 
