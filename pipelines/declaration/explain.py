@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from pipelines.declaration.quality import Tests
 from pipelines.declaration.tables import Table
 
 
@@ -16,7 +17,10 @@ def explain_table(table: Table, checkpoint: str | None) -> str:
     Args:
         checkpoint: where the table's loads stand; None where there is no load yet.
     """
-    rows = [(name, value, table.origins.get(name, "default")) for name, value in _settings(table)]
+    rows = [
+        (name, value, table.origins.get(name.partition(".")[0], "default"))
+        for name, value in _settings(table)
+    ]
     if table.mode == "incremental":
         rows.append(("checkpoint", checkpoint or "-", "newest load"))
     widest = max(len(name) for name, _, _ in rows)
@@ -29,14 +33,28 @@ def _settings(table: Table) -> list[tuple[str, str]]:
     settings = {name: getattr(table.settings, name) for name in type(table.settings).model_fields}
     settings |= {"mode": table.mode, "name": table.short_name, "primary_key": table.key or None}
     rows = [("relation", table.qualified), ("pipeline", table.lake_name)]
+    if settings["tests"] is not None:
+        settings |= _tests(settings.pop("tests"))
     return rows + [(name, shown(value)) for name, value in settings.items()]
+
+
+def _tests(declared: Tests) -> dict[str, Any]:
+    """What is tested, a row for each column and each expression."""
+    rows: dict[str, Any] = {f"tests.columns.{name}": one for name, one in declared.columns.items()}
+    rows |= {f"tests.expressions.{name}": one for name, one in declared.expressions.items()}
+    rows |= {"tests.rows": declared.rows, "tests.new_rows": declared.new_rows}
+    return {name: one for name, one in rows.items() if one is not None}
 
 
 def shown(value: Any) -> str:
     """A setting's value as one would write it in YAML."""
     if isinstance(value, BaseModel):
-        parts = {name: v for name, v in value if v is not None}
-        return "{" + ", ".join(f"{name}: {shown(v)}" for name, v in parts.items()) + "}"
+        value = {name: one for name, one in value if name in value.model_fields_set}
+    if isinstance(value, dict):
+        parts = (f"{name}: {shown(one)}" for name, one in value.items() if one is not None)
+        return "{" + ", ".join(parts) + "}"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, dt.timedelta):
         return _duration(value)
     if isinstance(value, tuple):

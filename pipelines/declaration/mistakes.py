@@ -13,7 +13,6 @@ from pydantic_core import ErrorDetails
 from pipelines.declaration.document import Document, YamlPath, tag_of
 from pipelines.declaration.models import (
     DAG_ID,
-    IDENTIFIER,
     Airflow,
     Columns,
     Cursor,
@@ -25,6 +24,8 @@ from pipelines.declaration.models import (
     TableSettings,
     Warehouse,
 )
+from pipelines.declaration.quality import ColumnTests, Expression, Range, RowBounds, Tests
+from pipelines.declaration.values import IDENTIFIER
 from pipelines.errors import Problem
 
 _URL_PASSWORD = re.compile(r"://[^:@/\s]*:(?!\d+/)[^@\s]+@")
@@ -48,7 +49,7 @@ def problem_of(document: Document, detail: ErrorDetails) -> Problem:
     """One finding of pydantic as a problem at its place in the document."""
     location, kind = detail["loc"], detail["type"]
     if location and location[-1] == "[key]":
-        return _misnamed_source(document, location[:-1])
+        return _misnamed(document, location[:-1])
     path = _path_in_document(document, location)
     if kind == "extra_forbidden":
         return document.problem(path, _unknown_key(path))
@@ -75,14 +76,16 @@ def _named(path: YamlPath) -> str:
     return f"`{path[-1]}`" if path else "the file"
 
 
-def _misnamed_source(document: Document, path: YamlPath) -> Problem:
-    name = str(path[-1])
+def _misnamed(document: Document, path: YamlPath) -> Problem:
+    """A source or an expression has a name that can't be one."""
+    name, kind = str(path[-1]), "expression" if path[-2] == "expressions" else "source"
     usable = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
-    usable = usable if re.match("[A-Za-z]", usable) else f"source_{usable}".strip("_")
+    usable = usable if re.match("[A-Za-z]", usable) else f"{kind}_{usable}".strip("_")
+    article = "an" if kind == "expression" else "a"
     return document.problem(
         path,
-        f"found `{name}` as the name of a source, expected letters, digits and underscores, "
-        f"such as `{usable}`",
+        f"found `{name}` as the name of {article} {kind}, expected letters, digits and "
+        f"underscores, such as `{usable}`",
     )
 
 
@@ -94,6 +97,12 @@ def _missing(path: YamlPath) -> str:
     return f"`{key}` is missing{inside}, expected {_MAPPINGS.get(key, 'a name')}"
 
 
+_SETTINGS: dict[str, type[BaseModel]] = {
+    "cursor": Cursor,
+    "columns": Columns,
+    "freshness": Freshness,
+    "tests": Tests,
+}
 _CHILDREN: dict[type[BaseModel], dict[str, type[BaseModel]]] = {
     Declaration: {
         "raw": Raw,
@@ -102,8 +111,18 @@ _CHILDREN: dict[type[BaseModel], dict[str, type[BaseModel]]] = {
         "defaults": TableSettings,
     },
     SourceDeclaration: {"defaults": TableSettings},
-    TableSettings: {"cursor": Cursor, "columns": Columns, "freshness": Freshness},
-    TableDeclaration: {"cursor": Cursor, "columns": Columns, "freshness": Freshness},
+    TableSettings: _SETTINGS,
+    TableDeclaration: _SETTINGS,
+    Tests: {"rows": RowBounds, "new_rows": RowBounds},
+    ColumnTests: {"range": Range},
+}
+
+# Keys below which there is a name of the user's own, and what stands below that.
+_NAMED: dict[tuple[type[BaseModel], str], type[BaseModel]] = {
+    (Declaration, "sources"): SourceDeclaration,
+    (SourceDeclaration, "tables"): TableDeclaration,
+    (Tests, "columns"): ColumnTests,
+    (Tests, "expressions"): Expression,
 }
 
 
@@ -124,13 +143,11 @@ def _model_at(path: YamlPath) -> type[BaseModel]:
     model: type[BaseModel] = Declaration
     rest = list(path)
     while rest:
-        part = rest.pop(0)
-        if model is Declaration and part == "sources":
-            model, rest = SourceDeclaration, rest[1:]
-        elif model is SourceDeclaration and part == "tables":
-            model, rest = TableDeclaration, rest[1:]
+        part = str(rest.pop(0))
+        if named := _NAMED.get((model, part)):
+            model, rest = named, rest[1:]
         else:
-            model = _CHILDREN.get(model, {}).get(str(part), model)
+            model = _CHILDREN.get(model, {}).get(part, model)
     return model
 
 
@@ -165,6 +182,8 @@ _MAPPINGS = {
     "column": "the name of a column",
     "primary_key": "a column, or a list such as [order_id, line_number]",
     "connection": "text, such as ${SHOP_DATABASE_URL}",
+    "expressions": "a mapping such as {totals_are_positive: total >= 0}",
+    "condition": "a condition such as total >= 0",
     "notify": "a mapping such as {SmtpNotifier: {to: team@example.org}}",
 }
 
@@ -172,6 +191,11 @@ _EXAMPLES = {
     "Cursor": "{column: updated_at}",
     "Columns": "{exclude: [notes]}",
     "Freshness": "{error_after: 1d}",
+    "Tests": "{columns: {status: {not_null: true}}}",
+    "ColumnTests": "{not_null: true}",
+    "Expression": "{condition: total >= 0}",
+    "Range": "{min: 0}",
+    "RowBounds": "{min: 1}",
     "TableSettings": "{cursor: updated_at}",
     "TableDeclaration": "{cursor: updated_at}",
     "SourceDeclaration": "{connection: ${DATABASE_URL}, tables: {orders: {cursor: updated_at}}}",
@@ -190,6 +214,7 @@ _EXPECTED = {
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
     "greater_than_equal": "a whole number of 0 or more",
+    "bool_type": "true or false",
     "string_too_short": "some text",
     "tuple_type": "a list such as [a, b]",
     "too_short": "a list such as [a, b]",

@@ -9,9 +9,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
+from pipelines.declaration.quality import Tests
+from pipelines.declaration.strict import Strict
 from pipelines.declaration.values import (
+    IDENTIFIER,
     Duration,
     Lookback,
     Names,
@@ -23,14 +26,7 @@ from pipelines.declaration.values import (
     parse_version,
 )
 
-IDENTIFIER = r"^[A-Za-z][A-Za-z0-9_]*$"
 DAG_ID = r"^[A-Za-z0-9_.-]+$"
-
-
-class Strict(BaseModel):
-    """A frozen model that knows all its keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Cursor(Strict):
@@ -130,6 +126,8 @@ class TableSettings(Strict):
     more is refused, since an emptied table is more often a mistake than a fact."""
     freshness: Freshness | None = None
     """How old the newest load may be."""
+    tests: Tests | None = None
+    """What must hold of the rows in staging. A table's own take the place of a default's."""
     tags: tuple[Text, ...] = ()
     """Words for `--select tag:WORD`."""
 
@@ -194,7 +192,7 @@ class Airflow(Strict):
     transform: Literal["per_layer", "per_model"] = "per_layer"
     """`per_layer` draws one task for staging and one for the marts; `per_model` draws each model.
     Both build the same, in the same builds."""
-    notify: dict[Text, dict[str, Any] | None] = {}
+    notify: dict[Text, dict[str, Any] | None] = Field(default={})
     """Who is told of a run that failed or is late: Airflow's notifiers by the name of their class,
     each with its arguments, such as `SmtpNotifier: {to: team@example.org}`. One of your own by its
     path: `alerts.PagerNotifier`. Secrets stay in Airflow's connections."""

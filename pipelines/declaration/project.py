@@ -8,6 +8,7 @@ from pathlib import Path
 from pipelines.declaration.catalogue import Catalogue, read_catalogue
 from pipelines.declaration.load import Declared, load_declaration
 from pipelines.declaration.models import Declaration, SourceDeclaration
+from pipelines.declaration.references import refuse_undeclared_references
 from pipelines.declaration.tables import Table, resolve_tables
 
 
@@ -68,4 +69,6 @@ def open_project(root: Path) -> Project:
     root = root.resolve()
     declared = load_declaration(root)
     catalogue = read_catalogue(root)
-    return Project(root, declared, catalogue, resolve_tables(declared, catalogue))
+    tables = resolve_tables(declared, catalogue)
+    refuse_undeclared_references(declared, tables)
+    return Project(root, declared, catalogue, tables)

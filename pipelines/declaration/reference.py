@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pipelines.declaration import models
+from pipelines.declaration import models, quality
 from pipelines.declaration.explain import shown
 from pipelines.declaration.models import (
     Airflow,
@@ -28,9 +28,11 @@ from pipelines.declaration.models import (
     TableSettings,
     Warehouse,
 )
+from pipelines.declaration.quality import ColumnTests, Expression, Range, RowBounds, Tests
 
 _INTRODUCTION = """\
-<!-- Written by `make docs` from pipelines/declaration/models.py; edit the docstrings there. -->
+<!-- Written by `make docs` from pipelines/declaration/models.py and quality.py; edit the
+     docstrings there. -->
 # sources.yaml
 
 What Lakefeed loads. Mistakes are reported all at once, with line and column, before anything
@@ -51,7 +53,10 @@ sources:
     defaults: {cursor: updated_at, lookback: 30m}
     tables:
       customers:                          # empty: the defaults
-      orders: {lookback: 2h, tags: [core]}
+      orders:
+        lookback: 2h
+        tags: [core]
+        tests: {columns: {status: {accepted_values: [placed, paid]}}}   # see quality.md
       order_items: {primary_key: [order_id, line_number]}
       countries: {mode: full_refresh}
       page_views: {cursor: {column: viewed_at, initial_value: 2026-01-01}, columns: {exclude: [ip]}}
@@ -71,6 +76,11 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "`cursor`": Cursor,
     "`columns`": Columns,
     "`freshness`": Freshness,
+    "`tests`": Tests,
+    "`tests.columns.<name>`": ColumnTests,
+    "`range`": Range,
+    "`tests.expressions.<name>`": Expression,
+    "`tests.rows` and `tests.new_rows`": RowBounds,
     "`raw`": Raw,
     "`warehouse`": Warehouse,
     "`airflow`": Airflow,
@@ -108,10 +118,10 @@ def _section(title: str, model: type[BaseModel]) -> Iterator[str]:
 
 def _describe(entry: dict[str, Any], model: str) -> None:
     """Puts the docstrings of a model's fields into its JSON Schema."""
-    fields = getattr(models, model).model_fields
-    for name, field in fields.items():
-        described = entry["properties"][field.alias or name]
-        described["description"] = _docstring(getattr(models, model), name)
+    all_models: list[type[BaseModel]] = [*_SECTIONS.values(), TableSettings]
+    described = next(one for one in all_models if one.__name__ == model)
+    for name, field in described.model_fields.items():
+        entry["properties"][field.alias or name]["description"] = _docstring(described, name)
 
 
 def _docstring(model: type[BaseModel], field: str) -> str:
@@ -123,9 +133,10 @@ def _docstring(model: type[BaseModel], field: str) -> str:
 @cache
 def _docstrings() -> dict[tuple[str, str], str]:
     """The text below each field, by class and field."""
-    tree = ast.parse(inspect.getsource(models))
+    trees = [ast.parse(inspect.getsource(module)) for module in (models, quality)]
     return {
         (owner.name, field.target.id): inspect.cleandoc(str(text.value.value))
+        for tree in trees
         for owner in tree.body
         if isinstance(owner, ast.ClassDef)
         for field, text in pairwise(owner.body)

@@ -29,7 +29,10 @@ _WILDCARD = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True)
 class Table:
-    """One declared table with all its settings. `lake_name` is its one name everywhere."""
+    """One declared table with all its settings. `lake_name` is its one name everywhere.
+
+    `origins` says where each setting comes from, as `file:line`, `paths` at which keys.
+    """
 
     source: str
     schema: str
@@ -38,6 +41,7 @@ class Table:
     mode: Mode
     settings: TableDeclaration
     origins: dict[str, str]
+    paths: dict[str, YamlPath]
     where: str
     catalogue: CatalogueTable | None
 
@@ -171,7 +175,7 @@ def _resolve(
     declared: Declared, catalogue: Catalogue, source: str, qualified: str, path: YamlPath
 ) -> Table | Problem:
     document = declared.document
-    merged, origins = _merge(document, _layers(declared, source, qualified, path))
+    merged, origins, paths = _merge(document, _layers(declared, source, qualified, path))
     settings = TableDeclaration.model_validate(merged)
     mode = settings.mode or ("incremental" if settings.cursor else None)
     problem = _table_problem(document, path, settings, mode)
@@ -185,7 +189,7 @@ def _resolve(
         return document.problem(path, message)
     entry = catalogue.table(source, qualified)
     where = document.where(path)
-    return Table(source, schema, name, short_name, mode, settings, origins, where, entry)
+    return Table(source, schema, name, short_name, mode, settings, origins, paths, where, entry)
 
 
 def _layers(declared: Declared, source_name: str, qualified: str, path: YamlPath) -> list[_Layer]:
@@ -203,18 +207,22 @@ def _at(data: Any, path: YamlPath) -> Any:
     return data
 
 
-def _merge(document: Document, layers: list[_Layer]) -> tuple[dict[str, Any], dict[str, str]]:
+def _merge(
+    document: Document, layers: list[_Layer]
+) -> tuple[dict[str, Any], dict[str, str], dict[str, YamlPath]]:
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
+    paths: dict[str, YamlPath] = {}
     for layer in layers:
         for key, value in layer.data.items():
-            origins[key] = document.where((*layer.path, key))
+            paths[key] = (*layer.path, key)
+            origins[key] = document.where(paths[key])
             if value is None:
                 merged.pop(key, None)
                 origins[key] += " (null)"
             else:
                 merged[key] = value
-    return merged, origins
+    return merged, origins, paths
 
 
 def _table_problem(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import re
 from contextlib import suppress
+from decimal import Decimal
 from typing import Annotated, Any, NoReturn
 
 from pydantic import BeforeValidator, Field, NonNegativeInt
+
+IDENTIFIER = r"^[A-Za-z][A-Za-z0-9_]*$"
 
 _REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _DURATION = re.compile(r"^(\d+)(s|m|h|d)$")
@@ -83,6 +86,37 @@ def parse_cursor(value: Any) -> Any:
     return {"column": value} if isinstance(value, str) else value
 
 
+def parse_condition(value: Any) -> Any:
+    """A bare condition is short for `{condition: …}`."""
+    return {"condition": value} if isinstance(value, str) else value
+
+
+def parse_reference(value: Any) -> Any:
+    """Source, table and column, with dots between them; the column may hold dots of its own."""
+    if not isinstance(value, str) or not all(value.split(".", 2)) or value.count(".") < 2:
+        raise ValueError("source, table and column, such as shop.customers.customer_id")
+    return value
+
+
+def parse_bound(value: Any) -> Any:
+    """A number, exactly as it is written, or a date or a timestamp, in quotes or not."""
+    if isinstance(value, float):
+        return Decimal(str(value))
+    try:
+        return value if isinstance(value, Decimal) else parse_start(value)
+    except ValueError:
+        raise ValueError("a number, a date or a timestamp, such as 0 or 2026-01-31") from None
+
+
+def parse_accepted(value: Any) -> Any:
+    """A text, a number or a date. `yes` without quotes isn't what it looks like."""
+    if isinstance(value, float):
+        return Decimal(str(value))
+    if isinstance(value, (str, int, dt.date, Decimal)) and not isinstance(value, bool):
+        return value
+    raise ValueError("a text or a number (put a word that YAML reads otherwise in quotes)")
+
+
 Text = Annotated[str, Field(min_length=1)]
 Names = Annotated[tuple[Text, ...], Field(min_length=1)]
 
@@ -101,4 +135,12 @@ Share = Annotated[float, BeforeValidator(parse_share, json_schema_input_type=_Sh
 Start = Annotated[
     dt.datetime | dt.date | int,
     BeforeValidator(parse_start, json_schema_input_type=Text | int),
+]
+AcceptedValue = Annotated[
+    str | int | Decimal | dt.datetime | dt.date,
+    BeforeValidator(parse_accepted, json_schema_input_type=str | float),
+]
+Bound = Annotated[
+    int | Decimal | dt.datetime | dt.date,
+    BeforeValidator(parse_bound, json_schema_input_type=float | Text),
 ]

@@ -13,8 +13,8 @@ from dotenv import dotenv_values, set_key
 from psycopg2.extensions import connection as PgConnection
 
 from pipelines.declaration.load import DECLARATION_FILE
-from pipelines.declaration.models import IDENTIFIER
 from pipelines.declaration.project import open_project
+from pipelines.declaration.values import IDENTIFIER
 from pipelines.errors import DeclarationError, Refused
 from pipelines.orchestration.proposal import TableFacts, choose_cursor, propose_declaration
 from pipelines.orchestration.sync import sync
