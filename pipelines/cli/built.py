@@ -78,7 +78,8 @@ def render_resume(rollback: Rollback | None) -> str:
 def build_line(result: BuildResult) -> str:
     models, tests = counted(result.count("model"), "model"), counted(result.count("test"), "test")
     line = f"dbt built {models} and passed {tests}"
-    if not result.failures:
-        return line
-    told = "\n".join(f"  {node.name}: {node.message or node.status}" for node in result.failures)
-    return f"{line}; {len(result.failures)} failed:\n{told}\n "
+    for verb, nodes in (("failed", result.failures), ("warned", result.warnings)):
+        if nodes:
+            told = "\n".join(f"  {node.name}: {node.told}" for node in nodes)
+            line += f"; {len(nodes)} {verb}:\n{told}\n "
+    return line

@@ -30,7 +30,9 @@ def node_line(node: NodeResult) -> str:
     """How a model or a test ended, with dbt's message where it failed."""
     name = f"{node.kind} {node.name}"
     if node.failed:
-        return f"[red]✗[/] {name}: {node.status}; {escape(node.message)}"
+        return f"[red]✗[/] {name}: {node.status}; {escape(node.told)}"
+    if node.status == "warn":
+        return f"[yellow]![/] {name}: {escape(node.told)}"
     if node.status == "skipped":
         return f"[dim]·[/] {name}: skipped"
     return f"[green]✓[/] {name}: {node.status} in {node.seconds:.1f} s"

@@ -251,7 +251,7 @@ def _raise_build_errors(report: RunReport) -> None:
 
 def _raise_failed_nodes(failures: Sequence[NodeResult]) -> None:
     if failures:
-        told = [f"{node.kind} {node.name}: {node.message}" for node in failures]
+        told = [f"{node.kind} {node.name}: {node.told}" for node in failures]
         raise BuildFailed("\n".join(told), do="what lies below was left as it is")
 
 

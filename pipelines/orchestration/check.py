@@ -17,6 +17,7 @@ from pipelines.source.inspect import column_facts, denied_columns, is_superuser,
 from pipelines.source.snapshot import read_horizon
 from pipelines.source.where import single_expression
 from pipelines.transformation.files import stale_files
+from pipelines.transformation.unfit import unfit_tests
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,14 @@ class CheckReport:
 
 
 def check(project: Project) -> CheckReport:
-    """Looks at files alone: conditions that are no conditions, generated models that are stale."""
+    """Looks at files alone: conditions that are none, tests that can't be made, stale models."""
     errors: list[LakefeedError] = []
     for table in project.tables:
         reason = single_expression(table.settings.where) if table.settings.where else None
         if reason:
             message = f"`where` of {table.shown} can't be used: {reason}"
             errors.append(_declaration_error(message, table.where_of("where")))
+    errors += test_errors(project)
     stale = stale_files(project)
     if stale:
         message = f"generated files are stale: {', '.join(stale.names)}"
@@ -75,6 +77,8 @@ def _check_source(
     warnings += [f"changed since the last sync: {line}" for line in live.drift]
     now = project.with_catalogue(project.catalogue.with_tables(source, live.tables))
     tables = now.tables_of(source)
+    told = {str(error) for error in errors}
+    errors += [error for error in test_errors(now) if str(error) not in told]
     for table in tables:
         try:
             plan = plan_table(table, live.tables.get(table.qualified))
@@ -141,6 +145,15 @@ def _cursor_warnings(session: PgConnection, plan: TablePlan) -> list[str]:
             "every load"
         )
     return found
+
+
+def test_errors(project: Project) -> list[LakefeedError]:
+    """Declared tests that can't be made, as far as the catalogue tells."""
+    return [
+        DeclarationError(problems=[problem])
+        for table in project.tables
+        for problem in unfit_tests(project.declared, table, project.tables)
+    ]
 
 
 def _declaration_error(what: str, where: str, do: str = "") -> LakefeedError:

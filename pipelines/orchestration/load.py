@@ -24,6 +24,7 @@ from pipelines.orchestration.report import RunReport, TableReport
 from pipelines.orchestration.selection import select_tables
 from pipelines.source.connection import Connection, connection_of
 from pipelines.source.snapshot import open_snapshot
+from pipelines.transformation.unfit import refuse_unfit_tests
 
 
 class Listener(Protocol):
@@ -102,6 +103,7 @@ class _SourceRun:
         self.request = request
         self.listener = listener
         self.live: LiveSource | None = None
+        self._tables_now: tuple[Table, ...] = ()
         self.warnings: list[str] = []
 
     def load(self, wanted: Sequence[Table]) -> list[TableReport]:
@@ -149,7 +151,8 @@ class _SourceRun:
         """
         assert self.live is not None
         catalogue = self.project.catalogue.with_tables(self.source, self.live.tables)
-        now = self.project.with_catalogue(catalogue).tables_of(self.source)
+        self._tables_now = self.project.with_catalogue(catalogue).tables
+        now = [table for table in self._tables_now if table.source == self.source]
         if not self.request.select:
             return [table for table in now if table.cursor or not self.request.since]
         found = {table.lake_name: table for table in now}
@@ -170,6 +173,7 @@ class _SourceRun:
     def _load_table(self, table: Table, source: SourceAtSnapshot) -> TableReport:
         assert self.live is not None
         self._refuse_frozen(table)
+        refuse_unfit_tests(self.project.declared, table, self._tables_now)
         plan = plan_table(table, self.live.tables.get(table.qualified))
         options = LoadOptions(
             self.request.full_refresh,

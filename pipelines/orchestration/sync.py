@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipelines.declaration.project import Project
+from pipelines.errors import DeclarationError
 from pipelines.orchestration.catalogue import LiveSource, adopt, read_live
 from pipelines.source.connection import connect, connection_of
+from pipelines.transformation.unfit import unfit_tests
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,19 @@ def sync(project: Project) -> SyncReport:
 
     Raises:
         DeclarationError, SourceUnreachable: a source has no connection, or can't be reached.
+        DeclarationError: all is brought up, but for tests that can't be made.
     """
     live: dict[str, LiveSource] = {}
     for source in project.declaration.sources:
         with connect(connection_of(project, source), "lakefeed sync") as session:
             live[source] = read_live(session, project, source)
     project, files = adopt(project, live)
+    problems = [
+        problem
+        for table in project.tables
+        for problem in unfit_tests(project.declared, table, project.tables)
+    ]
+    if problems:
+        raise DeclarationError(problems=problems)
     drift = tuple(line for found in live.values() for line in found.drift)
     return SyncReport(drift, tuple(files), len(project.tables))

@@ -1,9 +1,9 @@
-"""A declared `where` is one SQL expression, or it is refused before anything connects."""
+"""A declared condition is one SQL expression, or it is refused before anything connects."""
 
 from __future__ import annotations
 
 
-def single_expression(where: str) -> str | None:
+def single_expression(condition: str, dialect: str = "postgres") -> str | None:
     """Why this isn't one condition; None where it is.
 
     The only real boundary is what the role may do (docs/guarantees.md); this catches a second
@@ -15,7 +15,7 @@ def single_expression(where: str) -> str | None:
     from sqlglot.errors import SqlglotError
 
     try:
-        statements = sqlglot.parse(f"select 1 where {where}", dialect="postgres")
+        statements = sqlglot.parse(f"select 1 where {condition}", dialect=dialect)
     except SqlglotError:
         return "it isn't valid SQL"
     if len(statements) != 1 or not isinstance(statements[0], exp.Select):

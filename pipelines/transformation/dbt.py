@@ -12,6 +12,7 @@ from typing import Any
 
 from pipelines.declaration.project import Project
 from pipelines.errors import BuildFailed
+from pipelines.transformation.data_tests import declared_at
 from pipelines.transformation.files import link_dbt_package
 
 _TESTS = ("test", "unit_test")
@@ -23,7 +24,8 @@ class NodeResult:
     """One model or test: its name, how it ended, and dbt's message.
 
     `selectors` select the model itself, or what a test reads. `model` is the model that a test
-    belongs to: the one it is declared at, else the last that it reads.
+    belongs to: the one it is declared at, else the last that it reads. `where` is the line of
+    sources.yaml that declares a test, `failures_in` the table with the rows that fail it.
     """
 
     name: str
@@ -33,6 +35,8 @@ class NodeResult:
     seconds: float
     selectors: tuple[str, ...] = ()
     model: str = ""
+    where: str = ""
+    failures_in: str = ""
 
     @property
     def is_test(self) -> bool:
@@ -41,6 +45,13 @@ class NodeResult:
     @property
     def failed(self) -> bool:
         return self.status in ("error", "fail", "runtime error")
+
+    @property
+    def told(self) -> str:
+        """What dbt says of it, the line that asked for it, and how to see the rows."""
+        place = f" ({self.where})" if self.where else ""
+        rows = f"; select * from {self.failures_in}" if self.failures_in else ""
+        return f"{self.message or self.status}{place}{rows}"
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,10 @@ class BuildResult:
     @property
     def failures(self) -> list[NodeResult]:
         return [node for node in self.nodes if node.failed]
+
+    @property
+    def warnings(self) -> list[NodeResult]:
+        return [node for node in self.nodes if node.status == "warn"]
 
     def count(self, kind: str) -> int:
         """How many models were built, or tests passed."""
@@ -93,10 +108,10 @@ def run_dbt(
             where=str(project.dbt.relative_to(project.root)),
             do="mend the model or test that it names; staging models come from: lakefeed sync",
         )
-    return _as_result(outcome.result)
+    return _as_result(project, outcome.result)
 
 
-def _as_result(result: Any) -> BuildResult:
+def _as_result(project: Project, result: Any) -> BuildResult:
     nodes = getattr(result, "results", None) or []
     return BuildResult(
         tuple(
@@ -108,6 +123,8 @@ def _as_result(result: Any) -> BuildResult:
                 float(node.execution_time),
                 _selectors_of(node.node),
                 _model_of(node.node),
+                declared_at(project, node.node.meta) if _is_test(node.node) else "",
+                _failures_in(node),
             )
             for node in nodes
         ),
@@ -128,6 +145,14 @@ def _model_of(node: Any) -> str:
     attached = getattr(node, "attached_node", None)
     read = [one for one in [attached, *reversed(node.depends_on.nodes)] if one]
     return read[0].split(".")[2] if read else ""
+
+
+def _failures_in(result: Any) -> str:
+    node = result.node
+    is_kept = str(result.status) in ("fail", "warn") and getattr(
+        node.config, "store_failures", None
+    )
+    return f"{node.schema}.{node.alias}" if is_kept else ""
 
 
 def _is_test(node: Any) -> bool:

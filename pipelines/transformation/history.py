@@ -67,7 +67,7 @@ def _history_model(table: Table) -> str:
 def _model_entry(table: Table) -> dict[str, Any]:
     """No column of it is unique by itself: the tests of the model say what is."""
     key = list(table.key)
-    columns = [column_entry(table, column) for column in staged_columns(table)]
+    columns = [column_entry(column) for column in staged_columns(table)]
     columns += [{"name": name, "description": text} for name, text in _LAKE_COLUMNS.items()]
     for entry in columns:
         if entry["name"] in (*key, "valid_from"):

@@ -16,6 +16,7 @@ from pipelines.declaration.catalogue import Column
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.source.types import lake_type
+from pipelines.transformation.data_tests import tests_of_column, tests_of_table
 
 HEADER = "Written by `lakefeed sync` from sources.yaml; a file without this line is left alone."
 
@@ -46,7 +47,7 @@ def generated_files(project: Project) -> dict[str, str]:
             continue
         folder = PurePosixPath("models/staging") / source
         files[str(folder / f"_{source}__sources.yml")] = _sources_yaml(project, source, tables)
-        files[str(folder / f"_{source}__models.yml")] = _models_yaml(tables)
+        files[str(folder / f"_{source}__models.yml")] = _models_yaml(tables, known)
         for table in tables:
             files[str(folder / f"{staging_model_name(table)}.sql")] = macro_call("staging", table)
     return files
@@ -117,11 +118,11 @@ def _raw_meta(project: Project, table: Table) -> dict[str, Any]:
     }
 
 
-def _models_yaml(tables: list[Table]) -> str:
-    return yaml_text({"version": 2, "models": [_model_entry(table) for table in tables]})
+def _models_yaml(tables: list[Table], known: list[Table]) -> str:
+    return yaml_text({"version": 2, "models": [_model_entry(table, known) for table in tables]})
 
 
-def _model_entry(table: Table) -> dict[str, Any]:
+def _model_entry(table: Table, known: list[Table]) -> dict[str, Any]:
     grain = (
         f"One row per {', '.join(table.key)}: its newest version."
         if table.key
@@ -132,10 +133,11 @@ def _model_entry(table: Table) -> dict[str, Any]:
         "description": f"{table.qualified} of `{table.source}`. {grain}",
         "config": {"schema": "staging", "tags": list(table.settings.tags)},
     }
-    if len(table.key) > 1:
-        combination = {"arguments": {"columns": list(table.key)}}
-        entry["data_tests"] = [{"lakefeed.unique_combination": combination}]
-    entry["columns"] = [column_entry(table, column) for column in staged_columns(table)]
+    combination = {"arguments": {"columns": list(table.key)}}
+    key_test = [{"lakefeed.unique_combination": combination}] if len(table.key) > 1 else []
+    if tests := key_test + tests_of_table(table):
+        entry["data_tests"] = tests
+    entry["columns"] = [_column_entry(table, column, known) for column in staged_columns(table)]
     lake_columns = (
         _DELETED_AT | _LAKE_COLUMNS if table.settings.deletes == "mark" else _LAKE_COLUMNS
     )
@@ -143,20 +145,25 @@ def _model_entry(table: Table) -> dict[str, Any]:
     return entry
 
 
-def column_entry(table: Table, column: Column) -> dict[str, Any]:
-    """A column of the source as a model's YAML describes and tests it."""
+def _column_entry(table: Table, column: Column, known: list[Table]) -> dict[str, Any]:
+    entry = column_entry(column)
+    key_tests = ["not_null"] if column.name in table.key else []
+    if table.key == (column.name,):
+        key_tests.append("unique")
+    if tests := [*key_tests, *tests_of_column(table, column, known)]:
+        entry["data_tests"] = tests
+    return entry
+
+
+def column_entry(column: Column) -> dict[str, Any]:
+    """A column of the source as a model's YAML describes it."""
     kind = lake_type(column.type)
     note = ", kept as PostgreSQL's text" if kind.as_text else ""
-    entry: dict[str, Any] = {
+    return {
         "name": column.name,
         "description": f"{column.type} in the source{note}.",
         "quote": True,
     }
-    if table.key == (column.name,):
-        entry["data_tests"] = ["not_null", "unique"]
-    elif column.name in table.key:
-        entry["data_tests"] = ["not_null"]
-    return entry
 
 
 def profile_text(project: Project) -> str:
