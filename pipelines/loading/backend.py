@@ -8,7 +8,7 @@ its load package. The measurements behind the choice are in docs/how-it-works.md
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import dlt
@@ -29,6 +29,7 @@ from pipelines.loading.extraction import Extraction, loads_to_compare
 from pipelines.loading.held import Held
 from pipelines.loading.in_flight import committed_too_late
 from pipelines.loading.plan import TablePlan
+from pipelines.loading.profile import profile_name
 from pipelines.loading.queries import (
     declared_condition,
     exact_columns,
@@ -58,7 +59,7 @@ class SnapshotLoader(BaseTableLoader):
         check_unique(extraction.session, extraction.plan, reading)
         self._move_the_checkpoint(extraction, reading)
         extraction.load = _describe(extraction, reading, load_id)
-        _note(extraction.spool, extraction.load)
+        _note(extraction, reading, extraction.load)
         hints = reading.schema.empty_table()
         for path, rows in reading.files.items():
             yield dlt.mark.with_file_import(str(path), "parquet", rows, hints=hints)
@@ -224,9 +225,22 @@ def _describe(extraction: Extraction, reading: Reading, load_id: str) -> Load:
     )
 
 
-def _note(spool: Path, load: Load) -> None:
-    """Keeps the description beside dlt's pending package, so that a killed load can go on."""
-    (spool / f"{load.load_id}.json").write_text(load.as_json(), encoding="utf-8")
+def _note(extraction: Extraction, reading: Reading, load: Load) -> None:
+    """Keeps what is known of it beside dlt's pending package, so that a killed load can go on."""
+    (extraction.spool / f"{load.load_id}.json").write_text(load.as_json(), encoding="utf-8")
+    if reading.profile:
+        profile = replace(reading.profile, lateness=_lateness(extraction, reading))
+        path = extraction.spool / profile_name(load.load_id)
+        path.write_text(profile.as_json(), encoding="utf-8")
+
+
+def _lateness(extraction: Extraction, reading: Reading) -> float | None:
+    """How many seconds the newest cursor lies before the snapshot, where it is a time."""
+    newest = reading.newest
+    if newest is None or isinstance(newest, int):
+        return None
+    moment = moment_of(newest, extraction.plan.cursor_zone)
+    return round((extraction.snapshot.taken_at - moment).total_seconds(), 3)
 
 
 def _text(value: CursorValue | None) -> str | None:

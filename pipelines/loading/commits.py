@@ -3,6 +3,7 @@
     raw/shop__orders/orders/load_date=2026-11-23/<load id>.<file id>.parquet   the rows
     raw/shop__orders/_lakefeed_loads/<load id>.json                            what the load holds
     raw/shop__orders/_lakefeed_loads/packed                                    most of these, again
+    raw/shop__orders/_lakefeed_profiles/<load id>.json                         its rows in numbers
     raw/shop__orders/_dlt_loads/<schema>__<load id>.jsonl                      its commit
 
 A load is committed when dlt's `_dlt_loads` has its entry, which dlt writes last. What the load
@@ -13,14 +14,17 @@ a commit are never read; they are what a killed load left, or a load still under
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 import fsspec
 from fsspec import AbstractFileSystem
 
 from pipelines.loading.description import Load
 from pipelines.loading.pack import MOST_UNPACKED, NAME, pack, unpack
+from pipelines.loading.profile import Profile
 
 LOADS_FOLDER = "_lakefeed_loads"
+PROFILES_FOLDER = "_lakefeed_profiles"
 SET_ASIDE_FOLDER = "_lakefeed_set_aside"
 
 _COMMIT = re.compile(r"__([0-9.]+)\.jsonl$")
@@ -60,7 +64,10 @@ class CommitLog:
         known = self._packed(names)
         unpacked = sorted(counting - known.keys())
         loads = [known[load_id] for load_id in counting & known.keys()]
-        loads += map(Load.from_json, self._texts([f"{load_id}.json" for load_id in unpacked]))
+        loads += map(
+            Load.from_json,
+            self._texts(LOADS_FOLDER, [f"{load_id}.json" for load_id in unpacked]),
+        )
         loads.sort(key=lambda load: load.order)
         self._to_pack = loads if len(unpacked) >= MOST_UNPACKED else []
         return loads
@@ -82,10 +89,20 @@ class CommitLog:
 
         Side effect: brings the pack up, if too many of the loads that were read last lack in it.
         """
-        self._write(f"{load.load_id}.json", load.as_json())
+        self._write(LOADS_FOLDER, f"{load.load_id}.json", load.as_json())
         if self._to_pack:
-            self._write(NAME, pack(self._to_pack))
+            self._write(LOADS_FOLDER, NAME, pack(self._to_pack))
             self._to_pack = []
+
+    def keep_profile(self, load_id: str, text: str) -> None:
+        """Writes what the rows of a load look like; done before it is committed."""
+        self._write(PROFILES_FOLDER, f"{load_id}.json", text)
+
+    def profiles(self, load_ids: Collection[str]) -> dict[str, Profile]:
+        """The profiles of these loads, as far as they were kept."""
+        kept = sorted(_described(self._names(PROFILES_FOLDER)) & set(load_ids))
+        texts = self._texts(PROFILES_FOLDER, [f"{load_id}.json" for load_id in kept])
+        return dict(zip(kept, map(Profile.from_json, texts), strict=True))
 
     def set_aside_uncommitted_states(self) -> list[str]:
         """Moves away state files of loads that were never committed; returns their load ids.
@@ -121,16 +138,16 @@ class CommitLog:
         except FileNotFoundError:
             return {}
 
-    def _texts(self, names: list[str]) -> list[bytes]:
-        """What these descriptions say, asked for all at once where the filesystem can do that."""
-        paths = [f"{self.folder}/{LOADS_FOLDER}/{name}" for name in names]
+    def _texts(self, folder: str, names: list[str]) -> list[bytes]:
+        """What these files say, asked for all at once where the filesystem can do that."""
+        paths = [f"{self.folder}/{folder}/{name}" for name in names]
         return (
             list(self.filesystem.cat_ranges(paths, None, None, on_error="raise")) if paths else []
         )
 
-    def _write(self, name: str, text: str) -> None:
-        """Puts a whole file into the folder of descriptions, in the place of an earlier one."""
-        folder = f"{self.folder}/{LOADS_FOLDER}"
+    def _write(self, folder: str, name: str, text: str) -> None:
+        """Puts a whole file into a folder of the table, in the place of an earlier one."""
+        folder = f"{self.folder}/{folder}"
         self.filesystem.makedirs(folder, exist_ok=True)
         self.filesystem.write_text(f"{folder}/{name}.part", text)
         self.filesystem.mv(f"{folder}/{name}.part", f"{folder}/{name}")

@@ -23,6 +23,7 @@ from pipelines.loading.outcome import LoadOptions, LoadOutcome
 from pipelines.loading.packages import drop_remains, has_pending_packages
 from pipelines.loading.pipeline import TablePipeline
 from pipelines.loading.plan import TablePlan
+from pipelines.loading.profile import profile_name
 from pipelines.loading.resource import forget_other_columns, resource_of
 
 
@@ -169,9 +170,13 @@ def _commit_pending(desk: _Desk) -> list[Load]:
             load = replace(load, files=_remote_files(desk.pipeline, load_id))
             desk.log.describe(load)
             committed.append(load)
+            profile = desk.spool / profile_name(load_id)
+            if profile.exists():
+                desk.log.keep_profile(load_id, profile.read_text(encoding="utf-8"))
     desk.pipeline.load()
     for load in committed:
         (desk.spool / f"{load.load_id}.json").unlink()
+        (desk.spool / profile_name(load.load_id)).unlink(missing_ok=True)
     return committed
 
 

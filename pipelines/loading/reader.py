@@ -15,6 +15,8 @@ from pipelines.loading.deletes import refuse_shrink
 from pipelines.loading.engine import literal
 from pipelines.loading.held import Held, as_compared
 from pipelines.loading.plan import TablePlan
+from pipelines.loading.profile import Profile
+from pipelines.loading.profiling import profile_of
 from pipelines.loading.session import SourceSession
 from pipelines.source.inspect import quote
 
@@ -29,6 +31,7 @@ class Reading:
     `files` are those with rows, and how many; the first is there in any case. `is_news` tells
     whether they say what raw doesn't hold yet; a table that was emptied is news without rows.
     `newest` is the largest finite cursor, held back to the horizon; the texts are DuckDB's.
+    `profile` is that of the rows written, None where there are none.
     """
 
     files: dict[Path, int]
@@ -41,6 +44,7 @@ class Reading:
     newest: CursorValue | None
     cursor_min: str | None
     cursor_max: str | None
+    profile: Profile | None = None
 
 
 def read_table(
@@ -203,6 +207,7 @@ def _measure(
         _with_rows(files),
         schema,
         *(rows, rows, rows + deleted > 0, deleted, 0, None, None, None),
+        profile_of(session, plan.columns, paths, rows) if rows else None,
     )
     if plan.cursor is None:
         return reading
