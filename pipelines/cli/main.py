@@ -177,15 +177,19 @@ def sync(root: Path) -> None:
 @main.command()
 @_PROJECT
 @click.option("--connect", is_flag=True, help="Also hold every table against its database.")
-def check(root: Path, connect: bool) -> None:
+@click.option("--data", is_flag=True, help="Also hold the newest loads against those before.")
+@_JSON
+def check(root: Path, connect: bool, data: bool, as_json: bool) -> None:
     """Validate the declaration and what is generated from it."""
-    from pipelines.cli.render import render_check
+    from pipelines.cli.findings import show_check
     from pipelines.orchestration.check import check as check_files
     from pipelines.orchestration.check import check_connected
+    from pipelines.orchestration.data_check import with_data
 
     project = _open(root)
     report = check_connected(project) if connect else check_files(project)
-    click.echo(render_check(report), err=bool(report.errors))
+    report = with_data(project, report) if data else report
+    show_check(report, as_json)
     sys.exit(report.exit_code)
 
 

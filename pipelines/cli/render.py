@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pipelines.declaration.project import Project
     from pipelines.declaration.tables import Table
     from pipelines.orchestration.audit import AuditReport, TableAudit
-    from pipelines.orchestration.check import CheckReport
     from pipelines.orchestration.init import InitReport
     from pipelines.orchestration.load import Listener
     from pipelines.orchestration.status import TableFreshness, TableStatus
@@ -154,14 +153,6 @@ def render_sync(report: SyncReport) -> str:
         if lines
         else [f"{report.tables} tables, nothing to change"]
     )
-
-
-def render_check(report: CheckReport) -> str:
-    """Errors, then warnings, then the verdict."""
-    lines = [f"error: {error}" for error in report.errors]
-    lines += [f"warning: {warning}" for warning in report.warnings]
-    verdict = counted(len(report.errors), "error") if report.errors else "all well"
-    return "\n".join([*lines, f"{counted(report.tables, 'table')} checked: {verdict}"])
 
 
 def show_audit(project: Project, report: AuditReport, as_json: bool) -> None:

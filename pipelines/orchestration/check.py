@@ -1,17 +1,28 @@
-"""`lakefeed check`: the declaration and what is generated from it; if asked, the databases too."""
+"""`lakefeed check`: the declaration and what is generated from it; if asked, the databases too.
+
+What is asked of the rows (`--data`) is in data_check.py.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from psycopg2.extensions import connection as PgConnection
 
 from pipelines.declaration.project import Project
-from pipelines.errors import DeclarationError, LakefeedError, TableFailed
+from pipelines.errors import (
+    EXIT_OK,
+    EXIT_PARTLY_FAILED,
+    DeclarationError,
+    LakefeedError,
+    TableFailed,
+)
 from pipelines.loading.at_snapshot import WITHOUT_SCANNER
 from pipelines.loading.engine import Engines, spill_folder
 from pipelines.loading.plan import TablePlan, plan_table
 from pipelines.orchestration.catalogue import LiveSource, read_live
+from pipelines.orchestration.unlike import DataReport
 from pipelines.source.connection import Connection, connect, connection_of
 from pipelines.source.inspect import column_facts, denied_columns, is_superuser, may_write
 from pipelines.source.snapshot import read_horizon
@@ -22,15 +33,30 @@ from pipelines.transformation.unfit import unfit_tests
 
 @dataclass(frozen=True)
 class CheckReport:
-    """Errors, warnings (which leave the exit code at 0), and how many tables were looked at."""
+    """Errors, warnings (which leave the exit code at 0), and how many tables were looked at.
+
+    `data` is how their rows compare with the past; None where that wasn't asked.
+    """
 
     errors: tuple[LakefeedError, ...]
     warnings: tuple[str, ...]
     tables: int
+    data: DataReport | None = None
 
     @property
     def exit_code(self) -> int:
-        return max((error.exit_code for error in self.errors), default=0)
+        found = EXIT_PARTLY_FAILED if self.data and self.data.unlike else EXIT_OK
+        return max([found, *(error.exit_code for error in self.errors)])
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as JSON types, for `--json`."""
+        return {
+            "exit_code": self.exit_code,
+            "tables": self.tables,
+            "errors": [str(error) for error in self.errors],
+            "warnings": list(self.warnings),
+            "data": asdict(self.data) if self.data else None,
+        }
 
 
 def check(project: Project) -> CheckReport:

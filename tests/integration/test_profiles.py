@@ -12,7 +12,8 @@ T = (
     "create table t (id int primary key, email text, price numeric(9, 2), score float8, day date, "
     "paid boolean, note bytea, at timestamptz not null default now() - interval '1 hour')",
     "insert into t values (1, 'a@example.org', 1.50, 'nan', '2026-01-31', true, '\\x00'), "
-    "(2, null, 10, 2.5, null, false, null), (10, 'bcd@example.org', -2.25, 1, '2025-01-01', null, null)",
+    "(2, null, 10, 2.5, null, false, null), "
+    "(10, 'bcd@example.org', -2.25, 1, '2025-01-01', null, null)",
 )
 FOLDER = "data/raw/shop__t/_lakefeed_profiles"
 
