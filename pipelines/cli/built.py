@@ -76,10 +76,10 @@ def render_resume(rollback: Rollback | None) -> str:
 
 
 def build_line(result: BuildResult) -> str:
+    """What dbt built, and each failure and warning in a line of its own."""
     models, tests = counted(result.count("model"), "model"), counted(result.count("test"), "test")
     line = f"dbt built {models} and passed {tests}"
-    for verb, nodes in (("failed", result.failures), ("warned", result.warnings)):
-        if nodes:
-            told = "\n".join(f"  {node.name}: {node.told}" for node in nodes)
-            line += f"; {len(nodes)} {verb}:\n{told}\n "
-    return line
+    ended = (("failed", result.failures), ("warned", result.warnings))
+    counts = ", ".join(f"{len(nodes)} {how}" for how, nodes in ended if nodes)
+    told = [f"  {how}: {node.name}: {node.told}" for how, nodes in ended for node in nodes]
+    return "\n".join([f"{line}; {counts}:", *told, " "]) if told else line

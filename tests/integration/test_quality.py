@@ -103,7 +103,7 @@ def test_a_failed_test_names_its_line_and_keeps_the_rows_to_look_at(
     rows = "select * from test_failures.shop__orders__status__accepted_values"
     assert ended.returncode == 1
     assert (
-        "  shop__orders__status__accepted_values: Got 1 result, configured to fail if != 0 "
+        "  failed: shop__orders__status__accepted_values: Got 1 result, configured to fail if != 0 "
         f"(sources.yaml:{line + 1}); {rows}\n"
     ) in ended.stdout
     assert lake.query(rows.replace("*", "id, status")) == [(3, "lost")]
