@@ -79,8 +79,8 @@ class _Commands(click.Group):
 def main() -> None:
     """PostgreSQL to raw Parquet, staging and a DuckDB star schema, as sources.yaml says.
 
-    Exit codes: 0 all well; 1 part failed, was refused or found; 2 the declaration is wrong;
-    3 no declared source could be reached.
+    Exit codes: 0 all well; 1 part of it failed or was refused, or something was found; 2 the
+    declaration is wrong; 3 no declared source could be reached.
     """
     # A command lives for seconds and leaves next to no cycles: looking for them as often as Python
     # does by itself is a tenth of a load of many tables, imports included.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import random
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import yaml
@@ -103,13 +105,26 @@ def _copy_schema(connection: Connection, url: str) -> list[str]:
 
 
 def _redirected(project: Project) -> str:
-    """The declaration, with the scratch databases for sources and a lake of its own."""
+    """The declaration, with the scratch databases for sources and a lake of its own.
+
+    Without its tests: they are about the user's rows, and the lab writes rows as they come.
+    """
     data = copy.deepcopy(project.declared.document.data)
+    for settings in _settings(data):
+        settings.pop("tests", None)
     for place in ("raw", "warehouse"):
         data.pop(place, None)
     for source, declared in data["sources"].items():
         declared["connection"] = f"${{{_variable(source)}}}"
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+
+def _settings(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All that is set in a declaration: defaults, and what stands below tables."""
+    sources = list(data["sources"].values())
+    tables = [table for source in sources for table in source["tables"].values()]
+    defaults = [one.get("defaults") for one in (data, *sources)]
+    yield from (one for one in (*defaults, *tables) if one)
 
 
 def _prepare(

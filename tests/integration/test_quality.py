@@ -152,6 +152,23 @@ def test_rows_that_are_marked_as_deleted_are_not_tested(database: Database, lake
     assert lake.query("select count(*) from staging.stg_shop__orders") == [(3,)]
 
 
+def test_tests_of_defaults_are_every_tables_but_those_with_their_own(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*SHOP, "create table notes (id int primary key, at timestamptz)")
+    head = "    defaults: {cursor: at, tests: {rows: {min: 1, severity: warn}}}\n"
+    lake.declare("customers:\norders: {tests: {rows: {max: 9}}}\nnotes:", head=head)
+
+    ended = lake.command("run", "--json")
+
+    build = json.loads(ended.stdout)["build"]
+    nodes = {node["name"]: (node["status"], node["where"]) for node in build}
+    assert ended.returncode == 0
+    assert nodes["shop__notes__rows"] == ("warn", "sources.yaml:5")
+    assert nodes["shop__customers__rows"] == ("pass", "sources.yaml:5")
+    assert nodes["shop__orders__rows"] == ("pass", "sources.yaml:8")
+
+
 ODD = ("MixedCase", "größe", "a b", "a-b", "a'b", "{{ x }}", "dot.ted", "100%")
 
 
