@@ -19,7 +19,10 @@ from pipelines.source.where import single_expression
 DELETED_AT = "_deleted_at"
 _WITH_ROW_VERSIONS = ("table", "partitioned table", "partition", "materialized view")
 _OUR_OWN = ("_dlt_load_id", "_staged_batch", "_load_position", DELETED_AT)
-_OF_HISTORY = ("valid_from", "valid_to", "is_current", "loaded_at", "_changed_at", "_was_deleted")
+_OF_HISTORY = (
+    *("valid_from", "valid_to", "is_current", "loaded_at", "_changed_at", "_was_deleted"),
+    *("_is_end", "_ended_at", "_next_position"),
+)
 
 
 @dataclass(frozen=True)

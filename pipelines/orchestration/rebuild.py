@@ -62,7 +62,7 @@ def rebuild(
     result = _build_at(project, built, moment)
     if not result.failures:
         built.replace(target)
-        shutil.rmtree(folder)
+    shutil.rmtree(folder)
     return RebuildReport(result, target, moment)
 
 

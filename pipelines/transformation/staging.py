@@ -38,7 +38,7 @@ def generated_files(project: Project) -> dict[str, str]:
     """Text by path below `dbt/`, for every table that the catalogue knows."""
     known = [table for table in project.tables if table.catalogue]
     files = {
-        "profiles.yml": profile_text(project),
+        "profiles.yml": _profile(project),
         "macros/declared_sources.sql": _declared_sources(project),
     }
     for source in project.declaration.sources:
@@ -166,8 +166,7 @@ def column_entry(column: Column) -> dict[str, Any]:
     }
 
 
-def profile_text(project: Project) -> str:
-    """`profiles.yml`, which says where the warehouse is."""
+def _profile(project: Project) -> str:
     path = _from_dbt(project.declaration.warehouse.path)
     return yaml_text(
         {

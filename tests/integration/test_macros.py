@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -9,20 +10,64 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
+import pytest
+
 PROJECT = Path(__file__).with_name("macros")
 
 
-def test_the_macros_pass_the_unit_tests_that_dbt_runs(tmp_path: Path) -> None:
-    project = Path(shutil.copytree(PROJECT, tmp_path / "macros"))
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The project of macros, with the package where dbt looks for it."""
+    copied = Path(shutil.copytree(PROJECT, tmp_path / "macros"))
     package = Path(str(files("pipelines.transformation") / "dbt_package"))
-    (project / "dbt_packages").mkdir()
-    (project / "dbt_packages" / "lakefeed").symlink_to(package, target_is_directory=True)
-    written = re.findall("- name: ", (PROJECT / "models/unit_tests.yml").read_text())
+    (copied / "dbt_packages").mkdir()
+    (copied / "dbt_packages" / "lakefeed").symlink_to(package, target_is_directory=True)
+    return copied
 
-    ended = subprocess.run(
-        [sys.executable, "-m", "dbt.cli.main", "build"],
+
+def dbt(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "dbt.cli.main", *arguments],
         cwd=project, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
+
+def test_the_macros_pass_the_unit_tests_that_dbt_runs(project: Path) -> None:
+    written = re.findall("- name: ", (PROJECT / "models/unit_tests.yml").read_text())
+
+    ended = dbt(project, "build")
+
     assert ended.returncode == 0, ended.stdout
     assert f"{len(written)} unit tests" in ended.stdout
+
+
+VERSIONS = {
+    "seamless": [("1900-01-01", "2026-01-01", False), ("2026-01-01", None, False)],
+    "deleted_and_back": [("1900-01-01", "2026-01-01", True), ("2026-02-01", None, False)],
+    "gap": [("1900-01-01", "2026-01-01", False), ("2026-02-01", None, False)],
+    "overlap": [("1900-01-01", "2026-03-01", False), ("2026-02-01", None, False)],
+    "overlap_of_a_deleted_one": [("1900-01-01", "2026-03-01", True), ("2026-02-01", None, False)],
+    "two_that_hold_now": [("1900-01-01", None, False), ("2026-02-01", None, False)],
+    "ended_without_a_reason": [("1900-01-01", "2026-03-01", False)],
+    "no_beginning": [("2026-01-01", None, False)],
+    "no_time_at_all": [("1900-01-01", "1900-01-01", True)],
+}
+
+
+def test_gaps_and_overlaps_are_found(project: Path) -> None:
+    models = []
+    for name, versions in VERSIONS.items():
+        rows = ", ".join(
+            f"(1, date '{start}', try_cast('{end}' as date), {end is None}, {gone})"
+            for start, end, gone in versions
+        )
+        names = "id, valid_from, valid_to, is_current, _was_deleted"
+        (project / f"models/{name}.sql").write_text(f"select * from (values {rows}) as t ({names})")
+        tests = [{"lakefeed.no_gaps_no_overlaps": {"name": name, "arguments": {"key": ["id"]}}}]
+        models.append({"name": name, "data_tests": tests})
+    (project / "models/versions.yml").write_text(json.dumps({"version": 2, "models": models}))
+
+    ended = dbt(project, "build", "--select", *VERSIONS)
+
+    failed = set(re.findall(r"FAIL \d+ (\w+)", ended.stdout))
+    assert failed == VERSIONS.keys() - {"seamless", "deleted_and_back"}, ended.stdout

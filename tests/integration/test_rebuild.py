@@ -1,0 +1,82 @@
+"""`lakefeed rebuild`: an empty file, tested, takes the warehouse's place."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipelines.orchestration.rebuild import rebuild
+from tests.conftest import Database, Lake
+
+T = (
+    "create table t (id int primary key, word text, at timestamptz default now())",
+    "insert into t values (1, 'a')",
+)
+STAGED = "select id, word from staging.stg_shop__t order by id"
+
+
+@pytest.fixture
+def grown(database: Database, lake: Lake) -> Lake:
+    """Two loads of a table, built."""
+    database.execute(*T)
+    lake.declare("t: {cursor: at}").run()
+    database.execute("insert into t values (2, 'b')")
+    lake.run()
+    return lake
+
+
+def test_what_is_no_longer_built_is_gone(grown: Lake) -> None:
+    mart = grown.root / "dbt/models/marts/once.sql"
+    mart.write_text("select 1 as n")
+    assert grown.command("build").returncode == 0
+    mart.unlink()
+
+    ended = grown.command("rebuild")
+
+    assert ended.returncode == 0, ended
+    assert f"the warehouse is {grown.project.warehouse}" in ended.stdout
+    assert grown.query("select table_name from information_schema.tables where table_schema in"
+                       " ('staging', 'marts')") == [("stg_shop__t",)]  # fmt: skip
+    assert grown.query(STAGED) == [(1, "a"), (2, "b")]
+    assert list(grown.project.warehouse.parent.glob(".*building")) == []
+
+
+def test_what_fails_its_tests_replaces_nothing(grown: Lake) -> None:
+    (grown.root / "dbt/tests").mkdir()
+    (grown.root / "dbt/tests/wrong.sql").write_text("select * from {{ ref('stg_shop__t') }}")
+    before = grown.project.warehouse.read_bytes()
+
+    ended = grown.command("rebuild")
+
+    assert ended.returncode == 1
+    assert "wrong: " in ended.stdout
+    assert "nothing was replaced" in ended.stdout
+    assert grown.project.warehouse.read_bytes() == before
+
+
+def test_as_of_a_load_or_a_time_leaves_out_what_came_later(grown: Lake) -> None:
+    first, second = grown.query(
+        "select load_id, snapshot_at from _lakefeed.staged_loads order by snapshot_at"
+    )
+    now = grown.project.warehouse.read_bytes()
+
+    for as_of, rows in ((first[0], 1), (first[1], 1), (second[0], 2)):
+        report = rebuild(grown.project, str(as_of), grown.root / "then.duckdb")
+        assert not report.build.failures
+        (grown.root / "data/warehouse.duckdb").write_bytes(report.path.read_bytes())
+        assert len(grown.query(STAGED)) == rows
+        grown.project.warehouse.write_bytes(now)
+
+
+@pytest.mark.parametrize(
+    ("as_of", "told"),
+    [
+        ("yesterday", "neither a load's id nor a time"),
+        ("1234.5", "there is no such load"),
+        ("2001-01-01", "nothing had been loaded by then"),
+    ],
+)
+def test_a_moment_that_is_none_is_told(grown: Lake, as_of: str, told: str) -> None:
+    ended = grown.command("rebuild", "--as-of", as_of)
+
+    assert ended.returncode == 2
+    assert f"error: --as-of {as_of}: {told}" in ended.stderr
