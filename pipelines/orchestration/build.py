@@ -37,7 +37,7 @@ def build_changed(
     begins = layer != "below staging"
     with warehouse_lock(project):
         candidate = (start_candidate if begins else open_candidate)(project, plan.build)
-        return _build(project, plan, report, layer, plan.arguments(layer), candidate)
+        return _build(project, plan, report, layer, plan.arguments(layer), candidate=candidate)
 
 
 def build_and_publish(project: Project, plan: BuildPlan, report: RunReport) -> RunReport:
@@ -72,7 +72,7 @@ def build_anew(project: Project) -> RunReport:
     plan = _plan_of_all(project)
     with warehouse_lock(project):
         candidate = start_candidate(project, plan.build, empty=True)
-        report = _build(project, plan, RunReport(()), "all", [], candidate)
+        report = _build(project, plan, RunReport(()), "all", [], candidate=candidate)
         if report.build is None or report.build.failures:
             discard_candidate(project)
         else:
@@ -121,7 +121,7 @@ def _build_whole(
 ) -> RunReport:
     with warehouse_lock(project):
         candidate = start_candidate(project, plan.build)
-        report = _build(project, plan, report, "all", arguments, candidate)
+        report = _build(project, plan, report, "all", arguments, candidate=candidate)
         if report.build_error:
             discard_candidate(project)
             return report
@@ -134,6 +134,7 @@ def _build(
     report: RunReport,
     layer: Layer,
     arguments: Sequence[str],
+    *,
     candidate: Candidate,
 ) -> RunReport:
     before, seen = newest_batch(candidate.path), loads_seen_by_hand(project)
@@ -157,4 +158,3 @@ def _build(
         held_back=plan.held_back,
         kept={name: one.because for name, one in held.items() if not one.waits_for},
     )
-
