@@ -3,78 +3,21 @@
 from __future__ import annotations
 
 import gc
-import os
-import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipelines import __version__
-from pipelines.errors import EXIT_PARTLY_FAILED, LakefeedError
+from pipelines.cli.group import JSON, PROJECT, SELECT, Commands, load_options
+from pipelines.errors import EXIT_PARTLY_FAILED
 
 if TYPE_CHECKING:
     from pipelines.declaration.project import Project
 
-_PROJECT = click.option(
-    "--project",
-    "root",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(),
-    help="The project's folder. Default: the current one.",
-)
-_SELECT = click.option(
-    "--select",
-    multiple=True,
-    metavar="TABLE",
-    help="shop.orders, shop, 'shop.order*' or tag:core. Can be given more than once.",
-)
-_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
-_TRACEBACK = "LAKEFEED_TRACEBACK"
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
-
-def _load_options(command: Callable[..., None]) -> Callable[..., None]:
-    """What `run` and `load` can be told."""
-    for option in (
-        _JSON,
-        click.option("--allow-shrink", is_flag=True, help="Accept a refresh that loses many rows."),
-        click.option("--until", metavar="VALUE", help="Backfill up to this value, exclusive."),
-        click.option("--since", metavar="VALUE", help="Backfill from this value, inclusive."),
-        click.option("--full-refresh", is_flag=True, help="Read tables whole, whatever the mode."),
-        _SELECT,
-    ):
-        command = option(command)
-    return command
-
-
-class _Commands(click.Group):
-    """Prints an error of ours as one message, and exits with its code."""
-
-    def invoke(self, context: click.Context) -> Any:
-        try:
-            return super().invoke(context)
-        except LakefeedError as error:
-            click.echo(f"error: {error}", err=True)
-            context.exit(error.exit_code)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except Exception as error:
-            if os.environ.get(_TRACEBACK):
-                raise
-            reason = _PASSWORD.sub(r"\1***@", str(error))
-            click.echo(f"error: {type(error).__name__}: {reason}", err=True)
-            click.echo(f"  this is a fault of Lakefeed's own; {_TRACEBACK}=1 shows where", err=True)
-            context.exit(EXIT_PARTLY_FAILED)
-
-    def list_commands(self, _context: click.Context) -> list[str]:
-        """In the order in which a newcomer needs them."""
-        return list(self.commands)
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lakefeed")
 def main() -> None:
     """PostgreSQL to raw Parquet, staging and a DuckDB star schema, as sources.yaml says.
@@ -91,7 +34,7 @@ def main() -> None:
 @click.option("--connection", required=True, metavar="URL", help="postgresql://user:pass@host/db")
 @click.option("--source", metavar="NAME", help="Its name in the lake. Default: the database's.")
 @click.option("--schema", default="public", show_default=True, help="The schema to read.")
-@_PROJECT
+@PROJECT
 def init(root: Path, connection: str, source: str | None, schema: str) -> None:
     """Start a project in an empty folder from a live database."""
     from pipelines.cli.render import render_init
@@ -101,8 +44,8 @@ def init(root: Path, connection: str, source: str | None, schema: str) -> None:
 
 
 @main.command()
-@_PROJECT
-@_load_options
+@PROJECT
+@load_options
 def run(root: Path, as_json: bool, **request: Any) -> None:
     """Load what is new, build and test the models below it, and publish them."""
     from pipelines.cli.render import show_run
@@ -114,8 +57,8 @@ def run(root: Path, as_json: bool, **request: Any) -> None:
 
 
 @main.command()
-@_PROJECT
-@_load_options
+@PROJECT
+@load_options
 def load(root: Path, as_json: bool, **request: Any) -> None:
     """Load what is new into raw, without dbt."""
     from pipelines.cli.render import show_run
@@ -127,7 +70,7 @@ def load(root: Path, as_json: bool, **request: Any) -> None:
 
 
 @main.command()
-@_PROJECT
+@PROJECT
 def build(root: Path) -> None:
     """Build and test all dbt models from raw, without loading, and publish them."""
     from pipelines.cli.built import render_build
@@ -139,7 +82,7 @@ def build(root: Path) -> None:
 
 
 @main.command()
-@_PROJECT
+@PROJECT
 @click.option("--resume", "resumes", is_flag=True, help="Have runs build again.")
 def rollback(root: Path, resumes: bool) -> None:
     """Publish the version before again; runs load, and build nothing until --resume."""
@@ -151,7 +94,7 @@ def rollback(root: Path, resumes: bool) -> None:
 
 
 @main.command()
-@_PROJECT
+@PROJECT
 @click.option("--as-of", metavar="LOAD|TIME", help="As it stood then, in a file of its own.")
 @click.option("--output", type=click.Path(path_type=Path), help="Put it there.")
 def rebuild(root: Path, as_of: str | None, output: Path | None) -> None:
@@ -165,7 +108,7 @@ def rebuild(root: Path, as_of: str | None, output: Path | None) -> None:
 
 
 @main.command()
-@_PROJECT
+@PROJECT
 def sync(root: Path) -> None:
     """Bring sources.lock.yaml, staging models and dbt sources up to sources.yaml."""
     from pipelines.cli.render import render_sync
@@ -175,10 +118,10 @@ def sync(root: Path) -> None:
 
 
 @main.command()
-@_PROJECT
+@PROJECT
 @click.option("--connect", is_flag=True, help="Also hold every table against its database.")
 @click.option("--data", is_flag=True, help="Also hold the newest loads against those before.")
-@_JSON
+@JSON
 def check(root: Path, connect: bool, data: bool, as_json: bool) -> None:
     """Validate the declaration and what is generated from it."""
     from pipelines.cli.findings import show_check
@@ -194,10 +137,10 @@ def check(root: Path, connect: bool, data: bool, as_json: bool) -> None:
 
 
 @main.command()
-@_PROJECT
-@_SELECT
+@PROJECT
+@SELECT
 @click.option("--repair", "repairs", is_flag=True, help="Load the ranges again that differ.")
-@_JSON
+@JSON
 def audit(root: Path, select: tuple[str, ...], repairs: bool, as_json: bool) -> None:
     """Compare staging with the source, row by row, at one snapshot."""
     from pipelines.cli.render import show_audit
@@ -218,7 +161,7 @@ def audit(root: Path, select: tuple[str, ...], repairs: bool, as_json: bool) -> 
 
 @main.command()
 @click.argument("table")
-@_PROJECT
+@PROJECT
 def explain(root: Path, table: str) -> None:
     """Show every effective setting of a table, and the line that it comes from."""
     from pipelines.declaration.explain import explain_table
@@ -231,9 +174,9 @@ def explain(root: Path, table: str) -> None:
 
 
 @main.command()
-@_PROJECT
-@_SELECT
-@_JSON
+@PROJECT
+@SELECT
+@JSON
 def status(root: Path, select: tuple[str, ...], as_json: bool) -> None:
     """Show where each table stands: checkpoint, last load, rows, files, age."""
     import datetime as dt
@@ -259,7 +202,7 @@ def schema() -> None:
 
 
 @main.command()
-@_PROJECT
+@PROJECT
 @click.option(
     "--scale",
     type=click.FloatRange(min=0.01),
@@ -277,7 +220,7 @@ def demo(root: Path, scale: float, seed: int, keep: bool) -> None:
 
 
 @main.command()
-@_PROJECT
+@PROJECT
 @click.option("--steps", type=click.IntRange(min=1), default=20, show_default=True, help="Runs.")
 @click.option(
     "--rows",

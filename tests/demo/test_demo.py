@@ -74,7 +74,7 @@ def test_every_model_and_column_is_described_on_the_docs_site(
         create_shop(session, generate_shop(0.05, 7))
     assert shop.command("run", SHOP_DATABASE_URL=database.url).returncode == 0
 
-    run_dbt(shop.project, "docs", ["generate"])
+    run_dbt(shop.project, "docs", ["generate"], shop.project.warehouse)
 
     target = shop.root / "dbt" / "target"
     assert (target / "index.html").exists()

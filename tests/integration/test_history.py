@@ -37,7 +37,7 @@ def everything(lake: Lake) -> list[tuple[object, ...]]:
 def is_the_same_from_nothing(lake: Lake) -> bool:
     """Whether the history that grew equals the one that is built from raw at once."""
     grown = everything(lake)
-    assert not run_dbt(lake.project, "build", ["--full-refresh"]).failures
+    assert not run_dbt(lake.project, "build", ["--full-refresh"], lake.project.warehouse).failures
     return everything(lake) == grown
 
 
@@ -258,7 +258,9 @@ def test_only_files_of_new_loads_are_read(database: Database, lake: Lake) -> Non
 def run_after_load(lake: Lake) -> bool:
     """Reads a range, which is compared with no file of raw, and builds history alone."""
     lake.load(since="2026-01-15")
-    return not run_dbt(lake.project, "run", ["--select", "hst_shop__t"]).failures
+    return not run_dbt(
+        lake.project, "run", ["--select", "hst_shop__t"], lake.project.warehouse
+    ).failures
 
 
 def test_a_table_may_begin_and_cease_to_keep_history(database: Database, lake: Lake) -> None:
