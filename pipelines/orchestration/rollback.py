@@ -60,7 +60,7 @@ def roll_back(project: Project) -> Rollback:
             raise Refused(
                 "there is no earlier version of the warehouse to return to",
                 do="`warehouse: {keep: …}` says how many are kept of those that are replaced; "
-                "to build it anew from raw: lakefeed build --full-refresh",
+                "to build it anew from raw: lakefeed rebuild",
             )
         rollback = Rollback(_said(before), _said(present) if present else None)
         replace_text(_note(project), json.dumps(asdict(rollback)))
