@@ -199,7 +199,7 @@
         {%- set lost = 'select count(*) from ' ~ relation ~ ' where ' ~ is_lost -%}
         {%- if run_query(lost).columns[0].values()[0] -%}
             {{- exceptions.raise_compiler_error(
-                'column ' ~ name ~ ' was ' ~ held[name] ~ ' and is ' ~ wanted[name] ~ ' now: ' ~
+                'column ' ~ name ~ ' was ' ~ held[name] ~ ' and is ' ~ (wanted[name] | upper) ~ ' now: ' ~
                 'load the table before it is built, with lakefeed run --full-refresh'
             ) -}}
         {%- endif -%}
