@@ -100,7 +100,10 @@ def run_dbt(
         try:
             outcome = dbtRunner().invoke([*_QUIET, command, *arguments])
         finally:
-            # dbt-duckdb keeps the file open, and locked, for as long as the process lives.
+            # dbt-duckdb keeps the file open, and locked, for as long as the process lives. Whoever
+            # opens a path that is still open gets that file, were another there by now.
+            if DuckDBConnectionManager._ENV is not None:
+                DuckDBConnectionManager._ENV.close()
             DuckDBConnectionManager.close_all_connections()
     if outcome.exception is not None:
         raise BuildFailed(
