@@ -24,7 +24,7 @@ _TABLES = {
     "complete_through": "All that was committed in the source by then is here.",
     "loads": "How many loads its staging model holds.",
     "newest_load": "The newest of them.",
-    "row_count": "Rows of its staging model.",
+    "row_count": "Rows of its staging model, where that is a table.",
     "built_at": "When its staging model was last built with success.",
     "published_at": "When that build was published.",
 }
@@ -59,7 +59,7 @@ class TableStanding:
     complete_through: dt.datetime | None
     loads: int
     newest_load: str | None
-    rows: int
+    rows: int | None
     built_at: dt.datetime
     published_at: dt.datetime | None = None
 

@@ -96,13 +96,19 @@ def staged_since(file: Path, tables: list[Table], batch: int) -> dict[str, Stage
         return counted
 
 
-def count_rows(file: Path, schema: str, name: str) -> int:
-    """Rows of a table or view in this file; 0 where it isn't there."""
+def count_rows(file: Path, schema: str, name: str) -> int | None:
+    """Rows of a table in this file; None of a view, which may read what isn't found from here."""
+    query = (
+        "select table_type from information_schema.tables "
+        "where table_schema = ? and table_name = ? and table_catalog = current_database()"
+    )
     with reading(file) as warehouse:
         if warehouse is None:
-            return 0
-        query = f"select count(*) from {quoted(schema)}.{quoted(name)}"
-        return int(warehouse.execute(query).fetchall()[0][0])
+            return None
+        if warehouse.execute(query, [schema, name]).fetchall() != [("BASE TABLE",)]:
+            return None
+        rows = warehouse.execute(f"select count(*) from {quoted(schema)}.{quoted(name)}")
+        return int(rows.fetchall()[0][0])
 
 
 def query_warehouse(project: Project, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:

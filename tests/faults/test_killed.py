@@ -167,8 +167,9 @@ def test_a_build_that_is_killed_has_a_model_written_by_hand_built_again(
 ) -> None:
     """Such a model has no ledger that would tell what it lacks."""
     (changed.root / "dbt/models/staging/shop/stg_shop__t.sql").write_text(
-        "select id, note from read_parquet('../data/raw/shop__t/t/*/*.parquet')"
-        " qualify row_number() over (partition by id order by at desc) = 1"
+        "{{ config(materialized='table') }}"
+        " select id, note from read_parquet('../data/raw/shop__t/t/*/*.parquet')"
+        ' qualify row_number() over (partition by id order by "at" desc) = 1'
     )
     die(changed, "pipelines.orchestration.build:run_dbt", "after")
 
