@@ -30,9 +30,8 @@ airflow: $(READY) ## Airflow and the shop, without Docker, until Ctrl-C: make ai
 test: $(READY) ## all tests but the long fault suites and those that need a browser
 	@$(BIN)/python -m pytest -m "not faults and not browser" -n 2 --dist loadfile
 
-# Tests that go on from one another say so by their group, which stays with one worker.
 test-faults: $(READY) program-pgbouncer program-redis-server ## the long fault suites
-	@$(BIN)/python -m pytest -m faults -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -m faults -n 2 --dist loadfile
 
 test-browser: $(READY) program-chromium ## Airflow's page in a browser, as a user sees it
 	@$(BIN)/python -m pytest -m browser

@@ -22,7 +22,7 @@ from tests.airflow.conftest import live_services
 from tests.airflow.test_alerts import NOTIFIER
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("live")]
+pytestmark = pytest.mark.faults
 
 TABLES = "a: {cursor: at}\nb: {cursor: at}\nslow: {cursor: at}\nwhole: {mode: full_refresh}"
 NAMES = ("a", "b", "slow", "whole")
