@@ -1,0 +1,31 @@
+"""`load: per_source` in a real run: one task, one snapshot, each table on its own feet."""
+
+from __future__ import annotations
+
+from tests.airflow.conftest import AirflowOf
+from tests.airflow.test_graph import with_airflow
+from tests.conftest import Database, Lake
+
+TABLES = "a: {cursor: at, freshness: {error_after: 1d}}\nb: {cursor: at}"
+
+
+def test_a_table_that_fails_in_the_task_of_its_source_leaves_the_others_loaded_and_staged(
+    database: Database, lake: Lake, airflow: AirflowOf
+) -> None:
+    for table in "ab":
+        database.execute(
+            f"create table {table} (id int primary key, at timestamptz default now())",
+            f"insert into {table} values (1)",
+        )
+    with_airflow(lake.declare(TABLES), "load: per_source, retries: 0")
+    first = airflow.run()
+    assert first.returncode == 0, first.stdout + first.stderr
+    database.execute("insert into a values (2)", "drop table b")
+
+    second = airflow.run()
+
+    assert second.returncode == 1
+    assert "failed: shop" in second.stdout + second.stderr
+    assert "newest load" in first.stdout
+    assert lake.query("select id from staging.stg_shop__a order by id") == [(1,), (2,)]
+    assert lake.query("select id from staging.stg_shop__b") == [(1,)]
