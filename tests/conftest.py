@@ -116,6 +116,15 @@ class Lake:
         )
 
 
+@pytest.fixture(autouse=True)
+def own_environment() -> Iterator[None]:
+    """What a test leaves in the environment, as loading does for dlt, is none of the next one's."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the embedded PostgreSQL keeps its data."""

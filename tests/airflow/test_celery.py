@@ -68,5 +68,6 @@ def test_a_run_goes_to_a_worker_through_the_broker(lake: Lake, api: Api) -> None
 
     assert set(api.task_states("manual").values()) == {"success"}
     assert lake.query("select count(*) from staging.stg_shop__t") == [(2,)]
-    worked = (api.home / "logs" / "airflow-worker.log").read_text()
-    assert worked.count("succeeded in") == len(api.task_states("manual"))
+    # The worker writes its line a moment after the task has said so itself.
+    worked, tasks = api.home / "logs" / "airflow-worker.log", len(api.task_states("manual"))
+    assert eventually(lambda: worked.read_text().count("succeeded in") == tasks)

@@ -81,8 +81,10 @@ def test_a_declaration_is_tried_on_scratch_databases_by_a_role_that_may_only_rea
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "lost and doubled rows: 0 and 0" in ended.stdout
-    counted = re.findall(r"^ shop\.(\w+) +([1-9]\d*) +0 +0", ended.stdout, re.MULTILINE)
-    assert [name for name, _ in counted] == ["customers", "order", "events", "readings", "rates"]
+    counted = dict(re.findall(r"^ shop\.(\w+) +(\d+) +0 +0", ended.stdout, re.MULTILINE))
+    assert list(counted) == ["customers", "order", "events", "readings", "rates"]
+    # Where the writers may delete, they may have deleted all.
+    assert min(int(counted[name]) for name in ("events", "readings")) > 0
     assert "the rows of shop.events are committed in their order" in ended.stdout
     assert limited.rows("select count(*), max(updated_at) < now() from customers") == [(30, True)]
     assert not (lake.root / "data" / "lab").exists()
