@@ -31,8 +31,8 @@ LAYERS = (
 ALONE = {"errors", "textfile"}
 # The command line starts these, which print as the command line does.
 EXCEPT = {
-    ("pipelines/cli/main.py", "pipelines.demo.run"),
-    ("pipelines/cli/main.py", "pipelines.lab.run"),
+    ("pipelines/cli/starting.py", "pipelines.demo.run"),
+    ("pipelines/cli/starting.py", "pipelines.lab.run"),
 }
 
 LONGEST_MODULE = 300

@@ -6,11 +6,14 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipelines.errors import EXIT_PARTLY_FAILED, LakefeedError
+
+if TYPE_CHECKING:
+    from pipelines.declaration.project import Project
 
 PROJECT = click.option(
     "--project",
@@ -42,6 +45,13 @@ def load_options(command: Callable[..., None]) -> Callable[..., None]:
     ):
         command = option(command)
     return command
+
+
+def project_in(root: Path) -> Project:
+    """The project of this folder; imported only now, as commands are to start at once."""
+    from pipelines.declaration.project import open_project
+
+    return open_project(root)
 
 
 class Commands(click.Group):

@@ -1,0 +1,86 @@
+"""Commands that tell how things are."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from pipelines.cli.group import JSON, PROJECT, SELECT, project_in
+
+
+@click.command()
+@PROJECT
+@click.option("--connect", is_flag=True, help="Also hold every table against its database.")
+@click.option("--data", is_flag=True, help="Also hold the newest loads against those before.")
+@JSON
+def check(root: Path, connect: bool, data: bool, as_json: bool) -> None:
+    """Validate the declaration and what is generated from it."""
+    from pipelines.cli.findings import show_check
+    from pipelines.orchestration.check import check as check_files
+    from pipelines.orchestration.check import check_connected
+    from pipelines.orchestration.data_check import with_data
+
+    project = project_in(root)
+    report = check_connected(project) if connect else check_files(project)
+    report = with_data(project, report) if data else report
+    show_check(report, as_json)
+    sys.exit(report.exit_code)
+
+
+@click.command()
+@PROJECT
+@SELECT
+@click.option("--repair", "repairs", is_flag=True, help="Load the ranges again that differ.")
+@JSON
+def audit(root: Path, select: tuple[str, ...], repairs: bool, as_json: bool) -> None:
+    """Compare staging with the source, row by row, at one snapshot."""
+    from pipelines.cli.render import show_audit
+    from pipelines.loading.environment import prepare_dlt
+    from pipelines.orchestration.audit import audit as audit_tables
+    from pipelines.orchestration.audit import repair
+
+    project = project_in(root)
+    prepare_dlt(project)
+    report = audit_tables(project, select)
+    if repairs and any(table.ranges for table in report.tables):
+        show_audit(project, report, as_json=False)
+        repair(project, report)
+        report = audit_tables(project_in(root), select)
+    show_audit(project, report, as_json)
+    sys.exit(report.exit_code)
+
+
+@click.command()
+@click.argument("table")
+@PROJECT
+def explain(root: Path, table: str) -> None:
+    """Show every effective setting of a table, and the line that it comes from."""
+    from pipelines.declaration.explain import explain_table
+    from pipelines.orchestration.selection import select_tables
+    from pipelines.orchestration.status import checkpoint_of_table
+
+    project = project_in(root)
+    for found in select_tables(project, [table]):
+        click.echo(explain_table(found, checkpoint_of_table(project, found)))
+
+
+@click.command()
+@PROJECT
+@SELECT
+@JSON
+def status(root: Path, select: tuple[str, ...], as_json: bool) -> None:
+    """Show where each table stands: checkpoint, last load, rows, files, age."""
+    import datetime as dt
+
+    from pipelines.cli.render import show_status
+    from pipelines.orchestration.rollback import read_rollback
+    from pipelines.orchestration.selection import select_tables
+    from pipelines.orchestration.status import status as read_status
+
+    project = project_in(root)
+    if held := read_rollback(project):
+        click.echo(f"note: {held.warning}", err=True)
+    rows = read_status(project, select_tables(project, select), dt.datetime.now(dt.UTC))
+    sys.exit(show_status(rows, as_json))

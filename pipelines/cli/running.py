@@ -1,0 +1,76 @@
+"""Commands that move rows: from the source to raw, and from raw to what is published."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines.cli.group import PROJECT, load_options, project_in
+from pipelines.errors import EXIT_PARTLY_FAILED
+
+
+@click.command()
+@PROJECT
+@load_options
+def run(root: Path, as_json: bool, **request: Any) -> None:
+    """Load what is new, build and test the models below it, and publish them."""
+    from pipelines.cli.render import show_run
+    from pipelines.orchestration.load import LoadRequest
+    from pipelines.orchestration.run import run as run_project
+
+    project = project_in(root)
+    show_run(lambda listener: run_project(project, LoadRequest(**request), listener), as_json)
+
+
+@click.command()
+@PROJECT
+@load_options
+def load(root: Path, as_json: bool, **request: Any) -> None:
+    """Load what is new into raw, without dbt."""
+    from pipelines.cli.render import show_run
+    from pipelines.orchestration.load import LoadRequest
+    from pipelines.orchestration.load import load as load_project
+
+    project = project_in(root)
+    show_run(lambda heard: load_project(project, LoadRequest(**request), heard)[1], as_json)
+
+
+@click.command()
+@PROJECT
+def build(root: Path) -> None:
+    """Build and test all dbt models from raw, without loading, and publish them."""
+    from pipelines.cli.built import render_build
+    from pipelines.orchestration.build import build_all
+
+    report = build_all(project_in(root))
+    click.echo(render_build(report))
+    sys.exit(report.exit_code)
+
+
+@click.command()
+@PROJECT
+@click.option("--resume", "resumes", is_flag=True, help="Have runs build again.")
+def rollback(root: Path, resumes: bool) -> None:
+    """Publish the version before again; runs load, and build nothing until --resume."""
+    from pipelines.cli.built import render_resume, render_rollback
+    from pipelines.orchestration.rollback import resume, roll_back
+
+    project = project_in(root)
+    click.echo(render_resume(resume(project)) if resumes else render_rollback(roll_back(project)))
+
+
+@click.command()
+@PROJECT
+@click.option("--as-of", metavar="LOAD|TIME", help="As it stood then, in a file of its own.")
+@click.option("--output", type=click.Path(path_type=Path), help="Put it there.")
+def rebuild(root: Path, as_of: str | None, output: Path | None) -> None:
+    """Build the whole warehouse from raw, from nothing."""
+    from pipelines.cli.built import render_rebuild
+    from pipelines.orchestration.rebuild import rebuild as rebuild_warehouse
+
+    report = rebuild_warehouse(project_in(root), as_of, output)
+    click.echo(render_rebuild(report))
+    sys.exit(EXIT_PARTLY_FAILED if report.build.failures else 0)

@@ -1,0 +1,86 @@
+"""Commands that begin something: a project, its generated files, the demo, a trial."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from pipelines.cli.group import PROJECT, project_in
+
+
+@click.command()
+@click.option("--connection", required=True, metavar="URL", help="postgresql://user:pass@host/db")
+@click.option("--source", metavar="NAME", help="Its name in the lake. Default: the database's.")
+@click.option("--schema", default="public", show_default=True, help="The schema to read.")
+@PROJECT
+def init(root: Path, connection: str, source: str | None, schema: str) -> None:
+    """Start a project in an empty folder from a live database."""
+    from pipelines.cli.render import render_init
+    from pipelines.orchestration.init import init_project
+
+    click.echo(render_init(init_project(root, connection, source, schema)))
+
+
+@click.command()
+@PROJECT
+def sync(root: Path) -> None:
+    """Bring sources.lock.yaml, staging models and dbt sources up to sources.yaml."""
+    from pipelines.cli.render import render_sync
+    from pipelines.orchestration.sync import sync as sync_project
+
+    click.echo(render_sync(sync_project(project_in(root))))
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of sources.yaml, for editors."""
+    from pipelines.declaration.reference import json_schema_text
+
+    click.echo(json_schema_text(), nl=False)
+
+
+@click.command()
+@PROJECT
+@click.option(
+    "--scale",
+    type=click.FloatRange(min=0.01),
+    default=1.0,
+    show_default=True,
+    help="How big the shop is: 1 is some 9,000 rows.",
+)
+@click.option("--seed", type=int, default=7, show_default=True, help="Another seed, another shop.")
+@click.option("--keep", is_flag=True, help="Leave the database up, and say how to connect.")
+def demo(root: Path, scale: float, seed: int, keep: bool) -> None:
+    """Run the main job on a small shop in an embedded PostgreSQL."""
+    from pipelines.demo.run import run_demo
+
+    sys.exit(run_demo(root.resolve(), scale=scale, seed=seed, keep=keep))
+
+
+@click.command()
+@PROJECT
+@click.option("--steps", type=click.IntRange(min=1), default=20, show_default=True, help="Runs.")
+@click.option(
+    "--rows",
+    type=click.IntRange(min=2),
+    default=200,
+    show_default=True,
+    help="How many rows of each table are copied, at most.",
+)
+@click.option("--seed", type=int, help="To see the same again. Default: another each time.")
+@click.option(
+    "--server",
+    metavar="URL",
+    help="A PostgreSQL for the scratch databases, with a "
+    "superuser, where tables need extensions. Default: an embedded one.",
+)
+def lab(root: Path, steps: int, rows: int, seed: int | None, server: str | None) -> None:
+    """Try this declaration on scratch databases: random writers, killed runs, rows counted."""
+    import random
+
+    from pipelines.lab.run import LabRequest, run_lab
+
+    chosen = random.randrange(1_000_000) if seed is None else seed
+    sys.exit(run_lab(project_in(root), LabRequest(steps, rows, chosen, server)))
