@@ -20,6 +20,7 @@ from pipelines.transformation.candidate import (
     start_candidate,
 )
 from pipelines.transformation.dbt import BuildResult, run_dbt
+from pipelines.transformation.failing_rows import failing_rows_of, keep_failing_rows
 from pipelines.transformation.files import stale_files
 from pipelines.transformation.warehouse import newest_batch, staged_since, warehouse_lock
 
@@ -145,6 +146,7 @@ def _build(
         result = run_dbt(project, "build", arguments, candidate.path) if has_work else nothing
     except LakefeedError as error:
         return replace(report, build_error=error, held_back=plan.held_back)
+    result = keep_failing_rows(project, candidate.path, result, failing_rows_of(project.warehouse))
     held = settle(project, candidate.path, plan, result, seen)
     if layer == "staging":
         # The marts have their chance yet.

@@ -15,6 +15,7 @@ from pipelines.loading.commits import CommitLog
 from pipelines.loading.description import Load
 from pipelines.orchestration.build import build_anew, refuse_stale_files
 from pipelines.transformation.dbt import BuildResult, run_dbt
+from pipelines.transformation.failing_rows import failing_rows_of, keep_failing_rows
 
 _LOAD_ID = re.compile(r"[0-9]+\.[0-9]+")
 
@@ -60,6 +61,7 @@ def rebuild(
     shutil.rmtree(folder, ignore_errors=True)
     built = folder / project.warehouse.name
     result = _build_at(project, built, moment)
+    result = keep_failing_rows(project, built, result, failing_rows_of(target))
     if not result.failures:
         built.replace(target)
     shutil.rmtree(folder)

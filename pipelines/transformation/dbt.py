@@ -25,7 +25,8 @@ class NodeResult:
 
     `selectors` select the model itself, or what a test reads. `model` is the model that a test
     belongs to: the one it is declared at, else the last that it reads. `where` is the line of
-    sources.yaml that declares a test, `failures_in` the table with the rows that fail it.
+    sources.yaml that declares a test. `stored_in` is the schema and the table in which a test
+    stores the rows that fail it, and `rows_in` the file where that is kept.
     """
 
     name: str
@@ -36,7 +37,8 @@ class NodeResult:
     selectors: tuple[str, ...] = ()
     model: str = ""
     where: str = ""
-    failures_in: str = ""
+    stored_in: tuple[str, ...] = ()
+    rows_in: str = ""
 
     @property
     def is_test(self) -> bool:
@@ -47,10 +49,16 @@ class NodeResult:
         return self.status in ("error", "fail", "runtime error")
 
     @property
+    def has_failing_rows(self) -> bool:
+        return bool(self.stored_in) and self.status in ("fail", "warn")
+
+    @property
     def told(self) -> str:
         """What dbt says of it, the line that asked for it, and how to see the rows."""
         place = f" ({self.where})" if self.where else ""
-        rows = f"; select * from {self.failures_in}" if self.failures_in else ""
+        rows = (
+            f"; in {self.rows_in}: select * from {'.'.join(self.stored_in)}" if self.rows_in else ""
+        )
         return f"{self.message or self.status}{place}{rows}"
 
 
@@ -127,7 +135,7 @@ def _as_result(project: Project, result: Any) -> BuildResult:
                 _selectors_of(node.node),
                 _model_of(node.node),
                 declared_at(project, node.node.meta) if _is_test(node.node) else "",
-                _failures_in(node),
+                _stored_in(node),
             )
             for node in nodes
         ),
@@ -150,12 +158,11 @@ def _model_of(node: Any) -> str:
     return read[0].split(".")[2] if read else ""
 
 
-def _failures_in(result: Any) -> str:
-    node = result.node
-    is_kept = str(result.status) in ("fail", "warn") and getattr(
-        node.config, "store_failures", None
-    )
-    return f"{node.schema}.{node.alias}" if is_kept else ""
+def _stored_in(result: Any) -> tuple[str, ...]:
+    """A test whose query fails stores nothing."""
+    node, ran = result.node, str(result.status) in ("pass", "fail", "warn")
+    stores = ran and getattr(node.config, "store_failures", None)
+    return (str(node.schema), str(node.alias)) if stores else ()
 
 
 def _is_test(node: Any) -> bool:

@@ -37,15 +37,21 @@ def read_models(project: Project) -> tuple[Model, ...]:
 
     Raw tables are called by their names in the lake.
     """
-    path = project.dbt / "target" / "manifest.json"
-    if not path.exists():
-        return ()
-    nodes = json.loads(path.read_text(encoding="utf-8"))["nodes"]
+    nodes = _nodes(project)
     models = {node["name"]: _model_from(node, nodes) for node in nodes.values() if _is_built(node)}
     ordered: dict[str, Model] = {}
     for name in sorted(models):
         _place(models, name, ordered)
     return tuple(ordered.values())
+
+
+def tests_that_store(project: Project) -> set[tuple[str, ...]]:
+    """Schema and table of each test that stores the rows that fail it."""
+    return {
+        (node["schema"], node["alias"])
+        for node in _nodes(project).values()
+        if node["resource_type"] == "test" and node["config"].get("store_failures")
+    }
 
 
 def with_those_below(models: Iterable[Model], names: Iterable[str]) -> set[str]:
@@ -64,6 +70,14 @@ def tables_above(models: Iterable[Model]) -> dict[str, set[str]]:
         through = (above.get(name, set()) for name in model.reads_models)
         above[model.name] = set(model.reads_tables).union(*through)
     return above
+
+
+def _nodes(project: Project) -> dict[str, dict[str, Any]]:
+    path = project.dbt / "target" / "manifest.json"
+    if not path.exists():
+        return {}
+    nodes: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["nodes"]
+    return nodes
 
 
 def _is_built(node: dict[str, Any]) -> bool:

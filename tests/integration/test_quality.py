@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import duckdb
 import pytest
 
 from pipelines.errors import DeclarationError
@@ -100,14 +101,56 @@ def test_a_failed_test_names_its_line_and_keeps_the_rows_to_look_at(
     line = lake.root.joinpath("sources.yaml").read_text().split("\n").index(
         "            status: {not_null: true, accepted_values: [placed, paid]}"
     )  # fmt: skip
-    rows = "select * from test_failures.shop__orders__status__accepted_values"
+    test = "shop__orders__status__accepted_values"
     assert ended.returncode == 1
     assert (
-        "  failed: shop__orders__status__accepted_values: Got 1 result, configured to fail if != 0 "
-        f"(sources.yaml:{line + 1}); {rows}\n"
+        f"  failed: {test}: Got 1 result, configured to fail if != 0 (sources.yaml:{line + 1}); "
+        f"in data/warehouse_test_failures.duckdb: select * from test_failures.{test}\n"
     ) in ended.stdout
-    assert lake.query(rows.replace("*", "id, status")) == [(3, "lost")]
+    assert failing(lake, test, "id, status") == [(3, "lost")]
     assert lake.query("from information_schema.tables where table_name = 'of_orders'") == []
+
+
+def test_the_rows_of_the_newest_run_are_kept_though_nothing_is_published(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*SHOP, "insert into orders values (3, 1, 'lost', 1, 1)")
+    lake.declare(
+        "orders: {cursor: at, tests: {columns: {status: {accepted_values: [placed, paid]}}}}"
+    )
+    test = "shop__orders__status__accepted_values"
+    assert not lake.run().published_at
+    database.execute("insert into orders values (4, 1, 'stolen', 1, 1)")
+
+    assert not lake.run().published_at
+    assert failing(lake, test, "id, status") == [(3, "lost"), (4, "stolen")]
+
+    database.execute("update orders set status = 'paid', at = now()")
+    assert lake.run().published_at
+    assert list(lake.root.glob("data/*test_failures*")) == []
+    assert lake.query("from duckdb_tables() where schema_name = 'test_failures'") == []
+
+
+def test_the_rows_of_a_test_that_is_no_longer_declared_are_gone(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*SHOP, "insert into orders values (3, 1, 'lost', 1, 1)")
+    both = "orders: {cursor: at, tests: {columns: {status: {accepted_values: [placed]}}%s}}"
+    lake.declare(both % ", rows: {max: 1}").run()
+    assert failing(lake, "shop__orders__rows", "rows_found") == [(3,)]
+
+    lake.declare(both % "").run()
+
+    with pytest.raises(duckdb.CatalogException):
+        failing(lake, "shop__orders__rows", "rows_found")
+
+
+def failing(lake: Lake, test: str, columns: str) -> list[tuple[object, ...]]:
+    """The rows that are kept of a failed test."""
+    with duckdb.connect(
+        lake.root / "data" / "warehouse_test_failures.duckdb", read_only=True
+    ) as session:
+        return session.execute(f"select {columns} from test_failures.{test} order by 1").fetchall()
 
 
 def test_a_warning_is_told_and_leaves_the_exit_code_at_0(database: Database, lake: Lake) -> None:
@@ -122,7 +165,9 @@ def test_a_warning_is_told_and_leaves_the_exit_code_at_0(database: Database, lak
     (node,) = [n for n in json.loads(ended.stdout)["build"] if n["status"] == "warn"]
     assert ended.returncode == 0
     assert node["where"] == "sources.yaml:6"
-    assert lake.query(f"select id from {node['failures_in']}") == [(3,)]
+    with duckdb.connect(lake.root / node["rows_in"], read_only=True) as session:
+        rows = session.execute(f"select id from {'.'.join(node['stored_in'])}").fetchall()
+    assert rows == [(3,)]
 
 
 def test_new_rows_are_held_against_their_bounds_from_the_second_build_on(
@@ -136,7 +181,7 @@ def test_new_rows_are_held_against_their_bounds_from_the_second_build_on(
     database.execute("insert into orders (id) values (4), (5)")
 
     assert failed(results(lake)) == {"new_rows"}
-    assert lake.query("select rows_found from test_failures.shop__orders__new_rows") == [(2,)]
+    assert failing(lake, "shop__orders__new_rows", "rows_found") == [(2,)]
 
 
 def test_rows_that_are_marked_as_deleted_are_not_tested(database: Database, lake: Lake) -> None:
