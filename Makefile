@@ -57,7 +57,7 @@ docs: $(READY) ## write the generated parts of the documentation
 # Contenders that can't share an environment have one each. One that can't be had is told in its row.
 CONTENDERS := loaders sling ingestr
 VENVS := $(CONTENDERS:%=.bench/venvs/%/.ready)
-BENCH = --cases "$(or $(CASES),lineitem big wide many nothing-new past-loads)" --scale $(or $(SCALE),1) --rounds $(or $(ROUNDS),3)
+BENCH = --cases "$(or $(CASES),lineitem big wide many nothing-new past-loads past-runs)" --scale $(or $(SCALE),1) --rounds $(or $(ROUNDS),3)
 
 .bench/venvs/%/.ready: benchmarks/contenders/%.lock | $(READY)
 	@echo "setting up .bench/venvs/$* from $<"

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from benchmarks.again import nothing_new_case
 from benchmarks.machine import describe_commit, describe_machine
-from benchmarks.past import past_loads_case
+from benchmarks.past import past_loads_case, past_runs_case
 from benchmarks.place import REPOSITORY, Place
 from benchmarks.record import (
     SHORTEST_BASE,
@@ -36,6 +36,7 @@ CASES: dict[str, Callable[[Source, Place, float, bool], list[Step]]] = {
     "many": many_case,
     "nothing-new": nothing_new_case,
     "past-loads": past_loads_case,
+    "past-runs": past_runs_case,
 }
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
 RECORDED = REPOSITORY / "benchmarks" / "recorded.json"

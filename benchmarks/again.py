@@ -34,20 +34,26 @@ _FIRST_LOAD_SECONDS = 900
 
 @dataclass(frozen=True)
 class Lake:
-    """A project that was loaded before, and its source."""
+    """A project that was loaded before, its source, and the command that is measured on it."""
 
     root: Path
     source: Source
     tables: tuple[Table, ...]
+    command: str = "load"
 
-    def load(self) -> Command:
-        """`lakefeed load`."""
-        return lakefeed(self.root, self.source, "load")
+    def start(self) -> Command:
+        """`lakefeed load` or `lakefeed run`."""
+        return lakefeed(self.root, self.source, self.command)
 
     def files(self) -> dict[Path, int]:
         """The raw files with their sizes, whatever they are."""
         found = (self.root / "data" / "raw").rglob("*")
         return {path: path.stat().st_size for path in found if path.is_file()}
+
+    def staged(self, table: Table) -> Copy:
+        """The staging model of a table in the published warehouse."""
+        warehouse = self.root / "data" / "warehouse.duckdb"
+        return Copy(f"copies.staging.stg_bench__{table.name}", warehouse)
 
 
 def nothing_new_case(server: Source, place: Place, scale: float, only_ours: bool) -> list[Step]:
@@ -70,11 +76,11 @@ def nothing_new_case(server: Source, place: Place, scale: float, only_ours: bool
     return steps
 
 
-def loaded_lake(lake: Lake) -> Lake:
+def loaded_lake(lake: Lake, *, history: bool = False) -> Lake:
     """Loads the lake for the first time, unmeasured."""
-    declare(lake.root / "project", lake.tables)
+    declare(lake.root / "project", lake.tables, history=history)
     lake = replace(lake, root=lake.root / "project")
-    _must(lake.load())
+    _must(lake.start())
     return lake
 
 
@@ -85,7 +91,7 @@ def nothing_new(group: str, lake: Lake, name: str = "Lakefeed", *, base: bool = 
     def start() -> Command:
         before.clear()
         before.update(lake.files())
-        return lake.load()
+        return lake.start()
 
     def check() -> Checked:
         same = lake.files() == before
@@ -111,7 +117,7 @@ def changed(
         which[:] = [change()]
         before.clear()
         before.update(lake.files())
-        return lake.load()
+        return lake.start()
 
     def check() -> Checked:
         table = lake.tables[0]
@@ -121,10 +127,19 @@ def changed(
         fingerprint = fingerprint_source(lake.source, replace(part, sample="true"))
         with closing(open_copy(raw)) as session:
             said = compare(session, fingerprint, replace(part, sample="true"), Copy(newest))
+        if lake.command == "run":
+            said = f"raw: {said}; staging: {_compare_staging(lake, table)}"
         written = sum(size for path, size in lake.files().items() if path not in before)
         return Checked(written, said)
 
     return Step(group, name, __version__, start, check, base)
+
+
+def _compare_staging(lake: Lake, table: Table) -> str:
+    """All rows of the newest version against all rows of the source."""
+    whole, staged = replace(table, sample="true"), lake.staged(table)
+    with closing(open_copy(staged)) as session:
+        return compare(session, fingerprint_source(lake.source, whole), whole, staged)
 
 
 def change_rows(lake: Lake, rows: int) -> str:

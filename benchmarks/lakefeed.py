@@ -17,16 +17,17 @@ from pipelines.orchestration.init import write_scaffold
 
 VARIABLE = "LAKEFEED_BENCH_URL"
 # What `lakefeed init` proposes for a table with a timestamp that moves.
-_DEFAULTS = f"{{cursor: {CURSOR}, lookback: 30m}}"
+_DEFAULTS = f"cursor: {CURSOR}, lookback: 30m"
 
 
-def declare(root: Path, tables: Sequence[Table]) -> None:
+def declare(root: Path, tables: Sequence[Table], *, history: bool = False) -> None:
     """Makes a project that declares these tables, as `lakefeed init` would."""
     write_scaffold(root)
+    defaults = f"{{{_DEFAULTS}, history: true}}" if history else f"{{{_DEFAULTS}}}"
     names = "".join(f"      {table.name}:\n" for table in tables)
     (root / DECLARATION_FILE).write_text(
         f"version: 1\nsources:\n  bench:\n    connection: ${{{VARIABLE}}}\n"
-        f"    defaults: {_DEFAULTS}\n    tables:\n{names}",
+        f"    defaults: {defaults}\n    tables:\n{names}",
         encoding="utf-8",
     )
 

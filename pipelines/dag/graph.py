@@ -116,7 +116,8 @@ def _draw_models(
     """One build, and behind it a task for each model that ends as the model did.
 
     A model below a table that failed is shown as held back. Where one task loads several tables
-    that can't be drawn, since the others of them may be well.
+    that can't be drawn, since the others of them may be well. Seeds aren't drawn: no run builds
+    them.
     """
     build = _after_all(project, names.BUILD, tasks.build_models)
     list(loads.values()) >> build >> _after_all(project, names.PUBLISH, tasks.publish) >> report
@@ -125,7 +126,7 @@ def _draw_models(
     with TaskGroup(names.MARTS, prefix_group_id=False) as marts:
         pass
     drawn: dict[str, PythonOperator] = {}
-    for model in models:
+    for model in (one for one in models if not one.is_seed):
         above = [drawn[name] for name in model.reads_models if name in drawn]
         above += [loads[name] for name in model.reads_tables if name in loads]
         drawn[model.name] = PythonOperator(

@@ -22,6 +22,7 @@ from pipelines.transformation.candidate import (
 from pipelines.transformation.dbt import BuildResult, run_dbt
 from pipelines.transformation.failing_rows import failing_rows_of, keep_failing_rows
 from pipelines.transformation.files import stale_files
+from pipelines.transformation.standing import read_standing
 from pipelines.transformation.warehouse import newest_batch, staged_since, warehouse_lock
 
 
@@ -106,7 +107,7 @@ def build_model(project: Project, name: str) -> BuildResult:
     """Builds and tests one model again, and publishes it.
 
     Raises:
-        BuildFailed: dbt could not start.
+        BuildFailed: dbt could not start, or what the model reads holds it back.
         Refused: the warehouse is rolled back.
     """
     refuse_if_rolled_back(project)
@@ -114,6 +115,12 @@ def build_model(project: Project, name: str) -> BuildResult:
     report = _build_whole(project, plan, RunReport(()), ["--select", name])
     if report.build is None:
         raise report.build_error or BuildFailed(f"{name} could not be built")
+    held = read_standing(project.warehouse).held.get(name)
+    if held and not report.build.failures:
+        raise BuildFailed(
+            f"{name} stays as it was published last: {held.because}",
+            do="mend that first; the next run then builds both",
+        )
     return report.build
 
 

@@ -12,7 +12,7 @@ from pipelines.declaration.project import Project
 
 # Models over raw: the layer of staging.
 _STAGING = ("models/staging", "models/history")
-_KINDS = ("model", "snapshot")
+_KINDS = ("model", "snapshot", "seed")
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Model:
     """A model: its file's name, its layer, the models and raw tables that it reads, and where it
     stands in the warehouse.
 
-    What an ephemeral model reads counts as read by those that read it. Snapshots are models here.
+    What an ephemeral model reads counts as read by those that read it. Snapshots and seeds count
+    as models: they are built, tested, published and put back alike.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Model:
     reads_tables: tuple[str, ...]
     schema: str = ""
     identifier: str = ""
+    is_seed: bool = False
 
 
 def read_models(project: Project) -> tuple[Model, ...]:
@@ -101,12 +103,13 @@ def _model_from(node: dict[str, Any], nodes: Mapping[str, dict[str, Any]]) -> Mo
         tuple(f"{parts[2]}__{parts[3]}" for parts in ids if parts[0] == "source"),
         node["schema"],
         node["alias"],
+        node["resource_type"] == "seed",
     )
 
 
 def _read_by(node: dict[str, Any], nodes: Mapping[str, dict[str, Any]]) -> Iterator[str]:
-    """Ids of what a node reads, through those that are ephemeral."""
-    for unique_id in node["depends_on"]["nodes"]:
+    """Ids of what a node reads, through those that are ephemeral; a seed reads nothing."""
+    for unique_id in node["depends_on"].get("nodes", ()):
         if unique_id in nodes and _is_ephemeral(nodes[unique_id]):
             yield from _read_by(nodes[unique_id], nodes)
         else:

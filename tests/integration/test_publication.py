@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.errors import Refused
+from pipelines.errors import BuildFailed, Refused
+from pipelines.orchestration.build import build_all, build_model
 from pipelines.orchestration.report import RunReport
 from pipelines.orchestration.rollback import resume, roll_back
 from pipelines.transformation.publication import kept_versions
@@ -174,6 +175,38 @@ def test_staging_that_fails_its_test_is_put_back_and_its_loads_are_staged_again(
     found = lake.query("select id, word, other from marts.fact order by id")
     assert found == [(1, "one", "uno"), (2, "short", "two")]
     assert lake.run().build is None
+
+
+def test_a_seed_that_fails_its_test_keeps_its_last_version(published: Lake) -> None:
+    write(published, {
+        "seeds/zones.csv": "zone\nnorth\n",
+        "tests/no_south.sql": "select 1 from {{ ref('zones') }} where zone = 'south'",
+        "models/marts/of_zones.sql": "select zone from {{ ref('zones') }}",
+    })  # fmt: skip
+    assert build_all(published.project).exit_code == 0
+    write(published, {"seeds/zones.csv": "zone\nnorth\nsouth\n"})
+
+    failed = build_all(published.project)
+    seen = [published.query(f"select zone from {name}") for name in ("zones", "marts.of_zones")]
+    write(published, {"seeds/zones.csv": "zone\nnorth\nwest\n"})
+    mended = published.run()
+
+    assert failed.kept == dict.fromkeys(("of_zones", "zones"), "test no_south failed")
+    assert seen == [[("north",)], [("north",)]]
+    assert mended.exit_code == 0, mended
+    assert published.query("select zone from marts.of_zones") == [("north",), ("west",)]
+
+
+def test_a_model_built_by_itself_says_what_holds_it_back(
+    database: Database, published: Lake
+) -> None:
+    database.execute("insert into a values (2, 'too long')")
+    published.run()
+
+    with pytest.raises(BuildFailed, match="stays as it was published last: test words_of_a failed"):
+        build_model(published.project, "below_of_a")
+
+    assert build_model(published.project, "of_b").failures == []
 
 
 def test_what_fails_at_first_is_left_out_until_it_is_mended(database: Database, lake: Lake) -> None:
