@@ -127,8 +127,8 @@ def changed(
         fingerprint = fingerprint_source(lake.source, replace(part, sample="true"))
         with closing(open_copy(raw)) as session:
             said = compare(session, fingerprint, replace(part, sample="true"), Copy(newest))
-        if lake.command == "run":
-            said = f"raw: {said}; staging: {_compare_staging(lake, table)}"
+        if lake.command == "run" and (staged := _compare_staging(lake, table)):
+            said = f"{said} staging: {staged}"
         written = sum(size for path, size in lake.files().items() if path not in before)
         return Checked(written, said)
 
