@@ -7,8 +7,10 @@ import random
 import shutil
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import psycopg2
 import pytest
 
@@ -33,8 +35,8 @@ SCHEMA = (
     "create trigger touch before insert or update on orders for each row execute function touch()",
 )
 TABLES = """
-customers: {cursor: updated_at, deletes: remove, max_shrink: 100%}
-orders: {cursor: updated_at, deletes: remove, max_shrink: 100%}
+customers: {cursor: updated_at, deletes: remove, max_shrink: 100%, history: true}
+orders: {cursor: updated_at, deletes: remove, max_shrink: 100%, history: true}
 rates: {mode: full_refresh, max_shrink: 100%}
 """
 DDL = (
@@ -129,6 +131,12 @@ def test_random_writers_against_runs_that_are_killed_at_random(
     for table in ("customers", "orders", "rates"):
         assert staged(lake, table) == in_the_source(database, table)
         assert versions_in_raw(lake, table) >= set(in_the_source(database, table))
+    rebuilt = lake.root / "data" / "rebuilt.duckdb"
+    ended = lake.command("rebuild", "--output", str(rebuilt))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    for table in ("customers", "orders"):
+        assert rows_of(lake, table, "history.hst", "where is_current") == staged(lake, table)
+        assert history(lake.project.warehouse, table) == history(rebuilt, table)
 
 
 def say(line: str) -> None:
@@ -149,11 +157,22 @@ def in_the_source(database: Database, table: str) -> list[tuple[Any, ...]]:
 
 
 def staged(lake: Lake, table: str) -> list[tuple[Any, ...]]:
+    return rows_of(lake, table, "staging.stg")
+
+
+def rows_of(lake: Lake, table: str, prefix: str, where: str = "") -> list[tuple[Any, ...]]:
     known = lake.project.table(f"shop__{table}").catalogue
     assert known is not None
     names = sorted(column.name for column in known.columns if "timestamp" not in column.type)
     texts = ", ".join(f"{name}::varchar" for name in names)
-    return sorted(lake.query(f"select {texts} from staging.stg_shop__{table}"), key=str)
+    return sorted(lake.query(f"select {texts} from {prefix}_shop__{table} {where}"), key=str)
+
+
+def history(warehouse: Path, table: str) -> list[tuple[Any, ...]]:
+    """All versions, value by value; batches count the builds of one file."""
+    query = f"select * exclude (_staged_batch) from history.hst_shop__{table} order by all"
+    with duckdb.connect(warehouse, read_only=True) as session:
+        return session.execute(query).fetchall()
 
 
 def versions_in_raw(lake: Lake, table: str) -> set[tuple[Any, ...]]:
