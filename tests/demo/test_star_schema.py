@@ -136,6 +136,31 @@ def test_a_version_that_is_loaded_after_its_facts_gets_them(source: Database, sh
     assert shop.query(of_order) == [(True,)]
 
 
+def test_facts_leave_a_version_that_is_corrected_away(
+    source: Database, shop: Lake, tmp_path: Path
+) -> None:
+    """An address that was customer 1's turns out to be another's all along, then to have moved."""
+    first, second = source.rows(
+        "select customer_id, percentile_disc(0.4) within group (order by ordered_at)::text"
+        " from orders group by customer_id order by count(*) desc, customer_id limit 2"
+    )
+    source.execute(
+        "alter table addresses disable trigger user",
+        "insert into addresses (address_id, customer_id, street, city, postal_code, country_code,"
+        f" updated_at) values (9001, {first[0]}, 'A road', 'Lille', '59000', 'FR', '{first[1]}')",
+    )
+    run(shop)
+
+    for correction in (
+        f"customer_id = {second[0]}",
+        f"customer_id = {first[0]}, updated_at = '{second[1]}'::timestamptz + interval '10 days'",
+    ):
+        source.execute(f"update addresses set {correction} where address_id = 9001")
+        run(shop, "shop.addresses", full_refresh=True)
+        rebuilt = rebuild(shop.project, output=tmp_path / "rebuilt.duckdb")
+        assert marts(shop.project.warehouse) == marts(rebuilt.path)
+
+
 def test_what_a_fact_names_before_it_is_loaded_is_inferred_and_filled_in_later(
     source: Database, shop: Lake
 ) -> None:

@@ -48,26 +48,32 @@ customer_addresses as (
 
 moments_of_change as (
 
-    select customer_id, unnest([valid_from, valid_to]) as moment
+    select customer_id, unnest([valid_from, valid_to]) as moment, _staged_batch
     from customers
     union
-    select customer_id, unnest([valid_from, valid_to]) as moment
+    select customer_id, unnest([valid_from, valid_to]) as moment, _staged_batch
     from customer_addresses
     union
-    select customer_addresses.customer_id, unnest([countries.valid_from, countries.valid_to]) as moment
+    select
+        customer_addresses.customer_id,
+        unnest([countries.valid_from, countries.valid_to]) as moment,
+        greatest(customer_addresses._staged_batch, countries._staged_batch) as _staged_batch
     from customer_addresses
     inner join countries on countries.country_code = customer_addresses.country_code
 
 ),
 
+-- What ends a version and begins another may be in neither: its news is theirs.
 periods as (
 
     select
         customer_id,
         moment as valid_from,
-        lead(moment) over (partition by customer_id order by moment) as valid_to
+        lead(moment) over (partition by customer_id order by moment) as valid_to,
+        max(_staged_batch) as _staged_batch
     from moments_of_change
     where moment is not null
+    group by customer_id, moment
 
 ),
 
@@ -89,7 +95,8 @@ joined as (
         greatest(customers.loaded_at, customer_addresses.loaded_at, countries.loaded_at) as loaded_at,
         customers._was_deleted and periods.valid_to = customers.valid_to as _was_deleted,
         greatest(
-            customers._staged_batch, customer_addresses._staged_batch, countries._staged_batch
+            periods._staged_batch, customers._staged_batch, customer_addresses._staged_batch,
+            countries._staged_batch
         ) as _staged_batch
     from periods
     inner join customers

@@ -24,10 +24,13 @@ order_lines as (
 
 moments_of_change as (
 
-    select product_id, unnest([valid_from, valid_to]) as moment
+    select product_id, unnest([valid_from, valid_to]) as moment, _staged_batch
     from products
     union
-    select products.product_id, unnest([categories.valid_from, categories.valid_to]) as moment
+    select
+        products.product_id,
+        unnest([categories.valid_from, categories.valid_to]) as moment,
+        greatest(products._staged_batch, categories._staged_batch) as _staged_batch
     from products
     inner join categories on categories.category_id = products.category_id
 
@@ -38,9 +41,11 @@ periods as (
     select
         product_id,
         moment as valid_from,
-        lead(moment) over (partition by product_id order by moment) as valid_to
+        lead(moment) over (partition by product_id order by moment) as valid_to,
+        max(_staged_batch) as _staged_batch
     from moments_of_change
     where moment is not null
+    group by product_id, moment
 
 ),
 
@@ -58,7 +63,9 @@ joined as (
         periods.valid_to,
         greatest(products.loaded_at, categories.loaded_at) as loaded_at,
         products._was_deleted and periods.valid_to = products.valid_to as _was_deleted,
-        greatest(products._staged_batch, categories._staged_batch) as _staged_batch
+        greatest(
+            periods._staged_batch, products._staged_batch, categories._staged_batch
+        ) as _staged_batch
     from periods
     inner join products
         on products.product_id = periods.product_id

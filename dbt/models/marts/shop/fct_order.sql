@@ -61,7 +61,7 @@ changed_orders as (
     where
         {{ lakefeed.staged_since_last_build(['_staged_batch']) }}
         or {{ lakefeed.member_changed_since_last_build(
-            'customer_id', ref('dim_customer'), 'customer_id'
+            'customer_id', ref('dim_customer'), 'customer_id', 'customer_key', ['order_id']
         ) }}
         {%- if is_incremental() %}
         -- A payment that left staging has no batch to tell of it.

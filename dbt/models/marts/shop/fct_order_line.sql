@@ -53,10 +53,12 @@ changed_lines as (
     where
         {{ lakefeed.staged_since_last_build(['order_lines._staged_batch', 'orders._staged_batch']) }}
         or {{ lakefeed.member_changed_since_last_build(
-            'orders.customer_id', ref('dim_customer'), 'customer_id'
+            'orders.customer_id', ref('dim_customer'), 'customer_id', 'customer_key',
+            ['order_lines.order_id', 'order_lines.line_number']
         ) }}
         or {{ lakefeed.member_changed_since_last_build(
-            'order_lines.product_id', ref('dim_product'), 'product_id'
+            'order_lines.product_id', ref('dim_product'), 'product_id', 'product_key',
+            ['order_lines.order_id', 'order_lines.line_number']
         ) }}
 
 ),

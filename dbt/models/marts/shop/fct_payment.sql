@@ -46,7 +46,8 @@ changed_payments as (
     where
         {{ lakefeed.staged_since_last_build(['payments._staged_batch', 'orders._staged_batch']) }}
         or {{ lakefeed.member_changed_since_last_build(
-            'orders.customer_id', ref('dim_customer'), 'customer_id'
+            'orders.customer_id', ref('dim_customer'), 'customer_id', 'customer_key',
+            ['payments.payment_id']
         ) }}
 
 ),
