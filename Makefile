@@ -27,10 +27,10 @@ airflow: $(READY) ## Airflow and the shop, without Docker, until Ctrl-C: make ai
 	@exec $(BIN)/python -m pipelines.demo.stack $(if $(PORT),--port $(PORT))
 
 # A file stays with one worker, so that what it sets up is set up once.
-test: $(READY) ## all tests but the long fault suites and those that need a browser
+test: $(READY) ## all tests but the long suites and those that need a browser
 	@$(BIN)/python -m pytest -m "not faults and not browser" -n 2 --dist loadfile
 
-test-faults: $(READY) program-pgbouncer program-redis-server ## the long fault suites
+test-faults: $(READY) program-pgbouncer program-redis-server ## the long suites: kills, torture, live services, runs of the DAG
 	@$(BIN)/python -m pytest -m faults -n 2 --dist loadfile
 
 test-browser: $(READY) program-chromium ## Airflow's page in a browser, as a user sees it

@@ -54,6 +54,7 @@ def test_each_model_is_a_task_behind_the_build_and_what_it_reads(built: Lake) ->
     assert groups(dag)["staging_to_marts"] == ["of_a", "of_b", "of_both"]
 
 
+@pytest.mark.faults
 def test_models_that_had_no_news_are_skipped(
     built: Lake, airflow: AirflowOf, database: Database
 ) -> None:
@@ -67,6 +68,7 @@ def test_models_that_had_no_news_are_skipped(
     assert built.query("select id from marts.of_a order by id") == [(1,), (2,)]
 
 
+@pytest.mark.faults
 def test_a_failed_test_is_red_at_its_model_and_a_failed_table_holds_back_its_own(
     built: Lake, airflow: AirflowOf, database: Database
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.airflow.conftest import AirflowOf
 from tests.airflow.test_graph import with_airflow
 from tests.conftest import Database, Lake
@@ -9,6 +11,7 @@ from tests.conftest import Database, Lake
 TABLES = "a: {cursor: at, freshness: {error_after: 1d}}\nb: {cursor: at}"
 
 
+@pytest.mark.faults
 def test_a_table_that_fails_in_the_task_of_its_source_leaves_the_others_loaded_and_staged(
     database: Database, lake: Lake, airflow: AirflowOf
 ) -> None:
