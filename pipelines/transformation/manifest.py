@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -13,6 +14,7 @@ from pipelines.declaration.project import Project
 # Models over raw: the layer of staging.
 _STAGING = ("models/staging", "models/history")
 _KINDS = ("model", "snapshot", "seed")
+_REFERENCE = re.compile(r"\{\{\s*(?:ref|source)\([^{}]*\)\s*\}\}")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Model:
     schema: str = ""
     identifier: str = ""
     is_seed: bool = False
+    is_snapshot: bool = False
 
 
 def read_models(project: Project) -> tuple[Model, ...]:
@@ -56,6 +59,32 @@ def tests_that_store(project: Project) -> set[tuple[str, ...]]:
     }
 
 
+def compiled_sql(project: Project) -> dict[str, str]:
+    """The SQL of each model as dbt compiled it for its last build, by the model's name.
+
+    The manifest has only what the last build was about; the files beside it have all, but for
+    snapshots, which are read as they are written. What was never built, or isn't SQL, has none.
+    """
+    compiled, manifest = project.dbt / "target" / "compiled", _read(project)
+    found = {}
+    for node in manifest.get("nodes", {}).values():
+        if _is_built(node) and node.get("language") == "sql":
+            path = compiled / node["package_name"] / node["original_file_path"]
+            if node["resource_type"] == "snapshot":
+                found[node["name"]] = _of_one_relation(node, manifest)
+            elif path.is_file():
+                found[node["name"]] = path.read_text(encoding="utf-8")
+    return found
+
+
+def source_relations(project: Project) -> dict[tuple[str, str], str]:
+    """The raw tables that models may name, by schema and identifier: their names in the lake."""
+    return {
+        (source["schema"], source["identifier"]): f"{source['source_name']}__{source['name']}"
+        for source in _read(project).get("sources", {}).values()
+    }
+
+
 def with_those_below(models: Iterable[Model], names: Iterable[str]) -> set[str]:
     """These models, and all that read them, directly or not. The models come in their order."""
     found = set(names)
@@ -75,11 +104,22 @@ def tables_above(models: Iterable[Model]) -> dict[str, set[str]]:
 
 
 def _nodes(project: Project) -> dict[str, dict[str, Any]]:
-    path = project.dbt / "target" / "manifest.json"
-    if not path.exists():
-        return {}
-    nodes: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["nodes"]
+    nodes: dict[str, dict[str, Any]] = _read(project).get("nodes", {})
     return nodes
+
+
+def _read(project: Project) -> dict[str, Any]:
+    path = project.dbt / "target" / "manifest.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def _of_one_relation(node: dict[str, Any], manifest: dict[str, Any]) -> str:
+    """A select that names what it reads in Jinja, as `relation: ref('x')` gives it, as SQL."""
+    read = {**manifest["nodes"], **manifest["sources"]}
+    names = [read[unique_id]["relation_name"] for unique_id in node["depends_on"]["nodes"]]
+    written: str = node["raw_code"]
+    return _REFERENCE.sub(lambda _: names[0], written) if len(names) == 1 else written
 
 
 def _is_built(node: dict[str, Any]) -> bool:
@@ -104,6 +144,7 @@ def _model_from(node: dict[str, Any], nodes: Mapping[str, dict[str, Any]]) -> Mo
         node["schema"],
         node["alias"],
         node["resource_type"] == "seed",
+        node["resource_type"] == "snapshot",
     )
 
 
