@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from pipelines.cli.group import JSON, PROJECT, SELECT, project_in
+from pipelines.errors import EXIT_OK, EXIT_PARTLY_FAILED
 
 
 @click.command()
@@ -64,6 +65,26 @@ def explain(root: Path, table: str) -> None:
     project = project_in(root)
     for found in select_tables(project, [table]):
         click.echo(explain_table(found, checkpoint_of_table(project, found)))
+
+
+@click.command()
+@click.argument("table")
+@click.argument("key", nargs=-1)
+@PROJECT
+@click.option("--all", "whole", is_flag=True, help="Show every version, equal ones included.")
+@JSON
+def trace(root: Path, table: str, key: tuple[str, ...], whole: bool, as_json: bool) -> None:
+    """Show one row's versions in raw, which one won and why, and the rows made from it.
+
+    KEY has a value for each column of the table's key: lakefeed trace shop.order_lines 4711 2. One
+    that begins with a dash comes after --.
+    """
+    from pipelines.cli.tracing import show_trace
+    from pipelines.orchestration.trace import trace as trace_row
+
+    traced = trace_row(project_in(root), table, key)
+    show_trace(traced, as_json=as_json, whole=whole)
+    sys.exit(EXIT_OK if traced.is_found else EXIT_PARTLY_FAILED)
 
 
 @click.command()

@@ -36,6 +36,7 @@ for _command in (
     looking.check,
     looking.audit,
     looking.explain,
+    looking.trace,
     looking.status,
     starting.schema,
     starting.demo,

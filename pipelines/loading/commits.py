@@ -13,6 +13,7 @@ a commit are never read; they are what a killed load left, or a load still under
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection
 
@@ -78,6 +79,14 @@ class CommitLog:
         start = max((i for i, load in enumerate(loads) if load.supersedes), default=0)
         return loads[start:]
 
+    def committed_at(self, load_ids: Collection[str]) -> dict[str, str]:
+        """When these loads were committed, by the clock of the machines that ran them."""
+        found = ((_COMMIT.search(path), path) for path in self._names("_dlt_loads"))
+        paths = {match[1]: path for match, path in found if match and match[1] in load_ids}
+        texts = self._all_of(list(paths.values()))
+        noted = zip(paths, map(json.loads, texts), strict=True)
+        return {load_id: entry["inserted_at"] for load_id, entry in noted}
+
     def path_of(self, file: str) -> str:
         """The absolute path or URL of a file that a load names."""
         return str(self.filesystem.unstrip_protocol(f"{self.folder}/{file}")).removeprefix(
@@ -140,7 +149,9 @@ class CommitLog:
 
     def _texts(self, folder: str, names: list[str]) -> list[bytes]:
         """What these files say, asked for all at once where the filesystem can do that."""
-        paths = [f"{self.folder}/{folder}/{name}" for name in names]
+        return self._all_of([f"{self.folder}/{folder}/{name}" for name in names])
+
+    def _all_of(self, paths: list[str]) -> list[bytes]:
         return (
             list(self.filesystem.cat_ranges(paths, None, None, on_error="raise")) if paths else []
         )

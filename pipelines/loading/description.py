@@ -65,6 +65,11 @@ class Load:
         return (self.snapshot_at, float(self.load_id))
 
     @property
+    def is_backfill(self) -> bool:
+        """Whether it read a range alone, so that it doesn't tell of the table as a whole."""
+        return not self.supersedes and self.checkpoint is None
+
+    @property
     def loaded_at(self) -> dt.datetime:
         """When the load began by the clock of the machine that ran it."""
         return dt.datetime.fromtimestamp(float(self.load_id), dt.UTC)

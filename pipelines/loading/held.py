@@ -109,10 +109,15 @@ def as_compared(column: Column, relation: str) -> str:
     return f"{name}::varchar" if lake_type(column.type).duckdb in ("float", "double") else name
 
 
-def read_parquet(files: tuple[str, ...]) -> str:
-    """The rows of these files, whose columns may differ, as a from-clause item."""
+def read_parquet(files: tuple[str, ...], file_as: str = "") -> str:
+    """The rows of these files, whose columns may differ, as a from-clause item.
+
+    Args:
+        file_as: give each row its file, in a column of this name.
+    """
     listed = ", ".join(literal(file) for file in files)
-    return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+    named = f", filename = {literal(file_as)}" if file_as else ""
+    return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false{named})"
 
 
 def _deleted_at(types: dict[str, str]) -> str:

@@ -29,6 +29,22 @@ def select_tables(project: Project, selectors: Sequence[str]) -> tuple[Table, ..
     return tuple(t for t in project.tables if any(_selects(one, t) for one in selectors))
 
 
+def table_named(project: Project, name: str) -> Table:
+    """The one table of this name: `shop.orders`.
+
+    Raises:
+        DeclarationError: there is none, with the nearest name that exists.
+    """
+    for table in project.tables:
+        if name in (table.shown, table.lake_name, f"{table.source}.{table.qualified}"):
+            return table
+    known = [table.shown for table in project.tables]
+    raise DeclarationError(
+        f"{name}: no such table{nearest(name, known)}",
+        do=f"declared are: {', '.join(known) or 'none; run lakefeed sync for wildcards'}",
+    )
+
+
 def _selects(selector: str, table: Table) -> bool:
     if selector.startswith("tag:"):
         return selector.removeprefix("tag:") in table.settings.tags

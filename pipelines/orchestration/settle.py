@@ -10,7 +10,6 @@ from pathlib import Path
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.loading.commits import CommitLog
-from pipelines.loading.description import Load
 from pipelines.orchestration.holding import hold_back
 from pipelines.orchestration.plan import BuildPlan
 from pipelines.transformation.dbt import BuildResult
@@ -68,7 +67,7 @@ def _fresh(
 ) -> TableStanding:
     """A table whose staging model was built just now and holds these loads."""
     loads = CommitLog(project.raw_url, table.lake_name).loads()
-    complete = [load for load in loads if load.load_id in ids and _tells_of_all(load)]
+    complete = [load for load in loads if load.load_id in ids and not load.is_backfill]
     return TableStanding(
         table.shown,
         max((dt.datetime.fromisoformat(load.snapshot_at) for load in complete), default=None),
@@ -77,11 +76,6 @@ def _fresh(
         count_rows(candidate, model.schema, model.identifier),
         dt.datetime.now(dt.UTC),
     )
-
-
-def _tells_of_all(load: Load) -> bool:
-    """Not so a backfill, which read a range alone."""
-    return load.supersedes or load.checkpoint is not None
 
 
 def _tables_after(

@@ -37,6 +37,16 @@ class Model:
     is_snapshot: bool = False
 
 
+@dataclass(frozen=True)
+class Relationship:
+    """A tested promise: each value of this column of a model is one of that column of another."""
+
+    model: str
+    column: str
+    to: str
+    to_column: str
+
+
 def read_models(project: Project) -> tuple[Model, ...]:
     """All models that are built, each after those that it reads; none where dbt never ran.
 
@@ -77,6 +87,15 @@ def compiled_sql(project: Project) -> dict[str, str]:
     return found
 
 
+def read_relationships(project: Project) -> tuple[Relationship, ...]:
+    """The relationships between models that the project tests."""
+    return tuple(
+        found
+        for node in _read(project).get("nodes", {}).values()
+        if node["resource_type"] == "test" and (found := _relationship(node))
+    )
+
+
 def source_relations(project: Project) -> dict[tuple[str, str], str]:
     """The raw tables that models may name, by schema and identifier: their names in the lake."""
     return {
@@ -112,6 +131,15 @@ def _read(project: Project) -> dict[str, Any]:
     path = project.dbt / "target" / "manifest.json"
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return found
+
+
+def _relationship(node: dict[str, Any]) -> Relationship | None:
+    test, of = node.get("test_metadata") or {}, node.get("attached_node") or ""
+    others = [one for one in node["depends_on"]["nodes"] if one != of]
+    if test.get("name") != "relationships" or not of or len(others) != 1:
+        return None
+    column, field = (test["kwargs"][name].strip('"') for name in ("column_name", "field"))
+    return Relationship(of.split(".")[2], column, others[0].split(".")[2], field)
 
 
 def _of_one_relation(node: dict[str, Any], manifest: dict[str, Any]) -> str:

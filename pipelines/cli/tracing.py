@@ -1,0 +1,263 @@
+"""How `lakefeed trace` tells what became of one row."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table as Grid
+from rich.text import Text
+
+from pipelines.cli.render import console
+from pipelines.cli.wording import counted, short
+
+if TYPE_CHECKING:
+    from pipelines.loading.description import Load
+    from pipelines.loading.versions import RawVersion
+    from pipelines.orchestration.trace import Trace
+    from pipelines.orchestration.winner import Verdict
+    from pipelines.transformation.made_from import MadeRows
+
+Row = dict[str, str | None]
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.+]")
+_LONGEST = 40
+_WIDTH = 100
+_MOST_VERSIONS = 20
+# More rows than these stand one below the other.
+_MOST_BESIDE = 4
+# Counts builds, and tells nothing of the row.
+_OURS = ("_staged_batch",)
+_STYLES = {"wins": "green", "deletes": "red"}
+
+
+def show_trace(traced: Trace, *, as_json: bool, whole: bool) -> None:
+    """Prints a trace: raw, staging, and what was made of it."""
+    if as_json:
+        from pipelines.orchestration.trace import as_json as trace_as_json
+
+        click.echo(json.dumps(trace_as_json(traced), indent=2))
+        return
+    out = console()
+    for part in (*_raw(traced, whole), *_staging(traced), *_made(traced), *_notes(traced)):
+        _print(out, part)
+
+
+def _print(out: Console, part: RenderableType) -> None:
+    out.print(part, soft_wrap=isinstance(part, str | Text), markup=False)
+
+
+def _raw(traced: Trace, whole: bool) -> Iterator[RenderableType]:
+    key = ", ".join(f"{name} {value}" for name, value in traced.key.items())
+    count = counted(len(traced.versions), "version")
+    yield f"{traced.table.shown}, {key}: {count} in {counted(traced.loads, 'load')}"
+    shown = range(len(traced.versions)) if whole else _worth_showing(traced)
+    hidden = 0
+    for place, version in enumerate(traced.versions):
+        if place in shown:
+            if hidden:
+                yield f"\n     … {counted(hidden, 'version')} not shown: --all"
+            hidden = 0
+            yield from _version(traced, place)
+        else:
+            hidden += 1
+        for load in _absent_after(traced, version, place):
+            yield _absence(traced, load)
+
+
+def _worth_showing(traced: Trace) -> set[int]:
+    """The newest versions, and the first; of those that are equal, the first and the last."""
+    versions = traced.versions
+    judged = traced.judgement
+    winner = judged.winner if judged else None
+    changed = {0, len(versions) - 1} | {
+        place
+        for place, one in enumerate(versions)
+        if one is winner or one.deleted_at or (place and _changes(versions[place - 1], one))
+    }
+    return {0, *sorted(changed)[-_MOST_VERSIONS:]}
+
+
+def _version(traced: Trace, place: int) -> Iterator[RenderableType]:
+    version = traced.versions[place]
+    yield Text(f"\n{place + 1:>4} {_load_line(traced, version.load)}")
+    yield f"     {traced.folder}/{version.file}"
+    yield from _what_is_new(traced, place)
+    if traced.judgement:
+        yield _verdict_line(traced.judgement.verdicts[place])
+
+
+def _verdict_line(verdict: Verdict) -> Text:
+    mark = {"wins": "✓", "deletes": "✗"}.get(verdict.standing, "·")
+    style = _STYLES.get(verdict.standing, "dim")
+    return Text.assemble("     ", (f"{mark} {verdict.standing}", style), f": {verdict.why}")
+
+
+def _load_line(traced: Trace, load: Load) -> str:
+    kind = ", the whole table" if load.supersedes else ", a backfill" if load.is_backfill else ""
+    committed = traced.committed_at.get(load.load_id)
+    arrived = f", committed {short(committed)}" if committed else ""
+    return f"snapshot {short(load.snapshot_at)}, load {load.load_id}{arrived}{kind}"
+
+
+def _what_is_new(traced: Trace, place: int) -> Iterator[Text]:
+    version = traced.versions[place]
+    if version.deleted_at:
+        found = f"missed in the source since {shown(version.deleted_at)}"
+        yield Text(f"     {found}{_or_by_where(traced)}")
+        return
+    if place == 0:
+        yield from _pairs(version.values, 5)
+        return
+    changes = _changes(traced.versions[place - 1], version)
+    for name, (old, new) in changes.items():
+        yield Text.assemble("     ", (f"{name} ", "dim"), f"{shown(old)} → {shown(new)}")
+    if not changes:
+        yield Text("     the same values again")
+
+
+def _or_by_where(traced: Trace) -> str:
+    return ", or it no longer meets `where`" if traced.table.settings.where else ""
+
+
+def _changes(before: RawVersion, now: RawVersion) -> dict[str, tuple[str | None, str | None]]:
+    return {
+        name: (before.values.get(name), value)
+        for name, value in now.values.items()
+        if before.values.get(name) != value
+    }
+
+
+def _absent_after(traced: Trace, version: RawVersion, place: int) -> list[Load]:
+    following = traced.versions[place + 1 :]
+    return [
+        load
+        for load in traced.absent_from
+        if load.order > version.load.order
+        and not any(one.load.order < load.order for one in following)
+    ]
+
+
+def _absence(traced: Trace, load: Load) -> Text:
+    return Text(
+        f"\n   - {_load_line(traced, load)}\n"
+        f"     lacks the row: it was deleted in the source{_or_by_where(traced)}"
+    )
+
+
+def _staging(traced: Trace) -> Iterator[RenderableType]:
+    made, judged = traced.made, traced.judgement
+    winner = judged.winner if judged else None
+    if judged:
+        name = made.staging.relation if made and made.staging else "staging"
+        yield f"\n{name} {judged.told}"
+    if made and made.staging and not (winner and _is_just(made.staging, winner)):
+        yield from _rows(made.staging)
+    if made and made.history:
+        yield from _rows(made.history, but=traced.versions[-1].values if traced.versions else {})
+
+
+def _is_just(rows: MadeRows, winner: RawVersion) -> bool:
+    """Whether staging has this version alone, value by value."""
+    found = rows.rows[0] if rows.total == 1 else {}
+    return bool(found) and all(found.get(name, v) == v for name, v in winner.values.items())
+
+
+def _made(traced: Trace) -> Iterator[RenderableType]:
+    below = traced.made.below if traced.made else ()
+    for rows in below:
+        if not rows.unasked:
+            yield from _rows(rows)
+    unasked = [rows for rows in below if rows.unasked]
+    if unasked:
+        yield "\nmade from the table as well, but not to be asked for one row"
+    for rows in unasked:
+        yield f"  {rows.relation}: {rows.unasked}"
+
+
+def _rows(rows: MadeRows, but: Row | None = None) -> Iterator[RenderableType]:
+    """The rows: what all have in common once, then where they differ.
+
+    Args:
+        but: columns that need not be told again where all rows agree in them.
+    """
+    if rows.unasked:
+        yield f"\n{rows.relation}: {rows.unasked}"
+        return
+    first = f", the first {len(rows.rows)}" if rows.total > len(rows.rows) else ""
+    by = f" by {', '.join(rows.by)}" if rows.total else ""
+    yield f"\n{rows.relation}: {counted(rows.total, 'row')}{by}{first}"
+    told = [_with_pointing(row, rows) for row in rows.rows]
+    names = list(told[0]) if told else []
+    differing = [name for name in names if len({row.get(name) for row in told}) > 1]
+    same = {n: told[0][n] for n in names if n not in differing and n not in (but or {})}
+    if same:
+        yield from _pairs(same, 2)
+    if 1 < len(told) <= _MOST_BESIDE:
+        yield Padding(_side_by_side(told, differing), (0, 0, 0, 2), expand=False)
+    elif len(told) > 1:
+        yield Padding(_one_below_the_other(told, differing), (0, 0, 0, 2), expand=False)
+
+
+def _with_pointing(row: Row, rows: MadeRows) -> Row:
+    """The row, and how many rows of facts point at it."""
+    ours = {name: value for name, value in row.items() if name not in _OURS}
+    for one in rows.pointing:
+        value = next((v for k, v in row.items() if k.lower() == one.at.lower()), None)
+        ours[f"rows of {one.model}"] = str(one.rows.get(value or "", 0))
+    return ours
+
+
+def _side_by_side(rows: Sequence[Row], names: Sequence[str]) -> Grid:
+    grid = Grid(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=False)
+    for name in names:
+        values = (Text(shown(row.get(name))) for row in rows)
+        grid.add_row(Text(name, style="dim"), *values)
+    return grid
+
+
+def _one_below_the_other(rows: Sequence[Row], names: Sequence[str]) -> Grid:
+    grid = Grid(box=SIMPLE_HEAD, pad_edge=False)
+    for name in names:
+        grid.add_column(Text(name), overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(shown(row.get(name))) for name in names))
+    return grid
+
+
+def _notes(traced: Trace) -> Iterator[RenderableType]:
+    if not traced.is_found:
+        yield "no load that is committed holds such a row, nor does the warehouse"
+        for name in traced.kept_as_text:
+            yield f"  `{name}` is looked for as PostgreSQL writes it: {name}::text"
+    for note in traced.notes:
+        yield f"\nnote: {note}"
+
+
+def _pairs(row: Row, indent: int) -> Iterator[Text]:
+    """Names and values, as many to a line as fit."""
+    line = Text(" " * indent)
+    for name, value in row.items():
+        told = shown(value)
+        if len(line) > indent and len(line) + len(name) + len(told) > _WIDTH:
+            yield line
+            line = Text(" " * indent)
+        line.append("" if len(line) == indent else "   ")
+        line.append(f"{name} ", style="dim").append(told)
+    yield line
+
+
+def shown(value: str | None) -> str:
+    """A value on a line: times to the second, long texts cut, nothing that can't be printed."""
+    if value is None:
+        return "null"
+    if _TIME.match(value):
+        return value[:19]
+    text = "".join(letter if letter.isprintable() else "·" for letter in value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -1,0 +1,114 @@
+"""The key of one row as people type it, held against the types of its columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+from pipelines.declaration.catalogue import Column
+from pipelines.declaration.tables import Table
+from pipelines.errors import DeclarationError
+from pipelines.loading.engine import literal
+from pipelines.source.types import lake_type
+
+_NUMBERS = re.compile(r"^(smallint|integer|bigint|decimal)")
+
+
+@dataclass(frozen=True)
+class KeyPart:
+    """A column of the key, and the value that is looked for, as it was typed."""
+
+    column: Column
+    text: str
+
+    @property
+    def type(self) -> str:
+        """The column's type in the lake."""
+        return lake_type(self.column.type).duckdb
+
+    @property
+    def value(self) -> str:
+        """The value as an expression of DuckDB's; null where it isn't one of the type."""
+        if self.type == "blob" and self.text.startswith("\\x"):
+            return f"unhex({literal(self.text[2:])})"
+        return f"try_cast({literal(self.text)} as {self.type})"
+
+    def is_in(self, expression: str, held_as: str = "") -> str:
+        """A condition: this expression is the value.
+
+        Args:
+            held_as: its type, where that is known; Parquet's statistics help where it is the same.
+        """
+        same = held_as.lower() == self.type
+        found = expression if same else f"try_cast({expression} as {self.type})"
+        if self.column.type == "numeric":
+            # Kept as text, in which one number may be written in several ways.
+            number = "try_cast({} as decimal(38, 10))"
+            alike = f"{number.format(expression)} = {number.format(literal(self.text))}"
+            return f"({found} = {self.value} or {alike})"
+        return f"{found} = {self.value}"
+
+
+Key = tuple[KeyPart, ...]
+
+
+def parse_key(engine: DuckDBPyConnection, table: Table, values: Sequence[str]) -> Key:
+    """The key that these values are, in the order of the table's key columns.
+
+    Raises:
+        DeclarationError: the table has no key, or these can't be its values.
+    """
+    if not table.key or table.catalogue is None:
+        raise DeclarationError(
+            f"{table.shown} has no key, so that one row can't be told from the others"
+            if table.catalogue
+            else f"{table.shown} was never loaded, so that its key isn't known",
+            where=table.where,
+            do="name the columns that identify a row (`primary_key: [a, b]`)"
+            if table.catalogue
+            else f"lakefeed run --select {table.shown}",
+        )
+    if len(values) != len(table.key):
+        told = " ".join(f"<{name}>" for name in table.key)
+        raise DeclarationError(
+            f"the key of {table.shown} is {', '.join(table.key)}: {_count(len(table.key))}, and "
+            f"{_count(len(values))} given",
+            where=table.where_of("primary_key"),
+            do=f"lakefeed trace {table.shown} {told}",
+        )
+    columns = [table.catalogue.column(name) for name in table.key]
+    parts = [KeyPart(one, text) for one, text in zip(columns, values, strict=True) if one]
+    for part in parts:
+        _refuse_unfit(engine, table, part)
+    return tuple(parts)
+
+
+def _count(number: int) -> str:
+    return "1 value" if number == 1 else f"{number} values"
+
+
+def _refuse_unfit(engine: DuckDBPyConnection, table: Table, part: KeyPart) -> None:
+    try:
+        (found,) = engine.execute(f"select ({part.value})::varchar").fetchall()[0]
+    except duckdb.Error:
+        found = None
+    if found is None or (_NUMBERS.match(part.type) and not _is_same_number(found, part.text)):
+        raise DeclarationError(
+            f"`{part.text}` can't be a value of `{part.column.name}` of {table.shown}, which is "
+            f"{part.column.type}",
+            where=table.where,
+            do=f"the key is {', '.join(table.key)}, in this order",
+        )
+
+
+def _is_same_number(found: str, text: str) -> bool:
+    """DuckDB rounds what doesn't fit."""
+    try:
+        return Decimal(found) == Decimal(text)
+    except InvalidOperation:
+        return False

@@ -1,0 +1,91 @@
+"""Every version of one row that raw holds, in the order in which versions replace one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from duckdb import DuckDBPyConnection
+
+from pipelines.declaration.tables import Table
+from pipelines.loading.commits import CommitLog
+from pipelines.loading.description import Load
+from pipelines.loading.held import Held, read_parquet
+from pipelines.loading.key import Key
+from pipelines.loading.plan import DELETED_AT
+from pipelines.source.inspect import quote
+from pipelines.source.types import lake_type
+
+_FILE = "_lakefeed_file"
+_LOAD_ID = "_dlt_load_id"
+_RANK = "_lakefeed_rank"
+
+
+@dataclass(frozen=True)
+class RawVersion:
+    """A version of a row: the load and the file that hold it, and its values as text.
+
+    `file` is below the table's raw folder. `deleted_at` is set in a tombstone. `cursor_rank` grows
+    with the cursor; None without one.
+    """
+
+    load: Load
+    file: str
+    values: dict[str, str | None]
+    cursor: str | None = None
+    cursor_rank: int | None = None
+    deleted_at: str | None = None
+
+
+def raw_versions(
+    engine: DuckDBPyConnection, log: CommitLog, loads: Sequence[Load], table: Table, key: Key
+) -> list[RawVersion]:
+    """The versions of the row with this key in these loads, which come in their order.
+
+    Within one load the newest cursor comes last, as staging takes it. Reads committed files alone,
+    and of these the parts that can hold the key.
+    """
+    held = Held.of(log, list(loads))
+    if not held:
+        return []
+    relation = read_parquet(held.files, file_as=_FILE)
+    types = {row[0]: row[1] for row in engine.execute(f"describe from {relation}").fetchall()}
+    held_as = {name.lower(): kind for name, kind in types.items()}
+    if any(part.column.name.lower() not in held_as for part in key):
+        return []
+    wanted = " and ".join(
+        part.is_in(quote(part.column.name), held_as[part.column.name.lower()]) for part in key
+    )
+    names = [name for name in types if name not in (_LOAD_ID, DELETED_AT, _FILE)]
+    selected = ", ".join(f"{quote(name)}::varchar" for name in names)
+    deleted_at = f"{DELETED_AT}::varchar" if DELETED_AT in types else "null"
+    cursor = _cursor_of(table, held_as)
+    rank = f"case when {cursor} is not null then dense_rank() over (order by {cursor}) end"
+    rows = engine.execute(
+        f"select {_LOAD_ID}, {_FILE}, {deleted_at}, {cursor}::varchar, {rank} as {_RANK}, "
+        f"{selected} from {relation} where {wanted} order by {_RANK} nulls first"
+    ).fetchall()
+    files = {log.path_of(file): file for load in loads for file in load.files}
+    place = {load.load_id: number for number, load in enumerate(loads)}
+    found = [
+        RawVersion(
+            loads[place[load_id]],
+            files.get(file, file),
+            dict(zip(names, values, strict=True)),
+            at,
+            at_place,
+            gone,
+        )
+        for load_id, file, gone, at, at_place, *values in rows
+        if load_id in place
+    ]
+    return sorted(found, key=lambda version: place[version.load.load_id])
+
+
+def _cursor_of(table: Table, held_as: dict[str, str]) -> str:
+    column = (
+        table.catalogue.column(table.cursor.column) if table.catalogue and table.cursor else None
+    )
+    if column is None or column.name.lower() not in held_as:
+        return "null"
+    return f"try_cast({quote(column.name)} as {lake_type(column.type).duckdb})"

@@ -1,0 +1,203 @@
+"""`lakefeed trace`: one row, from every version in raw to what the warehouse made of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from duckdb import DuckDBPyConnection
+
+from pipelines.declaration.project import Project
+from pipelines.declaration.tables import Table
+from pipelines.errors import BuildFailed
+from pipelines.loading.commits import CommitLog
+from pipelines.loading.description import Load
+from pipelines.loading.engine import open_engine, spill_folder
+from pipelines.loading.key import Key, parse_key
+from pipelines.loading.versions import RawVersion, raw_versions
+from pipelines.orchestration.rollback import read_rollback
+from pipelines.orchestration.selection import table_named
+from pipelines.orchestration.winner import Judgement, absent_from, judge
+from pipelines.source.types import lake_type
+from pipelines.transformation.files import is_generated
+from pipelines.transformation.made_from import MadeFrom, MadeRows, made_from
+from pipelines.transformation.staging import staging_model_name
+from pipelines.transformation.standing import read_standing
+from pipelines.transformation.warehouse import reading, staged_load_ids
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One row of one table: its versions in raw, staging's choice, and the rows made from it.
+
+    `folder` is the table's raw folder, as declared, below which the files of versions lie.
+    `absent_from` are loads of the whole table that lacked the row. `committed_at` has times by load
+    id. `judgement` is None where staging is a user's own model. `made` is None where no warehouse
+    could be read; `notes` say why, and what else should be known.
+    """
+
+    table: Table
+    key: dict[str, str]
+    folder: str
+    loads: int
+    versions: tuple[RawVersion, ...]
+    absent_from: tuple[Load, ...]
+    committed_at: dict[str, str]
+    judgement: Judgement | None
+    made: MadeFrom | None
+    notes: tuple[str, ...]
+
+    @property
+    def is_found(self) -> bool:
+        """Whether raw or the warehouse has the row."""
+        return bool(self.versions) or any(rows.total for rows in self.rows)
+
+    @property
+    def kept_as_text(self) -> list[str]:
+        """Columns of the key that the lake keeps as PostgreSQL's text."""
+        found = self.table.catalogue
+        columns = [found.column(name) for name in self.key] if found else []
+        return [one.name for one in columns if one and lake_type(one.type).as_text]
+
+    @property
+    def rows(self) -> list[MadeRows]:
+        """The rows of every model, staging first."""
+        made = self.made
+        return (
+            [] if made is None else [r for r in (made.staging, made.history) if r] + [*made.below]
+        )
+
+
+def trace(project: Project, name: str, values: Sequence[str]) -> Trace:
+    """Follows the row with this key. Reads raw and the published warehouse; changes nothing.
+
+    Raises:
+        DeclarationError: no such table, a table without key, or values that can't be its key.
+    """
+    table = table_named(project, name)
+    log = CommitLog(project.raw_url, table.lake_name)
+    with _engine(project) as engine:
+        key = parse_key(engine, table, values)
+        loads = log.loads()
+        versions = tuple(raw_versions(engine, log, loads, table, key))
+    traced = Trace(
+        table,
+        {part.column.name: part.text for part in key},
+        f"{project.declaration.raw.url.rstrip('/')}/{table.lake_name}",
+        len(loads),
+        versions,
+        tuple(absent_from(versions, loads)),
+        log.committed_at({version.load.load_id for version in versions}),
+        None,
+        None,
+        (),
+    )
+    return _with_warehouse(project, traced, key, loads)
+
+
+@contextlib.contextmanager
+def _engine(project: Project) -> Iterator[DuckDBPyConnection]:
+    engine = open_engine(spill_folder(project)).duckdb
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def _with_warehouse(project: Project, traced: Trace, key: Key, loads: Sequence[Load]) -> Trace:
+    """The same, with what the published warehouse has, if one can be read."""
+    table = traced.table
+    model = staging_model_name(table)
+    try:
+        staged = staged_load_ids(project.warehouse).get(model, set())
+        with reading(project.warehouse) as session:
+            made = made_from(session, project, table, key) if session else None
+        why_not = list(_why_not_staged(project, model, loads, staged))
+    except BuildFailed as error:
+        return replace(traced, notes=(f"{error.what}: what it made of the row isn't shown",))
+    if is_generated(project, table) is False:
+        note = f"{model} is a model of your own: which version it takes is for it to say"
+        return replace(traced, made=made, notes=(note,))
+    judgement = judge(traced.versions, loads, staged, table.settings.deletes)
+    notes = [*why_not, *_disagreement(judgement, made, model)]
+    return replace(traced, made=made, judgement=judgement, notes=tuple(notes))
+
+
+def _why_not_staged(
+    project: Project, model: str, loads: Sequence[Load], staged: set[str]
+) -> Iterator[str]:
+    waiting = [load for load in loads if load.load_id not in staged]
+    if not waiting:
+        return
+    count = "1 load is" if len(waiting) == 1 else f"{len(waiting)} loads are"
+    held, rolled_back = read_standing(project.warehouse).held.get(model), read_rollback(project)
+    if rolled_back:
+        yield f"{count} not staged: {rolled_back.warning}"
+    elif held:
+        yield f"{count} not staged: {model} is kept as last published, since {held.because}"
+    elif not project.warehouse.exists():
+        yield "nothing is built yet: lakefeed build"
+    else:
+        yield f"{count} not staged yet: the next run does it, or lakefeed build"
+
+
+def _disagreement(judgement: Judgement, made: MadeFrom | None, model: str) -> Iterator[str]:
+    """Rows that aren't where the rules have them: the declaration is another than at the build."""
+    if made is None or made.staging is None or made.staging.unasked:
+        return
+    expected = judgement.winner.load.load_id if judgement.winner else None
+    found = {row.get("_dlt_load_id") for row in made.staging.rows} or {None}
+    if found != {expected}:
+        yield (
+            f"{model} was built by other rules than those of sources.yaml now, and holds "
+            f"{'no row' if found == {None} else f'load {found.pop()}'}: lakefeed rebuild"
+        )
+
+
+def as_json(traced: Trace) -> dict[str, Any]:
+    """All of it as JSON types, for `--json`; values are DuckDB's texts."""
+    verdicts = traced.judgement.verdicts if traced.judgement else ()
+    winner = traced.judgement.winner if traced.judgement else None
+    return {
+        "table": traced.table.shown,
+        "key": traced.key,
+        "loads": traced.loads,
+        "versions": [
+            {
+                "load_id": one.load.load_id,
+                "snapshot_at": one.load.snapshot_at,
+                "committed_at": traced.committed_at.get(one.load.load_id),
+                "whole_table": one.load.supersedes,
+                "backfill": one.load.is_backfill,
+                "file": f"{traced.folder}/{one.file}",
+                "cursor": one.cursor,
+                "deleted_at": one.deleted_at,
+                "standing": verdicts[place].standing if verdicts else None,
+                "why": verdicts[place].why if verdicts else None,
+                "values": one.values,
+            }
+            for place, one in enumerate(traced.versions)
+        ],
+        "absent_from": [
+            {"load_id": load.load_id, "snapshot_at": load.snapshot_at}
+            for load in traced.absent_from
+        ],
+        "staging": traced.judgement.told if traced.judgement else None,
+        "winner": winner.load.load_id if winner else None,
+        "made": [_rows_as_json(rows) for rows in traced.rows],
+        "notes": list(traced.notes),
+    }
+
+
+def _rows_as_json(rows: MadeRows) -> dict[str, Any]:
+    return {
+        "model": rows.model,
+        "relation": rows.relation,
+        "by": list(rows.by),
+        "total": rows.total,
+        "rows": list(rows.rows),
+        "pointing": [vars(one) for one in rows.pointing],
+        "unasked": rows.unasked or None,
+    }

@@ -1,0 +1,182 @@
+"""The rows of the warehouse that were made from one row of the source, found by lineage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+from pipelines.declaration.project import Project
+from pipelines.declaration.tables import Table
+from pipelines.loading.key import Key
+from pipelines.transformation.history import history_model_name, models_over_raw
+from pipelines.transformation.lineage import ModelLineage, read_lineage
+from pipelines.transformation.manifest import (
+    Model,
+    Relationship,
+    read_models,
+    read_relationships,
+    tables_above,
+)
+from pipelines.transformation.staging import staging_model_name
+from pipelines.transformation.warehouse import quoted
+
+# So many rows of a model are read; all are counted.
+MOST_ROWS = 10
+
+
+@dataclass(frozen=True)
+class Pointing:
+    """How many rows of a model point at rows of another, by the value that they point at."""
+
+    model: str
+    column: str
+    at: str
+    rows: dict[str, int]
+
+
+@dataclass(frozen=True)
+class MadeRows:
+    """The rows of one model, in `schema.name`, that were made from the row, as text.
+
+    `total` counts all; `rows` has the first. `by` are the columns that hold the key. Where the
+    model can't be asked, `unasked` says why.
+    """
+
+    model: str
+    relation: str
+    by: tuple[str, ...] = ()
+    total: int = 0
+    rows: tuple[dict[str, str | None], ...] = ()
+    pointing: tuple[Pointing, ...] = ()
+    unasked: str = ""
+
+
+@dataclass(frozen=True)
+class MadeFrom:
+    """What the warehouse has of a row: staging, its history if it is kept, and the models below."""
+
+    staging: MadeRows | None
+    history: MadeRows | None
+    below: tuple[MadeRows, ...]
+
+
+def made_from(session: DuckDBPyConnection, project: Project, table: Table, key: Key) -> MadeFrom:
+    """The rows of this warehouse that were made from the row with this key."""
+    session.execute("set timezone = 'UTC'")
+    models, lineage = read_models(project), read_lineage(project)
+    named = {model.name: model for model in models}
+    above, over_raw = tables_above(models), models_over_raw(table)
+    asked = {
+        model.name: _rows_of(session, model, table, key, lineage.models[model.name])
+        for model in models
+        if table.lake_name in above[model.name]
+    }
+    below = {name: rows for name, rows in asked.items() if name not in over_raw}
+    pointing = [
+        one
+        for one in read_relationships(project)
+        if one.to in below and one.model in named and one.model not in _answered(below)
+    ]
+    found = [_with_pointing(session, named, rows, pointing, key=key) for rows in below.values()]
+    reached = {one.model for rows in found for one in rows.pointing}
+    return MadeFrom(
+        asked.get(staging_model_name(table)),
+        asked.get(history_model_name(table)),
+        tuple(rows for rows in found if not (rows.unasked and rows.model in reached)),
+    )
+
+
+def _answered(asked: dict[str, MadeRows]) -> set[str]:
+    return {name for name, rows in asked.items() if not rows.unasked}
+
+
+def _rows_of(
+    session: DuckDBPyConnection, model: Model, table: Table, key: Key, lineage: ModelLineage
+) -> MadeRows:
+    relation = f"{model.schema}.{model.identifier}"
+    holding = [lineage.holding(table.shown, part.column.name) for part in key]
+    nothing = MadeRows(model.name, relation)
+    if lineage.unknown:
+        return replace(nothing, unasked=lineage.unknown)
+    missing = [part.column.name for part, held in zip(key, holding, strict=True) if not held]
+    if missing:
+        told = ", ".join(f"`{name}`" for name in missing)
+        return replace(nothing, unasked=f"no column of it is {told} of {table.shown}, unchanged")
+    # With a key of several columns, which of their copies belong together isn't known.
+    used = holding if len(key) == 1 else [held[:1] for held in holding]
+    condition = _condition(key, used)
+    try:
+        total, rows = _select(session, _quoted(model), condition)
+    except duckdb.CatalogException:
+        return replace(nothing, unasked="it is not in the warehouse yet")
+    except duckdb.Error as error:
+        return replace(nothing, unasked=str(error).split("\n", 1)[0])
+    by = tuple(name for held in used for name in held)
+    return replace(nothing, by=by, total=total, rows=rows)
+
+
+def _condition(key: Key, columns: Sequence[Sequence[str]]) -> str:
+    parts = (
+        " or ".join(part.is_in(quoted(name)) for name in names)
+        for part, names in zip(key, columns, strict=True)
+    )
+    return " and ".join(f"({part})" for part in parts)
+
+
+def _select(
+    session: DuckDBPyConnection, relation: str, condition: str
+) -> tuple[int, tuple[dict[str, str | None], ...]]:
+    total = session.execute(f"select count(*) from {relation} where {condition}").fetchall()[0][0]
+    names = [row[0] for row in session.execute(f"describe from {relation}").fetchall()]
+    order = next(
+        (quoted(name) for name in ("valid_from", "dbt_valid_from") if name in names), "all"
+    )
+    texts = ", ".join(f"{quoted(name)}::varchar" for name in names)
+    rows = session.execute(
+        f"select {texts} from (from {relation} where {condition} order by {order} "
+        f"limit {MOST_ROWS})"
+    ).fetchall()
+    return total, tuple(dict(zip(names, row, strict=True)) for row in rows)
+
+
+def _with_pointing(
+    session: DuckDBPyConnection,
+    named: dict[str, Model],
+    rows: MadeRows,
+    relationships: Sequence[Relationship],
+    *,
+    key: Key,
+) -> MadeRows:
+    """The rows, with the counts of those that point at them, such as the facts of a dimension."""
+    ours = [one for one in relationships if one.to == rows.model]
+    if rows.unasked or not rows.rows or not ours:
+        return rows
+    condition = _condition(key, [rows.by] if len(key) == 1 else [[name] for name in rows.by])
+    return replace(rows, pointing=tuple(_counted(session, named, ours, condition)))
+
+
+def _counted(
+    session: DuckDBPyConnection,
+    named: dict[str, Model],
+    relationships: Sequence[Relationship],
+    condition: str,
+) -> Iterator[Pointing]:
+    for one in relationships:
+        pointing, at = quoted(one.column), quoted(one.to_column)
+        query = (
+            f"select {pointing}::varchar, count(*) from {_quoted(named[one.model])} "
+            f"where {pointing} in (select {at} from {_quoted(named[one.to])} where {condition}) "
+            "group by 1"
+        )
+        try:
+            counts = dict(session.execute(query).fetchall())
+        except duckdb.Error:
+            continue
+        yield Pointing(one.model, one.column, one.to_column, counts)
+
+
+def _quoted(model: Model) -> str:
+    return f"{quoted(model.schema)}.{quoted(model.identifier)}"
