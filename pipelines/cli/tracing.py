@@ -45,6 +45,10 @@ def show_trace(traced: Trace, *, as_json: bool, whole: bool) -> None:
         click.echo(json.dumps(trace_as_json(traced), indent=2))
         return
     out = console()
+    if not traced.is_found:
+        for line in _not_found(traced):
+            _print(out, line)
+        return
     for part in (*_raw(traced, whole), *_staging(traced), *_made(traced), *_notes(traced)):
         _print(out, part)
 
@@ -54,9 +58,8 @@ def _print(out: Console, part: RenderableType) -> None:
 
 
 def _raw(traced: Trace, whole: bool) -> Iterator[RenderableType]:
-    key = ", ".join(f"{name} {value}" for name, value in traced.key.items())
     count = counted(len(traced.versions), "version")
-    yield f"{traced.table.shown}, {key}: {count} in {counted(traced.loads, 'load')}"
+    yield f"{_asked_for(traced)}: {count} in {counted(traced.loads, 'load')}"
     shown = range(len(traced.versions)) if whole else _worth_showing(traced)
     hidden = 0
     for place, version in enumerate(traced.versions):
@@ -232,12 +235,20 @@ def _one_below_the_other(rows: Sequence[Row], names: Sequence[str]) -> Grid:
 
 
 def _notes(traced: Trace) -> Iterator[RenderableType]:
-    if not traced.is_found:
-        yield "no load that is committed holds such a row, nor does the warehouse"
-        for name in traced.kept_as_text:
-            yield f"  `{name}` is looked for as PostgreSQL writes it: {name}::text"
-    for note in traced.notes:
-        yield f"\nnote: {note}"
+    yield from (f"\nnote: {note}" for note in traced.notes)
+
+
+def _not_found(traced: Trace) -> Iterator[str]:
+    nor = ", nor in the warehouse" if traced.made else ""
+    yield f"{_asked_for(traced)}: no row in {counted(traced.loads, 'load')}{nor}"
+    for name in traced.kept_as_text:
+        yield f"  `{name}` is looked for as PostgreSQL writes it: {name}::text"
+    yield from (f"note: {note}" for note in traced.notes)
+
+
+def _asked_for(traced: Trace) -> str:
+    key = ", ".join(f"{name} {value}" for name, value in traced.key.items())
+    return f"{traced.table.shown}, {key}"
 
 
 def _pairs(row: Row, indent: int) -> Iterator[Text]:

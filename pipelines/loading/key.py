@@ -76,8 +76,9 @@ def parse_key(engine: DuckDBPyConnection, table: Table, values: Sequence[str]) -
     if len(values) != len(table.key):
         told = " ".join(f"<{name}>" for name in table.key)
         raise DeclarationError(
-            f"the key of {table.shown} is {', '.join(table.key)}: {_count(len(table.key))}, and "
-            f"{_count(len(values))} given",
+            f"the key of {table.shown} is {', '.join(table.key)}: "
+            f"{len(table.key)} {'value' if len(table.key) == 1 else 'values'}; "
+            f"{len(values)} {'was' if len(values) == 1 else 'were'} given",
             where=table.where_of("primary_key"),
             do=f"lakefeed trace {table.shown} {told}",
         )
@@ -86,10 +87,6 @@ def parse_key(engine: DuckDBPyConnection, table: Table, values: Sequence[str]) -
     for part in parts:
         _refuse_unfit(engine, table, part)
     return tuple(parts)
-
-
-def _count(number: int) -> str:
-    return "1 value" if number == 1 else f"{number} values"
 
 
 def _refuse_unfit(engine: DuckDBPyConnection, table: Table, part: KeyPart) -> None:

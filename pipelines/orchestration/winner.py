@@ -47,10 +47,7 @@ def judge(
     ids = {load.load_id for load in counting}
     running = [v for v in versions if v.load.load_id in ids and not _is_passed_over(v, deletes)]
     last = running[-1] if running else None
-    verdicts = tuple(
-        _verdict(version, running, loads=loads, staged=staged, deletes=deletes)
-        for version in versions
-    )
+    verdicts = tuple(_verdict(version, running, loads=loads, staged=staged) for version in versions)
     taken = last if last and not (last.deleted_at and deletes == "remove") else None
     return Judgement(verdicts, taken, _told(versions, counting, last, deletes))
 
@@ -83,26 +80,30 @@ def _verdict(
     *,
     loads: Sequence[Load],
     staged: Collection[str],
-    deletes: str,
 ) -> Verdict:
     superseding = _superseding(version.load, loads, staged)
     if superseding:
         return Verdict(
             "superseded",
-            f"load {superseding.load_id} holds the whole table as of later, so that this load no "
-            "longer counts",
+            f"load {superseding.load_id} read the whole table later, so that this load no longer "
+            "counts",
         )
     if version.load.load_id not in staged:
         return Verdict("not staged", "its load is not staged yet")
-    if _is_passed_over(version, deletes):
+    if version not in running:
         return Verdict("passed over", "`deletes: ignore` passes over what left the source")
-    if version is running[-1]:
-        standing: Standing = "deletes" if version.deleted_at else "wins"
-        return Verdict(standing, _why_it_wins(version, running))
-    following = running[[one is version for one in running].index(True) + 1]
+    if version is not running[-1]:
+        return Verdict("replaced", _what_replaces_it(version, running))
+    if version.deleted_at:
+        return Verdict("deletes", "nothing newer counts, and this says that the row is gone")
+    return Verdict("wins", _why_it_wins(version, running))
+
+
+def _what_replaces_it(version: RawVersion, running: Sequence[RawVersion]) -> str:
+    following = running[running.index(version) + 1]
     if following.load is version.load:
-        return Verdict("replaced", "the same load holds it with a newer cursor")
-    return Verdict("replaced", f"load {following.load.load_id} has a newer snapshot")
+        return "the same load holds it with a newer cursor"
+    return f"load {following.load.load_id} has a newer snapshot"
 
 
 def _superseding(load: Load, loads: Sequence[Load], staged: Collection[str]) -> Load | None:

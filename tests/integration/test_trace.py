@@ -1,0 +1,382 @@
+"""`lakefeed trace`: what it says of a row, held against what staging really holds."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+import pytest
+
+from pipelines.errors import DeclarationError
+from pipelines.loading.commits import CommitLog
+from pipelines.loading.key import parse_key
+from pipelines.loading.versions import raw_versions
+from pipelines.orchestration.init import write_scaffold
+from pipelines.orchestration.trace import Trace, trace
+from pipelines.orchestration.winner import judge
+from pipelines.transformation.dbt import run_dbt
+from pipelines.transformation.warehouse import staged_load_ids
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake
+
+TABLES = {
+    "plain": "cursor: at",
+    "again": "cursor: at, lookback: 3650d",
+    "marked": "cursor: at, deletes: mark, max_shrink: 90%, history: true",
+    "chosen": "cursor: at, lookback: 3650d, deletes: remove, where: word <> 'out', max_shrink: 90%",
+    "whole": "mode: full_refresh, max_shrink: 90%",
+    "by_version": "cursor: xmin",
+}
+IDS = range(1, 8)
+MARTS = {
+    "dim_marked": """
+        select md5(id::varchar || valid_from::varchar) as marked_key, id as marked_id, word,
+            valid_from, valid_to
+        from {{ ref('hst_shop__marked') }}""",
+    "fct_line": """
+        select plain.id * 10 + generate_series as line_id, again.id as its_id
+        from {{ ref('stg_shop__plain') }} as plain
+        join {{ ref('stg_shop__again') }} as again on again.id = plain.id,
+        generate_series(1, 12)""",
+    "fct_marked": """
+        select marked_key, generate_series as number from {{ ref('dim_marked') }},
+        generate_series(1, 2) where valid_to is null""",
+    "by_word": "select word, count(*) as n from {{ ref('stg_shop__plain') }} group by word",
+}
+MARTS_YAML = """
+models:
+  - name: fct_marked
+    columns:
+      - name: marked_key
+        data_tests:
+          - relationships: {arguments: {to: ref('dim_marked'), field: marked_key}}
+"""
+
+Winners = dict[tuple[str, int], str | None]
+
+
+@dataclass
+class Told:
+    """The lake at its end, and at each step, by table and id, the load that wins and that which
+    staging has.
+    """
+
+    lake: Lake
+    judged: dict[str, Winners] = field(default_factory=dict)
+    staged: dict[str, Winners] = field(default_factory=dict)
+
+    def note(self, step: str) -> None:
+        self.judged[step], self.staged[step] = judged(self.lake), staged(self.lake)
+
+
+def judged(lake: Lake) -> Winners:
+    winners: Winners = {}
+    for table in lake.project.tables:
+        log = CommitLog(lake.project.raw_url, table.lake_name)
+        loads = log.loads()
+        ledger = staged_load_ids(lake.project.warehouse)[f"stg_{table.lake_name}"]
+        for number in IDS:
+            key = parse_key(duckdb.connect(), table, [str(number)])
+            versions = raw_versions(duckdb.connect(), log, loads, table, key)
+            won = judge(versions, loads, ledger, table.settings.deletes).winner
+            winners[table.short_name, number] = won.load.load_id if won else None
+    return winners
+
+
+def staged(lake: Lake) -> Winners:
+    winners: Winners = {(table, number): None for table in TABLES for number in IDS}
+    for table in TABLES:
+        for number, load_id in lake.query(
+            f"select id, _dlt_load_id from staging.stg_shop__{table}"
+        ):
+            winners[table, number] = load_id  # type: ignore[index, assignment]
+    return winners
+
+
+def everywhere(database: Database, *statements: str) -> None:
+    for table in TABLES:
+        database.execute(*(statement.replace("{t}", table) for statement in statements))
+
+
+def live(told: Told, database: Database) -> None:
+    """What may happen to rows, and at what a load and a build may come by."""
+    lake = told.lake
+    (lake.root / "dbt/models/marts").mkdir(parents=True, exist_ok=True)
+    for name, sql in MARTS.items():
+        (lake.root / f"dbt/models/marts/{name}.sql").write_text(sql)
+    (lake.root / "dbt/models/marts/marts.yml").write_text(MARTS_YAML)
+    everywhere(
+        database,
+        "create table {t} (id int primary key, word text, at timestamptz)",
+        "insert into {t} select i, 'w' || i, '2026-01-05Z' from generate_series(1, 6) i",
+    )
+    lake.load()
+    everywhere(
+        database,
+        "update {t} set word = 'new', at = '2026-02-01Z' where id = 1",
+        "update {t} set word = 'corrected', at = '2026-01-01Z' where id = 2",
+        "delete from {t} where id = 3",
+        "update {t} set word = 'out', at = '2026-02-01Z' where id = 4",
+        "insert into {t} values (7, 'w7', '2026-02-01Z')",
+    )
+    late = hide_the_next_loads(lake)
+    everywhere(
+        database,
+        "update {t} set word = 'newer', at = '2026-03-01Z' where id in (1, 5)",
+    )
+    build(lake, "--select", "staging")
+    told.note("newer loads")
+    for path, text in late.items():
+        (lake.root / path).write_bytes(text)
+    everywhere(database, "insert into {t} values (3, 'back', '2026-03-02Z')")
+    lake.load()
+    told.note("late loads, not staged")
+    build(lake, "--select", "staging")
+    told.note("late loads, staged")
+    everywhere(database, "delete from {t} where id = 6")
+    lake.load("shop.plain", "shop.marked", full_refresh=True, allow_shrink=True)
+    lake.load("shop.again", since="2026-01-01", until="2026-02-15")
+    build(lake)
+    told.note("a full refresh, a backfill")
+
+
+def build(lake: Lake, *arguments: str) -> None:
+    """Loads and builds, without the tests of dbt, in place."""
+    lake.load()
+    assert not run_dbt(lake.project, "run", arguments, lake.project.warehouse).failures
+
+
+def hide_the_next_loads(lake: Lake) -> dict[str, bytes]:
+    """Loads, and takes their commits away as if they weren't visible yet."""
+    before = set((lake.root / "data/raw").glob("*/_dlt_loads/*"))
+    lake.load()
+    new = set((lake.root / "data/raw").glob("*/_dlt_loads/*")) - before
+    hidden = {str(path.relative_to(lake.root)): path.read_bytes() for path in new}
+    for path in new:
+        path.unlink()
+    return hidden
+
+
+@pytest.fixture(scope="module")
+def told(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    Database(server_url).execute("create database traced")
+    database = Database(server_url.replace("/postgres?", "/traced?"))
+    lake = Lake(tmp_path_factory.mktemp("traced"))
+    write_scaffold(lake.root)
+    lake.declare("\n".join(f"{table}: {{{settings}}}" for table, settings in TABLES.items()))
+    told = Told(lake)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CONNECTION_VARIABLE, database.url)
+        live(told, database)
+    yield told
+
+
+def traced(told: Told, table: str, *key: str) -> Trace:
+    return trace(told.lake.project, f"shop.{table}", key)
+
+
+def standings(found: Trace) -> list[str]:
+    assert found.judgement is not None
+    return [verdict.standing for verdict in found.judgement.verdicts]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_version_that_is_said_to_win_is_the_one_that_staging_has(
+    told: Told, table: str
+) -> None:
+    for step, winners in told.judged.items():
+        ours = {number: winners[table, number] for number in IDS}
+        theirs = {number: told.staged[step][table, number] for number in IDS}
+        assert ours == theirs, step
+
+
+def test_each_version_is_told_with_its_load_its_file_and_its_fate(told: Told) -> None:
+    found = traced(told, "again", "1")
+
+    assert [one.values["word"] for one in found.versions] == ["w1", "new", "newer"]
+    assert standings(found) == ["replaced", "replaced", "wins"]
+    assert all((told.lake.root / found.folder / one.file).exists() for one in found.versions)
+    assert set(found.committed_at) == {one.load.load_id for one in found.versions}
+    assert found.judgement
+    assert found.judgement.verdicts[0].why == (
+        f"load {found.versions[1].load.load_id} has a newer snapshot"
+    )
+
+
+def test_a_value_corrected_backwards_wins_by_its_snapshot(told: Told) -> None:
+    found = traced(told, "again", "2")
+
+    assert standings(found)[-1] == "wins"
+    assert found.judgement
+    assert "though load" in found.judgement.verdicts[-1].why
+    assert "corrected backwards" in found.judgement.verdicts[-1].why
+
+
+def test_a_row_that_left_the_source_is_told_by_its_tombstone(told: Told) -> None:
+    kept, removed = traced(told, "marked", "6"), traced(told, "chosen", "4")
+
+    assert standings(kept)[-1] == "deletes"
+    assert kept.judgement and "has the row with _deleted_at" in kept.judgement.told
+    assert standings(removed)[-1] == "deletes"
+    assert removed.judgement and "has no row" in removed.judgement.told
+    assert removed.judgement.winner is None
+
+
+def test_a_row_that_a_whole_load_lacks_was_deleted_there(told: Told) -> None:
+    found = traced(told, "whole", "6")
+
+    assert set(standings(found)) == {"superseded"}
+    assert len(found.absent_from) == 1
+    assert found.judgement and found.judgement.told == (
+        f"has no row: load {found.absent_from[0].load_id}, the whole table, lacks it"
+    )
+    back = traced(told, "whole", "3")
+    assert len(back.absent_from) == 1
+    assert standings(back)[-1] == "wins"
+
+
+def test_a_load_that_a_full_refresh_superseded_no_longer_counts(told: Told) -> None:
+    found = traced(told, "plain", "1")
+
+    assert standings(found)[:-1] == ["superseded"] * (len(found.versions) - 1)
+    assert found.versions[-1].load.supersedes
+
+
+def test_rows_of_marts_are_found_by_the_columns_that_hold_the_key(told: Told) -> None:
+    made = traced(told, "marked", "1").made
+    assert made and made.history
+    (dimension,) = (rows for rows in made.below if rows.model == "dim_marked")
+
+    assert [row["word"] for row in made.history.rows] == ["w1", "new", "newer"]
+    assert (dimension.by, dimension.total) == (("marked_id",), 3)
+    (facts,) = dimension.pointing
+    assert (facts.model, facts.rows) == ("fct_marked", {dimension.rows[2]["marked_key"]: 2})
+    assert "fct_marked" not in [rows.model for rows in made.below]
+
+
+def test_a_mart_of_another_grain_shows_how_many_and_the_first(told: Told) -> None:
+    """By a join alone: the fact has the other table's column."""
+    made = traced(told, "plain", "1").made
+    assert made
+    of = {rows.model: rows for rows in made.below}
+
+    assert (of["fct_line"].by, of["fct_line"].total) == (("its_id",), 12)
+    assert len(of["fct_line"].rows) == 10
+    assert of["by_word"].unasked == "no column of it is `id` of shop.plain, unchanged"
+
+
+def test_the_command_prints_all_of_it(told: Told) -> None:
+    ended = told.lake.command("trace", "shop.marked", "6")
+
+    assert ended.returncode == 0, ended.stderr
+    for part in (
+        "shop.marked, id 6: 2 versions in 5 loads", "word w6", "✗ deletes: ",
+        "data/raw/shop__marked/marked/load_date=", "missed in the source since 20",
+        "staging.stg_shop__marked has the row with _deleted_at", "history.hst_shop__marked: 1 row",
+        "marts.dim_marked: 1 row by marked_id",
+    ):  # fmt: skip
+        assert part in ended.stdout, ended.stdout
+
+
+def test_json_has_all_values_whole(told: Told) -> None:
+    ended = told.lake.command("trace", "shop.whole", "6", "--json")
+    found = json.loads(ended.stdout)
+
+    assert (found["table"], found["key"], found["winner"]) == ("shop.whole", {"id": "6"}, None)
+    assert found["versions"][0]["values"] == {
+        "id": "6", "word": "w6", "at": "2026-01-05 00:00:00+00",
+    }  # fmt: skip
+    assert found["versions"][0]["whole_table"]
+    assert [rows["model"] for rows in found["made"]] == ["stg_shop__whole"]
+
+
+def test_a_row_that_never_was_is_not_found(told: Told) -> None:
+    ended = told.lake.command("trace", "shop.plain", "12345")
+
+    assert ended.returncode == 1
+    assert ended.stdout == (
+        f"shop.plain, id 12345: no row in {traced(told, 'plain', '1').loads} loads, "
+        "nor in the warehouse\n"
+    )
+
+
+def test_a_warehouse_that_is_being_written_is_told(told: Told) -> None:
+    script = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print(); input()"
+    writer = subprocess.Popen(
+        [sys.executable, "-c", script, str(told.lake.project.warehouse)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert writer.stdout
+    writer.stdout.readline()
+    found = traced(told, "plain", "1")
+    writer.communicate("\n")
+
+    assert found.versions
+    assert found.made is None
+    assert "the warehouse can't be opened" in found.notes[0]
+
+
+KEYS = {
+    "uuid": "c0ffee00-0000-4000-8000-00000000cafe",
+    "date": "2026-01-31",
+    "timestamptz": "2026-01-31 12:00:00.000001+00",
+    "numeric": "12.50",
+    "numeric(9,2)": "12.5",
+    "bigint": "-9223372036854775808",
+    "boolean": "true",
+    "bytea": "\\xdeadbeef",
+    "inet": "10.0.0.1/32",
+    "text": "-- a 'dash' é",
+    "varchar(9)": "",
+    "char(5)": "ab",
+}
+
+
+def test_a_key_of_any_type_is_found_without_a_warehouse(database: Database, lake: Lake) -> None:
+    columns = [f"c{number} {kind}" for number, kind in enumerate(KEYS)]
+    values = ", ".join(
+        "'" + value.replace("'", "''") + "'::" + kind for kind, value in KEYS.items()
+    )
+    names = ", ".join(f"c{number}" for number in range(len(KEYS)))
+    database.execute(
+        f"create table t ({', '.join(columns)}, word text, primary key ({names}))",
+        f"insert into t values ({values}, 'found')",
+    )
+    lake.declare("t: {mode: full_refresh}").load()
+
+    ended = lake.command("trace", "shop.t", "--json", "--", *KEYS.values())
+    found: dict[str, Any] = json.loads(ended.stdout)
+
+    assert [one["values"]["word"] for one in found["versions"]] == ["found"], ended.stderr
+    assert [one["standing"] for one in found["versions"]] == ["not staged"]
+    assert found["notes"] == ["nothing is built yet: lakefeed build"]
+
+
+MISTAKES = {
+    ("shop.orderz", "1"): "shop.orderz: no such table; did you mean `shop.orders`?",
+    ("shop.orders", "x", "1"): "`x` can't be a value of `id` of shop.orders, which is bigint",
+    ("shop.orders", "1.5", "1"): "`1.5` can't be a value of `id` of shop.orders, which is bigint",
+    ("shop.orders", "1"): "the key of shop.orders is id, line: 2 values; 1 was given",
+    ("shop.views", "1"): "shop.views has no key, so that one row can't be told from the others",
+    ("shop.new", "1"): "shop.new was never loaded, so that its key isn't known",
+}
+
+
+def test_what_cannot_be_asked_is_told(database: Database, lake: Lake) -> None:
+    database.execute(
+        "create table orders (id bigint, line int, primary key (id, line))",
+        "create table views (id int)",
+    )
+    lake.declare("orders: {mode: full_refresh}\nviews: {mode: full_refresh}").load()
+    lake.declare(
+        "orders: {mode: full_refresh}\nviews: {mode: full_refresh}\nnew: {mode: full_refresh}"
+    )
+
+    for (name, *key), message in MISTAKES.items():
+        with pytest.raises(DeclarationError, match=re.escape(message)):
+            trace(lake.project, name, key)
