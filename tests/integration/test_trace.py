@@ -76,13 +76,14 @@ class Told:
 
 def judged(lake: Lake) -> Winners:
     winners: Winners = {}
+    engine = duckdb.connect()
     for table in lake.project.tables:
         log = CommitLog(lake.project.raw_url, table.lake_name)
         loads = log.loads()
         ledger = staged_load_ids(lake.project.warehouse)[f"stg_{table.lake_name}"]
         for number in IDS:
-            key = parse_key(duckdb.connect(), table, [str(number)])
-            versions = raw_versions(duckdb.connect(), log, loads, table, key)
+            key = parse_key(engine, table, [str(number)])
+            versions = raw_versions(engine, log, loads, table, key)
             won = judge(versions, loads, ledger, table.settings.deletes).winner
             winners[table.short_name, number] = won.load.load_id if won else None
     return winners
@@ -380,3 +381,30 @@ def test_what_cannot_be_asked_is_told(database: Database, lake: Lake) -> None:
     for (name, *key), message in MISTAKES.items():
         with pytest.raises(DeclarationError, match=re.escape(message)):
             trace(lake.project, name, key)
+
+
+def test_what_a_failed_test_holds_back_and_what_is_staged_by_hand_is_told(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(
+        "create table t (id int primary key, word text, at timestamptz default now())",
+        "insert into t values (1, 'good')",
+    )
+    lake.declare("t: {cursor: at, tests: {columns: {word: {accepted_values: [good]}}}}").run()
+    database.execute("update t set word = 'bad', at = now()")
+    assert lake.run().exit_code == 1
+
+    found = trace(lake.project, "shop.t", ["1"])
+
+    assert standings(found) == ["wins", "not staged"]
+    assert found.made and found.made.staging
+    assert [row["word"] for row in found.made.staging.rows] == ["good"]
+    assert found.notes == (
+        "1 load is not staged: stg_shop__t is kept as last published, since "
+        "test shop__t__word__accepted_values failed",
+    )
+    model = lake.root / "dbt/models/staging/shop/stg_shop__t.sql"
+    model.write_text(model.read_text().split("\n", 1)[1])
+    own = trace(lake.project, "shop.t", ["1"])
+    assert own.judgement is None
+    assert "stg_shop__t is a model of your own" in own.notes[0]
