@@ -24,7 +24,7 @@ from pipelines.source.types import lake_type
 from pipelines.transformation.files import is_generated
 from pipelines.transformation.made_from import MadeFrom, MadeRows, made_from
 from pipelines.transformation.staging import staging_model_name
-from pipelines.transformation.standing import read_standing
+from pipelines.transformation.standing import Held, read_standing
 from pipelines.transformation.warehouse import reading, staged_load_ids
 
 
@@ -114,33 +114,34 @@ def _with_warehouse(project: Project, traced: Trace, key: Key, loads: Sequence[L
         staged = staged_load_ids(project.warehouse).get(model, set())
         with reading(project.warehouse) as session:
             made = made_from(session, project, table, key) if session else None
-        why_not = list(_why_not_staged(project, model, loads, staged))
+        held = read_standing(project.warehouse).held
     except BuildFailed as error:
         return replace(traced, notes=(f"{error.what}: what it made of the row isn't shown",))
+    kept = [
+        f"{rows.relation} is kept as last published, since {held[rows.model].because}"
+        for rows in (made.below if made else ())
+        if rows.model in held
+    ]
     if is_generated(project, table) is False:
         note = f"{model} is a model of your own: which version it takes is for it to say"
-        return replace(traced, made=made, notes=(note,))
+        return replace(traced, made=made, notes=(note, *kept))
     judgement = judge(traced.versions, loads, staged, table.settings.deletes)
-    notes = [*why_not, *_disagreement(judgement, made, model)]
+    waiting = sum(load.load_id not in staged for load in loads)
+    why_not = [_why_not_staged(project, model, waiting, held.get(model))] if waiting else []
+    notes = [*why_not, *_disagreement(judgement, made, model), *kept]
     return replace(traced, made=made, judgement=judgement, notes=tuple(notes))
 
 
-def _why_not_staged(
-    project: Project, model: str, loads: Sequence[Load], staged: set[str]
-) -> Iterator[str]:
-    waiting = [load for load in loads if load.load_id not in staged]
-    if not waiting:
-        return
-    count = "1 load is" if len(waiting) == 1 else f"{len(waiting)} loads are"
-    held, rolled_back = read_standing(project.warehouse).held.get(model), read_rollback(project)
+def _why_not_staged(project: Project, model: str, waiting: int, held: Held | None) -> str:
+    count = "1 load is" if waiting == 1 else f"{waiting} loads are"
+    rolled_back = read_rollback(project)
     if rolled_back:
-        yield f"{count} not staged: {rolled_back.warning}"
-    elif held:
-        yield f"{count} not staged: {model} is kept as last published, since {held.because}"
-    elif not project.warehouse.exists():
-        yield "nothing is built yet: lakefeed build"
-    else:
-        yield f"{count} not staged yet: the next run does it, or lakefeed build"
+        return f"{count} not staged: {rolled_back.warning}"
+    if held:
+        return f"{count} not staged: {model} is kept as last published, since {held.because}"
+    if not project.warehouse.exists():
+        return "nothing is built yet: lakefeed build"
+    return f"{count} not staged yet: the next run does it, or lakefeed build"
 
 
 def _disagreement(judgement: Judgement, made: MadeFrom | None, model: str) -> Iterator[str]:

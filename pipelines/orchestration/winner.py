@@ -89,7 +89,7 @@ def _verdict(
             "counts",
         )
     if version.load.load_id not in staged:
-        return Verdict("not staged", "its load is not staged yet")
+        return Verdict("not staged", "no build has taken its load yet")
     if version not in running:
         return Verdict("passed over", "`deletes: ignore` passes over what left the source")
     if version is not running[-1]:
