@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
-from rich.padding import Padding
-from rich.table import Table as Grid
 from rich.text import Text
 
 from pipelines.cli.render import console
+from pipelines.cli.rows import pairs, rows_of, shown
 from pipelines.cli.wording import counted, short
 
 if TYPE_CHECKING:
@@ -24,16 +21,7 @@ if TYPE_CHECKING:
     from pipelines.orchestration.winner import Verdict
     from pipelines.transformation.made_from import MadeRows
 
-Row = dict[str, str | None]
-
-_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.+]")
-_LONGEST = 40
-_WIDTH = 100
 _MOST_VERSIONS = 20
-# More rows than these stand one below the other.
-_MOST_BESIDE = 4
-# Counts builds, and tells nothing of the row.
-_OURS = ("_staged_batch",)
 _STYLES = {"wins": "green", "deletes": "red"}
 
 
@@ -116,7 +104,7 @@ def _what_is_new(traced: Trace, place: int) -> Iterator[Text]:
         yield Text(f"     {found}{_or_by_where(traced)}")
         return
     if place == 0:
-        yield from _pairs(version.values, 5)
+        yield from pairs(version.values, 5)
         return
     changes = _changes(traced.versions[place - 1], version)
     for name, (old, new) in changes.items():
@@ -161,9 +149,9 @@ def _staging(traced: Trace) -> Iterator[RenderableType]:
         name = made.staging.relation if made and made.staging else "staging"
         yield f"\n{name} {judged.told}"
     if made and made.staging and not (winner and _is_just(made.staging, winner)):
-        yield from _rows(made.staging)
+        yield from rows_of(made.staging)
     if made and made.history:
-        yield from _rows(made.history, but=traced.versions[-1].values if traced.versions else {})
+        yield from rows_of(made.history, but=traced.versions[-1].values if traced.versions else {})
 
 
 def _is_just(rows: MadeRows, winner: RawVersion) -> bool:
@@ -176,62 +164,12 @@ def _made(traced: Trace) -> Iterator[RenderableType]:
     below = traced.made.below if traced.made else ()
     for rows in below:
         if not rows.unasked:
-            yield from _rows(rows)
+            yield from rows_of(rows)
     unasked = [rows for rows in below if rows.unasked]
     if unasked:
         yield "\nmade from the table as well, but not to be asked for one row"
     for rows in unasked:
         yield f"  {rows.relation}: {rows.unasked}"
-
-
-def _rows(rows: MadeRows, but: Row | None = None) -> Iterator[RenderableType]:
-    """The rows: what all have in common once, then where they differ.
-
-    Args:
-        but: columns that need not be told again where all rows agree in them.
-    """
-    if rows.unasked:
-        yield f"\n{rows.relation}: {rows.unasked}"
-        return
-    first = f", the first {len(rows.rows)}" if rows.total > len(rows.rows) else ""
-    by = f" by {', '.join(rows.by)}" if rows.total else ""
-    yield f"\n{rows.relation}: {counted(rows.total, 'row')}{by}{first}"
-    told = [_with_pointing(row, rows) for row in rows.rows]
-    names = list(told[0]) if told else []
-    differing = [name for name in names if len({row.get(name) for row in told}) > 1]
-    same = {n: told[0][n] for n in names if n not in differing and n not in (but or {})}
-    if same:
-        yield from _pairs(same, 2)
-    if 1 < len(told) <= _MOST_BESIDE:
-        yield Padding(_side_by_side(told, differing), (0, 0, 0, 2), expand=False)
-    elif len(told) > 1:
-        yield Padding(_one_below_the_other(told, differing), (0, 0, 0, 2), expand=False)
-
-
-def _with_pointing(row: Row, rows: MadeRows) -> Row:
-    """The row, and how many rows of facts point at it."""
-    ours = {name: value for name, value in row.items() if name not in _OURS}
-    for one in rows.pointing:
-        value = next((v for k, v in row.items() if k.lower() == one.at.lower()), None)
-        ours[f"rows of {one.model}"] = str(one.rows.get(value or "", 0))
-    return ours
-
-
-def _side_by_side(rows: Sequence[Row], names: Sequence[str]) -> Grid:
-    grid = Grid(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=False)
-    for name in names:
-        values = (Text(shown(row.get(name))) for row in rows)
-        grid.add_row(Text(name, style="dim"), *values)
-    return grid
-
-
-def _one_below_the_other(rows: Sequence[Row], names: Sequence[str]) -> Grid:
-    grid = Grid(box=SIMPLE_HEAD, pad_edge=False)
-    for name in names:
-        grid.add_column(Text(name), overflow="fold")
-    for row in rows:
-        grid.add_row(*(Text(shown(row.get(name))) for name in names))
-    return grid
 
 
 def _notes(traced: Trace) -> Iterator[RenderableType]:
@@ -249,26 +187,3 @@ def _not_found(traced: Trace) -> Iterator[str]:
 def _asked_for(traced: Trace) -> str:
     key = ", ".join(f"{name} {value}" for name, value in traced.key.items())
     return f"{traced.table.shown}, {key}"
-
-
-def _pairs(row: Row, indent: int) -> Iterator[Text]:
-    """Names and values, as many to a line as fit."""
-    line = Text(" " * indent)
-    for name, value in row.items():
-        told = shown(value)
-        if len(line) > indent and len(line) + len(name) + len(told) > _WIDTH:
-            yield line
-            line = Text(" " * indent)
-        line.append("" if len(line) == indent else "   ")
-        line.append(f"{name} ", style="dim").append(told)
-    yield line
-
-
-def shown(value: str | None) -> str:
-    """A value on a line: times to the second, long texts cut, nothing that can't be printed."""
-    if value is None:
-        return "null"
-    if _TIME.match(value):
-        return value[:19]
-    text = "".join(letter if letter.isprintable() else "·" for letter in value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

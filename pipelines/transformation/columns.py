@@ -276,4 +276,8 @@ def _either(one: Column | None, other: Column | None) -> Column | None:
         return None
     both = one.origins | other.origins
     origins = both - {replace(origin, unchanged=True) for origin in both if not origin.unchanged}
-    return Column(origins, (one.equals & other.equals) - origins)
+    # Where the one is a constant, as null often is, the other is as equal as it was.
+    both_equal = (
+        one.equals & other.equals if one.origins and other.origins else one.equals | other.equals
+    )
+    return Column(origins, both_equal - origins)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import duckdb
@@ -29,7 +29,9 @@ MOST_ROWS = 10
 
 @dataclass(frozen=True)
 class Pointing:
-    """How many rows of a model point at rows of another, by the value that they point at."""
+    """How many rows of a model point at those of another that are shown, by the value that they
+    point at.
+    """
 
     model: str
     column: str
@@ -80,7 +82,7 @@ def made_from(session: DuckDBPyConnection, project: Project, table: Table, key: 
         for one in read_relationships(project)
         if one.to in below and one.model in named and one.model not in _answered(below)
     ]
-    found = [_with_pointing(session, named, rows, pointing, key=key) for rows in below.values()]
+    found = [_with_pointing(session, named, rows, pointing) for rows in below.values()]
     reached = {one.model for rows in found for one in rows.pointing}
     return MadeFrom(
         asked.get(staging_model_name(table)),
@@ -147,35 +149,30 @@ def _with_pointing(
     named: dict[str, Model],
     rows: MadeRows,
     relationships: Sequence[Relationship],
-    *,
-    key: Key,
 ) -> MadeRows:
     """The rows, with the counts of those that point at them, such as the facts of a dimension."""
     ours = [one for one in relationships if one.to == rows.model]
-    if rows.unasked or not rows.rows or not ours:
-        return rows
-    condition = _condition(key, [rows.by] if len(key) == 1 else [[name] for name in rows.by])
-    return replace(rows, pointing=tuple(_counted(session, named, ours, condition)))
+    counted = [_counted(session, named, one, rows) for one in ours] if rows.rows else []
+    return replace(rows, pointing=tuple(one for one in counted if one))
 
 
 def _counted(
-    session: DuckDBPyConnection,
-    named: dict[str, Model],
-    relationships: Sequence[Relationship],
-    condition: str,
-) -> Iterator[Pointing]:
-    for one in relationships:
-        pointing, at = quoted(one.column), quoted(one.to_column)
-        query = (
+    session: DuckDBPyConnection, named: dict[str, Model], one: Relationship, rows: MadeRows
+) -> Pointing | None:
+    pointing, at = quoted(one.column), quoted(one.to_column)
+    values = [
+        v for row in rows.rows for name, v in row.items() if name.lower() == one.to_column.lower()
+    ]
+    try:
+        counts = session.execute(
             f"select {pointing}::varchar, count(*) from {_quoted(named[one.model])} "
-            f"where {pointing} in (select {at} from {_quoted(named[one.to])} where {condition}) "
-            "group by 1"
-        )
-        try:
-            counts = dict(session.execute(query).fetchall())
-        except duckdb.Error:
-            continue
-        yield Pointing(one.model, one.column, one.to_column, counts)
+            f"where {pointing} in (select {at} from {_quoted(named[one.to])} "
+            f"where {at}::varchar in (select unnest($1::varchar[]))) group by 1",
+            [values],
+        ).fetchall()
+    except duckdb.Error:
+        return None
+    return Pointing(one.model, one.column, one.to_column, dict(counts))
 
 
 def _quoted(model: Model) -> str:

@@ -129,6 +129,13 @@ def test_what_is_united_comes_from_all_parts() -> None:
     assert lineage("select id from s.a union select id + 1 from s.a") == {"id": "a.id*"}
 
 
+def test_what_a_join_made_equal_stays_so_beside_a_constant() -> None:
+    joined = "select a.id from s.a join s.b on b.id = a.id"
+
+    assert lineage(f"{joined} union all select null") == {"id": "a.id = b.id"}
+    assert lineage(f"{joined} union all select x from s.a") == {"id": "a.id a.x"}
+
+
 def test_a_recursive_select_adds_nothing_by_reading_itself() -> None:
     sql = """
         with recursive r as (
