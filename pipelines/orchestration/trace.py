@@ -128,7 +128,7 @@ def _with_warehouse(project: Project, traced: Trace, key: Key, loads: Sequence[L
     judgement = judge(traced.versions, loads, staged, table.settings.deletes)
     waiting = sum(load.load_id not in staged for load in loads)
     why_not = [_why_not_staged(project, model, waiting, held.get(model))] if waiting else []
-    notes = [*why_not, *_disagreement(judgement, made, model), *kept]
+    notes = [*why_not, *_unseen(table), *_disagreement(judgement, made, model), *kept]
     return replace(traced, made=made, judgement=judgement, notes=tuple(notes))
 
 
@@ -142,6 +142,16 @@ def _why_not_staged(project: Project, model: str, waiting: int, held: Held | Non
     if not project.warehouse.exists():
         return "nothing is built yet: lakefeed build"
     return f"{count} not staged yet: the next run does it, or lakefeed build"
+
+
+def _unseen(table: Table) -> Iterator[str]:
+    """What may have become of the row without a load that could see it."""
+    settings = table.settings
+    if settings.where and settings.deletes == "ignore" and table.mode == "incremental":
+        yield (
+            f"once a row no longer meets `where` ({table.where_of('where')}) it is not loaded any "
+            "more, and stays as it was"
+        )
 
 
 def _disagreement(judgement: Judgement, made: MadeFrom | None, model: str) -> Iterator[str]:

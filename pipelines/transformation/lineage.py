@@ -6,7 +6,7 @@ raw are macros, whose columns are those of their table by declaration.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipelines.declaration.project import Project
@@ -64,13 +64,17 @@ class Lineage:
         return found.columns.get(column.lower()) if found else None
 
 
-def read_lineage(project: Project) -> Lineage:
-    """The lineage of every model that dbt knows, as of its last build; empty before the first."""
+def read_lineage(project: Project, of: Collection[str] | None = None) -> Lineage:
+    """The lineage of every model that dbt knows, as of its last build; empty before the first.
+
+    Args:
+        of: of these models and those that they read, directly or not; of all where None.
+    """
     compiled = compiled_sql(project)
     generated = dict(_generated(project))
     known = _raw_tables(project)
     models = {}
-    for model in read_models(project):
+    for model in _with_those_above(read_models(project), of):
         if model.is_seed:
             models[model.name] = ModelLineage()
             continue
@@ -82,6 +86,17 @@ def read_lineage(project: Project) -> Lineage:
         models[model.name] = found
         known[model.schema.lower(), model.identifier.lower()] = columns
     return Lineage(models)
+
+
+def _with_those_above(models: Sequence[Model], names: Collection[str] | None) -> Sequence[Model]:
+    """These models, and all that they read, in their order."""
+    if names is None:
+        return models
+    wanted = set(names)
+    for model in reversed(models):
+        if model.name in wanted:
+            wanted.update(model.reads_models)
+    return [model for model in models if model.name in wanted]
 
 
 def _from_sql(

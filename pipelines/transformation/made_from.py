@@ -68,13 +68,13 @@ class MadeFrom:
 def made_from(session: DuckDBPyConnection, project: Project, table: Table, key: Key) -> MadeFrom:
     """The rows of this warehouse that were made from the row with this key."""
     session.execute("set timezone = 'UTC'")
-    models, lineage = read_models(project), read_lineage(project)
-    named = {model.name: model for model in models}
-    above, over_raw = tables_above(models), models_over_raw(table)
+    models, over_raw = read_models(project), models_over_raw(table)
+    named, above = {model.name: model for model in models}, tables_above(models)
+    descend = [model for model in models if table.lake_name in above[model.name]]
+    lineage = read_lineage(project, of={model.name for model in descend})
     asked = {
         model.name: _rows_of(session, model, table, key, lineage.models[model.name])
-        for model in models
-        if table.lake_name in above[model.name]
+        for model in descend
     }
     below = {name: rows for name, rows in asked.items() if name not in over_raw}
     pointing = [

@@ -130,6 +130,13 @@ def test_a_model_that_cannot_be_followed_says_so_and_stops_no_other(
     assert lineage.origins("stg_shop__own", "id") is None
 
 
+def test_the_lineage_of_some_models_needs_only_what_they_read(lake: Lake, lineage: Lineage) -> None:
+    found = read_lineage(lake.project, of={"dim_town"})
+
+    assert list(found.models) == ["hst_shop__customers", "dim_town"]
+    assert found.models["dim_town"] == lineage.models["dim_town"]
+
+
 def test_nothing_is_known_before_dbt_has_run(tmp_path: Path) -> None:
     write_scaffold(tmp_path)
 

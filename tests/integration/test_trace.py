@@ -358,6 +358,24 @@ def test_a_key_of_any_type_is_found_without_a_warehouse(database: Database, lake
     assert found["notes"] == ["nothing is built yet: lakefeed build"]
 
 
+def test_versions_are_found_across_changes_of_columns(database: Database, lake: Lake) -> None:
+    database.execute(
+        "create table t (id int primary key, n int, gone text, at timestamptz default now())",
+        "insert into t values (1, 5, 'x')",
+    )
+    lake.declare("t: {cursor: at}").load()
+    database.execute(
+        "alter table t alter id type bigint, alter n type text, drop gone, add come date",
+        "update t set n = 'five', come = '2026-01-02', at = now()",
+    )
+    lake.load()
+
+    first, second = trace(lake.project, "shop.t", ["1"]).versions
+
+    assert (first.values["id"], first.values["n"], first.values["gone"]) == ("1", "5", "x")
+    assert (second.values["n"], second.values["come"]) == ("five", "2026-01-02")
+
+
 MISTAKES = {
     ("shop.orderz", "1"): "shop.orderz: no such table; did you mean `shop.orders`?",
     ("shop.orders", "x", "1"): "`x` can't be a value of `id` of shop.orders, which is bigint",
