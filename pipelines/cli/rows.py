@@ -37,7 +37,7 @@ def rows_of(made: MadeRows, but: Row | None = None) -> Iterator[RenderableType]:
     if made.unasked:
         yield f"\n{made.relation}: {made.unasked}"
         return
-    first = f", the first {len(made.rows)}" if made.total > len(made.rows) else ""
+    first = f", {len(made.rows)} of them shown" if made.total > len(made.rows) else ""
     by = f" by {', '.join(made.by)}" if made.total else ""
     yield f"\n{made.relation}: {counted(made.total, 'row')}{by}{first}"
     told = [_with_pointing(row, made) for row in made.rows]

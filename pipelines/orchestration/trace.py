@@ -111,10 +111,11 @@ def _with_warehouse(project: Project, traced: Trace, key: Key, loads: Sequence[L
     table = traced.table
     model = staging_model_name(table)
     try:
-        staged = staged_load_ids(project.warehouse).get(model, set())
+        # While it is open, all that reads the file reads this one, be another published or not.
         with reading(project.warehouse) as session:
+            staged = staged_load_ids(project.warehouse).get(model, set())
             made = made_from(session, project, table, key) if session else None
-        held = read_standing(project.warehouse).held
+            held = read_standing(project.warehouse).held
     except BuildFailed as error:
         return replace(traced, notes=(f"{error.what}: what it made of the row isn't shown",))
     kept = [
@@ -128,7 +129,8 @@ def _with_warehouse(project: Project, traced: Trace, key: Key, loads: Sequence[L
     judgement = judge(traced.versions, loads, staged, table.settings.deletes)
     waiting = sum(load.load_id not in staged for load in loads)
     why_not = [_why_not_staged(project, model, waiting, held.get(model))] if waiting else []
-    notes = [*why_not, *_unseen(table), *_disagreement(judgement, made, model), *kept]
+    known = {load.load_id for load in loads}
+    notes = [*why_not, *_unseen(table), *_disagreement(judgement, made, model, known), *kept]
     return replace(traced, made=made, judgement=judgement, notes=tuple(notes))
 
 
@@ -154,16 +156,21 @@ def _unseen(table: Table) -> Iterator[str]:
         )
 
 
-def _disagreement(judgement: Judgement, made: MadeFrom | None, model: str) -> Iterator[str]:
+def _disagreement(
+    judgement: Judgement, made: MadeFrom | None, model: str, known: set[str]
+) -> Iterator[str]:
     """Rows that aren't where the rules have them: the declaration is another than at the build."""
     if made is None or made.staging is None or made.staging.unasked:
         return
-    expected = judgement.winner.load.load_id if judgement.winner else None
-    found = {row.get("_dlt_load_id") for row in made.staging.rows} or {None}
-    if found != {expected}:
+    expected = judgement.winner.load.load_id if judgement.winner else ""
+    found = {row.get("_dlt_load_id") or "" for row in made.staging.rows} or {""}
+    if not found <= known | {""}:
+        yield f"{model} has a load that was committed meanwhile: ask again"
+    elif found != {expected}:
+        held = f"load {max(found)}" if any(found) else "no row"
         yield (
-            f"{model} was built by other rules than those of sources.yaml now, and holds "
-            f"{'no row' if found == {None} else f'load {found.pop()}'}: lakefeed rebuild"
+            f"{model} was built by other rules than those of sources.yaml now, and holds {held}: "
+            "lakefeed rebuild"
         )
 
 

@@ -25,6 +25,8 @@ from pipelines.transformation.warehouse import quoted
 
 # So many rows of a model are read; all are counted.
 MOST_ROWS = 10
+# Of versions of a row, the newest are read.
+_SINCE = ("valid_from", "dbt_valid_from")
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,8 @@ class Pointing:
 class MadeRows:
     """The rows of one model, in `schema.name`, that were made from the row, as text.
 
-    `total` counts all; `rows` has the first. `by` are the columns that hold the key. Where the
-    model can't be asked, `unasked` says why.
+    `total` counts all; `rows` has `MOST_ROWS` at most. `by` are the columns that hold the key.
+    Where the model can't be asked, `unasked` says why.
     """
 
     model: str
@@ -77,10 +79,11 @@ def made_from(session: DuckDBPyConnection, project: Project, table: Table, key: 
         for model in descend
     }
     below = {name: rows for name, rows in asked.items() if name not in over_raw}
+    answered = {name for name, rows in below.items() if not rows.unasked}
     pointing = [
         one
         for one in read_relationships(project)
-        if one.to in below and one.model in named and one.model not in _answered(below)
+        if one.to in answered and one.model in named and one.model not in answered
     ]
     found = [_with_pointing(session, named, rows, pointing) for rows in below.values()]
     reached = {one.model for rows in found for one in rows.pointing}
@@ -89,10 +92,6 @@ def made_from(session: DuckDBPyConnection, project: Project, table: Table, key: 
         asked.get(history_model_name(table)),
         tuple(rows for rows in found if not (rows.unasked and rows.model in reached)),
     )
-
-
-def _answered(asked: dict[str, MadeRows]) -> set[str]:
-    return {name for name, rows in asked.items() if not rows.unasked}
 
 
 def _rows_of(
@@ -133,13 +132,12 @@ def _select(
 ) -> tuple[int, tuple[dict[str, str | None], ...]]:
     total = session.execute(f"select count(*) from {relation} where {condition}").fetchall()[0][0]
     names = [row[0] for row in session.execute(f"describe from {relation}").fetchall()]
-    order = next(
-        (quoted(name) for name in ("valid_from", "dbt_valid_from") if name in names), "all"
-    )
+    since = next((quoted(name) for name in _SINCE if name in names), None)
+    order, newest = (since, f"{since} desc") if since else ("all", "all")
     texts = ", ".join(f"{quoted(name)}::varchar" for name in names)
     rows = session.execute(
-        f"select {texts} from (from {relation} where {condition} order by {order} "
-        f"limit {MOST_ROWS})"
+        f"select {texts} from (from {relation} where {condition} order by {newest} "
+        f"limit {MOST_ROWS}) order by {order}"
     ).fetchall()
     return total, tuple(dict(zip(names, row, strict=True)) for row in rows)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -269,6 +271,21 @@ def test_a_mart_of_another_grain_shows_how_many_and_the_first(told: Told) -> Non
     assert (of["fct_line"].by, of["fct_line"].total) == (("its_id",), 12)
     assert len(of["fct_line"].rows) == 10
     assert of["by_word"].unasked == "no column of it is `id` of shop.plain, unchanged"
+
+
+def test_staging_that_was_built_by_other_settings_is_told(told: Told, tmp_path: Path) -> None:
+    shutil.copytree(told.lake.root, tmp_path / "changed")
+    changed = Lake(tmp_path / "changed")
+    text = (changed.root / "sources.yaml").read_text()
+    (changed.root / "sources.yaml").write_text(text.replace("deletes: mark", "deletes: ignore"))
+
+    found = trace(changed.project, "shop.marked", ["6"])
+
+    assert found.judgement and found.judgement.winner is None
+    assert found.notes == (
+        "stg_shop__marked was built by other rules than those of sources.yaml now, and holds "
+        f"load {found.versions[-1].load.load_id}: lakefeed rebuild",
+    )
 
 
 def test_the_command_prints_all_of_it(told: Told) -> None:

@@ -48,7 +48,7 @@ def test_many_wide_rows_show_what_fits_and_name_the_rest() -> None:
 
     told = printed(made(*rows, total=70))
 
-    assert "70 rows by id, the first 6" in told
+    assert "70 rows by id, 6 of them shown" in told
     assert "--json has column4, column5, column6, column7 as well" in told
     assert all(len(line.rstrip()) <= 110 for line in told.splitlines())
 
