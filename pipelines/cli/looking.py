@@ -54,6 +54,20 @@ def audit(root: Path, select: tuple[str, ...], repairs: bool, as_json: bool) -> 
 
 
 @click.command()
+@click.argument("revision", metavar="GIT-REV")
+@PROJECT
+@click.option("--markdown", "as_markdown", is_flag=True, help="For the summary of a pull request.")
+@JSON
+def diff(root: Path, revision: str, as_markdown: bool, as_json: bool) -> None:
+    """Tell which tables, models and tests the changes since a revision touch."""
+    from pipelines.cli.differences import show_diff
+    from pipelines.orchestration.diff import diff as diff_since
+
+    report = diff_since(project_in(root), revision)
+    show_diff(report, as_json=as_json, as_markdown=as_markdown)
+
+
+@click.command()
 @click.argument("table")
 @PROJECT
 def explain(root: Path, table: str) -> None:

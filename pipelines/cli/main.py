@@ -34,6 +34,7 @@ for _command in (
     running.rebuild,
     starting.sync,
     looking.check,
+    looking.diff,
     looking.audit,
     looking.explain,
     looking.trace,

@@ -19,7 +19,7 @@ def explain_table(table: Table, checkpoint: str | None) -> str:
     """
     rows = [
         (name, value, table.origins.get(name.partition(".")[0], "default"))
-        for name, value in _settings(table)
+        for name, value in effective_settings(table)
     ]
     if table.mode == "incremental":
         rows.append(("checkpoint", checkpoint or "-", "newest load"))
@@ -29,7 +29,8 @@ def explain_table(table: Table, checkpoint: str | None) -> str:
     return "\n".join([f"{table.shown} ({table.where})", *(f"  {line}" for line in lines)])
 
 
-def _settings(table: Table) -> list[tuple[str, str]]:
+def effective_settings(table: Table) -> list[tuple[str, str]]:
+    """Every setting that is in effect, by name, with its value as `shown`."""
     settings = {name: getattr(table.settings, name) for name in type(table.settings).model_fields}
     settings |= {"mode": table.mode, "name": table.short_name, "primary_key": table.key or None}
     rows = [("relation", table.qualified), ("pipeline", table.lake_name)]
@@ -60,7 +61,7 @@ def shown(value: Any) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(map(str, value)) + "]"
     if isinstance(value, float):
-        return f"{value:.0%}"
+        return f"{value * 100:g}%"
     return "-" if value is None else str(value)
 
 

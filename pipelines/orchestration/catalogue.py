@@ -64,25 +64,30 @@ def describe_drift(
         before = known.get(qualified)
         if before is None:
             continue
-        name = f"{source}.{qualified}"
-        yield from _column_drift(name, before, table)
-        if before.primary_key != table.primary_key:
-            yield f"{name}: primary key was {before.primary_key}, is {table.primary_key}"
+        for line in table_drift(before, table):
+            yield f"{source}.{qualified}: {line}"
 
 
-def _column_drift(name: str, before: CatalogueTable, now: CatalogueTable) -> Iterator[str]:
+def table_drift(before: CatalogueTable, now: CatalogueTable) -> Iterator[str]:
+    """What changed of one table in the database, in words."""
+    yield from _column_drift(before, now)
+    if before.primary_key != now.primary_key:
+        yield f"primary key was {before.primary_key}, is {now.primary_key}"
+
+
+def _column_drift(before: CatalogueTable, now: CatalogueTable) -> Iterator[str]:
     for column in now.columns:
         old = before.column(column.name)
         if old is None:
-            yield f"{name}: column `{column.name}` ({column.type}) was added"
+            yield f"column `{column.name}` ({column.type}) was added"
         elif old.type != column.type:
-            yield f"{name}: column `{column.name}` was {old.type}, is {column.type}"
+            yield f"column `{column.name}` was {old.type}, is {column.type}"
         elif old.nullable != column.nullable:
             may = "may" if column.nullable else "can no longer"
-            yield f"{name}: column `{column.name}` {may} be null"
+            yield f"column `{column.name}` {may} be null"
     for column in before.columns:
         if now.column(column.name) is None:
-            yield f"{name}: column `{column.name}` was dropped"
+            yield f"column `{column.name}` was dropped"
 
 
 def adopt(

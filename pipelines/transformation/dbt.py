@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
@@ -94,6 +95,24 @@ def run_dbt(
     Raises:
         BuildFailed: dbt could not start: a model that can't be parsed, a missing project.
     """
+    return _as_result(project, _invoke(project, [command, *arguments], warehouse))
+
+
+def select_nodes(project: Project, arguments: Sequence[str], scratch: Path) -> tuple[str, ...]:
+    """The unique ids of what these selectors mean, as `dbt ls` finds them.
+
+    Side effects: writes dbt's manifest; changes the working directory for its duration. `scratch`
+    stands for the warehouse, which is not read.
+
+    Raises:
+        BuildFailed: dbt could not start.
+    """
+    listing = ["ls", "--quiet", "--output", "json", "--output-keys", "unique_id", *arguments]
+    found = _invoke(project, listing, scratch) or ()
+    return tuple(json.loads(line)["unique_id"] for line in found)
+
+
+def _invoke(project: Project, command: Sequence[str], warehouse: Path) -> Any:
     if not (project.dbt / "dbt_project.yml").exists():
         raise BuildFailed(
             f"there is no dbt project in {project.dbt}",
@@ -106,7 +125,7 @@ def run_dbt(
         from dbt.cli.main import dbtRunner
 
         try:
-            outcome = dbtRunner().invoke([*_QUIET, command, *arguments])
+            outcome = dbtRunner().invoke([*_QUIET, *command])
         finally:
             # dbt-duckdb keeps the file open, and locked, for as long as the process lives. Whoever
             # opens a path that is still open gets that file, were another there by now.
@@ -115,11 +134,11 @@ def run_dbt(
             DuckDBConnectionManager.close_all_connections()
     if outcome.exception is not None:
         raise BuildFailed(
-            f"dbt {command} could not start: {_plain(outcome.exception)}",
+            f"dbt {command[0]} could not start: {_plain(outcome.exception)}",
             where=str(project.dbt.relative_to(project.root)),
             do="mend the model or test that it names; staging models come from: lakefeed sync",
         )
-    return _as_result(project, outcome.result)
+    return outcome.result
 
 
 def _as_result(project: Project, result: Any) -> BuildResult:

@@ -1,0 +1,103 @@
+"""The project as it stands at a git revision, written into a folder of its own."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.declaration.catalogue import CATALOGUE_FILE
+from pipelines.declaration.load import DECLARATION_FILE
+from pipelines.declaration.project import Project, open_project
+from pipelines.errors import DeclarationError, LakefeedError
+
+_OF_A_PROJECT = (DECLARATION_FILE, CATALOGUE_FILE, "dbt")
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A revision as it was named, its commit, and the project there; None where there was none."""
+
+    name: str
+    commit: str
+    project: Project | None
+
+
+@contextmanager
+def at_revision(project: Project, name: str) -> Iterator[Revision]:
+    """The project at a revision, in a folder that is gone afterwards.
+
+    Asks git alone. dbt packages of other people are those that are installed now.
+
+    Raises:
+        DeclarationError: there is no git, no repository or no such revision, or the declaration
+            can't be read by today's rules.
+    """
+    commit = _commit_of(project.root, name)
+    with tempfile.TemporaryDirectory(prefix="lakefeed-") as folder:
+        root = Path(folder).resolve()
+        if DECLARATION_FILE not in _export(project.root, commit, root):
+            yield Revision(name, commit, None)
+            return
+        try:
+            before = open_project(root)
+        except LakefeedError as error:
+            raise DeclarationError(
+                f"the declaration of {name} can't be read by today's rules:\n{error}",
+                do="compare with a revision in which it is mended",
+            ) from None
+        lend_packages(project, before)
+        yield Revision(name, commit, before)
+
+
+def _commit_of(root: Path, name: str) -> str:
+    _git(root, "rev-parse", "--show-toplevel")
+    wanted = f"{name}^{{commit}}"
+    try:
+        found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", wanted)
+    except DeclarationError:
+        raise DeclarationError(
+            f"git knows no revision `{name}` here",
+            do="name a branch, a tag or a commit; one of another clone is fetched first: "
+            "git fetch origin (in GitHub Actions: actions/checkout with fetch-depth: 0)",
+        ) from None
+    return found.decode().strip()
+
+
+def _export(root: Path, commit: str, folder: Path) -> list[str]:
+    """Writes what the revision has of a project; returns the names of files and folders."""
+    listed = _git(root, "ls-tree", "-z", "--name-only", commit, "--", *_OF_A_PROJECT)
+    names = [name for name in listed.decode().split("\0") if name]
+    if names:
+        archive = _git(root, "archive", "--format=tar", commit, "--", *names)
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            tar.extractall(folder, filter="data")
+    return names
+
+
+def lend_packages(project: Project, before: Project) -> None:
+    """Gives a copy of a project the dbt packages of it, which are installed, not committed."""
+    installed = project.dbt / "dbt_packages"
+    for package in installed.iterdir() if installed.exists() and before.dbt.exists() else ():
+        lent = before.dbt / "dbt_packages" / package.name
+        lent.parent.mkdir(exist_ok=True)
+        lent.symlink_to(package.resolve())
+
+
+def _git(root: Path, *arguments: str) -> bytes:
+    try:
+        ended = subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=False)
+    except FileNotFoundError:
+        raise DeclarationError("git isn't installed, or not on the path") from None
+    if ended.returncode:
+        told = " ".join(ended.stderr.decode(errors="replace").split())
+        raise DeclarationError(
+            f"git can't tell the past of {root}: {told.removeprefix('fatal: ')}",
+            do="go to a project that lies in a git repository, or make one: git init",
+        )
+    return ended.stdout
