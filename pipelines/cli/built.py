@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pipelines.cli.wording import counted
 
 if TYPE_CHECKING:
+    from pipelines.orchestration.changed import ChangedReport
     from pipelines.orchestration.rebuild import RebuildReport
     from pipelines.orchestration.report import RunReport
     from pipelines.orchestration.rollback import Rollback
@@ -30,6 +31,23 @@ def render_rebuild(report: RebuildReport) -> str:
         return f"{line}\nnothing was replaced"
     moment = f" as of {report.as_of.isoformat()}" if report.as_of else ""
     return f"{line}\nthe warehouse{moment} is {report.path}"
+
+
+def render_changed(report: ChangedReport) -> str:
+    """What was built of a change, and where it can be looked at."""
+    since = f"since {report.revision} ({report.commit[:9]})"
+    if report.build is None:
+        return f"nothing that dbt builds has changed {since}"
+    rows = (
+        (f"changed {since}", report.changed),
+        ("below", report.below),
+        ("unchanged, but not there yet", report.lacking),
+        ("raw holds no load of these, so they are empty, and not tested", report.unloaded),
+    )
+    lines = [f"{what}: {', '.join(names)}" for what, names in rows if names]
+    kind = "a copy of the warehouse" if report.is_copy else "a warehouse of its own"
+    place = f"nothing is published; this is in {kind}: {report.path}"
+    return "\n".join([*lines, f"{build_line(report.build)} ({report.build.seconds:.1f} s)", place])
 
 
 def kept_lines(report: RunReport) -> str:

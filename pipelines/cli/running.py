@@ -40,12 +40,24 @@ def load(root: Path, as_json: bool, **request: Any) -> None:
 
 @click.command()
 @PROJECT
-def build(root: Path) -> None:
+@click.option(
+    "--changed-since",
+    "revision",
+    metavar="GIT-REV",
+    help="What changed since then, and what is below, in a copy; publishes nothing.",
+)
+def build(root: Path, revision: str | None) -> None:
     """Build and test all dbt models from raw, without loading, and publish them."""
-    from pipelines.cli.built import render_build
+    from pipelines.cli.built import render_build, render_changed
     from pipelines.orchestration.build import build_all
+    from pipelines.orchestration.changed import build_changed_since
 
-    report = build_all(project_in(root))
+    project = project_in(root)
+    if revision is not None:
+        changed = build_changed_since(project, revision)
+        click.echo(render_changed(changed))
+        sys.exit(changed.exit_code)
+    report = build_all(project)
     click.echo(render_build(report))
     sys.exit(report.exit_code)
 

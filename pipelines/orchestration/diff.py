@@ -19,10 +19,9 @@ from pipelines.declaration.differences import (
 )
 from pipelines.declaration.load import DECLARATION_FILE
 from pipelines.declaration.project import Project, open_project
-from pipelines.errors import BuildFailed
 from pipelines.orchestration.catalogue import table_drift
 from pipelines.orchestration.consequences import meaning_of, next_run_of
-from pipelines.orchestration.revision import Revision, at_revision, lend_packages
+from pipelines.orchestration.revision import Revision, at_revision, lend_packages, state_of
 from pipelines.transformation.files import stale_files, write_generated
 from pipelines.transformation.state import (
     MODELS,
@@ -30,7 +29,6 @@ from pipelines.transformation.state import (
     Comparison,
     Node,
     compare_states,
-    write_state,
 )
 
 How = Literal["added", "removed", "renamed", "changed", "below"]
@@ -112,17 +110,10 @@ def diff(project: Project, revision: str) -> DiffReport:
     """
     with at_revision(project, revision) as before, tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch).resolve()
-        state = _state_of(before, folder / "before")
+        state = state_of(before, folder / "before")
         synced = _synced_copy(project, folder / "project")
         comparison = compare_states(synced, state, folder / "now")
         return _report(before, project, comparison)
-
-
-def _state_of(before: Revision, folder: Path) -> Path | None:
-    try:
-        return write_state(before.project, folder) if before.project else None
-    except BuildFailed as error:
-        raise BuildFailed(error.what, where=f"{error.where} of {before.name}") from None
 
 
 def _synced_copy(project: Project, folder: Path) -> Project:
@@ -204,7 +195,8 @@ def _node_changes(comparison: Comparison, kinds: Collection[str]) -> Iterator[No
     """Those that came, changed, or went, then those below them."""
 
     def told(how: How, nodes: Collection[Node]) -> Iterator[NodeChange]:
-        for node in sorted(nodes, key=lambda node: node.name):
+        # What sources.yaml declares comes first.
+        for node in sorted(nodes, key=lambda node: (node.where.startswith("dbt/"), node.name)):
             if node.kind in kinds:
                 yield NodeChange(node.name, how, node.where)
 

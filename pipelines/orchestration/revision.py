@@ -14,7 +14,8 @@ from pathlib import Path
 from pipelines.declaration.catalogue import CATALOGUE_FILE
 from pipelines.declaration.load import DECLARATION_FILE
 from pipelines.declaration.project import Project, open_project
-from pipelines.errors import DeclarationError, LakefeedError
+from pipelines.errors import BuildFailed, DeclarationError, LakefeedError
+from pipelines.transformation.state import write_state
 
 _OF_A_PROJECT = (DECLARATION_FILE, CATALOGUE_FILE, "dbt")
 
@@ -53,6 +54,18 @@ def at_revision(project: Project, name: str) -> Iterator[Revision]:
             ) from None
         lend_packages(project, before)
         yield Revision(name, commit, before)
+
+
+def state_of(before: Revision, folder: Path) -> Path | None:
+    """Has dbt write what it parses of a revision; None where there was no dbt project.
+
+    Raises:
+        BuildFailed: dbt can't parse what it was.
+    """
+    try:
+        return write_state(before.project, folder) if before.project else None
+    except BuildFailed as error:
+        raise BuildFailed(error.what, where=f"{error.where} of {before.name}") from None
 
 
 def _commit_of(root: Path, name: str) -> str:

@@ -51,15 +51,34 @@ def start_candidate(project: Project, build: str, *, empty: bool = False) -> Can
         BuildFailed: another program has the published file open for writing.
     """
     discard_candidate(project)
-    path, published = _path(project), project.warehouse
+    path = _path(project)
+    candidate = Candidate(path, build, copy_published(project, None if empty else path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    take_in_log(published)
-    with reading(published) as session:
-        candidate = Candidate(path, build, _identity(published) if session else None)
-        if session and not empty:
-            shutil.copyfile(published, path)
     _write_note(candidate)
     return candidate
+
+
+def copy_published(project: Project, path: Path | None) -> Identity | None:
+    """Copies the published file, which no writer touches meanwhile; None where there is none.
+
+    Args:
+        path: None to know which file is published, without a copy.
+
+    Side effects: makes the folder; has the published file take in what a writer that was killed
+    left beside it.
+
+    Raises:
+        BuildFailed: another program has the published file open for writing.
+    """
+    published = project.warehouse
+    take_in_log(published)
+    with reading(published) as session:
+        if session is None:
+            return None
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(published, path)
+        return _identity(published)
 
 
 def open_candidate(project: Project, build: str) -> Candidate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,8 +80,13 @@ def write_state(project: Project, folder: Path) -> Path | None:
     return folder
 
 
-def compare_states(project: Project, state: Path | None, target: Path) -> Comparison:
+def compare_states(
+    project: Project, state: Path | None, target: Path, variables: Sequence[str] = ()
+) -> Comparison:
     """Holds a dbt project against an earlier state of it; against nothing where that is None.
+
+    Args:
+        variables: as dbt takes them on its command line.
 
     Side effect: `target` then holds what dbt has parsed.
 
@@ -90,7 +95,7 @@ def compare_states(project: Project, state: Path | None, target: Path) -> Compar
     """
     known = ["--select", "state:modified", "--state", str(state)] if state else []
     # A test of a model that is modified is not, by that.
-    arguments = [*known, "--indirect-selection", "empty", "--target-path", str(target)]
+    arguments = [*known, "--indirect-selection", "empty", "--target-path", str(target), *variables]
     modified = select_nodes(project, arguments, target / project.warehouse.name)
     before = {node.id: node for node in _nodes(project, state)} if state else {}
     now = {node.id: node for node in _nodes(project, target)}

@@ -78,6 +78,23 @@ def newest_batch(file: Path) -> int:
         return int(found[0] or 0) if found else 0
 
 
+def newest_staged_snapshot(file: Path) -> str | None:
+    """The snapshot of the newest load that this file holds; None where it holds none."""
+    with reading(file) as warehouse:
+        if warehouse is None or not holds(warehouse, "staged_loads"):
+            return None
+        query = "select arg_max(snapshot_at, snapshot_at::timestamptz) from _lakefeed.staged_loads"
+        found = warehouse.execute(query).fetchone()
+        return found[0] if found else None
+
+
+def relations_in(file: Path) -> set[tuple[str, str]]:
+    """Schema and name of each table and view in this file."""
+    query = "select table_schema, table_name from information_schema.tables"
+    with reading(file) as warehouse:
+        return set() if warehouse is None else set(warehouse.execute(query).fetchall())
+
+
 def staged_since(file: Path, tables: list[Table], batch: int) -> dict[str, StagedTable]:
     """Rows in this file and rows brought after that batch, by name in the lake."""
     with reading(file) as warehouse:

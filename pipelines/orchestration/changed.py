@@ -1,0 +1,146 @@
+"""`lakefeed build --changed-since`: what a change touches, built and tested in a copy."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipelines.declaration.project import Project
+from pipelines.errors import EXIT_OK, EXIT_PARTLY_FAILED
+from pipelines.loading.commits import CommitLog
+from pipelines.orchestration.build import refuse_stale_files
+from pipelines.orchestration.revision import at_revision, state_of
+from pipelines.transformation.candidate import copy_published
+from pipelines.transformation.dbt import BuildResult, run_dbt
+from pipelines.transformation.failing_rows import failing_rows_of, keep_failing_rows
+from pipelines.transformation.history import models_over_raw
+from pipelines.transformation.state import MODELS, TESTS, Comparison, compare_states
+from pipelines.transformation.warehouse import newest_staged_snapshot, relations_in
+
+
+@dataclass(frozen=True)
+class ChangedReport:
+    """What dbt made of a change; `build` is None where it touches nothing that dbt builds.
+
+    `changed` are models that are other than at the revision, `below` those that read them.
+    `lacking` are models above them that the copy had not. `is_copy` is false where nothing was
+    published, so that all of it is built from nothing. `unloaded` are tables that raw holds no load
+    of: they are empty, and not tested.
+    """
+
+    revision: str = ""
+    commit: str = ""
+    changed: tuple[str, ...] = ()
+    below: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+    unloaded: tuple[str, ...] = ()
+    is_copy: bool = False
+    path: Path = Path()
+    build: BuildResult | None = None
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_PARTLY_FAILED if self.build and self.build.failures else EXIT_OK
+
+
+def build_changed_since(project: Project, revision: str) -> ChangedReport:
+    """Builds what changed since a git revision, and what is below it, and publishes nothing.
+
+    Models that changed and those below are built from nothing, as in a rebuild, in a copy of the
+    published file; from the loads that this holds, so that nothing but the change makes a
+    difference. What they read stays as it is published, and is built where the copy lacks it.
+
+    Side effects: writes `data/changed`, in place of what an earlier call left there.
+
+    Raises:
+        DeclarationError: git doesn't know the revision, or its declaration can't be read.
+        BuildFailed: the generated models don't fit the declaration, or dbt could not start.
+    """
+    refuse_stale_files(project)
+    folder = project.data / "changed"
+    shutil.rmtree(folder, ignore_errors=True)
+    file, target = folder / project.warehouse.name, folder / "target"
+    variables = _as_of(project)
+    with at_revision(project, revision) as before:
+        state = state_of(before, folder / "before")
+        comparison = compare_states(project, state, target, variables)
+    copy_published(project, file)
+    report = _planned(project, comparison, file)
+    report = replace(report, revision=revision, commit=before.commit)
+    if _is_built(comparison):
+        arguments = [*_selectors(report, comparison, state), "--target-path", str(target)]
+        result = run_dbt(project, "build", [*arguments, *variables, "--full-refresh"], file)
+        result = keep_failing_rows(project, file, result, failing_rows_of(file))
+        report = replace(report, build=result)
+    for parsed in (target, folder / "before"):
+        shutil.rmtree(parsed, ignore_errors=True)
+    return report
+
+
+def _as_of(project: Project) -> list[str]:
+    """Loads that came after those that are published would be in what is built, and not in the
+    rest."""
+    moment = newest_staged_snapshot(project.warehouse)
+    return ["--vars", json.dumps({"lakefeed_as_of": moment})] if moment else []
+
+
+def _planned(project: Project, comparison: Comparison, file: Path) -> ChangedReport:
+    modified = set(comparison.modified)
+    below = comparison.below(modified)
+    present = relations_in(file)
+    lacking = {
+        id
+        for id in comparison.above(modified | below)
+        if (node := comparison.now.get(id)) and node.stands_at and node.stands_at not in present
+    }
+
+    def models(ids: set[str]) -> tuple[str, ...]:
+        named = (comparison.now[id] for id in ids)
+        return tuple(sorted(node.name for node in named if node.kind in MODELS))
+
+    return ChangedReport(
+        changed=models(modified),
+        below=models(below),
+        lacking=models(lacking),
+        unloaded=tuple(_unloaded(project, {*models(modified | below | lacking)})),
+        is_copy=file.exists(),
+        path=file,
+    )
+
+
+def _unloaded(project: Project, models: set[str]) -> Iterator[str]:
+    for table in project.tables:
+        is_read = models.intersection(models_over_raw(table))
+        if is_read and not CommitLog(project.raw_url, table.lake_name).load_ids():
+            yield table.shown
+
+
+def _is_built(comparison: Comparison) -> bool:
+    touched = comparison.modified | comparison.below(set(comparison.modified))
+    return any(comparison.now[id].kind in (*MODELS, *TESTS) for id in touched)
+
+
+def _selectors(report: ChangedReport, comparison: Comparison, state: Path | None) -> list[str]:
+    """What is modified and below, each test of it, and the models that are lacking, untested.
+
+    An empty table tells nothing of its tests.
+    """
+    empty = {f"stg_{name.replace('.', '__')}" for name in report.unloaded}
+    empty |= {f"hst_{name.removeprefix('stg_')}" for name in empty}
+    untested = [
+        node.name
+        for node in comparison.now.values()
+        if node.kind == "test" and empty.intersection(_name(id) for id in node.reads)
+    ]
+    changed = ["--state", str(state), "--select", "state:modified+", *report.lacking]
+    return [
+        *([*changed, "--indirect-selection", "empty"] if state else []),
+        *(["--exclude", *untested] if untested else []),
+    ]
+
+
+def _name(id: str) -> str:
+    return id.split(".")[2]
