@@ -42,9 +42,11 @@ program-%:
 
 check: lint types test test-faults test-browser ## everything that CI checks
 
-lint: $(READY) ## format and lint
+lint: $(READY) ## format and lint, of Python and SQL
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+	@$(BIN)/lakefeed check
+	@$(BIN)/sqlfluff lint dbt
 
 types: $(READY) ## strict type check
 	@$(BIN)/mypy

@@ -42,7 +42,10 @@ def render_changed(report: ChangedReport) -> str:
         (f"changed {since}", report.changed),
         ("below", report.below),
         ("unchanged, but not there yet", report.lacking),
-        ("raw holds no load of these, so they are empty, and not tested", report.unloaded),
+        (
+            "raw holds no load of these, so they are empty, and not tested",
+            [t.shown for t in report.unloaded],
+        ),
     )
     lines = [f"{what}: {', '.join(names)}" for what, names in rows if names]
     kind = "a copy of the warehouse" if report.is_copy else "a warehouse of its own"

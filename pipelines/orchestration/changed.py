@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.declaration.project import Project
+from pipelines.declaration.tables import Table
 from pipelines.errors import EXIT_OK, EXIT_PARTLY_FAILED
 from pipelines.loading.commits import CommitLog
 from pipelines.orchestration.build import refuse_stale_files
@@ -36,7 +36,7 @@ class ChangedReport:
     changed: tuple[str, ...] = ()
     below: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
-    unloaded: tuple[str, ...] = ()
+    unloaded: tuple[Table, ...] = ()
     is_copy: bool = False
     path: Path = Path()
     build: BuildResult | None = None
@@ -105,17 +105,15 @@ def _planned(project: Project, comparison: Comparison, file: Path) -> ChangedRep
         changed=models(modified),
         below=models(below),
         lacking=models(lacking),
-        unloaded=tuple(_unloaded(project, {*models(modified | below | lacking)})),
+        unloaded=tuple(
+            table
+            for table in project.tables
+            if not CommitLog(project.raw_url, table.lake_name).load_ids()
+            and {*models(modified | below | lacking)}.intersection(models_over_raw(table))
+        ),
         is_copy=file.exists(),
         path=file,
     )
-
-
-def _unloaded(project: Project, models: set[str]) -> Iterator[str]:
-    for table in project.tables:
-        is_read = models.intersection(models_over_raw(table))
-        if is_read and not CommitLog(project.raw_url, table.lake_name).load_ids():
-            yield table.shown
 
 
 def _is_built(comparison: Comparison) -> bool:
@@ -128,8 +126,7 @@ def _selectors(report: ChangedReport, comparison: Comparison, state: Path | None
 
     An empty table tells nothing of its tests.
     """
-    empty = {f"stg_{name.replace('.', '__')}" for name in report.unloaded}
-    empty |= {f"hst_{name.removeprefix('stg_')}" for name in empty}
+    empty = {model for table in report.unloaded for model in models_over_raw(table)}
     untested = [
         node.name
         for node in comparison.now.values()

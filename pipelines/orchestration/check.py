@@ -27,7 +27,7 @@ from pipelines.source.connection import Connection, connect, connection_of
 from pipelines.source.inspect import column_facts, denied_columns, is_superuser, may_write
 from pipelines.source.snapshot import read_horizon
 from pipelines.source.where import single_expression
-from pipelines.transformation.files import stale_files
+from pipelines.transformation.files import link_dbt_package, stale_files
 from pipelines.transformation.unfit import unfit_tests
 
 
@@ -60,7 +60,11 @@ class CheckReport:
 
 
 def check(project: Project) -> CheckReport:
-    """Looks at files alone: conditions that are none, tests that can't be made, stale models."""
+    """Looks at files alone: conditions that are none, tests that can't be made, stale models.
+
+    Side effect: links the framework's macros, so that dbt and sqlfluff find them in a fresh clone.
+    """
+    link_dbt_package(project)
     errors: list[LakefeedError] = []
     for table in project.tables:
         reason = single_expression(table.settings.where) if table.settings.where else None

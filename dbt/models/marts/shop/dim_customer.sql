@@ -108,10 +108,11 @@ joined as (
     left join countries
         on countries.country_code = customer_addresses.country_code
         and {{ lakefeed.valid_at('countries', 'periods.valid_from') }}
-    qualify row_number() over (
-        partition by periods.customer_id, periods.valid_from
-        order by customer_addresses.address_id desc nulls last
-    ) = 1
+    qualify
+        row_number() over (
+            partition by periods.customer_id, periods.valid_from
+            order by customer_addresses.address_id desc nulls last
+        ) = 1
 
 ),
 
@@ -147,9 +148,9 @@ members as (
 select
     {{ lakefeed.surrogate_key(['customer_id', 'epoch_us(valid_from)']) }} as customer_key,
     customer_id,
-    {% for name in attributes -%}
+    {% for name in attributes %}
     {{ name }},
-    {% endfor -%}
+    {% endfor %}
     valid_from,
     valid_to,
     is_current,

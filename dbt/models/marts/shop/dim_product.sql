@@ -108,9 +108,9 @@ members as (
 select
     {{ lakefeed.surrogate_key(['product_id', 'epoch_us(valid_from)']) }} as product_key,
     product_id,
-    {% for name in attributes -%}
+    {% for name in attributes %}
     {{ name }},
-    {% endfor -%}
+    {% endfor %}
     valid_from,
     valid_to,
     is_current,

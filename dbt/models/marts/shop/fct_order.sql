@@ -66,7 +66,8 @@ changed_orders as (
         {%- if is_incremental() %}
         -- A payment that left staging has no batch to tell of it.
         or (order_id, amount_charged, amount_refunded) not in (
-            select (order_id, amount_charged, amount_refunded) from {{ this }}
+            select (built.order_id, built.amount_charged, built.amount_refunded)
+            from {{ this }} as built
         )
         {%- endif %}
 
@@ -89,7 +90,7 @@ keyed_orders as (
     from changed_orders
     asof left join customers
         on customers.customer_id = changed_orders.customer_id
-        and changed_orders.ordered_at >= customers.valid_from
+        and customers.valid_from <= changed_orders.ordered_at
 
 )
 

@@ -85,10 +85,10 @@ keyed_lines as (
     from changed_lines
     asof left join customers
         on customers.customer_id = changed_lines.customer_id
-        and changed_lines.ordered_at >= customers.valid_from
+        and customers.valid_from <= changed_lines.ordered_at
     asof left join products
         on products.product_id = changed_lines.product_id
-        and changed_lines.ordered_at >= products.valid_from
+        and products.valid_from <= changed_lines.ordered_at
 
 )
 

@@ -73,7 +73,7 @@ keyed_payments as (
     from changed_payments
     asof left join customers
         on customers.customer_id = changed_payments.customer_id
-        and changed_payments.paid_at >= customers.valid_from
+        and customers.valid_from <= changed_payments.paid_at
 
 )
 
