@@ -16,6 +16,8 @@ from pipelines.declaration.models import Declaration
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 
+# How a value is shown that there is none of.
+NOTHING = "-"
 # What a table's entry adds up to is compared table by table.
 _BY_TABLE = {"version", "defaults", "sources", "tables"}
 
@@ -62,7 +64,7 @@ def table_differences(before: Table, now: Table, project: Project) -> Iterator[D
     old, new = dict(effective_settings(before)), dict(effective_settings(now))
     # A pipeline is called as its table.
     for name in dict.fromkeys(one for one in (*new, *old) if one != "pipeline"):
-        was, value = old.get(name, "-"), new.get(name, "-")
+        was, value = old.get(name, NOTHING), new.get(name, NOTHING)
         if was != value:
             yield Difference(name, was, value, _place_of(now, name, project))
 
@@ -97,4 +99,4 @@ def _place_of(table: Table, setting: str, project: Project) -> str:
     if below and name in table.paths:
         path = (*table.paths[name], *below.split(".", 1))
         return project.declared.document.where(path)
-    return table.where_of(name)
+    return table.where_of(name).removesuffix(" (null)")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pipelines.declaration.differences import Difference
+from pipelines.declaration.differences import NOTHING, Difference
 from pipelines.declaration.tables import Table
 from pipelines.errors import TableFailed
 from pipelines.loading.changes import Changes, ReadAs, changes_since
@@ -50,6 +50,7 @@ _OF_FILE = {
     "schema": "where tables are looked for that are named without one",
     "dag_id": "another DAG to Airflow; runs of the old one stay under its name",
 }
+_UNKNOWN = "its columns aren't known here yet: lakefeed sync"
 _OF_AIRFLOW = "holds as soon as Airflow reads the file"
 
 
@@ -60,7 +61,9 @@ def meaning_of(difference: Difference) -> str:
     if setting.startswith("airflow."):
         return _OF_FILE.get(setting.removeprefix("airflow."), _OF_AIRFLOW)
     if name in ("raw", "warehouse", "sources"):
-        return _OF_FILE[setting if name != "sources" else setting.rpartition(".")[2]]
+        return _OF_FILE.get(setting if name != "sources" else setting.rpartition(".")[2], "")
+    if name == "tests" and difference.now == NOTHING:
+        return "not asked any more"
     return _OF_VALUES.get((name, difference.now)) or _OF_TABLES.get(name, "")
 
 
@@ -70,7 +73,7 @@ def next_run_of(before: Table | None, now: Table | None) -> tuple[str, ...]:
     if now is None:
         return ("it isn't loaded any more; its raw files stay, and its staging model goes",)
     if before is None:
-        return ("it is read from the beginning",)
+        return ("it is read from the beginning", *([] if now.catalogue else [_UNKNOWN]))
     if before.lake_name != now.lake_name:
         return (
             f"as `{now.lake_name}` it is read from the beginning; `{before.lake_name}` isn't "
@@ -81,7 +84,7 @@ def next_run_of(before: Table | None, now: Table | None) -> tuple[str, ...]:
 
 def _next_run(before: Table, now: Table) -> Iterator[str]:
     if now.catalogue is None:
-        yield "its columns aren't known here yet: lakefeed sync"
+        yield _UNKNOWN
         return
     try:
         reads = _read_as(now, is_moved=before.qualified != now.qualified)
@@ -94,7 +97,7 @@ def _next_run(before: Table, now: Table) -> Iterator[str]:
         return
     if now.mode == "full_refresh":
         if read != reads:
-            yield "it reads the table whole, as always, so that this holds for every row of it"
+            yield "it reads the table whole, so that this holds for every row of it"
     else:
         yield from _of_an_incremental_table(
             before, now, changes_since(read, reads, shown=now.shown, reads_whole=False)

@@ -19,6 +19,7 @@ from pipelines.declaration.differences import (
 )
 from pipelines.declaration.load import DECLARATION_FILE
 from pipelines.declaration.project import Project, open_project
+from pipelines.declaration.tables import Table
 from pipelines.orchestration.catalogue import table_drift
 from pipelines.orchestration.consequences import meaning_of, next_run_of
 from pipelines.orchestration.revision import Revision, at_revision, lend_packages, state_of
@@ -113,7 +114,8 @@ def diff(project: Project, revision: str) -> DiffReport:
         state = state_of(before, folder / "before")
         synced = _synced_copy(project, folder / "project")
         comparison = compare_states(synced, state, folder / "now")
-        return _report(before, project, comparison)
+        report = report_of(before, project, comparison)
+        return replace(report, stale=tuple(stale_files(project).names))
 
 
 def _synced_copy(project: Project, folder: Path) -> Project:
@@ -129,7 +131,8 @@ def _synced_copy(project: Project, folder: Path) -> Project:
     return copy
 
 
-def _report(before: Revision, project: Project, comparison: Comparison) -> DiffReport:
+def report_of(before: Revision, project: Project, comparison: Comparison) -> DiffReport:
+    """The report, decided from two declarations and what dbt says of its half."""
     old = before.project
     pairs = pair_tables(old.tables if old else (), project.tables)
     settings = file_differences(old, project) if old else ()
@@ -137,7 +140,7 @@ def _report(before: Revision, project: Project, comparison: Comparison) -> DiffR
         before.name,
         before.commit,
         old is None,
-        tuple(stale_files(project).names),
+        (),
         tuple(map(_with_meaning, settings)),
         tuple(change for pair in pairs for change in _table_change(pair, project, comparison)),
         tuple(_node_changes(comparison, MODELS)),
@@ -163,20 +166,21 @@ def _table_change(
     elif before is None:
         yield replace(change, next_run=next_run_of(None, now))
     else:
-        drift = (
-            table_drift(before.catalogue, now.catalogue)
-            if before.catalogue and now.catalogue
-            else ()
-        )
         change = replace(
             change,
             how="changed" if before.shown == now.shown else "renamed",
             was="" if before.shown == now.shown else before.shown,
             settings=tuple(map(_with_meaning, table_differences(before, now, project))),
-            source=tuple(drift),
+            source=tuple(_drift(before, now)),
         )
         if change.settings or change.source:
             yield replace(change, next_run=next_run_of(before, now))
+
+
+def _drift(before: Table, now: Table) -> Iterator[str]:
+    """What changed in the database; of a table that is another now, that is not the word."""
+    if before.catalogue and now.catalogue and before.qualified == now.qualified:
+        yield from table_drift(before.catalogue, now.catalogue)
 
 
 def _models_of(lake_name: str, comparison: Comparison) -> tuple[str, ...]:

@@ -1,0 +1,111 @@
+"""Every file in `edits/` is a declaration before and now; its last comments are what is told."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines.cli.differences import render_diff
+from pipelines.declaration.models import (
+    Airflow,
+    Raw,
+    SourceDeclaration,
+    TableDeclaration,
+    Warehouse,
+)
+from pipelines.declaration.project import Project, open_project
+from pipelines.orchestration.consequences import TOLD_BY_RUNS
+from pipelines.orchestration.diff import DiffReport, report_of
+from pipelines.orchestration.revision import Revision
+from pipelines.transformation.state import Comparison
+
+FOLDER = Path(__file__).with_name("edits")
+EDITS = sorted(path for path in FOLDER.glob("*.yaml") if path.name != "sources.lock.yaml")
+NOW, TOLD = "\n# now\n", "\n# told\n"
+
+
+def project(declared: str, folder: Path) -> Project:
+    folder.mkdir(parents=True)
+    (folder / "sources.yaml").write_text(declared, encoding="utf-8")
+    shutil.copy(FOLDER / "sources.lock.yaml", folder)
+    return open_project(folder)
+
+
+def report(file: Path, folder: Path) -> DiffReport:
+    before, _, rest = file.read_text(encoding="utf-8").partition(NOW)
+    now, _, _ = rest.partition(TOLD)
+    old = project(before, folder / "before")
+    return report_of(
+        Revision("main", "0123456789", old), project(now, folder / "now"), Comparison()
+    )
+
+
+@pytest.mark.parametrize("file", EDITS, ids=lambda file: file.stem)
+def test_an_edit_is_told_as_its_file_says(file: Path, tmp_path: Path) -> None:
+    lines = "\n".join(render_diff(report(file, tmp_path))).splitlines()
+
+    _, _, expected = file.read_text(encoding="utf-8").partition(TOLD)
+    assert lines == [line.removeprefix("#").removeprefix(" ") for line in expected.splitlines()]
+
+
+def test_no_setting_goes_unnoticed(tmp_path: Path) -> None:
+    reports = [report(file, tmp_path / file.stem) for file in EDITS]
+    of_tables = [one for r in reports for table in r.tables for one in table.settings]
+    of_files = [one for r in reports for one in r.settings]
+
+    assert {one.setting.partition(".")[0] for one in of_tables} == {
+        *TableDeclaration.model_fields,
+        "relation",
+    }
+    assert {one.setting for one in of_files} == {
+        *(f"raw.{name}" for name in Raw.model_fields),
+        *(f"warehouse.{name}" for name in Warehouse.model_fields),
+        *(f"airflow.{name}" for name in Airflow.model_fields),
+        *("sources.shop.connection", "sources.shop.schema"),
+    }
+    assert len(SourceDeclaration.model_fields) == len(
+        {"connection", "schema", "defaults", "tables"}
+    )
+    silent = {one.setting for one in of_tables + of_files if not one.means}
+    assert silent == set(TOLD_BY_RUNS)
+
+
+def test_what_changed_in_the_database_is_told_as_the_catalogue_noted_it(tmp_path: Path) -> None:
+    declared = (
+        "version: 1\nsources:\n  shop:\n    connection: ${URL}\n    tables:\n"
+        "      orders: {cursor: updated_at}\n"
+    )
+    before, now = project(declared, tmp_path / "before"), project(declared, tmp_path / "now")
+    lock = now.root / "sources.lock.yaml"
+    changed = lock.read_text().replace("status: text", "status: integer\n        note: text")
+    lock.write_text(changed)
+    now = open_project(now.root)
+
+    (table,) = report_of(Revision("main", "0123456789", before), now, Comparison()).tables
+
+    assert table.source == (
+        "column `status` was text, is integer",
+        "column `note` (text) was added",
+    )
+    assert table.next_run == (
+        "column `status` was varchar and is integer, so the table is read whole",
+    )
+
+
+def test_a_summary_is_markdown_whose_values_are_code(tmp_path: Path) -> None:
+    told = report(FOLDER / "where.yaml", tmp_path)
+
+    assert (
+        "\n".join(render_diff(told, as_markdown=True))
+        == """\
+### Lakefeed: touched since `main` (012345678)
+
+#### Tables
+
+- changed `shop.orders` (sources.yaml:6)
+  - `where` none → `status <> 'draft'` (sources.yaml:6)
+  - the next run: `where` changed; it applies to rows read from now on, and to all with: \
+lakefeed run --select shop.orders --full-refresh"""
+    )
