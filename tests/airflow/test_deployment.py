@@ -74,8 +74,8 @@ def test_the_dockerfiles_have_no_lint(lake: Lake) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *(STACK, CELERY, "airflow/dags/lakefeed.py", ".dlt/config.toml", "data/.gitkeep"),
-        *("dbt/dbt_project.yml", "dbt/macros/generate_schema_name.sql"),
+        *(STACK, CELERY, "airflow/dags/lakefeed.py", ".dlt/config.toml", ".sqlfluff"),
+        *("data/.gitkeep", "dbt/dbt_project.yml", "dbt/macros/generate_schema_name.sql"),
     ],
 )
 def test_a_new_project_gets_the_files_of_this_repository(lake: Lake, name: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,18 @@ def test_a_project_made_by_init_runs_without_an_edit(shop: Lake) -> None:
     assert ended.returncode == 0, ended
     assert shop.query('select count(*) from staging."stg_acme__order_items"') == [(1,)]
     assert check(shop.project).errors == ()
+
+
+def test_its_generated_models_have_no_lint(shop: Lake) -> None:
+    (shop.root / "dbt/models/marts/loud.sql").write_text("SELECT 1 AS one\n")
+
+    linted = subprocess.run(
+        [Path(sys.executable).with_name("sqlfluff"), "lint", "dbt"],
+        cwd=shop.root, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert re.findall(r"== \[(.*)\] FAIL", linted.stdout) == ["dbt/models/marts/loud.sql"]
+    assert "CP01" in linted.stdout
 
 
 def test_init_chooses_cursors_by_what_keeps_them_and_says_why(shop: Lake) -> None:
