@@ -188,6 +188,12 @@ def guarded(server_folder: Path, server_url: str) -> Iterator[Database]:
     server.execute("select pg_reload_conf()")
 
 
+def git(folder: Path, *arguments: str) -> None:
+    """Runs git as somebody, whoever the machine's user is."""
+    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+
+
 def copy_shop_project(folder: Path) -> Path:
     """The repository as what it is besides: the demo's project."""
     repository = Path(__file__).resolve().parents[1]

@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 
 from pipelines.demo.shop import create_shop, generate_shop
-from tests.conftest import Database, copy_shop_project
+from tests.conftest import Database, copy_shop_project, git
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -48,6 +48,9 @@ def test_the_commands_of_a_page_work_in_their_order(
             cwd=folder, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
 
+    git(shop, "init")
+    git(shop, "add", "--all")
+    git(shop, "commit", "--message", "Begin")
     assert run("lakefeed run", shop).returncode == 0
     for command in commands_of(found):
         if command.startswith("make "):

@@ -12,8 +12,7 @@ import pytest
 import yaml
 
 from pipelines.orchestration.init import init_project
-from tests.conftest import Database, Lake
-from tests.integration.test_changed import git
+from tests.conftest import Database, Lake, git
 
 BIN = Path(sys.executable).parent
 WORKFLOW = ".github/workflows/lakefeed.yml"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import uuid
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from pipelines.orchestration.diff import NodeChange, diff
 from pipelines.orchestration.init import write_scaffold
 from pipelines.orchestration.revision import at_revision
 from pipelines.transformation.files import write_generated
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake, only
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, git, only
 from tests.integration.test_publication import write
 
 DECLARED = "a: {cursor: at, tests: {rows: {min: 1}}}\nb: {cursor: at}"
@@ -31,11 +30,6 @@ OTHER_WORDS = {
     "models/marts/of_a.sql": "select id, word || '!' as word from {{ ref('stg_shop__a') }}"
 }
 PASSWORD = "hunter2"
-
-
-def git(folder: Path, *arguments: str) -> None:
-    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
