@@ -69,7 +69,7 @@ def render_diff(report: DiffReport, *, as_markdown: bool = False) -> Iterator[st
         yield form.item(1, "there was no project at that revision: all of it is new")
     if report.stale:
         names = counted(len(report.stale), "generated file")
-        yield form.item(1, f"{names} to be written yet (lakefeed sync), told as if they were")
+        yield form.item(1, f"{names} to be written by lakefeed sync count as written")
     if report.settings:
         yield form.heading("settings")
         for setting in report.settings:
