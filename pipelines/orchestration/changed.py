@@ -67,10 +67,10 @@ def build_changed_since(project: Project, revision: str) -> ChangedReport:
     with at_revision(project, revision) as before:
         state = state_of(before, folder / "before")
         comparison = compare_states(project, state, target, variables)
-    copy_published(project, file)
-    report = _planned(project, comparison, file)
-    report = replace(report, revision=revision, commit=before.commit)
+    report = _planned(project, comparison)
+    report = replace(report, revision=revision, commit=before.commit, path=file)
     if _is_built(comparison):
+        copy_published(project, file)
         arguments = [*_selectors(report, comparison, state), "--target-path", str(target)]
         result = run_dbt(project, "build", [*arguments, *variables, "--full-refresh"], file)
         result = keep_failing_rows(project, file, result, failing_rows_of(file))
@@ -87,10 +87,10 @@ def _as_of(project: Project) -> list[str]:
     return ["--vars", json.dumps({"lakefeed_as_of": moment})] if moment else []
 
 
-def _planned(project: Project, comparison: Comparison, file: Path) -> ChangedReport:
+def _planned(project: Project, comparison: Comparison) -> ChangedReport:
     modified = set(comparison.modified)
     below = comparison.below(modified)
-    present = relations_in(file)
+    present = relations_in(project.warehouse)
     lacking = {
         id
         for id in comparison.above(modified | below)
@@ -111,8 +111,7 @@ def _planned(project: Project, comparison: Comparison, file: Path) -> ChangedRep
             if not CommitLog(project.raw_url, table.lake_name).load_ids()
             and {*models(modified | below | lacking)}.intersection(models_over_raw(table))
         ),
-        is_copy=file.exists(),
-        path=file,
+        is_copy=project.warehouse.exists(),
     )
 
 

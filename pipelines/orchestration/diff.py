@@ -23,6 +23,7 @@ from pipelines.declaration.tables import Table
 from pipelines.orchestration.catalogue import table_drift
 from pipelines.orchestration.consequences import meaning_of, next_run_of
 from pipelines.orchestration.revision import Revision, at_revision, lend_packages, state_of
+from pipelines.transformation.dbt import refuse_without_dbt
 from pipelines.transformation.files import stale_files, write_generated
 from pipelines.transformation.state import (
     MODELS,
@@ -107,8 +108,9 @@ def diff(project: Project, revision: str) -> DiffReport:
 
     Raises:
         DeclarationError: git doesn't know the revision, or its declaration can't be read.
-        BuildFailed: dbt can't parse the project, or what it was.
+        BuildFailed: dbt can't parse the project, or what it was, or there is none.
     """
+    refuse_without_dbt(project)
     with at_revision(project, revision) as before, tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch).resolve()
         state = state_of(before, folder / "before")

@@ -112,12 +112,21 @@ def select_nodes(project: Project, arguments: Sequence[str], scratch: Path) -> t
     return tuple(json.loads(line)["unique_id"] for line in found)
 
 
-def _invoke(project: Project, command: Sequence[str], warehouse: Path) -> Any:
+def refuse_without_dbt(project: Project) -> None:
+    """Where there is no dbt project, dbt's own word for it would be of little help.
+
+    Raises:
+        BuildFailed: saying where it was looked for.
+    """
     if not (project.dbt / "dbt_project.yml").exists():
         raise BuildFailed(
             f"there is no dbt project in {project.dbt}",
             do="copy dbt/ from version control, or start a project with: lakefeed init",
         )
+
+
+def _invoke(project: Project, command: Sequence[str], warehouse: Path) -> Any:
+    refuse_without_dbt(project)
     link_dbt_package(project)
     warehouse.parent.mkdir(parents=True, exist_ok=True)
     with _quiet_environment(), chdir(project.dbt), _opening(warehouse):
