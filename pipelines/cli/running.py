@@ -32,10 +32,10 @@ def load(root: Path, as_json: bool, **request: Any) -> None:
     """Load what is new into raw, without dbt."""
     from pipelines.cli.render import show_run
     from pipelines.orchestration.load import LoadRequest
-    from pipelines.orchestration.load import load as load_project
+    from pipelines.orchestration.run import load_alone
 
     project = project_in(root)
-    show_run(lambda heard: load_project(project, LoadRequest(**request), heard)[1], as_json)
+    show_run(lambda listener: load_alone(project, LoadRequest(**request), listener), as_json)
 
 
 @click.command()
@@ -49,15 +49,15 @@ def load(root: Path, as_json: bool, **request: Any) -> None:
 def build(root: Path, revision: str | None) -> None:
     """Build and test all dbt models from raw, without loading, and publish them."""
     from pipelines.cli.built import render_build, render_changed
-    from pipelines.orchestration.build import build_all
     from pipelines.orchestration.changed import build_changed_since
+    from pipelines.orchestration.run import build_alone
 
     project = project_in(root)
     if revision is not None:
         changed = build_changed_since(project, revision)
         click.echo(render_changed(changed))
         sys.exit(changed.exit_code)
-    report = build_all(project)
+    report = build_alone(project)
     click.echo(render_build(report))
     sys.exit(report.exit_code)
 

@@ -143,26 +143,34 @@ def check_freshness(root: str) -> None:
         raise AirflowFailException(f"the newest load is too old: {', '.join(late)}")
 
 
-def report_run(_root: str) -> None:
-    """Says how the run ended: red where any part of it failed, for a run is as its last task is."""
+def report_run(root: str) -> None:
+    """Says how the run ended: red where any part of it failed, for a run is as its last task is.
+
+    Side effect: keeps what became of it, for `lakefeed docs`.
+    """
     import datetime as dt
     from dataclasses import replace
 
     from pipelines.cli.render import console, print_run
     from pipelines.dag.handover import in_one, states_of, told_reports
+    from pipelines.orchestration.runs import keep_run
 
     context = get_current_context()
-    states = states_of(context)
-    seconds = (dt.datetime.now(dt.UTC) - context["dag_run"].start_date).total_seconds()
-    print_run(console(), replace(in_one(told_reports(context, states)), seconds=seconds))
+    states, began = states_of(context), context["dag_run"].start_date
+    seconds = (dt.datetime.now(dt.UTC) - began).total_seconds()
+    report = replace(in_one(told_reports(context, states)), seconds=seconds)
+    print_run(console(), report)
     ended = {name: states.get(name) for name in context["dag"].task_ids}
     failed = [name for name, state in ended.items() if state == "failed"]
     held_back = [name for name, state in ended.items() if state == "upstream_failed"]
-    if failed or held_back:
-        also = f"; held back: {', '.join(held_back)}" if held_back else ""
+    also = f"; held back: {', '.join(held_back)}" if held_back else ""
+    told = f"failed: {', '.join(failed)}{also}" if failed or held_back else ""
+    # A task may have died before it could tell anything.
+    error = LakefeedError(told) if told and not report.exit_code else report.build_error
+    keep_run(Path(root) / "data", "airflow", began, replace(report, build_error=error))
+    if told:
         raise AirflowFailException(
-            f"failed: {', '.join(failed)}{also}. Models below keep what they held; the next run "
-            "that succeeds makes up for it"
+            f"{told}. Models below keep what they held; the next run that succeeds makes up for it"
         )
 
 

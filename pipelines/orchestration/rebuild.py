@@ -6,7 +6,8 @@ import datetime as dt
 import json
 import re
 import shutil
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.declaration.project import Project
@@ -14,6 +15,7 @@ from pipelines.errors import DeclarationError
 from pipelines.loading.commits import CommitLog
 from pipelines.loading.description import Load
 from pipelines.orchestration.build import build_anew, refuse_stale_files
+from pipelines.orchestration.runs import keep_run
 from pipelines.transformation.dbt import BuildResult, run_dbt
 from pipelines.transformation.failing_rows import failing_rows_of, keep_failing_rows
 
@@ -46,8 +48,10 @@ def rebuild(
         Refused: the warehouse is rolled back.
     """
     if as_of is None and output is None:
-        report = build_anew(project)
+        began, started = dt.datetime.now(dt.UTC), time.monotonic()
+        report = replace(build_anew(project), seconds=time.monotonic() - started)
         assert report.build is not None
+        keep_run(project.data, "rebuild", began, report)
         return RebuildReport(report.build, project.warehouse, None)
     refuse_stale_files(project)
     moment = _moment_of(project, as_of) if as_of else None

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.orchestration.init import write_scaffold
+from pipelines.orchestration.runs import read_runs
 from tests.airflow.conftest import AirflowOf, airflow_of
 from tests.airflow.test_alerts import NOTIFIER
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake
@@ -152,6 +153,18 @@ def test_task_logs_read_like_the_command_line(story: Story) -> None:
     assert "· shop.b                       nothing new (2 read again)" in story.changed.output
     assert "loaded 1 of 3 tables; dbt built " in story.changed.output
     assert "nothing new in 3 tables; dbt was not started" in story.nothing_new.output
+
+
+def test_each_run_is_kept_as_one_for_lakefeed_docs(story: Story) -> None:
+    runs = read_runs(story.airflow.lake.root / "data")
+
+    assert [(run.command, run.exit_code, run.rows) for run in runs] == [
+        *(("airflow", 0, 6), ("airflow", 0, 2), ("airflow", 0, 0), ("airflow", 1, 1)),
+    ]
+    built = [[node.name for node in run.nodes or () if not node.is_test] for run in runs]
+    assert built[1:] == [["stg_shop__a", "of_a"], [], ["stg_shop__a", "of_a"]]
+    assert [table.name for table in runs[-1].tables if table.error] == ["shop.b", "gone.z"]
+    assert all(run.published_at for run in (runs[0], runs[1], runs[3]))
 
 
 def test_the_password_is_nowhere(story: Story) -> None:
