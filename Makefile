@@ -33,7 +33,7 @@ test: $(READY) ## all tests but the long suites and those that need a browser
 test-faults: $(READY) program-pgbouncer program-redis-server ## the long suites: kills, torture, live services, runs of the DAG
 	@$(BIN)/python -m pytest -m faults -n 2 --dist loadfile
 
-test-browser: $(READY) program-chromium ## Airflow's page in a browser, as a user sees it
+test-browser: $(READY) program-chromium ## the pages in a browser, as a user sees them
 	@$(BIN)/python -m pytest -m browser
 
 # Some suites need a program that no wheel brings; where it can't be had, the suite is skipped.

@@ -26,7 +26,7 @@ SQL = sorted(
 # Each layer may import those before it, and itself.
 LAYERS = (
     *("declaration", "source", "loading", "transformation", "orchestration"),
-    *("cli", "dag", "demo", "lab"),
+    *("site", "cli", "dag", "demo", "lab"),
 )
 ALONE = {"errors", "textfile"}
 # The command line starts these, which print as the command line does.

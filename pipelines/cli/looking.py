@@ -119,3 +119,22 @@ def status(root: Path, select: tuple[str, ...], as_json: bool) -> None:
         click.echo(f"note: {held.warning}", err=True)
     rows = read_status(project, select_tables(project, select), dt.datetime.now(dt.UTC))
     sys.exit(show_status(rows, as_json))
+
+
+@click.command()
+@PROJECT
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Put the site there. Default: data/docs.",
+)
+def docs(root: Path, output: Path | None) -> None:
+    """Write a site to look at: runs, freshness, lateness, tests, lineage, dbt's documentation."""
+    from pipelines.site.writing import write_site
+
+    site = write_site(project_in(root), output)
+    click.echo(f"wrote {site.report}\nopen it in a browser: {site.report.as_uri()}")
+    if site.lacks_dbt:
+        click.echo(f"error: without dbt's documentation: {site.lacks_dbt}", err=True)
+        sys.exit(site.lacks_dbt.exit_code)

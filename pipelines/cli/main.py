@@ -39,6 +39,7 @@ for _command in (
     looking.explain,
     looking.trace,
     looking.status,
+    looking.docs,
     starting.schema,
     starting.demo,
     starting.lab,

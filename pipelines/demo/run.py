@@ -23,6 +23,7 @@ from pipelines.demo.server import create_database, embedded_postgres
 from pipelines.demo.shop import CONNECTION_VARIABLE, DATABASE, create_shop, generate_shop
 from pipelines.orchestration.load import LoadRequest
 from pipelines.orchestration.run import run
+from pipelines.site.writing import write_site
 from pipelines.transformation.files import write_generated
 from pipelines.transformation.warehouse import query_warehouse
 
@@ -76,6 +77,10 @@ def run_demo(root: Path, *, scale: float, seed: int, keep: bool) -> int:
                 create_shop(session, shop)
                 out.print(f"An online shop in an embedded PostgreSQL: {shop.count():,} rows.\n")
                 code = _story(out, project, session, shop_url, seed)
+            out.rule("a site to look at", align="left")
+            site = write_site(open_project(root))
+            out.print(f"wrote {site.report.relative_to(root)}: runs, lateness, tests, lineage.")
+            out.print(f"open it in a browser: {site.report.as_uri()}\n", soft_wrap=True)
             _farewell(out, project, shop_url, keep=keep)
     return code
 

@@ -53,10 +53,20 @@ def status(project: Project, tables: tuple[Table, ...], now: dt.datetime) -> lis
     standing = read_standing(project.warehouse)
     return [
         replace(
-            _status_of(table, CommitLog(project.raw_url, table.lake_name).loads(), now),
+            raw,
             staged_rows=staged[table.lake_name].rows if table.lake_name in staged else None,
             published_at=_published_at(standing, table),
         )
+        for table, raw in zip(tables, status_of_raw(project, tables, now), strict=True)
+    ]
+
+
+def status_of_raw(
+    project: Project, tables: tuple[Table, ...], now: dt.datetime
+) -> list[TableStatus]:
+    """The same without what the warehouse holds, for when that can't be opened."""
+    return [
+        _status_of(table, CommitLog(project.raw_url, table.lake_name).loads(), now)
         for table in tables
     ]
 

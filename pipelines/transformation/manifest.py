@@ -35,6 +35,7 @@ class Model:
     identifier: str = ""
     is_seed: bool = False
     is_snapshot: bool = False
+    unique_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,13 @@ def source_relations(project: Project) -> dict[tuple[str, str], str]:
         (source["schema"], source["identifier"]): f"{source['source_name']}__{source['name']}"
         for source in _read(project).get("sources", {}).values()
     }
+
+
+def test_names(project: Project) -> set[str]:
+    """The tests of the project, of data and of macros."""
+    manifest = _read(project)
+    nodes = [one for one in manifest.get("nodes", {}).values() if one["resource_type"] == "test"]
+    return {one["name"] for one in (*nodes, *manifest.get("unit_tests", {}).values())}
 
 
 def with_those_below(models: Iterable[Model], names: Iterable[str]) -> set[str]:
@@ -173,6 +181,7 @@ def _model_from(node: dict[str, Any], nodes: Mapping[str, dict[str, Any]]) -> Mo
         node["alias"],
         node["resource_type"] == "seed",
         node["resource_type"] == "snapshot",
+        node["unique_id"],
     )
 
 

@@ -15,7 +15,7 @@ from pipelines.transformation.manifest import read_models, tables_above, with_th
 def node(kind: str, name: str, materialized: str, *reads: str) -> dict[str, Any]:
     return {
         "resource_type": kind, "name": name, "alias": name, "schema": "marts", "description": "",
-        "original_file_path": f"models/marts/{name}.sql",
+        "unique_id": f"{kind}.p.{name}", "original_file_path": f"models/marts/{name}.sql",
         "config": {"enabled": True, "materialized": materialized},
         "depends_on": {"nodes": list(reads)},
     }  # fmt: skip

@@ -1,0 +1,1 @@
+"""`lakefeed docs`: a static site that shows a lake, from plain data."""

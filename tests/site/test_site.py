@@ -1,0 +1,200 @@
+"""`lakefeed docs` on a small lake with a past."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import Refused, TableFailed
+from pipelines.orchestration.lateness import advice_on
+from pipelines.orchestration.overview import Overview, overview
+from pipelines.orchestration.report import RunReport, TableReport
+from pipelines.orchestration.runs import keep_run
+from pipelines.site.page import render
+from pipelines.site.writing import Site, write_site
+from pipelines.transformation.lineage import read_lineage
+from pipelines.transformation.warehouse import writing
+from tests.conftest import Lake
+from tests.site.conftest import CANARY
+
+
+@pytest.fixture(scope="module")
+def site(lake: Lake) -> Site:
+    return write_site(lake.project)
+
+
+@pytest.fixture(scope="module")
+def page(site: Site) -> str:
+    return site.report.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def seen(lake: Lake, site: Site) -> Overview:
+    return overview(lake.project, dt.datetime.now(dt.UTC))
+
+
+def test_rows_that_were_committed_late_are_counted_by_how_late_they_came(seen: Overview) -> None:
+    """One came two hours late: with a lookback of half an hour no load ever reads it."""
+    (late,) = [one.lateness for one in seen.tables if one.table.shown == "shop.orders"]
+    assert late is not None
+
+    assert (late.late, late.longest) == (3, dt.timedelta(minutes=14))
+    assert " ".join(advice_on(late)) == (
+        "All 3 late rows came within 14 min; the lookback is 30 min. 15 min would have been "
+        "enough. With 10 min, 2 rows would have been missed."
+    )
+
+
+def test_what_the_horizon_brings_needs_no_lookback(lake: Lake, seen: Overview) -> None:
+    """The row of the transaction that was open came one load later than one that is newer."""
+    (late,) = [one.lateness for one in seen.tables if one.table.shown == "shop.held"]
+    assert late is not None
+    loaded = [row[0] for row in lake.query("select id from staging.stg_shop__held order by 1")]
+
+    assert loaded == [1, 2, 3]
+    assert (late.loads, late.late) == (2, 0)
+
+
+def test_each_run_is_there_with_what_it_did(seen: Overview, page: str) -> None:
+    assert [run.command for run in seen.runs] == ["run"] * 4
+    assert [run.exit_code for run in seen.runs] == [1, 0, 0, 1]
+    assert seen.runs[0].rows == 52
+    assert "gone.things" in page
+
+
+def test_schema_changes_say_which_load_saw_them_first(seen: Overview) -> None:
+    (change,) = seen.changes
+    (orders,) = [one for one in seen.tables if one.table.shown == "shop.orders"]
+
+    assert (change.table, change.kind, change.column) == ("shop.orders", "added", "note")
+    assert change.load_id in [load.load_id for load in orders.loads[1:]]
+
+
+def test_a_test_that_warns_says_where_its_rows_are(seen: Overview, page: str) -> None:
+    worst = seen.verdicts[0].test
+
+    assert (worst.name, worst.status) == ("shop__orders__status__accepted_values", "warn")
+    assert "select * from test_failures.shop__orders__status__accepted_values" in page
+
+
+def test_a_table_that_is_too_old_is_among_what_to_look_at_first(page: str) -> None:
+    first = page.split('id="attention"', 1)[1].split("</section>", 1)[0]
+
+    assert "shop.orders is too late" in first
+    assert "the newest run failed in part: gone.things" in first
+
+
+def test_columns_can_be_followed_to_the_marts_and_back(page: str) -> None:
+    assert '<a href="#model-fct_orders.twice">' in page
+    assert 'id="model-fct_orders.twice"' in page
+    assert '<a href="#table-shop.orders.total">' in page
+    assert 'id="table-shop.orders.total"' in page
+
+
+def test_names_and_messages_come_out_as_text(page: str) -> None:
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+    assert "&lt;img src=x onerror=alert(2)&gt;" in page
+    assert page.count("<script>") == 1
+
+
+def test_descriptions_can_not_end_the_script_of_dbts_page(lake: Lake, site: Site) -> None:
+    text = (site.report.parent / "dbt.html").read_text(encoding="utf-8")
+
+    assert "stg_shop__hostile" in text
+    assert "<script>alert" not in text
+    assert text.count("</script>") == 1
+
+
+def test_no_file_of_the_lake_names_a_secret(lake: Lake, site: Site) -> None:
+    files = [*site.report.parent.iterdir(), *(lake.root / "data" / "runs").iterdir()]
+
+    assert len(files) == 6
+    assert [file.name for file in files if CANARY in file.read_text(encoding="utf-8")] == []
+
+
+def test_nothing_is_asked_of_the_network(page: str, site: Site) -> None:
+    """What links there are name no host; dbt's page may fetch nothing (test_browser.py looks)."""
+    assert "://" not in page
+    dbt_page = (site.report.parent / "dbt.html").read_text(encoding="utf-8")
+    assert "default-src 'none'" in dbt_page[:1000]
+
+
+def test_the_site_is_replaced_whole_and_leaves_nothing_beside_it(lake: Lake, site: Site) -> None:
+    (site.report.parent / "dbt.html").write_text("an old one")
+
+    again = write_site(lake.project)
+
+    assert sorted(path.name for path in site.report.parent.iterdir()) == ["dbt.html", "index.html"]
+    assert "an old one" not in (again.report.parent / "dbt.html").read_text(encoding="utf-8")
+    assert [path for path in (lake.root / "data").iterdir() if path.name.startswith(".docs")] == []
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(lake: Lake, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+
+    with pytest.raises(Refused, match="holds something else"):
+        write_site(lake.project, tmp_path)
+
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_a_warehouse_that_somebody_writes_is_told_and_the_rest_is_shown(
+    lake: Lake, tmp_path: Path
+) -> None:
+    with writing(lake.project.warehouse):
+        ended = lake.command("docs", "--output", str(tmp_path / "site"))
+
+    page = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert ended.returncode == 1
+    assert "the warehouse can&#39;t be opened" in page.replace("’", "&#39;")
+    assert "shop.orders" in page
+    assert not (tmp_path / "site" / "dbt.html").exists()
+
+
+def test_a_raw_file_that_is_lost_is_told_and_the_rest_is_shown(lake: Lake) -> None:
+    lost = lake.files("shop__orders")[-1]
+    aside = lost.rename(lost.with_suffix(".aside"))
+    seen = overview(lake.project, dt.datetime.now(dt.UTC))
+    aside.rename(lost)
+
+    assert "No files found" in seen.tables[0].unread
+    assert seen.tables[0].lateness is None
+    assert seen.tables[1].lateness is not None
+
+
+def test_readers_and_the_files_of_runs_are_left_as_they_are(lake: Lake, tmp_path: Path) -> None:
+    files = [lake.project.warehouse, *(lake.root / "dbt" / "target").glob("*.*")]
+    before = [(file.stat().st_mtime_ns, file.stat().st_ino) for file in files]
+
+    write_site(lake.project, tmp_path / "site")
+
+    assert [(file.stat().st_mtime_ns, file.stat().st_ino) for file in files] == before
+
+
+def test_what_a_run_said_comes_out_as_text(tmp_path: Path) -> None:
+    project = Lake(tmp_path).declare("orders: {mode: full_refresh}").project
+    wrong = TableFailed("<script>alert(3)</script> isn't there", do='<a href="x">')
+    report = RunReport((TableReport("<b>", "shop__orders", "failed", error=wrong),))
+    keep_run(project.data, "run", dt.datetime.now(dt.UTC), report)
+
+    page = render(overview(project, dt.datetime.now(dt.UTC)), read_lineage(project))
+
+    assert "&lt;script&gt;alert(3)" in page
+    assert not re.search("<script>alert|<b><|<a href=.x", page)
+
+
+def test_an_empty_lake_says_in_words_what_isn_t_there(tmp_path: Path) -> None:
+    (tmp_path / "sources.yaml").write_text(
+        "version: 1\nsources:\n  shop:\n    connection: ${X}\n"
+        "    tables: {orders: {mode: full_refresh}}\n"
+    )
+    project = Lake(tmp_path).project
+
+    page = render(overview(project, dt.datetime.now(dt.UTC)), read_lineage(project), lacks_dbt="so")
+
+    for told in ("No run is kept yet", "no warehouse yet", "No test has run yet", "not loaded yet"):
+        assert told in page

@@ -1,0 +1,54 @@
+"""The drawing of tables and models."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+from pipelines.orchestration.overview import ModelOverview, TableOverview, overview
+from pipelines.site.graph import draw
+from pipelines.transformation.manifest import Model
+from tests.conftest import Lake
+
+
+def tables(folder: Path, *names: str) -> tuple[TableOverview, ...]:
+    declared = "".join(f"      {name}: {{mode: full_refresh}}\n" for name in names)
+    (folder / "sources.yaml").write_text(
+        f"version: 1\nsources:\n  shop:\n    connection: ${{X}}\n    tables:\n{declared}"
+    )
+    return overview(Lake(folder).project, dt.datetime.now(dt.UTC)).tables
+
+
+def a_model(name: str, reads_models: tuple[str, ...], *reads_tables: str) -> ModelOverview:
+    return ModelOverview(Model(name, bool(reads_tables), "", reads_models, reads_tables), None, 0)
+
+
+def test_each_stands_to_the_right_of_all_that_it_reads(tmp_path: Path) -> None:
+    graph = draw(
+        tables(tmp_path, "a", "b"),
+        [
+            a_model("stg_a", (), "shop__a"),
+            a_model("dim", ("stg_a",)),
+            a_model("fct", ("stg_a", "dim"), "shop__b"),
+        ],
+    )
+    x = {node.name: node.x for node in graph.nodes}
+
+    assert len(graph.nodes) == 5
+    assert {(edge.source, edge.target) for edge in graph.edges} == {
+        *(("shop.a", "stg_a"), ("stg_a", "dim"), ("stg_a", "fct"), ("dim", "fct")),
+        ("shop.b", "fct"),
+    }
+    assert all(x[edge.source] < x[edge.target] for edge in graph.edges)
+
+
+def test_no_two_stand_at_one_place_and_all_within_the_ground(tmp_path: Path) -> None:
+    graph = draw(tables(tmp_path, *"abcdefg"), [a_model("m", (), "shop__a", "shop__b")])
+
+    assert len({(node.x, node.y) for node in graph.nodes}) == len(graph.nodes)
+    assert max(node.x + graph.box[0] for node in graph.nodes) <= graph.width
+    assert max(node.y + graph.box[1] for node in graph.nodes) <= graph.height
+
+
+def test_a_lake_without_models_is_drawn_without_lines(tmp_path: Path) -> None:
+    assert draw(tables(tmp_path, "a"), []).edges == ()
