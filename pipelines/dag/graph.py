@@ -60,6 +60,10 @@ def build_dag(root: Path) -> DAG:
             _draw_layers(project, extract, report)
         if any(table.settings.freshness for table in project.tables):
             extract >> _after_all(project, names.FRESHNESS, tasks.check_freshness) >> report
+        if declared.docs:
+            # After the report, so that the run is in it; as a teardown, so that the run still ends
+            # as its report does.
+            report >> _after_all(project, names.DOCS, tasks.write_docs).as_teardown()
     # Not before: each task would take a deep copy of it, a third of what parsing 200 tables costs.
     dag.params = ParamsDict(form_of(project))
     return dag

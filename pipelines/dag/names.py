@@ -17,6 +17,7 @@ BUILD = "build_models"
 PUBLISH = "publish"
 FRESHNESS = "freshness"
 REPORT = "report"
+DOCS = "docs"
 
 
 def loads_of(project: Project) -> dict[str, tuple[Table, ...]]:

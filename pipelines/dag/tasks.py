@@ -174,6 +174,18 @@ def report_run(root: str) -> None:
         )
 
 
+def write_docs(root: str) -> None:
+    """Writes the site of `lakefeed docs`, this run included."""
+    from pipelines.cli.render import console
+    from pipelines.site.writing import write_site
+
+    with _errors_for_airflow():
+        site = write_site(open_project(Path(root)))
+        console().print(f"wrote {site.report}", soft_wrap=True, markup=False)
+        if site.lacks_dbt:
+            raise site.lacks_dbt
+
+
 def _describe_assets(context: Mapping[str, Any], project: Project, report: RunReport) -> None:
     """What this load brought to each asset; nothing of a table that failed."""
     for table in report.tables:

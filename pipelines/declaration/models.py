@@ -196,6 +196,8 @@ class Airflow(Strict):
     """Who is told of a run that failed or is late: Airflow's notifiers by the name of their class,
     each with its arguments, such as `SmtpNotifier: {to: team@example.org}`. One of your own by its
     path: `alerts.PagerNotifier`. Secrets stay in Airflow's connections."""
+    docs: bool = False
+    """Whether each run ends by writing the site of `lakefeed docs`."""
     deadline: Duration | None = None
     """A run that hasn't ended this long after it was queued is late."""
 

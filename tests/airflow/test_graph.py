@@ -63,6 +63,16 @@ def test_every_table_is_a_task_and_all_of_them_lead_into_dbt(lake: Lake) -> None
     }
 
 
+def test_documentation_is_written_after_the_report_which_says_how_the_run_ended(
+    lake: Lake,
+) -> None:
+    dag = dag_of(with_airflow(lake.declare(TABLES), "docs: true"))
+
+    assert graph(dag)["report"] == ["docs"]
+    assert dag.task_dict["docs"].is_teardown
+    assert not dag.task_dict["docs"].on_failure_fail_dagrun
+
+
 def test_the_demo_has_a_task_for_each_of_its_tables() -> None:
     dag = dag_of(Lake(REPOSITORY))
 

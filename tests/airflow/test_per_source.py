@@ -1,4 +1,4 @@
-"""`load: per_source` in a real run: one task, one snapshot, each table on its own feet."""
+"""`load: per_source` and `docs` in a real run: one task, one snapshot, each table on its own feet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_table_that_fails_in_the_task_of_its_source_leaves_the_others_loaded_a
             f"create table {table} (id int primary key, at timestamptz default now())",
             f"insert into {table} values (1)",
         )
-    with_airflow(lake.declare(TABLES), "load: per_source, retries: 0")
+    with_airflow(lake.declare(TABLES), "load: per_source, retries: 0, docs: true")
     first = airflow.run()
     assert first.returncode == 0, first.stdout + first.stderr
     database.execute("insert into a values (2)", "drop table b")
@@ -30,5 +30,8 @@ def test_a_table_that_fails_in_the_task_of_its_source_leaves_the_others_loaded_a
     assert second.returncode == 1
     assert "failed: shop" in second.stdout + second.stderr
     assert "newest load" in first.stdout
+    # The site looks back on the run that failed, too.
+    site = (lake.root / "data" / "docs" / "index.html").read_text()
+    assert site.count("airflow</td>") == 2
     assert lake.query("select id from staging.stg_shop__a order by id") == [(1,), (2,)]
     assert lake.query("select id from staging.stg_shop__b") == [(1,)]
