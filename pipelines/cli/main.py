@@ -32,6 +32,7 @@ for _command in (
     running.build,
     running.rollback,
     running.rebuild,
+    running.prune,
     starting.sync,
     looking.check,
     looking.diff,

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pipelines.cli.group import PROJECT, load_options, project_in
+from pipelines.cli.group import JSON, PROJECT, SELECT, load_options, project_in
 from pipelines.errors import EXIT_PARTLY_FAILED
 
 
@@ -86,3 +86,26 @@ def rebuild(root: Path, as_of: str | None, output: Path | None) -> None:
     report = rebuild_warehouse(project_in(root), as_of, output)
     click.echo(render_rebuild(report))
     sys.exit(EXIT_PARTLY_FAILED if report.build.failures else 0)
+
+
+@click.command()
+@click.argument("key", nargs=-1)
+@PROJECT
+@SELECT
+@click.option("--undeclared", is_flag=True, help="Also what belongs to tables declared no longer.")
+@click.option("--erase", metavar="TABLE", help="The row with this KEY, out of all that is kept.")
+@click.option("--dry-run", "only_plans", is_flag=True, help="Show what would go, and end.")
+@JSON
+def prune(root: Path, key: tuple[str, ...], erase: str | None, **request: Any) -> None:
+    """Remove what nothing needs any more: superseded loads, old states; staging stays the same.
+
+    With --erase, the KEY of a row: a value for each of its columns, in their order.
+    """
+    from pipelines.cli.pruned import run_erase, run_prune
+
+    if bool(key) != bool(erase) or (erase and (request["select"] or request["undeclared"])):
+        raise click.UsageError("--erase TABLE goes with the KEY of a row, and with nothing else")
+    project, shown = project_in(root), {n: request.pop(n) for n in ("only_plans", "as_json")}
+    if erase:
+        sys.exit(run_erase(project, erase, key, **shown))
+    sys.exit(run_prune(project, **request, **shown))

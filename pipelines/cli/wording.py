@@ -43,6 +43,16 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def data_size(size: int) -> str:
+    """Bytes in the unit that fits: `312 B`, `4.5 MB`."""
+    number, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if number < 1000:
+            break
+        number, unit = number / 1000, larger
+    return f"{number:,.0f} {unit}" if unit == "B" else f"{number:,.1f} {unit}"
+
+
 def short(text: str | None) -> str:
     """A time to the second; anything else as it is."""
     if text is None:

@@ -5,6 +5,7 @@
     raw/shop__orders/_lakefeed_loads/packed                                    most of these, again
     raw/shop__orders/_lakefeed_profiles/<load id>.json                         its rows in numbers
     raw/shop__orders/_dlt_loads/<schema>__<load id>.jsonl                      its commit
+    raw/shop__orders/_lakefeed_pruned.json                                     what is gone of it
 
 A load is committed when dlt's `_dlt_loads` has its entry, which dlt writes last. What the load
 holds is written before dlt starts to upload, so a committed load is always described. Files without
@@ -13,9 +14,11 @@ a commit are never read; they are what a killed load left, or a load still under
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 from collections.abc import Collection
+from contextlib import suppress
 
 import fsspec
 from fsspec import AbstractFileSystem
@@ -27,10 +30,18 @@ from pipelines.loading.profile import Profile
 LOADS_FOLDER = "_lakefeed_loads"
 PROFILES_FOLDER = "_lakefeed_profiles"
 SET_ASIDE_FOLDER = "_lakefeed_set_aside"
+COMMITS_FOLDER = "_dlt_loads"
+STATES_FOLDER = "_dlt_pipeline_state"
+PRUNED_NOTE = "_lakefeed_pruned.json"
 
 _COMMIT = re.compile(r"__([0-9.]+)\.jsonl$")
 _DESCRIPTION = re.compile(r"(?:^|/)([0-9.]+)\.json$")
 _STATE = re.compile(r"__([0-9.]+)__[^/]*\.jsonl$")
+
+
+def superseded(loads: list[Load]) -> list[Load]:
+    """Those of these loads, in their order, that no longer count."""
+    return loads[: _start_of(loads)]
 
 
 def checkpoint_after(loads: list[Load]) -> str | None:
@@ -52,7 +63,7 @@ class CommitLog:
 
     def committed_ids(self) -> set[str]:
         """Ids of all committed loads, from one listing."""
-        return {match[1] for path in self._names("_dlt_loads") if (match := _COMMIT.search(path))}
+        return {match[1] for path in self._names(COMMITS_FOLDER) if (match := _COMMIT.search(path))}
 
     def load_ids(self) -> set[str]:
         """Ids of committed loads that hold files, from two listings."""
@@ -76,12 +87,11 @@ class CommitLog:
     def effective_loads(self) -> list[Load]:
         """The newest load that supersedes, and what came after it: the loads that still count."""
         loads = self.loads()
-        start = max((i for i, load in enumerate(loads) if load.supersedes), default=0)
-        return loads[start:]
+        return loads[_start_of(loads) :]
 
     def committed_at(self, load_ids: Collection[str]) -> dict[str, str]:
         """When these loads were committed, by the clock of the machines that ran them."""
-        found = ((_COMMIT.search(path), path) for path in self._names("_dlt_loads"))
+        found = ((_COMMIT.search(path), path) for path in self._names(COMMITS_FOLDER))
         paths = {match[1]: path for match, path in found if match and match[1] in load_ids}
         texts = self._all_of(list(paths.values()))
         noted = zip(paths, map(json.loads, texts), strict=True)
@@ -103,6 +113,16 @@ class CommitLog:
             self._write(LOADS_FOLDER, NAME, pack(self._to_pack))
             self._to_pack = []
 
+    def redescribe(self, load: Load) -> None:
+        """Replaces what a committed load is said to hold, in one step.
+
+        Side effect: removes the pack, which tells what it held.
+        """
+        self._to_pack = []
+        with suppress(FileNotFoundError):
+            self.filesystem.rm_file(f"{self.folder}/{LOADS_FOLDER}/{NAME}")
+        self._write(LOADS_FOLDER, f"{load.load_id}.json", load.as_json())
+
     def keep_profile(self, load_id: str, text: str) -> None:
         """Writes what the rows of a load look like; done before it is committed."""
         self._write(PROFILES_FOLDER, f"{load_id}.json", text)
@@ -113,6 +133,21 @@ class CommitLog:
         texts = self._texts(PROFILES_FOLDER, [f"{load_id}.json" for load_id in kept])
         return dict(zip(kept, map(Profile.from_json, texts), strict=True))
 
+    def complete_since(self) -> dt.datetime | None:
+        """Since when raw can tell how the table stood; None where nothing was ever pruned."""
+        path = f"{self.folder}/{PRUNED_NOTE}"
+        if not self.filesystem.exists(path):
+            return None
+        return dt.datetime.fromisoformat(
+            json.loads(self.filesystem.cat_file(path))["complete_since"]
+        )
+
+    def note_complete_since(self, moment: dt.datetime) -> None:
+        """To be called before anything is removed that says how the table stood before."""
+        known = self.complete_since()
+        if known is None or moment > known:
+            self._write("", PRUNED_NOTE, json.dumps({"complete_since": moment.isoformat()}))
+
     def set_aside_uncommitted_states(self) -> list[str]:
         """Moves away state files of loads that were never committed; returns their load ids.
 
@@ -122,7 +157,7 @@ class CommitLog:
         """
         committed = self.committed_ids()
         moved = []
-        for path in self._names("_dlt_pipeline_state"):
+        for path in self._names(STATES_FOLDER):
             match = _STATE.search(path)
             if match and match[1] not in committed:
                 folder = f"{self.folder}/{SET_ASIDE_FOLDER}"
@@ -158,10 +193,15 @@ class CommitLog:
 
     def _write(self, folder: str, name: str, text: str) -> None:
         """Puts a whole file into a folder of the table, in the place of an earlier one."""
-        folder = f"{self.folder}/{folder}"
+        folder = f"{self.folder}/{folder}".rstrip("/")
         self.filesystem.makedirs(folder, exist_ok=True)
         self.filesystem.write_text(f"{folder}/{name}.part", text)
         self.filesystem.mv(f"{folder}/{name}.part", f"{folder}/{name}")
+
+
+def _start_of(loads: list[Load]) -> int:
+    """Where the newest load that supersedes stands, from which on loads count."""
+    return max((i for i, load in enumerate(loads) if load.supersedes), default=0)
 
 
 def _described(names: list[str]) -> set[str]:

@@ -17,7 +17,7 @@ from pipelines.loading.session import SourceSession
 # 122,880 rows is DuckDB's own row group: it can skip and parallelise by it. Wide rows need a bound
 # in bytes too: 150,000 rows of 10 kB took 2.8 GB of memory without, 0.36 GB with it. The encodings
 # of version 2 made lineitem's file a quarter smaller, in less time.
-_PARQUET = (
+PARQUET = (
     "format parquet, parquet_version v2, compression zstd, compression_level 1, "
     "row_group_size 122880, row_group_size_bytes '32MB'"
 )
@@ -129,5 +129,5 @@ def _copy(plan: TablePlan, query: str, path: Path, load_id: str) -> str:
 def _into(path: Path, query: str, load_id: str) -> str:
     return (
         f"copy (select *, {literal(load_id)} as _dlt_load_id from ({query})) "
-        f"to {literal(str(path))} ({_PARQUET})"
+        f"to {literal(str(path))} ({PARQUET})"
     )

@@ -54,15 +54,36 @@ def table_lock(project: Project, table: Table, session: PgConnection) -> Iterato
     Raises:
         Refused: another load of the table is running.
     """
+    with folder_lock(project, table.lake_name, session, where=table.where):
+        yield TableLock(table, session)
+
+
+@contextmanager
+def folder_lock(
+    project: Project, lake_name: str, session: PgConnection | None, *, where: str = ""
+) -> Iterator[None]:
+    """The same for a raw folder by its name, also where no table that is declared belongs to it.
+
+    Args:
+        session: None where its source is declared no longer, so that no machine can load it.
+
+    Raises:
+        Refused: a load into it is running.
+    """
     folder = project.data / "locks"
     folder.mkdir(parents=True, exist_ok=True)
+    refused = Refused(
+        f"{lake_name.replace('__', '.', 1)} is being loaded by another run",
+        where=where,
+        do="wait for it to end; nothing was read",
+    )
     try:
-        with FileLock(folder / f"{table.lake_name}.lock", timeout=0):
-            if not _advisory_lock(session, f"{lake_id(project.raw_url)} {table.lake_name}"):
-                raise _refused(table)
-            yield TableLock(table, session)
+        with FileLock(folder / f"{lake_name}.lock", timeout=0):
+            if session and not _advisory_lock(session, f"{lake_id(project.raw_url)} {lake_name}"):
+                raise refused
+            yield
     except Timeout:
-        raise _refused(table) from None
+        raise refused from None
 
 
 def lake_id(raw_url: str) -> str:
@@ -84,11 +105,3 @@ def _advisory_lock(session: PgConnection, name: str) -> bool:
         cursor.execute("select pg_try_advisory_xact_lock(%s)", [number])
         row = cursor.fetchone()
     return bool(row and row[0])
-
-
-def _refused(table: Table) -> Refused:
-    return Refused(
-        f"{table.shown} is being loaded by another run",
-        where=table.where,
-        do="wait for it to end; nothing was read",
-    )

@@ -43,7 +43,8 @@ def rebuild(
         as_of: a load's id or a time. Loads whose snapshots are newer don't count.
 
     Raises:
-        DeclarationError: there is no such load, no such time, or nothing was loaded by then.
+        DeclarationError: there is no such load, no such time, nothing was loaded by then, or what
+            was is pruned.
         BuildFailed: the generated models don't fit the declaration, or dbt could not start.
         Refused: the warehouse is rolled back.
     """
@@ -93,11 +94,26 @@ def _moment_of(project: Project, as_of: str) -> dt.datetime:
         for load in CommitLog(project.raw_url, table.lake_name).loads()
     ]
     moment = _snapshot_of(loads, as_of) if _LOAD_ID.fullmatch(as_of) else _time(as_of)
+    _refuse_what_was_pruned(project, as_of, moment)
     snapshots = sorted(_time(load.snapshot_at) for load in loads)
     if not snapshots or moment < snapshots[0]:
         first = f"the first load is of {snapshots[0].isoformat()}" if snapshots else "load first"
         raise DeclarationError(f"--as-of {as_of}: nothing had been loaded by then", do=first)
     return moment
+
+
+def _refuse_what_was_pruned(project: Project, as_of: str, moment: dt.datetime) -> None:
+    known = {
+        table.shown: since
+        for table in project.tables
+        if (since := CommitLog(project.raw_url, table.lake_name).complete_since())
+    }
+    latest = max(known, key=lambda name: known[name], default=None)
+    if latest and moment < known[latest]:
+        raise DeclarationError(
+            f"--as-of {as_of}: what raw held of {latest} then was pruned",
+            do=f"from {known[latest].isoformat()} on it can be told",
+        )
 
 
 def _snapshot_of(loads: list[Load], load_id: str) -> dt.datetime:

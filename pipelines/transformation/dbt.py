@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
 from copy import copy
@@ -129,7 +130,7 @@ def _invoke(project: Project, command: Sequence[str], warehouse: Path) -> Any:
     refuse_without_dbt(project)
     link_dbt_package(project)
     warehouse.parent.mkdir(parents=True, exist_ok=True)
-    with _quiet_environment(), chdir(project.dbt), _opening(warehouse):
+    with _quiet_environment(command), chdir(project.dbt), _opening(warehouse):
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner
 
@@ -222,13 +223,19 @@ def _opening(warehouse: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet_environment() -> Iterator[None]:
-    """dbt's telemetry is off whatever the user's profile says; the environment is put back."""
+def _quiet_environment(command: str) -> Iterator[None]:
+    """dbt's telemetry is off whatever the user's profile says; the environment is put back.
+
+    dbt writes the process's command line into its logs and results. What is said in ours, such as
+    the key of a row that is erased, is none of theirs.
+    """
     before = os.environ.get("DBT_SEND_ANONYMOUS_USAGE_STATS")
     os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"] = "false"
+    ours, sys.argv = sys.argv, ["dbt", command]
     try:
         yield
     finally:
+        sys.argv = ours
         if before is None:
             del os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"]
         else:

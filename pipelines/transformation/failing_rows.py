@@ -64,6 +64,13 @@ def keep_failing_rows(
     return replace(result, nodes=tuple(_saying_where(node, project, kept) for node in result.nodes))
 
 
+def forget_failing_rows(warehouse: Path) -> None:
+    """Removes the file with all of them; the tests store them again when they run again."""
+    kept = failing_rows_of(warehouse)
+    for file in (kept, kept.with_name(f"{kept.name}.part")):
+        file.unlink(missing_ok=True)
+
+
 def _moves(stored: Sequence[NodeResult]) -> Iterator[str]:
     for node in stored:
         schema, table = (quoted(part) for part in node.stored_in)

@@ -104,6 +104,14 @@ def forget_old_versions(project: Project) -> None:
             forget(version)
 
 
+def forget_all_versions(project: Project) -> list[dt.datetime]:
+    """Removes every version that was published before; returns when each was."""
+    versions = kept_versions(project)
+    for version in versions:
+        forget(version)
+    return [version.published_at for version in versions]
+
+
 def forget(version: Version) -> None:
     """Removes a version that was kept."""
     version.path.unlink()

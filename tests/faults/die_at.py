@@ -1,6 +1,6 @@
-"""`lakefeed run` that dies, as by `kill -9`, at one call of one function.
+"""`lakefeed run`, or another command, that dies, as by `kill -9`, at one call of one function.
 
-    python -m tests.faults.die_at module:Qualified.name before|after [n]
+    python -m tests.faults.die_at module:Qualified.name before|after [n [command…]]
 
 The project is the current folder. `n` counts the calls, from 1.
 """
@@ -43,7 +43,7 @@ def arm(target: str, moment: str, call: int) -> None:
     setattr(owner, name, deadly)
 
 
-def main(target: str, moment: str, call: str = "1") -> int:
+def main(target: str, moment: str, call: str = "1", *command: str) -> int:
     from pipelines.declaration.project import open_project
     from pipelines.loading.environment import prepare_dlt
     from pipelines.orchestration.load import LoadRequest
@@ -52,6 +52,10 @@ def main(target: str, moment: str, call: str = "1") -> int:
     project = open_project(Path())
     prepare_dlt(project)
     arm(target, moment, int(call))
+    if command:
+        from pipelines.cli.main import main as lakefeed
+
+        lakefeed(list(command))
     return run(project, LoadRequest()).exit_code
 
 

@@ -1,0 +1,197 @@
+"""`lakefeed prune --erase`: one key of one table, out of all that Lakefeed keeps.
+
+Raw first, since all else is made of it: then the warehouse is built anew from what is left, and the
+versions of it that were kept go. Each step can be done again, so that what died is finished by the
+same command.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import duckdb
+
+from pipelines.declaration.project import Project
+from pipelines.declaration.tables import Table
+from pipelines.errors import EXIT_OK, DeclarationError, LakefeedError, Refused
+from pipelines.loading.commits import CommitLog
+from pipelines.loading.engine import literal, open_engine, spill_folder
+from pipelines.loading.erasure import Key, Versions, Workplace, erase, find_versions
+from pipelines.loading.lock import table_lock
+from pipelines.loading.packages import has_pending_packages
+from pipelines.loading.raw_folders import remove_working_directory, working_directory
+from pipelines.orchestration.build import build_anew, refuse_stale_files
+from pipelines.orchestration.rollback import refuse_if_rolled_back
+from pipelines.orchestration.selection import select_tables
+from pipelines.source.connection import connect, connection_of
+from pipelines.source.types import lake_type
+from pipelines.transformation.dbt import NodeResult
+from pipelines.transformation.failing_rows import forget_failing_rows
+from pipelines.transformation.publication import forget_all_versions
+from pipelines.transformation.warehouse import warehouse_lock
+
+_ELSEWHERE = ("data/docs", "data/lab", "data/.duckdb", "dbt/logs", ".airflow")
+
+
+@dataclass(frozen=True)
+class EraseReport:
+    """Where versions of the key were found; what became of the warehouse and of its copies.
+
+    `failures` are models and tests that failed, so that the warehouse still holds the row.
+    `not_looked_at` are folders of the project that may hold it.
+    """
+
+    table: str
+    key: tuple[str, ...]
+    found: tuple[Versions, ...]
+    is_rebuilt: bool = False
+    copies_removed: tuple[str, ...] = ()
+    failures: tuple[NodeResult, ...] = ()
+    error: LakefeedError | None = None
+    not_looked_at: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        failed = 1 if self.failures else EXIT_OK
+        return max(failed, self.error.exit_code if self.error else EXIT_OK)
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as JSON types, for `--json`."""
+        told = {**asdict(self), "error": str(self.error) if self.error else None}
+        return {**told, "failures": [f"{node.name}: {node.told}" for node in self.failures]}
+
+
+def plan_erase(project: Project, selector: str, values: Sequence[str]) -> EraseReport:
+    """Where raw holds versions of a key. Changes nothing; connects to no source.
+
+    Raises:
+        DeclarationError: it isn't one table, or these can't be values of its key.
+        Refused: raw can't tell which rows have the key.
+    """
+    table, key = _asked_for(project, selector, values)
+    log = CommitLog(project.raw_url, table.lake_name)
+    with _workplace(project, f"look-{uuid.uuid4().hex}") as at:
+        found = find_versions(log, key, at)
+    return EraseReport(table.shown, key.values, tuple(found), not_looked_at=_elsewhere(project))
+
+
+def erase_key(project: Project, selector: str, values: Sequence[str]) -> EraseReport:
+    """Erases a key from raw, dlt's working directory, the warehouse, and all copies of that.
+
+    Side effects: replaces files of raw, removes rows that failed tests, publishes a warehouse that
+    is built from nothing, removes all versions that `lakefeed rollback` could return to and those
+    in `data/as_of`.
+
+    Raises:
+        DeclarationError: it isn't one table, or these can't be values of its key.
+        Refused: the table is being loaded or has a load pending, or the warehouse is rolled back.
+        SourceUnreachable: the lock that keeps loads out is in the source.
+    """
+    refuse_stale_files(project)
+    refuse_if_rolled_back(project)
+    table, key = _asked_for(project, selector, values)
+    with (
+        connect(connection_of(project, table.source), "lakefeed prune") as session,
+        table_lock(project, table, session),
+        _workplace(project, f"erase-{table.lake_name}") as at,
+    ):
+        _refuse_pending(project, table)
+        found = erase(CommitLog(project.raw_url, table.lake_name), key, at)
+        remove_working_directory(project, table.lake_name)
+    return _rebuilt(
+        project,
+        EraseReport(table.shown, key.values, tuple(found), not_looked_at=_elsewhere(project)),
+    )
+
+
+def _rebuilt(project: Project, report: EraseReport) -> EraseReport:
+    """The warehouse from what raw holds now; where that fails, the one that is there stays."""
+    with warehouse_lock(project):
+        # Not by the build, which would leave the rows in blocks of the file that are free.
+        forget_failing_rows(project.warehouse)
+    if project.warehouse.exists():
+        try:
+            built = build_anew(project).build
+        except LakefeedError as error:
+            return replace(report, error=error)
+        if built and built.failures:
+            return replace(report, failures=tuple(built.failures))
+    with warehouse_lock(project):
+        removed = [f"the version of {at:%Y-%m-%d %H:%M:%S}" for at in forget_all_versions(project)]
+        removed += _remove_copies(project)
+    return replace(report, is_rebuilt=True, copies_removed=tuple(removed))
+
+
+def _remove_copies(project: Project) -> Iterator[str]:
+    """What `rebuild --as-of` wrote can be written again."""
+    for folder in sorted((project.data / "as_of").glob("*")):
+        shutil.rmtree(folder)
+        yield f"the warehouse as of {folder.name}"
+
+
+def _asked_for(project: Project, selector: str, values: Sequence[str]) -> tuple[Table, Key]:
+    tables = select_tables(project, [selector])
+    if len(tables) > 1:
+        raise DeclarationError(
+            f"--erase {selector}: {len(tables)} tables", do="name one, such as shop.customers"
+        )
+    (table,) = tables
+    _refuse_values(table, values)
+    return table, Key(table.key, tuple(values))
+
+
+def _refuse_values(table: Table, values: Sequence[str]) -> None:
+    if not table.key or table.catalogue is None:
+        raise DeclarationError(
+            f"{table.shown} has no key, so that no row of it can be named", where=table.where
+        )
+    if len(values) != len(table.key):
+        raise DeclarationError(
+            f"the key of {table.shown} is ({', '.join(table.key)}), and "
+            f"{len(values)} values are given",
+            do=f"lakefeed prune --erase {table.shown} {' '.join(table.key).upper()}",
+        )
+    for name, value in zip(table.key, values, strict=True):
+        column = table.catalogue.column(name)
+        kind = lake_type(column.type).duckdb if column else "varchar"
+        if not _is_value(value, kind):
+            raise DeclarationError(f"{name} of {table.shown} is {kind}, and `{value}` is none")
+
+
+def _is_value(text: str, kind: str) -> bool:
+    with duckdb.connect() as session:
+        found = session.execute(f"select try_cast({literal(text)} as {kind}) is not null")
+        return bool(found.fetchall()[0][0])
+
+
+def _refuse_pending(project: Project, table: Table) -> None:
+    if has_pending_packages(working_directory(project, table.lake_name)):
+        raise Refused(
+            f"a load of {table.shown} was interrupted, and may hold the row; nothing was erased",
+            where=table.where,
+            do=f"have it finished first: lakefeed load --select {table.shown}",
+        )
+
+
+@contextmanager
+def _workplace(project: Project, name: str) -> Iterator[Workplace]:
+    """Its folder is empty at first, whatever an erasure left that was killed, and gone after."""
+    folder = spill_folder(project) / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    engine = open_engine(spill_folder(project)).duckdb
+    try:
+        yield Workplace(engine, folder)
+    finally:
+        engine.close()
+        shutil.rmtree(folder)
+
+
+def _elsewhere(project: Project) -> tuple[str, ...]:
+    """Folders that may hold rows, and aren't looked into."""
+    return tuple(name for name in _ELSEWHERE if any((project.root / name).glob("*")))

@@ -1,0 +1,212 @@
+"""`lakefeed prune`: what nothing needs any more is planned, told, and removed.
+
+From raw: loads that a newer full refresh superseded, dlt's old states, what killed writers left. If
+asked: what belongs to tables that are declared no longer. Staging says the same before and after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from psycopg2.extensions import connection as PgConnection
+
+from pipelines.declaration.project import Project
+from pipelines.declaration.tables import Table
+from pipelines.errors import EXIT_OK, LakefeedError
+from pipelines.loading.commits import CommitLog, superseded
+from pipelines.loading.contents import Contents
+from pipelines.loading.lock import folder_lock
+from pipelines.loading.raw_folders import raw_folders
+from pipelines.loading.removal import Removal, plan_removal, remove
+from pipelines.orchestration.build import refuse_stale_files
+from pipelines.orchestration.rollback import refuse_if_rolled_back
+from pipelines.orchestration.selection import select_tables
+from pipelines.orchestration.undeclared import (
+    Undeclared,
+    find_undeclared,
+    is_selected,
+    remove_undeclared,
+)
+from pipelines.source.connection import connect, connection_of
+from pipelines.transformation.files import is_generated
+from pipelines.transformation.history import models_over_raw
+from pipelines.transformation.left_over import drop_left_over
+from pipelines.transformation.manifest import read_models
+from pipelines.transformation.staging import staging_model_name
+from pipelines.transformation.warehouse import reading, warehouse_lock
+
+_APPLICATION = "lakefeed prune"
+
+
+@dataclass(frozen=True)
+class TablePruning:
+    """What goes from a declared table's raw folder; `kept_because` says why superseded loads stay.
+
+    `error` says why nothing could be removed.
+    """
+
+    name: str
+    lake_name: str
+    loads: int
+    rows: int
+    files: int
+    size: int
+    kept_because: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class PruneRequest:
+    """Which tables, and whether what is declared no longer goes too."""
+
+    select: tuple[str, ...] = ()
+    undeclared: bool = False
+
+
+@dataclass(frozen=True)
+class PruneReport:
+    """What goes, or has gone; `others` are folders of raw that aren't Lakefeed's, and stay."""
+
+    tables: tuple[TablePruning, ...]
+    undeclared: tuple[Undeclared, ...]
+    others: tuple[str, ...]
+    errors: tuple[LakefeedError, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        return max([EXIT_OK, *(error.exit_code for error in self.errors)])
+
+    @property
+    def removable(self) -> tuple[Undeclared, ...]:
+        """The tables that are declared no longer without a doubt."""
+        return tuple(table for table in self.undeclared if not table.kept_because)
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as JSON types, for `--json`."""
+        told = asdict(replace(self, errors=()))
+        return {**told, "errors": [str(error) for error in self.errors]}
+
+
+def plan_prune(project: Project, request: PruneRequest) -> PruneReport:
+    """What a prune would remove. Reads raw and the warehouse; connects to no source.
+
+    Raises:
+        DeclarationError: a selector names nothing.
+        BuildFailed: the generated models don't fit the declaration.
+    """
+    refuse_stale_files(project)
+    folders = raw_folders(project)
+    undeclared = find_undeclared(project, folders, request.select)
+    named = {table.lake_name for table in undeclared}
+    rest = [s for s in request.select if not any(is_selected(name, [s]) for name in named)]
+    tables = select_tables(project, rest) if rest or not request.select else ()
+    return PruneReport(
+        tuple(_told(project, table, _planned(project, table)) for table in tables),
+        undeclared,
+        folders.others,
+    )
+
+
+def prune(project: Project, request: PruneRequest, plan: PruneReport) -> PruneReport:
+    """Removes what was planned, as far as it still is what nothing needs, and tells what went.
+
+    Side effects: removes files from raw, and with `undeclared` folders and working directories,
+    and publishes the warehouse without what belonged to them. Each raw folder is worked on under
+    its lock, and all under the warehouse's, so that no build reads what goes. A table that can't be
+    had is told, and the others go on.
+
+    Raises:
+        Refused: another run is building, or, with `undeclared`, the warehouse is rolled back.
+        BuildFailed: another program has the warehouse open for writing.
+    """
+    if request.undeclared:
+        refuse_if_rolled_back(project)
+    tables, errors = [], []
+    with ExitStack() as stack:
+        sessions = _Sessions(project, stack)
+        with warehouse_lock(project), reading(project.warehouse):
+            for planned in plan.tables:
+                try:
+                    tables.append(_pruned(project, planned, sessions))
+                except LakefeedError as error:
+                    errors.append(error)
+                    tables.append(replace(planned, error=str(error)))
+            if request.undeclared:
+                remove_undeclared(project, plan.removable, sessions.lock)
+        dropped = [one for table in plan.removable for one in table.relations]
+        if request.undeclared and dropped:
+            drop_left_over(project, dropped)
+    return replace(plan, tables=tuple(tables), errors=tuple(errors))
+
+
+class _Sessions:
+    """A session on each source whose tables are locked, opened when it is needed."""
+
+    def __init__(self, project: Project, stack: ExitStack) -> None:
+        self._project = project
+        self._stack = stack
+        self._open: dict[str, PgConnection] = {}
+
+    @contextmanager
+    def lock(self, lake_name: str) -> Iterator[None]:
+        """The lock of a raw folder. Of a table whose source is gone, that of this machine."""
+        sources = self._project.declaration.sources
+        source = next((name for name in sources if lake_name.startswith(f"{name}__")), None)
+        session = self._of(source) if source else None
+        table = next((t for t in self._project.tables if t.lake_name == lake_name), None)
+        with folder_lock(self._project, lake_name, session, where=table.where if table else ""):
+            yield
+
+    def _of(self, source: str) -> PgConnection:
+        if source not in self._open:
+            connection = connection_of(self._project, source)
+            opened = self._stack.enter_context(connect(connection, _APPLICATION))
+            self._open[source] = opened
+        return self._open[source]
+
+
+def readers_by_hand(project: Project, table: Table) -> list[str]:
+    """Models that read the table's raw files and aren't ours: what they need isn't known."""
+    ours = set(models_over_raw(table))
+    by_hand = [
+        model.name
+        for model in read_models(project)
+        if table.lake_name in model.reads_tables and model.name not in ours
+    ]
+    staging = staging_model_name(table)
+    return sorted({*by_hand, *([staging] if is_generated(project, table) is False else [])})
+
+
+def _why_superseded_stay(project: Project, table: Table) -> str:
+    if table.settings.history:
+        return "history: true"
+    by_hand = readers_by_hand(project, table)
+    return f"read by hand in {', '.join(by_hand)}" if by_hand else ""
+
+
+def _planned(project: Project, table: Table) -> Removal:
+    log = CommitLog(project.raw_url, table.lake_name)
+    keeps = bool(_why_superseded_stay(project, table))
+    return plan_removal(log.loads(), Contents.of(log), keeps_superseded=keeps)
+
+
+def _pruned(project: Project, planned: TablePruning, sessions: _Sessions) -> TablePruning:
+    """What was removed: planned anew under the lock, since a load may have come in between."""
+    if not planned.files:
+        return planned
+    with sessions.lock(planned.lake_name):
+        table = project.table(planned.lake_name)
+        removal = _planned(project, table)
+        remove(CommitLog(project.raw_url, table.lake_name), removal)
+        return _told(project, table, removal)
+
+
+def _told(project: Project, table: Table, removal: Removal) -> TablePruning:
+    why = ""
+    if not removal.loads and superseded(CommitLog(project.raw_url, table.lake_name).loads()):
+        why = _why_superseded_stay(project, table)
+    counts = (len(removal.loads), removal.rows, len(removal.files), removal.size)
+    return TablePruning(table.shown, table.lake_name, *counts, kept_because=why)

@@ -1,0 +1,233 @@
+"""`lakefeed prune` killed anywhere: staging says what it said, and the next one finishes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.loading.commits import CommitLog
+from pipelines.loading.contents import Contents
+from pipelines.orchestration.init import write_scaffold
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake
+from tests.faults.die_at import DIED
+from tests.integration.test_erase import files_with
+
+REMOVING = [
+    ("pipelines.loading.commits:CommitLog.note_complete_since", "before"),
+    ("pipelines.loading.commits:CommitLog.note_complete_since", "after"),
+    *(("pipelines.loading.removal:remove_file", f"after {n}") for n in range(1, 7)),
+]
+DROPPING = [
+    *(
+        ("fsspec.implementations.local:LocalFileSystem.rm_file", f"after {n}")
+        for n in (1, 2, 3, 5, 8)
+    ),
+    ("pipelines.orchestration.undeclared:remove_raw_folder", "after"),
+    ("pipelines.orchestration.undeclared:remove_working_directory", "after"),
+    ("pipelines.transformation.left_over:_drop", "after"),
+    ("pipelines.transformation.publication:keep", "after"),
+    ("pipelines.transformation.publication:put_in_place", "after"),
+]
+ERASING = [
+    ("pipelines.loading.erasure:put", "before"),
+    *((f"pipelines.loading.erasure:{name}", f"after {n}") for n in (1, 2, 3)
+      for name in ("put", "remove_file", "CommitLog.redescribe")),
+    ("pipelines.orchestration.erase:remove_working_directory", "before"),
+    ("pipelines.orchestration.erase:build_anew", "before"),
+    ("pipelines.orchestration.erase:build_anew", "after"),
+    ("pipelines.transformation.publication:forget", "after"),
+]  # fmt: skip
+CANARY = "Otto Canary 5512"
+STAGED = 'select id, word, "at", _dlt_load_id from staging.stg_shop__{} order by id'
+
+
+@pytest.fixture(scope="module")
+def source(server_url: str) -> Database:
+    """Where the lake that all of these tests begin with is loaded from."""
+    Database(server_url).execute("create database prune_killed")
+    return Database(server_url.replace("/postgres?", "/prune_killed?"))
+
+
+@pytest.fixture(scope="module")
+def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """Loads of two tables, a full refresh among them, and one since."""
+    lake = Lake(tmp_path_factory.mktemp("shared"))
+    write_scaffold(lake.root)
+    for name in "tu":
+        source.execute(
+            f"create table {name} "
+            "(id int primary key, word text, at timestamptz default clock_timestamp())",
+            f"insert into {name} values (1, 'one'), (2, '{CANARY}')",
+        )
+    lake.declare("t: {cursor: at}\nu: {cursor: at, deletes: remove}")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(CONNECTION_VARIABLE, source.url)
+        lake.run()
+        for options in ({"full_refresh": True}, {}):
+            for name in "tu":
+                source.execute(
+                    f"update {name} set word = word || ' again', at = clock_timestamp()"
+                    " where id = 2"
+                )
+            assert lake.run(**options).exit_code == 0
+    return lake
+
+
+@pytest.fixture
+def lake(source: Database, shared: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """A copy of it, for one test."""
+    monkeypatch.setenv(CONNECTION_VARIABLE, source.url)
+    shutil.copytree(shared.root, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return Lake(tmp_path)
+
+
+def die(lake: Lake, target: str, moment: str, *command: str) -> None:
+    """The command until the deadly call."""
+    when, _, call = moment.partition(" ")
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.faults.die_at", target, when, call or "1", *command],
+        cwd=lake.root,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == DIED, f"{target} was never called\n{ended.stdout}{ended.stderr}"
+
+
+def staged(lake: Lake, table: str) -> list[tuple[object, ...]]:
+    return lake.query(STAGED.format(table))
+
+
+def rebuilt(lake: Lake, table: str) -> list[tuple[object, ...]]:
+    """Staging as raw alone makes it."""
+    ended = lake.command("rebuild")
+    assert ended.returncode == 0, ended
+    return staged(lake, table)
+
+
+def unneeded(lake: Lake, table: str) -> set[str]:
+    """Files with rows that no committed load names."""
+    log = CommitLog(lake.project.raw_url, f"shop__{table}")
+    return Contents.of(log).data_files.keys() - {f for load in log.loads() for f in load.files}
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("working_directory", ["kept", "lost"])
+@pytest.mark.parametrize(("target", "moment"), REMOVING)
+def test_a_removal_that_is_killed_changes_nothing_and_is_finished(
+    lake: Lake, target: str, moment: str, working_directory: str
+) -> None:
+    before = staged(lake, "t")
+    die(lake, target, moment, "prune", "--select", "shop.t")
+    if working_directory == "lost":
+        shutil.rmtree(lake.root / "data/.dlt")
+
+    assert {table.status for table in lake.run("shop.t").tables} == {"unchanged"}
+    assert rebuilt(lake, "t") == before
+    assert lake.command("prune").returncode == 0
+
+    log = CommitLog(lake.project.raw_url, "shop__t")
+    assert [load.supersedes for load in log.loads()] == [True, False]
+    assert unneeded(lake, "t") == set()
+    assert "nothing to remove" in lake.command("prune").stdout
+    assert {table.status for table in lake.load(full_refresh=True).tables} == {"loaded"}
+    assert rebuilt(lake, "t")[0][:3] == before[0][:3]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("target", "moment"), DROPPING)
+def test_dropping_what_is_not_declared_is_finished_by_the_next_prune(
+    lake: Lake, target: str, moment: str
+) -> None:
+    before = staged(lake, "t")
+    lake.declare("t: {cursor: at}")
+    assert lake.command("sync").returncode == 0
+
+    die(lake, target, moment, "prune", "--undeclared", "--select", "shop.u")
+    assert lake.command("prune", "--undeclared").returncode == 0
+
+    assert "nothing to remove" in lake.command("prune", "--undeclared").stdout
+    assert not [
+        path for path in (lake.root / "data").rglob("*shop__u*") if "locks" not in path.parts
+    ]
+    assert lake.query("select distinct model from _lakefeed.staged_loads") == [("stg_shop__t",)]
+    assert lake.run().exit_code == 0
+    assert staged(lake, "t") == before
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("target", "moment"), DROPPING[:7])
+def test_a_table_that_is_declared_again_after_half_of_it_went_is_loaded_anew(
+    lake: Lake, target: str, moment: str
+) -> None:
+    before = [row[:3] for row in staged(lake, "u")]
+    lake.declare("t: {cursor: at}")
+    assert lake.command("sync").returncode == 0
+    die(lake, target, moment, "prune", "--undeclared", "--select", "shop.u")
+
+    lake.declare("t: {cursor: at}\nu: {cursor: at, deletes: remove}")
+    assert lake.command("sync").returncode == 0
+
+    assert lake.run().exit_code == 0
+    assert [row[:3] for row in rebuilt(lake, "u")] == before
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("target", "moment"), ERASING)
+def test_an_erasure_that_is_killed_leaves_the_row_whole_or_gone_and_is_finished(
+    lake: Lake, target: str, moment: str
+) -> None:
+    before = staged(lake, "u")
+    die(lake, target, moment, "prune", "--erase", "shop.u", "2")
+
+    left = rebuilt(lake, "u")
+    assert left in (before, before[:1])
+    for table in ("t", "u"):
+        # Nothing of the other table goes, and the row may not come back from where it was.
+        assert table == "u" or files_with(lake, CANARY)
+    assert lake.command("prune", "--erase", "shop.u", "2").returncode == 0
+
+    assert staged(lake, "u") == before[:1]
+    assert unneeded(lake, "u") == set()
+    assert not [path for path in files_with(lake, CANARY) if "shop__u" in str(path)]
+    assert lake.command("prune", "--erase", "shop.t", "2").returncode == 0
+    assert files_with(lake, CANARY) == []
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("working_directory", ["kept", "lost"])
+@pytest.mark.parametrize(
+    ("target", "moment"),
+    [
+        ("dlt:Pipeline.extract", "after"),
+        ("dlt.destinations.impl.filesystem.filesystem:FilesystemLoadJob.run", "after"),
+        (
+            "dlt.destinations.impl.filesystem.filesystem:FilesystemClient._store_current_state",
+            "after",
+        ),
+    ],
+)
+def test_what_a_load_left_that_was_killed_is_erased_as_well(
+    source: Database, lake: Lake, target: str, moment: str, working_directory: str
+) -> None:
+    source.execute(
+        f"update u set word = '{CANARY} uncommitted', at = clock_timestamp() where id = 2"
+    )
+    die(lake, target, moment)
+    if working_directory == "kept":
+        ended = lake.command("prune", "--erase", "shop.u", "2")
+        assert ended.returncode == 1
+        assert "was interrupted, and may hold the row; nothing was erased" in ended.stderr
+        assert lake.load().exit_code == 0
+    else:
+        shutil.rmtree(lake.root / "data/.dlt")
+    for table in "tu":
+        assert lake.command("prune", "--erase", f"shop.{table}", "2").returncode == 0
+
+    assert files_with(lake, CANARY) == []

@@ -1,0 +1,166 @@
+"""`lakefeed prune --erase`: a row leaves every file that Lakefeed keeps, and nothing else does."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines.loading.commits import CommitLog
+from pipelines.orchestration.init import write_scaffold
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake
+
+CANARY = "Otto Canary 5512"
+KEY = "otto-7712@example.com"
+DECLARED = """
+people:
+  cursor: at
+  deletes: remove
+  history: true
+visits:
+  mode: full_refresh
+  tests: {columns: {nr: {accepted_values: [a], severity: warn}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def source(server_url: str) -> Database:
+    """Where the lake that the tests of this module share is loaded from."""
+    Database(server_url).execute("create database erase")
+    return Database(server_url.replace("/postgres?", "/erase?"))
+
+
+@pytest.fixture(scope="module")
+def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """Otto was loaded, changed, read again whole, and has left the source; he made a visit."""
+    source.execute(
+        "create table people "
+        "(id int primary key, name text, at timestamptz default clock_timestamp())",
+        "create table visits (person int, nr text, note text, primary key (person, nr))",
+        f"insert into people values (1, 'Ada'), (2, 'Ben'), (42, '{CANARY}')",
+        f"insert into visits values (1, 'a', 'early'), (42, 'a', 'late'), (42, '{KEY}', 'later')",
+    )
+    lake = Lake(tmp_path_factory.mktemp("shared"))
+    write_scaffold(lake.root)
+    lake.declare(DECLARED)
+    (lake.root / "dbt/models/marts/all_visits.sql").write_text(
+        "select visits.*, coalesce(people.name, 'unknown') as who"
+        " from {{ ref('stg_shop__visits') }} as visits"
+        " left join {{ ref('stg_shop__people') }} as people on people.id = visits.person"
+    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(CONNECTION_VARIABLE, source.url)
+        lake.run()
+        source.execute(f"update people set name = '{CANARY} II', at = clock_timestamp()"
+                       " where id = 42")  # fmt: skip
+        lake.run(full_refresh=True)
+        assert lake.command("rebuild", "--as-of", "2999-01-01").returncode == 0
+        source.execute("delete from people where id = 42")
+        assert lake.run(allow_shrink=True).exit_code == 0
+    return lake
+
+
+@pytest.fixture
+def known(source: Database, shared: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """A copy of it, for one test."""
+    monkeypatch.setenv(CONNECTION_VARIABLE, source.url)
+    shutil.copytree(shared.root, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return Lake(tmp_path)
+
+
+def files_with(lake: Lake, text: str) -> list[Path]:
+    """Every file of the project that has these bytes in it."""
+    files = (path for path in lake.root.rglob("*") if path.is_file() and not path.is_symlink())
+    found = [path for path in files if text.encode() in path.read_bytes()]
+    return sorted(path.relative_to(lake.root) for path in found)
+
+
+def without(lake: Lake, key: str) -> list[list[tuple[object, ...]]]:
+    """All that the warehouse says of other rows."""
+    return [
+        lake.query(f'select id, name, "at" from staging.stg_shop__people where {key} order by all'),
+        lake.query('select id, name, "at", valid_from, valid_to, loaded_at, _dlt_load_id'
+                   f" from history.hst_shop__people where {key} order by all"),
+        lake.query("select person, nr, note from marts.all_visits order by all"),
+    ]  # fmt: skip
+
+
+def test_no_file_has_the_row_any_more_and_the_others_are_as_they_were(known: Lake) -> None:
+    kinds = {path.suffix for path in files_with(known, CANARY)}
+    places = {path.parts[1] for path in files_with(known, CANARY)}
+    assert kinds == {".parquet", ".duckdb"}
+    assert places == {"raw", "warehouse.duckdb", "published", "as_of"}
+    others = without(known, "id <> 42")
+
+    planned = known.command("prune", "--erase", "shop.people", "42", "--dry-run")
+    assert "3 versions in 3 loads (3 files)" in planned.stdout
+    assert places == {path.parts[1] for path in files_with(known, CANARY)}
+    ended = known.command("prune", "--erase", "shop.people", "42")
+
+    assert ended.returncode == 0, ended
+    assert files_with(known, CANARY) == []
+    assert without(known, "id <> 42") == others
+    assert without(known, "id = 42")[:2] == [[], []]
+    assert known.query("select distinct who from marts.all_visits where person = 42") == [
+        ("unknown",)
+    ]
+    assert "comes back with the next load that reads it" in ended.stdout
+    again = known.run()
+    assert {table.status for table in again.tables} == {"unchanged"}, again
+    assert again.build is None
+    assert known.command("rebuild").returncode == 0
+    assert without(known, "id <> 42") == others
+
+
+def test_values_of_a_key_of_two_columns_are_given_in_its_order(known: Lake) -> None:
+    places = {path.parts[1] for path in files_with(known, KEY)}
+    assert places >= {"raw", "warehouse.duckdb", "warehouse_test_failures.duckdb"}
+
+    assert known.command("prune", "--erase", "shop.visits", "42", KEY).returncode == 0
+
+    # The command line has it as well: dbt would write that down.
+    assert files_with(known, KEY) == []
+    assert known.query("select person, nr from staging.stg_shop__visits order by all") == [
+        (1, "a"),
+        (42, "a"),
+    ]
+    loads = CommitLog(known.project.raw_url, "shop__visits").loads()
+    assert sum(load.rows for load in loads) == len(known.raw("shop__visits"))
+    # It is still in the source.
+    known.run()
+    assert len(known.query("from staging.stg_shop__visits")) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["shop.people", "Otto"], "id of shop.people is integer, and `Otto` is none"),
+        (["shop.visits", "42"], "the key of shop.visits is (person, nr), and 1 values are given"),
+        (["shop.*", "42"], "--erase shop.*: 2 tables"),
+        (["shop.persons", "42"], "no such table; did you mean `shop.people`?"),
+        ([], "--erase"),
+    ],
+)
+def test_what_names_no_row_is_told(known: Lake, arguments: list[str], told: str) -> None:
+    ended = known.command("prune", "--erase", *arguments)
+
+    assert ended.returncode == 2
+    assert told in ended.stderr
+
+
+def test_a_warehouse_that_fails_its_tests_still_holds_the_row_and_that_is_said(
+    known: Lake,
+) -> None:
+    wrong = known.root / "dbt/tests/wrong.sql"
+    wrong.parent.mkdir(exist_ok=True)
+    wrong.write_text("select * from {{ ref('stg_shop__people') }}")
+
+    ended = known.command("prune", "--erase", "shop.people", "42")
+
+    assert ended.returncode == 1
+    assert "STILL HOLD THE ROW" in ended.stdout and "wrong: " in ended.stdout
+    assert not [path for path in files_with(known, CANARY) if "raw" in path.parts]
+    wrong.unlink()
+    assert known.command("prune", "--erase", "shop.people", "42").returncode == 0
+    assert files_with(known, CANARY) == []
