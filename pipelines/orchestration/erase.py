@@ -85,7 +85,7 @@ def erase_key(project: Project, selector: str, values: Sequence[str]) -> EraseRe
 
     Side effects: replaces files of raw, removes rows that failed tests, publishes a warehouse that
     is built from nothing, removes all versions that `lakefeed rollback` could return to and those
-    in `data/as_of`.
+    in `data/as_of` and `data/changed`.
 
     Raises:
         DeclarationError: it isn't one table, or these can't be values of its key.
@@ -128,7 +128,11 @@ def _rebuilt(project: Project, report: EraseReport) -> EraseReport:
 
 
 def _remove_copies(project: Project) -> Iterator[str]:
-    """What `rebuild --as-of` wrote can be written again."""
+    """What `rebuild --as-of` and `build --changed-since` wrote can be written again."""
+    trial = project.data / "changed"
+    if trial.exists():
+        shutil.rmtree(trial)
+        yield "the trial build of a change"
     for folder in sorted((project.data / "as_of").glob("*")):
         shutil.rmtree(folder)
         yield f"the warehouse as of {folder.name}"

@@ -130,7 +130,7 @@ def _invoke(project: Project, command: Sequence[str], warehouse: Path) -> Any:
     refuse_without_dbt(project)
     link_dbt_package(project)
     warehouse.parent.mkdir(parents=True, exist_ok=True)
-    with _quiet_environment(command), chdir(project.dbt), _opening(warehouse):
+    with _quiet_environment(command[0]), chdir(project.dbt), _opening(warehouse):
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner
 

@@ -92,6 +92,9 @@ def test_no_file_has_the_row_any_more_and_the_others_are_as_they_were(known: Lak
     assert kinds == {".parquet", ".duckdb"}
     assert places == {"raw", "warehouse.duckdb", "published", "as_of"}
     others = without(known, "id <> 42")
+    trial = known.root / "data/changed"
+    trial.mkdir()
+    shutil.copy(known.project.warehouse, trial)
 
     planned = known.command("prune", "--erase", "shop.people", "42", "--dry-run")
     assert "3 versions in 3 loads (3 files)" in planned.stdout
