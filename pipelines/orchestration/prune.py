@@ -36,7 +36,7 @@ from pipelines.transformation.history import models_over_raw
 from pipelines.transformation.left_over import drop_left_over
 from pipelines.transformation.manifest import read_models
 from pipelines.transformation.staging import staging_model_name
-from pipelines.transformation.warehouse import reading, warehouse_lock
+from pipelines.transformation.warehouse import reading, staged_load_ids, warehouse_lock
 
 _APPLICATION = "lakefeed prune"
 
@@ -184,7 +184,17 @@ def _why_superseded_stay(project: Project, table: Table) -> str:
     if table.settings.history:
         return "history: true"
     by_hand = readers_by_hand(project, table)
-    return f"read by hand in {', '.join(by_hand)}" if by_hand else ""
+    if by_hand:
+        return f"read by hand in {', '.join(by_hand)}"
+    # What is published may still be compared with a build from the same loads.
+    return "what is newer isn't built yet" if _is_behind(project, table) else ""
+
+
+def _is_behind(project: Project, table: Table) -> bool:
+    """Whether the published staging lacks a load that raw has."""
+    held = CommitLog(project.raw_url, table.lake_name).load_ids()
+    staged = staged_load_ids(project.warehouse).get(staging_model_name(table), set())
+    return project.warehouse.exists() and not held <= staged
 
 
 def _planned(project: Project, table: Table) -> Removal:

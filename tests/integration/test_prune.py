@@ -186,6 +186,19 @@ def test_a_model_written_by_hand_keeps_what_it_may_read(grown: Lake) -> None:
     assert loads(grown, "whole") > 1
 
 
+def test_what_is_superseded_stays_until_what_is_newer_is_built(grown: Lake) -> None:
+    grown.load("shop.versions", full_refresh=True)
+    before = loads(grown, "versions")
+
+    ended = grown.command("prune", "--select", "shop.versions")
+    kept = loads(grown, "versions")
+    assert grown.command("build").returncode == 0
+    assert grown.command("prune", "--select", "shop.versions").returncode == 0
+
+    assert "superseded loads stay: what is newer isn't built yet" in ended.stdout
+    assert (kept, loads(grown, "versions")) == (before, 1)
+
+
 def left_of(lake: Lake, table: str) -> tuple[bool, bool, list[tuple[object, ...]]]:
     """Whether raw and dlt have a folder of a table, and what the warehouse has of it."""
     name = f"shop__{table}"
