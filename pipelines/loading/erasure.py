@@ -20,29 +20,10 @@ from pipelines.errors import Refused
 from pipelines.loading.commits import PROFILES_FOLDER, CommitLog
 from pipelines.loading.contents import Contents
 from pipelines.loading.description import Load
-from pipelines.loading.engine import literal
+from pipelines.loading.key import Key, condition_on
 from pipelines.loading.plan import DELETED_AT
 from pipelines.loading.removal import plan_removal, remove, remove_file
 from pipelines.loading.rewriting import fetch, new_name, put
-from pipelines.source.inspect import quote
-
-
-@dataclass(frozen=True)
-class Key:
-    """A key's columns, and the value of each as text."""
-
-    columns: tuple[str, ...]
-    values: tuple[str, ...]
-
-    def condition(self, types: dict[str, str]) -> str | None:
-        """What is true of its rows in a file with these columns; None where one is missing."""
-        known = {name.lower(): (quote(name), kind) for name, kind in types.items()}
-        found = [known.get(name.lower()) for name in self.columns]
-        return " and ".join(
-            f"{one[0]} = try_cast({literal(value)} as {one[1]})"
-            for one, value in zip(found, self.values, strict=True)
-            if one
-        ) if all(found) else None  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -117,11 +98,11 @@ def _look(log: CommitLog, key: Key, at: Workplace, file: Versions, is_committed:
             raise
         # Its upload was cut short, so that whoever has it pending uploads it again.
         return replace(file, is_torn=True)
-    condition = key.condition(types)
+    condition = condition_on(key, types)
     if condition is None:
         raise Refused(
             f"{file.file} was loaded with another key: whether it holds "
-            f"({', '.join(key.values)}) can't be told",
+            f"({', '.join(part.text for part in key)}) can't be told",
             where=log.path_of(""),
             do="if a full refresh has superseded it, it goes with: lakefeed prune",
         )
@@ -161,7 +142,7 @@ def _mend_uncommitted(log: CommitLog, found: Iterable[Versions], key: Key, at: W
 
 def _put_without(log: CommitLog, old: str, new: str, key: Key, at: Workplace) -> None:
     copy = fetch(log, old, at.engine, at.folder)
-    condition = key.condition(copy.types())
+    condition = condition_on(key, copy.types())
     assert condition is not None
     written = at.folder / Path(new).name
     copy.write_without(condition, written)

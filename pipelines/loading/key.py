@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
@@ -14,6 +14,7 @@ from pipelines.declaration.catalogue import Column
 from pipelines.declaration.tables import Table
 from pipelines.errors import DeclarationError
 from pipelines.loading.engine import literal
+from pipelines.source.inspect import quote
 from pipelines.source.types import lake_type
 
 _NUMBERS = re.compile(r"^(smallint|integer|bigint|decimal)")
@@ -57,6 +58,19 @@ class KeyPart:
 Key = tuple[KeyPart, ...]
 
 
+def condition_on(key: Key, types: Mapping[str, str]) -> str | None:
+    """What is true of the row with this key, in files with columns of these types.
+
+    None where a column of the key isn't among them.
+    """
+    held_as = {name.lower(): kind for name, kind in types.items()}
+    if any(part.column.name.lower() not in held_as for part in key):
+        return None
+    return " and ".join(
+        part.is_in(quote(part.column.name), held_as[part.column.name.lower()]) for part in key
+    )
+
+
 def parse_key(engine: DuckDBPyConnection, table: Table, values: Sequence[str]) -> Key:
     """The key that these values are, in the order of the table's key columns.
 
@@ -80,7 +94,7 @@ def parse_key(engine: DuckDBPyConnection, table: Table, values: Sequence[str]) -
             f"{len(table.key)} {'value' if len(table.key) == 1 else 'values'}; "
             f"{len(values)} {'was' if len(values) == 1 else 'were'} given",
             where=table.where_of("primary_key"),
-            do=f"lakefeed trace {table.shown} {told}",
+            do=f"give them in this order: {table.shown} {told}",
         )
     columns = [table.catalogue.column(name) for name in table.key]
     parts = [KeyPart(one, text) for one, text in zip(columns, values, strict=True) if one]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
@@ -11,7 +11,7 @@ from pipelines.declaration.tables import Table
 from pipelines.loading.commits import CommitLog
 from pipelines.loading.description import Load
 from pipelines.loading.held import Held, read_parquet
-from pipelines.loading.key import Key
+from pipelines.loading.key import Key, condition_on
 from pipelines.loading.plan import DELETED_AT
 from pipelines.source.inspect import quote
 from pipelines.source.types import lake_type
@@ -50,16 +50,13 @@ def raw_versions(
         return []
     relation = read_parquet(held.files, file_as=_FILE)
     types = {row[0]: row[1] for row in engine.execute(f"describe from {relation}").fetchall()}
-    held_as = {name.lower(): kind for name, kind in types.items()}
-    if any(part.column.name.lower() not in held_as for part in key):
+    wanted = condition_on(key, types)
+    if wanted is None:
         return []
-    wanted = " and ".join(
-        part.is_in(quote(part.column.name), held_as[part.column.name.lower()]) for part in key
-    )
     names = [name for name in types if name not in (_LOAD_ID, DELETED_AT, _FILE)]
     selected = ", ".join(f"{quote(name)}::varchar" for name in names)
     deleted_at = f"{DELETED_AT}::varchar" if DELETED_AT in types else "null"
-    cursor = _cursor_of(table, held_as)
+    cursor = _cursor_of(table, {name.lower() for name in types})
     rank = f"case when {cursor} is not null then dense_rank() over (order by {cursor}) end"
     rows = engine.execute(
         f"select {_LOAD_ID}, {_FILE}, {deleted_at}, {cursor}::varchar, {rank} as {_RANK}, "
@@ -82,10 +79,10 @@ def raw_versions(
     return sorted(found, key=lambda version: place[version.load.load_id])
 
 
-def _cursor_of(table: Table, held_as: dict[str, str]) -> str:
+def _cursor_of(table: Table, held: Collection[str]) -> str:
     column = (
         table.catalogue.column(table.cursor.column) if table.catalogue and table.cursor else None
     )
-    if column is None or column.name.lower() not in held_as:
+    if column is None or column.name.lower() not in held:
         return "null"
     return f"try_cast({quote(column.name)} as {lake_type(column.type).duckdb})"

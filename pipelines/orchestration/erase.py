@@ -14,28 +14,26 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import duckdb
-
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
-from pipelines.errors import EXIT_OK, DeclarationError, LakefeedError, Refused
+from pipelines.errors import EXIT_OK, LakefeedError, Refused
 from pipelines.loading.commits import CommitLog
-from pipelines.loading.engine import literal, open_engine, spill_folder
-from pipelines.loading.erasure import Key, Versions, Workplace, erase, find_versions
+from pipelines.loading.engine import open_engine, spill_folder
+from pipelines.loading.erasure import Versions, Workplace, erase, find_versions
+from pipelines.loading.key import Key, parse_key
 from pipelines.loading.lock import table_lock
 from pipelines.loading.packages import has_pending_packages
 from pipelines.loading.raw_folders import remove_working_directory, working_directory
 from pipelines.orchestration.build import build_anew, refuse_stale_files
 from pipelines.orchestration.rollback import refuse_if_rolled_back
-from pipelines.orchestration.selection import select_tables
+from pipelines.orchestration.selection import table_named
 from pipelines.source.connection import connect, connection_of
-from pipelines.source.types import lake_type
 from pipelines.transformation.dbt import NodeResult
 from pipelines.transformation.failing_rows import forget_failing_rows
 from pipelines.transformation.publication import forget_all_versions
 from pipelines.transformation.warehouse import warehouse_lock
 
-_ELSEWHERE = ("data/docs", "data/lab", "data/.duckdb", "dbt/logs", ".airflow")
+_ELSEWHERE = ("data/docs", "data/runs", "data/lab", "data/.duckdb", "dbt/logs", ".airflow")
 
 
 @dataclass(frozen=True)
@@ -66,21 +64,22 @@ class EraseReport:
         return {**told, "failures": [f"{node.name}: {node.told}" for node in self.failures]}
 
 
-def plan_erase(project: Project, selector: str, values: Sequence[str]) -> EraseReport:
+def plan_erase(project: Project, name: str, values: Sequence[str]) -> EraseReport:
     """Where raw holds versions of a key. Changes nothing; connects to no source.
 
     Raises:
-        DeclarationError: it isn't one table, or these can't be values of its key.
+        DeclarationError: there is no such table, or these can't be values of its key.
         Refused: raw can't tell which rows have the key.
     """
-    table, key = _asked_for(project, selector, values)
+    table = table_named(project, name)
     log = CommitLog(project.raw_url, table.lake_name)
     with _workplace(project, f"look-{uuid.uuid4().hex}") as at:
+        key = parse_key(at.engine, table, values)
         found = find_versions(log, key, at)
-    return EraseReport(table.shown, key.values, tuple(found), not_looked_at=_elsewhere(project))
+    return _found(project, table, key, found)
 
 
-def erase_key(project: Project, selector: str, values: Sequence[str]) -> EraseReport:
+def erase_key(project: Project, name: str, values: Sequence[str]) -> EraseReport:
     """Erases a key from raw, dlt's working directory, the warehouse, and all copies of that.
 
     Side effects: replaces files of raw, removes rows that failed tests, publishes a warehouse that
@@ -88,25 +87,28 @@ def erase_key(project: Project, selector: str, values: Sequence[str]) -> EraseRe
     in `data/as_of` and `data/changed`.
 
     Raises:
-        DeclarationError: it isn't one table, or these can't be values of its key.
+        DeclarationError: there is no such table, or these can't be values of its key.
         Refused: the table is being loaded or has a load pending, or the warehouse is rolled back.
         SourceUnreachable: the lock that keeps loads out is in the source.
     """
     refuse_stale_files(project)
     refuse_if_rolled_back(project)
-    table, key = _asked_for(project, selector, values)
+    table = table_named(project, name)
     with (
         connect(connection_of(project, table.source), "lakefeed prune") as session,
         table_lock(project, table, session),
         _workplace(project, f"erase-{table.lake_name}") as at,
     ):
+        key = parse_key(at.engine, table, values)
         _refuse_pending(project, table)
         found = erase(CommitLog(project.raw_url, table.lake_name), key, at)
         remove_working_directory(project, table.lake_name)
-    return _rebuilt(
-        project,
-        EraseReport(table.shown, key.values, tuple(found), not_looked_at=_elsewhere(project)),
-    )
+    return _rebuilt(project, _found(project, table, key, found))
+
+
+def _found(project: Project, table: Table, key: Key, found: Sequence[Versions]) -> EraseReport:
+    values = tuple(part.text for part in key)
+    return EraseReport(table.shown, values, tuple(found), not_looked_at=_elsewhere(project))
 
 
 def _rebuilt(project: Project, report: EraseReport) -> EraseReport:
@@ -136,41 +138,6 @@ def _remove_copies(project: Project) -> Iterator[str]:
     for folder in sorted((project.data / "as_of").glob("*")):
         shutil.rmtree(folder)
         yield f"the warehouse as of {folder.name}"
-
-
-def _asked_for(project: Project, selector: str, values: Sequence[str]) -> tuple[Table, Key]:
-    tables = select_tables(project, [selector])
-    if len(tables) > 1:
-        raise DeclarationError(
-            f"--erase {selector}: {len(tables)} tables", do="name one, such as shop.customers"
-        )
-    (table,) = tables
-    _refuse_values(table, values)
-    return table, Key(table.key, tuple(values))
-
-
-def _refuse_values(table: Table, values: Sequence[str]) -> None:
-    if not table.key or table.catalogue is None:
-        raise DeclarationError(
-            f"{table.shown} has no key, so that no row of it can be named", where=table.where
-        )
-    if len(values) != len(table.key):
-        raise DeclarationError(
-            f"the key of {table.shown} is ({', '.join(table.key)}), and "
-            f"{len(values)} values are given",
-            do=f"lakefeed prune --erase {table.shown} {' '.join(table.key).upper()}",
-        )
-    for name, value in zip(table.key, values, strict=True):
-        column = table.catalogue.column(name)
-        kind = lake_type(column.type).duckdb if column else "varchar"
-        if not _is_value(value, kind):
-            raise DeclarationError(f"{name} of {table.shown} is {kind}, and `{value}` is none")
-
-
-def _is_value(text: str, kind: str) -> bool:
-    with duckdb.connect() as session:
-        found = session.execute(f"select try_cast({literal(text)} as {kind}) is not null")
-        return bool(found.fetchall()[0][0])
 
 
 def _refuse_pending(project: Project, table: Table) -> None:

@@ -1,4 +1,4 @@
-"""`load: per_source` and `docs` in a real run: one task, one snapshot, each table on its own feet."""
+"""`load: per_source` in a real run: one task, each table on its own feet; and `docs` after it."""
 
 from __future__ import annotations
 

@@ -138,9 +138,12 @@ def test_values_of_a_key_of_two_columns_are_given_in_its_order(known: Lake) -> N
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["shop.people", "Otto"], "id of shop.people is integer, and `Otto` is none"),
-        (["shop.visits", "42"], "the key of shop.visits is (person, nr), and 1 values are given"),
-        (["shop.*", "42"], "--erase shop.*: 2 tables"),
+        (
+            ["shop.people", "Otto"],
+            "`Otto` can't be a value of `id` of shop.people, which is integer",
+        ),
+        (["shop.visits", "42"], "the key of shop.visits is person, nr: 2 values; 1 was given"),
+        (["shop.*", "42"], "shop.*: no such table"),
         (["shop.persons", "42"], "no such table; did you mean `shop.people`?"),
         ([], "--erase"),
     ],
