@@ -143,18 +143,28 @@ def server_url(server_folder: Path) -> Iterator[str]:
 @pytest.fixture
 def database(server_url: str, monkeypatch: pytest.MonkeyPatch) -> Database:
     """A database of this test's own, which the variable in `Lake.declare` points at."""
+    created = new_database(server_url)
+    monkeypatch.setenv(CONNECTION_VARIABLE, created.url)
+    return created
+
+
+def new_database(server_url: str) -> Database:
+    """A database that nothing else uses."""
     name = f"t{uuid.uuid4().hex[:12]}"
     Database(server_url).execute(f"create database {name}")
-    url = server_url.replace("/postgres?", f"/{name}?")
-    monkeypatch.setenv(CONNECTION_VARIABLE, url)
-    return Database(url)
+    return Database(server_url.replace("/postgres?", f"/{name}?"))
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     """An empty project: everything that `lakefeed init` writes but sources.yaml."""
-    write_scaffold(tmp_path)
-    return Lake(tmp_path)
+    return new_lake(tmp_path)
+
+
+def new_lake(folder: Path) -> Lake:
+    """Everything that `lakefeed init` writes but sources.yaml."""
+    write_scaffold(folder)
+    return Lake(folder)
 
 
 def only(report: RunReport) -> TableReport:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from pipelines.demo.here import Here, free_port
 from pipelines.demo.processes import processes
 from pipelines.demo.stack import bring_up
 from tests.airflow.api import Api
-from tests.conftest import Database, Lake, copy_shop_project
+from tests.conftest import Lake, copy_shop_project, new_database
 
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -95,10 +94,7 @@ def live_services(
     lake: Lake, server_url: str, home: Path, services: Sequence[Service] | None = None
 ) -> Iterator[Api]:
     """What a compose file starts, the project's own by default, on a new metadata database."""
-    name = "meta_" + secrets.token_hex(6)
-    Database(server_url).execute(f"create database {name}")
-    metadata = server_url.replace("/postgres?", f"/{name}?")
-    here = Here(lake.root, home, free_port(), {"postgres": metadata})
+    here = Here(lake.root, home, free_port(), {"postgres": new_database(server_url).url})
     with processes(lake.root, home / "logs") as started:
         bring_up(services or read_services(lake.root), here, started, tell=lambda _: None)
         api = Api(here.url, home)

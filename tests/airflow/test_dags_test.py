@@ -6,18 +6,16 @@ A run takes many seconds, so the runs are made once, and each test looks at one 
 from __future__ import annotations
 
 import subprocess
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from pipelines.orchestration.init import write_scaffold
 from pipelines.orchestration.runs import read_runs
 from tests.airflow.conftest import AirflowOf, airflow_of
 from tests.airflow.test_alerts import NOTIFIER
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake
+from tests.conftest import CONNECTION_VARIABLE, Lake, new_database, new_lake
 
 PASSWORD = "correct-horse-battery"
 
@@ -62,11 +60,8 @@ def story(
     server_url: str, migrated_home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Story]:
     """Two rows; a change; nothing; then one table dropped, one server gone, one row more."""
-    name = f"story_{uuid.uuid4().hex[:12]}"
-    Database(server_url).execute(f"create database {name}")
-    database = Database(server_url.replace("/postgres?", f"/{name}?"))
-    lake = Lake(tmp_path_factory.mktemp("story"))
-    write_scaffold(lake.root)
+    database = new_database(server_url)
+    lake = new_lake(tmp_path_factory.mktemp("story"))
     for table in "ab":
         (lake.root / f"dbt/models/marts/of_{table}.sql").write_text(
             f"select id, word from {{{{ ref('stg_shop__{table}') }}}}"

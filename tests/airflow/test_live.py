@@ -7,7 +7,6 @@ each goes on from the one before.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -16,11 +15,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.orchestration.init import write_scaffold
 from tests.airflow.api import DAG, ENDED, Api, eventually
 from tests.airflow.conftest import live_services
 from tests.airflow.test_alerts import NOTIFIER
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
 
 pytestmark = pytest.mark.faults
 
@@ -71,16 +69,13 @@ class Live:
 @pytest.fixture(scope="module")
 def live(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """Four tables of two rows, two marts, and every run too long for its deadline."""
-    name = f"live_{uuid.uuid4().hex[:12]}"
-    Database(server_url).execute(f"create database {name}")
-    source = Database(server_url.replace("/postgres?", f"/{name}?"))
+    source = new_database(server_url)
     for table in NAMES:
         source.execute(
             f"create table {table} (id int primary key, word text, at timestamptz default now())",
             f"insert into {table} values (1, 'one'), (2, 'two')",
         )
-    lake = Lake(tmp_path_factory.mktemp("live"))
-    write_scaffold(lake.root)
+    lake = new_lake(tmp_path_factory.mktemp("live"))
     for table, sql in MODELS.items():
         (lake.root / f"dbt/models/marts/of_{table}.sql").write_text(sql)
     (lake.root / "airflow/dags/pagers.py").write_text(NOTIFIER)

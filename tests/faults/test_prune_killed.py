@@ -12,8 +12,7 @@ import pytest
 
 from pipelines.loading.commits import CommitLog
 from pipelines.loading.contents import Contents
-from pipelines.orchestration.init import write_scaffold
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
 from tests.faults.die_at import DIED
 from tests.integration.test_erase import files_with
 
@@ -49,15 +48,13 @@ STAGED = 'select id, word, "at", _dlt_load_id from staging.stg_shop__{} order by
 @pytest.fixture(scope="module")
 def source(server_url: str) -> Database:
     """Where the lake that all of these tests begin with is loaded from."""
-    Database(server_url).execute("create database prune_killed")
-    return Database(server_url.replace("/postgres?", "/prune_killed?"))
+    return new_database(server_url)
 
 
 @pytest.fixture(scope="module")
 def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Loads of two tables, a full refresh among them, and one since."""
-    lake = Lake(tmp_path_factory.mktemp("shared"))
-    write_scaffold(lake.root)
+    lake = new_lake(tmp_path_factory.mktemp("shared"))
     for name in "tu":
         source.execute(
             f"create table {name} "

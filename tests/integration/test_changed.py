@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import uuid
 from pathlib import Path
 
 import duckdb
@@ -16,7 +15,7 @@ from pipelines.orchestration.diff import NodeChange, diff
 from pipelines.orchestration.init import write_scaffold
 from pipelines.orchestration.revision import at_revision
 from pipelines.transformation.files import write_generated
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake, git, only
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, git, new_database, only
 from tests.integration.test_publication import write
 
 DECLARED = "a: {cursor: at, tests: {rows: {min: 1}}}\nb: {cursor: at}"
@@ -35,9 +34,7 @@ PASSWORD = "hunter2"
 @pytest.fixture(scope="module")
 def first(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, Database]:
     """A published project, committed in a folder of a repository that had no project before."""
-    name = f"c{uuid.uuid4().hex[:12]}"
-    Database(server_url).execute(f"create database {name}")
-    database = Database(server_url.replace("/postgres?", f"/{name}?"))
+    database = new_database(server_url)
     for table in "ab":
         database.execute(
             f"create table {table} (id int primary key, word text, at timestamptz default now())",

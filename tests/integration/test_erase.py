@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.loading.commits import CommitLog
-from pipelines.orchestration.init import write_scaffold
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
 
 CANARY = "Otto Canary 5512"
 KEY = "otto-7712@example.com"
@@ -27,8 +26,7 @@ visits:
 @pytest.fixture(scope="module")
 def source(server_url: str) -> Database:
     """Where the lake that the tests of this module share is loaded from."""
-    Database(server_url).execute("create database erase")
-    return Database(server_url.replace("/postgres?", "/erase?"))
+    return new_database(server_url)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +39,7 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
         f"insert into people values (1, 'Ada'), (2, 'Ben'), (42, '{CANARY}')",
         f"insert into visits values (1, 'a', 'early'), (42, 'a', 'late'), (42, '{KEY}', 'later')",
     )
-    lake = Lake(tmp_path_factory.mktemp("shared"))
-    write_scaffold(lake.root)
+    lake = new_lake(tmp_path_factory.mktemp("shared"))
     lake.declare(DECLARED)
     (lake.root / "dbt/models/marts/all_visits.sql").write_text(
         "select visits.*, coalesce(people.name, 'unknown') as who"

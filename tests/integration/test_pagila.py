@@ -17,9 +17,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.orchestration.init import write_scaffold
 from pipelines.orchestration.report import RunReport
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
 from tests.integration.spelling import Row, lake_texts, source_texts, staging
 
 HERE = Path(__file__).resolve()
@@ -72,11 +71,9 @@ class Stage:
 @pytest.fixture(scope="module")
 def stages(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Stage]]:
     """Three runs: the first, one after a day in the shop, and one that finds nothing new."""
-    Database(server_url).execute("create database pagila")
-    database = Database(server_url.replace("/postgres?", "/pagila?"))
+    database = new_database(server_url)
     restore(database)
-    lake = Lake(tmp_path_factory.mktemp("pagila"))
-    write_scaffold(lake.root)
+    lake = new_lake(tmp_path_factory.mktemp("pagila"))
     (lake.root / "sources.yaml").write_text(DECLARATION.read_text())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CONNECTION_VARIABLE, database.url)

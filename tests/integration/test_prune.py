@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.loading.commits import CommitLog
-from pipelines.orchestration.init import write_scaffold
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
 from tests.integration.test_staging import dbt
 
 KINDS = """
@@ -60,15 +59,13 @@ def change(database: Database, word: str) -> None:
 @pytest.fixture(scope="module")
 def shop(server_url: str) -> Database:
     """The source of the lake that the tests of this module share."""
-    Database(server_url).execute("create database prune")
-    return Database(server_url.replace("/postgres?", "/prune?"))
+    return new_database(server_url)
 
 
 @pytest.fixture(scope="module")
 def shared(shop: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Tables of every kind with loads of every kind, a full refresh among them, all staged."""
-    lake = Lake(tmp_path_factory.mktemp("shared"))
-    write_scaffold(lake.root)
+    lake = new_lake(tmp_path_factory.mktemp("shared"))
     for name in TABLES:
         key = "" if name == "without_key" else "primary key"
         shop.execute(

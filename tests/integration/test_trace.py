@@ -19,12 +19,11 @@ from pipelines.errors import DeclarationError
 from pipelines.loading.commits import CommitLog
 from pipelines.loading.key import parse_key
 from pipelines.loading.versions import raw_versions
-from pipelines.orchestration.init import write_scaffold
 from pipelines.orchestration.trace import Trace, trace
 from pipelines.orchestration.winner import judge
 from pipelines.transformation.dbt import run_dbt
 from pipelines.transformation.warehouse import staged_load_ids
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
 
 TABLES = {
     "plain": "cursor: at",
@@ -167,10 +166,8 @@ def hide_the_next_loads(lake: Lake) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def told(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
-    Database(server_url).execute("create database traced")
-    database = Database(server_url.replace("/postgres?", "/traced?"))
-    lake = Lake(tmp_path_factory.mktemp("traced"))
-    write_scaffold(lake.root)
+    database = new_database(server_url)
+    lake = new_lake(tmp_path_factory.mktemp("traced"))
     lake.declare("\n".join(f"{table}: {{{settings}}}" for table, settings in TABLES.items()))
     told = Told(lake)
     with pytest.MonkeyPatch.context() as patch:

@@ -16,10 +16,17 @@ import pytest
 
 from pipelines.loading import engine
 from pipelines.orchestration.check import check_connected
-from pipelines.orchestration.init import write_scaffold
 from pipelines.orchestration.report import RunReport
 from pipelines.source.types import lake_type
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake, failure, only
+from tests.conftest import (
+    CONNECTION_VARIABLE,
+    Database,
+    Lake,
+    failure,
+    new_database,
+    new_lake,
+    only,
+)
 from tests.integration.spelling import Row, lake_texts, raw, source_texts, staging
 
 SETUP = (
@@ -249,13 +256,10 @@ def loaded(
     request: pytest.FixtureRequest, server_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Loaded]:
     """The catalogue as a table and as a view, loaded by one backend, staged, and loaded again."""
-    name = f"types_through_{request.param}"
-    Database(server_url).execute(f"create database {name}")
-    database = Database(server_url.replace("/postgres?", f"/{name}?"))
+    database = new_database(server_url)
     database.execute(*SETUP)
     lacking = fill_catalogue(database)
-    lake = Lake(tmp_path_factory.mktemp("types"))
-    write_scaffold(lake.root)
+    lake = new_lake(tmp_path_factory.mktemp("types"))
     lake.declare(
         "catalogue: {cursor: at, lookback: 1d}\nshown: {mode: full_refresh, primary_key: [id]}",
         head=f"    defaults: {{backend: {request.param}}}\n",
