@@ -7,6 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dlt
+
+# What dlt and SQLAlchemy would import when they first need it: several threads load tables, one of
+# which might meet half of a module that another is importing. (tests/integration/test_loading.py)
+import dlt.common.libs.pyarrow
+import dlt.sources.helpers.requests
+import sqlalchemy.dialects.postgresql.psycopg2  # noqa: F401
 from dlt.common.storages import FileStorage, LoadStorage, PackageStorage
 from dlt.destinations import path_utils
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +46,40 @@ def test_a_load_that_finds_nothing_new_commits_nothing(database: Database, lake:
 
     assert (second.status, second.rows_read, second.rows_written) == ("unchanged", 1, 0)
     assert len(lake.files("shop__orders")) == 1
+
+
+# Tells which large modules the threads that load tables import by themselves.
+IMPORTS = """
+import sys, threading
+class Seen:
+    def find_spec(self, name, path=None, target=None):
+        is_ready = hasattr(sys.modules.get("pipelines.loading.load"), "load_table")
+        if is_ready and threading.current_thread().name.startswith("lakefeed"):
+            seen.add(name)
+seen = set()
+sys.meta_path.insert(0, Seen())
+sys.argv = ["lakefeed", "load"]
+from pipelines.cli.main import main
+try:
+    main()
+finally:
+    large = ("pyarrow.", "sqlalchemy.", "requests.", "dlt.extract", "dlt.normalize", "dlt.load")
+    imported = [name for name in seen if name.startswith(large) and name in sys.modules]
+    print("imported late:", sorted(imported))
+"""
+
+
+def test_what_loads_import_is_there_before_two_tables_are_loaded_at_once(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(ORDERS, "insert into orders values (1, 'a')", "create table b (id int)")
+    lake.declare("orders: {cursor: updated_at}\nb: {mode: full_refresh}")
+
+    ended = subprocess.run(
+        [sys.executable, "-c", IMPORTS], cwd=lake.root, capture_output=True, text=True, check=False
+    )
+
+    assert "imported late: []" in ended.stdout, ended.stdout + ended.stderr
 
 
 def test_files_lie_by_source_table_and_load_date(database: Database, lake: Lake) -> None:
