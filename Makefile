@@ -30,7 +30,7 @@ airflow: $(READY) ## Airflow and the shop, without Docker, until Ctrl-C: make ai
 test: $(READY) ## all tests but the long suites and those that need a browser
 	@$(BIN)/python -m pytest -m "not faults and not browser" -n 2 --dist loadfile
 
-test-faults: $(READY) program-pgbouncer program-redis-server ## the long suites: kills, torture, live services, runs of the DAG
+test-faults: $(READY) program-pgbouncer program-redis-server ## the long suites: kills, torture, live services, runs of the DAG, the guides
 	@$(BIN)/python -m pytest -m faults -n 2 --dist loadfile
 
 test-browser: $(READY) program-chromium ## the pages in a browser, as a user sees them

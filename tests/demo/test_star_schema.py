@@ -63,6 +63,7 @@ def marts(warehouse: Path) -> dict[str, list[tuple[object, ...]]]:
         return found
 
 
+@pytest.mark.faults
 def test_a_warehouse_that_grew_equals_one_that_is_rebuilt_now_or_as_of_then(
     source: Database, shop: Lake, tmp_path: Path
 ) -> None:
@@ -136,6 +137,7 @@ def test_a_version_that_is_loaded_after_its_facts_gets_them(source: Database, sh
     assert shop.query(of_order) == [(True,)]
 
 
+@pytest.mark.faults
 def test_facts_leave_a_version_that_is_corrected_away(
     source: Database, shop: Lake, tmp_path: Path
 ) -> None:

@@ -27,6 +27,7 @@ def commands_of(page: Path) -> list[str]:
     return [line for line in lines if line]
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("page", RUN_HERE)
 def test_the_commands_of_a_page_work_in_their_order(
     database: Database, tmp_path: Path, page: str
