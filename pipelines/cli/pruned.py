@@ -113,7 +113,8 @@ def _table_lines(table: TablePruning) -> Iterator[str]:
     if table.loads:
         told.append(f"{counted(table.loads, 'load')} superseded, {counted(table.rows, 'row')}")
     if table.files:
-        told.append(f"{counted(table.files, 'file')}, {data_size(table.size)}")
+        what = "" if table.loads else "old states of dlt and remains: "
+        told.append(f"{what}{counted(table.files, 'file')}, {data_size(table.size)}")
     if table.kept_because:
         told.append(f"superseded loads stay: {table.kept_because}")
     if told:
