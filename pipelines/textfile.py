@@ -1,7 +1,8 @@
-"""Small text files that must never be seen half written."""
+"""Files that must never be seen half written, nor be lost with the power."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -11,3 +12,12 @@ def replace_text(path: Path, text: str) -> None:
     part = path.with_name(f"{path.name}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
+
+
+def to_disk(path: Path) -> None:
+    """What was written to a file or a folder is there after a power failure too."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -6,7 +6,6 @@ from the moment at which the load's description names it. The old one goes after
 
 from __future__ import annotations
 
-import os
 import re
 import uuid
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from fsspec.implementations.local import LocalFileSystem
 from pipelines.loading.commits import CommitLog
 from pipelines.loading.copying import PARQUET
 from pipelines.loading.engine import literal
+from pipelines.textfile import to_disk
 
 _FILE_ID = re.compile(r"\.[^./]+\.parquet$")
 
@@ -69,13 +69,5 @@ def put(log: CommitLog, path: Path, file: str) -> None:
     target = f"{log.folder}/{file}"
     log.filesystem.put_file(str(path), f"{target}.part")
     if isinstance(log.filesystem, LocalFileSystem):
-        _to_disk(Path(f"{target}.part"))
+        to_disk(Path(f"{target}.part"))
     log.filesystem.mv(f"{target}.part", target)
-
-
-def _to_disk(path: Path) -> None:
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

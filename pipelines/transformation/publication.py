@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.declaration.project import Project
+from pipelines.textfile import to_disk
 from pipelines.transformation.candidate import Candidate, assert_current
 from pipelines.transformation.standing import read_standing
 from pipelines.transformation.warehouse import reading
@@ -62,7 +63,7 @@ def replace_published(project: Project, candidate: Candidate) -> None:
         Refused: the published file isn't the one that the candidate was copied from.
         BuildFailed: another program has it open for writing.
     """
-    _to_disk(candidate.path)
+    to_disk(candidate.path)
     present = published_version(project)
     # Keeps writers out, whose log would go into the file that comes.
     with reading(project.warehouse):
@@ -76,7 +77,7 @@ def replace_published(project: Project, candidate: Candidate) -> None:
 def put_in_place(project: Project, file: Path) -> None:
     """Publishes this file. The one that was published is gone, unless it was kept."""
     file.replace(project.warehouse)
-    _to_disk(project.warehouse.parent)
+    to_disk(project.warehouse.parent)
 
 
 def keep(project: Project, version: Version, *, is_undone: bool = False) -> None:
@@ -127,12 +128,3 @@ def _version(file: Path) -> Version:
 
 def _folder(project: Project) -> Path:
     return project.warehouse.parent / "published"
-
-
-def _to_disk(path: Path) -> None:
-    """What was written is there after a power failure too."""
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
