@@ -16,10 +16,12 @@ from typing import Any
 import duckdb
 import psycopg2
 import pytest
+from sqlalchemy.engine import make_url
 
 from pipelines.declaration.project import Project, open_project
 from pipelines.demo.server import embedded_postgres
 from pipelines.loading.commits import CommitLog
+from pipelines.loading.held import Held
 from pipelines.orchestration.init import write_scaffold
 from pipelines.orchestration.load import Listener, LoadRequest, load
 from pipelines.orchestration.report import RunReport, TableReport
@@ -34,6 +36,10 @@ class Database:
     """A fresh database on the embedded server."""
 
     url: str
+
+    @property
+    def name(self) -> str:
+        return str(make_url(self.url).database)
 
     def execute(self, *statements: str) -> None:
         """Runs statements, each in a transaction of its own."""
@@ -94,10 +100,10 @@ class Lake:
     def raw(self, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
         """Rows of the committed raw files of a table, sorted."""
         log = CommitLog(self.project.raw_url, table)
-        files = [log.path_of(file) for load in log.loads() for file in load.files]
-        if not files:
+        held = Held.of(log, log.loads())
+        if not held:
             return []
-        sql = f"select {columns} from read_parquet({files}, union_by_name = true) order by all"
+        sql = f"select {columns} from {held.relation} order by all"
         return duckdb.sql(sql).fetchall()
 
     def files(self, table: str) -> list[Path]:
@@ -141,15 +147,17 @@ def server_url(server_folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def database(server_url: str, monkeypatch: pytest.MonkeyPatch) -> Database:
+def database(server_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """A database of this test's own, which the variable in `Lake.declare` points at."""
     created = new_database(server_url)
     monkeypatch.setenv(CONNECTION_VARIABLE, created.url)
-    return created
+    yield created
+    # A thousand of them would fill 8 GB.
+    Database(server_url).execute(f"drop database if exists {created.name} with (force)")
 
 
 def new_database(server_url: str) -> Database:
-    """A database that nothing else uses."""
+    """A database that nothing else uses, and that stays as long as the server."""
     name = f"t{uuid.uuid4().hex[:12]}"
     Database(server_url).execute(f"create database {name}")
     return Database(server_url.replace("/postgres?", f"/{name}?"))
