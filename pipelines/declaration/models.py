@@ -18,6 +18,7 @@ from pipelines.declaration.values import (
     Duration,
     Lookback,
     Names,
+    Retention,
     Share,
     Start,
     Text,
@@ -108,6 +109,10 @@ class TableSettings(Strict):
     """Whether the warehouse keeps every version of a row that was loaded, in
     `history.hst_<source>__<table>`: from when to when it held, and when it was loaded. Needs a
     primary key."""
+    retention: Retention | None = None
+    """For how long raw can tell how the table stood, such as `90d`. `lakefeed prune` drops versions
+    of rows that had been replaced before; the version that holds stays, however old. Default:
+    nothing is dropped by age."""
     on_null_cursor: Literal["include", "exclude", "error"] = "include"
     """Rows without a cursor value are read with every load, never, or stop the table."""
     schema_changes: Literal["evolve", "freeze"] = "evolve"

@@ -46,6 +46,13 @@ def parse_lookback(value: Any) -> Any:
         raise ValueError(message) from None
 
 
+def parse_retention(value: Any) -> Any:
+    """A duration of more than nothing."""
+    if not (duration := parse_duration(value)):
+        raise ValueError("a duration of more than 0, such as 90d")
+    return duration
+
+
 def parse_share(value: Any) -> Any:
     """`20%` as 0.2."""
     if isinstance(value, float) and 0 <= value <= 1:
@@ -122,6 +129,7 @@ Names = Annotated[tuple[Text, ...], Field(min_length=1)]
 
 # What stands in the file before it is parsed; editors get their JSON Schema from it.
 _DurationText = Annotated[str, Field(pattern=r"^\d+(s|m|h|d)$")]
+_RetentionText = Annotated[str, Field(pattern=r"^0*[1-9]\d*(s|m|h|d)$")]
 _ShareText = Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*%$")]
 
 Duration = Annotated[
@@ -130,6 +138,9 @@ Duration = Annotated[
 Lookback = Annotated[
     dt.timedelta | int,
     BeforeValidator(parse_lookback, json_schema_input_type=_DurationText | NonNegativeInt),
+]
+Retention = Annotated[
+    dt.timedelta, BeforeValidator(parse_retention, json_schema_input_type=_RetentionText)
 ]
 Share = Annotated[float, BeforeValidator(parse_share, json_schema_input_type=_ShareText)]
 Start = Annotated[

@@ -17,6 +17,8 @@ from pipelines.loading.plan import plan_table
 # Of a table's settings, but for those that the next run has something to say of: `meaning_of`.
 _OF_TABLES = {
     "lookback": "the next load begins so far below its checkpoint, which stays where it is",
+    "retention": "nothing changes until the next `lakefeed prune`, which drops versions that had "
+    "been replaced before",
     "schema_changes": "what happens when the source's columns change",
     "backend": "another reader; the values are the same",
     "max_query_time": "bounds each statement on the source; the rows are the same",
@@ -35,6 +37,8 @@ _OF_VALUES = {
     ("deletes", "mark"): "each load compares all keys; rows that are gone get a `_deleted_at`",
     ("history", "true"): "a model of all versions that raw holds: lakefeed sync",
     ("history", "false"): "its model of history goes, and what reads it fails",
+    ("retention", NOTHING): "`lakefeed prune` drops nothing by age any more; what it dropped stays "
+    "gone",
     ("on_null_cursor", "include"): "rows without a cursor value are read with every load",
     ("on_null_cursor", "exclude"): "rows without a cursor value are not read any more",
     ("on_null_cursor", "error"): "a row without a cursor value stops the table",

@@ -41,7 +41,8 @@ def test_the_example_of_the_page_fits_the_schema(validator: Any) -> None:
     "table",
     ["null", "{cursor: updated_at}", "{cursor: null, mode: full_refresh}", "{lookback: 30m}",
      "{max_shrink: 5%}", "{primary_key: id}", "{primary_key: [a, b]}", "{deletes: null}",
-     "{freshness: {warn_after: 1h}}", "{cursor: {column: at, timezone: UTC}}"],
+     "{freshness: {warn_after: 1h}}", "{cursor: {column: at, timezone: UTC}}",
+     "{retention: 90d}", "{retention: null}"],
 )  # fmt: skip
 def test_the_schema_takes(validator: Any, table: str) -> None:
     written = json.loads(json.dumps(yaml.safe_load(table)))
@@ -54,7 +55,8 @@ def test_the_schema_takes(validator: Any, table: str) -> None:
 @pytest.mark.parametrize(
     "table",
     ["{curser: updated_at}", "{lookback: soon}", "{mode: append}", "{max_shrink: half}",
-     "{primary_key: []}", "{cursor: {initial_value: 1}}", "updated_at", "{where: ''}"],
+     "{primary_key: []}", "{cursor: {initial_value: 1}}", "updated_at", "{where: ''}",
+     "{retention: 0d}", "{retention: 90}", "{retention: -90d}"],
 )  # fmt: skip
 def test_the_schema_refuses(validator: Any, table: str) -> None:
     document = {"version": 1, "sources": {"shop": {"tables": {"orders": yaml.safe_load(table)}}}}

@@ -19,6 +19,7 @@ from pipelines.declaration.project import Project, open_project
 from pipelines.orchestration.consequences import TOLD_BY_RUNS
 from pipelines.orchestration.diff import DiffReport, report_of
 from pipelines.orchestration.revision import Revision
+from pipelines.transformation.files import stale_files, write_generated
 from pipelines.transformation.state import Comparison
 
 FOLDER = Path(__file__).with_name("edits")
@@ -33,13 +34,15 @@ def project(declared: str, folder: Path) -> Project:
     return open_project(folder)
 
 
-def report(file: Path, folder: Path) -> DiffReport:
+def before_and_now(file: Path, folder: Path) -> tuple[Project, Project]:
     before, _, rest = file.read_text(encoding="utf-8").partition(NOW)
     now, _, _ = rest.partition(TOLD)
-    old = project(before, folder / "before")
-    return report_of(
-        Revision("main", "0123456789", old), project(now, folder / "now"), Comparison()
-    )
+    return project(before, folder / "before"), project(now, folder / "now")
+
+
+def report(file: Path, folder: Path) -> DiffReport:
+    before, now = before_and_now(file, folder)
+    return report_of(Revision("main", "0123456789", before), now, Comparison())
 
 
 @pytest.mark.parametrize("file", EDITS, ids=lambda file: file.stem)
@@ -70,6 +73,17 @@ def test_no_setting_goes_unnoticed(tmp_path: Path) -> None:
     )
     silent = {one.setting for one in of_tables + of_files if not one.means}
     assert silent == set(TOLD_BY_RUNS)
+
+
+def test_another_retention_makes_no_generated_file_stale(tmp_path: Path) -> None:
+    before, now = before_and_now(FOLDER / "retention.yaml", tmp_path)
+    write_generated(before)
+    shutil.copytree(before.dbt, now.dbt, symlinks=True)
+
+    assert [table.settings.retention for table in now.tables] != [
+        table.settings.retention for table in before.tables
+    ]
+    assert stale_files(now).names == []
 
 
 def test_what_changed_in_the_database_is_told_as_the_catalogue_noted_it(tmp_path: Path) -> None:
