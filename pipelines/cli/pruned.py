@@ -115,6 +115,12 @@ def _table_lines(table: TablePruning) -> Iterator[str]:
     if table.files:
         what = "" if table.loads else "old states of dlt and remains: "
         told.append(f"{what}{counted(table.files, 'file')}, {data_size(table.size)}")
+    if table.versions:
+        told.append(f"{counted(table.versions, 'version')} past their retention")
+    if table.compacted:
+        told.append(f"{table.compacted} small files become {table.compacted_into}")
+    if table.mended:
+        told.append(f"{counted(table.mended, 'file')} with rows of loads that are gone")
     if table.kept_because:
         told.append(f"superseded loads stay: {table.kept_because}")
     if told:
@@ -130,13 +136,20 @@ def _undeclared_lines(table: Undeclared) -> Iterator[str]:
 
 
 def _total(report: PruneReport, *, undeclared: bool) -> str:
-    """Files and bytes of raw, and relations of the warehouse; nothing where there are none."""
+    """Files, bytes, versions of raw, relations of the warehouse; nothing where there are none."""
     gone = [table for table in report.tables if not table.error]
     removable = report.removable if undeclared else ()
     files = sum(table.files for table in gone) + sum(table.files for table in removable)
     size = sum(table.size for table in gone) + sum(table.size for table in removable)
+    versions = sum(table.versions for table in gone)
+    compacted = sum(table.compacted for table in gone)
+    into = sum(table.compacted_into for table in gone)
+    mended = sum(table.mended for table in gone)
     dropped = [one for table in removable for one in table.relations if one.kind]
     parts = [f"{counted(files, 'file')}, {data_size(size)}"] if files else []
+    parts += [counted(versions, "version")] if versions else []
     parts += [f"{counted(len(dropped), 'table')} of the warehouse"] if dropped else []
     parts += ["working directories of dlt"] if removable and not parts else []
+    parts += [f"{compacted} small files, put together into {into}"] if compacted else []
+    parts += [f"rows that remained in {counted(mended, 'file')}"] if mended else []
     return "; ".join(parts)

@@ -109,9 +109,7 @@ class CommitLog:
         Side effect: brings the pack up, if too many of the loads that were read last lack in it.
         """
         self._write(LOADS_FOLDER, f"{load.load_id}.json", load.as_json())
-        if self._to_pack:
-            self._write(LOADS_FOLDER, NAME, pack(self._to_pack))
-            self._to_pack = []
+        self._write_pack()
 
     def redescribe(self, load: Load) -> None:
         """Replaces what a committed load is said to hold, in one step.
@@ -122,6 +120,11 @@ class CommitLog:
         with suppress(FileNotFoundError):
             self.filesystem.rm_file(f"{self.folder}/{LOADS_FOLDER}/{NAME}")
         self._write(LOADS_FOLDER, f"{load.load_id}.json", load.as_json())
+
+    def bring_up_pack(self) -> None:
+        """Has a pack again, after many descriptions were replaced."""
+        self.loads()
+        self._write_pack()
 
     def keep_profile(self, load_id: str, text: str) -> None:
         """Writes what the rows of a load look like; done before it is committed."""
@@ -135,18 +138,19 @@ class CommitLog:
 
     def complete_since(self) -> dt.datetime | None:
         """Since when raw can tell how the table stood; None where nothing was ever pruned."""
-        path = f"{self.folder}/{PRUNED_NOTE}"
-        if not self.filesystem.exists(path):
-            return None
-        return dt.datetime.fromisoformat(
-            json.loads(self.filesystem.cat_file(path))["complete_since"]
-        )
+        since = self._pruned_note().get("complete_since")
+        return dt.datetime.fromisoformat(since) if since else None
 
-    def note_complete_since(self, moment: dt.datetime) -> None:
+    def pruned_at(self) -> str | None:
+        """When versions last began to be removed: what was made of raw before has more of them."""
+        return self._pruned_note().get("pruned_at")
+
+    def note_pruned(self, complete_since: dt.datetime) -> None:
         """To be called before anything is removed that says how the table stood before."""
-        known = self.complete_since()
-        if known is None or moment > known:
-            self._write("", PRUNED_NOTE, json.dumps({"complete_since": moment.isoformat()}))
+        since = max(complete_since, self.complete_since() or complete_since)
+        now = dt.datetime.now(dt.UTC).isoformat()
+        note = {"complete_since": since.isoformat(), "pruned_at": now}
+        self._write("", PRUNED_NOTE, json.dumps(note))
 
     def set_aside_uncommitted_states(self) -> list[str]:
         """Moves away state files of loads that were never committed; returns their load ids.
@@ -165,6 +169,13 @@ class CommitLog:
                 self.filesystem.mv(path, f"{folder}/{path.rsplit('/', 1)[-1]}")
                 moved.append(match[1])
         return moved
+
+    def _pruned_note(self) -> dict[str, str]:
+        path = f"{self.folder}/{PRUNED_NOTE}"
+        if not self.filesystem.exists(path):
+            return {}
+        note: dict[str, str] = json.loads(self.filesystem.cat_file(path))
+        return note
 
     def _names(self, folder: str) -> list[str]:
         path = f"{self.folder}/{folder}"
@@ -190,6 +201,11 @@ class CommitLog:
         return (
             list(self.filesystem.cat_ranges(paths, None, None, on_error="raise")) if paths else []
         )
+
+    def _write_pack(self) -> None:
+        if self._to_pack:
+            self._write(LOADS_FOLDER, NAME, pack(self._to_pack))
+            self._to_pack = []
 
     def _write(self, folder: str, name: str, text: str) -> None:
         """Puts a whole file into a folder of the table, in the place of an earlier one."""

@@ -9,6 +9,7 @@ from pipelines.loading.commits import CommitLog
 from pipelines.loading.description import Load
 from pipelines.loading.engine import literal
 from pipelines.loading.plan import DELETED_AT, TablePlan
+from pipelines.loading.rows import Named, rows_of
 from pipelines.loading.session import SourceSession
 from pipelines.source.inspect import quote
 from pipelines.source.types import lake_type
@@ -23,20 +24,21 @@ class Held:
     """Committed loads of a table, in the order in which they count, and the files they name."""
 
     loads: tuple[Load, ...]
-    files: tuple[str, ...]
+    files: tuple[Named, ...]
 
     @classmethod
     def of(cls, log: CommitLog, loads: list[Load]) -> Held:
         """These loads, with paths that DuckDB can open."""
-        return cls(tuple(loads), tuple(log.path_of(file) for load in loads for file in load.files))
+        named = [Named(load.load_id, log.path_of(f)) for load in loads for f in load.files]
+        return cls(tuple(loads), tuple(named))
 
     def __bool__(self) -> bool:
         return bool(self.files)
 
     @property
     def relation(self) -> str:
-        """All rows of all files, as a from-clause item."""
-        return read_parquet(self.files)
+        """All rows of these loads, as a from-clause item."""
+        return rows_of(self.files)
 
     @property
     def position(self) -> str:
@@ -107,17 +109,6 @@ def as_compared(column: Column, relation: str) -> str:
     """The column as it is compared: to DuckDB 0.0 equals -0.0, but their texts differ."""
     name = f"{relation}.{quote(column.name)}"
     return f"{name}::varchar" if lake_type(column.type).duckdb in ("float", "double") else name
-
-
-def read_parquet(files: tuple[str, ...], file_as: str = "") -> str:
-    """The rows of these files, whose columns may differ, as a from-clause item.
-
-    Args:
-        file_as: give each row its file, in a column of this name.
-    """
-    listed = ", ".join(literal(file) for file in files)
-    named = f", filename = {literal(file_as)}" if file_as else ""
-    return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false{named})"
 
 
 def _deleted_at(types: dict[str, str]) -> str:

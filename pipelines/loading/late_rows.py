@@ -14,7 +14,7 @@ from pipelines.loading.commits import CommitLog
 from pipelines.loading.cursors import CursorValue, as_cursor_value, horizon_for
 from pipelines.loading.description import Load
 from pipelines.loading.engine import literal
-from pipelines.loading.held import read_parquet
+from pipelines.loading.held import Held
 from pipelines.loading.plan import DELETED_AT
 from pipelines.source.inspect import quote
 from pipelines.source.types import CursorKind, cursor_kind
@@ -113,7 +113,7 @@ def _query(
     chosen: Sequence[Continued],
     spans: Sequence[dt.timedelta],
 ) -> str:
-    files = read_parquet(tuple(log.path_of(file) for one in chosen for file in one.load.files))
+    rows = Held.of(log, [one.load for one in chosen]).relation
     name = quote(cursor.column)
     starts = ", ".join(
         f"({literal(one.load.load_id)}, {literal(str(one.start))}::{kind})" for one in chosen
@@ -124,7 +124,7 @@ def _query(
         with starts(load_id, start) as (values {starts}),
         tombstones as (select null::timestamptz as {DELETED_AT} where false),
         arrived as (
-            select * from {files} union all by name from tombstones
+            select * from {rows} union all by name from tombstones
         ),
         late as (
             select epoch_us(start) - epoch_us({name}::{_as_time(kind)}) as late_by

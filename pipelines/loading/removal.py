@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fsspec.implementations.local import LocalFileSystem
 
@@ -45,8 +45,18 @@ class Removal:
     def rows(self) -> int:
         return sum(load.rows for load in self.loads)
 
+    def complete_from(self, moment: dt.datetime) -> Removal:
+        """The same, where the rest can tell how the table stood from then on at the earliest."""
+        return replace(self, complete_since=max(self.complete_since or moment, moment))
 
-def plan_removal(loads: list[Load], contents: Contents, *, keeps_superseded: bool) -> Removal:
+
+def plan_removal(
+    loads: list[Load],
+    contents: Contents,
+    *,
+    keeps_superseded: bool,
+    cutoff: dt.datetime | None = None,
+) -> Removal:
     """What can go from a raw folder without a change of what it says.
 
     Superseded loads; what earlier removals and writers that were killed left; dlt's states but the
@@ -56,12 +66,19 @@ def plan_removal(loads: list[Load], contents: Contents, *, keeps_superseded: boo
     Args:
         loads: those that are committed, in the order in which they count.
         keeps_superseded: something reads superseded loads too.
+        cutoff: what was superseded by then goes nevertheless.
     """
-    gone = () if keeps_superseded else tuple(superseded(loads))
+    outdated = loads_by(loads, cutoff) if cutoff else []
+    gone = tuple(superseded(outdated if keeps_superseded else loads))
     kept = loads[len(gone) :]
     files = tuple(dict.fromkeys(_files_to_remove(gone, kept, contents)))
     complete_since = dt.datetime.fromisoformat(kept[0].snapshot_at) if gone else None
     return Removal(gone, files, contents.size_of(files), complete_since)
+
+
+def loads_by(loads: Sequence[Load], moment: dt.datetime) -> list[Load]:
+    """Those of these loads whose snapshots had been taken by then."""
+    return [load for load in loads if dt.datetime.fromisoformat(load.snapshot_at) <= moment]
 
 
 def remove(log: CommitLog, removal: Removal) -> None:
@@ -70,7 +87,7 @@ def remove(log: CommitLog, removal: Removal) -> None:
     Side effect: before that, it is noted since when raw can tell how the table stood.
     """
     if removal.complete_since:
-        log.note_complete_since(removal.complete_since)
+        log.note_pruned(removal.complete_since)
     for file in removal.files:
         remove_file(log, file)
 
@@ -90,8 +107,10 @@ def _files_to_remove(
     gone: Sequence[Load], kept: Sequence[Load], contents: Contents
 ) -> Iterator[str]:
     ids = {load.load_id for load in gone}
+    # A compact file can have rows of both.
+    needed = {file for load in kept for file in load.files}
     yield from contents.half_written
-    yield from contents.present(file for load in gone for file in load.files)
+    yield from contents.present(f for load in gone for f in load.files if f not in needed)
     yield from _unnamed(kept, contents)
     yield from (path for path, i in contents.files_of(PROFILES_FOLDER).items() if i in ids)
     states, newest = _old_states(contents)

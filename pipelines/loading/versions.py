@@ -10,14 +10,14 @@ from duckdb import DuckDBPyConnection
 from pipelines.declaration.tables import Table
 from pipelines.loading.commits import CommitLog
 from pipelines.loading.description import Load
-from pipelines.loading.held import Held, read_parquet
+from pipelines.loading.held import Held
 from pipelines.loading.key import Key, condition_on
 from pipelines.loading.plan import DELETED_AT
+from pipelines.loading.rows import LOAD_ID, rows_of
 from pipelines.source.inspect import quote
 from pipelines.source.types import lake_type
 
 _FILE = "_lakefeed_file"
-_LOAD_ID = "_dlt_load_id"
 _RANK = "_lakefeed_rank"
 
 
@@ -48,18 +48,18 @@ def raw_versions(
     held = Held.of(log, list(loads))
     if not held:
         return []
-    relation = read_parquet(held.files, file_as=_FILE)
+    relation = rows_of(held.files, file_as=_FILE)
     types = {row[0]: row[1] for row in engine.execute(f"describe from {relation}").fetchall()}
     wanted = condition_on(key, types)
     if wanted is None:
         return []
-    names = [name for name in types if name not in (_LOAD_ID, DELETED_AT, _FILE)]
+    names = [name for name in types if name not in (LOAD_ID, DELETED_AT, _FILE)]
     selected = ", ".join(f"{quote(name)}::varchar" for name in names)
     deleted_at = f"{DELETED_AT}::varchar" if DELETED_AT in types else "null"
     cursor = _cursor_of(table, {name.lower() for name in types})
     rank = f"case when {cursor} is not null then dense_rank() over (order by {cursor}) end"
     rows = engine.execute(
-        f"select {_LOAD_ID}, {_FILE}, {deleted_at}, {cursor}::varchar, {rank} as {_RANK}, "
+        f"select {LOAD_ID}, {_FILE}, {deleted_at}, {cursor}::varchar, {rank} as {_RANK}, "
         f"{selected} from {relation} where {wanted} order by {_RANK} nulls first"
     ).fetchall()
     files = {log.path_of(file): file for load in loads for file in load.files}

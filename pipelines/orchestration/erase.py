@@ -10,7 +10,6 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -18,12 +17,12 @@ from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.errors import EXIT_OK, LakefeedError, Refused
 from pipelines.loading.commits import CommitLog
-from pipelines.loading.engine import open_engine, spill_folder
-from pipelines.loading.erasure import Versions, Workplace, erase, find_versions
+from pipelines.loading.erasure import Versions, erase, find_versions
 from pipelines.loading.key import Key, parse_key
 from pipelines.loading.lock import table_lock
 from pipelines.loading.packages import has_pending_packages
 from pipelines.loading.raw_folders import remove_working_directory, working_directory
+from pipelines.loading.workplace import open_workplace
 from pipelines.orchestration.build import build_anew, refuse_stale_files
 from pipelines.orchestration.rollback import refuse_if_rolled_back
 from pipelines.orchestration.selection import table_named
@@ -73,7 +72,7 @@ def plan_erase(project: Project, name: str, values: Sequence[str]) -> EraseRepor
     """
     table = table_named(project, name)
     log = CommitLog(project.raw_url, table.lake_name)
-    with _workplace(project, f"look-{uuid.uuid4().hex}") as at:
+    with open_workplace(project, f"look-{uuid.uuid4().hex}") as at:
         key = parse_key(at.engine, table, values)
         found = find_versions(log, key, at)
     return _found(project, table, key, found)
@@ -97,7 +96,7 @@ def erase_key(project: Project, name: str, values: Sequence[str]) -> EraseReport
     with (
         connect(connection_of(project, table.source), "lakefeed prune") as session,
         table_lock(project, table, session),
-        _workplace(project, f"erase-{table.lake_name}") as at,
+        open_workplace(project, f"erase-{table.lake_name}") as at,
     ):
         key = parse_key(at.engine, table, values)
         _refuse_pending(project, table)
@@ -147,20 +146,6 @@ def _refuse_pending(project: Project, table: Table) -> None:
             where=table.where,
             do=f"have it finished first: lakefeed load --select {table.shown}",
         )
-
-
-@contextmanager
-def _workplace(project: Project, name: str) -> Iterator[Workplace]:
-    """Its folder is empty at first, whatever an erasure left that was killed, and gone after."""
-    folder = spill_folder(project) / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    engine = open_engine(spill_folder(project)).duckdb
-    try:
-        yield Workplace(engine, folder)
-    finally:
-        engine.close()
-        shutil.rmtree(folder)
 
 
 def _elsewhere(project: Project) -> tuple[str, ...]:

@@ -20,7 +20,11 @@ from pipelines.transformation.history import (
 from pipelines.transformation.manifest import read_models
 from pipelines.transformation.staging import staging_model_name
 from pipelines.transformation.standing import Standing, read_standing
-from pipelines.transformation.warehouse import staged_load_ids, staged_models
+from pipelines.transformation.warehouse import (
+    histories_pruned_at,
+    staged_load_ids,
+    staged_models,
+)
 
 Layer = Literal["all", "staging", "below staging"]
 
@@ -92,9 +96,10 @@ def plan_build(
 ) -> BuildPlan | None:
     """What has to be built; None where nothing has.
 
-    A table counts as changed when raw holds committed loads that the published staging has not, or
-    staging has no model of it at all; and models are due that an earlier build left behind. So a
-    build that was killed, failed or rolled back is made up for by the next run.
+    A table counts as changed when raw holds committed loads that the published staging has not,
+    when raw lost versions that the published history has, or staging has no model of it at all; and
+    models are due that an earlier build left behind. So a build that was killed, failed or rolled
+    back is made up for by the next run.
     """
     known = {table.lake_name for table in project.tables if table.catalogue}
     held_back = set(failed) & known
@@ -127,12 +132,16 @@ def loads_seen_by_hand(project: Project) -> dict[str, set[str]]:
 
 def _unstaged(project: Project, standing: Standing) -> set[str]:
     staged, present = staged_load_ids(project.warehouse), staged_models(project.warehouse)
+    pruned_at = histories_pruned_at(project.warehouse)
     by_hand = loads_seen_by_hand(project)
     built = {model.name for model in read_models(project)} if by_hand else set()
     unstaged = set()
     for table in project.tables:
         models, loads = _generated_models(project, table), _held(project, table)
         if any(model not in present or not loads <= staged.get(model, set()) for model in models):
+            unstaged.add(table.lake_name)
+        history = history_model_name(table)
+        if history in pruned_at and pruned_at[history] != _pruned_at(project, table):
             unstaged.add(table.lake_name)
         model = staging_model_name(table)
         if model in built & by_hand.keys() and not _has_seen(
@@ -147,6 +156,10 @@ def _generated_models(project: Project, table: Table) -> list[str]:
     staging = [staging_model_name(table)] if is_generated(project, table) else []
     history = [history_model_name(table)] if has_history(project, table) else []
     return staging + history
+
+
+def _pruned_at(project: Project, table: Table) -> str | None:
+    return CommitLog(project.raw_url, table.lake_name).pruned_at()
 
 
 def _held(project: Project, table: Table) -> set[str]:

@@ -1,27 +1,33 @@
 """`lakefeed prune`: what nothing needs any more is planned, told, and removed.
 
-From raw: loads that a newer full refresh superseded, dlt's old states, what killed writers left. If
-asked: what belongs to tables that are declared no longer. Staging says the same before and after.
+From raw: loads that a newer full refresh superseded, versions past their retention, dlt's old
+states, what killed writers left; small files become few. If asked: what belongs to tables that are
+declared no longer. Staging says the same before and after.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import datetime as dt
+import uuid
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from psycopg2.extensions import connection as PgConnection
 
+from pipelines.declaration.explain import shown
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
-from pipelines.errors import EXIT_OK, LakefeedError
+from pipelines.errors import EXIT_OK, BuildFailed, LakefeedError
 from pipelines.loading.commits import CommitLog, superseded
-from pipelines.loading.contents import Contents
 from pipelines.loading.lock import folder_lock
+from pipelines.loading.pruning import Pruning, Rules, plan_pruning, prune_raw
 from pipelines.loading.raw_folders import raw_folders
-from pipelines.loading.removal import Removal, plan_removal, remove
-from pipelines.orchestration.build import refuse_stale_files
+from pipelines.loading.workplace import open_workplace
+from pipelines.orchestration.build import build_and_publish, refuse_stale_files
+from pipelines.orchestration.plan import plan_build
+from pipelines.orchestration.report import RunReport
 from pipelines.orchestration.rollback import refuse_if_rolled_back
 from pipelines.orchestration.selection import select_tables
 from pipelines.orchestration.undeclared import (
@@ -32,20 +38,23 @@ from pipelines.orchestration.undeclared import (
 )
 from pipelines.source.connection import connect, connection_of
 from pipelines.transformation.files import is_generated
-from pipelines.transformation.history import models_over_raw
+from pipelines.transformation.history import keeps_history, models_over_raw
 from pipelines.transformation.left_over import drop_left_over
 from pipelines.transformation.manifest import read_models
 from pipelines.transformation.staging import staging_model_name
 from pipelines.transformation.warehouse import reading, staged_load_ids, warehouse_lock
 
 _APPLICATION = "lakefeed prune"
+_LATER = "raw is pruned; the history in the warehouse follows with: lakefeed run"
 
 
 @dataclass(frozen=True)
 class TablePruning:
     """What goes from a declared table's raw folder; `kept_because` says why superseded loads stay.
 
-    `error` says why nothing could be removed.
+    `loads` were superseded, and hold `rows`; `files` of `size` bytes go; `versions` of rows that
+    stay had been replaced before their retention. `compacted` files become `compacted_into`;
+    `mended` ones lose rows of loads that are gone. `error` says why nothing could be done.
     """
 
     name: str
@@ -54,8 +63,16 @@ class TablePruning:
     rows: int
     files: int
     size: int
+    versions: int = 0
+    compacted: int = 0
+    compacted_into: int = 0
+    mended: int = 0
     kept_because: str = ""
     error: str = ""
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self.files or self.versions or self.compacted or self.mended)
 
 
 @dataclass(frozen=True)
@@ -104,7 +121,7 @@ def plan_prune(project: Project, request: PruneRequest) -> PruneReport:
     rest = [s for s in request.select if not any(is_selected(name, [s]) for name in named)]
     tables = select_tables(project, rest) if rest or not request.select else ()
     return PruneReport(
-        tuple(_told(project, table, _planned(project, table)) for table in tables),
+        tuple(_planned(project, table) for table in tables),
         undeclared,
         folders.others,
     )
@@ -113,8 +130,9 @@ def plan_prune(project: Project, request: PruneRequest) -> PruneReport:
 def prune(project: Project, request: PruneRequest, plan: PruneReport) -> PruneReport:
     """Removes what was planned, as far as it still is what nothing needs, and tells what went.
 
-    Side effects: removes files from raw, and with `undeclared` folders and working directories,
-    and publishes the warehouse without what belonged to them. Each raw folder is worked on under
+    Side effects: removes files from raw and writes others anew; builds and publishes histories that
+    lost versions. With `undeclared`, removes folders and working directories, and publishes the
+    warehouse without what belonged to them. Each raw folder is worked on under
     its lock, and all under the warehouse's, so that no build reads what goes. A table that can't be
     had is told, and the others go on.
 
@@ -139,7 +157,26 @@ def prune(project: Project, request: PruneRequest, plan: PruneReport) -> PruneRe
         dropped = [one for table in plan.removable for one in table.relations]
         if request.undeclared and dropped:
             drop_left_over(project, dropped)
+    errors += _bring_up_histories(project, tables)
     return replace(plan, tables=tuple(tables), errors=tuple(errors))
+
+
+def _bring_up_histories(project: Project, tables: Sequence[TablePruning]) -> list[LakefeedError]:
+    """Builds the histories that lost versions, and what is below; where that fails, a run will."""
+    pruned = {table.lake_name for table in tables if table.versions or table.loads}
+    changed = [table for table in project.tables if table.lake_name in pruned]
+    behind = [table.lake_name for table in changed if keeps_history(table)]
+    plan = plan_build(project, behind, ()) if behind and project.warehouse.exists() else None
+    if plan is None:
+        return []
+    try:
+        refuse_if_rolled_back(project)
+        report = build_and_publish(project, plan, RunReport(()))
+    except LakefeedError as error:
+        return [error]
+    failed = report.build.failures if report.build else ()
+    told = [BuildFailed(f"{node.name}: {node.told}", do=_LATER) for node in failed]
+    return [*told, *([report.build_error] if report.build_error else [])]
 
 
 class _Sessions:
@@ -181,13 +218,15 @@ def readers_by_hand(project: Project, table: Table) -> list[str]:
 
 
 def _why_superseded_stay(project: Project, table: Table) -> str:
-    if table.settings.history:
-        return "history: true"
-    by_hand = readers_by_hand(project, table)
-    if by_hand:
-        return f"read by hand in {', '.join(by_hand)}"
     # What is published may still be compared with a build from the same loads.
-    return "what is newer isn't built yet" if _is_behind(project, table) else ""
+    if _is_behind(project, table):
+        return "what is newer isn't built yet"
+    if table.settings.retention:
+        return f"retention: {shown(table.settings.retention)}"
+    by_hand = readers_by_hand(project, table)
+    if table.settings.history or not by_hand:
+        return "history: true" if table.settings.history else ""
+    return f"read by hand in {', '.join(by_hand)}"
 
 
 def _is_behind(project: Project, table: Table) -> bool:
@@ -197,26 +236,55 @@ def _is_behind(project: Project, table: Table) -> bool:
     return project.warehouse.exists() and not held <= staged
 
 
-def _planned(project: Project, table: Table) -> Removal:
+def _rules(project: Project, table: Table) -> Rules:
+    retention = table.settings.retention
+    if retention is None or _is_behind(project, table):
+        return Rules(bool(_why_superseded_stay(project, table)))
+    return Rules(True, _before(dt.datetime.now(dt.UTC), retention), table.key)
+
+
+def _before(now: dt.datetime, span: dt.timedelta) -> dt.datetime:
+    try:
+        return now - span
+    except OverflowError:
+        return dt.datetime.min.replace(tzinfo=dt.UTC)
+
+
+def _planned(project: Project, table: Table) -> TablePruning:
     log = CommitLog(project.raw_url, table.lake_name)
-    keeps = bool(_why_superseded_stay(project, table))
-    return plan_removal(log.loads(), Contents.of(log), keeps_superseded=keeps)
+    with open_workplace(project, f"look-{uuid.uuid4().hex}") as at:
+        return _told(project, table, plan_pruning(log, at, _rules(project, table)))
 
 
 def _pruned(project: Project, planned: TablePruning, sessions: _Sessions) -> TablePruning:
-    """What was removed: planned anew under the lock, since a load may have come in between."""
-    if not planned.files:
+    """What was done: planned anew under the lock, since a load may have come in between."""
+    if not planned.has_work:
         return planned
-    with sessions.lock(planned.lake_name):
-        table = project.table(planned.lake_name)
-        removal = _planned(project, table)
-        remove(CommitLog(project.raw_url, table.lake_name), removal)
-        return _told(project, table, removal)
+    table = project.table(planned.lake_name)
+    log = CommitLog(project.raw_url, table.lake_name)
+    with (
+        sessions.lock(planned.lake_name),
+        open_workplace(project, f"prune-{table.lake_name}") as at,
+    ):
+        pruning = plan_pruning(log, at, _rules(project, table))
+        prune_raw(log, pruning, at)
+        return _told(project, table, pruning)
 
 
-def _told(project: Project, table: Table, removal: Removal) -> TablePruning:
-    why = ""
+def _told(project: Project, table: Table, pruning: Pruning) -> TablePruning:
+    removal, why = pruning.removal, ""
     if not removal.loads and superseded(CommitLog(project.raw_url, table.lake_name).loads()):
         why = _why_superseded_stay(project, table)
-    counts = (len(removal.loads), removal.rows, len(removal.files), removal.size)
-    return TablePruning(table.shown, table.lake_name, *counts, kept_because=why)
+    return TablePruning(
+        table.shown,
+        table.lake_name,
+        loads=len(removal.loads),
+        rows=removal.rows,
+        files=len(removal.files),
+        size=removal.size,
+        versions=pruning.replaced.rows,
+        compacted=sum(map(len, pruning.compacted)),
+        compacted_into=len(pruning.compacted),
+        mended=len(pruning.mended),
+        kept_because=why,
+    )

@@ -102,7 +102,7 @@ def _status_of(table: Table, loads: list[Load], now: dt.datetime) -> TableStatus
         _time_of(newest),
         newest.rows if newest else 0,
         len(loads),
-        sum(len(load.files) for load in loads),
+        len({file for load in loads for file in load.files}),
         sum(load.rows for load in loads),
         age,
         _freshness(table, age),

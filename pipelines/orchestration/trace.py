@@ -130,7 +130,13 @@ def _with_warehouse(project: Project, traced: Trace, key: Key, loads: Sequence[L
     waiting = sum(load.load_id not in staged for load in loads)
     why_not = [_why_not_staged(project, model, waiting, held.get(model))] if waiting else []
     known = {load.load_id for load in loads}
-    notes = [*why_not, *_unseen(table), *_disagreement(judgement, made, model, known), *kept]
+    notes = [
+        *why_not,
+        *_forgotten(project, table),
+        *_unseen(table),
+        *_disagreement(judgement, made, model, known),
+        *kept,
+    ]
     return replace(traced, made=made, judgement=judgement, notes=tuple(notes))
 
 
@@ -144,6 +150,14 @@ def _why_not_staged(project: Project, model: str, waiting: int, held: Held | Non
     if not project.warehouse.exists():
         return "nothing is built yet: lakefeed build"
     return f"{count} not staged yet: the next run does it, or lakefeed build"
+
+
+def _forgotten(project: Project, table: Table) -> Iterator[str]:
+    since = CommitLog(project.raw_url, table.lake_name).complete_since()
+    if since:
+        yield (
+            f"`lakefeed prune` removed what had been replaced before {since:%Y-%m-%d %H:%M:%S} UTC"
+        )
 
 
 def _unseen(table: Table) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,6 +54,15 @@ def staged_load_ids(file: Path) -> dict[str, set[str]]:
         for model, load_id in rows:
             staged.setdefault(model, set()).add(load_id)
         return staged
+
+
+def histories_pruned_at(file: Path) -> dict[str, str | None]:
+    """By model of history, when raw had last lost versions when it was built."""
+    with reading(file) as warehouse:
+        if warehouse is None or not holds(warehouse, "histories"):
+            return {}
+        rows = warehouse.execute("select model, made_from from _lakefeed.histories").fetchall()
+        return {model: json.loads(text).get("pruned_at") for model, text in rows}
 
 
 def staged_models(file: Path) -> set[str]:

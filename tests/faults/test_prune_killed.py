@@ -17,8 +17,8 @@ from tests.faults.die_at import DIED
 from tests.integration.test_erase import files_with
 
 REMOVING = [
-    ("pipelines.loading.commits:CommitLog.note_complete_since", "before"),
-    ("pipelines.loading.commits:CommitLog.note_complete_since", "after"),
+    ("pipelines.loading.commits:CommitLog.note_pruned", "before"),
+    ("pipelines.loading.commits:CommitLog.note_pruned", "after"),
     *(("pipelines.loading.removal:remove_file", f"after {n}") for n in range(1, 7)),
 ]
 DROPPING = [
@@ -33,8 +33,8 @@ DROPPING = [
     ("pipelines.transformation.publication:put_in_place", "after"),
 ]
 ERASING = [
-    ("pipelines.loading.erasure:put", "before"),
-    *((f"pipelines.loading.erasure:{name}", f"after {n}") for n in (1, 2, 3)
+    ("pipelines.loading.rewriting:put", "before"),
+    *((f"pipelines.loading.rewriting:{name}", f"after {n}") for n in (1, 2, 3)
       for name in ("put", "remove_file", "CommitLog.redescribe")),
     ("pipelines.orchestration.erase:remove_working_directory", "before"),
     ("pipelines.orchestration.erase:build_anew", "before"),

@@ -55,17 +55,17 @@
     was retyped so that older values would be rounded or lost had its table read whole.
 #}
 {% macro loads_that_fit(raw, loads) %}
-    {%- set files = lakefeed.files_of(loads) -%}
     {%- set columns = raw.meta.lakefeed.columns -%}
     {%- set start = namespace(at=0) -%}
-    {%- if files -%}
-        {%- set held = lakefeed.described('from ' ~ lakefeed.read_files(files)) -%}
+    {%- if loads -%}
+        {%- set rows = lakefeed.rows_of(loads) -%}
+        {%- set held = lakefeed.described('from ' ~ rows) -%}
         {%- set unfit = lakefeed.values_lost(held, columns).values() | list -%}
         {%- for name in raw.meta.lakefeed.key if name in held -%}
             {%- do unfit.append(lakefeed.quote(name) ~ ' is null') -%}
         {%- endfor -%}
         {%- set query -%}
-            select distinct _dlt_load_id from {{ lakefeed.read_files(files) }}
+            select distinct _dlt_load_id from {{ rows }}
             where {{ unfit | join(' or ') }}
         {%- endset -%}
         {%- set unfit_ids = run_query(query).columns[0].values() if unfit else () -%}

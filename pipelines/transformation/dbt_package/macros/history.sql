@@ -70,10 +70,24 @@
 {% macro history_is_made_from() %}
     {%- set raw = lakefeed.raw_table_of(model).meta.lakefeed -%}
     {%- set ours = model.config.meta.lakefeed -%}
-    {{- return(tojson({
+    {%- set made_from = {
         'key': raw.key, 'columns': raw.columns, 'deletes': raw.deletes != 'ignore',
         'cursor': ours.cursor, 'timezone': ours.timezone
-    })) -}}
+    } -%}
+    {%- set pruned_at = lakefeed.raw_was_pruned_at(lakefeed.raw_folder(lakefeed.raw_table_of(model))) -%}
+    {%- if pruned_at -%}{%- do made_from.update({'pruned_at': pruned_at}) -%}{%- endif -%}
+    {{- return(tojson(made_from)) -}}
+{% endmacro %}
+
+
+{# When raw last lost versions, as `lakefeed prune` notes it before; none where it never did. #}
+{% macro raw_was_pruned_at(folder) %}
+    {%- set note = "'" ~ folder ~ "/_lakefeed_pruned.json'" -%}
+    {%- if not run_query('select 1 from glob(' ~ note ~ ')').rows -%}{{- return(none) -}}{%- endif -%}
+    {%- set query -%}
+        select pruned_at from read_json([{{ note }}], columns = {pruned_at: 'varchar'})
+    {%- endset -%}
+    {{- return(run_query(query).columns[0].values()[0]) -}}
 {% endmacro %}
 
 

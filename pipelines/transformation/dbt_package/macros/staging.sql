@@ -122,9 +122,9 @@
         cast(0 as bigint) as _load_position
     where false
     {%- else -%}
-    {%- set files = lakefeed.files_of(loads) -%}
-    {%- set held = lakefeed.described('from ' ~ lakefeed.read_files(files)) -%}
-    {%- do lakefeed.refuse_lossy_casts(held, columns, lakefeed.read_files(files)) -%}
+    {%- set rows = lakefeed.rows_of(loads) -%}
+    {%- set held = lakefeed.described('from ' ~ rows) -%}
+    {%- do lakefeed.refuse_lossy_casts(held, columns, rows) -%}
     {%- set deleted_at = 'files._deleted_at' if '_deleted_at' in held else 'null::timestamptz' -%}
     select
         {% for name, type in columns.items() -%}
@@ -134,7 +134,7 @@
         {{ deleted_at ~ ' as _deleted_at,' if watches_deletes }}
         files._dlt_load_id,
         loads.position as _load_position
-    from {{ lakefeed.read_files(files) }} as files
+    from {{ rows }} as files
     join lakefeed_new_loads as loads on loads.load_id = files._dlt_load_id
     {%- if not watches_deletes %}
     where {{ deleted_at }} is null
@@ -143,22 +143,35 @@
 {% endmacro %}
 
 
-{% macro files_of(loads) %}
-    {%- set files = [] -%}
+{#
+    The rows of these loads, as a from-clause item. A row belongs to the load in its `_dlt_load_id` only
+    in a file that this load names: a compact file, which `lakefeed prune` writes, holds several loads'.
+#}
+{% macro rows_of(loads) %}
+    {%- set state = namespace(is_compact=false) -%}
+    {%- set paths = {} -%}
+    {%- set pairs = [] -%}
     {%- for load in loads -%}
-        {%- for file in load.files -%}{%- do files.append(load.folder ~ '/' ~ file) -%}{%- endfor -%}
+        {%- for file in load.files -%}
+            {%- set path = "'" ~ (load.folder ~ '/' ~ file).replace("'", "''") ~ "'" -%}
+            {%- do pairs.append('(' ~ path ~ ", '" ~ load.load_id ~ "')") -%}
+            {%- do paths.update({path: none}) -%}
+            {%- if '.compact-' in file -%}{%- set state.is_compact = true -%}{%- endif -%}
+        {%- endfor -%}
     {%- endfor -%}
-    {{- return(files) -}}
-{% endmacro %}
-
-
-{% macro read_files(files) %}
-    {%- set listed = [] -%}
-    {%- for file in files -%}{%- do listed.append("'" ~ file.replace("'", "''") ~ "'") -%}{%- endfor -%}
-    {{- return(
-        'read_parquet([' ~ listed | join(', ')
-        ~ '], union_by_name = true, hive_partitioning = false)'
-    ) -}}
+    {%- set files = '[' ~ paths | join(', ') ~ '], union_by_name = true, hive_partitioning = false' -%}
+    {%- if not state.is_compact -%}
+        {{- return('read_parquet(' ~ files ~ ')') -}}
+    {%- endif -%}
+    {%- set rows -%}
+        (
+            select * exclude (_lakefeed_file)
+            from read_parquet({{ files }}, filename = '_lakefeed_file')
+            semi join (values {{ pairs | join(', ') }}) as named (_lakefeed_file, _dlt_load_id)
+                using (_lakefeed_file, _dlt_load_id)
+        )
+    {%- endset -%}
+    {{- return(rows) -}}
 {% endmacro %}
 
 

@@ -1,0 +1,96 @@
+"""Versions past their retention: those that had been replaced before the moment of the cutoff.
+
+What raw says of any moment since stays: of each key the newest version that was loaded by then, and
+all that came after it. So what staging says stays as well, and a row that was found deleted is
+still known to be.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pipelines.loading.commits import CommitLog
+from pipelines.loading.description import Load
+from pipelines.loading.engine import literal
+from pipelines.loading.rows import LOAD_ID, ROW, Named, rows_of
+from pipelines.loading.workplace import Workplace
+from pipelines.source.inspect import quote
+
+_FILE = "_lakefeed_file"
+_POSITION = "_lakefeed_position"
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """Rows that had been replaced by the cutoff, how many in which file.
+
+    `newest` is a table in the workplace's engine: of each key in how manieth of `load_ids` its
+    newest version is.
+    """
+
+    newest: str = ""
+    key: tuple[str, ...] = ()
+    load_ids: tuple[str, ...] = ()
+    files: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        return sum(self.files.values())
+
+    def less(self, types: Mapping[str, str]) -> str:
+        """A clause that leaves these rows out of a file with these columns (`rewrite`)."""
+        return f"anti join {self._newest_after(types)}"
+
+    def only(self, types: Mapping[str, str]) -> str:
+        """A clause that leaves these rows alone."""
+        return f"semi join {self._newest_after(types)}"
+
+    @property
+    def position(self) -> str:
+        """An expression: at which place the load of a row counts, from 1; null for others."""
+        listed = ", ".join(map(literal, self.load_ids))
+        return f"list_position([{listed}], {ROW}.{LOAD_ID})"
+
+    def _newest_after(self, types: Mapping[str, str]) -> str:
+        held_as = {name.lower(): name for name in types}
+        same_key = " and ".join(
+            f"{ROW}.{quote(held_as[name.lower()])} = newest.{quote(name)}" for name in self.key
+        )
+        return f"{self.newest} as newest on {same_key} and {self.position} < newest.{_POSITION}"
+
+
+def find_replaced(
+    log: CommitLog, loads: Sequence[Load], key: Sequence[str], at: Workplace
+) -> Replaced:
+    """Which rows of these loads are replaced by others of them. Reads keys; changes nothing.
+
+    None where a file lacks a column of the key: another key was declared when it was loaded.
+
+    Args:
+        loads: those that count at the cutoff, in their order.
+    """
+    paths = {file: str(at.fetch(log, file)) for load in loads for file in load.files}
+    rows = rows_of(
+        [Named(load.load_id, paths[file]) for load in loads for file in load.files], file_as=_FILE
+    )
+    types = at.types_of(rows) if paths else {}
+    names = {name.lower(): name for name in types}
+    if len(loads) < 2 or not key or any(name.lower() not in names for name in key):
+        return Replaced()
+    found = Replaced(
+        f"newest_{uuid.uuid4().hex}",
+        tuple(names[name.lower()] for name in key),
+        tuple(load.load_id for load in loads),
+    )
+    keys = ", ".join(map(quote, found.key))
+    at.engine.execute(
+        f"create temp table {found.newest} as select {keys}, max({found.position}) as {_POSITION} "
+        f"from {rows} as {ROW} group by {keys}"
+    )
+    counts = at.engine.execute(
+        f"select {_FILE}, count(*) from {rows} as {ROW} {found.only(types)} group by {_FILE}"
+    ).fetchall()
+    files = {path: file for file, path in paths.items()}
+    return replace(found, files={files[path]: count for path, count in counts})

@@ -1,0 +1,122 @@
+"""`lakefeed prune` killed while it writes files anew: each row counts once, the next finishes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines.loading.commits import CommitLog
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
+from tests.faults.test_prune_killed import die, unneeded
+from tests.integration.test_retention import age
+
+MOMENTS = [
+    ("pipelines.loading.commits:CommitLog.note_pruned", "after"),
+    ("pipelines.loading.rewriting:put", "before"),
+    ("pipelines.loading.rewriting:put", "after"),
+    *(("pipelines.loading.rewriting:CommitLog.redescribe", f"after {n}") for n in (1, 2, 6)),
+    ("pipelines.loading.rewriting:remove_file", "after 1"),
+    ("pipelines.loading.rewriting:remove_file", "after 5"),
+    ("pipelines.loading.pruning:CommitLog.bring_up_pack", "before"),
+    ("pipelines.orchestration.prune:prune_raw", "after"),
+    ("pipelines.orchestration.prune:build_and_publish", "before"),
+    ("pipelines.orchestration.prune:build_and_publish", "after"),
+]
+DECLARED = "t: {cursor: at, deletes: remove, history: true, retention: 90d}"
+
+
+@pytest.fixture(scope="module")
+def source(server_url: str) -> Database:
+    """Where the lake that all of these tests begin with is loaded from."""
+    return new_database(server_url)
+
+
+@pytest.fixture(scope="module")
+def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """Ten loads of a table, six of them of long ago; each with an update, an insert, a delete."""
+    lake = new_lake(tmp_path_factory.mktemp("shared"))
+    source.execute(
+        "create table t (id int primary key, word text, at timestamptz default clock_timestamp())",
+        "insert into t select i, 'first' from generate_series(1, 9) i",
+    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(CONNECTION_VARIABLE, source.url)
+        lake.declare(DECLARED).load()
+        for number in range(9):
+            source.execute(
+                f"update t set word = 'word {number}', at = clock_timestamp() where id = 1",
+                f"insert into t (id, word) values ({number + 10}, 'new')",
+                f"delete from t where id = {number + 2}",
+            )
+            assert lake.load(allow_shrink=True).exit_code == 0
+            if number == 4:
+                age(lake, "t", days=100)
+        assert lake.run().exit_code == 0
+    return lake
+
+
+@pytest.fixture
+def lake(source: Database, shared: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """A copy of it, for one test."""
+    monkeypatch.setenv(CONNECTION_VARIABLE, source.url)
+    shutil.copytree(shared.root, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return Lake(tmp_path)
+
+
+def staged(lake: Lake) -> list[tuple[object, ...]]:
+    return lake.query("select * exclude (_staged_batch) from staging.stg_shop__t order by all")
+
+
+def history(lake: Lake) -> list[tuple[object, ...]]:
+    return lake.query("select * exclude (_staged_batch) from history.hst_shop__t order by all")
+
+
+@pytest.fixture(scope="module")
+def pruned(
+    source: Database, shared: Lake, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    """What raw and history say after a prune that wasn't killed."""
+    folder = tmp_path_factory.mktemp("pruned")
+    lake = Lake(shutil.copytree(shared.root, folder, symlinks=True, dirs_exist_ok=True))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(CONNECTION_VARIABLE, source.url)
+        ended = lake.command("prune")
+    assert "versions past their retention; " in ended.stdout, ended
+    assert "small files become 1" in ended.stdout, ended
+    return lake.raw("shop__t"), history(lake)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("working_directory", ["kept", "lost"])
+@pytest.mark.parametrize(("target", "moment"), MOMENTS)
+def test_a_prune_that_is_killed_leaves_each_row_once_and_is_finished(
+    lake: Lake,
+    pruned: tuple[list[tuple[object, ...]], list[tuple[object, ...]]],
+    target: str,
+    moment: str,
+    working_directory: str,
+) -> None:
+    before, rows = staged(lake), lake.raw("shop__t")
+
+    die(lake, target, moment, "prune")
+    if working_directory == "lost":
+        shutil.rmtree(lake.root / "data/.dlt")
+
+    left = lake.raw("shop__t")
+    assert len(left) == len(set(left))
+    assert set(pruned[0]) <= set(left) <= set(rows)
+    assert {table.status for table in lake.run().tables} == {"unchanged"}
+    assert lake.command("rebuild").returncode == 0
+    assert staged(lake) == before
+    assert lake.command("prune").returncode == 0
+    assert lake.raw("shop__t") == pruned[0]
+    assert (staged(lake), history(lake)) == (before, pruned[1])
+    assert unneeded(lake, "t") == set()
+    assert list((lake.root / "data/raw").rglob("*.part")) == []
+    assert "nothing to remove" in lake.command("prune").stdout
+    log = CommitLog(lake.project.raw_url, "shop__t")
+    counted = {load.load_id: load.rows + load.deleted for load in log.loads()}
+    held = lake.raw("shop__t", "_dlt_load_id")
+    assert counted == {load_id: held.count((load_id,)) for load_id in counted}

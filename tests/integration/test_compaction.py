@@ -1,0 +1,176 @@
+"""Small files put together by `lakefeed prune`: few files, and every reader sees the same rows."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines.loading.commits import CommitLog
+from pipelines.loading.compaction import FEWEST, LARGEST, SMALL, groups_of
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
+from tests.integration.test_erase import files_with
+from tests.integration.test_staging import dbt
+
+CANARY = "Otto Canary 5512"
+DECLARED = """
+events: {cursor: at, history: true, deletes: remove}
+plain: {cursor: id}
+"""
+VALUES = "select * exclude (_staged_batch) from {} order by all"
+
+
+def told(lake: Lake) -> list[list[tuple[object, ...]]]:
+    """All that raw, staging and history say, but for the count of builds."""
+    relations = ("staging.stg_shop__events", "staging.stg_shop__plain", "history.hst_shop__events")
+    return [
+        *(lake.query(VALUES.format(relation)) for relation in relations),
+        lake.raw("shop__events"),
+        lake.raw("shop__plain"),
+    ]
+
+
+def loads_of(lake: Lake, table: str) -> CommitLog:
+    return CommitLog(lake.project.raw_url, f"shop__{table}")
+
+
+@pytest.fixture(scope="module")
+def source(server_url: str) -> Database:
+    """The source of the lake that the tests of this module share."""
+    return new_database(server_url)
+
+
+@pytest.fixture(scope="module")
+def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """Ten loads of two tables, each with a change; the first has another column before the last."""
+    lake = new_lake(tmp_path_factory.mktemp("shared"))
+    source.execute(
+        "create table events (id int primary key, word text, price numeric(12, 4), share real, "
+        "day date, tags text[], at timestamptz default clock_timestamp())",
+        "create table plain (id serial primary key, word text)",
+        "insert into events select i, 'first', i / 8.0, i / 3.0, '2026-01-01', array['a', null] "
+        "from generate_series(1, 5) i",
+        "insert into plain (word) values ('first')",
+    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(CONNECTION_VARIABLE, source.url)
+        lake.declare(DECLARED).load()
+        for number in range(2, 11):
+            if number == 10:
+                source.execute("alter table events add note text")
+            source.execute(
+                f"update events set word = 'word {number}', price = price + 0.0001, "
+                f"at = clock_timestamp() where id = {number % 3 + 1}",
+                f"insert into events (id, word) values ({number + 10}, '{CANARY} {number}')",
+                f"delete from events where id = {number + 8}",
+                f"insert into plain (word) values ('word {number}')",
+            )
+            assert lake.load(allow_shrink=True).exit_code == 0
+        assert lake.run().exit_code == 0
+    return lake
+
+
+@pytest.fixture
+def many(source: Database, shared: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """A copy of it, for one test."""
+    monkeypatch.setenv(CONNECTION_VARIABLE, source.url)
+    shutil.copytree(shared.root, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return Lake(tmp_path)
+
+
+def test_many_small_files_become_few_and_every_reader_sees_the_same(
+    source: Database, many: Lake
+) -> None:
+    before, ids = told(many), loads_of(many, "events").load_ids()
+    traced = many.command("trace", "shop.events", "2")
+    # Seven loads found a row deleted, which lies in a file of its own.
+    assert (len(many.files("shop__events")), len(many.files("shop__plain"))) == (17, 10)
+
+    planned = many.command("prune", "--dry-run")
+    assert len(many.files("shop__events")) == 17
+    pruned = many.command("prune")
+
+    assert pruned.returncode == 0, pruned
+    assert "15 small files become 1" in planned.stdout
+    # The two files of the last load have a column more.
+    assert (len(many.files("shop__events")), len(many.files("shop__plain"))) == (3, 1)
+    assert told(many) == before
+    assert loads_of(many, "events").load_ids() == ids
+    assert {table.status for table in many.run().tables} == {"unchanged"}
+    assert dbt(many, "build", "--full-refresh").returncode == 0
+    assert told(many) == before
+    again = many.command("trace", "shop.events", "2")
+    assert _without_files(again.stdout) == _without_files(traced.stdout) != ""
+    assert "nothing to remove" in many.command("prune").stdout
+    shutil.rmtree(many.root / "data/.dlt")
+    source.execute("update events set word = 'later', at = clock_timestamp() where id = 1")
+    assert many.run().exit_code == 0
+    assert many.query("select word from staging.stg_shop__events where id = 1") == [("later",)]
+    later = told(many)
+    assert many.command("rebuild").returncode == 0
+    assert told(many) == later
+
+
+def test_a_build_of_some_of_the_loads_reads_no_rows_of_others(many: Lake) -> None:
+    loads = loads_of(many, "events").loads()
+    moment = loads[4].load_id
+    output = many.root / "then.duckdb"
+
+    def stood() -> list[tuple[object, ...]]:
+        ended = many.command("rebuild", "--as-of", moment, "--output", str(output))
+        assert ended.returncode == 0, ended
+        shutil.copy(output, many.project.warehouse)
+        return many.query(VALUES.format("staging.stg_shop__events"))
+
+    before = stood()
+    assert many.command("prune").returncode == 0
+    assert stood() == before
+    assert {row[-1] for row in before} <= {load.load_id for load in loads[:5]}
+
+
+def test_a_row_is_erased_from_a_file_of_several_loads(many: Lake) -> None:
+    assert many.command("prune").returncode == 0
+    others = [row for row in many.raw("shop__events") if row[0] != 15]
+
+    ended = many.command("prune", "--erase", "shop.events", "15")
+
+    assert ended.returncode == 0, ended
+    assert "2 versions in 2 loads (2 files)" in ended.stdout
+    assert files_with(many, f"{CANARY} 5") == []
+    assert many.raw("shop__events") == others
+    counted = {load.load_id: load.rows + load.deleted for load in loads_of(many, "events").loads()}
+    held = many.raw("shop__events", "_dlt_load_id")
+    assert counted == {load_id: held.count((load_id,)) for load_id in counted}
+    assert {table.status for table in many.run().tables} <= {"unchanged", "loaded"}
+
+
+def test_a_file_of_several_loads_goes_once_all_of_them_are_superseded(many: Lake) -> None:
+    assert many.command("prune").returncode == 0
+    assert many.run("shop.plain", full_refresh=True).exit_code == 0
+
+    pruned = many.command("prune")
+
+    assert "10 loads superseded, 10 rows" in pruned.stdout
+    assert [".compact-" in path.name for path in many.files("shop__plain")] == [False]
+
+
+def test_small_files_with_the_same_columns_are_put_together_while_they_are_enough() -> None:
+    names = [f"f{number}" for number in range(30)]
+    sizes = {**dict.fromkeys(names, SMALL - 1), "f9": SMALL}
+    columns = {
+        name: {"id": "INTEGER", **({"note": "VARCHAR"} if int(name[1:]) > 20 else {})}
+        for name in names
+        if name != "f9"
+    }
+
+    groups = groups_of(names, sizes, columns)
+
+    most = LARGEST // (SMALL - 1)
+    assert most == FEWEST
+    alike = [name for name in names[:21] if name != "f9"]
+    assert groups == [tuple(alike[:8]), tuple(alike[8:16]), tuple(names[21:29])]
+
+
+def _without_files(text: str) -> str:
+    return "\n".join(line.rsplit("load_date=", 1)[0] for line in text.splitlines())
