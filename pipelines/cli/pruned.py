@@ -116,7 +116,7 @@ def _table_lines(table: TablePruning) -> Iterator[str]:
         what = "" if table.loads else "old states of dlt and remains: "
         told.append(f"{what}{counted(table.files, 'file')}, {data_size(table.size)}")
     if table.versions:
-        told.append(f"{counted(table.versions, 'version')} past their retention")
+        told.append(f"{counted(table.versions, 'version')} past the retention")
     if table.compacted:
         told.append(f"{table.compacted} small files become {table.compacted_into}")
     if table.mended:

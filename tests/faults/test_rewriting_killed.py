@@ -83,7 +83,7 @@ def pruned(
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv(CONNECTION_VARIABLE, source.url)
         ended = lake.command("prune")
-    assert "versions past their retention; " in ended.stdout, ended
+    assert "versions past the retention; " in ended.stdout, ended
     assert "small files become 1" in ended.stdout, ended
     return lake.raw("shop__t"), history(lake)
 

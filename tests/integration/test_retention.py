@@ -218,5 +218,5 @@ def test_a_dry_run_counts_versions_and_changes_nothing(old: Lake) -> None:
     planned = old.command("prune", "--dry-run", **{CONNECTION_VARIABLE: ""})
 
     assert planned.returncode == 0, planned
-    assert "2 versions past their retention" in planned.stdout
+    assert "2 versions past the retention" in planned.stdout
     assert {path: path.read_bytes() for path in (old.root / "data/raw").rglob("*.*")} == before
