@@ -112,6 +112,7 @@ def test_many_small_files_become_few_and_every_reader_sees_the_same(
     assert told(many) == later
 
 
+@pytest.mark.faults
 def test_a_build_of_some_of_the_loads_reads_no_rows_of_others(many: Lake) -> None:
     loads = loads_of(many, "events").loads()
     moment = loads[4].load_id

@@ -158,6 +158,7 @@ def test_staging_says_the_same_without_old_versions_and_whatever_follows(
     assert staged(old) == after
 
 
+@pytest.mark.faults
 def test_raw_still_tells_how_a_table_stood_since_and_refuses_to_tell_of_before(old: Lake) -> None:
     moments = [days_ago(60), days_ago(10)]
     second = CommitLog(old.project.raw_url, "shop__kept").loads()[1].load_id
