@@ -9,6 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,20 @@ class Lake:
 @pytest.fixture(autouse=True)
 def own_environment() -> Iterator[None]:
     """What a test leaves in the environment, as loading does for dlt, is none of the next one's."""
+    with environment_put_back():
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_environment_of_module() -> Iterator[None]:
+    """Nor is what the fixtures that the tests of a module share leave."""
+    with environment_put_back():
+        yield
+
+
+@contextmanager
+def environment_put_back() -> Iterator[None]:
+    """The environment is afterwards what it was before."""
     before = dict(os.environ)
     yield
     os.environ.clear()
