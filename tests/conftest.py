@@ -184,6 +184,24 @@ def lake(tmp_path: Path) -> Lake:
     return new_lake(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def source(server_url: str) -> Database:
+    """A database that the tests of a module share."""
+    return new_database(server_url)
+
+
+@pytest.fixture
+def copied(source: Database, shared: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """A copy, for one test, of the lake `shared` that the tests of a module share."""
+    monkeypatch.setenv(CONNECTION_VARIABLE, source.url)
+    return copy_of(shared, tmp_path)
+
+
+def copy_of(lake: Lake, folder: Path) -> Lake:
+    """The same project, with all that it holds."""
+    return Lake(shutil.copytree(lake.root, folder, symlinks=True, dirs_exist_ok=True))
+
+
 def new_lake(folder: Path) -> Lake:
     """Everything that `lakefeed init` writes but sources.yaml."""
     write_scaffold(folder)

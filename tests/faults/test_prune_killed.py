@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.loading.commits import CommitLog
 from pipelines.loading.contents import Contents
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake
 from tests.faults.die_at import DIED
 from tests.integration.test_erase import files_with
 
@@ -46,12 +46,6 @@ STAGED = 'select id, word, "at", _dlt_load_id from staging.stg_shop__{} order by
 
 
 @pytest.fixture(scope="module")
-def source(server_url: str) -> Database:
-    """Where the lake that all of these tests begin with is loaded from."""
-    return new_database(server_url)
-
-
-@pytest.fixture(scope="module")
 def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Loads of two tables, a full refresh among them, and one since."""
     lake = new_lake(tmp_path_factory.mktemp("shared"))
@@ -73,14 +67,6 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
                 )
             assert lake.run(**options).exit_code == 0
     return lake
-
-
-@pytest.fixture
-def lake(source: Database, shared: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
-    """A copy of it, for one test."""
-    monkeypatch.setenv(CONNECTION_VARIABLE, source.url)
-    shutil.copytree(shared.root, tmp_path, symlinks=True, dirs_exist_ok=True)
-    return Lake(tmp_path)
 
 
 def die(lake: Lake, target: str, moment: str, *command: str) -> None:
@@ -118,83 +104,83 @@ def unneeded(lake: Lake, table: str) -> set[str]:
 @pytest.mark.parametrize("working_directory", ["kept", "lost"])
 @pytest.mark.parametrize(("target", "moment"), REMOVING)
 def test_a_removal_that_is_killed_changes_nothing_and_is_finished(
-    lake: Lake, target: str, moment: str, working_directory: str
+    copied: Lake, target: str, moment: str, working_directory: str
 ) -> None:
-    before = staged(lake, "t")
-    die(lake, target, moment, "prune", "--select", "shop.t")
+    before = staged(copied, "t")
+    die(copied, target, moment, "prune", "--select", "shop.t")
     if working_directory == "lost":
-        shutil.rmtree(lake.root / "data/.dlt")
+        shutil.rmtree(copied.root / "data/.dlt")
 
-    assert {table.status for table in lake.run("shop.t").tables} == {"unchanged"}
-    assert rebuilt(lake, "t") == before
-    assert lake.command("prune").returncode == 0
+    assert {table.status for table in copied.run("shop.t").tables} == {"unchanged"}
+    assert rebuilt(copied, "t") == before
+    assert copied.command("prune").returncode == 0
 
-    log = CommitLog(lake.project.raw_url, "shop__t")
+    log = CommitLog(copied.project.raw_url, "shop__t")
     assert [load.supersedes for load in log.loads()] == [True, False]
-    assert unneeded(lake, "t") == set()
-    assert "nothing to remove" in lake.command("prune").stdout
-    assert {table.status for table in lake.load(full_refresh=True).tables} == {"loaded"}
-    assert rebuilt(lake, "t")[0][:3] == before[0][:3]
+    assert unneeded(copied, "t") == set()
+    assert "nothing to remove" in copied.command("prune").stdout
+    assert {table.status for table in copied.load(full_refresh=True).tables} == {"loaded"}
+    assert rebuilt(copied, "t")[0][:3] == before[0][:3]
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize(("target", "moment"), DROPPING)
 def test_dropping_what_is_not_declared_is_finished_by_the_next_prune(
-    lake: Lake, target: str, moment: str
+    copied: Lake, target: str, moment: str
 ) -> None:
-    before = staged(lake, "t")
-    lake.declare("t: {cursor: at}")
-    assert lake.command("sync").returncode == 0
+    before = staged(copied, "t")
+    copied.declare("t: {cursor: at}")
+    assert copied.command("sync").returncode == 0
 
-    die(lake, target, moment, "prune", "--undeclared", "--select", "shop.u")
-    assert lake.command("prune", "--undeclared").returncode == 0
+    die(copied, target, moment, "prune", "--undeclared", "--select", "shop.u")
+    assert copied.command("prune", "--undeclared").returncode == 0
 
-    assert "nothing to remove" in lake.command("prune", "--undeclared").stdout
+    assert "nothing to remove" in copied.command("prune", "--undeclared").stdout
     assert not [
-        path for path in (lake.root / "data").rglob("*shop__u*") if "locks" not in path.parts
+        path for path in (copied.root / "data").rglob("*shop__u*") if "locks" not in path.parts
     ]
-    assert lake.query("select distinct model from _lakefeed.staged_loads") == [("stg_shop__t",)]
-    assert lake.run().exit_code == 0
-    assert staged(lake, "t") == before
+    assert copied.query("select distinct model from _lakefeed.staged_loads") == [("stg_shop__t",)]
+    assert copied.run().exit_code == 0
+    assert staged(copied, "t") == before
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize(("target", "moment"), DROPPING[:7])
 def test_a_table_that_is_declared_again_after_half_of_it_went_is_loaded_anew(
-    lake: Lake, target: str, moment: str
+    copied: Lake, target: str, moment: str
 ) -> None:
-    before = [row[:3] for row in staged(lake, "u")]
-    lake.declare("t: {cursor: at}")
-    assert lake.command("sync").returncode == 0
-    die(lake, target, moment, "prune", "--undeclared", "--select", "shop.u")
+    before = [row[:3] for row in staged(copied, "u")]
+    copied.declare("t: {cursor: at}")
+    assert copied.command("sync").returncode == 0
+    die(copied, target, moment, "prune", "--undeclared", "--select", "shop.u")
 
-    lake.declare("t: {cursor: at}\nu: {cursor: at, deletes: remove}")
-    assert lake.command("sync").returncode == 0
+    copied.declare("t: {cursor: at}\nu: {cursor: at, deletes: remove}")
+    assert copied.command("sync").returncode == 0
 
-    assert lake.run().exit_code == 0
-    assert [row[:3] for row in rebuilt(lake, "u")] == before
+    assert copied.run().exit_code == 0
+    assert [row[:3] for row in rebuilt(copied, "u")] == before
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize(("target", "moment"), ERASING)
 def test_an_erasure_that_is_killed_leaves_the_row_whole_or_gone_and_is_finished(
-    lake: Lake, target: str, moment: str
+    copied: Lake, target: str, moment: str
 ) -> None:
-    before = staged(lake, "u")
-    die(lake, target, moment, "prune", "--erase", "shop.u", "2")
+    before = staged(copied, "u")
+    die(copied, target, moment, "prune", "--erase", "shop.u", "2")
 
-    left = rebuilt(lake, "u")
+    left = rebuilt(copied, "u")
     assert left in (before, before[:1])
     for table in ("t", "u"):
         # Nothing of the other table goes, and the row may not come back from where it was.
-        assert table == "u" or files_with(lake, CANARY)
-    assert lake.command("prune", "--erase", "shop.u", "2").returncode == 0
+        assert table == "u" or files_with(copied, CANARY)
+    assert copied.command("prune", "--erase", "shop.u", "2").returncode == 0
 
-    assert staged(lake, "u") == before[:1]
-    assert unneeded(lake, "u") == set()
-    assert not [path for path in files_with(lake, CANARY) if "shop__u" in str(path)]
-    assert lake.command("prune", "--erase", "shop.t", "2").returncode == 0
-    assert files_with(lake, CANARY) == []
+    assert staged(copied, "u") == before[:1]
+    assert unneeded(copied, "u") == set()
+    assert not [path for path in files_with(copied, CANARY) if "shop__u" in str(path)]
+    assert copied.command("prune", "--erase", "shop.t", "2").returncode == 0
+    assert files_with(copied, CANARY) == []
 
 
 @pytest.mark.faults
@@ -211,20 +197,20 @@ def test_an_erasure_that_is_killed_leaves_the_row_whole_or_gone_and_is_finished(
     ],
 )
 def test_what_a_load_left_that_was_killed_is_erased_as_well(
-    source: Database, lake: Lake, target: str, moment: str, working_directory: str
+    source: Database, copied: Lake, target: str, moment: str, working_directory: str
 ) -> None:
     source.execute(
         f"update u set word = '{CANARY} uncommitted', at = clock_timestamp() where id = 2"
     )
-    die(lake, target, moment)
+    die(copied, target, moment)
     if working_directory == "kept":
-        ended = lake.command("prune", "--erase", "shop.u", "2")
+        ended = copied.command("prune", "--erase", "shop.u", "2")
         assert ended.returncode == 1
         assert "was interrupted, and may hold the row; nothing was erased" in ended.stderr
-        assert lake.load().exit_code == 0
+        assert copied.load().exit_code == 0
     else:
-        shutil.rmtree(lake.root / "data/.dlt")
+        shutil.rmtree(copied.root / "data/.dlt")
     for table in "tu":
-        assert lake.command("prune", "--erase", f"shop.{table}", "2").returncode == 0
+        assert copied.command("prune", "--erase", f"shop.{table}", "2").returncode == 0
 
-    assert files_with(lake, CANARY) == []
+    assert files_with(copied, CANARY) == []

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 
 from pipelines.loading.commits import CommitLog
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, copy_of, new_lake
 from tests.faults.test_prune_killed import die, unneeded
 from tests.integration.test_retention import age
 
@@ -25,12 +24,6 @@ MOMENTS = [
     ("pipelines.orchestration.prune:build_and_publish", "after"),
 ]
 DECLARED = "t: {cursor: at, deletes: remove, history: true, retention: 90d}"
-
-
-@pytest.fixture(scope="module")
-def source(server_url: str) -> Database:
-    """Where the lake that all of these tests begin with is loaded from."""
-    return new_database(server_url)
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +50,6 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return lake
 
 
-@pytest.fixture
-def lake(source: Database, shared: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
-    """A copy of it, for one test."""
-    monkeypatch.setenv(CONNECTION_VARIABLE, source.url)
-    shutil.copytree(shared.root, tmp_path, symlinks=True, dirs_exist_ok=True)
-    return Lake(tmp_path)
-
-
 def staged(lake: Lake) -> list[tuple[object, ...]]:
     return lake.query("select * exclude (_staged_batch) from staging.stg_shop__t order by all")
 
@@ -78,8 +63,7 @@ def pruned(
     source: Database, shared: Lake, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
     """What raw and history say after a prune that wasn't killed."""
-    folder = tmp_path_factory.mktemp("pruned")
-    lake = Lake(shutil.copytree(shared.root, folder, symlinks=True, dirs_exist_ok=True))
+    lake = copy_of(shared, tmp_path_factory.mktemp("pruned"))
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv(CONNECTION_VARIABLE, source.url)
         ended = lake.command("prune")
@@ -92,31 +76,31 @@ def pruned(
 @pytest.mark.parametrize("working_directory", ["kept", "lost"])
 @pytest.mark.parametrize(("target", "moment"), MOMENTS)
 def test_a_prune_that_is_killed_leaves_each_row_once_and_is_finished(
-    lake: Lake,
+    copied: Lake,
     pruned: tuple[list[tuple[object, ...]], list[tuple[object, ...]]],
     target: str,
     moment: str,
     working_directory: str,
 ) -> None:
-    before, rows = staged(lake), lake.raw("shop__t")
+    before, rows = staged(copied), copied.raw("shop__t")
 
-    die(lake, target, moment, "prune")
+    die(copied, target, moment, "prune")
     if working_directory == "lost":
-        shutil.rmtree(lake.root / "data/.dlt")
+        shutil.rmtree(copied.root / "data/.dlt")
 
-    left = lake.raw("shop__t")
+    left = copied.raw("shop__t")
     assert len(left) == len(set(left))
     assert set(pruned[0]) <= set(left) <= set(rows)
-    assert {table.status for table in lake.run().tables} == {"unchanged"}
-    assert lake.command("rebuild").returncode == 0
-    assert staged(lake) == before
-    assert lake.command("prune").returncode == 0
-    assert lake.raw("shop__t") == pruned[0]
-    assert (staged(lake), history(lake)) == (before, pruned[1])
-    assert unneeded(lake, "t") == set()
-    assert list((lake.root / "data/raw").rglob("*.part")) == []
-    assert "nothing to remove" in lake.command("prune").stdout
-    log = CommitLog(lake.project.raw_url, "shop__t")
+    assert {table.status for table in copied.run().tables} == {"unchanged"}
+    assert copied.command("rebuild").returncode == 0
+    assert staged(copied) == before
+    assert copied.command("prune").returncode == 0
+    assert copied.raw("shop__t") == pruned[0]
+    assert (staged(copied), history(copied)) == (before, pruned[1])
+    assert unneeded(copied, "t") == set()
+    assert list((copied.root / "data/raw").rglob("*.part")) == []
+    assert "nothing to remove" in copied.command("prune").stdout
+    log = CommitLog(copied.project.raw_url, "shop__t")
     counted = {load.load_id: load.rows + load.deleted for load in log.loads()}
-    held = lake.raw("shop__t", "_dlt_load_id")
+    held = copied.raw("shop__t", "_dlt_load_id")
     assert counted == {load_id: held.count((load_id,)) for load_id in counted}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 
 from pipelines.loading.commits import CommitLog
 from pipelines.loading.compaction import FEWEST, LARGEST, SMALL, groups_of
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake
 from tests.integration.test_erase import files_with
 from tests.integration.test_staging import dbt
 
@@ -33,12 +32,6 @@ def told(lake: Lake) -> list[list[tuple[object, ...]]]:
 
 def loads_of(lake: Lake, table: str) -> CommitLog:
     return CommitLog(lake.project.raw_url, f"shop__{table}")
-
-
-@pytest.fixture(scope="module")
-def source(server_url: str) -> Database:
-    """The source of the lake that the tests of this module share."""
-    return new_database(server_url)
 
 
 @pytest.fixture(scope="module")
@@ -71,89 +64,83 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return lake
 
 
-@pytest.fixture
-def many(source: Database, shared: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
-    """A copy of it, for one test."""
-    monkeypatch.setenv(CONNECTION_VARIABLE, source.url)
-    shutil.copytree(shared.root, tmp_path, symlinks=True, dirs_exist_ok=True)
-    return Lake(tmp_path)
-
-
 def test_many_small_files_become_few_and_every_reader_sees_the_same(
-    source: Database, many: Lake
+    source: Database, copied: Lake
 ) -> None:
-    before, ids = told(many), loads_of(many, "events").load_ids()
-    traced = many.command("trace", "shop.events", "2")
+    before, ids = told(copied), loads_of(copied, "events").load_ids()
+    traced = copied.command("trace", "shop.events", "2")
     # Seven loads found a row deleted, which lies in a file of its own.
-    assert (len(many.files("shop__events")), len(many.files("shop__plain"))) == (17, 10)
+    assert (len(copied.files("shop__events")), len(copied.files("shop__plain"))) == (17, 10)
 
-    planned = many.command("prune", "--dry-run")
-    assert len(many.files("shop__events")) == 17
-    pruned = many.command("prune")
+    planned = copied.command("prune", "--dry-run")
+    assert len(copied.files("shop__events")) == 17
+    pruned = copied.command("prune")
 
     assert pruned.returncode == 0, pruned
     assert "15 small files become 1" in planned.stdout
     # The two files of the last load have a column more.
-    assert (len(many.files("shop__events")), len(many.files("shop__plain"))) == (3, 1)
-    assert told(many) == before
-    assert loads_of(many, "events").load_ids() == ids
-    assert {table.status for table in many.run().tables} == {"unchanged"}
-    assert dbt(many, "build", "--full-refresh").returncode == 0
-    assert told(many) == before
-    again = many.command("trace", "shop.events", "2")
+    assert (len(copied.files("shop__events")), len(copied.files("shop__plain"))) == (3, 1)
+    assert told(copied) == before
+    assert loads_of(copied, "events").load_ids() == ids
+    assert {table.status for table in copied.run().tables} == {"unchanged"}
+    assert dbt(copied, "build", "--full-refresh").returncode == 0
+    assert told(copied) == before
+    again = copied.command("trace", "shop.events", "2")
     assert _without_files(again.stdout) == _without_files(traced.stdout) != ""
-    assert "nothing to remove" in many.command("prune").stdout
-    shutil.rmtree(many.root / "data/.dlt")
+    assert "nothing to remove" in copied.command("prune").stdout
+    shutil.rmtree(copied.root / "data/.dlt")
     source.execute("update events set word = 'later', at = clock_timestamp() where id = 1")
-    assert many.run().exit_code == 0
-    assert many.query("select word from staging.stg_shop__events where id = 1") == [("later",)]
-    later = told(many)
-    assert many.command("rebuild").returncode == 0
-    assert told(many) == later
+    assert copied.run().exit_code == 0
+    assert copied.query("select word from staging.stg_shop__events where id = 1") == [("later",)]
+    later = told(copied)
+    assert copied.command("rebuild").returncode == 0
+    assert told(copied) == later
 
 
 @pytest.mark.faults
-def test_a_build_of_some_of_the_loads_reads_no_rows_of_others(many: Lake) -> None:
-    loads = loads_of(many, "events").loads()
+def test_a_build_of_some_of_the_loads_reads_no_rows_of_others(copied: Lake) -> None:
+    loads = loads_of(copied, "events").loads()
     moment = loads[4].load_id
-    output = many.root / "then.duckdb"
+    output = copied.root / "then.duckdb"
 
     def stood() -> list[tuple[object, ...]]:
-        ended = many.command("rebuild", "--as-of", moment, "--output", str(output))
+        ended = copied.command("rebuild", "--as-of", moment, "--output", str(output))
         assert ended.returncode == 0, ended
-        shutil.copy(output, many.project.warehouse)
-        return many.query(VALUES.format("staging.stg_shop__events"))
+        shutil.copy(output, copied.project.warehouse)
+        return copied.query(VALUES.format("staging.stg_shop__events"))
 
     before = stood()
-    assert many.command("prune").returncode == 0
+    assert copied.command("prune").returncode == 0
     assert stood() == before
     assert {row[-1] for row in before} <= {load.load_id for load in loads[:5]}
 
 
-def test_a_row_is_erased_from_a_file_of_several_loads(many: Lake) -> None:
-    assert many.command("prune").returncode == 0
-    others = [row for row in many.raw("shop__events") if row[0] != 15]
+def test_a_row_is_erased_from_a_file_of_several_loads(copied: Lake) -> None:
+    assert copied.command("prune").returncode == 0
+    others = [row for row in copied.raw("shop__events") if row[0] != 15]
 
-    ended = many.command("prune", "--erase", "shop.events", "15")
+    ended = copied.command("prune", "--erase", "shop.events", "15")
 
     assert ended.returncode == 0, ended
     assert "2 versions in 2 loads (2 files)" in ended.stdout
-    assert files_with(many, f"{CANARY} 5") == []
-    assert many.raw("shop__events") == others
-    counted = {load.load_id: load.rows + load.deleted for load in loads_of(many, "events").loads()}
-    held = many.raw("shop__events", "_dlt_load_id")
+    assert files_with(copied, f"{CANARY} 5") == []
+    assert copied.raw("shop__events") == others
+    counted = {
+        load.load_id: load.rows + load.deleted for load in loads_of(copied, "events").loads()
+    }
+    held = copied.raw("shop__events", "_dlt_load_id")
     assert counted == {load_id: held.count((load_id,)) for load_id in counted}
-    assert {table.status for table in many.run().tables} <= {"unchanged", "loaded"}
+    assert {table.status for table in copied.run().tables} <= {"unchanged", "loaded"}
 
 
-def test_a_file_of_several_loads_goes_once_all_of_them_are_superseded(many: Lake) -> None:
-    assert many.command("prune").returncode == 0
-    assert many.run("shop.plain", full_refresh=True).exit_code == 0
+def test_a_file_of_several_loads_goes_once_all_of_them_are_superseded(copied: Lake) -> None:
+    assert copied.command("prune").returncode == 0
+    assert copied.run("shop.plain", full_refresh=True).exit_code == 0
 
-    pruned = many.command("prune")
+    pruned = copied.command("prune")
 
     assert "10 loads superseded, 10 rows" in pruned.stdout
-    assert [".compact-" in path.name for path in many.files("shop__plain")] == [False]
+    assert [".compact-" in path.name for path in copied.files("shop__plain")] == [False]
 
 
 def test_small_files_with_the_same_columns_are_put_together_while_they_are_enough() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.loading.commits import CommitLog
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake
 
 CANARY = "Otto Canary 5512"
 KEY = "otto-7712@example.com"
@@ -21,12 +21,6 @@ visits:
   mode: full_refresh
   tests: {columns: {nr: {accepted_values: [a], severity: warn}}}
 """
-
-
-@pytest.fixture(scope="module")
-def source(server_url: str) -> Database:
-    """Where the lake that the tests of this module share is loaded from."""
-    return new_database(server_url)
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +52,6 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return lake
 
 
-@pytest.fixture
-def known(source: Database, shared: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
-    """A copy of it, for one test."""
-    monkeypatch.setenv(CONNECTION_VARIABLE, source.url)
-    shutil.copytree(shared.root, tmp_path, symlinks=True, dirs_exist_ok=True)
-    return Lake(tmp_path)
-
-
 def files_with(lake: Lake, text: str) -> list[Path]:
     """Every file of the project that has these bytes in it."""
     files = (path for path in lake.root.rglob("*") if path.is_file() and not path.is_symlink())
@@ -83,53 +69,53 @@ def without(lake: Lake, key: str) -> list[list[tuple[object, ...]]]:
     ]  # fmt: skip
 
 
-def test_no_file_has_the_row_any_more_and_the_others_are_as_they_were(known: Lake) -> None:
-    kinds = {path.suffix for path in files_with(known, CANARY)}
-    places = {path.parts[1] for path in files_with(known, CANARY)}
+def test_no_file_has_the_row_any_more_and_the_others_are_as_they_were(copied: Lake) -> None:
+    kinds = {path.suffix for path in files_with(copied, CANARY)}
+    places = {path.parts[1] for path in files_with(copied, CANARY)}
     assert kinds == {".parquet", ".duckdb"}
     assert places == {"raw", "warehouse.duckdb", "published", "as_of"}
-    others = without(known, "id <> 42")
-    trial = known.root / "data/changed"
+    others = without(copied, "id <> 42")
+    trial = copied.root / "data/changed"
     trial.mkdir()
-    shutil.copy(known.project.warehouse, trial)
+    shutil.copy(copied.project.warehouse, trial)
 
-    planned = known.command("prune", "--erase", "shop.people", "42", "--dry-run")
+    planned = copied.command("prune", "--erase", "shop.people", "42", "--dry-run")
     assert "3 versions in 3 loads (3 files)" in planned.stdout
-    assert {path.parts[1] for path in files_with(known, CANARY)} == places | {"changed"}
-    ended = known.command("prune", "--erase", "shop.people", "42")
+    assert {path.parts[1] for path in files_with(copied, CANARY)} == places | {"changed"}
+    ended = copied.command("prune", "--erase", "shop.people", "42")
 
     assert ended.returncode == 0, ended
-    assert files_with(known, CANARY) == []
-    assert without(known, "id <> 42") == others
-    assert without(known, "id = 42")[:2] == [[], []]
-    assert known.query("select distinct who from marts.all_visits where person = 42") == [
+    assert files_with(copied, CANARY) == []
+    assert without(copied, "id <> 42") == others
+    assert without(copied, "id = 42")[:2] == [[], []]
+    assert copied.query("select distinct who from marts.all_visits where person = 42") == [
         ("unknown",)
     ]
     assert "comes back with the next load that reads it" in ended.stdout
-    again = known.run()
+    again = copied.run()
     assert {table.status for table in again.tables} == {"unchanged"}, again
     assert again.build is None
-    assert known.command("rebuild").returncode == 0
-    assert without(known, "id <> 42") == others
+    assert copied.command("rebuild").returncode == 0
+    assert without(copied, "id <> 42") == others
 
 
-def test_values_of_a_key_of_two_columns_are_given_in_its_order(known: Lake) -> None:
-    places = {path.parts[1] for path in files_with(known, KEY)}
+def test_values_of_a_key_of_two_columns_are_given_in_its_order(copied: Lake) -> None:
+    places = {path.parts[1] for path in files_with(copied, KEY)}
     assert places >= {"raw", "warehouse.duckdb", "warehouse_test_failures.duckdb"}
 
-    assert known.command("prune", "--erase", "shop.visits", "42", KEY).returncode == 0
+    assert copied.command("prune", "--erase", "shop.visits", "42", KEY).returncode == 0
 
     # The command line has it as well: dbt would write that down.
-    assert files_with(known, KEY) == []
-    assert known.query("select person, nr from staging.stg_shop__visits order by all") == [
+    assert files_with(copied, KEY) == []
+    assert copied.query("select person, nr from staging.stg_shop__visits order by all") == [
         (1, "a"),
         (42, "a"),
     ]
-    loads = CommitLog(known.project.raw_url, "shop__visits").loads()
-    assert sum(load.rows for load in loads) == len(known.raw("shop__visits"))
+    loads = CommitLog(copied.project.raw_url, "shop__visits").loads()
+    assert sum(load.rows for load in loads) == len(copied.raw("shop__visits"))
     # It is still in the source.
-    known.run()
-    assert len(known.query("from staging.stg_shop__visits")) == 3
+    copied.run()
+    assert len(copied.query("from staging.stg_shop__visits")) == 3
 
 
 @pytest.mark.parametrize(
@@ -145,25 +131,25 @@ def test_values_of_a_key_of_two_columns_are_given_in_its_order(known: Lake) -> N
         ([], "--erase"),
     ],
 )
-def test_what_names_no_row_is_told(known: Lake, arguments: list[str], told: str) -> None:
-    ended = known.command("prune", "--erase", *arguments)
+def test_what_names_no_row_is_told(copied: Lake, arguments: list[str], told: str) -> None:
+    ended = copied.command("prune", "--erase", *arguments)
 
     assert ended.returncode == 2
     assert told in ended.stderr
 
 
 def test_a_warehouse_that_fails_its_tests_still_holds_the_row_and_that_is_said(
-    known: Lake,
+    copied: Lake,
 ) -> None:
-    wrong = known.root / "dbt/tests/wrong.sql"
+    wrong = copied.root / "dbt/tests/wrong.sql"
     wrong.parent.mkdir(exist_ok=True)
     wrong.write_text("select * from {{ ref('stg_shop__people') }}")
 
-    ended = known.command("prune", "--erase", "shop.people", "42")
+    ended = copied.command("prune", "--erase", "shop.people", "42")
 
     assert ended.returncode == 1
     assert "STILL HOLD THE ROW" in ended.stdout and "wrong: " in ended.stdout
-    assert not [path for path in files_with(known, CANARY) if "raw" in path.parts]
+    assert not [path for path in files_with(copied, CANARY) if "raw" in path.parts]
     wrong.unlink()
-    assert known.command("prune", "--erase", "shop.people", "42").returncode == 0
-    assert files_with(known, CANARY) == []
+    assert copied.command("prune", "--erase", "shop.people", "42").returncode == 0
+    assert files_with(copied, CANARY) == []
