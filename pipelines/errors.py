@@ -37,6 +37,10 @@ class LakefeedError(Exception):
         self.where = where
         self.do = do
 
+    def as_json(self) -> dict[str, str]:
+        """The three parts as JSON types, for `--json`."""
+        return {"what": self.what, "where": self.where, "do": self.do}
+
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
         remedy = f"\n  {self.do}" if self.do else ""

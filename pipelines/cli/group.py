@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable
@@ -30,7 +31,24 @@ SELECT = click.option(
 )
 _PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
 _TRACEBACK = "LAKEFEED_TRACEBACK"
-JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+_WANTS_JSON = "lakefeed.json"
+
+
+def _remember(context: click.Context, _parameter: click.Parameter, value: bool) -> bool:
+    """Tells the group, which prints the errors, that a program reads standard output."""
+    context.find_root().meta[_WANTS_JSON] = value
+    return value
+
+
+# Eager, so that it is known before another option is found to be wrong.
+JSON = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    is_eager=True,
+    callback=_remember,
+    help="Print one JSON document.",
+)
 
 
 def load_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -54,6 +72,11 @@ def project_in(root: Path) -> Project:
     return open_project(root)
 
 
+def show(document: Any, text: str, *, as_json: bool) -> None:
+    """Prints what a command reports: the document where one was asked for, else the text."""
+    click.echo(json.dumps(document, indent=2) if as_json else text)
+
+
 class Commands(click.Group):
     """Prints an error of ours as one message, and exits with its code."""
 
@@ -61,14 +84,20 @@ class Commands(click.Group):
         try:
             return super().invoke(context)
         except LakefeedError as error:
+            _print_error(context, error.as_json(), error.exit_code)
             click.echo(f"error: {error}", err=True)
             context.exit(error.exit_code)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except click.ClickException as error:
+            _print_error(context, {"what": error.format_message()}, error.exit_code)
+            raise
+        except (click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
             if os.environ.get(_TRACEBACK):
                 raise
             reason = _PASSWORD.sub(r"\1***@", str(error))
+            told = {"what": f"{type(error).__name__}: {reason}"}
+            _print_error(context, told, EXIT_PARTLY_FAILED)
             click.echo(f"error: {type(error).__name__}: {reason}", err=True)
             click.echo(f"  this is a fault of Lakefeed's own; {_TRACEBACK}=1 shows where", err=True)
             context.exit(EXIT_PARTLY_FAILED)
@@ -76,3 +105,9 @@ class Commands(click.Group):
     def list_commands(self, _context: click.Context) -> list[str]:
         """In the order in which a newcomer needs them."""
         return list(self.commands)
+
+
+def _print_error(context: click.Context, error: dict[str, str], exit_code: int) -> None:
+    """The document of a command that failed, where one was asked for."""
+    if context.meta.get(_WANTS_JSON):
+        click.echo(json.dumps({"exit_code": exit_code, "error": error}, indent=2))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pipelines.cli.group import JSON, PROJECT, SELECT, project_in
+from pipelines.cli.group import JSON, PROJECT, SELECT, project_in, show
 from pipelines.errors import EXIT_OK, EXIT_PARTLY_FAILED
 
 
@@ -70,15 +70,20 @@ def diff(root: Path, revision: str, as_markdown: bool, as_json: bool) -> None:
 @click.command()
 @click.argument("table")
 @PROJECT
-def explain(root: Path, table: str) -> None:
+@JSON
+def explain(root: Path, table: str, as_json: bool) -> None:
     """Show every effective setting of a table, and the line that it comes from."""
-    from pipelines.declaration.explain import explain_table
+    from pipelines.declaration.explain import explain_table, table_as_json
     from pipelines.orchestration.selection import select_tables
     from pipelines.orchestration.status import checkpoint_of_table
 
     project = project_in(root)
-    for found in select_tables(project, [table]):
-        click.echo(explain_table(found, checkpoint_of_table(project, found)))
+    tables = [
+        (found, checkpoint_of_table(project, found))
+        for found in select_tables(project, [table], option="")
+    ]
+    text = "\n".join(explain_table(*one) for one in tables)
+    show([table_as_json(*one) for one in tables], text, as_json=as_json)
 
 
 @click.command()

@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from pipelines.cli.group import JSON, PROJECT, SELECT, load_options, project_in
-from pipelines.errors import EXIT_PARTLY_FAILED
+from pipelines.cli.group import JSON, PROJECT, SELECT, load_options, project_in, show
 
 
 @click.command()
@@ -44,9 +43,10 @@ def load(root: Path, as_json: bool, **request: Any) -> None:
     "--changed-since",
     "revision",
     metavar="GIT-REV",
-    help="What changed since then, and what is below, in a copy; publishes nothing.",
+    help="Build only what changed since GIT-REV and the models below it, in a copy.",
 )
-def build(root: Path, revision: str | None) -> None:
+@JSON
+def build(root: Path, revision: str | None, as_json: bool) -> None:
     """Build and test all dbt models from raw, without loading, and publish them."""
     from pipelines.cli.built import render_build, render_changed
     from pipelines.orchestration.changed import build_changed_since
@@ -55,37 +55,45 @@ def build(root: Path, revision: str | None) -> None:
     project = project_in(root)
     if revision is not None:
         changed = build_changed_since(project, revision)
-        click.echo(render_changed(changed))
+        show(changed.as_json(), render_changed(changed), as_json=as_json)
         sys.exit(changed.exit_code)
     report = build_alone(project)
-    click.echo(render_build(report))
+    show(report.as_json(), render_build(report), as_json=as_json)
     sys.exit(report.exit_code)
 
 
 @click.command()
 @PROJECT
-@click.option("--resume", "resumes", is_flag=True, help="Have runs build again.")
-def rollback(root: Path, resumes: bool) -> None:
-    """Publish the version before again; runs load, and build nothing until --resume."""
+@click.option("--resume", "resumes", is_flag=True, help="Resume building.")
+@JSON
+def rollback(root: Path, resumes: bool, as_json: bool) -> None:
+    """Publish the previous version; runs load but don't build until --resume."""
     from pipelines.cli.built import render_resume, render_rollback
     from pipelines.orchestration.rollback import resume, roll_back
 
     project = project_in(root)
-    click.echo(render_resume(resume(project)) if resumes else render_rollback(roll_back(project)))
+    if resumes:
+        resumed = resume(project)
+        document = resumed.as_json() if resumed else None
+        show(document, render_resume(resumed), as_json=as_json)
+    else:
+        rolled_back = roll_back(project)
+        show(rolled_back.as_json(), render_rollback(rolled_back), as_json=as_json)
 
 
 @click.command()
 @PROJECT
 @click.option("--as-of", metavar="LOAD|TIME", help="As it stood then, in a file of its own.")
 @click.option("--output", type=click.Path(path_type=Path), help="Put it there.")
-def rebuild(root: Path, as_of: str | None, output: Path | None) -> None:
+@JSON
+def rebuild(root: Path, as_of: str | None, output: Path | None, as_json: bool) -> None:
     """Build the whole warehouse from raw, from nothing."""
     from pipelines.cli.built import render_rebuild
     from pipelines.orchestration.rebuild import rebuild as rebuild_warehouse
 
     report = rebuild_warehouse(project_in(root), as_of, output)
-    click.echo(render_rebuild(report))
-    sys.exit(EXIT_PARTLY_FAILED if report.build.failures else 0)
+    show(report.as_json(), render_rebuild(report), as_json=as_json)
+    sys.exit(report.exit_code)
 
 
 @click.command()

@@ -17,16 +17,30 @@ def explain_table(table: Table, checkpoint: str | None) -> str:
     Args:
         checkpoint: where the table's loads stand; None where there is no load yet.
     """
+    rows = _rows(table, checkpoint)
+    widest = max(len(name) for name, _, _ in rows)
+    value_width = max(len(value) for _, value, _ in rows)
+    lines = [f"{name:<{widest}}  {value:<{value_width}}  {origin}" for name, value, origin in rows]
+    return "\n".join([f"{table.shown} ({table.where})", *(f"  {line}" for line in lines)])
+
+
+def table_as_json(table: Table, checkpoint: str | None) -> dict[str, Any]:
+    """The same as JSON types, for `--json`."""
+    settings = {
+        name: {"value": None if value == "-" else value, "from": origin}
+        for name, value, origin in _rows(table, checkpoint)
+    }
+    return {"table": table.shown, "where": table.where, "settings": settings}
+
+
+def _rows(table: Table, checkpoint: str | None) -> list[tuple[str, str, str]]:
     rows = [
         (name, value, table.origins.get(name.partition(".")[0], "default"))
         for name, value in effective_settings(table)
     ]
     if table.mode == "incremental":
         rows.append(("checkpoint", checkpoint or "-", "newest load"))
-    widest = max(len(name) for name, _, _ in rows)
-    value_width = max(len(value) for _, value, _ in rows)
-    lines = [f"{name:<{widest}}  {value:<{value_width}}  {origin}" for name, value, origin in rows]
-    return "\n".join([f"{table.shown} ({table.where})", *(f"  {line}" for line in lines)])
+    return rows
 
 
 def effective_settings(table: Table) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
@@ -44,6 +45,21 @@ class ChangedReport:
     @property
     def exit_code(self) -> int:
         return EXIT_PARTLY_FAILED if self.build and self.build.failures else EXIT_OK
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as JSON types, for `--json`."""
+        return {
+            "exit_code": self.exit_code,
+            "revision": self.revision,
+            "commit": self.commit,
+            "changed": list(self.changed),
+            "below": list(self.below),
+            "lacking": list(self.lacking),
+            "unloaded": [table.shown for table in self.unloaded],
+            "is_copy": self.is_copy,
+            "warehouse": str(self.path) if self.build else None,
+            "build": self.build.as_json() if self.build else None,
+        }
 
 
 def build_changed_since(project: Project, revision: str) -> ChangedReport:

@@ -9,9 +9,10 @@ import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pipelines.declaration.project import Project
-from pipelines.errors import DeclarationError
+from pipelines.errors import EXIT_OK, EXIT_PARTLY_FAILED, DeclarationError
 from pipelines.loading.commits import CommitLog
 from pipelines.loading.description import Load
 from pipelines.orchestration.build import build_anew, refuse_stale_files
@@ -29,6 +30,20 @@ class RebuildReport:
     build: BuildResult
     path: Path
     as_of: dt.datetime | None
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_PARTLY_FAILED if self.build.failures else EXIT_OK
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as JSON types, for `--json`."""
+        return {
+            "exit_code": self.exit_code,
+            "seconds": round(self.build.seconds, 3),
+            "warehouse": str(self.path),
+            "as_of": self.as_of.isoformat() if self.as_of else None,
+            "build": self.build.as_json(),
+        }
 
 
 def rebuild(

@@ -89,7 +89,7 @@ class RunReport:
             "kept": self.kept,
             "published_at": self.published_at,
             "staged": {name: asdict(counts) for name, counts in self.staged.items()},
-            "build": [asdict(node) for node in self.build.nodes] if self.build else None,
+            "build": self.build.as_json() if self.build else None,
             "build_error": str(self.build_error) if self.build_error else None,
         }
 
@@ -107,6 +107,6 @@ def news_of(tables: Iterable[TableReport]) -> tuple[list[str], list[str], dict[s
 
 def _table_json(table: TableReport) -> dict[str, Any]:
     error = table.error
-    told = {"what": error.what, "where": error.where, "do": error.do} if error else None
+    told = error.as_json() if error else None
     fields = {name: value for name, value in table.__dict__.items() if name != "error"}
     return {**fields, "notes": list(table.notes), "error": told}

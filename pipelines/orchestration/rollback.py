@@ -11,6 +11,7 @@ import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from pipelines.declaration.project import Project
 from pipelines.errors import Refused
@@ -35,6 +36,10 @@ class Rollback:
 
     returned_to: str
     undone: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """As JSON types, for `--json`."""
+        return asdict(self)
 
     @property
     def warning(self) -> str:

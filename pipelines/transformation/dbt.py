@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,10 @@ class BuildResult:
     @property
     def warnings(self) -> list[NodeResult]:
         return [node for node in self.nodes if node.status == "warn"]
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Its nodes as JSON types."""
+        return [asdict(node) for node in self.nodes]
 
     def count(self, kind: str) -> int:
         """How many models were built, or tests passed."""
