@@ -33,24 +33,16 @@ def check(root: Path, connect: bool, data: bool, as_json: bool) -> None:
 @click.command()
 @PROJECT
 @SELECT
-@click.option("--repair", "repairs", is_flag=True, help="Load the ranges again that differ.")
+@click.option("--repair", "repairs", is_flag=True, help="Load the differing ranges again.")
 @JSON
 def audit(root: Path, select: tuple[str, ...], repairs: bool, as_json: bool) -> None:
     """Compare staging with the source, row by row, at one snapshot."""
-    from pipelines.cli.render import show_audit
+    from pipelines.cli.audited import run_audit
     from pipelines.loading.environment import prepare_dlt
-    from pipelines.orchestration.audit import audit as audit_tables
-    from pipelines.orchestration.audit import repair
 
     project = project_in(root)
     prepare_dlt(project)
-    report = audit_tables(project, select)
-    if repairs and any(table.ranges for table in report.tables):
-        show_audit(project, report, as_json=False)
-        repair(project, report)
-        report = audit_tables(project_in(root), select)
-    show_audit(project, report, as_json)
-    sys.exit(report.exit_code)
+    sys.exit(run_audit(project, select, repairs=repairs, as_json=as_json))
 
 
 @click.command()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,7 @@ from pipelines.cli.wording import age, counted, short, table_line
 from pipelines.orchestration.report import RunReport, TableReport
 
 if TYPE_CHECKING:
-    from pipelines.declaration.project import Project
     from pipelines.declaration.tables import Table
-    from pipelines.orchestration.audit import AuditReport, TableAudit
     from pipelines.orchestration.init import InitReport
     from pipelines.orchestration.load import Listener
     from pipelines.orchestration.status import TableFreshness, TableStatus
@@ -132,16 +130,27 @@ def _moved_grid(report: RunReport, moved: Sequence[TableReport]) -> Grid:
 
 def _closing_line(report: RunReport, moved: Sequence[TableReport]) -> str:
     seconds = f"{report.seconds:.1f} s"
-    tables = counted(len(report.tables), "table")
-    failed = f", {len(report.failures)} failed" if report.failures else ""
+    loads = _loads(report, len(moved))
     if report.build_error:
         return f"error: {report.build_error}"
     if report.build is None and not moved:
-        return f"nothing new in {tables}{failed}; dbt was not started ({seconds})"
+        return f"{loads}; dbt was not started ({seconds})"
     if report.build is None:
-        return f"loaded {len(moved)} of {tables}{failed} ({seconds})"
-    built = f"{build_line(report.build)}{kept_lines(report)}"
-    return f"loaded {len(moved)} of {tables}{failed}; {built} ({seconds})"
+        return f"{loads} ({seconds})"
+    return f"{loads}; {build_line(report.build)}{kept_lines(report)} ({seconds})"
+
+
+def _loads(report: RunReport, moved: int) -> str:
+    """How many tables were loaded, had nothing new, and failed."""
+    failed = len(report.failures)
+    unchanged = len(report.tables) - moved - failed
+    if moved:
+        loads = f"loaded {moved} of {counted(len(report.tables), 'table')}"
+    elif unchanged or not failed:
+        loads = f"nothing new in {counted(unchanged, 'table')}"
+    else:
+        return f"{counted(failed, 'table')} failed, none loaded"
+    return f"{loads}, {failed} failed" if failed else loads
 
 
 def render_sync(report: SyncReport) -> str:
@@ -153,43 +162,6 @@ def render_sync(report: SyncReport) -> str:
         if lines
         else [f"{report.tables} tables, nothing to change"]
     )
-
-
-def show_audit(project: Project, report: AuditReport, as_json: bool) -> None:
-    """Prints how each table compares, with the likely cause of each finding."""
-    if as_json:
-        click.echo(json.dumps([_audit_json(table) for table in report.tables], indent=2))
-        return
-    for table in report.tables:
-        click.echo("\n".join(_audit_lines(project, table)))
-
-
-def _audit_json(table: TableAudit) -> dict[str, object]:
-    entry = asdict(replace(table, error=None))
-    del entry["ranges"]
-    return {**entry, "error": str(table.error) if table.error else None}
-
-
-def _audit_lines(project: Project, audited: TableAudit) -> Iterator[str]:
-    from pipelines.orchestration.audit import likely_cause
-
-    if audited.error:
-        yield f"✗ {audited.name:<28} not compared: {audited.error}"
-        return
-    rows, pending = counted(audited.rows, "row"), f"{audited.pending:,} to come with the next load"
-    later = f", {pending}" if audited.pending else ""
-    verdict = "equal" if audited.is_clean else "differ"
-    yield f"{'✓' if audited.is_clean else '✗'} {audited.name:<28} {rows} {verdict}{later}"
-    table = next(table for table in project.tables if table.shown == audited.name)
-    cursor = table.settings.cursor.column if table.settings.cursor else "-"
-    for found in audited.findings:
-        between = f", {cursor} {short(found.low)} to {short(found.high)}" if found.low else ""
-        yield f"    {found.rows:,} {found.kind}, such as ({found.example}){between}"
-        yield f"      likely {likely_cause(found, cursor)}"
-    if audited.ranges:
-        yield f"    to load them again: lakefeed audit --select {audited.name} --repair"
-    elif table.reads_row_versions and audited.findings:
-        yield f"    to load them again: lakefeed run --full-refresh --select {audited.name}"
 
 
 def render_init(report: InitReport) -> str:

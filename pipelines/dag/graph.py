@@ -145,10 +145,21 @@ def _draw_models(
 
 
 def _dag_doc(project: Project) -> str:
-    return (
-        f"{len(project.tables)} tables of {', '.join(project.declaration.sources)}, declared in "
-        "`sources.yaml`: PostgreSQL to raw Parquet, to staging, to marts."
-    )
+    sources = ", ".join(f"`{name}`" for name in project.declaration.sources)
+    return f"""\
+Loads {len(project.tables)} tables of {sources} as `sources.yaml` declares them.
+
+1. **{names.EXTRACT}** reads what is new in each table and appends it to the raw Parquet files.
+2. **{names.STAGING}** and **{names.MARTS}** build and test the dbt models below tables that brought
+   rows, in a copy of the warehouse. They are skipped when nothing is new.
+3. **{names.PUBLISH}** puts that copy in the warehouse's place. Models below a failed table or a
+   failed test keep their last published version.
+4. **{names.REPORT}** sums the run up, and fails if any part of it failed.
+
+A failed task can be cleared and run again at any time: nothing is lost and nothing is doubled.
+Trigger the DAG with parameters to load some tables only, to read them whole, or to load a range
+again; none of these moves a checkpoint back.
+"""
 
 
 def _table_doc(table: Table) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+from pipelines.dag.names import loads_of
+from pipelines.declaration.project import Project
 from pipelines.errors import LakefeedError
 from pipelines.orchestration.plan import BuildPlan
 from pipelines.orchestration.report import RunReport, TableReport
@@ -14,6 +16,7 @@ from pipelines.transformation.warehouse import StagedTable
 
 _REPORT = "report"
 _PLAN = "plan"
+_SEE_LOG = "see the log of that task"
 _FAILED = ("failed", "upstream_failed")
 
 
@@ -49,6 +52,26 @@ def states_of(context: Mapping[str, Any]) -> dict[str, str | None]:
 def failed_of(states: Mapping[str, str | None]) -> list[str]:
     """The tasks that failed, or had no chance."""
     return [name for name, state in states.items() if state in _FAILED]
+
+
+def with_silent_loads(
+    project: Project, report: RunReport, states: Mapping[str, str | None]
+) -> RunReport:
+    """The report with the tables of tasks that failed before they could report anything."""
+    told = {table.lake_name for table in report.tables}
+    silent = [
+        TableReport(
+            table.shown,
+            table.lake_name,
+            "failed",
+            error=LakefeedError("its task failed before it read anything", where=task, do=_SEE_LOG),
+        )
+        for task, tables in loads_of(project).items()
+        if states.get(task) in _FAILED
+        for table in tables
+        if table.lake_name not in told
+    ]
+    return replace(report, tables=(*report.tables, *silent))
 
 
 def in_one(reports: Sequence[RunReport]) -> RunReport:

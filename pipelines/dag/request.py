@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowSkipException
 
+from pipelines.dag.names import loads_of
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
+from pipelines.errors import DeclarationError
 
 if TYPE_CHECKING:
+    from pipelines.loading.plan import Range
     from pipelines.orchestration.load import LoadRequest
+
+
+# Starts with a digit, as a date, a time or a whole number does: the form refuses the rest at once.
+_BOUND = r"^(-?\d+|\d{4}-?\d\d-?\d\d[-0-9T:.,WZ+ ]*)?$"
+_BOUND_NAMES = ("start", "end")
 
 
 def form_of(project: Project) -> dict[str, Param]:
@@ -37,6 +45,7 @@ def form_of(project: Project) -> dict[str, Param]:
         "start": Param(
             None,
             type=text,
+            pattern=_BOUND,
             title="Start",
             description="Load again from this cursor value on, such as 2026-01-31. Leaves the "
             "checkpoint alone.",
@@ -44,6 +53,7 @@ def form_of(project: Project) -> dict[str, Param]:
         "end": Param(
             None,
             type=text,
+            pattern=_BOUND,
             title="End",
             description="Load again up to, not including, this cursor value. Needs a start.",
         ),
@@ -64,19 +74,25 @@ def request_of(project: Project, names: Sequence[str], context: Mapping[str, Any
 
     Raises:
         AirflowSkipException: it asks nothing of any of them.
-        DeclarationError: the range is wrong.
+        DeclarationError: the run's parameters are wrong. Only the task of the first tables says so,
+            since the mistake is one; the others are skipped.
     """
-    from pipelines.orchestration.backfill import parse_range
     from pipelines.orchestration.load import LoadRequest
-    from pipelines.orchestration.selection import select_tables
 
     params = context["params"]
     since, until = params["start"] or None, params["end"] or None
     if since is None and context["dag_run"].run_type == "backfill":
         since = context["data_interval_start"].isoformat()
         until = context["data_interval_end"].isoformat()
-    asked = parse_range(since, until)
-    chosen = select_tables(project, params["tables"] or [])
+    try:
+        asked, chosen = _parse(project, params, since, until)
+    except DeclarationError:
+        first, tables = next(iter(loads_of(project).items()))
+        if tables[0].lake_name in names:
+            raise
+        raise AirflowSkipException(
+            f"the run's parameters are wrong: see the log of {first}"
+        ) from None
     is_number = isinstance(asked.since, int) if asked else None
     left_out = {
         name: reason
@@ -87,6 +103,17 @@ def request_of(project: Project, names: Sequence[str], context: Mapping[str, Any
         raise AirflowSkipException("; ".join(left_out.values()))
     select = tuple(name for name in names if name not in left_out)
     return LoadRequest(select, full_refresh=params["full_refresh"], since=since, until=until)
+
+
+def _parse(
+    project: Project, params: Mapping[str, Any], since: str | None, until: str | None
+) -> tuple[Range | None, Sequence[Table]]:
+    from pipelines.orchestration.backfill import parse_range
+    from pipelines.orchestration.selection import select_tables
+
+    full_refresh = params["full_refresh"]
+    asked = parse_range(since, until, full_refresh=full_refresh, names=_BOUND_NAMES)
+    return asked, select_tables(project, params["tables"] or [], option="tables: ")
 
 
 def _reason_to_leave_out(
@@ -103,5 +130,5 @@ def _reason_to_leave_out(
         return f"{table.shown} has no cursor column: it has no range"
     known = table.catalogue.column(table.cursor.column) if table.catalogue else None
     if known is not None and (cursor_kind(known.type) == "number") != range_is_number:
-        return f"the cursor of {table.shown} is {known.type}: this range says nothing of it"
+        return f"the cursor of {table.shown} is {known.type}; this range doesn't apply to it"
     return ""

@@ -152,13 +152,16 @@ def report_run(root: str) -> None:
     from dataclasses import replace
 
     from pipelines.cli.render import console, print_run
-    from pipelines.dag.handover import in_one, states_of, told_reports
+    from pipelines.dag.handover import in_one, states_of, told_reports, with_silent_loads
     from pipelines.orchestration.runs import keep_run
 
     context = get_current_context()
     states, began = states_of(context), context["dag_run"].start_date
     seconds = (dt.datetime.now(dt.UTC) - began).total_seconds()
-    report = replace(in_one(told_reports(context, states)), seconds=seconds)
+    report = with_silent_loads(
+        open_project(Path(root)), in_one(told_reports(context, states)), states
+    )
+    report = replace(report, seconds=seconds)
     print_run(console(), report)
     ended = {name: states.get(name) for name in context["dag"].task_ids}
     failed = [name for name, state in ended.items() if state == "failed"]
@@ -283,6 +286,12 @@ def _errors_for_airflow() -> Iterator[None]:
     """
     try:
         yield
+    except AirflowSkipException as skipped:
+        # Airflow logs no more than that the task is skipped.
+        from pipelines.cli.render import console
+
+        console().print(f"skipped: {skipped}", soft_wrap=True, markup=False)
+        raise
     except DeclarationError as error:
         raise AirflowFailException(str(error)) from None
     except LakefeedError as error:

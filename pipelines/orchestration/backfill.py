@@ -10,20 +10,38 @@ from pipelines.loading.cursors import CursorValue, as_cursor_value, in_zone
 from pipelines.loading.plan import Range, TablePlan
 
 
-def parse_range(since: str | None, until: str | None) -> Range | None:
-    """The range that the command line asks for, before any table is looked at; None without one.
+def parse_range(
+    since: str | None,
+    until: str | None,
+    *,
+    full_refresh: bool = False,
+    names: tuple[str, str] = ("--since", "--until"),
+) -> Range | None:
+    """The range that was asked for, before any table is looked at; None without one.
+
+    Args:
+        names: what the user calls the two bounds, for the errors.
 
     Raises:
-        DeclarationError: a bound is missing, is no number and no time, or the order is wrong.
+        DeclarationError: a bound is missing, is no number and no time, or the order is wrong; or
+            the range comes with a full refresh.
     """
     if since is None and until is None:
         return None
+    if full_refresh:
+        raise DeclarationError(
+            "a range and a full refresh exclude each other", do="leave out one of them"
+        )
+    low, high = names
     if since is None:
-        raise DeclarationError("--until needs --since", do="say where the range begins: --since")
-    start = _parse_bound("--since", since)
-    end = None if until is None else _parse_bound("--until", until)
+        raise DeclarationError(f"{high} needs {low}", do=f"say where the range begins: {low}")
+    start = _parse_bound(low, since)
+    end = None if until is None else _parse_bound(high, until)
     if end is not None and not _is_before(start, end):
-        raise DeclarationError(f"--since {since} isn't before --until {until}")
+        raise DeclarationError(
+            f"{low} {since} isn't before {high} {until}",
+            do=f"the range goes from {low}, inclusive, up to {high}, exclusive",
+        )
     return Range(start, end)
 
 

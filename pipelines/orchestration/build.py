@@ -163,7 +163,10 @@ def _build(
     return replace(
         report,
         build=result,
-        staged=staged_since(candidate.path, list(project.tables), before),
+        # What the layer before staged is in its own report.
+        staged={}
+        if layer == "below staging"
+        else staged_since(candidate.path, list(project.tables), before),
         held_back=plan.held_back,
         kept={name: one.because for name, one in held.items() if not one.waits_for},
     )

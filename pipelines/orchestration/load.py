@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
-from pipelines.errors import DeclarationError, LakefeedError, TableFailed
+from pipelines.errors import LakefeedError, TableFailed
 from pipelines.loading.at_snapshot import SourceAtSnapshot
 from pipelines.loading.engine import SIDE_BY_SIDE, Engines, spill_folder
 from pipelines.loading.environment import prepare_dlt
@@ -68,10 +68,7 @@ def load(
     """
     started = time.monotonic()
     selected = select_tables(project, request.select)
-    if parse_range(request.since, request.until) and request.full_refresh:
-        raise DeclarationError(
-            "a range and a full refresh exclude each other", do="leave out one of them"
-        )
+    parse_range(request.since, request.until, full_refresh=request.full_refresh)
     listener = listener or Silence()
     prepare_dlt(project)
     reports: list[TableReport] = []

@@ -5,6 +5,7 @@ A run takes many seconds, so the runs are made once, and each test looks at one 
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -147,6 +148,8 @@ def test_task_logs_read_like_the_command_line(story: Story) -> None:
     assert "✓ shop.a                       2 rows in " in story.changed.output
     assert "· shop.b                       nothing new (2 read again)" in story.changed.output
     assert "loaded 1 of 3 tables; dbt built " in story.changed.output
+    assert re.search(r"shop\.a +3 +2 +2 ", story.changed.output), "read, written, new in staging"
+    assert "skipped: nothing new: dbt wasn't started" in story.nothing_new.output
     assert "nothing new in 3 tables; dbt was not started" in story.nothing_new.output
 
 

@@ -74,8 +74,48 @@ def test_an_empty_param_is_none(synced: Lake) -> None:
 
 
 def test_an_end_without_a_start_is_refused(synced: Lake) -> None:
-    with pytest.raises(DeclarationError, match="needs --since"):
+    with pytest.raises(DeclarationError, match="end needs start"):
         request_of(synced, "timed", end="2026-01-01")
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"start": "2026-02-01", "end": "2026-01-01"}, "start 2026-02-01 isn't before end 2026"),
+        ({"start": "2026-13-01"}, "start 2026-13-01: expected a time such as"),
+        ({"start": "2026-01-01", "full_refresh": True}, "a range and a full refresh exclude each"),
+        ({"tables": ["tag:none"]}, "tables: tag:none: no such tag"),
+    ],
+    ids=str,
+)
+def test_wrong_parameters_fail_one_task_and_skip_the_others(
+    synced: Lake, params: dict[str, Any], message: str
+) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    with pytest.raises(DeclarationError, match=message):
+        request_of(synced, "timed", **params)
+    with pytest.raises(AirflowSkipException, match="see the log of shop__timed"):
+        request_of(synced, "daily", **params)
+
+
+@pytest.mark.parametrize(
+    "bound", ["2026-01-31", "2026-01-31T08:00:00.5+02:00", "2026-01-31 08:00", "20260131", "-7", ""]
+)
+def test_the_form_takes_dates_times_and_numbers(synced: Lake, bound: str) -> None:
+    from pipelines.dag.request import form_of
+
+    assert form_of(synced.project)["start"].resolve(bound) == bound
+
+
+@pytest.mark.parametrize("bound", ["yesterday", "31.01.2026", "{{ ds }}", "1; drop table t"])
+def test_the_form_refuses_other_bounds_before_any_task_runs(synced: Lake, bound: str) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    from pipelines.dag.request import form_of
+
+    with pytest.raises(ParamValidationError):
+        form_of(synced.project)["end"].resolve(bound)
 
 
 def test_a_task_of_several_tables_leaves_out_those_that_a_range_says_nothing_of(

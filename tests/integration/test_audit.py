@@ -66,6 +66,7 @@ def test_rows_that_no_load_can_see_are_found_with_their_likely_cause(
     assert told.returncode == 1
     assert "1 missing, such as (201), at 2026-01-03 01:00:00 to 2026-01-03 01:00:00" in told.stdout
     assert "likely committed later than the lookback covers" in told.stdout
+    assert "✗ shop.t                       100 rows compared, 4 differ" in told.stdout
     assert "2 differing, such as (50)" in told.stdout
     assert "likely changed without moving `at`" in told.stdout
     assert "1 extra, such as (7)" in told.stdout
@@ -84,7 +85,8 @@ def test_repair_reads_only_the_ranges_that_differ(database: Database, lake: Lake
     told = lake.command("audit", "--repair")
 
     assert told.returncode == 0, told.stdout
-    assert "101 rows equal" in told.stdout
+    assert "    loading them again" in told.stdout
+    assert "101 rows equal, repaired" in told.stdout
     # Two days of four rows each, and the row that was missing.
     assert len(lake.raw("shop__t")) - 100 in (9, 13)
     assert len(lake.query("from staging.stg_shop__t")) == 101
