@@ -30,15 +30,16 @@ airflow: $(READY) ## Airflow and the shop, without Docker, until Ctrl-C: make ai
 test: $(READY) ## all tests but the long suites and those that need a browser
 	@$(BIN)/python -m pytest -m "not faults and not browser" -n 2 --dist loadfile
 
-test-faults: $(READY) program-pgbouncer program-redis-server ## the long suites: kills, torture, live services, runs of the DAG, the guides
+test-faults: $(READY) program-pgbouncer program-redis-server program-postgresql ## the long suites: kills, torture, live services, runs of the DAG, the guides
 	@$(BIN)/python -m pytest -m faults -n 2 --dist loadfile
 
 test-browser: $(READY) program-chromium ## the pages in a browser, as a user sees them
 	@$(BIN)/python -m pytest -m browser
 
 # Some suites need a program that no wheel brings; where it can't be had, the suite is skipped.
+# Those of Debian's PostgreSQL aren't on the path.
 program-%:
-	@command -v $* > /dev/null || { apt-get update && apt-get install --yes --no-install-recommends $*; } > /dev/null 2>&1 || echo "no $*, so its tests are skipped"
+	@{ command -v $* || ls /usr/lib/$*/*/bin/pg_ctl; } > /dev/null 2>&1 || { apt-get update && apt-get install --yes --no-install-recommends $*; } > /dev/null 2>&1 || echo "no $*, so its tests are skipped"
 
 check: lint types test test-faults test-browser ## everything that CI checks
 
