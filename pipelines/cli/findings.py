@@ -7,29 +7,33 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipelines.cli.grouping import grouped, of_check
 from pipelines.cli.wording import counted
 
 if TYPE_CHECKING:
+    from pipelines.declaration.project import Project
     from pipelines.orchestration.check import CheckReport
 
 
-def show_check(report: CheckReport, as_json: bool) -> None:
+def show_check(project: Project, report: CheckReport, as_json: bool) -> None:
     """Prints what was found; on stderr where there are errors."""
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2))
     else:
-        click.echo(_render_check(report), err=bool(report.errors))
+        click.echo(_render_check(project, report), err=bool(report.errors))
 
 
-def _render_check(report: CheckReport) -> str:
+def _render_check(project: Project, report: CheckReport) -> str:
     """Errors, then warnings, then what is unlike the past, then the verdict."""
-    lines = [f"error: {error}" for error in report.errors]
-    lines += [f"warning: {warning}" for warning in report.warnings]
-    verdict = counted(len(report.errors), "error") if report.errors else "all well"
+    errors = [str(error) for error in report.errors]
+    lines = [f"error: {error}" for error in grouped(of_check(errors, project.tables))]
+    warnings = of_check(report.warnings, project.tables)
+    lines += [f"warning: {warning}" for warning in grouped(warnings)]
+    found = [(len(errors), "error"), (len(report.warnings), "warning")]
     if report.data:
-        lines += [f"unlike its past: {one}" for one in report.data.unlike]
-        if report.data.unlike and not report.errors:
-            verdict = counted(len(report.data.unlike), "finding")
-        if report.data.young:
-            verdict += f"; {counted(report.data.young, 'table')} with too short a past to compare"
+        lines += [f"anomaly: {one}" for one in report.data.unlike]
+        found.append((len(report.data.unlike), "finding"))
+    verdict = ", ".join(counted(number, noun) for number, noun in found if number) or "all well"
+    if report.data and report.data.young:
+        verdict += f"; {counted(report.data.young, 'table')} with too short a past to compare"
     return "\n".join([*lines, f"{counted(report.tables, 'table')} checked: {verdict}"])

@@ -26,7 +26,7 @@ def check(root: Path, connect: bool, data: bool, as_json: bool) -> None:
     project = project_in(root)
     report = check_connected(project) if connect else check_files(project)
     report = with_data(project, report) if data else report
-    show_check(report, as_json)
+    show_check(project, report, as_json)
     sys.exit(report.exit_code)
 
 

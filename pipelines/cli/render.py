@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from pipelines.cli.built import build_line, kept_lines
+from pipelines.cli.grouping import grouped, of_failures
 from pipelines.cli.wording import age, counted, short, table_line
 from pipelines.orchestration.report import RunReport, TableReport
 
@@ -85,9 +86,8 @@ def print_run(out: Console, report: RunReport) -> None:
     moved = [table for table in report.tables if table.status == "loaded"]
     if moved:
         out.print(_moved_grid(report, moved))
-    for error, names in _by_error(report.failures).items():
-        several = f" ({len(names)} tables)" if len(names) > 1 else ""
-        out.print(f"failed{several}: {error}", soft_wrap=True, markup=False)
+    for error in grouped(of_failures(report.failures)):
+        out.print(f"failed: {error}", soft_wrap=True, markup=False)
     out.print(_closing_line(report, moved), soft_wrap=True, markup=False)
 
 

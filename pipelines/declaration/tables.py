@@ -7,7 +7,7 @@ Precedence: file defaults <- source defaults <- wildcards, the more specific las
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -115,6 +115,24 @@ def matching_wildcards(qualified: str, source: SourceDeclaration) -> list[str]:
     return sorted(matches, key=lambda entry: len(_WILDCARD.sub("", entry)))
 
 
+def known_elsewhere(
+    source: SourceDeclaration, known: Mapping[str, CatalogueTable], name: str
+) -> CatalogueTable | None:
+    """The one table of this name that is known in another schema and isn't declared there.
+
+    So a mistake in `schema` leaves the catalogue and the staging models as they are.
+    """
+    declared = {qualify(entry, source.schema_) for entry in source.tables}
+    found = [
+        table
+        for qualified, table in known.items()
+        if table.name == name
+        and qualified not in declared
+        and not matching_wildcards(qualified, source)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
 def lake_name_of(name: str) -> str:
     """A table's name in the lake: lower case, with `_` for what isn't a letter or digit."""
     return re.sub(r"\W+", "_", name.lower()).strip("_")
@@ -187,7 +205,9 @@ def _resolve(
     if not short_name or len(f"{source}__{short_name}") > LONGEST_LAKE_NAME:
         message = f"`{name}` gives no usable name in the lake; choose one with `name`"
         return document.problem(path, message)
-    entry = catalogue.table(source, qualified)
+    entry = catalogue.table(source, qualified) or known_elsewhere(
+        declared.declaration.sources[source], catalogue.sources.get(source, {}), name
+    )
     where = document.where(path)
     return Table(source, schema, name, short_name, mode, settings, origins, paths, where, entry)
 

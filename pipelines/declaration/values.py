@@ -13,6 +13,8 @@ from pydantic import BeforeValidator, Field, NonNegativeInt
 IDENTIFIER = r"^[A-Za-z][A-Za-z0-9_]*$"
 
 _REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+_BARE_REFERENCE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _DURATION = re.compile(r"^(\d+)(s|m|h|d)$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _PERCENT = re.compile(r"^(\d+(?:\.\d+)?)\s*%$")
@@ -82,9 +84,15 @@ def parse_start(value: Any) -> Any:
 
 
 def parse_connection(value: Any) -> Any:
-    """A URL, whose references to the environment are whole."""
-    if isinstance(value, str) and "${" in _REFERENCE.sub("", value):
+    """A PostgreSQL URL, whose references to the environment are whole."""
+    rest = _REFERENCE.sub("", value) if isinstance(value, str) else ""
+    if "${" in rest:
         raise ValueError("a reference of letters, digits and underscores, such as ${DATABASE_URL}")
+    if bare := _BARE_REFERENCE.search(rest):
+        raise ValueError(f"the variable in braces, ${{{bare[1]}}} (a `$` that is none is %24)")
+    scheme = _SCHEME.match(rest)
+    if scheme and not scheme[1].startswith("postgres"):
+        raise ValueError("a PostgreSQL URL, such as postgresql://user@host:5432/database")
     return value
 
 

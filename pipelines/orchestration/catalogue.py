@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from filelock import FileLock
 from psycopg2.extensions import connection as PgConnection
@@ -21,10 +22,12 @@ from pipelines.declaration.project import Project
 from pipelines.declaration.tables import (
     Table,
     is_wildcard,
+    known_elsewhere,
     matching_wildcards,
     qualify,
     wildcards_of,
 )
+from pipelines.errors import DeclarationError
 from pipelines.source.inspect import BASE_KINDS, inspect_tables, user_schemas
 from pipelines.textfile import replace_text
 from pipelines.transformation.files import write_generated
@@ -32,10 +35,15 @@ from pipelines.transformation.files import write_generated
 
 @dataclass(frozen=True)
 class LiveSource:
-    """The declared tables of one source as they are in the database now."""
+    """The declared tables of one source as they are in the database now.
+
+    `lost_wildcards` are entries that match no table, where the catalogue knows tables that nothing
+    declares any more: a mistake in `schema` or in the entry would look like that.
+    """
 
     tables: dict[str, CatalogueTable]
     drift: tuple[str, ...]
+    lost_wildcards: tuple[str, ...] = ()
 
 
 def read_live(session: PgConnection, project: Project, source: str) -> LiveSource:
@@ -50,7 +58,31 @@ def read_live(session: PgConnection, project: Project, source: str) -> LiveSourc
         or (table.kind in BASE_KINDS and matching_wildcards(qualified, declared))
     }
     known = project.catalogue.sources.get(source, {})
-    return LiveSource(tables, tuple(describe_drift(source, known, tables)))
+    drift = tuple(describe_drift(source, known, tables))
+    return LiveSource(tables, drift, tuple(_lost_wildcards(declared, known, tables)))
+
+
+def _lost_wildcards(
+    declared: SourceDeclaration,
+    known: dict[str, CatalogueTable],
+    live: dict[str, CatalogueTable],
+) -> Iterator[str]:
+    explicit = {qualify(entry, declared.schema_) for entry in declared.tables}
+    left = [name for name in known if name not in live and name not in explicit]
+    for entry in wildcards_of(declared) if left else ():
+        pattern = qualify(entry, declared.schema_)
+        if not any(fnmatchcase(name, pattern) for name in live):
+            yield entry
+
+
+def lost_wildcard_error(project: Project, source: str, entry: str) -> DeclarationError:
+    """Says that an entry lost all the tables that it matched, and what to do."""
+    schema = qualify(entry, project.source(source).schema_).partition(".")[0]
+    return DeclarationError(
+        f"`{entry}` matches no table in schema `{schema}` any more; tables known so far are kept",
+        where=project.declared.document.where(("sources", source, "tables", entry)),
+        do="correct `schema` or the entry; if the tables are gone for good, take the entry out",
+    )
 
 
 def describe_drift(
@@ -100,6 +132,8 @@ def adopt(
 
     A declared table that is missing from the database keeps its entry, and so its staging model.
 
+    Where a wildcard lost all that it matched, nothing is written: that is a mistake more often.
+
     Args:
         selected: take over these tables, and what the catalogue doesn't know yet, alone: of the
             others a load that began later may know better. All where None.
@@ -108,6 +142,8 @@ def adopt(
         catalogue = read_catalogue(project.root)
         for source, found in live.items():
             known = catalogue.sources.get(source, {})
+            if selected is None and found.lost_wildcards:
+                return project, []
             names = None
             if selected is not None:
                 names = {table.qualified for table in selected if table.source == source}
@@ -127,6 +163,10 @@ def _adopted(
     selected: set[str] | None,
 ) -> dict[str, CatalogueTable]:
     explicit = {qualify(entry, declared.schema_) for entry in declared.tables}
+    missing = explicit - live.keys() - known.keys()
+    names = [qualified.partition(".")[2] for qualified in missing]
+    elsewhere = [known_elsewhere(declared, known, name) for name in names]
+    explicit |= {table.qualified for table in elsewhere if table}
     if selected is None:
         return {**{q: t for q, t in known.items() if q in explicit}, **live}
     kept = {

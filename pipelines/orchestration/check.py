@@ -14,21 +14,23 @@ from pipelines.declaration.project import Project
 from pipelines.errors import (
     EXIT_OK,
     EXIT_PARTLY_FAILED,
-    DeclarationError,
     LakefeedError,
     TableFailed,
 )
 from pipelines.loading.at_snapshot import WITHOUT_SCANNER
 from pipelines.loading.engine import Engines, spill_folder
 from pipelines.loading.plan import TablePlan, plan_table
-from pipelines.orchestration.catalogue import LiveSource, read_live
+from pipelines.orchestration.catalogue import LiveSource, lost_wildcard_error, read_live
+from pipelines.orchestration.offline_check import (
+    declaration_errors,
+    declaration_warnings,
+    test_errors,
+)
 from pipelines.orchestration.unlike import DataReport
 from pipelines.source.connection import Connection, connect, connection_of
 from pipelines.source.inspect import column_facts, denied_columns, is_superuser, may_write
 from pipelines.source.snapshot import read_horizon
-from pipelines.source.where import single_expression
-from pipelines.transformation.files import link_dbt_package, stale_files
-from pipelines.transformation.unfit import unfit_tests
+from pipelines.transformation.files import link_dbt_package
 
 
 @dataclass(frozen=True)
@@ -60,29 +62,19 @@ class CheckReport:
 
 
 def check(project: Project) -> CheckReport:
-    """Looks at files alone: conditions that are none, tests that can't be made, stale models.
+    """Looks at files and the environment alone: connections, tables as last synced, stale models.
 
     Side effect: links the framework's macros, so that dbt and sqlfluff find them in a fresh clone.
     """
     link_dbt_package(project)
-    errors: list[LakefeedError] = []
-    for table in project.tables:
-        reason = single_expression(table.settings.where) if table.settings.where else None
-        if reason:
-            message = f"`where` of {table.shown} can't be used: {reason}"
-            errors.append(_declaration_error(message, table.where_of("where")))
-    errors += test_errors(project)
-    stale = stale_files(project)
-    if stale:
-        message = f"generated files are stale: {', '.join(stale.names)}"
-        errors.append(_declaration_error(message, "dbt", "bring them up with: lakefeed sync"))
-    return CheckReport(tuple(errors), (), len(project.tables))
+    errors, warnings = declaration_errors(project), declaration_warnings(project)
+    return CheckReport(tuple(errors), tuple(warnings), len(project.tables))
 
 
 def check_connected(project: Project) -> CheckReport:
     """`check`, and every table held against its database: existence, cursor, key, privileges."""
     report = check(project)
-    errors, warnings = list(report.errors), [*report.warnings, *_engine_warnings(project)]
+    errors, warnings = list(report.errors), _engine_warnings(project)
     seen = 0
     for source in project.declaration.sources:
         try:
@@ -91,7 +83,8 @@ def check_connected(project: Project) -> CheckReport:
                 warnings += _connection_warnings(connection)
                 seen += _check_source(session, project, source, errors, warnings)
         except LakefeedError as error:
-            errors.append(error)
+            if str(error) not in {str(one) for one in errors}:
+                errors.append(error)
     return CheckReport(tuple(errors), tuple(warnings), seen)
 
 
@@ -103,6 +96,7 @@ def _check_source(
     warnings: list[str],
 ) -> int:
     live = read_live(session, project, source)
+    errors += [lost_wildcard_error(project, source, entry) for entry in live.lost_wildcards]
     warnings += [f"{source}: {line}" for line in read_horizon(session).warnings]
     warnings += [f"changed since the last sync: {line}" for line in live.drift]
     now = project.with_catalogue(project.catalogue.with_tables(source, live.tables))
@@ -115,7 +109,8 @@ def _check_source(
             _check_privileges(session, plan)
             warnings += _cursor_warnings(session, plan)
         except LakefeedError as error:
-            errors.append(error)
+            if str(error) not in told:
+                errors.append(error)
     warnings += _role_warnings(session, source, live)
     return len(tables)
 
@@ -175,16 +170,3 @@ def _cursor_warnings(session: PgConnection, plan: TablePlan) -> list[str]:
             "every load"
         )
     return found
-
-
-def test_errors(project: Project) -> list[LakefeedError]:
-    """Declared tests that can't be made, as far as the catalogue tells."""
-    return [
-        DeclarationError(problems=[problem])
-        for table in project.tables
-        for problem in unfit_tests(project.declared, table, project.tables)
-    ]
-
-
-def _declaration_error(what: str, where: str, do: str = "") -> LakefeedError:
-    return DeclarationError(what, where=where, do=do)

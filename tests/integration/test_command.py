@@ -93,7 +93,7 @@ def test_check_with_connect_warns_of_a_cursor_without_an_index(
 
     assert ended.returncode == 0, ended
     assert "shop.t (sources.yaml:6): the cursor `at` has no index" in ended.stdout
-    assert ended.stdout.endswith("1 table checked: all well\n")
+    assert ended.stdout.endswith("1 table checked: 3 warnings\n")
 
 
 def test_check_with_connect_warns_of_a_role_that_may_do_more_than_read(

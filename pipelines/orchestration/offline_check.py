@@ -1,0 +1,95 @@
+"""What files and the environment tell of a declaration, without a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipelines.declaration.mistakes import nearest
+from pipelines.declaration.project import Project
+from pipelines.declaration.tables import Table, matching_wildcards, qualify, wildcards_of
+from pipelines.errors import DeclarationError, LakefeedError, TableFailed
+from pipelines.loading.plan import plan_table
+from pipelines.source.connection import connection_of, unset_variables
+from pipelines.source.where import single_expression
+from pipelines.transformation.files import stale_files
+from pipelines.transformation.unfit import unfit_tests
+
+
+def declaration_errors(project: Project) -> list[LakefeedError]:
+    """All that a run would find wrong before it reads a row, as far as the catalogue tells.
+
+    Stale files are named only where nothing else is wrong: they follow from other mistakes.
+    """
+    errors = [
+        *_connection_errors(project),
+        *(error for table in project.tables for error in _table_errors(table)),
+        *_empty_wildcards(project),
+        *test_errors(project),
+    ]
+    stale = stale_files(project)
+    if stale and not errors:
+        message = f"generated files are stale: {', '.join(stale.names)}"
+        do = "bring them up to date with: lakefeed sync"
+        errors.append(DeclarationError(message, where="dbt", do=do))
+    return errors
+
+
+def declaration_warnings(project: Project) -> list[str]:
+    """What keeps a run from starting here, though it may be otherwise elsewhere."""
+    return [
+        f"{project.declared.document.where(('sources', source, 'connection'))}: the variable "
+        f"{name} isn't set here, so `{source}` can't be reached; put it into .env, or export it"
+        for source in project.declaration.sources
+        for name in unset_variables(project, source)
+    ]
+
+
+def test_errors(project: Project) -> list[LakefeedError]:
+    """Declared tests that can't be made, as far as the catalogue tells."""
+    return [
+        DeclarationError(problems=[problem])
+        for table in project.tables
+        for problem in unfit_tests(project.declared, table, project.tables)
+    ]
+
+
+def _connection_errors(project: Project) -> Iterator[LakefeedError]:
+    for source in project.declaration.sources:
+        if not unset_variables(project, source):
+            try:
+                connection_of(project, source)
+            except DeclarationError as error:
+                yield error
+
+
+def _table_errors(table: Table) -> Iterator[LakefeedError]:
+    if table.catalogue is None or table.catalogue.qualified != table.qualified:
+        yield DeclarationError(
+            f"`{table.qualified}` of {table.shown} isn't in sources.lock.yaml",
+            where=table.where,
+            do="for a new table: lakefeed sync; otherwise correct its name, or `schema`",
+        )
+        reason = single_expression(table.settings.where) if table.settings.where else None
+        if reason:
+            message = f"`where` of {table.shown} can't be used: {reason}"
+            yield DeclarationError(message, where=table.where_of("where"))
+        return
+    try:
+        plan_table(table, table.catalogue)
+    except TableFailed as error:
+        yield DeclarationError(error.what, where=error.where, do=error.do)
+
+
+def _empty_wildcards(project: Project) -> Iterator[LakefeedError]:
+    for name, source in project.declaration.sources.items():
+        known = list(project.catalogue.sources.get(name, {}))
+        for entry in wildcards_of(source):
+            pattern = qualify(entry, source.schema_)
+            if not any(entry in matching_wildcards(one, source) for one in known):
+                schemas = {one.partition(".")[0] for one in known}
+                hint = nearest(pattern.partition(".")[0], schemas - {pattern.partition(".")[0]})
+                yield DeclarationError(
+                    f"`{entry}` matches no table in sources.lock.yaml{hint}",
+                    where=project.declared.document.where(("sources", name, "tables", entry)),
+                    do="for new tables: lakefeed sync; otherwise correct the entry, or `schema`",
+                )

@@ -1,0 +1,130 @@
+"""`lakefeed check` finds without a connection what a run would stumble over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.orchestration.check import check, check_connected
+from pipelines.orchestration.sync import sync
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake
+
+TABLES = (
+    "create table a (id int primary key, at timestamptz, bare timestamp)",
+    "create table b (id int primary key, at timestamptz)",
+)
+
+
+@pytest.fixture
+def synced(database: Database, lake: Lake) -> Lake:
+    database.execute(*TABLES)
+    sync(lake.declare("a: {cursor: at}\nb: {cursor: at}").project)
+    return lake
+
+
+def found(lake: Lake) -> list[str]:
+    return [str(error) for error in check(lake.project).errors]
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ("a: {cursor: at, lookback: 30}", "`lookback` of shop.a doesn't fit its cursor"),
+        ("a: {cursor: bare}", "`bare` of shop.a is a timestamp without time zone"),
+        ("a: {cursor: att}", "shop.a has no column `att` to use as its cursor"),
+        ("a: {cursor: at, primary_key: [c]}", "`primary_key` of shop.a names `c`"),
+        ("a: {cursor: at, columns: {exclude: [x]}}", "`columns` of shop.a names `x`"),
+        ("aa: {cursor: at}", "`public.aa` of shop.aa isn't in sources.lock.yaml"),
+        ("'audit.*': {cursor: at}", "`audit.*` matches no table in sources.lock.yaml"),
+    ],
+)
+def test_a_mistake_that_the_catalogue_shows_is_an_error(
+    synced: Lake, declared: str, message: str
+) -> None:
+    errors = found(synced.declare(declared))
+
+    assert [message in error for error in errors] == [True], errors
+    assert check(synced.project).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("mysql://u@localhost/x", "the connection of `shop` isn't a PostgreSQL URL"),
+        ("localhost:5432", "the connection of `shop` isn't a PostgreSQL URL"),
+    ],
+)
+def test_a_variable_that_holds_no_postgresql_url_is_an_error(
+    synced: Lake, url: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CONNECTION_VARIABLE, url)
+
+    (error,) = found(synced)
+
+    assert message in error
+
+
+def test_a_variable_that_is_not_set_is_a_warning_since_it_may_be_set_elsewhere(
+    synced: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(CONNECTION_VARIABLE)
+
+    ended = synced.command("check")
+
+    assert ended.returncode == 0
+    assert f"sources.yaml:4: the variable {CONNECTION_VARIABLE} isn't set here" in ended.stdout
+    assert "2 tables checked: 1 warning" in ended.stdout
+
+
+def test_a_mistake_is_not_hidden_behind_the_files_that_are_stale_for_it(synced: Lake) -> None:
+    errors = found(synced.declare("a: {cursor: at}\nbb: {cursor: at}"))
+
+    assert not [error for error in errors if "stale" in error]
+
+
+def test_a_warning_of_many_tables_is_said_once(database: Database, lake: Lake) -> None:
+    database.execute(*(f"create table t{n} (id int primary key, at timestamptz)" for n in range(9)))
+    lake.declare('"*": {cursor: at}').load()
+
+    told = lake.command("check", "--connect").stdout
+
+    assert told.count("has no index, so every load scans the table") == 1
+    assert "the same for 8 other tables: shop.t1, shop.t2, shop.t3, shop.t4, shop.t5 and" in told
+    assert "all well" not in told
+
+
+@pytest.mark.parametrize("declared", ["a: {cursor: at}\nb: {cursor: at}", '"*": {cursor: at}'])
+def test_a_mistake_in_the_schema_fails_and_changes_nothing_that_is_known(
+    synced: Lake, declared: str
+) -> None:
+    synced.declare(declared).load()
+    known = generated(synced)
+
+    for head in ("    schema: pblic\n", "    schema: pg_catalogue\n"):
+        synced.declare(declared, head=head)
+        assert check_connected(synced.project).exit_code != 0
+        ended = synced.command("run")
+        assert ended.returncode != 0, ended.stdout
+        assert names(known) == names(generated(synced))
+        assert (synced.root / "sources.lock.yaml").read_text() == known["sources.lock.yaml"]
+
+    synced.declare(declared)
+    assert synced.command("load").returncode == 0
+    assert generated(synced) == known
+
+
+def test_a_table_taken_out_on_purpose_leaves_catalogue_and_models(synced: Lake) -> None:
+    synced.declare("a: {cursor: at}").load()
+
+    assert "public.b" not in (synced.root / "sources.lock.yaml").read_text()
+    assert "stg_shop__b.sql" not in names(generated(synced))
+
+
+def generated(lake: Lake) -> dict[str, str]:
+    paths = [lake.root / "sources.lock.yaml", *(lake.root / "dbt/models/staging").rglob("*")]
+    return {path.name: path.read_text() for path in paths if path.is_file()}
+
+
+def names(files: dict[str, str]) -> list[str]:
+    return sorted(Path(name).name for name in files)
