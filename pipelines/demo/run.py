@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import shutil
 import sys
@@ -16,11 +17,15 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from pipelines.cli.render import ProgressLines, console, print_run
+from pipelines.cli.wording import short
+from pipelines.declaration.load import DECLARATION_FILE
 from pipelines.declaration.project import Project, open_project
 from pipelines.demo.lake import demo_lake, empty_lake
 from pipelines.demo.life import live_a_day, place_order
 from pipelines.demo.server import create_database, embedded_postgres
 from pipelines.demo.shop import CONNECTION_VARIABLE, DATABASE, create_shop, generate_shop
+from pipelines.errors import Refused
+from pipelines.loading.commits import CommitLog
 from pipelines.orchestration.load import LoadRequest
 from pipelines.orchestration.run import run
 from pipelines.site.writing import write_site
@@ -63,10 +68,11 @@ def run_demo(root: Path, *, scale: float, seed: int, keep: bool) -> int:
     Side effects: replaces the lake in `data/`, which must be the demo's own or absent.
 
     Raises:
-        Refused: `data/` holds a lake that isn't the demo's, or `make airflow` is at work in it.
+        Refused: this isn't the demo's project; or `data/` holds a lake that isn't the demo's, or
+            `make airflow` is at work in it.
     """
     out = console()
-    project = open_project(root)
+    project = _demo_project(root)
     with demo_lake(project):
         _start_over(project)
         with embedded_postgres(project.data / "postgres", keep=keep) as url:
@@ -85,12 +91,32 @@ def run_demo(root: Path, *, scale: float, seed: int, keep: bool) -> int:
     return code
 
 
+def _demo_project(root: Path) -> Project:
+    """The project in this folder, where it is the demo's."""
+    if (root / DECLARATION_FILE).exists():
+        project = open_project(root)
+        source = project.declaration.sources.get(DATABASE)
+        if source and CONNECTION_VARIABLE in (source.connection or ""):
+            return project
+    raise Refused(
+        f"{root} isn't the demo's project",
+        do="run it in a clone of Lakefeed's repository: make demo",
+    )
+
+
 def _story(out: Console, project: Project, session: PgConnection, url: str, seed: int) -> int:
     late = psycopg2.connect(url)
     with late.cursor() as cursor:
         late_order = place_order(cursor, customer=1, products=[(1, 2), (9, 1)], paid=True)
+    with session, session.cursor() as cursor:
+        order = place_order(cursor, customer=2, products=[(3, 1)], paid=True)
+    newest = _newest_order(session)
     out.rule("first load: everything", align="left")
-    out.print(f"(order {late_order} is being placed in a transaction that is still open)")
+    out.print(
+        f"Order {late_order} is being placed in a transaction that is still open. Order {order} "
+        "was placed after it\nand is committed, so the newest order is past both.\n",
+        soft_wrap=True,
+    )
     code = _load(out, project)
     if code:
         return code
@@ -100,18 +126,62 @@ def _story(out: Console, project: Project, session: PgConnection, url: str, seed
     late.commit()
     late.close()
     out.print(f"  order {late_order} was committed, with timestamps from before the first load\n")
+    plain = _later_orders(session, newest)
     out.rule("second load: what changed", align="left")
     code = _load(out, project)
     out.rule("third load: nothing changed", align="left")
     code = _load(out, project) or code
-    found = _grid(project, f"select * from marts.fct_order where order_id = {late_order}")
-    arrived = "arrived" if found.row_count else "is MISSING"
-    out.print(f"The order that was committed late {arrived} in the star schema.\n")
+    out.rule(f"order {late_order}, which was committed late", align="left")
+    out.print(_late_order_grid(project, late_order, newest, plain))
     out.rule("revenue by month and category, from the star schema", align="left")
     out.print(_grid(project, _REVENUE))
     out.rule("a customer who moved: orders stay with the address of their time", align="left")
     out.print(_grid(project, _MOVED))
     return code
+
+
+def _newest_order(session: PgConnection) -> dt.datetime:
+    """Where a plain cursor stands after a load."""
+    with session, session.cursor() as cursor:
+        cursor.execute("select max(updated_at) from orders")
+        (newest,) = cursor.fetchone() or (None,)
+    assert isinstance(newest, dt.datetime)
+    return newest
+
+
+def _later_orders(session: PgConnection, newest: dt.datetime) -> list[int]:
+    """What a plain cursor reads next."""
+    with session, session.cursor() as cursor:
+        cursor.execute("select order_id from orders where updated_at > %s", [newest])
+        return [order for (order,) in cursor.fetchall()]
+
+
+def _late_order_grid(
+    project: Project, late_order: int, newest: dt.datetime, plain: Sequence[int]
+) -> Grid:
+    """What a plain cursor and Lakefeed made of the order that was committed late."""
+    (table,) = (table for table in project.tables if table.shown == "shop.orders")
+    loads = CommitLog(project.raw_url, table.lake_name).loads()
+    first, second = sorted(loads, key=lambda load: load.order)[:2]
+    _, found = query_warehouse(
+        project, f"select 1 from marts.fct_order where order_id = {late_order}"
+    )
+    grid = Grid(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("after load 1", "stands at", "read by load 2", "late order"):
+        grid.add_column(heading, justify="right" if heading.startswith("read") else "left")
+    grid.add_row(
+        "plain cursor",
+        f"{newest.astimezone(dt.UTC):%F %T} (newest order)",
+        f"{len(plain):,}",
+        "found" if late_order in plain else "lost",
+    )
+    grid.add_row(
+        "Lakefeed",
+        f"{short(first.checkpoint)} (oldest open transaction)",
+        f"{second.rows_read:,}",
+        "in the star schema" if found else "MISSING",
+    )
+    return grid
 
 
 def _load(out: Console, project: Project) -> int:

