@@ -102,6 +102,15 @@ class Commands(click.Group):
             click.echo(f"  this is a fault of Lakefeed's own; {_TRACEBACK}=1 shows where", err=True)
             context.exit(EXIT_PARTLY_FAILED)
 
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each command with its whole summary: click would cut it at the width of one line."""
+        summaries = [
+            (name, (command.help or "").partition("\n\n")[0].replace("\n", " "))
+            for name, command in self.commands.items()
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(summaries)
+
     def list_commands(self, _context: click.Context) -> list[str]:
         """In the order in which a newcomer needs them."""
         return list(self.commands)

@@ -13,11 +13,11 @@ from pipelines.errors import EXIT_OK, EXIT_PARTLY_FAILED
 
 @click.command()
 @PROJECT
-@click.option("--connect", is_flag=True, help="Also hold every table against its database.")
-@click.option("--data", is_flag=True, help="Also hold the newest loads against those before.")
+@click.option("--connect", is_flag=True, help="Also check every table against its database.")
+@click.option("--data", is_flag=True, help="Also check recent loads for anomalies.")
 @JSON
 def check(root: Path, connect: bool, data: bool, as_json: bool) -> None:
-    """Validate the declaration and what is generated from it."""
+    """Validate sources.yaml and the files generated from it."""
     from pipelines.cli.findings import show_check
     from pipelines.orchestration.check import check as check_files
     from pipelines.orchestration.check import check_connected
@@ -51,7 +51,7 @@ def audit(root: Path, select: tuple[str, ...], repairs: bool, as_json: bool) -> 
 @click.option("--markdown", "as_markdown", is_flag=True, help="For the summary of a pull request.")
 @JSON
 def diff(root: Path, revision: str, as_markdown: bool, as_json: bool) -> None:
-    """Tell which tables, models and tests the changes since a revision touch."""
+    """Show tables, models and tests affected by changes since a revision."""
     from pipelines.cli.differences import show_diff
     from pipelines.orchestration.diff import diff as diff_since
 
@@ -64,7 +64,7 @@ def diff(root: Path, revision: str, as_markdown: bool, as_json: bool) -> None:
 @PROJECT
 @JSON
 def explain(root: Path, table: str, as_json: bool) -> None:
-    """Show every effective setting of a table, and the line that it comes from."""
+    """Show every effective setting of a table and the line it comes from."""
     from pipelines.declaration.explain import explain_table, table_as_json
     from pipelines.orchestration.selection import select_tables
     from pipelines.orchestration.status import checkpoint_of_table
@@ -85,7 +85,7 @@ def explain(root: Path, table: str, as_json: bool) -> None:
 @click.option("--all", "whole", is_flag=True, help="Show every version, equal ones included.")
 @JSON
 def trace(root: Path, table: str, key: tuple[str, ...], whole: bool, as_json: bool) -> None:
-    """Show one row's versions in raw, which one won and why, and the rows made from it.
+    """Show every version of a row, which one won and why, and the rows made from it.
 
     KEY has a value for each column of the table's key: lakefeed trace shop.order_lines 4711 2. One
     that begins with a dash comes after --.
@@ -127,7 +127,7 @@ def status(root: Path, select: tuple[str, ...], as_json: bool) -> None:
     help="Put the site there. Default: data/docs.",
 )
 def docs(root: Path, output: Path | None) -> None:
-    """Write a site to look at: runs, freshness, lateness, tests, lineage, dbt's documentation."""
+    """Write a static site: runs, freshness, lateness, tests, lineage, dbt's documentation."""
     from pipelines.site.writing import write_site
 
     site = write_site(project_in(root), output)

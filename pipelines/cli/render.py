@@ -10,11 +10,10 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 import click
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table as Grid
 
 from pipelines.cli.built import build_line, kept_lines
+from pipelines.cli.grid import Column, print_rows
 from pipelines.cli.grouping import grouped, of_failures
 from pipelines.cli.wording import age, counted, short, table_line
 from pipelines.orchestration.report import RunReport, TableReport
@@ -85,7 +84,7 @@ def print_run(out: Console, report: RunReport) -> None:
     print_notes(out, report)
     moved = [table for table in report.tables if table.status == "loaded"]
     if moved:
-        out.print(_moved_grid(report, moved))
+        _print_moved(out, report, moved)
     for error in grouped(of_failures(report.failures)):
         out.print(f"failed: {error}", soft_wrap=True, markup=False)
     out.print(_closing_line(report, moved), soft_wrap=True, markup=False)
@@ -113,19 +112,31 @@ def _files(names: Sequence[str]) -> str:
     return f"{names[0]} and {len(names) - 1} more files, below dbt/"
 
 
-def _moved_grid(report: RunReport, moved: Sequence[TableReport]) -> Grid:
-    grid = _grid("table", "read", "written", "new in staging", "checkpoint before", "checkpoint")
+_MOVED = (
+    Column("table"),
+    Column("read", 3, is_number=True),
+    Column("written", is_number=True),
+    Column("new in staging", 4, is_number=True),
+    Column("checkpoint before", 1),
+    Column("checkpoint", 2),
+)
+
+
+def _print_moved(out: Console, report: RunReport, moved: Sequence[TableReport]) -> None:
+    rows = []
     for table in moved:
         staged = report.staged.get(table.lake_name)
-        grid.add_row(
-            table.name,
-            f"{table.rows_read:,}",
-            f"{table.rows_written:,}",
-            f"{staged.changed:,}" if staged else "-",
-            short(table.checkpoint_before),
-            short(table.checkpoint),
+        rows.append(
+            (
+                table.name,
+                f"{table.rows_read:,}",
+                f"{table.rows_written:,}",
+                f"{staged.changed:,}" if staged else "-",
+                short(table.checkpoint_before),
+                short(table.checkpoint),
+            )
         )
-    return grid
+    print_rows(out, _MOVED, rows)
 
 
 def _closing_line(report: RunReport, moved: Sequence[TableReport]) -> str:
@@ -177,45 +188,66 @@ def render_init(report: InitReport) -> str:
     )
 
 
+_STATUS = (
+    Column("table"),
+    Column("mode", 4),
+    Column("checkpoint", 7),
+    Column("last load", 3),
+    Column("age"),
+    Column("loads", 2, is_number=True),
+    Column("files", 1, is_number=True),
+    Column("raw rows", 6, is_number=True),
+    Column("staged rows", 9, is_number=True),
+    Column("deletes", 8),
+    Column("published", 5),
+)
+_FRESH = Column("fresh", 10)
+
+
 def show_status(rows: Sequence[TableStatus], as_json: bool) -> int:
     """Prints the status; the exit code is 1 where a table is too late."""
     if as_json:
         click.echo(json.dumps([asdict(row) for row in rows], indent=2))
     else:
-        bounded = any(row.freshness for row in rows)
-        grid = _grid(
-            "table", "mode", "checkpoint", "last load", "age", "loads", "files", "raw rows",
-            "staged rows", "published", *(["fresh"] if bounded else []),
-        )  # fmt: skip
+        out, bounded = console(), any(row.freshness for row in rows)
+        columns = (*_STATUS, _FRESH) if bounded else _STATUS
+        print_rows(out, columns, [_status_row(row)[: len(columns)] for row in rows])
         for row in rows:
-            grid.add_row(
-                row.name,
-                row.mode,
-                short(row.checkpoint),
-                short(row.last_load),
-                age(row.age_seconds),
-                f"{row.loads:,}",
-                f"{row.files:,}",
-                f"{row.raw_rows:,}",
-                "-" if row.staged_rows is None else f"{row.staged_rows:,}",
-                short(row.published_at),
-                *([row.freshness] if bounded else []),
+            if failed := row.last_failure:
+                line = f"{row.name} failed at {short(failed.at)}: {failed.error}"
+                out.print(line, soft_wrap=True, markup=False)
+        unseen = sum(not row.sees_deletes for row in rows)
+        if unseen:
+            out.print(
+                f"{counted(unseen, 'table')} without deletes: rows deleted in the source stay in "
+                "staging; to find them: `deletes: remove` or `mark`",
+                soft_wrap=True,
+                markup=False,
             )
-        console().print(grid)
     return 1 if any(row.freshness == "too late" for row in rows) else 0
+
+
+def _status_row(row: TableStatus) -> tuple[str, ...]:
+    return (
+        row.name,
+        row.mode,
+        short(row.checkpoint),
+        short(row.last_load),
+        age(row.age_seconds),
+        f"{row.loads:,}",
+        f"{row.files:,}",
+        f"{row.raw_rows:,}",
+        "-" if row.staged_rows is None else f"{row.staged_rows:,}",
+        "seen" if row.sees_deletes else "not seen",
+        short(row.published_at),
+        row.freshness or "-",
+    )
 
 
 def print_freshness(rows: Sequence[TableFreshness]) -> None:
     """How old the newest load of each table is."""
-    grid = _grid("table", "newest load", "age", "fresh")
-    for row in rows:
-        grid.add_row(row.name, short(row.last_load), age(row.age_seconds), row.freshness or "-")
-    console().print(grid)
-
-
-def _grid(*columns: str) -> Grid:
-    grid = Grid(box=SIMPLE_HEAD, pad_edge=False)
-    numeric = {"read", "written", "new in staging", "loads", "files", "raw rows", "staged rows"}
-    for column in columns:
-        grid.add_column(column, justify="right" if column in numeric else "left", no_wrap=True)
-    return grid
+    columns = (Column("table"), Column("newest load", 1), Column("age"), Column("fresh"))
+    shown = [
+        (row.name, short(row.last_load), age(row.age_seconds), row.freshness or "-") for row in rows
+    ]
+    print_rows(console(), columns, shown)

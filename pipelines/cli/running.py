@@ -43,7 +43,7 @@ def load(root: Path, as_json: bool, **request: Any) -> None:
     "--changed-since",
     "revision",
     metavar="GIT-REV",
-    help="Build only what changed since GIT-REV and the models below it, in a copy.",
+    help="Build only models changed since GIT-REV and those below them, in a copy; publish nothing.",
 )
 @JSON
 def build(root: Path, revision: str | None, as_json: bool) -> None:
@@ -67,7 +67,7 @@ def build(root: Path, revision: str | None, as_json: bool) -> None:
 @click.option("--resume", "resumes", is_flag=True, help="Resume building.")
 @JSON
 def rollback(root: Path, resumes: bool, as_json: bool) -> None:
-    """Publish the previous version; runs load but don't build until --resume."""
+    """Roll back to the previous version; runs keep loading but don't build until --resume."""
     from pipelines.cli.built import render_resume, render_rollback
     from pipelines.orchestration.rollback import resume, roll_back
 
@@ -83,11 +83,13 @@ def rollback(root: Path, resumes: bool, as_json: bool) -> None:
 
 @click.command()
 @PROJECT
-@click.option("--as-of", metavar="LOAD|TIME", help="As it stood then, in a file of its own.")
-@click.option("--output", type=click.Path(path_type=Path), help="Put it there.")
+@click.option(
+    "--as-of", metavar="LOAD|TIME", help="Rebuild as of this load or time, into a separate file."
+)
+@click.option("--output", type=click.Path(path_type=Path), help="Where to write the file.")
 @JSON
 def rebuild(root: Path, as_of: str | None, output: Path | None, as_json: bool) -> None:
-    """Build the whole warehouse from raw, from nothing."""
+    """Build the whole warehouse again, from the raw files alone."""
     from pipelines.cli.built import render_rebuild
     from pipelines.orchestration.rebuild import rebuild as rebuild_warehouse
 
@@ -100,12 +102,14 @@ def rebuild(root: Path, as_of: str | None, output: Path | None, as_json: bool) -
 @click.argument("key", nargs=-1)
 @PROJECT
 @SELECT
-@click.option("--undeclared", is_flag=True, help="Also what belongs to tables declared no longer.")
-@click.option("--erase", metavar="TABLE", help="The row with this KEY, out of all that is kept.")
-@click.option("--dry-run", "only_plans", is_flag=True, help="Show what would go, and end.")
+@click.option("--undeclared", is_flag=True, help="Also remove data of tables no longer declared.")
+@click.option("--erase", metavar="TABLE", help="Erase the row with this KEY everywhere.")
+@click.option(
+    "--dry-run", "only_plans", is_flag=True, help="Show what would be removed, then exit."
+)
 @JSON
 def prune(root: Path, key: tuple[str, ...], erase: str | None, **request: Any) -> None:
-    """Remove what nothing needs any more: superseded loads, old states; staging stays the same.
+    """Delete data no longer needed (superseded loads, old dlt state). Staging is unaffected.
 
     With --erase, the KEY of a row: a value for each of its columns, in their order.
     """

@@ -26,7 +26,7 @@ def init(root: Path, connection: str, source: str | None, schema: str) -> None:
 @click.command()
 @PROJECT
 def sync(root: Path) -> None:
-    """Bring sources.lock.yaml, staging models and dbt sources up to sources.yaml."""
+    """Update sources.lock.yaml, staging models and dbt sources from the databases."""
     from pipelines.cli.render import render_sync
     from pipelines.orchestration.sync import sync as sync_project
 
@@ -69,7 +69,7 @@ def demo(root: Path, scale: float, seed: int, keep: bool) -> None:
     show_default=True,
     help="How many rows of each table are copied, at most.",
 )
-@click.option("--seed", type=int, help="To see the same again. Default: another each time.")
+@click.option("--seed", type=int, help="Seed for a reproducible run. Default: random.")
 @click.option(
     "--server",
     metavar="URL",
@@ -77,7 +77,7 @@ def demo(root: Path, scale: float, seed: int, keep: bool) -> None:
     "superuser, where tables need extensions. Default: an embedded one.",
 )
 def lab(root: Path, steps: int, rows: int, seed: int | None, server: str | None) -> None:
-    """Try this declaration on scratch databases: random writers, killed runs, rows counted."""
+    """Torture-test this declaration on scratch databases: random writers, killed runs."""
     import random
 
     from pipelines.lab.run import LabRequest, run_lab

@@ -78,6 +78,11 @@ class Table:
             return self.settings.primary_key
         return self.catalogue.primary_key if self.catalogue else ()
 
+    @property
+    def sees_deletes(self) -> bool:
+        """Whether rows that leave the source leave staging, or are marked there."""
+        return self.mode == "full_refresh" or self.settings.deletes != "ignore"
+
     def where_of(self, setting: str) -> str:
         """`file:line` of one setting, of the table itself where it is a default."""
         origin = self.origins.get(setting, "default")

@@ -95,7 +95,9 @@ def _tables_after(
             times.append(dt.datetime.fromisoformat(looked_at[name]))
         if stood:
             through = max((time for time in times if time), default=None)
-            after[name] = replace(stood[0], complete_through=through)
+            after[name] = replace(
+                stood[0], complete_through=through, sees_deletes=table.sees_deletes
+            )
     return after
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -10,6 +11,7 @@ from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.loading.commits import CommitLog, checkpoint_after
 from pipelines.loading.description import Load
+from pipelines.orchestration.runs import KeptRun, read_runs
 from pipelines.transformation.standing import Standing, read_standing
 from pipelines.transformation.warehouse import staged_since
 
@@ -27,10 +29,20 @@ class TableFreshness:
 
 
 @dataclass(frozen=True)
+class LoadFailure:
+    """When a run failed to load a table, and what it was told."""
+
+    at: str
+    error: str
+
+
+@dataclass(frozen=True)
 class TableStatus:
     """One table: its checkpoint, its newest load, what raw and staging hold, and its age.
 
-    `published_at` is when what staging holds of it was published.
+    `published_at` is when what staging holds of it was published. `sees_deletes` says whether rows
+    deleted in the source leave staging, or are marked there. `last_failure` is how its newest load
+    failed; None where that succeeded.
     """
 
     name: str
@@ -43,17 +55,21 @@ class TableStatus:
     raw_rows: int
     age_seconds: float | None
     freshness: Freshness
+    sees_deletes: bool
     staged_rows: int | None = None
     published_at: str | None = None
+    last_failure: LoadFailure | None = None
 
 
 def status(project: Project, tables: tuple[Table, ...], now: dt.datetime) -> list[TableStatus]:
     """The state of these tables. Reads raw and the warehouse; connects to no source."""
     staged = staged_since(project.warehouse, list(tables), 0)
     standing = read_standing(project.warehouse)
+    failures = _last_failures(read_runs(project.data))
     return [
         replace(
             raw,
+            last_failure=failures.get(table.shown),
             staged_rows=staged[table.lake_name].rows if table.lake_name in staged else None,
             published_at=_published_at(standing, table),
         )
@@ -86,6 +102,22 @@ def checkpoint_of_table(project: Project, table: Table) -> str | None:
     return checkpoint_after(CommitLog(project.raw_url, table.lake_name).loads())
 
 
+def _last_failures(runs: Iterable[KeptRun]) -> dict[str, LoadFailure]:
+    """How the newest load of a table failed, by table, of those whose newest load failed.
+
+    Args:
+        runs: the oldest first.
+    """
+    failures: dict[str, LoadFailure] = {}
+    for run in runs:
+        for table in run.tables:
+            failures.pop(table.name, None)
+            if table.error:
+                at = run.started_at.isoformat(timespec="seconds")
+                failures[table.name] = LoadFailure(at, table.error)
+    return failures
+
+
 def _published_at(standing: Standing, table: Table) -> str | None:
     stood = standing.tables.get(table.lake_name)
     published = stood.published_at if stood else None
@@ -106,6 +138,7 @@ def _status_of(table: Table, loads: list[Load], now: dt.datetime) -> TableStatus
         sum(load.rows for load in loads),
         age,
         _freshness(table, age),
+        table.sees_deletes,
     )
 
 

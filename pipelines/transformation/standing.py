@@ -27,6 +27,7 @@ _TABLES = {
     "row_count": "Rows of its staging model, where that is a table.",
     "built_at": "When its staging model was last built with success.",
     "published_at": "When that build was published.",
+    "sees_deletes": "Whether rows deleted in the source leave staging, or are marked there.",
 }
 _MODELS = {
     "model": "A staging model or a mart.",
@@ -42,7 +43,8 @@ create schema if not exists _lakefeed;
 create or replace table _lakefeed.publication (published_at timestamptz);
 create or replace table _lakefeed.tables (
     table_name varchar, lake_name varchar, complete_through timestamptz, loads bigint,
-    newest_load varchar, row_count bigint, built_at timestamptz, published_at timestamptz
+    newest_load varchar, row_count bigint, built_at timestamptz, published_at timestamptz,
+    sees_deletes boolean
 );
 create or replace table _lakefeed.models (
     model varchar, complete_through timestamptz, built_at timestamptz, published_at timestamptz,
@@ -53,7 +55,10 @@ create or replace table _lakefeed.models (
 
 @dataclass(frozen=True)
 class TableStanding:
-    """A declared table in a warehouse file. Nothing is published yet where that has no time."""
+    """A declared table in a warehouse file. Nothing is published yet where that has no time.
+
+    `sees_deletes` is None in files of versions that didn't note it.
+    """
 
     shown: str
     complete_through: dt.datetime | None
@@ -62,6 +67,7 @@ class TableStanding:
     rows: int | None
     built_at: dt.datetime
     published_at: dt.datetime | None = None
+    sees_deletes: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -134,7 +140,7 @@ def write_standing(file: Path, standing: Standing) -> None:
     """Replaces what the file says of itself. Nothing is left in a log beside it."""
     tables = [
         (t.shown, name, t.complete_through, t.loads, t.newest_load, t.rows, t.built_at,
-         t.published_at)
+         t.published_at, t.sees_deletes)
         for name, t in sorted(standing.tables.items())
     ]  # fmt: skip
     models = [
@@ -147,7 +153,9 @@ def write_standing(file: Path, standing: Standing) -> None:
         session.execute(_DDL)
         session.execute("insert into _lakefeed.publication values (?)", [standing.published_at])
         for table in tables:
-            session.execute("insert into _lakefeed.tables values (?, ?, ?, ?, ?, ?, ?, ?)", table)
+            session.execute(
+                "insert into _lakefeed.tables values (?, ?, ?, ?, ?, ?, ?, ?, ?)", table
+            )
         for model in models:
             session.execute("insert into _lakefeed.models values (?, ?, ?, ?, ?, ?, ?)", model)
         for name, columns in (("tables", _TABLES), ("models", _MODELS)):
@@ -157,14 +165,18 @@ def write_standing(file: Path, standing: Standing) -> None:
 
 
 def _tables_in(session: DuckDBPyConnection) -> dict[str, TableStanding]:
-    query = """
+    known = {row[0] for row in session.execute("describe _lakefeed.tables").fetchall()}
+    sees = "sees_deletes" if "sees_deletes" in known else "null"
+    query = f"""
         select lake_name, table_name, epoch_us(complete_through), loads, newest_load, row_count,
-            epoch_us(built_at), epoch_us(published_at)
+            epoch_us(built_at), epoch_us(published_at), {sees}
         from _lakefeed.tables
     """
     return {
-        name: TableStanding(shown, _time(through), loads, newest, rows, _known(built), _time(at))
-        for name, shown, through, loads, newest, rows, built, at in session.execute(
+        name: TableStanding(
+            *(shown, _time(through), loads, newest, rows, _known(built), _time(at), sees)
+        )
+        for name, shown, through, loads, newest, rows, built, at, sees in session.execute(
             query
         ).fetchall()
     }

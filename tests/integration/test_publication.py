@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -264,10 +265,14 @@ def test_the_warehouse_says_through_when_it_is_complete_and_what_holds_it_back(
 
     tables = published.query(
         "select table_name, loads, row_count, complete_through > $$" + str(before) + "$$,"
-        " published_at = (select published_at from _lakefeed.publication)"
+        " published_at = (select published_at from _lakefeed.publication), sees_deletes"
         " from _lakefeed.tables order by all"
     )
-    assert tables == [("shop.a", 2, 2, True, True), ("shop.b", 1, 1, False, False)]
+    assert tables == [("shop.a", 2, 2, True, True, False), ("shop.b", 1, 1, False, False, False)]
+    assert (
+        "column `at`"
+        in json.loads(published.command("status", "--json").stdout)[1]["last_failure"]["error"]
+    )
     models = published.query(
         "select model, complete_through = (select complete_through from _lakefeed.tables as t"
         " where t.lake_name = 'shop__' || right(model, 1)), is_held_back from _lakefeed.models"
