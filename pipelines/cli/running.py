@@ -43,7 +43,7 @@ def load(root: Path, as_json: bool, **request: Any) -> None:
     "--changed-since",
     "revision",
     metavar="GIT-REV",
-    help="Build only models changed since GIT-REV and those below them, in a copy; publish nothing.",
+    help="Build only what changed since GIT-REV and the models below it, in a copy.",
 )
 @JSON
 def build(root: Path, revision: str | None, as_json: bool) -> None:
