@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from pipelines.source.types import widens
 
@@ -22,11 +21,6 @@ class ReadAs:
     initial_value: str | None
     columns: dict[str, str]
     identity: int | None
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> ReadAs:
-        """As a commit's description keeps it."""
-        return cls(**{**data, "key": tuple(data["key"])})
 
 
 @dataclass(frozen=True)

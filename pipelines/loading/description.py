@@ -1,4 +1,12 @@
-"""What one load holds, as it is described in a table's raw folder before it is committed."""
+"""What one load holds, as it is described in a table's raw folder before it is committed.
+
+`"format": "1.1"` says how a description, and what lies beside it in the folder, is to be read. A
+new minor version adds fields, which earlier readers ignore, and which are unknown where they are
+missing. A new major version changes what was there, so that earlier readers refuse it.
+
+    1.0    before descriptions had a format
+    1.1    has one
+"""
 
 from __future__ import annotations
 
@@ -7,8 +15,13 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pipelines.documents import from_fields
+from pipelines.errors import TableFailed
 from pipelines.loading.changes import ReadAs
 from pipelines.loading.in_flight import InFlight
+
+FORMAT = "1.1"
+_FIRST = "1.0"
 
 
 @dataclass(frozen=True)
@@ -17,7 +30,8 @@ class Load:
 
     `deleted` counts the rows that were found to have left the source. `supersedes` is true where
     the load is the whole table, so that earlier loads no longer count. `read_as` and
-    `in_flight` are None in loads of versions that didn't note them.
+    `in_flight` are None in loads of versions that didn't note them. `format` is the one that it
+    was read in.
     """
 
     load_id: str
@@ -36,28 +50,31 @@ class Load:
     deleted: int = 0
     read_as: ReadAs | None = None
     in_flight: InFlight | None = None
+    format: str = FORMAT
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Load:
-        """As its description in `_lakefeed_loads` keeps it."""
-        fields: dict[str, Any] = json.loads(text)
-        read_as = fields.get("read_as")
-        return cls.from_fields(fields, ReadAs.from_json(read_as) if read_as else None)
+        """As its description in `_lakefeed_loads` keeps it.
+
+        Raises:
+            TableFailed: a newer version wrote it, and would be misread.
+        """
+        return cls.from_fields(json.loads(text))
 
     @classmethod
-    def from_fields(cls, fields: dict[str, Any], read_as: ReadAs | None) -> Load:
-        """From the fields of its JSON document, but for how it was read."""
-        in_flight = fields.get("in_flight")
-        known = {
-            "files": tuple(fields["files"]),
-            "read_as": read_as,
-            "in_flight": InFlight.from_json(in_flight) if in_flight else None,
-        }
-        return cls(**{**fields, **known})
+    def from_fields(cls, fields: dict[str, Any]) -> Load:
+        """From the fields of its JSON document."""
+        _refuse_newer(fields)
+        return from_fields(cls, {"format": _FIRST, **fields})
 
     def as_json(self) -> str:
-        """One JSON document."""
-        return json.dumps(asdict(self), indent=1)
+        """One JSON document, of the present format."""
+        return json.dumps({**asdict(self), "format": FORMAT}, indent=1)
+
+    @property
+    def is_wholly_known(self) -> bool:
+        """Whether nothing was ignored that a newer version has noted."""
+        return _version(self.format) <= _version(FORMAT)
 
     @property
     def order(self) -> tuple[str, float]:
@@ -73,3 +90,17 @@ class Load:
     def loaded_at(self) -> dt.datetime:
         """When the load began by the clock of the machine that ran it."""
         return dt.datetime.fromtimestamp(float(self.load_id), dt.UTC)
+
+
+def _refuse_newer(fields: dict[str, Any]) -> None:
+    wrote = str(fields.get("format", _FIRST))
+    if _version(wrote)[:1] > _version(FORMAT)[:1]:
+        raise TableFailed(
+            f"it was written by a newer Lakefeed (format {wrote}; this one reads {FORMAT})",
+            where=f"load {fields.get('load_id')} of {fields.get('table')}",
+            do="upgrade Lakefeed",
+        )
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(".")))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pipelines.loading.session import SourceSession
 from pipelines.source.snapshot import Snapshot
@@ -30,11 +29,6 @@ class InFlight:
     prepared: dict[str, str | None]
     transactions: str
     history: str | None = None
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> InFlight:
-        """As a commit's description keeps it."""
-        return cls(**data)
 
     @property
     def safe_until(self) -> dt.datetime | None:

@@ -14,6 +14,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pipelines.documents import from_fields
+from pipelines.errors import TableFailed
 from pipelines.loading.changes import ReadAs
 from pipelines.loading.description import Load
 
@@ -28,11 +30,12 @@ _VERSION = 1
 def pack(loads: list[Load]) -> str:
     """The text of a pack with these loads.
 
-    How they were read is the same for most of them, and long for a wide table: kept once.
+    How they were read is the same for most of them, and long for a wide table: kept once. What a
+    newer version described isn't packed: what this one ignores would be missing in the copy.
     """
     read_as: list[ReadAs | None] = []
     packed = []
-    for load in loads:
+    for load in (one for one in loads if one.is_wholly_known):
         if not read_as or read_as[-1] != load.read_as:
             read_as.append(load.read_as)
         in_flight = vars(load.in_flight) if load.in_flight else None
@@ -48,8 +51,8 @@ def unpack(text: bytes) -> dict[str, Load]:
         data: dict[str, Any] = json.loads(text)
         if data["version"] != _VERSION:
             return {}
-        read_as = [ReadAs.from_json(one) if one else None for one in data["read_as"]]
-        loads = (Load.from_fields(one, read_as[one["read_as"]]) for one in data["loads"])
-        return {load.load_id: load for load in loads}
-    except (ValueError, KeyError, TypeError, IndexError):
+        read_as = [one and from_fields(ReadAs, one) for one in data["read_as"]]
+        fields = ({**one, "read_as": read_as[one["read_as"]]} for one in data["loads"])
+        return {load.load_id: load for load in map(Load.from_fields, fields)}
+    except (ValueError, KeyError, TypeError, IndexError, TableFailed):
         return {}

@@ -13,6 +13,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pipelines.documents import from_fields
+
 
 def profile_name(load_id: str) -> str:
     """The file of a profile while its load waits beside its description to be committed."""
@@ -50,9 +52,7 @@ class Profile:
     @classmethod
     def from_json(cls, text: str | bytes) -> Profile:
         """As its file keeps it."""
-        fields: dict[str, Any] = json.loads(text)
-        columns = {name: ColumnProfile(**one) for name, one in fields["columns"].items()}
-        return cls(fields["rows"], fields["size"], columns, fields.get("lateness"))
+        return from_fields(cls, json.loads(text))
 
     def as_json(self) -> str:
         """One JSON document, without what is None."""

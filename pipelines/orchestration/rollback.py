@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.declaration.project import Project
+from pipelines.documents import from_fields
 from pipelines.errors import Refused
 from pipelines.textfile import replace_text
 from pipelines.transformation.candidate import take_in_log
@@ -80,7 +81,9 @@ def roll_back(project: Project) -> Rollback:
 def read_rollback(project: Project) -> Rollback | None:
     """The rollback that holds; None where there is none."""
     note = _note(project)
-    return Rollback(**json.loads(note.read_text(encoding="utf-8"))) if note.exists() else None
+    if not note.exists():
+        return None
+    return from_fields(Rollback, json.loads(note.read_text(encoding="utf-8")))
 
 
 def resume(project: Project) -> Rollback | None:

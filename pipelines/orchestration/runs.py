@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pipelines.documents import from_fields
 from pipelines.orchestration.report import RunReport, TableReport
 from pipelines.textfile import replace_text
 from pipelines.transformation.dbt import NodeResult
@@ -84,13 +85,8 @@ class KeptRun:
         """As its document keeps it."""
         told: dict[str, Any] = json.loads(text)
         nodes = told.get("nodes")
-        known = {
-            "started_at": dt.datetime.fromisoformat(told["started_at"]),
-            "tables": tuple(TableOutcome(**_as_tuples(one)) for one in told.get("tables", [])),
-            "nodes": None if nodes is None else tuple(map(_node_from, nodes)),
-            "warnings": tuple(told.get("warnings", [])),
-        }
-        return cls(**{**told, **known})
+        silent = None if nodes is None else [{"message": "", **node} for node in nodes]
+        return from_fields(cls, {**told, "nodes": silent})
 
     def as_json(self) -> str:
         """One JSON document, without what there is nothing to say of."""
@@ -165,14 +161,6 @@ def _in_short(node: NodeResult) -> NodeResult:
         selectors=(),
         stored_in=node.stored_in if node.has_failing_rows else (),
     )
-
-
-def _node_from(told: dict[str, Any]) -> NodeResult:
-    return NodeResult(**{"message": "", **_as_tuples(told)})
-
-
-def _as_tuples(told: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in told.items()}
 
 
 def _said(fields: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import time
 from pathlib import Path
 
@@ -78,6 +79,17 @@ def test_documents_that_can_not_be_read_are_passed_over(tmp_path: Path) -> None:
         (tmp_path / "runs" / f"2026112{number}T000000.000000Z.json").write_text(text)
 
     assert [run.command for run in read_runs(tmp_path)] == ["run"]
+
+
+def test_a_document_of_a_later_version_is_read_without_what_it_has_more(tmp_path: Path) -> None:
+    keep_run(tmp_path, "run", BEGAN, built(a_test("a", "pass")))
+    (before,) = read_runs(tmp_path)
+    (path,) = (tmp_path / "runs").glob("*.json")
+    told = json.loads(path.read_text())
+    told["new"] = told["tables"][0]["new"] = told["nodes"][0]["new"] = {"of": "it"}
+    path.write_text(json.dumps(told))
+
+    assert read_runs(tmp_path) == (before,)
 
 
 def test_keeping_a_run_takes_a_few_milliseconds_with_a_thousand_kept(tmp_path: Path) -> None:

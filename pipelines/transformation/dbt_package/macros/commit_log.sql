@@ -135,12 +135,12 @@
             {%- do paths.append("'" ~ folder ~ '/_lakefeed_loads/' ~ id ~ ".json'") -%}
         {%- endfor -%}
         {%- set query -%}
-            select load_id, snapshot_at, supersedes, to_json(files)
+            select load_id, snapshot_at, supersedes, to_json(files), coalesce(format, '1.0')
             from read_json(
                 [{{ paths | join(', ') }}],
                 columns = {
                     load_id: 'varchar', snapshot_at: 'varchar', supersedes: 'boolean',
-                    files: 'varchar[]'
+                    files: 'varchar[]', format: 'varchar'
                 }
             )
             {% if as_of -%}
@@ -149,6 +149,12 @@
             order by snapshot_at, load_id::double
         {%- endset -%}
         {%- for row in run_query(query).rows -%}
+            {%- if row[4].split('.')[0] | int > 1 -%}
+                {{- exceptions.raise_compiler_error(
+                    'load ' ~ row[0] ~ ' in ' ~ folder ~ ' was written by a newer Lakefeed (format '
+                    ~ row[4] ~ '): upgrade Lakefeed'
+                ) -}}
+            {%- endif -%}
             {%- do loads.append({
                 'load_id': row[0], 'snapshot_at': row[1], 'supersedes': row[2],
                 'files': fromjson(row[3]), 'folder': folder

@@ -1,0 +1,55 @@
+"""Lakes that a later version wrote: read where they can be, refused by name where they can't."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, failure, new_lake, only
+from tests.integration.test_staging import dbt
+
+
+@pytest.fixture(scope="module")
+def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A table that was loaded, and not built."""
+    source.execute(
+        "create table t (id int primary key, at timestamptz default now())",
+        "insert into t select i from generate_series(1, 3) i",
+    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(CONNECTION_VARIABLE, source.url)
+        lake = new_lake(tmp_path_factory.mktemp("shared")).declare("t: {cursor: at}")
+        assert only(lake.load()).rows_written == 3
+    return lake
+
+
+def edit(lake: Lake, **more: object) -> None:
+    """As if a later version had described the load."""
+    (path,) = Path(lake.root / "data/raw/shop__t/_lakefeed_loads").glob("*.json")
+    told = json.loads(path.read_text())
+    told["read_as"]["new"] = told["in_flight"]["new"] = more
+    path.write_text(json.dumps({**told, **more}))
+
+
+def test_facts_that_are_not_known_change_nothing(copied: Lake) -> None:
+    edit(copied, format="1.999", new={"fact": [1]})
+
+    report = copied.run()
+
+    assert only(report).status == "unchanged"
+    assert report.exit_code == 0
+    assert copied.query("select count(*) from staging.stg_shop__t") == [(3,)]
+
+
+def test_a_newer_format_stops_the_table_by_name(copied: Lake) -> None:
+    edit(copied, format="2.0")
+
+    assert "written by a newer Lakefeed (format 2.0" in failure(copied.run())
+    told = copied.command("status")
+    assert told.returncode == 1
+    assert "upgrade Lakefeed" in told.stderr
+    built = dbt(copied, "build")
+    assert built.returncode == 1
+    assert "was written by a newer Lakefeed (format 2.0): upgrade Lakefeed" in built.stdout
