@@ -36,7 +36,9 @@ class Column:
 class CatalogueTable:
     """A table of the source: its columns in order and its primary key (empty where none).
 
-    `identity` is the table's oid while it is looked at live; the file doesn't keep it.
+    The file doesn't keep the rest, which is known while the table is looked at live: `identity` is
+    its oid; `unique` are the sets of columns that an index keeps unique, nulls aside; `heirs` are
+    the tables that inherit from it, over whose rows no index of its own holds.
     """
 
     schema: str
@@ -45,6 +47,8 @@ class CatalogueTable:
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...] = ()
     identity: int | None = field(default=None, compare=False)
+    unique: tuple[tuple[str, ...], ...] = field(default=(), compare=False)
+    heirs: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def qualified(self) -> str:

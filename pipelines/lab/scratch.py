@@ -35,7 +35,8 @@ where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and n.nspname !~ '^pg_'
 _COLUMNS = """
 select a.attname, a.attgenerated <> '', a.attidentity = 'a', a.attnotnull, exists (
     select from pg_index as i
-    where i.indrelid = a.attrelid and i.indisunique and a.attnum = any(i.indkey::int2[])
+    where i.indrelid = a.attrelid and i.indisunique
+        and a.attnum = any((i.indkey::int2[])[0:i.indnkeyatts - 1])
 )
 from pg_attribute as a
 where a.attrelid = %s::regclass and a.attnum > 0 and not a.attisdropped

@@ -63,12 +63,14 @@ class Extraction:
 
     @property
     def starts_anew(self) -> bool:
-        """Whether the newest load's cursor means nothing now; to be noted even without rows."""
+        """Whether the newest load's cursor or key means nothing now; to be noted even without rows
+        and, as staging was made by another key, where raw has the same rows.
+        """
         last = self.effective[-1] if self.effective else None
         if last is None or last.read_as is None:
             return False
-        is_another = last.read_as.cursor != self.plan.read_as.cursor
-        return is_another or self.was_restored
+        before, now = last.read_as, self.plan.read_as
+        return before.cursor != now.cursor or before.key != now.key or self.was_restored
 
     @property
     def was_restored(self) -> bool:

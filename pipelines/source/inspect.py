@@ -10,6 +10,7 @@ from typing import Any
 from psycopg2.extensions import connection as PgConnection
 
 from pipelines.declaration.catalogue import CatalogueTable, Column
+from pipelines.source.keys import Keys, read_keys
 
 _KINDS = {
     "r": "table",
@@ -46,17 +47,6 @@ where c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname = any(%s)
 order by n.nspname, c.relname, a.attnum
 """
 
-_KEYS = """
-select n.nspname, c.relname, array_agg(a.attname::text order by k.position)
-from pg_index as i
-join pg_class as c on c.oid = i.indrelid
-join pg_namespace as n on n.oid = c.relnamespace
-cross join lateral unnest(i.indkey) with ordinality as k (number, position)
-join pg_attribute as a on a.attrelid = c.oid and a.attnum = k.number
-where i.indisprimary and n.nspname = any(%s)
-group by 1, 2
-"""
-
 _PARTITIONS = """
 select n.nspname, c.relname
 from pg_class as c
@@ -74,7 +64,11 @@ _FACTS = f"""
 select
     a.attname,
     exists (
-        select from pg_index as i where i.indrelid = a.attrelid and i.indkey[0] = a.attnum
+        select from pg_index as i
+        join pg_class as x on x.oid = i.indexrelid
+        join pg_am as m on m.oid = x.relam
+        where i.indrelid = a.attrelid and i.indkey[0] = a.attnum
+            and i.indisvalid and i.indpred is null and m.amname in ('btree', 'brin')
     ),
     a.attnotnull,
     pg_get_expr(d.adbin, d.adrelid)
@@ -121,7 +115,7 @@ where c.oid = {_OID}
 
 @dataclass(frozen=True)
 class ColumnFacts:
-    """What speaks for a column as a cursor."""
+    """What speaks for a column as a cursor. `indexed`: an index of all rows begins with it."""
 
     name: str
     indexed: bool
@@ -137,12 +131,12 @@ class ColumnFacts:
 
 
 def inspect_tables(session: PgConnection, schemas: Iterable[str]) -> dict[str, CatalogueTable]:
-    """All tables and views of these schemas, by qualified name, in three queries however many.
+    """All tables and views of these schemas, by qualified name, in four queries however many.
 
     A partition's kind is `partition`: its rows belong to the table above it.
     """
     wanted = sorted(schemas)
-    keys = {(schema, name): tuple(key) for schema, name, key in _rows(session, _KEYS, [wanted])}
+    keys = read_keys(session, wanted)
     partitions = set(_rows(session, _PARTITIONS, [wanted]))
     columns: dict[tuple[str, str, str, int], list[Column]] = defaultdict(list)
     for *table, column, pg_type, not_null in _rows(session, _COLUMNS, [wanted]):
@@ -154,8 +148,10 @@ def inspect_tables(session: PgConnection, schemas: Iterable[str]) -> dict[str, C
             name,
             PARTITION if (schema, name) in partitions else _KINDS[kind],
             tuple(found),
-            keys.get((schema, name), ()),
+            keys.get((schema, name), Keys()).primary,
             identity=oid,
+            unique=keys.get((schema, name), Keys()).unique,
+            heirs=keys.get((schema, name), Keys()).heirs,
         )
         for (schema, name, kind, oid), found in columns.items()
     }
