@@ -15,6 +15,7 @@ import dlt
 import sqlalchemy as sa
 from dlt.sources.sql_database import BaseTableLoader, register_table_loader_backend
 
+from pipelines.errors import Refused
 from pipelines.loading.copying import Target
 from pipelines.loading.cursors import (
     CursorValue,
@@ -40,6 +41,7 @@ from pipelines.loading.queries import (
 )
 from pipelines.loading.ranges import TableSize, cut
 from pipelines.loading.reader import Reading, check_unique, read_table, read_whole_table
+from pipelines.loading.rewritten import refuse_rewritten
 
 BACKEND = "lakefeed"
 
@@ -52,7 +54,7 @@ class SnapshotLoader(BaseTableLoader):
         load_id = dlt.current.load_package_state()["load_id"]
         if self.incremental and not extraction.backfill:
             self._start_from_the_checkpoint(extraction)
-        reading = self._read(extraction, load_id)
+        reading = self._read_what_the_snapshot_sees(extraction, load_id)
         extraction.reading = reading
         if not reading.is_news and not extraction.starts_anew:
             return
@@ -82,6 +84,19 @@ class SnapshotLoader(BaseTableLoader):
             extraction.notes.append(
                 f"{names} is new, and rows loaded before have values in it: read from the beginning"
             )
+
+    def _read_what_the_snapshot_sees(self, extraction: Extraction, load_id: str) -> Reading:
+        """
+        Raises:
+            Rewritten: a table that is shown as it isn't any more; also where it seems to shrink.
+        """
+        try:
+            reading = self._read(extraction, load_id)
+        except Refused:
+            refuse_rewritten(extraction.session, extraction.plan)
+            raise
+        refuse_rewritten(extraction.session, extraction.plan)
+        return reading
 
     def _read(self, extraction: Extraction, load_id: str) -> Reading:
         source, session, plan = extraction.source, extraction.session, extraction.plan

@@ -20,6 +20,7 @@ from pipelines.loading.packages import has_pending_packages
 from pipelines.loading.plan import TablePlan
 from pipelines.loading.queries import rows_query
 from pipelines.loading.reader import holds_all, same_rows_as
+from pipelines.loading.rewritten import rewritten_since_the_snapshot
 from pipelines.source.inspect import quote
 
 # More than this is left to the load, which would have to read it again.
@@ -52,8 +53,8 @@ def look_for_news(
             spool=Path(),
         )
         read = _rows_without_news(extraction)
-    if read is None:
-        return None
+        if read is None or rewritten_since_the_snapshot(session, plan):
+            return None
     checkpoint = checkpoint_after(effective)
     seconds = time.monotonic() - started
     return LoadOutcome(*read, checkpoint, checkpoint, (), (), seconds)

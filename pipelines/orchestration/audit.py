@@ -16,6 +16,7 @@ from pipelines.loading.engine import Engines, literal, spill_folder
 from pipelines.loading.extraction import next_condition
 from pipelines.loading.failure import explain_failure
 from pipelines.loading.plan import Range, plan_table
+from pipelines.loading.rewritten import refuse_rewritten
 from pipelines.loading.session import SourceSession
 from pipelines.orchestration.catalogue import LiveSource, read_live
 from pipelines.orchestration.load import LoadRequest
@@ -137,7 +138,9 @@ def _compared(
         staged = attach_staging(session, project, table)
         effective = CommitLog(project.raw_url, table.lake_name).effective_loads()
         pending = next_condition(plan, effective, source.snapshot)
-        return compare_with_staging(session, plan, staged, pending)
+        found = compare_with_staging(session, plan, staged, pending)
+        refuse_rewritten(session, plan)
+        return found
 
 
 def attach_staging(session: SourceSession, project: Project, table: Table) -> str:

@@ -57,9 +57,26 @@ def read_live(session: PgConnection, project: Project, source: str) -> LiveSourc
         if qualified in explicit
         or (table.kind in BASE_KINDS and matching_wildcards(qualified, declared))
     }
+    return _live_source(project, source, tables)
+
+
+def with_live_tables(
+    project: Project, source: str, earlier: LiveSource, later: LiveSource, of: Collection[Table]
+) -> LiveSource:
+    """What was found earlier, with these tables as they were found later."""
+    names = {table.qualified for table in of}
+    tables = {
+        **{name: table for name, table in earlier.tables.items() if name not in names},
+        **{name: table for name, table in later.tables.items() if name in names},
+    }
+    return _live_source(project, source, tables)
+
+
+def _live_source(project: Project, source: str, tables: dict[str, CatalogueTable]) -> LiveSource:
     known = project.catalogue.sources.get(source, {})
     drift = tuple(describe_drift(source, known, tables))
-    return LiveSource(tables, drift, tuple(_lost_wildcards(declared, known, tables)))
+    lost = tuple(_lost_wildcards(project.source(source), known, tables))
+    return LiveSource(tables, drift, lost)
 
 
 def _lost_wildcards(

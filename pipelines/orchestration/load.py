@@ -8,6 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from psycopg2.extensions import connection as PgConnection
+
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.errors import LakefeedError, TableFailed
@@ -18,13 +20,25 @@ from pipelines.loading.failure import explain_failure
 from pipelines.loading.look import look_for_news
 from pipelines.loading.outcome import LoadOptions
 from pipelines.loading.plan import plan_table
+from pipelines.loading.rewritten import Rewritten
 from pipelines.orchestration.backfill import parse_range, range_of_table
-from pipelines.orchestration.catalogue import LiveSource, adopt, lost_wildcard_error, read_live
+from pipelines.orchestration.catalogue import (
+    LiveSource,
+    adopt,
+    lost_wildcard_error,
+    read_live,
+    with_live_tables,
+)
 from pipelines.orchestration.report import RunReport, TableReport
 from pipelines.orchestration.selection import select_tables
 from pipelines.source.connection import Connection, connection_of
 from pipelines.source.snapshot import open_snapshot
 from pipelines.transformation.unfit import refuse_unfit_tests
+
+_READ_AGAIN = (
+    "it was truncated, rewritten or exchanged under the run's snapshot, so it was read again at a "
+    "later snapshot than the other tables"
+)
 
 
 class Listener(Protocol):
@@ -90,7 +104,10 @@ def load(
 
 
 class _SourceRun:
-    """One pass over the tables of one source, at one snapshot."""
+    """One pass over the tables of one source, at one snapshot.
+
+    A second pass, at a later snapshot, takes the tables that were rewritten under the first.
+    """
 
     def __init__(
         self, project: Project, source: str, request: LoadRequest, listener: Listener
@@ -101,9 +118,20 @@ class _SourceRun:
         self.listener = listener
         self.live: LiveSource | None = None
         self._tables_now: tuple[Table, ...] = ()
+        self._rewritten: list[Table] = []
+        self._is_second_pass = False
         self.warnings: list[str] = []
 
     def load(self, wanted: Sequence[Table]) -> list[TableReport]:
+        reports = self._pass(wanted)
+        reports += self._lost_wildcards()
+        if not self._rewritten:
+            return reports
+        self._is_second_pass = True
+        again = {report.lake_name: report for report in self._pass(self._rewritten)}
+        return [again.get(report.lake_name, report) for report in reports]
+
+    def _pass(self, wanted: Sequence[Table]) -> list[TableReport]:
         try:
             connection = connection_of(self.project, self.source)
             return self._at_one_snapshot(connection, wanted)
@@ -115,7 +143,7 @@ class _SourceRun:
     ) -> list[TableReport]:
         with open_snapshot(connection) as (snapshot, session):
             self.warnings += [f"{self.source}: {line}" for line in snapshot.horizon.warnings]
-            self.live = read_live(session, self.project, self.source)
+            self.live = self._live_at(session, wanted)
             tables = self._with_live_catalogue(wanted)
             at_most = max([SIDE_BY_SIDE, *(table.settings.parallel or 0 for table in tables)])
             engines = Engines(spill_folder(self.project), at_most)
@@ -123,20 +151,28 @@ class _SourceRun:
             reports = self._side_by_side(tables, source)
             engines.close()
             self.live = self._without_changes_of_frozen(self.live, tables)
-            self.warnings += dict.fromkeys(source.warnings)
-            return reports + self._lost_wildcards(self.live)
+            self.warnings += source.warnings
+            self.warnings = list(dict.fromkeys(self.warnings))
+            return reports
 
-    def _lost_wildcards(self, live: LiveSource) -> list[TableReport]:
+    def _lost_wildcards(self) -> list[TableReport]:
         """An entry that lost all its tables has no table to fail, so it fails itself."""
-        if self.request.select:
+        if self.request.select or self.live is None:
             return []
         failed = []
-        for entry in live.lost_wildcards:
+        for entry in self.live.lost_wildcards:
             error = lost_wildcard_error(self.project, self.source, entry)
             name = f"{self.source}.{entry}"
             failed.append(TableReport(name, name, "failed", error=error))
             self.listener.ended(failed[-1])
         return failed
+
+    def _live_at(self, session: PgConnection, wanted: Sequence[Table]) -> LiveSource:
+        """The source as it is; in a second pass, what it is of the tables that are read again."""
+        live = read_live(session, self.project, self.source)
+        if self.live is None:
+            return live
+        return with_live_tables(self.project, self.source, self.live, live, wanted)
 
     def _side_by_side(self, tables: Sequence[Table], source: SourceAtSnapshot) -> list[TableReport]:
         """Several tables at a time, reported in their order."""
@@ -162,20 +198,21 @@ class _SourceRun:
         catalogue = self.project.catalogue.with_tables(self.source, self.live.tables)
         self._tables_now = self.project.with_catalogue(catalogue).tables
         now = [table for table in self._tables_now if table.source == self.source]
-        if not self.request.select:
+        if not self.request.select and not self._is_second_pass:
             return [table for table in now if table.cursor or not self.request.since]
         found = {table.lake_name: table for table in now}
         # A member of a wildcard that is gone was asked for by name: it fails, by name.
         return [found.get(table.lake_name, table) for table in wanted]
 
     def _one(self, table: Table, source: SourceAtSnapshot) -> TableReport:
-        self.listener.started(table)
+        if not self._is_second_pass:
+            self.listener.started(table)
         try:
             report = self._load_table(table, source)
         except LakefeedError as error:
-            return self._failed(table, error)
+            return self._stopped(table, error)
         except Exception as error:  # noqa: BLE001 - one bad table must not stop its siblings
-            return self._failed(table, explain_failure(table, source.connection, error))
+            return self._stopped(table, explain_failure(table, source.connection, error))
         self.listener.ended(report)
         return report
 
@@ -208,7 +245,7 @@ class _SourceRun:
             outcome.committed[-1].load_id if outcome.committed else None,
             sum(len(load.files) for load in outcome.committed),
             outcome.seconds,
-            outcome.notes,
+            outcome.notes if not self._is_second_pass else (*outcome.notes, _READ_AGAIN),
             None if options.backfill else source.snapshot.taken_at.isoformat(),
         )
 
@@ -235,6 +272,13 @@ class _SourceRun:
         frozen = [table.qualified for table in tables if self._is_frozen_otherwise(table)]
         kept = {name: before for name in frozen if (before := known.table(self.source, name))}
         return replace(live, tables={**live.tables, **kept})
+
+    def _stopped(self, table: Table, error: LakefeedError) -> TableReport:
+        """Failed, unless it can be read again."""
+        if self._is_second_pass or not isinstance(error, Rewritten):
+            return self._failed(table, error)
+        self._rewritten.append(table)
+        return TableReport(table.shown, table.lake_name, "failed", error=error)
 
     def _failed(self, table: Table, error: LakefeedError) -> TableReport:
         report = TableReport(table.shown, table.lake_name, "failed", error=error)

@@ -1,0 +1,95 @@
+"""Whether what was read is what the snapshot sees.
+
+PostgreSQL shows an emptied or rewritten table to every snapshot as it is now: after TRUNCATE or an
+ALTER TABLE that rewrites, an older snapshot finds no rows, and after DROP and CREATE, an exchange
+of names or DETACH it finds those of another table, or a part of them.
+"""
+
+from __future__ import annotations
+
+from pipelines.errors import TableFailed
+from pipelines.loading.engine import literal
+from pipelines.loading.plan import TablePlan
+from pipelines.loading.session import SourceSession
+from pipelines.source.inspect import quote_qualified
+
+# Below this number are the system's own tables.
+_FIRST_OF_USERS = 16_384
+
+
+class Rewritten(TableFailed):
+    """A table's rows were moved or removed, in a way that snapshots don't keep, after ours."""
+
+
+def refuse_rewritten(session: SourceSession, plan: TablePlan) -> None:
+    """To be called when all was read, in the transaction that read.
+
+    Raises:
+        Rewritten: what was read may not be what the snapshot sees.
+    """
+    found = rewritten_since_the_snapshot(session, plan)
+    if found:
+        raise Rewritten(
+            f"{plan.table.shown} was truncated, rewritten or exchanged while the run was reading "
+            f"({', '.join(found)}), so that what was read isn't what it held",
+            where=plan.table.where,
+            do="run again when that is done; nothing of it was committed",
+        )
+
+
+def rewritten_since_the_snapshot(session: SourceSession, plan: TablePlan) -> list[str]:
+    """The tables among those that this transaction has read whose storage is another by now.
+
+    CLUSTER and VACUUM FULL, which keep all rows, look the same.
+
+    There is no race: whatever was read is locked until the transaction ends, and the locks name
+    partitions, children, and what views and functions read.
+    """
+    return [
+        str(name) for (name,) in session.execute(f"from {session.rows_of(_query(plan))}").fetchall()
+    ]
+
+
+def _query(plan: TablePlan) -> str:
+    """A snapshot sees pg_class as it was; pg_relation_filenode tells how it is.
+
+    The table itself is read as well, without its rows: another session may have read all of it,
+    and a condition may have left out partitions.
+    """
+    table = plan.table
+    return f"""
+        with recursive locked as (
+            select relation as oid from pg_locks
+            where locktype = 'relation' and pid = pg_backend_pid() and database = (
+                select oid from pg_database where datname = current_database()
+            )
+        ),
+        tree as (
+            select c.oid
+            from pg_class as c
+            join pg_namespace as n on n.oid = c.relnamespace
+            where n.nspname = {literal(table.schema)} and c.relname = {literal(table.name)}
+            union
+            select i.inhrelid
+            from pg_inherits as i
+            join tree on tree.oid = i.inhparent
+            where not coalesce((to_jsonb(i) ->> 'inhdetachpending')::boolean, false)
+        ),
+        moved as (
+            select c.oid
+            from pg_class as c
+            join locked on locked.oid = c.oid
+            where c.oid >= {_FIRST_OF_USERS} and c.relkind in ('r', 'm')
+                and pg_relation_filenode(c.oid) is distinct from c.relfilenode
+        ),
+        missing as (
+            select oid from tree where oid not in (select oid from locked)
+        )
+        select c.relname
+        from pg_class as c
+        where c.oid in (select oid from moved union select oid from missing)
+            and not exists (
+                select from {quote_qualified(table.schema, table.name)} limit 0
+            )
+        order by c.relname
+    """
