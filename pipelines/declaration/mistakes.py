@@ -19,6 +19,7 @@ from pipelines.declaration.models import (
     Declaration,
     Freshness,
     Raw,
+    Shrink,
     SourceDeclaration,
     TableDeclaration,
     TableSettings,
@@ -101,6 +102,7 @@ _SETTINGS: dict[str, type[BaseModel]] = {
     "cursor": Cursor,
     "columns": Columns,
     "freshness": Freshness,
+    "max_shrink": Shrink,
     "tests": Tests,
 }
 _CHILDREN: dict[type[BaseModel], dict[str, type[BaseModel]]] = {

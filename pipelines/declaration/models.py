@@ -20,10 +20,12 @@ from pipelines.declaration.values import (
     Names,
     Retention,
     Share,
+    ShareText,
     Start,
     Text,
     parse_connection,
     parse_cursor,
+    parse_shrink,
     parse_version,
 )
 
@@ -70,6 +72,25 @@ class Freshness(Strict):
     """Older than this is marked as late."""
     error_after: Duration | None = None
     """Older than this makes `lakefeed status` exit with 1."""
+
+
+class Shrink(Strict):
+    """How many rows a table may lose at once before a load of it is refused."""
+
+    share: Share = 0.2
+    """The largest share of its rows that a load may lose."""
+    rows: Annotated[int, Field(ge=0)] = 100
+    """A loss of fewer rows than this is accepted whatever its share, so that a table of three rows
+    may lose one."""
+
+    def allows(self, before: int, lost: int) -> bool:
+        """Whether so many of the rows that there were may go; not whether all may."""
+        return lost < self.rows or lost <= round(before * self.share, 6)
+
+    @property
+    def allows_all(self) -> bool:
+        """Whether no row has to stay."""
+        return self.share == 1
 
 
 class TableSettings(Strict):
@@ -126,9 +147,14 @@ class TableSettings(Strict):
     parallel: Annotated[int, Field(ge=1, le=64)] | None = None
     """How many sessions read ranges of a big table side by side, at most. Default: one for each
     core, from 2 to 4, as far as other tables leave them free."""
-    max_shrink: Share = 0.2
-    """The share of rows that a full refresh may lose against the one before. A refresh that loses
-    more is refused, since an emptied table is more often a mistake than a fact."""
+    max_shrink: Annotated[
+        Shrink, BeforeValidator(parse_shrink, json_schema_input_type=ShareText | Shrink)
+    ] = Shrink(share=0.2, rows=100)
+    """How many rows a table may lose between two loads, where it is read whole or `deletes` looks
+    for rows that are gone. `{share: 20%, rows: 100}` refuses a load that loses more than 20% of the
+    rows, unless that is fewer than 100. A share alone, such as `5%`, has no such floor. A table
+    that lost all of its rows is refused at any size, unless the share is `100%`, which refuses
+    nothing. `--allow-shrink` accepts the loss once."""
     freshness: Freshness | None = None
     """How old the newest load may be."""
     tests: Tests | None = None

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import BaseModel
 
 from pipelines.declaration import models, quality
@@ -23,6 +24,7 @@ from pipelines.declaration.models import (
     Declaration,
     Freshness,
     Raw,
+    Shrink,
     SourceDeclaration,
     TableDeclaration,
     TableSettings,
@@ -76,6 +78,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "`cursor`": Cursor,
     "`columns`": Columns,
     "`freshness`": Freshness,
+    "`max_shrink`": Shrink,
     "`tests`": Tests,
     "`tests.columns.<name>`": ColumnTests,
     "`range`": Range,
@@ -121,7 +124,10 @@ def _describe(entry: dict[str, Any], model: str) -> None:
     all_models: list[type[BaseModel]] = [*_SECTIONS.values(), TableSettings]
     described = next(one for one in all_models if one.__name__ == model)
     for name, field in described.model_fields.items():
-        entry["properties"][field.alias or name]["description"] = _docstring(described, name)
+        written = entry["properties"][field.alias or name]
+        written["description"] = _docstring(described, name)
+        if isinstance(field.default, float):
+            written["default"] = shown(field.default)
 
 
 def _docstring(model: type[BaseModel], field: str) -> str:
@@ -148,14 +154,17 @@ def _docstrings() -> dict[tuple[str, str], str]:
 def _default(value: Any) -> str:
     if value in (None, (), {}):
         return ""
-    return "see below" if isinstance(value, BaseModel) else f"`{shown(value)}`"
+    if isinstance(value, BaseModel) and not value.model_fields_set:
+        return "see below"
+    return f"`{shown(value)}`"
 
 
 def _as_written(entry: dict[str, Any], default: Any) -> dict[str, Any]:
     """A setting as the file has it: its default in YAML, and `null`, which takes a setting back."""
     described = {key: entry[key] for key in ("title", "description") if key in entry}
     if default not in (None, ()):
-        described["default"] = shown(default)
+        is_mapping = isinstance(default, BaseModel)
+        described["default"] = yaml.safe_load(shown(default)) if is_mapping else shown(default)
     kinds = {key: value for key, value in entry.items() if key not in (*described, "default")}
     options = kinds.get("anyOf") or [kinds]
     if {"type": "null"} not in options:

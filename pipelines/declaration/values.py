@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
 from typing import Annotated, Any, NoReturn
@@ -63,6 +64,16 @@ def parse_share(value: Any) -> Any:
     if not match or float(match[1]) > 100:
         raise ValueError("a share from 0% to 100%, such as 20%")
     return float(match[1]) / 100
+
+
+def parse_shrink(value: Any) -> Any:
+    """A bare share is short for `{share: …, rows: 0}`."""
+    if isinstance(value, Mapping):
+        return value
+    try:
+        return {"share": parse_share(value), "rows": 0}
+    except ValueError as error:
+        raise ValueError(f"{error}, or a mapping such as {{share: 20%, rows: 100}}") from None
 
 
 def parse_version(value: Any) -> Any:
@@ -138,7 +149,7 @@ Names = Annotated[tuple[Text, ...], Field(min_length=1)]
 # What stands in the file before it is parsed; editors get their JSON Schema from it.
 _DurationText = Annotated[str, Field(pattern=r"^\d+(s|m|h|d)$")]
 _RetentionText = Annotated[str, Field(pattern=r"^0*[1-9]\d*(s|m|h|d)$")]
-_ShareText = Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*%$")]
+ShareText = Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*%$")]
 
 Duration = Annotated[
     dt.timedelta, BeforeValidator(parse_duration, json_schema_input_type=_DurationText)
@@ -150,7 +161,7 @@ Lookback = Annotated[
 Retention = Annotated[
     dt.timedelta, BeforeValidator(parse_retention, json_schema_input_type=_RetentionText)
 ]
-Share = Annotated[float, BeforeValidator(parse_share, json_schema_input_type=_ShareText)]
+Share = Annotated[float, BeforeValidator(parse_share, json_schema_input_type=ShareText)]
 Start = Annotated[
     dt.datetime | dt.date | int,
     BeforeValidator(parse_start, json_schema_input_type=Text | int),

@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from pipelines.declaration.explain import shown
+from pipelines.declaration.models import Shrink
 from pipelines.errors import Refused
 from pipelines.loading.cursors import CursorValue
 from pipelines.loading.engine import literal
 from pipelines.loading.held import GONE, POSITION, Held
 from pipelines.loading.plan import DELETED_AT, TablePlan
+from pipelines.loading.queries import rows_query
 from pipelines.loading.session import SourceSession
 from pipelines.source.inspect import quote
 
@@ -61,7 +64,8 @@ def find_deleted(
     """
     with _little_memory(session):
         alive, deleted, returned_from = _compare_keys(session, plan, keys_sql, held)
-    refuse_shrink(plan, alive, alive - deleted, allow_shrink=allow_shrink)
+    is_empty = deleted == alive and not _has_rows(session, plan)
+    refuse_shrink(plan, before=alive, lost=deleted, is_empty=is_empty, allow_shrink=allow_shrink)
     keys = ", ".join(quote(name) for name in plan.key)
     known = "true" if again else f"{GONE} is null"
     gone_since = f"coalesce({GONE}, {literal(found_at.isoformat())}::timestamptz)"
@@ -72,6 +76,11 @@ def find_deleted(
         f"using ({keys}, {POSITION})"
     )
     return Tombstones(query, deleted, returned_from)
+
+
+def _has_rows(session: SourceSession, plan: TablePlan) -> bool:
+    rows = session.rows_of(rows_query(plan, at_most=1))
+    return bool(session.execute(f"select 1 from {rows}").fetchall())
 
 
 @contextmanager
@@ -104,18 +113,35 @@ def _compare_keys(
     return int(alive), int(deleted), returned_from
 
 
-def refuse_shrink(plan: TablePlan, before: int, now: int, *, allow_shrink: bool) -> None:
+def refuse_shrink(
+    plan: TablePlan, *, before: int, lost: int, is_empty: bool, allow_shrink: bool
+) -> None:
     """An emptied table is more often a mistake than a fact.
 
+    Args:
+        before: how many rows raw holds; `lost` of them are gone.
+        is_empty: the source has no row at all.
+
     Raises:
-        Refused: the table lost more than `max_shrink` of its rows.
+        Refused: the table lost all of its rows, or more than `max_shrink` allows.
     """
     allowed = plan.table.settings.max_shrink
-    if allow_shrink or now >= before * (1 - allowed):
+    if allow_shrink or lost <= 0:
+        return
+    rows = "1 row" if before == 1 else f"{before:,} rows"
+    if is_empty and not allowed.allows_all:
+        told = "now has none"
+    elif not allowed.allows(before, lost):
+        told = f"lost {lost:,} of them ({lost / before:.0%}); `max_shrink` allows {_shown(allowed)}"
+    else:
         return
     raise Refused(
-        f"{plan.table.shown} had {before:,} rows and now has {now:,}: it lost "
-        f"{(before - now) / before:.0%}, and `max_shrink` allows {allowed:.0%}",
+        f"{plan.table.shown} had {rows} and {told}",
         where=plan.table.where,
         do=f"if that is right: lakefeed run --select {plan.table.shown} --allow-shrink",
     )
+
+
+def _shown(allowed: Shrink) -> str:
+    floor = f", or fewer than {allowed.rows:,} rows" if allowed.rows > 1 else ""
+    return f"{shown(allowed.share)}{floor}"

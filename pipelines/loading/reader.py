@@ -91,14 +91,21 @@ def read_whole_table(
     """Reads all rows; no news where they are, to the last value, those that raw holds.
 
     Raises:
-        Refused: the table lost more than `max_shrink` of its rows.
+        Refused: the table lost all of its rows, or more than `max_shrink` allows.
     """
     paths = copy_from_source(source, session, plan, queries, target)
     reading = _measure(session, plan, target, paths, horizon=horizon)
     if not held:
         return reading
     before = f"({held.newest_rows(session, plan)})"
-    refuse_shrink(plan, _count(session, before), reading.rows, allow_shrink=allow_shrink)
+    rows_before = _count(session, before)
+    refuse_shrink(
+        plan,
+        before=rows_before,
+        lost=rows_before - reading.rows,
+        is_empty=reading.rows == 0,
+        allow_shrink=allow_shrink,
+    )
     same = plan.cursor is None and _same_rows(session, plan, rows_of(paths), before)
     return replace(reading, is_news=not same)
 

@@ -130,16 +130,51 @@ def test_a_table_that_loses_too_much_is_refused_until_it_is_allowed(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*T)
-    declare(lake, "remove").run()
+    declare(lake, "remove", ", max_shrink: 20%").run()
     database.execute("delete from t where id > 7")
 
     told = failure(lake.run())
 
-    assert "sources.yaml:6: shop.t had 10 rows and now has 7: it lost 30%" in told
+    assert (
+        "sources.yaml:6: shop.t had 10 rows and lost 3 of them (30%); `max_shrink` allows 20%"
+        in told
+    )
     assert "lakefeed run --select shop.t --allow-shrink" in told
     assert len(lake.query(STAGED)) == 10
     assert lake.run(allow_shrink=True).tables[0].rows_deleted == 3
     assert lake.query(STAGED) == words(*range(1, 8))
+
+
+LOSING = ("mode: full_refresh", "cursor: at, deletes: remove", "cursor: xmin, deletes: mark")
+
+
+@pytest.mark.parametrize("declared", LOSING)
+def test_a_small_table_may_lose_a_row_but_not_its_last(
+    database: Database, lake: Lake, declared: str
+) -> None:
+    database.execute(*T, "delete from t where id > 3")
+    lake.declare(f"t: {{{declared}}}").load()
+    database.execute("delete from t where id = 3")
+    assert only(lake.load()).error is None
+    database.execute("delete from t where id = 2")
+    assert only(lake.load()).error is None
+    database.execute("delete from t")
+
+    told = failure(lake.load())
+
+    assert "sources.yaml:6: shop.t had 1 row and now has none" in told
+    assert only(lake.load(allow_shrink=True)).error is None
+
+
+@pytest.mark.parametrize("declared", LOSING)
+def test_a_small_table_whose_rows_are_all_others_has_not_lost_all(
+    database: Database, lake: Lake, declared: str
+) -> None:
+    database.execute(*T)
+    lake.declare(f"t: {{{declared}}}").load()
+    database.execute("update t set id = id + 100, at = now()")
+
+    assert only(lake.load()).rows_written == 10
 
 
 def test_keys_of_several_columns_are_compared(database: Database, lake: Lake) -> None:

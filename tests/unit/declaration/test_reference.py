@@ -40,7 +40,8 @@ def test_the_example_of_the_page_fits_the_schema(validator: Any) -> None:
 @pytest.mark.parametrize(
     "table",
     ["null", "{cursor: updated_at}", "{cursor: null, mode: full_refresh}", "{lookback: 30m}",
-     "{max_shrink: 5%}", "{primary_key: id}", "{primary_key: [a, b]}", "{deletes: null}",
+     "{max_shrink: 5%}", "{max_shrink: {share: 5%, rows: 10}}", "{primary_key: id}",
+     "{primary_key: [a, b]}", "{deletes: null}",
      "{freshness: {warn_after: 1h}}", "{cursor: {column: at, timezone: UTC}}",
      "{retention: 90d}", "{retention: null}"],
 )  # fmt: skip
@@ -55,6 +56,7 @@ def test_the_schema_takes(validator: Any, table: str) -> None:
 @pytest.mark.parametrize(
     "table",
     ["{curser: updated_at}", "{lookback: soon}", "{mode: append}", "{max_shrink: half}",
+     "{max_shrink: {rows: -1}}", "{max_shrink: {share: 0.2}}",
      "{primary_key: []}", "{cursor: {initial_value: 1}}", "updated_at", "{where: ''}",
      "{retention: 0d}", "{retention: 90}", "{retention: -90d}"],
 )  # fmt: skip

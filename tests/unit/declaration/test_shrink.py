@@ -1,0 +1,41 @@
+"""How many rows a table may lose: `max_shrink`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipelines.declaration.models import TableSettings
+
+
+@pytest.mark.parametrize(
+    ("declared", "before", "most"),
+    [
+        # By default a share, but for losses of fewer than 100 rows.
+        (None, 3, 3),
+        (None, 400, 99),
+        (None, 500, 100),
+        (None, 10_000, 2_000),
+        # A share alone is that share, whatever the size.
+        ("20%", 3, 0),
+        ("20%", 10, 2),
+        ("29%", 100, 29),
+        ("0%", 1_000, 0),
+        ("100%", 1_000, 1_000),
+        # What is left out of a mapping is as by default.
+        ({"rows": 10}, 20, 9),
+        ({"rows": 10}, 100, 20),
+        ({"share": "50%"}, 150, 99),
+        ({"share": "50%"}, 1_000, 500),
+        ({"share": "0%", "rows": 1}, 1_000, 0),
+        ({"share": "0%", "rows": 2}, 1_000, 1),
+    ],
+)
+def test_as_many_rows_may_go_as_share_and_floor_allow(
+    declared: Any, before: int, most: int
+) -> None:
+    settings = TableSettings.model_validate({"max_shrink": declared} if declared else {})
+
+    assert settings.max_shrink.allows(before, most)
+    assert most == before or not settings.max_shrink.allows(before, most + 1)
