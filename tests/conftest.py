@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import duckdb
+import hypothesis
 import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
@@ -22,14 +24,20 @@ from sqlalchemy.engine import make_url
 from pipelines.declaration.project import Project, open_project
 from pipelines.demo.server import embedded_postgres
 from pipelines.loading.commits import CommitLog
+from pipelines.loading.engine import literal
 from pipelines.loading.held import Held
 from pipelines.orchestration.init import write_scaffold
 from pipelines.orchestration.load import Listener, LoadRequest, load
 from pipelines.orchestration.report import RunReport, TableReport
 from pipelines.orchestration.run import run
 from pipelines.transformation.warehouse import query_warehouse
+from tests.integration.secret import ODDEST
 
 CONNECTION_VARIABLE = "LAKEFEED_TEST_URL"
+
+# The same examples each time, so that a change is judged by what it changes.
+hypothesis.settings.register_profile("ours", database=None, deadline=None, derandomize=True)
+hypothesis.settings.load_profile("ours")
 
 
 @dataclass(frozen=True)
@@ -237,6 +245,15 @@ def guarded(server_folder: Path, server_url: str) -> Iterator[Database]:
     yield Database(url)
     rules.write_text(before)
     server.execute("select pg_reload_conf()")
+
+
+@pytest.fixture
+def secured(guarded: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """The same, with the oddest of all passwords; the variable in `Lake.declare` points at it."""
+    guarded.execute(f"alter role current_user password {literal(ODDEST)}")
+    url = guarded.url.replace("right", quote(ODDEST, safe=""))
+    monkeypatch.setenv(CONNECTION_VARIABLE, url)
+    return Database(url)
 
 
 def git(folder: Path, *arguments: str) -> None:

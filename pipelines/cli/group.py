@@ -29,7 +29,9 @@ SELECT = click.option(
     metavar="TABLE",
     help="shop.orders, shop, 'shop.order*' or tag:core. Can be given more than once.",
 )
-_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
+# What speaks of a connection may show parts of it, which no pattern finds in all their spellings.
+_OF_A_CONNECTION = re.compile(r"://|password|unable to connect|connection to server", re.IGNORECASE)
+_URL = re.compile(r"\(?\S*://.*", re.DOTALL)
 _TRACEBACK = "LAKEFEED_TRACEBACK"
 _WANTS_JSON = "lakefeed.json"
 
@@ -88,17 +90,19 @@ class Commands(click.Group):
             click.echo(f"error: {error}", err=True)
             context.exit(error.exit_code)
         except click.ClickException as error:
+            # What stands where no argument belongs may be a URL with a password.
+            if _URL.search(error.message):
+                error = click.UsageError(_URL.sub("a URL", error.message), context)
             _print_error(context, {"what": error.format_message()}, error.exit_code)
-            raise
+            raise error from None
         except (click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
             if os.environ.get(_TRACEBACK):
                 raise
-            reason = _PASSWORD.sub(r"\1***@", str(error))
-            told = {"what": f"{type(error).__name__}: {reason}"}
-            _print_error(context, told, EXIT_PARTLY_FAILED)
-            click.echo(f"error: {type(error).__name__}: {reason}", err=True)
+            told = _unexpected(error)
+            _print_error(context, {"what": told}, EXIT_PARTLY_FAILED)
+            click.echo(f"error: {told}", err=True)
             click.echo(f"  this is a fault of Lakefeed's own; {_TRACEBACK}=1 shows where", err=True)
             context.exit(EXIT_PARTLY_FAILED)
 
@@ -114,6 +118,15 @@ class Commands(click.Group):
     def list_commands(self, _context: click.Context) -> list[str]:
         """In the order in which a newcomer needs them."""
         return list(self.commands)
+
+
+def _unexpected(error: Exception) -> str:
+    """The kind of an error that nobody thought of, and its words where they can hold no secret."""
+    name, told = type(error).__name__, str(error)
+    is_of_libpq = type(error).__module__.startswith("psycopg2") and not getattr(
+        error, "pgcode", None
+    )
+    return name if is_of_libpq or _OF_A_CONNECTION.search(told) else f"{name}: {told}"
 
 
 def _print_error(context: click.Context, error: dict[str, str], exit_code: int) -> None:

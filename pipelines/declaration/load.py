@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +9,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipelines.declaration.document import Document, read_document
-from pipelines.declaration.mistakes import holds_url_password, problem_of
+from pipelines.declaration.mistakes import holds_password, problem_of
 from pipelines.declaration.models import Declaration
 from pipelines.errors import DeclarationError, Problem
 
 DECLARATION_FILE = "sources.yaml"
-
-_ENVIRONMENT_REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
-_KEYWORD_PASSWORD = re.compile(r"\bpassword\s*=\s*(\S+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ def _secrets_in_file(document: Document) -> Iterator[Problem]:
     sources = document.data.get("sources")
     for name, source in sources.items() if isinstance(sources, dict) else ():
         connection = source.get("connection") if isinstance(source, dict) else None
-        if isinstance(connection, str) and _holds_password(connection):
+        if isinstance(connection, str) and holds_password(connection):
             yield document.problem(
                 ("sources", name, "connection"),
                 "`connection` holds a password; move the URL into .env and write "
@@ -66,17 +62,10 @@ def _secrets_in_file(document: Document) -> Iterator[Problem]:
             )
     raw = document.data.get("raw")
     url = raw.get("url") if isinstance(raw, dict) else None
-    if isinstance(url, str) and _holds_password(url):
+    if isinstance(url, str) and holds_password(url):
         yield document.problem(
             ("raw", "url"),
             "`url` holds a password; leave it out and give dlt the credentials in .env, "
             "as DESTINATION__FILESYSTEM__CREDENTIALS__…",
             value=True,
         )
-
-
-def _holds_password(text: str) -> bool:
-    without_references = _ENVIRONMENT_REFERENCE.sub("", text)
-    return holds_url_password(without_references) or bool(
-        _KEYWORD_PASSWORD.search(without_references)
-    )

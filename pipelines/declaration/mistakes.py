@@ -29,7 +29,9 @@ from pipelines.declaration.quality import ColumnTests, Expression, Range, RowBou
 from pipelines.declaration.values import IDENTIFIER
 from pipelines.errors import Problem
 
-_URL_PASSWORD = re.compile(r"://[^:@/\s]*:(?!\d+/)[^@\s]+@")
+_URL_PASSWORD = re.compile(r"://[^:@/\s]*:(?!\d+/)[^@\n]+@")
+_KEYWORD_PASSWORD = re.compile(r"\bpassword\s*=(?!\s*\$\{)\s*\S", re.IGNORECASE)
+_REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -41,9 +43,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean `{by_lower_case[close[0]]}`?" if close else ""
 
 
-def holds_url_password(text: str) -> bool:
-    """Whether the text is or contains a URL with a password."""
-    return bool(_URL_PASSWORD.search(text))
+def holds_password(text: str) -> bool:
+    """Whether the text is or contains a connection with a password, other than by reference."""
+    return bool(_URL_PASSWORD.search(_REFERENCE.sub("", text)) or _KEYWORD_PASSWORD.search(text))
 
 
 def problem_of(document: Document, detail: ErrorDetails) -> Problem:
@@ -165,8 +167,8 @@ def _found(document: Document, path: YamlPath, detail: ErrorDetails) -> str:
     if value is None:
         return "nothing"
     word = document.words.get(path, str(value))
-    if holds_url_password(word):
-        return "a URL with a password"
+    if holds_password(word):
+        return "a connection with a password"
     if isinstance(value, bool) and word.lower() not in ("true", "false"):
         return f"`{word}` (which YAML reads as {str(value).lower()})"
     return f'`"{word}"`' if isinstance(value, str) and _reads_otherwise(word) else f"`{word}`"

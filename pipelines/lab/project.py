@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg2
 import yaml
+from psycopg2.extensions import connection as PgConnection
 
 from pipelines.declaration.catalogue import CatalogueTable
 from pipelines.declaration.load import DECLARATION_FILE
@@ -24,7 +25,13 @@ from pipelines.loading.plan import plan_table
 from pipelines.orchestration.catalogue import LiveSource, read_live
 from pipelines.orchestration.init import write_scaffold, write_secret
 from pipelines.orchestration.sync import sync
-from pipelines.source.connection import Connection, connect, connection_of
+from pipelines.source.connection import (
+    Connection,
+    connect,
+    connection_from_url,
+    connection_of,
+    open_session,
+)
 from pipelines.source.inspect import BASE_KINDS
 
 
@@ -81,15 +88,19 @@ def open_lab(project: Project, root: Path, server: str, rows: int, choose: rando
 
 def drop_databases(project: Project, server: str) -> None:
     """Removes what `open_lab` made on a server that stays."""
-    with closing(psycopg2.connect(server)) as session:
+    with closing(_on_server(server)) as session:
         session.autocommit = True
         for source in project.declaration.sources:
             with session.cursor() as cursor:
                 cursor.execute(f"drop database if exists {_database(source)} with (force)")
 
 
+def _on_server(url: str) -> PgConnection:
+    return open_session(connection_from_url("--server", url), "lakefeed lab")
+
+
 def _create_database(server: str, source: str) -> str:
-    with closing(psycopg2.connect(server)) as session:
+    with closing(_on_server(server)) as session:
         session.autocommit = True
         with session.cursor() as cursor:
             cursor.execute(f"create database {_database(source)} template template0 encoding utf8")

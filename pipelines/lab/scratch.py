@@ -124,7 +124,8 @@ def prepare_table(
             f"its key ({', '.join(plan.key)}) doesn't tell its rows apart", where=plan.table.where
         ) from None
     except psycopg2.Error as error:
-        raise TableFailed(str(error).splitlines()[0], where=plan.table.where) from None
+        reason = error.diag.message_primary or "the connection was lost"
+        raise TableFailed(reason, where=plan.table.where) from None
     else:
         scratch.commit()
     finally:
@@ -152,11 +153,20 @@ def _dump(connection: Connection, session: PgConnection) -> str:
         )  # fmt: skip
         if dumped.returncode == 0:
             return dumped.stdout
-        reason = connection.mask(" ".join(dumped.stderr.split()))
+        reason = _why_not(connection, dumped.stderr)
     raise LakefeedError(
         f"the schema of `{connection.source}` can't be read: {reason}",
         do="install the pg_dump of the server's version or a newer one",
     )
+
+
+def _why_not(connection: Connection, said: str) -> str:
+    """What kept pg_dump from reading, without its words about the connection."""
+    if "server version mismatch" in said:
+        return "pg_dump is older than the server"
+    if refused := re.findall(r"ERROR:\s+(.*)", said):
+        return str(refused[0])
+    return connection.failure(said).what
 
 
 def _fill(

@@ -90,9 +90,7 @@ class SourceAtSnapshot:
     @contextmanager
     def _connected(self, engine: Engine, plan: TablePlan) -> Iterator[SourceSession]:
         name = session_name(f"lakefeed {plan.table.lake_name}")
-        session = self._kind_of_session(engine, plan)(
-            engine.duckdb, self.connection.for_session(name)
-        )
+        session = self._kind_of_session(engine, plan)(engine.duckdb, self.connection, name)
         self._reading.append(name)
         try:
             yield session

@@ -36,6 +36,21 @@ class Target:
         return self.folder / f"{self.load_id}.{number}.parquet"
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What one query reads, and the file that its rows go to."""
+
+    plan: TablePlan
+    sql: str
+    path: Path
+    load_id: str
+
+    def copy(self, session: SourceSession) -> None:
+        # Asked of the session that reads them: what holds the rows may be known to it alone.
+        rows = f"from {session.rows_of(self.sql)}"
+        session.execute(_copy(self.plan, rows, self.path, self.load_id))
+
+
 def copy_from_source(
     source: SourceAtSnapshot,
     session: SourceSession,
@@ -50,12 +65,11 @@ def copy_from_source(
     """
     paths = tuple(target.path(number) for number in range(len(queries)))
     todo = deque(
-        _copy(plan, f"from {session.rows_of(sql)}", path, target.load_id)
-        for sql, path in zip(queries, paths, strict=True)
+        _Part(plan, sql, path, target.load_id) for sql, path in zip(queries, paths, strict=True)
     )
     with session.in_one_thread():
         if len(todo) == 1:
-            session.execute(todo.popleft())
+            todo.popleft().copy(session)
         else:
             _side_by_side(source, session, plan, todo)
     return paths
@@ -79,9 +93,9 @@ def copy_tombstones(session: SourceSession, target: Target) -> tuple[Path, ...]:
 
 
 def _side_by_side(
-    source: SourceAtSnapshot, session: SourceSession, plan: TablePlan, todo: deque[str]
+    source: SourceAtSnapshot, session: SourceSession, plan: TablePlan, todo: deque[_Part]
 ) -> None:
-    """Runs the statements; before each of its own, the session asks for a helper."""
+    """Copies the parts; before each of its own, the session asks for a helper."""
     snapshot = session.export_snapshot()
     helpers: list[Future[None]] = []
     with ThreadPoolExecutor(len(todo), "lakefeed_range") as pool:
@@ -98,7 +112,7 @@ def _side_by_side(
     _raise_failures(helpers)
 
 
-def _help(source: SourceAtSnapshot, plan: TablePlan, snapshot: str, todo: deque[str]) -> None:
+def _help(source: SourceAtSnapshot, plan: TablePlan, snapshot: str, todo: deque[_Part]) -> None:
     with source.further_session(plan, snapshot) as session:
         if session:
             with session.in_one_thread():
@@ -106,13 +120,13 @@ def _help(source: SourceAtSnapshot, plan: TablePlan, snapshot: str, todo: deque[
                     _run_next(session, todo)
 
 
-def _run_next(session: SourceSession, todo: deque[str]) -> None:
+def _run_next(session: SourceSession, todo: deque[_Part]) -> None:
     try:
-        statement = todo.popleft()
+        part = todo.popleft()
     except IndexError:
         # Another session was faster.
         return
-    session.execute(statement)
+    part.copy(session)
 
 
 def _raise_failures(helpers: Sequence[Future[None]]) -> None:

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import re
 
+import psycopg2
+
 from pipelines.declaration.tables import Table
 from pipelines.errors import LakefeedError, TableFailed
 from pipelines.source.connection import Connection
+from pipelines.source.connection_failure import is_of_connecting, is_of_losing
+from pipelines.source.inspect import sql_name
 
 # The server's own sentence within what DuckDB's scanner wraps around it, our query among it.
 _SERVER_SAID = re.compile(
     r"\b(?:ERROR|FATAL):\s+(.+?)(?=$|\n|\s+(?:CONTEXT|HINT|LINE \d+):)", re.DOTALL
 )
-# What the client library says when the server says nothing any more.
-_CUT_OFF = re.compile(r"server closed the connection unexpectedly|no connection to the server")
 
 _REMEDIES = (
+    (
+        "permission denied for schema",
+        "grant usage on schema {schema} to the role in the connection URL",
+    ),
+    (
+        "permission denied for function",
+        "grant execute on that function to the role in the connection URL",
+    ),
+    (
+        "permission denied for foreign server",
+        "grant usage on that server to the role in the connection URL",
+    ),
     ("permission denied", "grant select on {table} to the role in the connection URL"),
     ("row-level security", "a row policy would hide rows: use a role with bypassrls"),
     ("holds NaN", "correct the value, or leave the column out (`columns: {{exclude: […]}}`)"),
@@ -46,16 +60,29 @@ def explain_failure(table: Table, connection: Connection, error: BaseException) 
         root = root.__cause__
     if isinstance(root, LakefeedError):
         return root
-    reason = connection.mask(_reason(root))
+    if is_of_connecting(str(root)):
+        return connection.failure(str(root))
+    reason = _reason(root)
     remedy = next((text for sign, text in _REMEDIES if sign in reason), "")
     if not remedy:
         remedy = f"nothing of this table was committed ({type(root).__name__}); run again"
     return TableFailed(
-        f"{table.shown}: {reason}", where=table.where, do=remedy.format(table=table.qualified)
+        f"{table.shown}: {reason}",
+        where=table.where,
+        do=remedy.format(table=sql_name(table.schema, table.name), schema=sql_name(table.schema)),
     )
 
 
 def _reason(error: BaseException) -> str:
+    """The server's own sentence about a statement; DuckDB's, or the system's, where it said none.
+
+    Never what the client library says: it goes by the connection, and repeats parts of it.
+    """
+    if isinstance(error, psycopg2.Error) and error.diag.message_primary:
+        return " ".join(error.diag.message_primary.split())
     text = str(error) or type(error).__name__
-    said = _SERVER_SAID.findall(text) or _CUT_OFF.findall(text)
-    return " ".join((said[-1] if said else text).split())
+    if said := _SERVER_SAID.findall(text):
+        return " ".join(said[-1].split())
+    if is_of_losing(text) or isinstance(error, psycopg2.Error):
+        return "the connection was lost"
+    return " ".join(text.split())

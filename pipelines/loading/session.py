@@ -19,6 +19,8 @@ from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, Column
 from psycopg2.extensions import connection as PgConnection
 
 from pipelines.loading.engine import literal, one_thread
+from pipelines.source.connection import Connection, open_session
+from pipelines.source.connection_failure import is_of_connecting
 from pipelines.source.inspect import quote
 
 _ATTACHED = "source"
@@ -46,12 +48,24 @@ _NUMERIC = 1700
 class SourceSession(ABC):
     """DuckDB's session, which can read the source as well."""
 
-    def __init__(self, engine: DuckDBPyConnection) -> None:
+    def __init__(self, engine: DuckDBPyConnection, connection: Connection) -> None:
         self._engine = engine
+        self._connection = connection
 
     def execute(self, statement: str, parameters: object = None) -> DuckDBPyConnection:
-        """Runs a statement in DuckDB."""
-        return self._engine.execute(statement, parameters)
+        """Runs a statement in DuckDB.
+
+        Raises:
+            SourceUnreachable: the scanner needed another connection, and got none. What DuckDB said
+                goes with no exception, as in `open_session`.
+        """
+        try:
+            return self._engine.execute(statement, parameters)
+        except duckdb.Error as error:
+            if not is_of_connecting(str(error)):
+                raise
+            failure = self._connection.failure(str(error))
+        raise failure
 
     def in_one_thread(self) -> AbstractContextManager[None]:
         """For statements that read the source, which more threads don't make faster."""
@@ -77,9 +91,18 @@ class SourceSession(ABC):
 class ScannerSession(SourceSession):
     """Reads through DuckDB's PostgreSQL scanner."""
 
-    def __init__(self, engine: DuckDBPyConnection, dsn: str) -> None:
-        super().__init__(engine)
-        engine.execute(f"attach {literal(dsn)} as {_ATTACHED} (type postgres, read_only)")
+    def __init__(
+        self, engine: DuckDBPyConnection, connection: Connection, application: str
+    ) -> None:
+        super().__init__(engine, connection)
+        dsn, password = connection.without_password(application)
+        # DuckDB shows the string that it attaches by, and never what a secret holds. Without one it
+        # would take the user's own default.
+        held = f", password {literal(password)}" if password else ""
+        self.execute(f"create or replace temporary secret {_ATTACHED} (type postgres{held})")
+        self.execute(
+            f"attach {literal(dsn)} as {_ATTACHED} (type postgres, read_only, secret {_ATTACHED})"
+        )
 
     def begin(self, snapshot: str | None, settings: str) -> bool:
         self.execute("begin")
@@ -98,7 +121,7 @@ class ScannerSession(SourceSession):
         return f"postgres_query({literal(_ATTACHED)}, {literal(sql)})"
 
     def close(self) -> None:
-        for statement in ("rollback", f"detach {_ATTACHED}"):
+        for statement in ("rollback", f"detach {_ATTACHED}", f"drop secret {_ATTACHED}"):
             with suppress(duckdb.Error):
                 self.execute(statement)
 
@@ -109,9 +132,11 @@ class ScannerSession(SourceSession):
 class CursorSession(SourceSession):
     """Reads through psycopg2: every value as PostgreSQL's text, which DuckDB then parses."""
 
-    def __init__(self, engine: DuckDBPyConnection, dsn: str) -> None:
-        super().__init__(engine)
-        self._source: PgConnection = psycopg2.connect(dsn)
+    def __init__(
+        self, engine: DuckDBPyConnection, connection: Connection, application: str
+    ) -> None:
+        super().__init__(engine, connection)
+        self._source: PgConnection = open_session(connection, application)
         self._source.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
         self._numbers = count()
 

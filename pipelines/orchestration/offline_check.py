@@ -9,7 +9,8 @@ from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table, matching_wildcards, qualify, wildcards_of
 from pipelines.errors import DeclarationError, LakefeedError, TableFailed
 from pipelines.loading.plan import plan_table
-from pipelines.source.connection import connection_of, unset_variables
+from pipelines.source.connection import connection_of
+from pipelines.source.credentials import unset_variables
 from pipelines.source.where import single_expression
 from pipelines.transformation.files import stale_files
 from pipelines.transformation.unfit import unfit_tests

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import psycopg2
-from dotenv import dotenv_values
 from psycopg2.extensions import connection as PgConnection
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from pipelines.declaration.project import Project
-from pipelines.errors import DeclarationError, SourceUnreachable
+from pipelines.errors import DeclarationError, LakefeedError, SourceUnreachable
+from pipelines.source.connection_failure import kind_of
+from pipelines.source.credentials import dlt_secret, interpolate
+from pipelines.source.url import dsn_from, dsn_from_fields
 
-_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _CONNECT_TIMEOUT_SECONDS = 15
 # Who waits longer for a lock stands in the way of all who come after.
 LOCK_TIMEOUT_SECONDS = 60
@@ -57,6 +56,12 @@ class Connection:
             client_encoding="UTF8",
         )
 
+    def without_password(self, application: str) -> tuple[str, str | None]:
+        """The same, and the password apart; None where it has none."""
+        given = parse_dsn(self.for_session(application))
+        password = given.pop("password", None)
+        return make_dsn(**given), password
+
     @property
     def may_go_unencrypted(self) -> bool:
         """Whether the login and all rows may cross a network in the clear."""
@@ -66,13 +71,49 @@ class Connection:
         mode = given.get("sslmode") or os.environ.get("PGSSLMODE")
         return not is_local and mode not in _ENCRYPTED
 
-    def mask(self, text: str) -> str:
-        """The text without this connection's password, in whichever spelling it occurs."""
-        password = parse_dsn(self.dsn).get("password")
-        for secret in (self.dsn, password):
-            if secret:
-                text = text.replace(secret, "***")
-        return text
+    @property
+    def shown(self) -> str:
+        """What a sentence calls it: the source, where it has a name already."""
+        return f"`{self.source}`" if self.source else "the database"
+
+    @property
+    def address(self) -> str:
+        """Where it leads and as whom, for an error: never with a password."""
+        given = parse_dsn(self.dsn)
+
+        def parameter(name: str, variable: str) -> str:
+            return str(given.get(name) or os.environ.get(variable) or "")
+
+        host = parameter("host", "PGHOST") or str(given.get("hostaddr") or "")
+        port = parameter("port", "PGPORT") or "5432"
+        named = (
+            ("service", parameter("service", "PGSERVICE")),
+            ("database", parameter("dbname", "PGDATABASE")),
+            ("user", parameter("user", "PGUSER")),
+        )
+        told = [f"{name} {value}" for name, value in named if value]
+        if host or not told[:1] or not told[0].startswith("service"):
+            is_socket = not host or host.startswith("/")
+            told.insert(0, f"socket {host}, port {port}" if is_socket else f"{host}:{port}")
+        return " ".join(", ".join(told).split())
+
+    def failure(self, said: str) -> SourceUnreachable:
+        """The error for a connection that didn't come about, or was lost.
+
+        Args:
+            said: by libpq, the server or DuckDB. It tells the kind, and is shown nowhere.
+        """
+        kind = kind_of(said)
+        return SourceUnreachable(
+            f"can't connect to {self.shown}: {kind.what} ({self.address})", do=kind.do
+        )
+
+    def lost(self) -> SourceUnreachable:
+        """The error for a connection that was cut off while it was used."""
+        return SourceUnreachable(
+            f"the connection to {self.shown} was lost ({self.address})",
+            do="run again: nothing was lost; the server's log says why it was closed",
+        )
 
 
 def connection_of(project: Project, source: str) -> Connection:
@@ -84,42 +125,35 @@ def connection_of(project: Project, source: str) -> Connection:
     path = ("sources", source, "connection")
     where = project.declared.document.where(path)
     declared = project.source(source).connection
-    url = (
-        _interpolate(project, source, declared, where) if declared else _dlt_secret(project, source)
-    )
-    if not url:
-        raise DeclarationError(
-            f"`{source}` has no connection",
-            where=where,
-            do=f"write `connection: ${{{source.upper()}_DATABASE_URL}}` and set it in .env, or "
-            f"set [sources.{source}] credentials in .dlt/secrets.toml",
+    shown = f"the connection of `{source}`"
+    if declared:
+        return Connection(
+            source, dsn_from(shown, interpolate(project, source, declared, where), where)
         )
-    return connection_from_url(source, url, where)
-
-
-def unset_variables(project: Project, source: str) -> list[str]:
-    """The variables that the connection of a source names and that have no value here."""
-    declared = project.source(source).connection or ""
-    variables = {**_dotenv(project.root), **os.environ}
-    return [name for name in _REFERENCE.findall(declared) if not variables.get(name)]
+    secret = dlt_secret(project, source)
+    if isinstance(secret, dict):
+        return Connection(source, dsn_from_fields(shown, secret, where))
+    if secret:
+        return Connection(source, dsn_from(shown, secret, where))
+    raise DeclarationError(
+        f"`{source}` has no connection",
+        where=where,
+        do=f"write `connection: ${{{source.upper()}_DATABASE_URL}}` and set it in .env, or "
+        f"set [sources.{source}] credentials in .dlt/secrets.toml",
+    )
 
 
 def connection_from_url(source: str, url: str, where: str = "") -> Connection:
     """A connection from a URL or a libpq keyword string.
 
+    Args:
+        source: its name; empty where it has none yet.
+
     Raises:
         DeclarationError: it is neither.
     """
-    dsn = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url.strip())
-    try:
-        parse_dsn(dsn)
-    except psycopg2.ProgrammingError:
-        raise DeclarationError(
-            f"the connection of `{source}` isn't a PostgreSQL URL",
-            where=where,
-            do="write it as postgresql://user:password@host:5432/database",
-        ) from None
-    return Connection(source, dsn)
+    shown = f"the connection of `{source}`" if source else "the connection"
+    return Connection(source, dsn_from(shown, url, where))
 
 
 def session_name(application: str) -> str:
@@ -143,26 +177,35 @@ def transaction_settings(*, statement_timeout_ms: int = 0) -> str:
     return "; ".join(["set transaction read only", *told, ours])
 
 
+def open_session(connection: Connection, application: str) -> PgConnection:
+    """A session of psycopg2's, which the caller closes.
+
+    Raises:
+        SourceUnreachable: which kind of failure it was. What libpq said goes with no exception, not
+            even as its context: dlt keeps those in its traces.
+    """
+    try:
+        return psycopg2.connect(connection.for_session(application))
+    except (psycopg2.Error, ValueError) as error:
+        failure = connection.failure(str(error))
+    raise failure
+
+
 @contextmanager
 def connect(connection: Connection, application: str) -> Iterator[PgConnection]:
     """A read-only transaction on a session of its own, closed at the end.
 
     Raises:
-        SourceUnreachable: with the server's own words, without the password.
+        SourceUnreachable: no connection, or it was lost on the way.
+        LakefeedError: the server refused a statement that the block didn't expect to be refused.
     """
+    session = open_session(connection, application)
     try:
-        session = psycopg2.connect(connection.for_session(application))
         with session.cursor() as cursor:
             cursor.execute(transaction_settings())
-    except psycopg2.OperationalError as error:
-        reason = " ".join(connection.mask(str(error)).split())
-        raise SourceUnreachable(
-            f"can't connect to `{connection.source}`: {reason}",
-            do="check host, port, database, user and password in the URL, and that the server "
-            "runs: lakefeed check --connect",
-        ) from None
-    try:
         yield session
+    except psycopg2.Error as error:
+        raise refusal(connection, error) from None
     finally:
         with suppress(psycopg2.Error):
             # A pooler throws away a session that is left within a transaction.
@@ -170,31 +213,12 @@ def connect(connection: Connection, application: str) -> Iterator[PgConnection]:
         session.close()
 
 
-def _interpolate(project: Project, source: str, text: str, where: str) -> str:
-    variables = {**_dotenv(project.root), **os.environ}
-    missing = unset_variables(project, source)
-    if missing:
-        raise DeclarationError(
-            f"the variable {missing[0]} isn't set",
-            where=where,
-            do=f"put {missing[0]}=postgresql://user:password@host:5432/database into .env, "
-            "or export it",
-        )
-    return _REFERENCE.sub(lambda match: variables[match[1]] or "", text)
-
-
-def _dotenv(root: Path) -> dict[str, str | None]:
-    path = root / ".env"
-    return dotenv_values(path) if path.exists() else {}
-
-
-def _dlt_secret(project: Project, source: str) -> str | None:
-    from_environment = os.environ.get(f"SOURCES__{source.upper()}__CREDENTIALS")
-    path = project.root / ".dlt" / "secrets.toml"
-    if from_environment or not path.exists():
-        return from_environment
-    import tomllib
-
-    secrets = tomllib.loads(path.read_text(encoding="utf-8"))
-    found = secrets.get("sources", {}).get(source, {}).get("credentials")
-    return found if isinstance(found, str) else None
+def refusal(connection: Connection, error: psycopg2.Error) -> LakefeedError:
+    """What a session that stood says, as an error of ours: the server's own sentence, if any."""
+    if error.pgcode is None or error.pgcode.startswith(("08", "57P")):
+        return connection.lost()
+    said = " ".join((error.diag.message_primary or type(error).__name__).split())
+    return LakefeedError(
+        f"{connection.shown} refused a statement: {said}",
+        do="run again; if it is refused again, see what the role lacks (docs/guarantees.md)",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -214,6 +215,11 @@ def quote(name: str) -> str:
 
 def quote_qualified(schema: str, name: str) -> str:
     return f"{quote(schema)}.{quote(name)}"
+
+
+def sql_name(*names: str) -> str:
+    """A name as one would write it in SQL: quoted only where it must be."""
+    return ".".join(n if re.fullmatch(r"[a-z_][a-z0-9_]*", n) else quote(n) for n in names)
 
 
 def _named(table: CatalogueTable) -> dict[str, Any]:

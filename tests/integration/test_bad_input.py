@@ -193,7 +193,7 @@ class TestFromTheCommandLine:
         )
 
         assert ended.returncode == 3
-        assert ended.stdout.count("Connection refused") == 1
+        assert ended.stdout.count("connection refused (localhost:1,") == 1
         assert "Traceback" not in ended.stdout + ended.stderr
         assert "hunter2" not in ended.stdout + ended.stderr
 
