@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,11 +31,17 @@ class Bar:
 
 @dataclass(frozen=True)
 class Chart:
-    """Bars on a ground `width` wide, and what they show in words."""
+    """Bars on a ground `width` wide, and what they show in words.
+
+    `first` and `last` stand below the oldest and the newest bar, `tallest` is the tallest's value.
+    """
 
     bars: tuple[Bar, ...]
     width: int
     told: str
+    first: str = ""
+    last: str = ""
+    tallest: str = ""
 
 
 def runs_chart(runs: Sequence[KeptRun]) -> Chart:
@@ -50,6 +57,8 @@ def runs_chart(runs: Sequence[KeptRun]) -> Chart:
         bars,
         max(len(bars), _LEAST_SLOTS) * SLOT,
         f"{wording.counted(len(shown), 'run')}, {failed} failed",
+        *_ends([run.started_at for run in shown]),
+        wording.seconds(max((run.seconds for run in shown), default=0)),
     )
 
 
@@ -72,7 +81,17 @@ def loads_chart(loads: Sequence[LoadPoint]) -> Chart:
         bars,
         max(len(bars), _LEAST_SLOTS) * SLOT,
         f"{wording.counted(len(shown), 'load')}, {wording.counted(most, 'row')} at most",
+        *_ends([load.at for load in shown]),
+        wording.counted(most, "row"),
     )
+
+
+def _ends(times: Sequence[dt.datetime]) -> tuple[str, str]:
+    """What stands below the oldest bar and below the newest, if there is more than one."""
+    if not times:
+        return "", ""
+    newest = wording.moment(times[-1])
+    return (wording.moment(times[0]), newest) if len(times) > 1 else (newest, "")
 
 
 def _scaled(values: Sequence[float]) -> list[float]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
 from pipelines.orchestration.overview import ModelOverview, TableOverview
 
-_WIDTH = 204
+_NARROWEST, _WIDEST = 204, 420
+# A character of the graph's font, and what is left free beside a name.
+_CHARACTER, _MARGIN = 7.3, 18
 _GAP = 64
 _HEIGHT = 26
 _STEP = 34
-_LONGEST = 26
+_LONGEST = int((_WIDEST - _MARGIN) / _CHARACTER)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Graph:
     edges: tuple[Edge, ...]
     width: int
     height: int
-    box: tuple[int, int] = (_WIDTH, _HEIGHT)
+    box: tuple[int, int] = (_NARROWEST, _HEIGHT)
 
 
 def draw(tables: Sequence[TableOverview], models: Sequence[ModelOverview]) -> Graph:
@@ -59,19 +61,27 @@ def draw(tables: Sequence[TableOverview], models: Sequence[ModelOverview]) -> Gr
         kind = "staging" if one.model.is_staging else "mart"
         kinds[one.model.name] = (kind, f"model-{one.model.name}")
     tallest = max((len(names) for names in rows), default=0)
+    box = _width_for(reads)
     placed = {
-        name: Node(name, *kinds[name], depth * (_WIDTH + _GAP), first + place * _STEP)
+        name: Node(name, *kinds[name], depth * (box + _GAP), first + place * _STEP)
         for depth, names in enumerate(rows)
         for first in ((tallest - len(names)) * _STEP // 2,)
         for place, name in enumerate(names)
     }
     edges = [
-        Edge(read, name, _line(placed[read], placed[name]))
+        Edge(read, name, _line(placed[read], placed[name], box))
         for name, above in reads.items()
         for read in above
     ]
-    width = len(rows) * (_WIDTH + _GAP) - _GAP
-    return Graph(tuple(placed.values()), tuple(edges), max(width, 0), tallest * _STEP)
+    width = max(len(rows) * (box + _GAP) - _GAP, 0)
+    nodes, height = tuple(placed.values()), tallest * _STEP
+    return Graph(nodes, tuple(edges), width, height, (box, _HEIGHT))
+
+
+def _width_for(names: Iterable[str]) -> int:
+    """Wide enough for the longest name, within bounds."""
+    longest = max(map(len, names), default=0)
+    return max(_NARROWEST, min(_WIDEST, round(longest * _CHARACTER + _MARGIN)))
 
 
 def _reads(
@@ -102,8 +112,8 @@ def _rows(reads: dict[str, list[str]]) -> list[list[str]]:
     return columns
 
 
-def _line(source: Node, target: Node) -> str:
-    x1, y1 = source.x + _WIDTH, source.y + _HEIGHT // 2
+def _line(source: Node, target: Node, box: int) -> str:
+    x1, y1 = source.x + box, source.y + _HEIGHT // 2
     x2, y2 = target.x, target.y + _HEIGHT // 2
     middle = x2 - _GAP // 2
     return f"M{x1} {y1}H{middle - _GAP // 2}C{middle} {y1} {middle} {y2} {x2} {y2}"

@@ -51,11 +51,11 @@ def span(value: dt.timedelta | float | None) -> str:
 
 
 def before(value: dt.datetime | str | None, now: dt.datetime) -> str:
-    """`14 min before`: how long before the page was made; nothing where there is no time."""
+    """`14 min earlier` than the page was made; nothing where there is no time."""
     time = _time(value)
     if time is None:
         return ""
-    return f"{span(now - time)} before" if now - time >= dt.timedelta(seconds=1) else "just before"
+    return f"{span(now - time)} earlier" if now - time >= dt.timedelta(seconds=1) else "just now"
 
 
 def plain_message(message: str) -> str:

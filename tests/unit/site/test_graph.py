@@ -52,3 +52,12 @@ def test_no_two_stand_at_one_place_and_all_within_the_ground(tmp_path: Path) -> 
 
 def test_a_lake_without_models_is_drawn_without_lines(tmp_path: Path) -> None:
     assert draw(tables(tmp_path, "a"), []).edges == ()
+
+
+def test_a_box_is_as_wide_as_the_longest_name_needs(tmp_path: Path) -> None:
+    name = "a_model_whose_name_has_forty_characters_x"
+
+    graph = draw(tables(tmp_path, "a"), [a_model(name, (), "shop__a")])
+
+    assert [node.label for node in graph.nodes] == ["shop.a", name]
+    assert graph.box[0] > len(name) * 7
