@@ -24,12 +24,31 @@ _HEADER = (
 
 
 @dataclass(frozen=True)
+class ColumnIdentity:
+    """What a column is, whatever its name: where one of these differs, its values may.
+
+    `number` is the column's own within its table, for life. `type` is what its type is made of,
+    domains resolved. `members` are the labels of enums and the attributes of composite types in
+    it, by numbers that they keep. `expression` is that of a generated column.
+    """
+
+    number: int
+    type: str
+    members: dict[str, str] = field(default_factory=dict)
+    expression: str | None = None
+
+
+@dataclass(frozen=True)
 class Column:
-    """A column of the source, with its type as PostgreSQL writes it: `numeric(10,2)`."""
+    """A column of the source, with its type as PostgreSQL writes it: `numeric(10,2)`.
+
+    `identity` is known while the column is looked at live; the file doesn't keep it.
+    """
 
     name: str
     type: str
     nullable: bool
+    identity: ColumnIdentity | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -38,7 +57,8 @@ class CatalogueTable:
 
     The file doesn't keep the rest, which is known while the table is looked at live: `identity` is
     its oid; `unique` are the sets of columns that an index keeps unique, nulls aside; `heirs` are
-    the tables that inherit from it, over whose rows no index of its own holds.
+    the tables that inherit from it, over whose rows no index of its own holds; `definition` is a
+    fingerprint of what a view or a foreign table shows.
     """
 
     schema: str
@@ -49,6 +69,7 @@ class CatalogueTable:
     identity: int | None = field(default=None, compare=False)
     unique: tuple[tuple[str, ...], ...] = field(default=(), compare=False)
     heirs: tuple[str, ...] = field(default=(), compare=False)
+    definition: str | None = field(default=None, compare=False)
 
     @property
     def qualified(self) -> str:

@@ -5,15 +5,21 @@ Decided from plain data: how the newest committed load was read, and how this on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 
-from pipelines.source.types import widens
+from pipelines.declaration.catalogue import ColumnIdentity
+from pipelines.loading.other_columns import is_redefined, other_columns
+from pipelines.source.types import widens, writes_the_same
 
 
 @dataclass(frozen=True)
 class ReadAs:
-    """What a load's rows depend on. Types are DuckDB's; `identity` tells a table created anew."""
+    """What a load's rows depend on. Types are DuckDB's; `identity` tells a table created anew.
+
+    `identities` are those of the columns, and `definition` is that of a view or a foreign table;
+    both are None in loads of versions that didn't note them.
+    """
 
     cursor: str | None
     key: tuple[str, ...]
@@ -21,44 +27,124 @@ class ReadAs:
     initial_value: str | None
     columns: dict[str, str]
     identity: int | None
+    identities: dict[str, ColumnIdentity] | None = None
+    definition: str | None = None
+
+    def is_like(self, other: ReadAs) -> bool:
+        """Whether the same is read in the same way, whatever its columns are."""
+        unknown = replace(other, identities=None, definition=None)
+        return replace(self, identities=None, definition=None) == unknown
 
 
 @dataclass(frozen=True)
 class Changes:
     """`whole` tells that the table has to be read whole; the notes tell the user what and why.
 
-    `added` are columns that rows loaded before don't have.
+    `added` are columns that rows loaded before don't have. `others` says which columns are others
+    under the same name, where the catalogue shows no change.
     """
 
     whole: bool = False
     added: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
-def changes_since(before: ReadAs | None, now: ReadAs, *, shown: str, reads_whole: bool) -> Changes:
+def changes_since(
+    before: ReadAs | None,
+    now: ReadAs,
+    *,
+    shown: str,
+    reads_whole: bool,
+    loaded_before: Collection[str] = (),
+) -> Changes:
     """What has to be done, and said, about the difference between two loads of a table.
 
     Args:
         shown: the table's name in commands, such as `shop.orders`.
         reads_whole: this load reads all rows anyway, so that nothing old stays.
+        loaded_before: columns that any load that counts has had.
     """
     if before is None:
         return Changes()
-    forced = tuple(_what_forces_a_whole_read(before, now))
-    if forced or reads_whole:
-        return Changes(bool(forced), notes=() if reads_whole else forced)
+    others, retyped = _others(before, now), dict(_retyped(before, now))
+    redefined = _redefined(before, now)
+    causes = [*{**retyped, **others}.values(), *redefined, *_rekeyed(before, now)]
     added = tuple(name for name in now.columns if name not in before.columns)
+    causes += [
+        f"column `{name}` is back, and rows loaded before may have other values in it"
+        for name in added
+        if name in loaded_before
+    ]
+    if causes or reads_whole:
+        forced = tuple(f"{cause}, so the table is read whole" for cause in causes)
+        unseen = (why for name, why in others.items() if name not in retyped)
+        return Changes(bool(causes), (), () if reads_whole else forced, (*unseen, *redefined))
     return Changes(False, added, tuple(_what_stays_as_it_was(before, now, shown)))
 
 
-def _what_forces_a_whole_read(before: ReadAs, now: ReadAs) -> Iterator[str]:
+def is_settled(before: ReadAs | None, now: ReadAs) -> bool:
+    """Whether nothing has to be done, said or noted about how a table is read."""
+    if before is None or before.identities is None or not before.is_like(now):
+        return False
+    return not changes_since(before, now, shown="", reads_whole=False).whole
+
+
+def noted_from_present(before: ReadAs | None, now: ReadAs, *, read_whole: bool) -> ReadAs | None:
+    """What a load without news leaves to be noted with the newest one; None where that is nothing.
+
+    What wasn't noted is taken from the present. Of a table that was created anew the numbers of
+    columns are noted again; a view that was is known by its definition.
+
+    Args:
+        read_whole: all rows were read, and are those that raw has.
+    """
+    if before is None or now.identities is None:
+        return None
+    is_anew = before.identity != now.identity and now.definition is None
+    if before.identities is not None and not is_anew and not read_whole:
+        return None
+    known = {name: one for name, one in now.identities.items() if name in before.columns}
+    told = replace(before, identity=now.identity, identities=known, definition=now.definition)
+    return told if told != before else None
+
+
+def _others(before: ReadAs, now: ReadAs) -> dict[str, str]:
+    """Columns that are others under the same name, and in which way."""
+    same_table = before.identity == now.identity
+    return dict(other_columns(before.identities or {}, now.identities or {}, same_table=same_table))
+
+
+def _redefined(before: ReadAs, now: ReadAs) -> list[str]:
+    if before.identities is None or now.identities is None:
+        return []
+    is_another_kind = (before.definition is None) != (now.definition is None)
+    is_changed = is_another_kind or is_redefined(before.definition, now.definition)
+    return ["its definition changed"] if is_changed else []
+
+
+def _retyped(before: ReadAs, now: ReadAs) -> Iterator[tuple[str, str]]:
     for name, new in now.columns.items():
         old = before.columns.get(name, new)
+        was, now_is = _types_of(name, before, now)
         if old != new and not widens(old, new):
-            yield f"column `{name}` was {old} and is {new}, so the table is read whole"
+            yield name, f"column `{name}` was {old} and is {new}"
+        elif new in (old, "varchar") and not writes_the_same(was, now_is):
+            yield name, f"column `{name}` was {was} and is {now_is}"
+
+
+def _types_of(name: str, before: ReadAs, now: ReadAs) -> tuple[str, str]:
+    """PostgreSQL's types for a column, then and now; none where unknown, or a user's own."""
+    old, new = (before.identities or {}).get(name), (now.identities or {}).get(name)
+    if old is None or new is None or old.members or new.members:
+        return "", ""
+    return old.type, new.type
+
+
+def _rekeyed(before: ReadAs, now: ReadAs) -> Iterator[str]:
     if before.key != now.key:
         was, now_is = ", ".join(before.key) or "none", ", ".join(now.key) or "none"
-        yield f"its key was {was} and is {now_is}, so the table is read whole"
+        yield f"its key was {was} and is {now_is}"
 
 
 def _what_stays_as_it_was(before: ReadAs, now: ReadAs, shown: str) -> Iterator[str]:

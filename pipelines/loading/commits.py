@@ -121,6 +121,13 @@ class CommitLog:
             self.filesystem.rm_file(f"{self.folder}/{LOADS_FOLDER}/{NAME}")
         self._write(LOADS_FOLDER, f"{load.load_id}.json", load.as_json())
 
+    def redescribe_one(self, load: Load) -> None:
+        """Replaces what one committed load is said to hold; the pack then tells it, too."""
+        others = [one for one in self.loads() if one.load_id != load.load_id]
+        self.redescribe(load)
+        if len(others) >= MOST_UNPACKED:
+            self._write(LOADS_FOLDER, NAME, pack([*others, load]))
+
     def bring_up_pack(self) -> None:
         """Has a pack again, after many descriptions were replaced."""
         self.loads()

@@ -85,10 +85,16 @@ def _continued(loads: Sequence[Load], cursor: Cursor, kind: CursorKind) -> Itera
     before: Load | None = None
     for load in loads:
         start = _start_without_lookback(load, cursor, kind)
-        is_alike = before is not None and before.read_as == load.read_as
+        is_alike = before is not None and _is_read_alike(before, load)
         if start is not None and is_alike and not load.supersedes and load.cursor == cursor.column:
             yield Continued(load, start)
         before = load
+
+
+def _is_read_alike(before: Load, load: Load) -> bool:
+    if before.read_as is None or load.read_as is None:
+        return before.read_as == load.read_as
+    return before.read_as.is_like(load.read_as)
 
 
 def _start_without_lookback(load: Load, cursor: Cursor, kind: CursorKind) -> CursorValue | None:

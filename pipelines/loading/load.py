@@ -19,7 +19,7 @@ from dlt.destinations import path_utils
 from pipelines.declaration.project import Project
 from pipelines.errors import TableFailed
 from pipelines.loading.at_snapshot import SourceAtSnapshot
-from pipelines.loading.changes import Changes, changes_since
+from pipelines.loading.changes import Changes, changes_since, noted_from_present
 from pipelines.loading.commits import CommitLog
 from pipelines.loading.description import Load
 from pipelines.loading.destination import LAYOUT, PLACEHOLDERS, raw_destination
@@ -69,6 +69,8 @@ def load_table(
         extraction = _extract(desk, plan, source, options, effective=effective, added=changes.added)
         lock.assert_held()
         committed = _commit_pending(desk)
+        if effective and not committed and not options.backfill:
+            _note_from_present(desk, effective[-1], plan, read_whole=extraction.whole)
     return _outcome(extraction, resumed + committed, notes, time.monotonic() - started)
 
 
@@ -102,14 +104,26 @@ def _changes(plan: TablePlan, effective: list[Load], options: LoadOptions) -> Ch
     """What changed since the newest load.
 
     Raises:
-        TableFailed: the table has to be read whole, and a range of it was asked for.
+        TableFailed: the table is frozen, or has to be read whole where a range was asked for.
     """
     changes = changes_since(
         effective[-1].read_as if effective else None,
         plan.read_as,
         shown=plan.table.shown,
         reads_whole=options.full_refresh or plan.table.mode == "full_refresh",
+        loaded_before=_loaded_before(effective),
     )
+    if (
+        changes.others
+        and plan.table.settings.schema_changes == "freeze"
+        and not options.full_refresh
+    ):
+        raise TableFailed(
+            f"{plan.table.shown} is frozen, and its columns changed: {'; '.join(changes.others)}",
+            where=plan.table.where_of("schema_changes"),
+            do="review the change, then accept it by reading the table whole: "
+            f"lakefeed run --select {plan.table.shown} --full-refresh",
+        )
     if changes.whole and options.backfill:
         raise TableFailed(
             f"{plan.table.shown} can't load a range: {'; '.join(changes.notes)}",
@@ -117,6 +131,19 @@ def _changes(plan: TablePlan, effective: list[Load], options: LoadOptions) -> Ch
             do=f"first: lakefeed run --select {plan.table.shown}",
         )
     return changes
+
+
+def _loaded_before(effective: list[Load]) -> set[str]:
+    """Columns that rows of these loads have."""
+    # Most loads share what they were read as.
+    distinct = {id(load.read_as): load.read_as for load in effective if load.read_as}
+    return {name for read_as in distinct.values() for name in read_as.columns}
+
+
+def _note_from_present(desk: _Desk, newest: Load, plan: TablePlan, *, read_whole: bool) -> None:
+    told = noted_from_present(newest.read_as, plan.read_as, read_whole=read_whole)
+    if told:
+        desk.log.redescribe_one(replace(newest, read_as=told))
 
 
 def _extract(

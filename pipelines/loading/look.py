@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipelines.declaration.project import Project
 from pipelines.loading.at_snapshot import SourceAtSnapshot
+from pipelines.loading.changes import is_settled
 from pipelines.loading.commits import CommitLog, checkpoint_after
 from pipelines.loading.description import Load
 from pipelines.loading.extraction import Extraction, loads_to_compare, next_condition, next_start
@@ -67,8 +68,8 @@ def _is_settled(
     working = project.data / ".dlt" / "pipelines" / plan.table.lake_name
     if not effective or has_pending_packages(working) or plan.watches_deletes:
         return False
-    newest = effective[-1]
-    return newest.read_as == plan.read_as and source.snapshot.horizon.sees_others
+    is_same = is_settled(effective[-1].read_as, plan.read_as)
+    return is_same and source.snapshot.horizon.sees_others
 
 
 def _rows_without_news(extraction: Extraction) -> tuple[int, int, int, int] | None:

@@ -12,6 +12,7 @@ load has to remove the pack before.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from pipelines.documents import from_fields
@@ -41,7 +42,7 @@ def pack(loads: list[Load]) -> str:
         in_flight = vars(load.in_flight) if load.in_flight else None
         place = len(read_as) - 1
         packed.append({**vars(load), "read_as": place, "in_flight": in_flight})
-    told = [one and vars(one) for one in read_as]
+    told = [one and asdict(one) for one in read_as]
     return json.dumps({"version": _VERSION, "read_as": told, "loads": packed})
 
 

@@ -43,11 +43,13 @@ class TablePlan:
     cursor: Column | None
     cursor_kind: CursorKind | None
     identity: int | None
+    definition: str | None
 
     @property
     def read_as(self) -> ReadAs:
         """What the rows of this load depend on, for the next one to compare with."""
         settings, cursor = self.table.settings, self.cursor.name if self.cursor else None
+        identities = {one.name: one.identity for one in self.columns if one.identity}
         return ReadAs(
             cursor=ROW_VERSION if self.table.reads_row_versions else cursor,
             key=self.key,
@@ -55,6 +57,8 @@ class TablePlan:
             initial_value=None if self.initial_value is None else str(self.initial_value),
             columns={column.name: lake_type(column.type).duckdb for column in self.columns},
             identity=self.identity,
+            identities=identities if len(identities) == len(self.columns) else None,
+            definition=self.definition,
         )
 
     @property
@@ -108,7 +112,7 @@ def plan_table(table: Table, live: CatalogueTable | None) -> TablePlan:
     needed = {*key, *([cursor.name] if cursor else [])}
     kept = tuple(c for c in live.columns if c in columns or c.name in needed)
     _check_names(table, kept)
-    return TablePlan(table, kept, tuple(key), cursor, kind, live.identity)
+    return TablePlan(table, kept, tuple(key), cursor, kind, live.identity, live.definition)
 
 
 def _selected(table: Table, live: CatalogueTable) -> tuple[Column, ...]:

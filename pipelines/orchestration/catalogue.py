@@ -28,6 +28,7 @@ from pipelines.declaration.tables import (
     wildcards_of,
 )
 from pipelines.errors import DeclarationError
+from pipelines.source.identity import identified
 from pipelines.source.inspect import BASE_KINDS, inspect_tables, user_schemas
 from pipelines.textfile import replace_text
 from pipelines.transformation.files import write_generated
@@ -57,7 +58,7 @@ def read_live(session: PgConnection, project: Project, source: str) -> LiveSourc
         if qualified in explicit
         or (table.kind in BASE_KINDS and matching_wildcards(qualified, declared))
     }
-    return _live_source(project, source, tables)
+    return _live_source(project, source, identified(session, tables))
 
 
 def with_live_tables(

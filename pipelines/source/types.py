@@ -35,6 +35,9 @@ _SAME_WITH_MODIFIER = (
     (_TIMESTAMP, "timestamp"),
     (_TIME, "time"),
 )
+_TEXT = re.compile(r"^(?:text|character varying(?:\((\d+)\))?)$")
+_CLOCK = re.compile(r"^(timestamp|time)(?:\((\d)\))?( with(?:out)? time zone)$")
+_MICROSECONDS = 6
 _WIDEST_DECIMAL = 38
 
 # DuckDB counts microseconds from 1970 in 64 bits; PostgreSQL's range ends 29 years later.
@@ -76,6 +79,22 @@ def widens(old: str, new: str) -> bool:
     if before and after:
         return after[0] >= before[0] and after[1] >= before[1]
     return (old, new) in _WIDENINGS or (old in _WHOLE_NUMBERS and new == "varchar")
+
+
+def writes_the_same(old: str, new: str) -> bool:
+    """Whether PostgreSQL writes each value of one of its types in the same way in the other.
+
+    For types that the lake keeps in one, as text or cut to the same precision.
+    """
+    before, after = _TEXT.match(old), _TEXT.match(new)
+    if after and old in _WHOLE_NUMBERS:
+        return True
+    if before and after:
+        return after[1] is None or (before[1] is not None and int(after[1]) >= int(before[1]))
+    before, after = _CLOCK.match(old), _CLOCK.match(new)
+    if before and after and before[1] + before[3] == after[1] + after[3]:
+        return int(after[2] or _MICROSECONDS) >= int(before[2] or _MICROSECONDS)
+    return old == new or (old in _WHOLE_NUMBERS and new == "numeric")
 
 
 def _digits(kind: str) -> tuple[int, int] | None:

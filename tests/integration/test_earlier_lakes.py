@@ -100,8 +100,33 @@ def test_it_is_pruned_and_rebuilt_to_the_same(lake: Lake) -> None:
     assert staged(lake) == before
 
 
+def test_what_it_did_not_note_is_noted_once_from_the_present(
+    ran: tuple[Lake, dict[str, TableReport]], kept: Lake
+) -> None:
+    lake, _ = ran
+    log = CommitLog(lake.project.raw_url, "shop__orders")
+    before = CommitLog(kept.project.raw_url, "shop__orders").loads()
+
+    noted = log.loads()
+
+    assert noted[:-1] == before[:-1]
+    assert noted[-1].read_as != before[-1].read_as
+    assert noted[-1].read_as is not None
+    assert noted[-1].read_as.identities is not None
+    assert (
+        noted[-1].load_id
+        in (lake.root / "data/raw/shop__orders/_lakefeed_loads/packed").read_text()
+    )
+    files = {path: path.stat().st_mtime_ns for path in (lake.root / "data/raw").rglob("*.*")}
+    assert {table.status for table in lake.load().tables} == {"unchanged"}
+    assert files == {
+        path: path.stat().st_mtime_ns for path in (lake.root / "data/raw").rglob("*.*")
+    }
+
+
 def test_it_goes_on(lake: Lake, source: Database) -> None:
     source.execute(
+        "alter type mood rename value 'ok' to 'fine'",
         "update orders set word = 'after', at = '2026-02-01Z' where id = 5",
         "delete from baskets where id = 8",
         "update customers set word = 'after', at = '2026-02-01Z' where id = 9",
@@ -109,7 +134,8 @@ def test_it_goes_on(lake: Lake, source: Database) -> None:
 
     assert lake.run().exit_code == 0
 
-    assert lake.query("select word from staging.stg_shop__orders where id = 5") == [("after",)]
+    changed = "select word, feeling from staging.stg_shop__orders where id in (5, 9) order by id"
+    assert lake.query(changed) == [("after", "fine"), ("first", "fine")]
     assert lake.query("select count(*) from staging.stg_shop__baskets where id = 8") == [(0,)]
     versions = "select word, is_current from history.hst_shop__customers where id = 9 order by 2"
     assert lake.query(versions) == [("first", False), ("after", True)]
