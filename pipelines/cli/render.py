@@ -181,6 +181,7 @@ def render_init(report: InitReport) -> str:
         [
             *(f"  wrote {name}" for name in report.files),
             *(f"  left out {name}: this role may not read it" for name in report.left_out),
+            *(f"  note: {warning}" for warning in report.warnings),
             f"{report.tables} tables: {report.incremental} incremental, "
             f"{report.tables - report.incremental} read whole. Look at sources.yaml, then:",
             "  lakefeed run",

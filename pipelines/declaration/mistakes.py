@@ -219,6 +219,7 @@ _EXPECTED = {
     "int_from_float": "a whole number",
     "greater_than_equal": "a whole number of 0 or more",
     "bool_type": "true or false",
+    "bool_parsing": "true or false",
     "string_too_short": "some text",
     "tuple_type": "a list such as [a, b]",
     "too_short": "a list such as [a, b]",

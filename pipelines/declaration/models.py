@@ -122,6 +122,9 @@ class TableSettings(Strict):
     """Which columns are loaded. Default: all."""
     where: Text | None = None
     """A condition in the source's SQL that rows must meet, as one expression."""
+    only: bool = False
+    """Whether the table is read without the tables that inherit from it, as `select … from only`
+    does. Its own keys don't hold over their rows."""
     deletes: Literal["ignore", "remove", "mark"] = "ignore"
     """What happens in staging to a row that has left the source, or meets `where` no longer:
     `ignore` keeps it, `remove` takes it out, `mark` keeps it with the time in `_deleted_at`. The

@@ -187,7 +187,9 @@ def _fill(
             cursor.execute(f"create unique index on {table.copied} ({keys})")
             if not plan.table.catalogue or plan.key != plan.table.catalogue.primary_key:
                 cursor.execute(f"create unique index on {table.quoted} ({keys})")
-        query = f"select {columns} from {table.quoted} where {declared_condition(plan)}"
+        # What inherits from it is filled by itself, where it is declared.
+        only = "only " if plan.table.catalogue and plan.table.catalogue.kind == "table" else ""
+        query = f"select {columns} from {only}{table.quoted} where {declared_condition(plan)}"
         with source.cursor() as reader:
             reader.execute(f"set local statement_timeout = {plan.statement_timeout_ms}")
             reader.copy_expert(f"copy ({query} limit {rows}) to stdout", spool)

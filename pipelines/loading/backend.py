@@ -40,8 +40,9 @@ from pipelines.loading.queries import (
     size_query,
 )
 from pipelines.loading.ranges import TableSize, cut
-from pipelines.loading.reader import Reading, check_unique, read_table, read_whole_table
+from pipelines.loading.reader import Reading, read_table, read_whole_table
 from pipelines.loading.rewritten import refuse_rewritten
+from pipelines.loading.unique import check_key
 
 BACKEND = "lakefeed"
 
@@ -58,7 +59,9 @@ class SnapshotLoader(BaseTableLoader):
         extraction.reading = reading
         if not reading.is_news and not extraction.starts_anew:
             return
-        check_unique(extraction.session, extraction.plan, reading)
+        if reading.rows:
+            is_whole = extraction.is_whole
+            check_key(extraction.session, extraction.plan, reading.files, is_whole=is_whole)
         self._move_the_checkpoint(extraction, reading)
         extraction.load = _describe(extraction, reading, load_id)
         _note(extraction, reading, extraction.load)
@@ -146,6 +149,8 @@ class SnapshotLoader(BaseTableLoader):
         """dlt's query with each column read exactly, and our conditions beside dlt's own."""
         query = self.make_query()
         assert isinstance(query, sa.Select)
+        if plan.table.settings.only:
+            query = query.with_hint(self.table, "ONLY", "postgresql")
         columns: list[sa.ColumnElement[Any]] = list(map(sa.literal_column, exact_columns(plan)))
         query = query.with_only_columns(*columns, maintain_column_froms=True)
         for part in (declared_condition(plan), condition):

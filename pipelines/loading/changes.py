@@ -19,6 +19,7 @@ class ReadAs:
 
     `identities` are those of the columns, and `definition` is that of a view or a foreign table;
     both are None in loads of versions that didn't note them.
+    `only`: the tables that inherit from it were left out; versions that didn't note it, read them.
     """
 
     cursor: str | None
@@ -29,6 +30,7 @@ class ReadAs:
     identity: int | None
     identities: dict[str, ColumnIdentity] | None = None
     definition: str | None = None
+    only: bool = False
 
     def is_like(self, other: ReadAs) -> bool:
         """Whether the same is read in the same way, whatever its columns are."""
@@ -41,13 +43,15 @@ class Changes:
     """`whole` tells that the table has to be read whole; the notes tell the user what and why.
 
     `added` are columns that rows loaded before don't have. `others` says which columns are others
-    under the same name, where the catalogue shows no change.
+    under the same name, where the catalogue shows no change. `fewer` tells that rows are left out
+    from now on, as it was declared.
     """
 
     whole: bool = False
     added: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    fewer: bool = False
 
 
 def changes_since(
@@ -69,7 +73,7 @@ def changes_since(
         return Changes()
     others, retyped = _others(before, now), dict(_retyped(before, now))
     redefined = _redefined(before, now)
-    causes = [*{**retyped, **others}.values(), *redefined, *_rekeyed(before, now)]
+    causes = [*{**retyped, **others}.values(), *redefined, *_read_otherwise(before, now)]
     added = tuple(name for name in now.columns if name not in before.columns)
     causes += [
         f"column `{name}` is back, and rows loaded before may have other values in it"
@@ -79,7 +83,9 @@ def changes_since(
     if causes or reads_whole:
         forced = tuple(f"{cause}, so the table is read whole" for cause in causes)
         unseen = (why for name, why in others.items() if name not in retyped)
-        return Changes(bool(causes), (), () if reads_whole else forced, (*unseen, *redefined))
+        fewer = now.only and not before.only
+        notes = () if reads_whole else forced
+        return Changes(bool(causes), (), notes, (*unseen, *redefined), fewer)
     return Changes(False, added, tuple(_what_stays_as_it_was(before, now, shown)))
 
 
@@ -141,10 +147,13 @@ def _types_of(name: str, before: ReadAs, now: ReadAs) -> tuple[str, str]:
     return old.type, new.type
 
 
-def _rekeyed(before: ReadAs, now: ReadAs) -> Iterator[str]:
+def _read_otherwise(before: ReadAs, now: ReadAs) -> Iterator[str]:
     if before.key != now.key:
         was, now_is = ", ".join(before.key) or "none", ", ".join(now.key) or "none"
         yield f"its key was {was} and is {now_is}"
+    if before.only != now.only:
+        how = "without" if now.only else "with"
+        yield f"it is now read {how} the tables that inherit from it"
 
 
 def _what_stays_as_it_was(before: ReadAs, now: ReadAs, shown: str) -> Iterator[str]:

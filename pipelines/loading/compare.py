@@ -14,7 +14,7 @@ from typing import Literal
 from pipelines.loading.engine import literal
 from pipelines.loading.held import as_compared
 from pipelines.loading.plan import DELETED_AT, Range, TablePlan
-from pipelines.loading.queries import MARKED, rows_query
+from pipelines.loading.queries import MARKED, rows_query, whenever_loaded
 from pipelines.loading.session import SourceSession
 from pipelines.source.inspect import quote
 
@@ -86,7 +86,7 @@ def lost_and_doubled(session: SourceSession, plan: TablePlan, staged: str) -> tu
     compared = ", ".join(
         f"{as_compared(column, 'rows')} as c{number}" for number, column in enumerate(plan.columns)
     )
-    source = session.rows_of(rows_query(plan, _declared(plan)))
+    source = session.rows_of(rows_query(plan, whenever_loaded(plan)))
     for name, relation in (("in_source", source), ("in_staging", staged)):
         session.execute(
             f"create or replace temp table {name} as select {compared} from {relation} as rows"
@@ -108,7 +108,7 @@ def _differing_ranges(
     summed = (
         f"select {first} as first, count(*) as rows, sum(hash({columns})::hugeint) as hashes from"
     )
-    source = session.rows_of(rows_query(plan, _declared(plan)))
+    source = session.rows_of(rows_query(plan, whenever_loaded(plan)))
     session.execute(
         f"create or replace temp table ranges as select coalesce(a.first, b.first) as first, "
         "coalesce(a.rows, 0) as rows, "
@@ -135,7 +135,7 @@ def _keep_rows_that_differ(
     same_key = " and ".join(f"a.{quote(name)} = b.{quote(name)}" for name in plan.key)
     cursor = f"rows.{quote(plan.cursor.name)}" if plan.cursor else "null"
     kept = f"{keys}, {cursor} as _cursor, hash({columns}) as _hash from"
-    condition = f"{_declared(plan)} and ({_within(plan, ranges)})"
+    condition = f"{whenever_loaded(plan)} and ({_within(plan, ranges)})"
     source = session.rows_of(rows_query(plan, condition, marked=pending))
     shown = ", ".join(f"coalesce(a.{quote(name)}, b.{quote(name)})" for name in plan.key)
     session.execute(
@@ -211,18 +211,6 @@ def _within(plan: TablePlan, ranges: list[str | None]) -> str:
         for low, high in spans
     ]
     return " or ".join([*parts, f"{cursor} is null"])
-
-
-def _declared(plan: TablePlan) -> str:
-    """Rows that are declared to be loaded, whenever that is."""
-    if plan.cursor is None:
-        return "true"
-    cursor, condition = quote(plan.cursor.name), "true"
-    if plan.initial_value is not None:
-        start = f"{literal(str(plan.initial_value))}::{plan.cursor.type}"
-        condition = f"coalesce({cursor} >= {start}, true)"
-    never = plan.table.settings.on_null_cursor == "exclude"
-    return f"{condition} and {cursor} is not null" if never else condition
 
 
 def _columns(session: SourceSession, relation: str) -> set[str]:

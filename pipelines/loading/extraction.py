@@ -62,6 +62,11 @@ class Extraction:
         return _horizon_of(self.plan, self.in_flight)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all rows that are declared to be loaded are written."""
+        return self.whole or not (self.effective or self.backfill)
+
+    @property
     def starts_anew(self) -> bool:
         """Whether the newest load's cursor or key means nothing now; to be noted even without rows
         and, as staging was made by another key, where raw has the same rows.

@@ -31,6 +31,7 @@ from pipelines.loading.pipeline import TablePipeline
 from pipelines.loading.plan import TablePlan
 from pipelines.loading.profile import profile_name
 from pipelines.loading.resource import forget_other_columns, resource_of
+from pipelines.source.equality import compared_by_text
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,13 @@ def load_table(
         effective = desk.log.effective_loads()
         changes = _changes(plan, effective, options)
         notes += changes.notes
-        options = replace(options, full_refresh=options.full_refresh or changes.whole)
+        if not (effective and effective[-1].read_as and effective[-1].read_as.key == plan.key):
+            notes += _doubts_of_key(plan, source)
+        options = replace(
+            options,
+            full_refresh=options.full_refresh or changes.whole,
+            allow_shrink=options.allow_shrink or changes.fewer,
+        )
         extraction = _extract(desk, plan, source, options, effective=effective, added=changes.added)
         lock.assert_held()
         committed = _commit_pending(desk)
@@ -144,6 +151,12 @@ def _note_from_present(desk: _Desk, newest: Load, plan: TablePlan, *, read_whole
     told = noted_from_present(newest.read_as, plan.read_as, read_whole=read_whole)
     if told:
         desk.log.redescribe_one(replace(newest, read_as=told))
+
+
+def _doubts_of_key(plan: TablePlan, source: SourceAtSnapshot) -> list[str]:
+    """What is to be said of a key when it is first used."""
+    catalogue = plan.table.catalogue
+    return compared_by_text(source.holder, catalogue, plan.key_columns) if catalogue else []
 
 
 def _extract(

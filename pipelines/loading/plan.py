@@ -17,6 +17,7 @@ from pipelines.source.where import single_expression
 
 # Set in a tombstone: when the row was found to have left the source, by the source's clock.
 DELETED_AT = "_deleted_at"
+_WITH_HEIRS = ("table", "foreign table")
 _WITH_ROW_VERSIONS = ("table", "partitioned table", "partition", "materialized view")
 _OUR_OWN = ("_dlt_load_id", "_staged_batch", "_load_position", DELETED_AT)
 _OF_HISTORY = (
@@ -35,7 +36,10 @@ class Range:
 
 @dataclass(frozen=True)
 class TablePlan:
-    """A table as it will be read: the columns in order, the key, the cursor and its kind."""
+    """A table as it will be read: the columns in order, the key, the cursor and its kind.
+
+    `is_kept_unique`: an index of the source lets no two rows that are read share a key, but nulls.
+    """
 
     table: Table
     columns: tuple[Column, ...]
@@ -44,6 +48,13 @@ class TablePlan:
     cursor_kind: CursorKind | None
     identity: int | None
     definition: str | None
+    is_kept_unique: bool = False
+
+    @property
+    def key_columns(self) -> tuple[Column, ...]:
+        """The columns of the key, in its order."""
+        by_name = {column.name: column for column in self.columns}
+        return tuple(by_name[name] for name in self.key)
 
     @property
     def read_as(self) -> ReadAs:
@@ -59,6 +70,7 @@ class TablePlan:
             identity=self.identity,
             identities=identities if len(identities) == len(self.columns) else None,
             definition=self.definition,
+            only=settings.only,
         )
 
     @property
@@ -104,6 +116,7 @@ def plan_table(table: Table, live: CatalogueTable | None) -> TablePlan:
             where=table.where,
             do="check the name, grant usage on its schema, or take the table out of sources.yaml",
         )
+    _check_only(table, live)
     columns = _selected(table, live)
     key = table.settings.primary_key or live.primary_key
     _check_where(table)
@@ -112,7 +125,9 @@ def plan_table(table: Table, live: CatalogueTable | None) -> TablePlan:
     needed = {*key, *([cursor.name] if cursor else [])}
     kept = tuple(c for c in live.columns if c in columns or c.name in needed)
     _check_names(table, kept)
-    return TablePlan(table, kept, tuple(key), cursor, kind, live.identity, live.definition)
+    kept_unique = _is_kept_unique(table, live, key)
+    identity, definition = live.identity, live.definition
+    return TablePlan(table, kept, tuple(key), cursor, kind, identity, definition, kept_unique)
 
 
 def _selected(table: Table, live: CatalogueTable) -> tuple[Column, ...]:
@@ -139,6 +154,17 @@ def _check_where(table: Table) -> None:
             f"`where` of {table.shown} can't be used: {reason}",
             where=table.where_of("where"),
             do="write one condition, such as: where: status <> 'draft'",
+        )
+
+
+def _check_only(table: Table, live: CatalogueTable) -> None:
+    if table.settings.only and live.kind not in _WITH_HEIRS:
+        raise TableFailed(
+            f"{table.shown} is a {live.kind}, from which no table inherits: `only` means nothing "
+            "for it"
+            + (", and would leave out every partition" if "partition" in live.kind else ""),
+            where=table.where_of("only"),
+            do="take `only` out",
         )
 
 
@@ -169,6 +195,12 @@ def _check_key(table: Table, live: CatalogueTable, key: tuple[str, ...]) -> None
             do="name the columns that identify a row (`primary_key: [a, b]`), or use "
             "`mode: full_refresh`",
         )
+
+
+def _is_kept_unique(table: Table, live: CatalogueTable, key: tuple[str, ...]) -> bool:
+    """No index holds over the rows of tables that inherit from this one."""
+    reads_heirs = live.heirs and not table.settings.only
+    return not reads_heirs and any(set(columns) <= set(key) for columns in live.unique)
 
 
 def _cursor(table: Table, live: CatalogueTable) -> tuple[Column | None, CursorKind | None]:

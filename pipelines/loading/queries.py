@@ -21,10 +21,28 @@ def exact_columns(plan: TablePlan) -> list[str]:
     ]
 
 
+def relation_of(plan: TablePlan) -> str:
+    """What is read, as a from-clause item of the source's."""
+    only = "only " if plan.table.settings.only else ""
+    return only + quote_qualified(plan.table.schema, plan.table.name)
+
+
 def declared_condition(plan: TablePlan) -> str:
     """The declared `where`; `true` where there is none."""
     # Line breaks, so that a comment at the end of the condition ends with it.
     return f"(\n{plan.table.settings.where}\n)" if plan.table.settings.where else "true"
+
+
+def whenever_loaded(plan: TablePlan) -> str:
+    """A condition: the cursor lets this row be loaded, whenever that is."""
+    if plan.cursor is None:
+        return "true"
+    cursor, condition = quote(plan.cursor.name), "true"
+    if plan.initial_value is not None:
+        start = f"{literal(str(plan.initial_value))}::{plan.cursor.type}"
+        condition = f"coalesce({cursor} >= {start}, true)"
+    never = plan.table.settings.on_null_cursor == "exclude"
+    return f"{condition} and {cursor} is not null" if never else condition
 
 
 def written_since(oldest_unfinished: int, next_number: int) -> str:
@@ -61,6 +79,11 @@ def rows_query(
     return _over_all_rows(plan, ", ".join([*exact_columns(plan), *mark]), condition) + limit
 
 
+def counting_query(plan: TablePlan, counted: str, condition: str = "true") -> str:
+    """What is counted of all rows that meet this condition and are declared to be loaded."""
+    return _over_all_rows(plan, counted, f"{whenever_loaded(plan)} and ({condition})")
+
+
 def keys_query(plan: TablePlan) -> str:
     """Key and cursor of all rows that meet the declared `where`."""
     names = {*plan.key, *([plan.cursor.name] if plan.cursor else [])}
@@ -69,12 +92,21 @@ def keys_query(plan: TablePlan) -> str:
 
 
 def size_query(plan: TablePlan) -> str:
-    """Bytes of the table with all its partitions, and pages of the largest; 0 where it has none.
+    """Bytes of all that is read of the table, and pages of the largest part; 0 where it has none.
 
-    Before PostgreSQL 14 a range of pages costs a scan of the whole table.
+    Its partitions are parts, and what inherits from it. Before PostgreSQL 14 a range of pages costs
+    a scan of the whole table.
     """
     table = literal(quote_qualified(plan.table.schema, plan.table.name))
     return f"""
+        with recursive parts (oid) as (
+            select {table}::regclass::oid
+            union
+            select i.inhrelid
+            from pg_inherits as i
+            join parts on parts.oid = i.inhparent
+            where {"false" if plan.table.settings.only else "true"}
+        )
         select
             coalesce(sum(pg_table_size(oid)), 0)::bigint,
             case
@@ -83,9 +115,8 @@ def size_query(plan: TablePlan) -> str:
                 else coalesce(max(pg_relation_size(oid)), 0)
             end::bigint / current_setting('block_size')::bigint
         from pg_class
-        where relkind in ('r', 'm', 'f') and oid in (
-            select {table}::regclass union select relid from pg_partition_tree({table}::regclass)
-        )
+        join parts using (oid)
+        where relkind in ('r', 'm', 'f')
     """
 
 
@@ -104,5 +135,7 @@ def newest_cursor_query(plan: TablePlan) -> str:
 
 
 def _over_all_rows(plan: TablePlan, selected: str, condition: str = "true") -> str:
-    table = quote_qualified(plan.table.schema, plan.table.name)
-    return f"select {selected} from {table} where {declared_condition(plan)} and ({condition})"
+    return (
+        f"select {selected} from {relation_of(plan)} "
+        f"where {declared_condition(plan)} and ({condition})"
+    )

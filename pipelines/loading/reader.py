@@ -166,31 +166,6 @@ def _same_rows(session: SourceSession, plan: TablePlan, written: str, before: st
     return now == then
 
 
-def check_unique(session: SourceSession, plan: TablePlan, reading: Reading) -> None:
-    """Holds a declared key against the rows: the database vouches for its own keys alone.
-
-    Raises:
-        TableFailed: two of the rows share a key, or a key is null.
-    """
-    catalogue = plan.table.catalogue
-    if not plan.key or reading.rows == 0 or (catalogue and catalogue.primary_key == plan.key):
-        return
-    key = ", ".join(quote(name) for name in plan.key)
-    rows = rows_of(reading.files)
-    missing = " or ".join(f"{quote(name)} is null" for name in plan.key)
-    example = session.execute(
-        f"select concat_ws(', ', {key}), count(*) from {rows} group by {key} "
-        f"having count(*) > 1 or bool_or({missing}) limit 1"
-    ).fetchone()
-    if example:
-        raise TableFailed(
-            f"`primary_key: [{', '.join(plan.key)}]` of {plan.table.shown} doesn't tell its rows "
-            f"apart: {example[1]:,} rows share ({example[0]})",
-            where=plan.table.where_of("primary_key"),
-            do="name the columns that make a row unique",
-        )
-
-
 def _measure(
     session: SourceSession,
     plan: TablePlan,

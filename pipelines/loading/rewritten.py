@@ -10,8 +10,8 @@ from __future__ import annotations
 from pipelines.errors import TableFailed
 from pipelines.loading.engine import literal
 from pipelines.loading.plan import TablePlan
+from pipelines.loading.queries import relation_of
 from pipelines.loading.session import SourceSession
-from pipelines.source.inspect import quote_qualified
 
 # Below this number are the system's own tables.
 _FIRST_OF_USERS = 16_384
@@ -73,7 +73,8 @@ def _query(plan: TablePlan) -> str:
             select i.inhrelid
             from pg_inherits as i
             join tree on tree.oid = i.inhparent
-            where not coalesce((to_jsonb(i) ->> 'inhdetachpending')::boolean, false)
+            where {"false" if table.settings.only else "true"}
+                and not coalesce((to_jsonb(i) ->> 'inhdetachpending')::boolean, false)
         ),
         moved as (
             select c.oid
@@ -89,7 +90,7 @@ def _query(plan: TablePlan) -> str:
         from pg_class as c
         where c.oid in (select oid from moved union select oid from missing)
             and not exists (
-                select from {quote_qualified(table.schema, table.name)} limit 0
+                select from {relation_of(plan)} limit 0
             )
         order by c.relname
     """

@@ -5,6 +5,7 @@ What is asked of the rows (`--data`) is in data_check.py.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ from pipelines.orchestration.offline_check import (
 )
 from pipelines.orchestration.unlike import DataReport
 from pipelines.source.connection import Connection, connect, connection_of
+from pipelines.source.equality import compared_by_text
 from pipelines.source.inspect import column_facts, denied_columns, is_superuser, may_write
 from pipelines.source.snapshot import read_horizon
 from pipelines.transformation.files import link_dbt_package
@@ -107,7 +109,7 @@ def _check_source(
         try:
             plan = plan_table(table, live.tables.get(table.qualified))
             _check_privileges(session, plan)
-            warnings += _cursor_warnings(session, plan)
+            warnings += [*_key_warnings(session, plan), *_cursor_warnings(session, plan)]
         except LakefeedError as error:
             if str(error) not in told:
                 errors.append(error)
@@ -151,6 +153,20 @@ def _check_privileges(session: PgConnection, plan: TablePlan) -> None:
             where=plan.table.where,
             do=f"grant select on {plan.table.qualified} to it, or leave the columns out "
             "(`columns.exclude`)",
+        )
+
+
+def _key_warnings(session: PgConnection, plan: TablePlan) -> Iterator[str]:
+    table, catalogue = plan.table, plan.table.catalogue
+    if catalogue is None:
+        return
+    name = f"{table.shown} ({table.where_of('primary_key')})"
+    for warning in compared_by_text(session, catalogue, plan.key_columns):
+        yield f"{name}: {warning}"
+    if catalogue.heirs and not table.settings.only:
+        yield (
+            f"{name}: it is read with what inherits from it ({', '.join(catalogue.heirs)}), over "
+            "which no key of its own holds; to read it alone: only: true"
         )
 
 

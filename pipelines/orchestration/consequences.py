@@ -44,7 +44,7 @@ _OF_VALUES = {
     ("on_null_cursor", "error"): "a row without a cursor value stops the table",
 }
 # Of these the next run tells (`next_run_of`).
-TOLD_BY_RUNS = ("cursor", "primary_key", "where", "columns", "name", "relation")
+TOLD_BY_RUNS = ("cursor", "primary_key", "where", "only", "columns", "name", "relation")
 
 _OF_FILE = {
     "raw.url": "raw is looked for there: what isn't, is loaded from the beginning",

@@ -16,9 +16,15 @@ from pipelines.declaration.load import DECLARATION_FILE
 from pipelines.declaration.project import open_project
 from pipelines.declaration.values import IDENTIFIER
 from pipelines.errors import DeclarationError, Refused
-from pipelines.orchestration.proposal import TableFacts, choose_cursor, propose_declaration
+from pipelines.orchestration.proposal import (
+    TableFacts,
+    choose_cursor,
+    doubts_of,
+    propose_declaration,
+)
 from pipelines.orchestration.sync import sync
 from pipelines.source.connection import connect, connection_from_url
+from pipelines.source.equality import compared_by_text
 from pipelines.source.inspect import (
     BASE_KINDS,
     column_facts,
@@ -35,12 +41,16 @@ _RENAMED = {"gitignore": ".gitignore", "dockerignore": ".dockerignore"}
 
 @dataclass(frozen=True)
 class InitReport:
-    """What was written; how many tables were declared, and how many of them incremental."""
+    """What was written; how many tables were declared, and how many of them incremental.
+
+    `warnings` are what is to be known of their keys.
+    """
 
     files: tuple[str, ...]
     tables: int
     incremental: int
     left_out: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def init_project(root: Path, url: str, source: str | None, schema: str) -> InitReport:
@@ -82,7 +92,8 @@ def init_project(root: Path, url: str, source: str | None, schema: str) -> InitR
     declared = [facts for facts in found if facts.readable]
     incremental = sum(1 for facts in declared if choose_cursor(facts).column)
     left_out = tuple(facts.table.qualified for facts in found if not facts.readable)
-    return InitReport(tuple(written), len(declared), incremental, left_out)
+    doubts = tuple(f"{one.table.name}: {doubt}" for one in declared for doubt in doubts_of(one))
+    return InitReport(tuple(written), len(declared), incremental, left_out, doubts)
 
 
 def write_scaffold(root: Path) -> list[str]:
@@ -104,8 +115,11 @@ def _facts(session: PgConnection, schema: str) -> Iterator[TableFacts]:
     for table in inspect_tables(session, [schema]).values():
         if table.kind in BASE_KINDS:
             denied = denied_columns(session, table, [column.name for column in table.columns])
-            rows, size = estimated_size(session, table)
-            yield TableFacts(table, column_facts(session, table), tuple(denied), rows, size)
+            rows, size = estimated_size(session, table, only=bool(table.heirs))
+            key = [column for column in table.columns if column.name in table.primary_key]
+            doubts = tuple(compared_by_text(session, table, key))
+            facts = column_facts(session, table)
+            yield TableFacts(table, facts, tuple(denied), rows, size, doubts)
 
 
 def _as_identifier(name: str) -> str:

@@ -30,13 +30,17 @@ class CursorChoice:
 
 @dataclass(frozen=True)
 class TableFacts:
-    """What the database says of a table. `rows` is None where nobody counted."""
+    """What the database says of a table. `rows` is None where nobody counted.
+
+    `doubts` are what `compared_by_text` says of its key.
+    """
 
     table: CatalogueTable
     columns: dict[str, ColumnFacts]
     denied: tuple[str, ...]
     rows: int | None
     size: int
+    doubts: tuple[str, ...] = ()
 
     @property
     def readable(self) -> bool:
@@ -64,6 +68,14 @@ def choose_cursor(facts: TableFacts) -> CursorChoice:
     if best is None or rank == 0:
         return CursorChoice(None, "no column moves with every change")
     return CursorChoice(best, ", ".join(_reasons(best, facts.columns[best.name])))
+
+
+def doubts_of(facts: TableFacts) -> Iterator[str]:
+    """What is to be known of the table's key."""
+    yield from facts.doubts
+    if facts.table.heirs:
+        heirs = ", ".join(facts.table.heirs)
+        yield f"read alone, since no key of its own holds over what inherits from it ({heirs})"
 
 
 def propose_declaration(
@@ -124,9 +136,11 @@ def _table_lines(facts: TableFacts, taken: set[str]) -> str:
     if not facts.readable:
         return f"      # {entry}: left out, this role may not read it ({about})\n"
     choice = choose_cursor(facts)
+    doubts = "".join(f"      # {doubt}\n" for doubt in doubts_of(facts))
     key = f"key {', '.join(table.primary_key)}; " if table.primary_key else ""
     settings, remark = _settings(facts, choice, _free_name(table.name, taken))
-    return f"      # {about}; {key}{choice.reasons}{remark}\n      {entry}: {{{settings}}}\n"
+    about = f"      # {about}; {key}{choice.reasons}{remark}\n"
+    return f"{about}{doubts}      {entry}: {{{settings}}}\n"
 
 
 def _settings(facts: TableFacts, choice: CursorChoice, name: str | None) -> tuple[str, str]:
@@ -141,6 +155,8 @@ def _settings(facts: TableFacts, choice: CursorChoice, name: str | None) -> tupl
     elif _is_big_with_row_versions(facts):
         settings = "cursor: xmin"
         remark = ", so row versions tell what is new; `deletes: remove` would tell what is gone"
+    if facts.table.heirs:
+        settings += ", only: true"
     if facts.denied:
         settings += f", columns: {{exclude: [{', '.join(map(_yaml_name, facts.denied))}]}}"
     if name:

@@ -11,7 +11,7 @@ from typing import Literal
 from pipelines.loading.changes import ReadAs
 from pipelines.loading.description import Load
 
-Kind = Literal["added", "removed", "retyped", "key", "cursor", "where", "created anew"]
+Kind = Literal["added", "removed", "retyped", "key", "cursor", "where", "only", "created anew"]
 
 
 @dataclass(frozen=True)
@@ -52,5 +52,7 @@ def _differences(before: ReadAs, now: ReadAs) -> Iterator[tuple[Kind, str, str, 
         yield "cursor", "", before.cursor or "", now.cursor or ""
     if before.where != now.where:
         yield "where", "", before.where or "", now.where or ""
+    if before.only != now.only:
+        yield "only", "", str(before.only).lower(), str(now.only).lower()
     if before.identity and now.identity and before.identity != now.identity:
         yield "created anew", "", "", ""

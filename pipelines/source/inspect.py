@@ -87,13 +87,16 @@ where t.tgrelid = {_OID} and not t.tgisinternal and (t.tgtype & 16) = 16
 
 # A partitioned table has no storage of its own; its partitions have.
 _SIZE = f"""
+with recursive parts (oid) as (
+    select {_OID} union
+    select i.inhrelid from pg_inherits as i
+    join parts on parts.oid = i.inhparent where not %(only)s
+)
 select coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint, bool_and(c.reltuples >= 0),
     coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint
 from pg_class as c
-where c.relkind <> 'p' and c.oid in (
-    select {_OID} union all
-    select relid::oid from pg_partition_tree({_OID})
-)
+join parts using (oid)
+where c.relkind <> 'p'
 """
 _SMALL_ENOUGH_TO_COUNT = 64 * 1024 * 1024
 
@@ -173,15 +176,21 @@ def column_facts(session: PgConnection, table: CatalogueTable) -> dict[str, Colu
     }
 
 
-def estimated_size(session: PgConnection, table: CatalogueTable) -> tuple[int | None, int]:
+def estimated_size(
+    session: PgConnection, table: CatalogueTable, *, only: bool = False
+) -> tuple[int | None, int]:
     """Rows and bytes with indexes. Small tables are counted, big ones left to the planner.
 
     Rows are None where a big table was never analysed, or this role may not count.
+
+    Args:
+        only: leave out the tables that inherit from it.
     """
-    rows, analysed, size = _rows(session, _SIZE, _named(table))[0]
+    rows, analysed, size = _rows(session, _SIZE, _named(table) | {"only": only})[0]
     if size <= _SMALL_ENOUGH_TO_COUNT and _rows(session, _MAY_COUNT, _named(table))[0][0]:
         quoted = quote_qualified(table.schema, table.name)
-        return int(_rows(session, f"select count(*) from {quoted}", [])[0][0]), int(size)
+        counted = f"select count(*) from {'only ' if only else ''}{quoted}"
+        return int(_rows(session, counted, [])[0][0]), int(size)
     return (int(rows) if analysed else None), int(size)
 
 

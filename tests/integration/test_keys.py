@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import psycopg2
 import pytest
 
+from pipelines.declaration.project import open_project
+from pipelines.loading.plan import plan_table
+from pipelines.loading.queries import size_query
 from pipelines.orchestration.audit import audit
+from pipelines.orchestration.check import check_connected
+from pipelines.orchestration.init import init_project
 from pipelines.source.connection import connect, connection_from_url
-from pipelines.source.inspect import column_facts, inspect_tables
-from tests.conftest import Database, Lake
+from pipelines.source.inspect import column_facts, estimated_size, inspect_tables
+from tests.conftest import Database, Lake, failure
 
 
 def keys_of(database: Database, table: str = "t") -> tuple[tuple[str, ...], set[tuple[str, ...]]]:
@@ -113,3 +120,271 @@ def test_a_lake_that_was_loaded_by_included_columns_too_is_put_right(
     ]
     assert audit(lake.project, ()).exit_code == 0
     assert lake.run().tables[0].status == "unchanged"
+
+
+NOW = "2026-05-05 12:00Z"
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "declared"),
+    [
+        ("text", ("a", "b", "b"), "cursor: at"),
+        ("text", ("a", "b", "b"), "cursor: at, lookback: 30d"),
+        ("text", ("a", "b", "b"), "cursor: xmin"),
+        ("text", ("a", "b", "b"), "cursor: at, deletes: mark"),
+        ("text", ("a", "b", "b"), "cursor: {column: at, initial_value: 2020-01-01}"),
+        ("numeric", ("1", "2", "2.00"), "cursor: at"),
+        ("interval", ("1 h", "1 day", "24:00"), "cursor: at"),
+        ("double precision", ("1", "0", "-0"), "cursor: at"),
+        ("bytea", (r"\x00", r"\x41ff", r"\x41ff"), "cursor: at"),
+        ("timestamptz", ("infinity", "0044-03-15 12:00Z BC", "0044-03-15 12:00Z BC"), "cursor: at"),
+        ("inet", ("10.0.0.1", "10.0.0.0/8", "10.0.0.0/8"), "cursor: at"),
+    ],
+)
+def test_two_rows_that_share_a_declared_key_are_refused_whichever_loads_bring_them(
+    database: Database, lake: Lake, kind: str, values: tuple[str, str, str], declared: str
+) -> None:
+    other, old, new = values
+    database.execute(
+        f"create table t (id int primary key, code {kind}, at timestamptz)",
+        f"insert into t values (2, '{old}', '2025-01-01Z'), (3, '{other}', '{NOW}')",
+    )
+    lake.declare(f"t: {{{declared}, primary_key: [code]}}").load()
+    database.execute(f"insert into t values (4, '{new}', '{NOW}')")
+
+    assert "`primary_key: [code]` of shop.t doesn't tell its rows apart: 2 rows share (" in failure(
+        lake.load()
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update t set word = 'changed', at = now() where code = 'a'",
+        "delete from t where code = 'a'; insert into t values (3, 'a', 'again', now())",
+        "insert into t values (3, 'c', 'new', now())",
+        "insert into t values (0, 'a', 'left out', now())",
+        "insert into t values (3, 'A', 'other case', now())",
+    ],
+)
+def test_rows_of_one_key_after_another_are_not_refused(
+    database: Database, lake: Lake, change: str
+) -> None:
+    database.execute(
+        "create table t (id int, code text, word text, at timestamptz)",
+        f"insert into t values (1, 'a', 'w', '2025-01-01Z'), (2, 'b', 'w', '{NOW}')",
+    )
+    lake.declare("t: {cursor: at, primary_key: code, where: id > 0}").load()
+    database.execute(change)
+
+    assert lake.load().exit_code == 0
+
+
+def test_beyond_many_keys_the_source_is_asked_for_all_that_are_shared(
+    database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.loading.unique._MOST_KEYS", 2)
+    database.execute(
+        "create table t (a int, b text, at timestamptz)",
+        "insert into t select i, 'w', '2025-01-01Z' from generate_series(1, 9) i",
+    )
+    lake.declare("t: {cursor: at, primary_key: [a, b]}").load()
+    database.execute("insert into t select i, 'w', now() from generate_series(9, 12) i")
+
+    assert "2 rows share (9, w)" in failure(lake.load())
+
+
+@pytest.mark.parametrize(
+    ("constraint", "kept"),
+    [
+        ("unique (code)", True),
+        ("unique (code) deferrable", True),
+        ("unique (id) include (code)", False),
+        ("unique (code, id)", False),
+    ],
+)
+def test_an_index_vouches_for_a_declared_key_that_has_all_its_columns(
+    database: Database, lake: Lake, constraint: str, kept: bool
+) -> None:
+    database.execute(f"create table t (id int, code text, at timestamptz, {constraint})")
+    (table,) = lake.declare("t: {cursor: at, primary_key: [code, at]}").project.tables
+    with connect(connection_from_url("shop", database.url), "test") as session:
+        live = inspect_tables(session, ["public"])["public.t"]
+
+    assert plan_table(table, live).is_kept_unique == kept
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (
+            "(1, null), (2, 2)",
+            "`primary_key: [a, b]` of shop.t can't tell all its rows apart: `b` is null in 1 row, "
+            "such as (a: 1, b: null)\n",
+        ),
+        (
+            "(1, null), (2, null), (null, 3)",
+            "`a` is null in 1 row and `b` is null in 2 rows, such as (a:",
+        ),
+        ("(null, null), (2, 2)", "`a` is null in 1 row and `b` is null in 1 row, such as"),
+    ],
+)
+@pytest.mark.parametrize("constraint", ["unique nulls not distinct (a, b)", "check (true)"])
+def test_a_null_in_a_key_is_told_as_one(
+    database: Database, lake: Lake, constraint: str, rows: str, told: str
+) -> None:
+    database.execute(
+        f"create table t (a int, b int, at timestamptz default now(), {constraint})",
+        f"insert into t values {rows}",
+    )
+
+    assert told in failure(lake.declare("t: {cursor: at, primary_key: [a, b]}").load())
+
+
+def test_a_null_in_a_key_is_counted_in_the_source_and_not_in_the_load(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(
+        "create table t (a int, at timestamptz)",
+        "insert into t values (1, '2025-01-01Z'), (2, '2026-01-01Z')",
+    )
+    lake.declare("t: {cursor: at, primary_key: a}").load()
+    database.execute(
+        "insert into t values (null, '2025-06-01Z'), (null, '2025-07-01Z'), (null, now())"
+    )
+
+    assert "`a` is null in 3 rows, such as (a: null)" in failure(lake.load())
+
+
+PARENT = (
+    "create table parent (id int primary key, word text, at timestamptz not null)",
+    "create table child (extra text, primary key (id)) inherits (parent)",
+    "create table grandchild (more text, primary key (id)) inherits (child)",
+    f"insert into parent select i, 'p', '{NOW}' from generate_series(1, 3) i",
+    f"insert into child select i, 'c', '{NOW}', 'e' from generate_series(11, 13) i",
+    f"insert into grandchild select i, 'g', '{NOW}', 'e', 'm' from generate_series(21, 23) i",
+)
+
+
+@pytest.mark.parametrize("heir", ["child", "grandchild"])
+@pytest.mark.parametrize("later", [False, True])
+def test_a_key_is_asked_of_all_that_is_read_with_what_inherits_from_a_table(
+    database: Database, lake: Lake, heir: str, later: bool
+) -> None:
+    database.execute(*PARENT)
+    lake.declare("parent: {cursor: at}")
+    if later:
+        assert lake.load().exit_code == 0
+        assert len(lake.raw("shop__parent")) == 9
+    database.execute(f"insert into {heir} (id, word, at) values (2, 'other', '2027-01-01Z')")
+
+    told = failure(lake.load())
+
+    assert (
+        "the primary key (id) of shop.parent doesn't tell its rows apart: 2 rows share (2)" in told
+    )
+    assert "read it alone (`only: true`)" in told
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        "cursor: at",
+        "cursor: xmin",
+        "mode: full_refresh",
+        "cursor: at, deletes: remove",
+        "cursor: at, backend: psycopg2",
+    ],
+)
+def test_a_table_is_read_without_what_inherits_from_it(
+    database: Database, lake: Lake, declared: str
+) -> None:
+    database.execute(*PARENT, "insert into child (id, at) values (2, now())")
+    lake.declare(f"parent: {{{declared}, only: true, max_shrink: 50%}}").load()
+    database.execute(
+        "update parent set word = 'new', at = now() where id in (1, 11)",
+        "delete from only parent where id = 2",
+        "insert into grandchild (id, at) values (4, now())",
+    )
+    lake.load()
+
+    rows = lake.raw("shop__parent", "id, word")
+    kept = [] if "refresh" in declared or "remove" in declared else [(2, "p")]
+    assert {(1, "new"), (3, "p"), *kept} <= set(rows)
+    assert {id for id, _ in rows} == {1, 2, 3}
+
+
+def test_an_edit_of_only_has_the_table_read_whole(database: Database, lake: Lake) -> None:
+    database.execute(*PARENT)
+    both = lake.declare("parent: {cursor: at}").load().tables[0]
+    alone = lake.declare("parent: {cursor: at, only: true}").run().tables[0]
+    staged = lake.query("select id from staging.stg_shop__parent order by id")
+    again = lake.load().tables[0]
+    back = lake.declare("parent: {cursor: at}").load().tables[0]
+
+    assert [one.rows_written for one in (both, alone, again, back)] == [9, 3, 0, 9]
+    assert staged == [(1,), (2,), (3,)]
+    assert "read without the tables that inherit from it" in " ".join(alone.notes)
+    assert "read with the tables that inherit from it" in " ".join(back.notes)
+
+
+@pytest.mark.parametrize(
+    ("made", "kind"),
+    [
+        ("create table t (id int, at timestamptz) partition by list (id)", "partitioned table"),
+        ("create view t as select 1 as id, now() as at", "view"),
+        ("create materialized view t as select 1 as id, now() as at", "materialized view"),
+    ],
+)
+def test_only_is_refused_where_nothing_can_inherit(
+    database: Database, lake: Lake, made: str, kind: str
+) -> None:
+    database.execute(made)
+
+    told = failure(lake.declare("t:\n  cursor: at\n  primary_key: id\n  only: true").load())
+
+    assert f"sources.yaml:9: shop.t is a {kind}, from which no table inherits" in told
+    assert "take `only` out" in told
+
+
+def test_sizes_and_ranges_are_those_of_what_is_read(database: Database, lake: Lake) -> None:
+    database.execute(
+        "create table t (id int primary key, word text)",
+        "create table u () inherits (t)",
+        "insert into t select i, repeat('w', 2000) from generate_series(1, 10) i",
+        "insert into u select i, repeat('w', 2000) from generate_series(11, 1000) i",
+    )
+    sizes = {}
+    with connect(connection_from_url("shop", database.url), "test") as session:
+        live = inspect_tables(session, ["public"])["public.t"]
+        for only in ("true", "false"):
+            lake.declare(f"t: {{mode: full_refresh, only: {only}}}")
+            plan = plan_table(lake.project.tables[0], live)
+            with session.cursor() as cursor:
+                cursor.execute(size_query(plan))
+                sizes[only] = cursor.fetchone()
+        rows = [estimated_size(session, live, only=only)[0] for only in (True, False)]
+
+    assert sizes["true"] < (100_000, 10)
+    assert sizes["false"] > (1_000_000, 100)
+    assert rows == [10, 1000]
+
+
+def test_check_and_init_say_what_inherits_from_a_table(
+    database: Database, lake: Lake, tmp_path: Path
+) -> None:
+    database.execute(*PARENT)
+    report = init_project(tmp_path / "new", database.url, "shop", "public")
+    declared = open_project(tmp_path / "new").tables
+    warnings = "\n".join(check_connected(lake.declare("parent: {cursor: at}").project).warnings)
+
+    assert {table.name: table.settings.only for table in declared} == {
+        "parent": True,
+        "child": True,
+        "grandchild": False,
+    }
+    assert (
+        "parent: read alone, since no key of its own holds over what inherits from it"
+        in " ".join(report.warnings)
+    )
+    assert "what inherits from it (child), over which no key of its own holds" in warnings

@@ -43,7 +43,7 @@ def test_the_example_of_the_page_fits_the_schema(validator: Any) -> None:
      "{max_shrink: 5%}", "{max_shrink: {share: 5%, rows: 10}}", "{primary_key: id}",
      "{primary_key: [a, b]}", "{deletes: null}",
      "{freshness: {warn_after: 1h}}", "{cursor: {column: at, timezone: UTC}}",
-     "{retention: 90d}", "{retention: null}"],
+     "{retention: 90d}", "{retention: null}", "{only: true}"],
 )  # fmt: skip
 def test_the_schema_takes(validator: Any, table: str) -> None:
     written = json.loads(json.dumps(yaml.safe_load(table)))
@@ -58,7 +58,7 @@ def test_the_schema_takes(validator: Any, table: str) -> None:
     ["{curser: updated_at}", "{lookback: soon}", "{mode: append}", "{max_shrink: half}",
      "{max_shrink: {rows: -1}}", "{max_shrink: {share: 0.2}}",
      "{primary_key: []}", "{cursor: {initial_value: 1}}", "updated_at", "{where: ''}",
-     "{retention: 0d}", "{retention: 90}", "{retention: -90d}"],
+     "{only: sometimes}", "{retention: 0d}", "{retention: 90}", "{retention: -90d}"],
 )  # fmt: skip
 def test_the_schema_refuses(validator: Any, table: str) -> None:
     document = {"version": 1, "sources": {"shop": {"tables": {"orders": yaml.safe_load(table)}}}}

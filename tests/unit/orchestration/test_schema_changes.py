@@ -36,14 +36,15 @@ def test_columns_that_came_went_and_changed_their_type() -> None:
     ]
 
 
-def test_another_key_cursor_or_condition_and_a_table_created_anew() -> None:
+def test_another_key_cursor_or_condition_other_tables_and_one_created_anew() -> None:
     second = replace(FIRST, key=("id", "name"), cursor="changed_at")
-    third = replace(second, where="id > 3", identity=8)
+    third = replace(second, where="id > 3", only=True, identity=8)
 
     assert changes(FIRST, second, third) == [
         ("1.5", "key", "", "id", "id, name"),
         ("1.5", "cursor", "", "updated_at", "changed_at"),
         ("2.5", "where", "", "", "id > 3"),
+        ("2.5", "only", "", "false", "true"),
         ("2.5", "created anew", "", "", ""),
     ]
 
