@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines import interruption
 from pipelines.errors import EXIT_PARTLY_FAILED, LakefeedError
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ SELECT = click.option(
 _OF_A_CONNECTION = re.compile(r"://|password|unable to connect|connection to server", re.IGNORECASE)
 _URL = re.compile(r"\(?\S*://.*", re.DOTALL)
 _TRACEBACK = "LAKEFEED_TRACEBACK"
+# What a command that is interrupted has left as it was, or has done already.
+_LEFT_BY = {
+    **dict.fromkeys(("run", "build", "rebuild", "rollback"), "nothing was published"),
+    "load": "tables that were loaded before stay loaded",
+}
 _WANTS_JSON = "lakefeed.json"
 
 
@@ -83,6 +89,18 @@ class Commands(click.Group):
     """Prints an error of ours as one message, and exits with its code."""
 
     def invoke(self, context: click.Context) -> Any:
+        with interruption.ending_in_time(lambda: _last_words(context)):
+            try:
+                return self._invoke(context)
+            except BaseException as error:
+                # Whatever it has become on its way: what waited for the source fails as well.
+                if not isinstance(error, KeyboardInterrupt) and not interruption.is_interrupted():
+                    raise
+                _print_error(context, {"what": _last_words(context)}, interruption.exit_code())
+                interruption.say_once(_last_words(context))
+                context.exit(interruption.exit_code())
+
+    def _invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
         except LakefeedError as error:
@@ -127,6 +145,13 @@ def _unexpected(error: Exception) -> str:
         error, "pgcode", None
     )
     return name if is_of_libpq or _OF_A_CONNECTION.search(told) else f"{name}: {told}"
+
+
+def _last_words(context: click.Context) -> str:
+    """What is said of a command that was interrupted: never more than is true."""
+    otherwise = _LEFT_BY.get(context.invoked_subcommand or "", "")
+    done = interruption.what_was_done(otherwise)
+    return f"interrupted; {done}" if done else "interrupted"
 
 
 def _print_error(context: click.Context, error: dict[str, str], exit_code: int) -> None:

@@ -17,7 +17,7 @@ def main() -> None:
     """PostgreSQL to raw Parquet, staging and a DuckDB star schema, as sources.yaml says.
 
     Exit codes: 0 all well; 1 part of it failed or was refused, or something was found; 2 the
-    declaration is wrong; 3 no declared source could be reached.
+    declaration is wrong; 3 no declared source could be reached; 130 interrupted.
     """
     # A command lives for seconds and leaves next to no cycles: looking for them as often as Python
     # does by itself is a tenth of a load of many tables, imports included.

@@ -16,6 +16,7 @@ from pipelines.cli.built import build_line, kept_lines
 from pipelines.cli.grid import Column, print_rows
 from pipelines.cli.grouping import grouped, of_failures
 from pipelines.cli.wording import age, counted, short, table_line
+from pipelines.interruption import is_interrupted
 from pipelines.orchestration.report import RunReport, TableReport
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ class ProgressLines:
             self._show()
 
     def ended(self, report: TableReport) -> None:
-        """Prints how the table's load ended."""
+        """Prints how the table's load ended, if not by Ctrl-C."""
+        if is_interrupted():
+            return
         with self._lock:
             if report.name in self._loading:
                 self._loading.remove(report.name)

@@ -29,9 +29,18 @@ def lakefeed_perhaps_killed(root: Path, choose: random.Random, *arguments: str) 
         [*_COMMAND, *arguments],
         cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    if choose.random() < _KILLED:
-        time.sleep(choose.uniform(_SHORTEST_LIFE_SECONDS, _LONGEST_LIFE_SECONDS))
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        if choose.random() < _KILLED:
+            time.sleep(choose.uniform(_SHORTEST_LIFE_SECONDS, _LONGEST_LIFE_SECONDS))
+            _kill(process)
+        process.wait()
+    except BaseException:
+        # Ctrl-C doesn't reach it: it has a session of its own.
+        _kill(process)
+        raise
     return process.returncode == -signal.SIGKILL
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

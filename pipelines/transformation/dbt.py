@@ -14,6 +14,7 @@ from typing import Any
 
 from pipelines.declaration.project import Project
 from pipelines.errors import BuildFailed
+from pipelines.interruption import raise_if_interrupted
 from pipelines.transformation.data_tests import declared_at
 from pipelines.transformation.files import link_dbt_package
 
@@ -146,6 +147,8 @@ def _invoke(project: Project, command: Sequence[str], warehouse: Path) -> Any:
             if DuckDBConnectionManager._ENV is not None:
                 DuckDBConnectionManager._ENV.close()
             DuckDBConnectionManager.close_all_connections()
+    # dbt makes an outcome even of Ctrl-C.
+    raise_if_interrupted()
     if outcome.exception is not None:
         raise BuildFailed(
             f"dbt {command[0]} could not start: {_plain(outcome.exception)}",

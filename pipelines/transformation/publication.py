@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.declaration.project import Project
+from pipelines.interruption import note_done, raise_if_interrupted
 from pipelines.textfile import to_disk
 from pipelines.transformation.candidate import Candidate, assert_current
 from pipelines.transformation.standing import read_standing
@@ -76,7 +77,9 @@ def replace_published(project: Project, candidate: Candidate) -> None:
 
 def put_in_place(project: Project, file: Path) -> None:
     """Publishes this file. The one that was published is gone, unless it was kept."""
+    raise_if_interrupted()
     file.replace(project.warehouse)
+    note_done("the new version of the warehouse was published before")
     to_disk(project.warehouse.parent)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,16 +17,6 @@ T = (
     "create table t (id int primary key, note text, at timestamptz default clock_timestamp())",
     "insert into t values (1, 'a'), (2, 'b')",
 )
-
-
-# A process that was started in the background, as CI may be, is deaf to Control-C, and so are all
-# that it starts.
-ON_A_TERMINAL = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from pipelines.cli.main import main
-main()
-"""
 
 
 def test_a_lost_working_directory_is_rebuilt_from_raw(database: Database, lake: Lake) -> None:
@@ -148,34 +137,6 @@ def test_a_database_that_goes_away_leaves_the_checkpoint_where_it_was(
     assert run.returncode == 1, told
     assert "terminating connection due to administrator command" in told
     assert lake.files("shop__slow") == []
-
-
-def test_control_c_does_not_wait_for_a_long_statement_and_ends_it_on_the_source(
-    database: Database, lake: Lake
-) -> None:
-    database.execute("create view slow as select 1 as id, pg_sleep(60)::text as x")
-    lake.declare("slow: {mode: full_refresh}")
-    reading = (
-        "select 1 from pg_stat_activity where application_name = 'lakefeed shop__slow'"
-        " and wait_event = 'PgSleep' and datname = current_database()"
-    )
-    run = subprocess.Popen(
-        [sys.executable, "-c", ON_A_TERMINAL, "load"],
-        cwd=lake.root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    while run.poll() is None and not database.rows(reading):
-        pass
-
-    run.send_signal(signal.SIGINT)
-
-    told = run.communicate(timeout=20)[0]
-    assert run.returncode == 1, told
-    assert "Aborted!" in told
-    assert "Traceback" not in told
-    assert database.rows(reading) == []
 
 
 def test_the_lake_can_move_to_another_folder(
