@@ -7,7 +7,7 @@ its load package. The measurements behind the choice are in docs/how-it-works.md
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from dlt.sources.sql_database import BaseTableLoader, register_table_loader_backend
 
 from pipelines.errors import Refused
+from pipelines.loading.arrivals import queries_for_arrived
 from pipelines.loading.copying import Target
 from pipelines.loading.cursors import (
     CursorValue,
@@ -24,7 +25,7 @@ from pipelines.loading.cursors import (
     next_checkpoint,
     reading_start,
 )
-from pipelines.loading.deletes import Tombstones, find_deleted
+from pipelines.loading.deletes import Moved, compare_keys
 from pipelines.loading.description import Load
 from pipelines.loading.extraction import Extraction, loads_to_compare
 from pipelines.loading.held import Held
@@ -33,10 +34,11 @@ from pipelines.loading.plan import TablePlan
 from pipelines.loading.profile import profile_name
 from pipelines.loading.queries import (
     declared_condition,
+    ever_loaded,
     exact_columns,
     has_values_query,
-    keys_query,
     newest_cursor_query,
+    since_condition,
     size_query,
 )
 from pipelines.loading.ranges import TableSize, cut
@@ -103,9 +105,11 @@ class SnapshotLoader(BaseTableLoader):
 
     def _read(self, extraction: Extraction, load_id: str) -> Reading:
         source, session, plan = extraction.source, extraction.session, extraction.plan
-        target = Target(extraction.spool, load_id, self._tombstones(extraction))
-        self._reach_back_for_returned_rows(target.tombstones)
         condition = extraction.new_row_versions()
+        read = self._read_anyway(plan, condition)
+        moved = self._compare_keys(extraction, read)
+        target = Target(extraction.spool, load_id, moved.tombstones if moved else None)
+        further = self._arrived(extraction, moved, read) if moved and moved.arrived else ()
         horizon = extraction.horizon
         if extraction.whole:
             return read_whole_table(
@@ -119,13 +123,35 @@ class SnapshotLoader(BaseTableLoader):
                 allow_shrink=extraction.allow_shrink,
             )
         start = extraction.checkpoint_before if self.incremental is None else self.last_value
-        compared = loads_to_compare(plan, extraction.effective, start)
+        compared = loads_to_compare(plan, extraction.effective, None if further else start)
         held = Held.of(extraction.log, [] if extraction.backfill else compared)
         queries = self._queries(extraction, condition, at_once=bool(held))
-        reading = read_table(source, session, plan, queries, target, held=held, horizon=horizon)
+        reading = read_table(
+            source, session, plan, queries, target, held=held, horizon=horizon, further=further
+        )
         if not extraction.backfill and self.last_value is not None:
             extraction.notes += _doubts(extraction, reading, self.last_value)
         return reading
+
+    def _read_anyway(self, plan: TablePlan, condition: str | None) -> str:
+        """The source's condition for rows that are read whatever raw holds, or never."""
+        if condition is None and self.last_value is not None:
+            condition = since_condition(plan, self.last_value)
+        return f"({condition or 'true'}) or not ({ever_loaded(plan)})"
+
+    def _arrived(self, extraction: Extraction, moved: Moved, read: str) -> Iterable[str]:
+        """Queries for rows that the cursor doesn't show. Without places, it has to reach back."""
+        plan = extraction.plan
+        rows = "1 row" if moved.arrived == 1 else f"{moved.arrived:,} rows"
+        extraction.notes.append(
+            f"{rows} came to it, or came back, without a change that its cursor shows (a partition "
+            "attached, an exchange of tables, a restore); loaded as well"
+        )
+        if plan.has_places:
+            return queries_for_arrived(extraction.session, plan, read)
+        if moved.earliest is not None and self.last_value is not None:
+            self.last_value = min(self.last_value, moved.earliest)
+        return ()
 
     def _queries(
         self, extraction: Extraction, condition: str | None, *, at_once: bool = False
@@ -157,8 +183,8 @@ class SnapshotLoader(BaseTableLoader):
             query = query.where(sa.literal_column(f"({part})"))
         return self.compile_query(query).replace("%%", "%")
 
-    def _tombstones(self, extraction: Extraction) -> Tombstones | None:
-        """Rows that have left the source. A whole copy of the table removes them by itself."""
+    def _compare_keys(self, extraction: Extraction, read: str) -> Moved | None:
+        """Rows that left the source, or came to it; which a whole copy of the table says itself."""
         plan = extraction.plan
         marks = plan.table.settings.deletes == "mark"
         if not plan.watches_deletes or extraction.backfill:
@@ -168,20 +194,15 @@ class SnapshotLoader(BaseTableLoader):
             return None
         if extraction.whole and not marks:
             return None
-        return find_deleted(
+        return compare_keys(
             extraction.session,
             plan,
-            keys_query(plan),
             held,
+            read="true" if extraction.whole else read,
             found_at=extraction.snapshot.taken_at,
             again=extraction.whole,
             allow_shrink=extraction.allow_shrink,
         )
-
-    def _reach_back_for_returned_rows(self, tombstones: Tombstones | None) -> None:
-        """A row that comes back with an old cursor lies below the checkpoint."""
-        if tombstones and tombstones.returned_from is not None and self.last_value is not None:
-            self.last_value = min(self.last_value, tombstones.returned_from)
 
     def _move_the_checkpoint(self, extraction: Extraction, reading: Reading) -> None:
         if self.incremental is None or not extraction.checkpoint_may_move:

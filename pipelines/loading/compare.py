@@ -14,7 +14,7 @@ from typing import Literal
 from pipelines.loading.engine import literal
 from pipelines.loading.held import as_compared
 from pipelines.loading.plan import DELETED_AT, Range, TablePlan
-from pipelines.loading.queries import MARKED, rows_query, whenever_loaded
+from pipelines.loading.queries import MARKED, ever_loaded, rows_query
 from pipelines.loading.session import SourceSession
 from pipelines.source.inspect import quote
 
@@ -86,7 +86,7 @@ def lost_and_doubled(session: SourceSession, plan: TablePlan, staged: str) -> tu
     compared = ", ".join(
         f"{as_compared(column, 'rows')} as c{number}" for number, column in enumerate(plan.columns)
     )
-    source = session.rows_of(rows_query(plan, whenever_loaded(plan)))
+    source = session.rows_of(rows_query(plan, ever_loaded(plan)))
     for name, relation in (("in_source", source), ("in_staging", staged)):
         session.execute(
             f"create or replace temp table {name} as select {compared} from {relation} as rows"
@@ -108,7 +108,7 @@ def _differing_ranges(
     summed = (
         f"select {first} as first, count(*) as rows, sum(hash({columns})::hugeint) as hashes from"
     )
-    source = session.rows_of(rows_query(plan, whenever_loaded(plan)))
+    source = session.rows_of(rows_query(plan, ever_loaded(plan)))
     session.execute(
         f"create or replace temp table ranges as select coalesce(a.first, b.first) as first, "
         "coalesce(a.rows, 0) as rows, "
@@ -135,14 +135,16 @@ def _keep_rows_that_differ(
     same_key = " and ".join(f"a.{quote(name)} = b.{quote(name)}" for name in plan.key)
     cursor = f"rows.{quote(plan.cursor.name)}" if plan.cursor else "null"
     kept = f"{keys}, {cursor} as _cursor, hash({columns}) as _hash from"
-    condition = f"{whenever_loaded(plan)} and ({_within(plan, ranges)})"
+    condition = f"{ever_loaded(plan)} and ({_within(plan, ranges)})"
     source = session.rows_of(rows_query(plan, condition, marked=pending))
+    # What raw lacks is loaded with the next comparison of keys.
+    missing = "pending" if plan.watches_deletes else "missing"
     shown = ", ".join(f"coalesce(a.{quote(name)}, b.{quote(name)})" for name in plan.key)
     session.execute(
         f"create or replace temp table differing as select case "
         f"when b._hash is not null and a._hash is null then 'extra' "
         f"when a.{MARKED} then 'pending' "
-        "when b._hash is null then 'missing' else 'differing' end as kind, "
+        f"when b._hash is null then '{missing}' else 'differing' end as kind, "
         f"a._cursor as _cursor, concat_ws(', ', {shown}) as key "
         f"from (select {MARKED}, {kept} {source} as rows) as a full join ("
         f"select {kept} {staged} as rows where {_first_of_range(plan)} in "

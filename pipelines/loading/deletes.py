@@ -1,4 +1,4 @@
-"""Rows that have left the source: found by comparing keys at the snapshot, kept as tombstones.
+"""Rows that have left the source, or came to it unseen: found by comparing keys at the snapshot.
 
 A tombstone is the row's last version once more, with `_deleted_at` set. Only keys are held in
 temporary tables, which DuckDB spills to disk: memory stays bounded however many rows there are.
@@ -18,10 +18,11 @@ from pipelines.loading.cursors import CursorValue
 from pipelines.loading.engine import literal
 from pipelines.loading.held import GONE, POSITION, Held
 from pipelines.loading.plan import DELETED_AT, TablePlan
-from pipelines.loading.queries import rows_query
+from pipelines.loading.queries import MARKED, keys_query, rows_query
 from pipelines.loading.session import SourceSession
 from pipelines.source.inspect import quote
 
+ARRIVED = "arrived_keys"
 _PRESENT = "_lakefeed_present"
 # Ten million keys took 2.1 GB without a limit, and with it 0.85 GB in two thirds of the time.
 _MEMORY = "512MB"
@@ -29,41 +30,50 @@ _MEMORY = "512MB"
 
 @dataclass(frozen=True)
 class Tombstones:
-    """A query for the rows that have left the source; `found` of them now, the rest earlier.
-
-    `returned_from` is the smallest cursor of rows that were gone and have come back: they may lie
-    below the checkpoint, so that reading has to begin there. None where there are none.
-    """
+    """A query for the rows that have left the source; `found` of them now, the rest earlier."""
 
     query: str
     found: int
-    returned_from: CursorValue | None
 
 
-def find_deleted(
+@dataclass(frozen=True)
+class Moved:
+    """What comparing keys brought.
+
+    `arrived` counts rows that the source has, raw lacks, and the load wouldn't read: they came, or
+    came back, without a change that its cursor shows. `earliest` is the smallest cursor of them.
+    """
+
+    tombstones: Tombstones
+    arrived: int
+    earliest: CursorValue | None
+
+
+def compare_keys(
     session: SourceSession,
     plan: TablePlan,
-    keys_sql: str,
     held: Held,
     *,
+    read: str,
     found_at: dt.datetime,
     again: bool,
     allow_shrink: bool,
-) -> Tombstones:
+) -> Moved:
     """Compares the keys that raw holds with those that the source has at the snapshot.
 
-    Side effect: leaves the temporary table `moved_keys` in the session; the query reads it.
+    Side effect: leaves the temporary table `moved_keys` in the session, which the query for
+    tombstones reads, and `ARRIVED` with the keys of the rows that arrived.
 
     Args:
-        keys_sql: selects key and cursor of every row that the source has.
+        read: the source's condition for rows that the load reads anyway, or never.
         found_at: the snapshot's time.
         again: let the query bring the rows, too, that earlier loads found deleted.
 
     Raises:
-        Refused: more rows are gone than `max_shrink` allows.
+        Refused: all rows are gone, or more than `max_shrink` allows.
     """
-    with _little_memory(session):
-        alive, deleted, returned_from = _compare_keys(session, plan, keys_sql, held)
+    with little_memory(session):
+        alive, deleted, arrived, earliest = _compare(session, plan, keys_query(plan, read), held)
     is_empty = deleted == alive and not _has_rows(session, plan)
     refuse_shrink(plan, before=alive, lost=deleted, is_empty=is_empty, allow_shrink=allow_shrink)
     keys = ", ".join(quote(name) for name in plan.key)
@@ -75,42 +85,49 @@ def find_deleted(
         f"(select {keys}, {POSITION}, {GONE} from moved_keys where {_PRESENT} is null and {known}) "
         f"using ({keys}, {POSITION})"
     )
-    return Tombstones(query, deleted, returned_from)
+    return Moved(Tombstones(query, deleted), arrived, earliest)
+
+
+@contextmanager
+def little_memory(session: SourceSession) -> Iterator[None]:
+    """`reset memory_limit` would keep the limit that it finds."""
+    limit = session.execute("select current_setting('memory_limit')").fetchall()[0][0]
+    session.execute(f"set memory_limit = '{_MEMORY}'")
+    try:
+        yield
+    finally:
+        session.execute(f"set memory_limit = '{limit}'")
+
+
+def _compare(
+    session: SourceSession, plan: TablePlan, keys_sql: str, held: Held
+) -> tuple[int, int, int, CursorValue | None]:
+    """How many rows raw holds, how many of them are gone, how many arrived, and from which cursor
+    on."""
+    keys = ", ".join(quote(name) for name in plan.key)
+    source = f"(select *, true as {_PRESENT} from {session.rows_of(keys_sql)})"
+    arrived = f"{_PRESENT} and not {MARKED} and ({POSITION} is null or {GONE} is not null)"
+    cursor = f"min({quote(plan.cursor.name)})" if plan.cursor else "min(null)"
+    session.execute(f"create temp table held_keys as {held.keys(session, plan)}")
+    session.execute(
+        f"create or replace temp table moved_keys as from held_keys full join {source} "
+        f"using ({keys}) where {_PRESENT} is null or ({arrived})"
+    )
+    session.execute(
+        f"create or replace temp table {ARRIVED} as select {keys} from moved_keys where {_PRESENT}"
+    )
+    alive, deleted, count, earliest = session.execute(
+        f"select (select count(*) from held_keys where {GONE} is null), "
+        f"count(*) filter ({_PRESENT} is null and {GONE} is null), "
+        f"count(*) filter ({_PRESENT}), {cursor} filter ({_PRESENT}) from moved_keys"
+    ).fetchall()[0]
+    session.execute("drop table held_keys")
+    return int(alive), int(deleted), int(count), earliest
 
 
 def _has_rows(session: SourceSession, plan: TablePlan) -> bool:
     rows = session.rows_of(rows_query(plan, at_most=1))
     return bool(session.execute(f"select 1 from {rows}").fetchall())
-
-
-@contextmanager
-def _little_memory(session: SourceSession) -> Iterator[None]:
-    """`reset memory_limit` would keep the limit that it finds."""
-    limit = session.execute("select current_setting('memory_limit')").fetchall()[0][0]
-    session.execute(f"set memory_limit = '{_MEMORY}'")
-    yield
-    session.execute(f"set memory_limit = '{limit}'")
-
-
-def _compare_keys(
-    session: SourceSession, plan: TablePlan, keys_sql: str, held: Held
-) -> tuple[int, int, CursorValue | None]:
-    keys = ", ".join(quote(name) for name in plan.key)
-    source = f"(select *, true as {_PRESENT} from {session.rows_of(keys_sql)})"
-    # Without a cursor, rows that come back are read anyway.
-    cursor = f"min({quote(plan.cursor.name)})" if plan.cursor else "min(null)"
-    session.execute(f"create temp table held_keys as {held.keys(session, plan)}")
-    session.execute(
-        f"create or replace temp table moved_keys as from held_keys full join {source} "
-        f"using ({keys}) where {_PRESENT} is null or {GONE} is not null"
-    )
-    alive, deleted, returned_from = session.execute(
-        f"select (select count(*) from held_keys where {GONE} is null), "
-        f"count(*) filter ({_PRESENT} is null and {GONE} is null), "
-        f"{cursor} filter ({_PRESENT}) from moved_keys"
-    ).fetchall()[0]
-    session.execute("drop table held_keys")
-    return int(alive), int(deleted), returned_from
 
 
 def refuse_shrink(

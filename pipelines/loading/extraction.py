@@ -12,13 +12,11 @@ from pipelines.loading.at_snapshot import SourceAtSnapshot
 from pipelines.loading.commits import CommitLog, checkpoint_after
 from pipelines.loading.cursors import CursorValue, as_cursor_value, horizon_for, reading_start
 from pipelines.loading.description import Load
-from pipelines.loading.engine import literal
 from pipelines.loading.in_flight import InFlight, in_flight_at
 from pipelines.loading.plan import Range, TablePlan
-from pipelines.loading.queries import written_since
+from pipelines.loading.queries import since_condition, written_since
 from pipelines.loading.reader import Reading
 from pipelines.loading.session import SourceSession
-from pipelines.source.inspect import quote
 from pipelines.source.snapshot import Snapshot
 
 # A row that every load reads again is written again once in so many loads.
@@ -141,13 +139,7 @@ def next_condition(plan: TablePlan, effective: list[Load], snapshot: Snapshot) -
         return None
     if isinstance(start, int) and plan.table.reads_row_versions:
         return written_since(start, in_flight_at(snapshot, None).next_number)
-    if plan.cursor is None:
-        return None
-    cursor = quote(plan.cursor.name)
-    condition = f"{cursor} >= {literal(str(start))}::{plan.cursor.type}"
-    if plan.table.settings.on_null_cursor == "exclude":
-        return condition
-    return f"({condition} or {cursor} is null)"
+    return since_condition(plan, start) if plan.cursor else None
 
 
 def _seen_row_versions(effective: list[Load]) -> InFlight | None:

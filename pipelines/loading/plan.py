@@ -79,6 +79,12 @@ class TablePlan:
         return self.table.settings.deletes != "ignore"
 
     @property
+    def has_places(self) -> bool:
+        """Whether each of its rows has a place, and a version, that PostgreSQL tells."""
+        live = self.table.catalogue
+        return live is not None and live.kind in _WITH_ROW_VERSIONS
+
+    @property
     def statement_timeout_ms(self) -> int:
         """The bound on each statement; 0 for none."""
         bound = self.table.settings.max_query_time

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pipelines.loading.cursors import CursorValue
 from pipelines.loading.engine import literal
 from pipelines.loading.plan import TablePlan
 from pipelines.source.inspect import quote, quote_qualified
 from pipelines.source.types import read_expression
 
 MARKED = "_lakefeed_marked"
+# Where a row lies: in which table or partition, and at which place in it.
+PART = "_lakefeed_part"
+PLACE = "_lakefeed_place"
 
 # Row versions are numbered with 32 bits, in a circle; snapshots with 64.
 _CIRCLE = 2**32
@@ -33,7 +37,7 @@ def declared_condition(plan: TablePlan) -> str:
     return f"(\n{plan.table.settings.where}\n)" if plan.table.settings.where else "true"
 
 
-def whenever_loaded(plan: TablePlan) -> str:
+def ever_loaded(plan: TablePlan) -> str:
     """A condition: the cursor lets this row be loaded, whenever that is."""
     if plan.cursor is None:
         return "true"
@@ -81,14 +85,37 @@ def rows_query(
 
 def counting_query(plan: TablePlan, counted: str, condition: str = "true") -> str:
     """What is counted of all rows that meet this condition and are declared to be loaded."""
-    return _over_all_rows(plan, counted, f"{whenever_loaded(plan)} and ({condition})")
+    return _over_all_rows(plan, counted, f"{ever_loaded(plan)} and ({condition})")
 
 
-def keys_query(plan: TablePlan) -> str:
-    """Key and cursor of all rows that meet the declared `where`."""
+def keys_query(plan: TablePlan, marked: str) -> str:
+    """Key and cursor of all rows that meet the declared `where`.
+
+    Args:
+        marked: a condition; whether a row meets it is read as the column `MARKED`.
+    """
     names = {*plan.key, *([plan.cursor.name] if plan.cursor else [])}
     exact = zip(plan.columns, exact_columns(plan), strict=True)
-    return _over_all_rows(plan, ", ".join(text for column, text in exact if column.name in names))
+    selected = [text for column, text in exact if column.name in names]
+    return _over_all_rows(plan, ", ".join([*selected, f"coalesce({marked}, false) as {MARKED}"]))
+
+
+def addresses_query(plan: TablePlan, condition: str) -> str:
+    """The keys of rows that meet this condition, and where they lie."""
+    exact = zip(plan.columns, exact_columns(plan), strict=True)
+    keys = [text for column, text in exact if column.name in plan.key]
+    address = f"tableoid::bigint as {PART}, ctid::text as {PLACE}"
+    return _over_all_rows(plan, ", ".join([*keys, address]), condition)
+
+
+def since_condition(plan: TablePlan, start: CursorValue) -> str:
+    """Rows that a load reads which begins at this value of the cursor."""
+    assert plan.cursor is not None
+    cursor = quote(plan.cursor.name)
+    condition = f"{cursor} >= {literal(str(start))}::{plan.cursor.type}"
+    if plan.table.settings.on_null_cursor == "exclude":
+        return condition
+    return f"({condition} or {cursor} is null)"
 
 
 def size_query(plan: TablePlan) -> str:

@@ -56,11 +56,13 @@ def read_table(
     *,
     held: Held,
     horizon: CursorValue | None,
+    further: Iterable[str] = (),
 ) -> Reading:
     """Runs the queries on the source and writes the rows that raw doesn't hold already.
 
     Args:
         queries: one only, where there are loads to compare with.
+        further: queries for other rows; where there are loads to compare with.
         held: the loads to compare with; empty where every row is to be written.
         horizon: the largest value that the checkpoint may reach; None where there is none.
     """
@@ -70,6 +72,8 @@ def read_table(
     (sql,) = queries
     with session.in_one_thread():
         session.execute(f"create temp table incoming as from {session.rows_of(sql)}")
+        for sql in further:
+            session.execute(f"insert into incoming from {session.rows_of(sql)}")
     rows_read = _count(session, "incoming")
     paths = copy_query(session, plan, _changed(session, plan, held), target)
     reading = _measure(session, plan, target, paths, horizon=horizon, of="incoming")
