@@ -103,16 +103,17 @@ def noted_from_present(before: ReadAs | None, now: ReadAs, *, read_whole: bool) 
     columns are noted again; a view that was is known by its definition.
 
     Args:
-        read_whole: all rows were read, and are those that raw has.
+        read_whole: all rows were read as they are now, and are those that raw has.
     """
     if before is None or now.identities is None:
         return None
+    if read_whole:
+        return now if now != before else None
     is_anew = before.identity != now.identity and now.definition is None
-    if before.identities is not None and not is_anew and not read_whole:
+    if before.identities is not None and not is_anew:
         return None
     known = {name: one for name, one in now.identities.items() if name in before.columns}
-    told = replace(before, identity=now.identity, identities=known, definition=now.definition)
-    return told if told != before else None
+    return replace(before, identity=now.identity, identities=known, definition=now.definition)
 
 
 def _others(before: ReadAs, now: ReadAs) -> dict[str, str]:

@@ -5,7 +5,7 @@ new minor version adds fields, which earlier readers ignore, and which are unkno
 missing. A new major version changes what was there, so that earlier readers refuse it.
 
     1.0    before descriptions had a format
-    1.1    has one
+    1.1    has one; notes what columns are, not only their names and types
 """
 
 from __future__ import annotations

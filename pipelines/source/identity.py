@@ -26,7 +26,7 @@ _GENERATED_SINCE = 120000
 _WRITTEN = f"""
 case
     when {{type}}.oid < {_FIRST_USER_OID} then format_type({{type}}.oid, {{modifier}})
-    else concat({{type}}.typname, ' ', {{modifier}})
+    else concat({{type}}.typname, nullif(concat('(', {{modifier}}, ')'), '(-1)'))
 end
 """
 
@@ -176,7 +176,7 @@ _Parts = dict[int, list[_Part]]
 def identified(
     session: PgConnection, tables: dict[str, CatalogueTable]
 ) -> dict[str, CatalogueTable]:
-    """These tables with the identities of their columns, in five queries however many.
+    """These tables with the identities of their columns, in a few queries however many.
 
     It waits for no lock, and takes none on these tables.
     """

@@ -40,6 +40,13 @@ def test_what_was_noted_stays_until_all_rows_were_read() -> None:
     assert noted_from_present(NOW, now, read_whole=False) is None
     assert noted_from_present(NOW, now, read_whole=True) == now
     assert noted_from_present(NOW, NOW, read_whole=True) is None
+    assert noted_from_present(NOW, replace(NOW, key=("mood",)), read_whole=False) is None
+
+
+def test_a_table_that_was_read_whole_for_nothing_is_not_read_whole_again() -> None:
+    now = replace(NOW, key=("mood",), only=True)
+
+    assert noted_from_present(NOW, now, read_whole=True) == now
 
 
 @pytest.mark.parametrize(
