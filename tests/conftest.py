@@ -8,10 +8,12 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
@@ -30,7 +32,10 @@ from pipelines.orchestration.init import write_scaffold
 from pipelines.orchestration.load import Listener, LoadRequest, load
 from pipelines.orchestration.report import RunReport, TableReport
 from pipelines.orchestration.run import run
+from pipelines.transformation.dbt import run_dbt
+from pipelines.transformation.files import write_generated
 from pipelines.transformation.warehouse import query_warehouse
+from tests.forks import forked, lakefeed
 from tests.integration.secret import ODDEST
 
 CONNECTION_VARIABLE = "LAKEFEED_TEST_URL"
@@ -120,7 +125,11 @@ class Lake:
         return sorted((self.root / "data" / "raw" / table).rglob("*.parquet"))
 
     def command(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """`lakefeed` as a user starts it: a process of its own, in the project's folder."""
+        """`lakefeed` in the project's folder, in a process of its own that costs no start."""
+        return forked(lakefeed, *arguments, folder=self.root, environment=environment)
+
+    def process(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """`lakefeed` as a user starts it, from nothing."""
         return subprocess.run(
             [sys.executable, "-m", "pipelines.cli.main", *arguments],
             cwd=self.root,
@@ -213,7 +222,34 @@ def copy_of(lake: Lake, folder: Path) -> Lake:
 def new_lake(folder: Path) -> Lake:
     """Everything that `lakefeed init` writes but sources.yaml."""
     write_scaffold(folder)
+    give_what_dbt_parsed(folder, write_small_project)
     return Lake(folder)
+
+
+def give_what_dbt_parsed(root: Path, made_by: Callable[[Path], object]) -> None:
+    """Puts beside a new project what dbt has kept of an equal one.
+
+    To parse the macros of dbt itself costs more than all else that a build of a small project
+    does. dbt parses again whatever differs from what it kept.
+    """
+    target = root / "dbt" / "target"
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "partial_parse.msgpack").write_bytes(_what_dbt_keeps(made_by))
+
+
+@cache
+def _what_dbt_keeps(made_by: Callable[[Path], object]) -> bytes:
+    with TemporaryDirectory() as name:
+        made_by(Path(name))
+        project = open_project(Path(name))
+        run_dbt(project, "parse", [], project.warehouse)
+        return (project.dbt / "target" / "partial_parse.msgpack").read_bytes()
+
+
+def write_small_project(root: Path) -> None:
+    """A project that could be built, and has no models yet."""
+    write_scaffold(root)
+    write_generated(Lake(root).declare("t: {mode: full_refresh}").project)
 
 
 def only(report: RunReport) -> TableReport:
@@ -264,10 +300,15 @@ def git(folder: Path, *arguments: str) -> None:
 
 def copy_shop_project(folder: Path) -> Path:
     """The repository as what it is besides: the demo's project."""
+    _copy_shop_files(folder)
+    give_what_dbt_parsed(folder, _copy_shop_files)
+    return folder
+
+
+def _copy_shop_files(folder: Path) -> None:
     repository = Path(__file__).resolve().parents[1]
     ignore = shutil.ignore_patterns("target", "logs", "dbt_packages")
     for name in ("dbt", ".dlt"):
-        shutil.copytree(repository / name, folder / name, ignore=ignore)
+        shutil.copytree(repository / name, folder / name, ignore=ignore, dirs_exist_ok=True)
     for name in ("sources.yaml", "sources.lock.yaml"):
         shutil.copy(repository / name, folder / name)
-    return folder

@@ -96,7 +96,7 @@ def test_four_processes_at_once_lose_nothing(database: Database, lake: Lake) -> 
     database.execute(*[f"alter table {name} add column added int" for name in names])
 
     with ThreadPoolExecutor(4) as pool:
-        ended = list(pool.map(lambda name: lake.command("load", "--select", f"shop.{name}"), names))
+        ended = list(pool.map(lambda name: lake.process("load", "--select", f"shop.{name}"), names))
 
     assert [process.returncode for process in ended] == [0] * 4, ended
     assert set(map(tuple, columns(lake).values())) == {("id", "added")}

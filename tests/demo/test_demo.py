@@ -22,8 +22,8 @@ from tests.conftest import Database, Lake
 
 
 def test_the_demo_shows_what_moved_and_can_be_started_over(shop: Lake) -> None:
-    first = shop.command("demo", "--scale", "0.1")
-    second = shop.command("demo", "--scale", "0.1")
+    first = shop.process("demo", "--scale", "0.1")
+    second = shop.process("demo", "--scale", "0.1")
 
     for ended in (first, second):
         assert ended.returncode == 0, ended
@@ -43,7 +43,7 @@ def test_the_demo_touches_no_lake_that_is_not_its_own(shop: Lake) -> None:
     (shop.root / "data").mkdir()
     (shop.root / "data" / "precious").write_text("mine")
 
-    ended = shop.command("demo")
+    ended = shop.process("demo")
 
     assert ended.returncode == 1
     assert "holds a lake that isn't the demo's" in ended.stderr
@@ -51,7 +51,7 @@ def test_the_demo_touches_no_lake_that_is_not_its_own(shop: Lake) -> None:
 
 
 def test_demo_keep_leaves_a_database_that_one_can_go_on_with(shop: Lake) -> None:
-    ended = shop.command("demo", "--scale", "0.1", "--keep")
+    ended = shop.process("demo", "--scale", "0.1", "--keep")
     found = re.search(r"export SHOP_DATABASE_URL='([^']+)'", ended.stdout)
     assert found, ended
     try:

@@ -35,7 +35,7 @@ def test_what_is_committed_of_the_folder_stays_when_it_is_emptied(shop: Lake) ->
 
 def test_only_one_process_is_at_work_in_the_lake(shop: Lake) -> None:
     with demo_lake(shop.project):
-        demo = shop.command("demo")
+        demo = shop.process("demo")
     assert demo.returncode == 1
     assert "is at work in" in demo.stderr
 

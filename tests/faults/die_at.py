@@ -1,23 +1,48 @@
-"""`lakefeed run`, or another command, that dies, as by `kill -9`, at one call of one function.
-
-    python -m tests.faults.die_at module:Qualified.name before|after [n [command…]]
-
-The project is the current folder. `n` counts the calls, from 1.
-"""
+"""`lakefeed run`, or another command, that dies, as by `kill -9`, at one call of one function."""
 
 from __future__ import annotations
 
 import functools
 import importlib
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
-DIED = 137
+from tests.conftest import Lake
+from tests.forks import forked, lakefeed
+
+_DIED = 137
 
 
-def arm(target: str, moment: str, call: int) -> None:
+def die(lake: Lake, target: str, moment: str, *command: str) -> str:
+    """The command, or a run, until the deadly call; returns what was printed until then.
+
+    Args:
+        target: `module:Qualified.name` of the function.
+        moment: `before` or `after` the call, and which one it is, from 1: `after 3`.
+    """
+    ended = forked(_until_the_call, target, moment, *command, folder=lake.root)
+    told = ended.stdout + ended.stderr
+    assert ended.returncode == _DIED, f"{target} was never called\n{told}"
+    return told
+
+
+def _until_the_call(target: str, moment: str, *command: str) -> int:
+    from pipelines.declaration.project import open_project
+    from pipelines.loading.environment import prepare_dlt
+    from pipelines.orchestration.load import LoadRequest
+    from pipelines.orchestration.run import run
+
+    project = open_project(Path())
+    prepare_dlt(project)
+    when, _, call = moment.partition(" ")
+    _arm(target, when, int(call or 1))
+    if command:
+        lakefeed(*command)
+    return run(project, LoadRequest()).exit_code
+
+
+def _arm(target: str, moment: str, call: int) -> None:
     """Wraps the function so that its n-th call ends the process, without any clean-up."""
     module_name, _, path = target.partition(":")
     owner: Any = importlib.import_module(module_name)
@@ -34,30 +59,10 @@ def arm(target: str, moment: str, call: int) -> None:
         # Tables are loaded side by side: another call may come in before this one ends.
         number = calls
         if number == call and moment == "before":
-            os._exit(DIED)
+            os._exit(_DIED)
         result = original(*arguments, **options)
         if number == call:
-            os._exit(DIED)
+            os._exit(_DIED)
         return result
 
     setattr(owner, name, deadly)
-
-
-def main(target: str, moment: str, call: str = "1", *command: str) -> int:
-    from pipelines.declaration.project import open_project
-    from pipelines.loading.environment import prepare_dlt
-    from pipelines.orchestration.load import LoadRequest
-    from pipelines.orchestration.run import run
-
-    project = open_project(Path())
-    prepare_dlt(project)
-    arm(target, moment, int(call))
-    if command:
-        from pipelines.cli.main import main as lakefeed
-
-        lakefeed(list(command))
-    return run(project, LoadRequest()).exit_code
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake, only
-from tests.faults.die_at import DIED
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake, only
+from tests.faults.die_at import die
 from tests.integration.test_big_tables import BIG
 
 FILESYSTEM = "dlt.destinations.impl.filesystem.filesystem"
@@ -48,44 +44,30 @@ BUILDING = [
 ]
 
 
-@pytest.fixture
-def changed(database: Database, lake: Lake) -> Lake:
+@pytest.fixture(scope="module")
+def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """A lake that was run once; since then its source changed."""
-    database.execute(
+    lake = new_lake(tmp_path_factory.mktemp("shared"))
+    source.execute(
         "create table t (id int primary key, note text, at timestamptz default clock_timestamp())",
         "create table u (id int primary key, note text)",
         "insert into t select g, 'first' from generate_series(1, 100) as g",
         "insert into u select g, 'first' from generate_series(1, 100) as g",
     )
-    marts = lake.root / "dbt/models/marts"
-    marts.joinpath("both.sql").write_text(
+    (lake.root / "dbt/models/marts/both.sql").write_text(
         "select t.id, t.note, u.note as other from {{ ref('stg_shop__t') }} as t"
         " join {{ ref('stg_shop__u') }} as u using (id)"
     )
-    lake.declare("t: {cursor: at}\nu: {mode: full_refresh}").run()
-    database.execute(
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(CONNECTION_VARIABLE, source.url)
+        assert lake.declare("t: {cursor: at}\nu: {mode: full_refresh}").run().exit_code == 0
+    source.execute(
         "update t set note = 'second', at = clock_timestamp() where id <= 10",
         "insert into t select g, 'second' from generate_series(101, 105) as g",
         "delete from u where id between 50 and 55",
         "insert into u select g, 'second' from generate_series(101, 105) as g",
     )
     return lake
-
-
-def die(lake: Lake, target: str, moment: str) -> str:
-    """Runs until the deadly call; returns what was printed until then."""
-    repository = Path(__file__).resolve().parents[2]
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.faults.die_at", target, *moment.split()],
-        cwd=lake.root,
-        env={**os.environ, "PYTHONPATH": str(repository)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    told = ended.stdout + ended.stderr
-    assert ended.returncode == DIED, f"{target} was never called\n{told}"
-    return told
 
 
 def assert_equal_to_source(database: Database, lake: Lake) -> None:
@@ -111,18 +93,18 @@ def published(lake: Lake) -> list[list[tuple[object, ...]]]:
 @pytest.mark.parametrize("working_directory", ["kept", "lost"])
 @pytest.mark.parametrize(("target", "moment"), LOADING)
 def test_a_killed_load_is_made_up_for_by_the_next_run(
-    database: Database, changed: Lake, target: str, moment: str, working_directory: str
+    source: Database, copied: Lake, target: str, moment: str, working_directory: str
 ) -> None:
-    die(changed, target, moment)
+    die(copied, target, moment)
     if working_directory == "lost":
-        shutil.rmtree(changed.root / "data" / ".dlt")
+        shutil.rmtree(copied.root / "data" / ".dlt")
 
-    report = changed.run()
+    report = copied.run()
 
     assert report.exit_code == 0, report.failures
-    assert_equal_to_source(database, changed)
-    assert len(changed.raw("shop__t")) == 115
-    assert changed.run().build is None
+    assert_equal_to_source(source, copied)
+    assert len(copied.raw("shop__t")) == 115
+    assert copied.run().build is None
 
 
 @pytest.mark.faults
@@ -147,37 +129,37 @@ def test_a_read_that_dies_between_two_ranges_starts_over_and_says_so(
 @pytest.mark.faults
 @pytest.mark.parametrize(("target", "moment"), BUILDING)
 def test_a_killed_build_is_made_up_for_by_the_next_run(
-    database: Database, changed: Lake, target: str, moment: str
+    source: Database, copied: Lake, target: str, moment: str
 ) -> None:
-    yesterday = published(changed)
-    die(changed, target, moment)
-    left = published(changed)
+    yesterday = published(copied)
+    die(copied, target, moment)
+    left = published(copied)
 
-    report = changed.run()
+    report = copied.run()
 
     assert report.exit_code == 0, report
-    assert_equal_to_source(database, changed)
-    assert left in (yesterday, published(changed))
-    assert changed.run().build is None
+    assert_equal_to_source(source, copied)
+    assert left in (yesterday, published(copied))
+    assert copied.run().build is None
 
 
 @pytest.mark.faults
 def test_a_build_that_is_killed_has_a_model_written_by_hand_built_again(
-    database: Database, changed: Lake
+    source: Database, copied: Lake
 ) -> None:
     """Such a model has no ledger that would tell what it lacks."""
-    (changed.root / "dbt/models/staging/shop/stg_shop__t.sql").write_text(
+    (copied.root / "dbt/models/staging/shop/stg_shop__t.sql").write_text(
         "{{ config(materialized='table') }}"
         " select id, note from read_parquet('../data/raw/shop__t/t/*/*.parquet')"
         ' qualify row_number() over (partition by id order by "at" desc) = 1'
     )
-    die(changed, "pipelines.orchestration.build:run_dbt", "after")
+    die(copied, "pipelines.orchestration.build:run_dbt", "after")
 
-    report = changed.run()
+    report = copied.run()
 
     assert report.exit_code == 0, report
-    assert_equal_to_source(database, changed)
-    assert changed.run().build is None
+    assert_equal_to_source(source, copied)
+    assert copied.run().build is None
 
 
 @pytest.mark.faults

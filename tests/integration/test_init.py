@@ -50,7 +50,7 @@ def declared(lake: Lake) -> dict[str, object]:
 
 
 def test_a_project_made_by_init_runs_without_an_edit(shop: Lake) -> None:
-    ended = shop.command("run", LAKEFEED_TEST_URL="")
+    ended = shop.process("run", LAKEFEED_TEST_URL="")
 
     assert ended.returncode == 0, ended
     assert shop.query('select count(*) from staging."stg_acme__order_items"') == [(1,)]

@@ -219,7 +219,7 @@ def test_two_builds_do_not_meet_in_the_warehouse(database: Database, lake: Lake)
     lake.declare(DECLARED).load()
     finished = threading.Event()
     with warehouse_lock(lake.project):
-        other = threading.Thread(target=lambda: (lake.command("build"), finished.set()))
+        other = threading.Thread(target=lambda: (lake.process("build"), finished.set()))
         other.start()
         assert not finished.wait(4)
     other.join()

@@ -43,7 +43,7 @@ def browser() -> Iterator[Browser]:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report that `make demo` ends with."""
     shop = Lake(copy_shop_project(tmp_path_factory.mktemp("demo") / "shop"))
-    ended = shop.command("demo", "--scale", "0.3")
+    ended = shop.process("demo", "--scale", "0.3")
     report = shop.root / "data" / "docs" / "index.html"
     assert f"open it in a browser: {report.as_uri()}" in ended.stdout, ended
     return report

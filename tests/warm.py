@@ -1,0 +1,55 @@
+"""What the process has done once that others are forked from: imports, and first builds.
+
+dbt compiles much of itself at its first builds, which costs more than a build.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pipelines.declaration.project import open_project
+from pipelines.transformation.dbt import run_dbt
+from tests.conftest import write_small_project
+
+# What is imported at its first use.
+_LATE = (
+    "dlt.__plugins__",
+    "dlt.common.libs.pyarrow",
+    "dlt.destinations.impl.filesystem.filesystem",
+    "dlt.sources.helpers.requests",
+    "dlt.sources.sql_database",
+    "duckdb_extension_postgres_scanner",
+    "pendulum.locales.en.locale",
+    "pipelines.cli.built",
+    "pipelines.cli.main",
+    "pipelines.cli.pruned",
+    "pipelines.cli.render",
+    "pipelines.loading.dlt_plugin",
+    "pipelines.loading.load",
+    "pipelines.orchestration.audit",
+    "pipelines.orchestration.prune",
+    "pipelines.orchestration.rebuild",
+    "pipelines.orchestration.run",
+    "pyarrow.compute",
+    "pyarrow.parquet",
+    "rich.live",
+    "sqlalchemy.dialects.postgresql",
+)
+
+
+def _build() -> None:
+    with TemporaryDirectory() as name:
+        root = Path(name)
+        write_small_project(root)
+        (root / "dbt/models/marts/one.sql").write_text("select 1 as id", encoding="utf-8")
+        project = open_project(root)
+        # The second time dbt reads what it kept of the first.
+        for _ in range(2):
+            run_dbt(project, "build", [], project.warehouse)
+
+
+for _module in _LATE:
+    importlib.import_module(_module)
+_build()
