@@ -188,10 +188,11 @@ def database(server_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Datab
     Database(server_url).execute(f"drop database if exists {created.name} with (force)")
 
 
-def new_database(server_url: str) -> Database:
+def new_database(server_url: str, *, encoding: str | None = None) -> Database:
     """A database that nothing else uses, and that stays as long as the server."""
     name = f"t{uuid.uuid4().hex[:12]}"
-    Database(server_url).execute(f"create database {name}")
+    options = f" encoding {encoding} template template0" if encoding else ""
+    Database(server_url).execute(f"create database {name}{options}")
     return Database(server_url.replace("/postgres?", f"/{name}?"))
 
 

@@ -21,7 +21,6 @@ from pipelines.orchestration.report import RunReport, TableReport
 
 if TYPE_CHECKING:
     from pipelines.declaration.tables import Table
-    from pipelines.orchestration.init import InitReport
     from pipelines.orchestration.load import Listener
     from pipelines.orchestration.status import TableFreshness, TableStatus
     from pipelines.orchestration.sync import SyncReport
@@ -175,20 +174,6 @@ def render_sync(report: SyncReport) -> str:
         [*lines, f"{report.tables} tables in sources.lock.yaml"]
         if lines
         else [f"{report.tables} tables, nothing to change"]
-    )
-
-
-def render_init(report: InitReport) -> str:
-    """What was written, and the next step."""
-    return "\n".join(
-        [
-            *(f"  wrote {name}" for name in report.files),
-            *(f"  left out {name}: this role may not read it" for name in report.left_out),
-            *(f"  note: {warning}" for warning in report.warnings),
-            f"{report.tables} tables: {report.incremental} incremental, "
-            f"{report.tables - report.incremental} read whole. Look at sources.yaml, then:",
-            "  lakefeed run",
-        ]
     )
 
 

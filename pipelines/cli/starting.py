@@ -16,8 +16,8 @@ from pipelines.cli.group import PROJECT, project_in
 @click.option("--schema", default="public", show_default=True, help="The schema to read.")
 @PROJECT
 def init(root: Path, connection: str, source: str | None, schema: str) -> None:
-    """Start a project in an empty folder from a live database."""
-    from pipelines.cli.render import render_init
+    """Start a project in this folder from a live database. What is there is kept."""
+    from pipelines.cli.initialized import render_init
     from pipelines.orchestration.init import init_project
 
     click.echo(render_init(init_project(root, connection, source, schema)))

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipelines.declaration.document import read_document
+from pipelines.declaration.relations import spelled, split
+from pipelines.declaration.yaml_text import yaml_text
 from pipelines.errors import DeclarationError
 
 CATALOGUE_FILE = "sources.lock.yaml"
@@ -73,7 +73,7 @@ class CatalogueTable:
 
     @property
     def qualified(self) -> str:
-        return f"{self.schema}.{self.name}"
+        return spelled(self.schema, self.name)
 
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)
@@ -110,8 +110,8 @@ def read_catalogue(root: Path) -> Catalogue:
         return Catalogue(
             {
                 source: {
-                    qualified: _table_from(qualified, entry)
-                    for qualified, entry in (tables or {}).items()
+                    table.qualified: table
+                    for table in (_table_from(*named) for named in (tables or {}).items())
                 }
                 for source, tables in data["sources"].items()
             }
@@ -130,10 +130,7 @@ def catalogue_text(catalogue: Catalogue) -> str:
         source: {qualified: _table_entry(table) for qualified, table in sorted(tables.items())}
         for source, tables in sorted(catalogue.sources.items())
     }
-    body = yaml.safe_dump(
-        {"version": 1, "sources": sources}, sort_keys=False, allow_unicode=True, width=100
-    )
-    return _HEADER + body
+    return _HEADER + yaml_text({"version": 1, "sources": sources}, width=100)
 
 
 def _table_entry(table: CatalogueTable) -> dict[str, Any]:
@@ -150,7 +147,7 @@ def _table_entry(table: CatalogueTable) -> dict[str, Any]:
 
 
 def _table_from(qualified: str, entry: dict[str, Any]) -> CatalogueTable:
-    schema, _, name = qualified.partition(".")
+    schema, name = split(qualified)
     columns = tuple(
         Column(str(column), text.removesuffix(" not null"), not text.endswith(" not null"))
         for column, text in entry["columns"].items()

@@ -185,7 +185,8 @@ class SourceDeclaration(Strict):
     """Settings for all tables of this source."""
     tables: dict[str, TableDeclaration | None] = Field(min_length=1)
     """Tables by name: `orders`, `audit.events`, or wildcards such as `"audit.*"`. Empty means
-    the defaults. The most specific entry wins."""
+    the defaults. The most specific entry wins. A part in double quotes, as in SQL, is taken as it
+    is: `'"we.ird"."what?"'` is one table."""
 
 
 class Raw(Strict):

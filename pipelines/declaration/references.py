@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from pipelines.declaration.load import Declared
 from pipelines.declaration.mistakes import nearest
-from pipelines.declaration.tables import Table, wildcards_of
+from pipelines.declaration.relations import wildcards_of
+from pipelines.declaration.tables import Table
 from pipelines.errors import DeclarationError, Problem
 
 

@@ -6,16 +6,23 @@ Precedence: file defaults <- source defaults <- wildcards, the more specific las
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from pipelines.declaration.catalogue import Catalogue, CatalogueTable
 from pipelines.declaration.document import Document, YamlPath
 from pipelines.declaration.load import Declared
 from pipelines.declaration.models import Cursor, SourceDeclaration, TableDeclaration
+from pipelines.declaration.relations import (
+    is_wildcard,
+    matching_wildcards,
+    qualify,
+    spelled,
+    split,
+)
 from pipelines.errors import DeclarationError, Problem
 
 Mode = Literal["incremental", "full_refresh"]
@@ -24,7 +31,9 @@ Mode = Literal["incremental", "full_refresh"]
 ROW_VERSION = "xmin"
 
 LONGEST_LAKE_NAME = 120
-_WILDCARD = re.compile(r"[*?\[]")
+_ROOM_FOR_A_DIGEST = 20
+# Names that Windows keeps for devices; dlt gives its files none of them.
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
 
 
 @dataclass(frozen=True)
@@ -51,8 +60,8 @@ class Table:
 
     @property
     def qualified(self) -> str:
-        """Schema and table as the source knows them."""
-        return f"{self.schema}.{self.name}"
+        """Schema and table as the source knows them, in the spelling of `sources.yaml`."""
+        return spelled(self.schema, self.name)
 
     @property
     def shown(self) -> str:
@@ -97,29 +106,6 @@ class _Layer:
     data: dict[str, Any]
 
 
-def is_wildcard(entry: str) -> bool:
-    return bool(_WILDCARD.search(entry))
-
-
-def qualify(entry: str, schema: str) -> str:
-    """`orders` becomes `public.orders`; `audit.events` stays."""
-    return entry if "." in entry else f"{schema}.{entry}"
-
-
-def wildcards_of(source: SourceDeclaration) -> list[str]:
-    return [entry for entry in source.tables if is_wildcard(entry)]
-
-
-def matching_wildcards(qualified: str, source: SourceDeclaration) -> list[str]:
-    """The wildcard entries that match a table, the most specific last."""
-    matches = [
-        entry
-        for entry in wildcards_of(source)
-        if fnmatchcase(qualified, qualify(entry, source.schema_))
-    ]
-    return sorted(matches, key=lambda entry: len(_WILDCARD.sub("", entry)))
-
-
 def known_elsewhere(
     source: SourceDeclaration, known: Mapping[str, CatalogueTable], name: str
 ) -> CatalogueTable | None:
@@ -141,6 +127,20 @@ def known_elsewhere(
 def lake_name_of(name: str) -> str:
     """A table's name in the lake: lower case, with `_` for what isn't a letter or digit."""
     return re.sub(r"\W+", "_", name.lower()).strip("_")
+
+
+def default_name(source: str, name: str) -> str:
+    """What a table is called in the lake where nothing is declared: after its letters and digits.
+
+    A name without any, or with too many, has a digest of it. No other name ends in `_`.
+    """
+    if lake_name_of(name) in _RESERVED:
+        return f"{lake_name_of(name)}_"
+    wanted, room = lake_name_of(name), LONGEST_LAKE_NAME - len(f"{source}__")
+    if wanted and (len(wanted) <= room or room < _ROOM_FOR_A_DIGEST):
+        return wanted
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{wanted[: room - 9] or 'table'}_{digest}"
 
 
 def resolve_tables(declared: Declared, catalogue: Catalogue) -> tuple[Table, ...]:
@@ -205,11 +205,17 @@ def _resolve(
     if problem:
         return problem
     assert mode is not None
-    schema, _, name = qualified.partition(".")
-    short_name = settings.name or lake_name_of(name)
-    if not short_name or len(f"{source}__{short_name}") > LONGEST_LAKE_NAME:
-        message = f"`{name}` gives no usable name in the lake; choose one with `name`"
+    schema, name = split(qualified)
+    short_name = settings.name or default_name(source, name)
+    if len(f"{source}__{short_name}") > LONGEST_LAKE_NAME:
+        message = (
+            f"`{source}__{short_name}` is too long a name for the lake: {LONGEST_LAKE_NAME} "
+            "characters at most; choose a shorter `name`, or another name for the source"
+        )
         return document.problem(path, message)
+    if short_name.lower() in _RESERVED:
+        message = f"`{short_name}` is a name that file systems reserve; choose another `name`"
+        return document.problem((*path, "name"), message)
     entry = catalogue.table(source, qualified) or known_elsewhere(
         declared.declaration.sources[source], catalogue.sources.get(source, {}), name
     )

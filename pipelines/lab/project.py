@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
-import yaml
 from psycopg2.extensions import connection as PgConnection
 
 from pipelines.declaration.catalogue import CatalogueTable
 from pipelines.declaration.load import DECLARATION_FILE
 from pipelines.declaration.project import Project, open_project
 from pipelines.declaration.tables import Table
+from pipelines.declaration.yaml_text import yaml_text
 from pipelines.errors import TableFailed
 from pipelines.lab.scratch import LAB_SCHEMA, LabTable, copy_schema, prepare_table
 from pipelines.lab.writers import Writers
@@ -127,7 +127,7 @@ def _redirected(project: Project) -> str:
         data.pop(place, None)
     for source, declared in data["sources"].items():
         declared["connection"] = f"${{{_variable(source)}}}"
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    return yaml_text(data)
 
 
 def _settings(data: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from pipelines.declaration.catalogue import CatalogueTable, Column
 from pipelines.declaration.tables import ROW_VERSION, Table
+from pipelines.declaration.yaml_text import yaml_name
 from pipelines.errors import TableFailed
 from pipelines.loading.changes import ReadAs
 from pipelines.loading.cursors import CursorValue, as_cursor_value, in_zone
@@ -257,28 +258,28 @@ def _check_lookback(table: Table, kind: CursorKind) -> None:
         )
 
 
-def _check_names(table: Table, columns: tuple[Column, ...]) -> None:
+def unusable_columns(names: Iterable[str], *, history: bool = False) -> dict[str, str]:
+    """Names of columns that the lake can't have, and why, as what follows "the table has"."""
     seen: dict[str, str] = {}
-    taken = (*_OUR_OWN, *(_OF_HISTORY if table.settings.history else ()))
-    for column in columns:
-        first = seen.setdefault(column.name.lower(), column.name)
-        if first != column.name:
-            raise TableFailed(
-                f"{table.shown} has the columns `{first}` and `{column.name}`, which DuckDB "
-                "can't tell apart",
-                where=table.where,
-                do=f"leave one out: columns: {{exclude: [{column.name}]}}",
-            )
-        if re.search(r'["\r]', column.name) or not column.name.strip():
-            raise TableFailed(
-                f"{table.shown} has a column named `{column.name}`, which dbt can't quote",
-                where=table.where,
-                do=f"leave it out (columns: {{exclude: [{json.dumps(column.name)}]}}), or read a "
-                "view that names it otherwise",
-            )
-        if column.name.lower() in taken:
-            raise TableFailed(
-                f"{table.shown} has a column `{column.name}`, a name that the lake itself uses",
-                where=table.where,
-                do=f"leave it out: columns: {{exclude: [{column.name}]}}",
-            )
+    taken = (*_OUR_OWN, *(_OF_HISTORY if history else ()))
+    found = {}
+    for name in names:
+        first = seen.setdefault(name.lower(), name)
+        if first != name:
+            found[name] = f"the columns `{first}` and `{name}`, which DuckDB can't tell apart"
+        elif re.search(r'["\r]', name) or not name.strip():
+            found[name] = f"a column named `{name}`, which dbt can't quote"
+        elif name.lower() in taken:
+            found[name] = f"a column `{name}`, a name that the lake itself uses"
+    return found
+
+
+def _check_names(table: Table, columns: tuple[Column, ...]) -> None:
+    names = [column.name for column in columns]
+    for name, reason in unusable_columns(names, history=table.settings.history).items():
+        raise TableFailed(
+            f"{table.shown} has {reason}",
+            where=table.where,
+            do=f"leave it out (columns: {{exclude: [{yaml_name(name)}]}}), or read a view that "
+            "names it otherwise",
+        )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from filelock import FileLock
 from psycopg2.extensions import connection as PgConnection
@@ -19,14 +18,15 @@ from pipelines.declaration.catalogue import (
 )
 from pipelines.declaration.models import SourceDeclaration
 from pipelines.declaration.project import Project
-from pipelines.declaration.tables import (
-    Table,
+from pipelines.declaration.relations import (
     is_wildcard,
-    known_elsewhere,
     matching_wildcards,
     qualify,
+    read_entry,
+    split,
     wildcards_of,
 )
+from pipelines.declaration.tables import Table, known_elsewhere
 from pipelines.errors import DeclarationError
 from pipelines.source.identity import identified
 from pipelines.source.inspect import BASE_KINDS, inspect_tables, user_schemas
@@ -88,14 +88,14 @@ def _lost_wildcards(
     explicit = {qualify(entry, declared.schema_) for entry in declared.tables}
     left = [name for name in known if name not in live and name not in explicit]
     for entry in wildcards_of(declared) if left else ():
-        pattern = qualify(entry, declared.schema_)
-        if not any(fnmatchcase(name, pattern) for name in live):
+        meant = read_entry(entry, declared.schema_)
+        if not any(meant.matches(name) for name in live):
             yield entry
 
 
 def lost_wildcard_error(project: Project, source: str, entry: str) -> DeclarationError:
     """Says that an entry lost all the tables that it matched, and what to do."""
-    schema = qualify(entry, project.source(source).schema_).partition(".")[0]
+    schema = read_entry(entry, project.source(source).schema_).schema
     return DeclarationError(
         f"`{entry}` matches no table in schema `{schema}` any more; tables known so far are kept",
         where=project.declared.document.where(("sources", source, "tables", entry)),
@@ -182,7 +182,7 @@ def _adopted(
 ) -> dict[str, CatalogueTable]:
     explicit = {qualify(entry, declared.schema_) for entry in declared.tables}
     missing = explicit - live.keys() - known.keys()
-    names = [qualified.partition(".")[2] for qualified in missing]
+    names = [split(qualified)[1] for qualified in missing]
     elsewhere = [known_elsewhere(declared, known, name) for name in names]
     explicit |= {table.qualified for table in elsewhere if table}
     if selected is None:
@@ -214,7 +214,8 @@ def write_catalogue(project: Project, catalogue: Catalogue) -> bool:
 
 
 def _schemas(session: PgConnection, source: SourceDeclaration) -> set[str]:
-    schemas = {qualify(entry, source.schema_).partition(".")[0] for entry in source.tables}
-    if any(is_wildcard(schema) for schema in schemas) and wildcards_of(source):
+    entries = [read_entry(entry, source.schema_) for entry in source.tables]
+    schemas = {entry.schema for entry in entries if not entry.schema_is_pattern}
+    if any(entry.schema_is_pattern for entry in entries):
         return {*schemas, *user_schemas(session)}
     return schemas

@@ -4,35 +4,28 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from dotenv import dotenv_values, set_key
-from psycopg2.extensions import connection as PgConnection
+from dotenv import dotenv_values, set_key, unset_key
 
 from pipelines.declaration.load import DECLARATION_FILE
 from pipelines.declaration.project import open_project
 from pipelines.declaration.values import IDENTIFIER
 from pipelines.errors import DeclarationError, Refused
+from pipelines.orchestration.gitignore import ignore, refuse_tracked_secret
 from pipelines.orchestration.proposal import (
     TableFacts,
-    choose_cursor,
     doubts_of,
+    is_incremental,
     propose_declaration,
 )
+from pipelines.orchestration.survey import survey
 from pipelines.orchestration.sync import sync
 from pipelines.source.connection import connect, connection_from_url
-from pipelines.source.equality import compared_by_text
-from pipelines.source.inspect import (
-    BASE_KINDS,
-    column_facts,
-    database_name,
-    denied_columns,
-    estimated_size,
-    inspect_tables,
-)
+from pipelines.source.inspect import database_name, schemas_with_tables, sql_name
 
 _TEMPLATE = files("pipelines.orchestration") / "templates" / "project"
 # A dot file that tools would obey where the template lies.
@@ -41,85 +34,119 @@ _RENAMED = {"gitignore": ".gitignore", "dockerignore": ".dockerignore"}
 
 @dataclass(frozen=True)
 class InitReport:
-    """What was written; how many tables were declared, and how many of them incremental.
+    """What was written and what was kept; how many tables are declared, how many incremental.
 
-    `warnings` are what is to be known of their keys.
+    `left_out` are tables and why. `warnings` are what is to be known of keys and cursors.
+    `elsewhere` has the other schemas with tables, and how many.
     """
 
     files: tuple[str, ...]
+    kept: tuple[str, ...]
+    ignored: tuple[str, ...]
     tables: int
     incremental: int
-    left_out: tuple[str, ...]
-    warnings: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+    elsewhere: dict[str, int]
 
 
 def init_project(root: Path, url: str, source: str | None, schema: str) -> InitReport:
     """Writes a project into `root`, ready for `lakefeed run`.
 
-    Side effects: creates files; of those that are there it changes `.env` alone, by one line.
+    Side effects: creates files; of those that are there it changes `.env`, by one line, and
+    `.gitignore`, where git would take what it must not.
 
     Args:
         source: its name in the lake; the database's own where None.
 
     Raises:
-        Refused: `root` holds a project already, or the variable for the URL is taken.
-        DeclarationError: the schema has no tables.
+        Refused: `root` holds a project already, the variable for the URL is taken, or git would
+            take the password.
+        DeclarationError: the schema has no tables that can be loaded.
         SourceUnreachable: no connection.
     """
-    if (root / DECLARATION_FILE).exists():
-        raise Refused(
-            f"there is a project here already: {root / DECLARATION_FILE}",
-            do="add tables to that file, or go to an empty folder",
-        )
-    with connect(connection_from_url(source or "source", url), "lakefeed init") as session:
+    _refuse_project(root)
+    if source is not None and not re.fullmatch(IDENTIFIER, source):
+        raise DeclarationError(f"--source {source}: use letters, digits and underscores")
+    with connect(connection_from_url(source or "", url), "lakefeed init") as session:
         source = source or _as_identifier(database_name(session))
-        if not re.fullmatch(IDENTIFIER, source):
-            raise DeclarationError(f"--source {source}: use letters, digits and underscores")
-        found = list(_facts(session, schema))
-    if not any(facts.readable for facts in found):
-        raise DeclarationError(
-            f"schema `{schema}` has no tables that this role can read",
-            do="name another with --schema, or grant usage on it and select on its tables",
-        )
+        elsewhere = schemas_with_tables(session)
+        found = list(survey(session, schema))
+    declared = [facts for facts in found if not facts.why_left_out]
+    if not declared:
+        raise _nothing_to_declare(schema, found, elsewhere)
     variable = f"{source.upper()}_DATABASE_URL"
     _refuse_other_url(root, variable, url)
     root.mkdir(parents=True, exist_ok=True)
-    written = [*write_scaffold(root), DECLARATION_FILE, ".env"]
+    refuse_tracked_secret(root)
+    written, kept = write_scaffold(root)
+    ignored = ignore(root, _ignored_lines())
     text = propose_declaration(source, schema, variable, found)
     (root / DECLARATION_FILE).write_text(text, encoding="utf-8")
     write_secret(root / ".env", variable, url)
-    written += sync(open_project(root)).files
-    declared = [facts for facts in found if facts.readable]
-    incremental = sum(1 for facts in declared if choose_cursor(facts).column)
-    left_out = tuple(facts.table.qualified for facts in found if not facts.readable)
-    doubts = tuple(f"{one.table.name}: {doubt}" for one in declared for doubt in doubts_of(one))
-    return InitReport(tuple(written), len(declared), incremental, left_out, doubts)
+    written += [DECLARATION_FILE, ".env", *sync(open_project(root)).files]
+    return InitReport(
+        files=tuple(written),
+        kept=tuple(kept),
+        ignored=tuple(ignored) if _RENAMED["gitignore"] in kept else (),
+        tables=len(declared),
+        incremental=sum(1 for facts in declared if is_incremental(facts)),
+        left_out=tuple((f.table.qualified, f.why_left_out) for f in found if f.why_left_out),
+        warnings=tuple(
+            f"{one.table.name}: {doubt}" for one in declared for doubt in doubts_of(one)
+        ),
+        elsewhere={name: tables for name, tables in elsewhere.items() if name != schema},
+    )
 
 
-def write_scaffold(root: Path) -> list[str]:
-    """Writes what every project has, leaving files alone that are there; returns their names."""
-    written = []
+def _refuse_project(root: Path) -> None:
+    if (root / DECLARATION_FILE).exists():
+        raise Refused(
+            f"there is a project here already: {root / DECLARATION_FILE}",
+            do="add tables to that file, or go to another folder",
+        )
+
+
+def _nothing_to_declare(
+    schema: str, found: Sequence[TableFacts], elsewhere: dict[str, int]
+) -> DeclarationError:
+    others = ", ".join(f"{name} ({count})" for name, count in elsewhere.items() if name != schema)
+    do = f"schemas with tables: {others}; name one with --schema" if others else ""
+    if not found:
+        return DeclarationError(
+            f"schema `{schema}` has no tables", do=do or "no schema of this database has any"
+        )
+    first = found[0]
+    why = f"; {first.table.qualified}: {first.why_left_out}"
+    grant = f"grant usage on schema {sql_name(schema)} and select on its tables to the role"
+    return DeclarationError(
+        f"schema `{schema}` has no tables that this role can read{why}",
+        do=f"{grant}; or {do}" if do else grant,
+    )
+
+
+def write_scaffold(root: Path) -> tuple[list[str], list[str]]:
+    """Writes what every project has, leaving files alone that are there.
+
+    Returns: the names of files that it wrote, and of those that it found, with another text.
+    """
+    written, kept = [], []
     with as_file(_TEMPLATE) as template:
         for path in sorted(p for p in template.rglob("*") if p.is_file()):
             name = str(path.relative_to(template))
             name = _RENAMED.get(name, name)
-            target = root / name
+            target, content = root / name, path.read_bytes()
             if not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+                target.write_bytes(content)
                 written.append(name)
-    return written
+            elif not target.is_file() or target.read_bytes() != content:
+                kept.append(name)
+    return written, kept
 
 
-def _facts(session: PgConnection, schema: str) -> Iterator[TableFacts]:
-    for table in inspect_tables(session, [schema]).values():
-        if table.kind in BASE_KINDS:
-            denied = denied_columns(session, table, [column.name for column in table.columns])
-            rows, size = estimated_size(session, table, only=bool(table.heirs))
-            key = [column for column in table.columns if column.name in table.primary_key]
-            doubts = tuple(compared_by_text(session, table, key))
-            facts = column_facts(session, table)
-            yield TableFacts(table, facts, tuple(denied), rows, size, doubts)
+def _ignored_lines() -> list[str]:
+    return (_TEMPLATE / "gitignore").read_text(encoding="utf-8").splitlines()
 
 
 def _as_identifier(name: str) -> str:
@@ -143,3 +170,9 @@ def write_secret(path: Path, variable: str, url: str) -> None:
         path.touch(mode=0o600)
         path.write_text("# Read by lakefeed; ignored by git.\n", encoding="utf-8")
     set_key(path, variable, url)
+    if dotenv_values(path).get(variable) != url:
+        unset_key(path, variable)
+        raise Refused(
+            f"the connection has characters that can't stand in {path}",
+            do="write it as a URL, with user and password percent-encoded",
+        )

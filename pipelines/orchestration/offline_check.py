@@ -6,7 +6,13 @@ from collections.abc import Iterator
 
 from pipelines.declaration.mistakes import nearest
 from pipelines.declaration.project import Project
-from pipelines.declaration.tables import Table, matching_wildcards, qualify, wildcards_of
+from pipelines.declaration.relations import (
+    matching_wildcards,
+    read_entry,
+    split,
+    wildcards_of,
+)
+from pipelines.declaration.tables import Table
 from pipelines.errors import DeclarationError, LakefeedError, TableFailed
 from pipelines.loading.plan import plan_table
 from pipelines.source.connection import connection_of
@@ -85,10 +91,9 @@ def _empty_wildcards(project: Project) -> Iterator[LakefeedError]:
     for name, source in project.declaration.sources.items():
         known = list(project.catalogue.sources.get(name, {}))
         for entry in wildcards_of(source):
-            pattern = qualify(entry, source.schema_)
             if not any(entry in matching_wildcards(one, source) for one in known):
-                schemas = {one.partition(".")[0] for one in known}
-                hint = nearest(pattern.partition(".")[0], schemas - {pattern.partition(".")[0]})
+                schema = read_entry(entry, source.schema_).schema
+                hint = nearest(schema, {split(one)[0] for one in known} - {schema})
                 yield DeclarationError(
                     f"`{entry}` matches no table in sources.lock.yaml{hint}",
                     where=project.declared.document.where(("sources", name, "tables", entry)),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from pipelines.declaration.project import Project
-from pipelines.declaration.tables import wildcards_of
+from pipelines.declaration.relations import wildcards_of
 from pipelines.loading.commits import CommitLog
 from pipelines.loading.contents import Contents
 from pipelines.loading.raw_folders import (

@@ -157,8 +157,8 @@ def connection_from_url(source: str, url: str, where: str = "") -> Connection:
 
 
 def session_name(application: str) -> str:
-    """The application's name, cut as the server cuts it."""
-    return application[:63]
+    """The application's name as the server keeps it: 63 characters of ASCII, at most."""
+    return application.encode("ascii", "replace").decode()[:63]
 
 
 def transaction_settings(*, statement_timeout_ms: int = 0) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from psycopg2.extensions import connection as PgConnection
 
 from pipelines.declaration.catalogue import CatalogueTable, Column
+from pipelines.declaration.relations import spelled
 from pipelines.source.keys import Keys, read_keys
 
 _KINDS = {
@@ -85,6 +86,9 @@ join pg_proc as p on p.oid = t.tgfoid
 where t.tgrelid = {_OID} and not t.tgisinternal and (t.tgtype & 16) = 16
 """
 
+# Said also where `row_security` is off, so that reading it would fail.
+_HIDES_ROWS = f"select row_security_active({_OID})"
+
 # A partitioned table has no storage of its own; its partitions have.
 _SIZE = f"""
 with recursive parts (oid) as (
@@ -98,12 +102,14 @@ from pg_class as c
 join parts using (oid)
 where c.relkind <> 'p'
 """
-_SMALL_ENOUGH_TO_COUNT = 64 * 1024 * 1024
-
-_MAY_COUNT = f"""
-select has_schema_privilege(c.relnamespace, 'usage') and has_any_column_privilege(c.oid, 'select')
+_SCHEMAS_WITH_TABLES = """
+select n.nspname, count(*)
 from pg_class as c
-where c.oid = {_OID}
+join pg_namespace as n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p', 'f') and not c.relispartition
+    and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+group by n.nspname
+order by n.nspname
 """
 
 # Without usage on the schema, a grant on the table is of no use.
@@ -147,7 +153,7 @@ def inspect_tables(session: PgConnection, schemas: Iterable[str]) -> dict[str, C
         schema, name, kind, oid = table
         columns[schema, name, kind, oid].append(Column(column, pg_type, not not_null))
     return {
-        f"{schema}.{name}": CatalogueTable(
+        spelled(schema, name): CatalogueTable(
             schema,
             name,
             PARTITION if (schema, name) in partitions else _KINDS[kind],
@@ -179,19 +185,30 @@ def column_facts(session: PgConnection, table: CatalogueTable) -> dict[str, Colu
 def estimated_size(
     session: PgConnection, table: CatalogueTable, *, only: bool = False
 ) -> tuple[int | None, int]:
-    """Rows and bytes with indexes. Small tables are counted, big ones left to the planner.
-
-    Rows are None where a big table was never analysed, or this role may not count.
+    """Rows as the planner knows them, None where it never looked, and bytes with indexes.
 
     Args:
         only: leave out the tables that inherit from it.
     """
     rows, analysed, size = _rows(session, _SIZE, _named(table) | {"only": only})[0]
-    if size <= _SMALL_ENOUGH_TO_COUNT and _rows(session, _MAY_COUNT, _named(table))[0][0]:
-        quoted = quote_qualified(table.schema, table.name)
-        counted = f"select count(*) from {'only ' if only else ''}{quoted}"
-        return int(_rows(session, counted, [])[0][0]), int(size)
     return (int(rows) if analysed else None), int(size)
+
+
+def count_rows(session: PgConnection, table: CatalogueTable, *, only: bool = False) -> int:
+    """All rows, by reading the table; `only` as above."""
+    quoted = quote_qualified(table.schema, table.name)
+    counted = f"select count(*) from {'only ' if only else ''}{quoted}"
+    return int(_rows(session, counted, [])[0][0])
+
+
+def hides_rows(session: PgConnection, table: CatalogueTable) -> bool:
+    """Whether a row policy applies to this role."""
+    return bool(_rows(session, _HIDES_ROWS, _named(table))[0][0])
+
+
+def schemas_with_tables(session: PgConnection) -> dict[str, int]:
+    """How many tables each schema has, whether this role may read them or not."""
+    return dict(_rows(session, _SCHEMAS_WITH_TABLES, []))
 
 
 def denied_columns(
@@ -239,5 +256,6 @@ def _rows(
     session: PgConnection, query: str, arguments: list[Any] | dict[str, Any]
 ) -> list[tuple[Any, ...]]:
     with session.cursor() as cursor:
-        cursor.execute(query, arguments)
+        # Without arguments a `%` in a name is none of psycopg2's.
+        cursor.execute(query, arguments or None)
         return cursor.fetchall()

@@ -10,11 +10,10 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
-import yaml
-
 from pipelines.declaration.catalogue import Column
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
+from pipelines.declaration.yaml_text import yaml_text as dumped
 from pipelines.source.types import lake_type
 from pipelines.transformation.data_tests import tests_of_column, tests_of_table
 
@@ -222,5 +221,5 @@ def _unrendered(value: Any) -> Any:
 
 def yaml_text(data: dict[str, Any]) -> str:
     """A generated YAML file, whose strings come out of dbt as they went in."""
-    body = yaml.safe_dump(_unrendered(data), sort_keys=False, allow_unicode=True, width=96)
+    body = dumped(_unrendered(data), width=96)
     return f"# {HEADER}\n{body}"

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipelines.cli.initialized import render_init
 from pipelines.declaration.project import open_project
-from pipelines.errors import DeclarationError, Refused
+from pipelines.errors import DeclarationError, Refused, SourceUnreachable
 from pipelines.orchestration.check import check
-from pipelines.orchestration.init import init_project
+from pipelines.orchestration.init import init_project, write_scaffold
 from tests.conftest import Database, Lake
 
 SHOP = (
@@ -129,7 +130,7 @@ def test_tables_that_the_role_may_not_read_are_left_out_and_named(
     ran = Lake(tmp_path).command("run")
     database.execute("drop owned by reader", "drop role reader")
 
-    assert report.left_out == ("public.closed",)
+    assert report.left_out == (("public.closed", "this role may not read it"),)
     assert declared(Lake(tmp_path)) == {
         "open": {"mode": "full_refresh", "columns": {"exclude": ["ssn"]}}
     }
@@ -155,9 +156,69 @@ def test_init_refuses_where_the_variable_means_another_database(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_schema_without_tables_is_named(database: Database, tmp_path: Path) -> None:
-    with pytest.raises(DeclarationError, match="schema `public` has no tables"):
+def test_a_schema_without_tables_is_named_with_those_that_have_some(
+    database: Database, tmp_path: Path
+) -> None:
+    with pytest.raises(DeclarationError, match="no schema of this database has any"):
         init_project(tmp_path, database.url, "acme", "public")
+    database.execute(
+        "create schema sales",
+        "create schema person",
+        "create table sales.a (id int)",
+        "create table sales.b (id int)",
+        "create table person.c (id int)",
+    )
+
+    with pytest.raises(DeclarationError) as refused:
+        init_project(tmp_path, database.url, "acme", "public")
+    report = init_project(tmp_path, database.url, "acme", "sales")
+
+    assert str(refused.value) == (
+        "schema `public` has no tables\n"
+        "  schemas with tables: person (1), sales (2); name one with --schema"
+    )
+    assert "other schemas have tables, too: person (1);" in render_init(report)
+
+
+def test_a_connection_that_fails_is_told_before_there_is_a_project_or_a_name(
+    lake: Lake, tmp_path: Path
+) -> None:
+    with pytest.raises(SourceUnreachable) as failed:
+        init_project(tmp_path / "new", "postgresql://me@127.0.0.1:1/shop", None, "public")
+
+    assert str(failed.value) == (
+        "can't connect to the database: connection refused (127.0.0.1:1, database shop, user me)\n"
+        "  check host and port, and that the server runs and listens there"
+    )
+    assert not (tmp_path / "new").exists()
+
+
+def test_files_that_were_there_are_kept_and_named(database: Database, tmp_path: Path) -> None:
+    database.execute(*SHOP)
+    write_scaffold(tmp_path)
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+
+    report = init_project(tmp_path, database.url, "acme", "public")
+
+    assert report.kept == ("Dockerfile",)
+    assert (tmp_path / "Dockerfile").read_text() == "FROM scratch\n"
+    assert "  kept Dockerfile: it was there, and differs from Lakefeed's" in render_init(report)
+
+
+def test_a_cursor_that_only_inserts_set_is_told_in_the_terminal_too(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(
+        "create table jobs (id int primary key, inserted_at timestamptz default now(),"
+        " enqueued_at timestamptz)"
+    )
+
+    told = render_init(init_project(tmp_path, database.url, "acme", "public"))
+
+    assert (
+        "  note: jobs: inserted_at, its cursor, is set when a row is inserted, so updates "
+        "of old rows are not seen\n" in told
+    )
 
 
 def test_the_command_says_what_it_wrote_and_what_comes_next(
