@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipelines.declaration.catalogue import Catalogue, CatalogueTable
+from pipelines.declaration.catalogue import Catalogue, CatalogueTable, Column
 from pipelines.declaration.document import Document, YamlPath
 from pipelines.declaration.load import Declared
 from pipelines.declaration.models import Cursor, SourceDeclaration, TableDeclaration
@@ -91,6 +91,13 @@ class Table:
     def sees_deletes(self) -> bool:
         """Whether rows that leave the source leave staging, or are marked there."""
         return self.mode == "full_refresh" or self.settings.deletes != "ignore"
+
+    @property
+    def key_columns(self) -> tuple[Column, ...]:
+        """The columns of the key, as far as the catalogue knows them; all or none."""
+        found = [self.catalogue.column(name) for name in self.key] if self.catalogue else []
+        known = tuple(column for column in found if column)
+        return known if len(known) == len(self.key) else ()
 
     def where_of(self, setting: str) -> str:
         """`file:line` of one setting, of the table itself where it is a default."""

@@ -14,7 +14,7 @@ from pipelines.loading.engine import literal
 from pipelines.loading.plan import TablePlan
 from pipelines.loading.queries import PART, PLACE, addresses_query, rows_query
 from pipelines.loading.session import SourceSession
-from pipelines.source.inspect import quote
+from pipelines.source.equality import named_key, names_of_key
 
 # Makes a query of some 150 kB.
 _PLACES_AT_A_TIME = 10_000
@@ -28,13 +28,14 @@ def queries_for_arrived(session: SourceSession, plan: TablePlan, read: str) -> I
     Args:
         read: the condition for all rows that can't be among them.
     """
-    keys = ", ".join(quote(name) for name in plan.key)
+    keys = ", ".join(names_of_key(plan.key_columns))
     unread = session.rows_of(addresses_query(plan, f"not coalesce({read}, false)"))
     with little_memory(session):
         session.execute(
             f"create or replace temp table places as select {PART}, {PLACE}, "
             f"(row_number() over (partition by {PART}) - 1) // {_PLACES_AT_A_TIME} as batch "
-            f"from {unread} semi join {ARRIVED} using ({keys})"
+            f"from (select *, {named_key(plan.key_columns)} from {unread}) "
+            f"semi join {ARRIVED} using ({keys})"
         )
     batches = session.execute(f"select distinct {PART}, batch from places order by all").fetchall()
     for part, batch in batches:

@@ -16,6 +16,7 @@ from pipelines.loading.held import as_compared
 from pipelines.loading.plan import DELETED_AT, Range, TablePlan
 from pipelines.loading.queries import MARKED, ever_loaded, rows_query
 from pipelines.loading.session import SourceSession
+from pipelines.source.equality import same_key
 from pipelines.source.inspect import quote
 
 Kind = Literal["missing", "extra", "differing"]
@@ -132,7 +133,7 @@ def _keep_rows_that_differ(
 ) -> None:
     columns = ", ".join(as_compared(column, "rows") for column in plan.columns)
     keys = ", ".join(f"rows.{quote(name)}" for name in plan.key)
-    same_key = " and ".join(f"a.{quote(name)} = b.{quote(name)}" for name in plan.key)
+    same = same_key(plan.key_columns, "a", "b")
     cursor = f"rows.{quote(plan.cursor.name)}" if plan.cursor else "null"
     kept = f"{keys}, {cursor} as _cursor, hash({columns}) as _hash from"
     condition = f"{ever_loaded(plan)} and ({_within(plan, ranges)})"
@@ -148,7 +149,7 @@ def _keep_rows_that_differ(
         f"a._cursor as _cursor, concat_ws(', ', {shown}) as key "
         f"from (select {MARKED}, {kept} {source} as rows) as a full join ("
         f"select {kept} {staged} as rows where {_first_of_range(plan)} in "
-        f"(select first from ranges where differ) or {cursor} is null) as b on {same_key} "
+        f"(select first from ranges where differ) or {cursor} is null) as b on {same} "
         "where a._hash is distinct from b._hash"
     )
 

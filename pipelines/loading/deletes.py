@@ -20,10 +20,12 @@ from pipelines.loading.held import GONE, POSITION, Held
 from pipelines.loading.plan import DELETED_AT, TablePlan
 from pipelines.loading.queries import MARKED, keys_query, rows_query
 from pipelines.loading.session import SourceSession
+from pipelines.source.equality import named_key, names_of_key
 from pipelines.source.inspect import quote
 
 ARRIVED = "arrived_keys"
 _PRESENT = "_lakefeed_present"
+_CURSOR = "_lakefeed_cursor"
 # Ten million keys took 2.1 GB without a limit, and with it 0.85 GB in two thirds of the time.
 _MEMORY = "512MB"
 
@@ -76,12 +78,13 @@ def compare_keys(
         alive, deleted, arrived, earliest = _compare(session, plan, keys_query(plan, read), held)
     is_empty = deleted == alive and not _has_rows(session, plan)
     refuse_shrink(plan, before=alive, lost=deleted, is_empty=is_empty, allow_shrink=allow_shrink)
-    keys = ", ".join(quote(name) for name in plan.key)
+    keys = ", ".join(names_of_key(plan.key_columns))
     known = "true" if again else f"{GONE} is null"
     gone_since = f"coalesce({GONE}, {literal(found_at.isoformat())}::timestamptz)"
     query = (
         f"select {held.as_planned(session, plan)}, {gone_since} as {DELETED_AT} "
-        f"from (select *, {held.position} as {POSITION} from {held.relation}) as held join "
+        f"from (select *, {named_key(plan.key_columns)}, {held.position} as {POSITION} "
+        f"from {held.relation}) as held join "
         f"(select {keys}, {POSITION}, {GONE} from moved_keys where {_PRESENT} is null and {known}) "
         f"using ({keys}, {POSITION})"
     )
@@ -104,10 +107,13 @@ def _compare(
 ) -> tuple[int, int, int, CursorValue | None]:
     """How many rows raw holds, how many of them are gone, how many arrived, and from which cursor
     on."""
-    keys = ", ".join(quote(name) for name in plan.key)
-    source = f"(select *, true as {_PRESENT} from {session.rows_of(keys_sql)})"
+    keys = ", ".join(names_of_key(plan.key_columns))
+    cursor = f", {quote(plan.cursor.name)} as {_CURSOR}" if plan.cursor else ""
+    source = (
+        f"(select {named_key(plan.key_columns)}{cursor}, {MARKED}, true as {_PRESENT} "
+        f"from {session.rows_of(keys_sql)})"
+    )
     arrived = f"{_PRESENT} and not {MARKED} and ({POSITION} is null or {GONE} is not null)"
-    cursor = f"min({quote(plan.cursor.name)})" if plan.cursor else "min(null)"
     session.execute(f"create temp table held_keys as {held.keys(session, plan)}")
     session.execute(
         f"create or replace temp table moved_keys as from held_keys full join {source} "
@@ -119,7 +125,8 @@ def _compare(
     alive, deleted, count, earliest = session.execute(
         f"select (select count(*) from held_keys where {GONE} is null), "
         f"count(*) filter ({_PRESENT} is null and {GONE} is null), "
-        f"count(*) filter ({_PRESENT}), {cursor} filter ({_PRESENT}) from moved_keys"
+        f"count(*) filter ({_PRESENT}), "
+        f"min({_CURSOR if plan.cursor else 'null'}) filter ({_PRESENT}) from moved_keys"
     ).fetchall()[0]
     session.execute("drop table held_keys")
     return int(alive), int(deleted), int(count), earliest

@@ -11,6 +11,7 @@ from pipelines.loading.engine import literal
 from pipelines.loading.plan import DELETED_AT, TablePlan
 from pipelines.loading.rows import Named, rows_of
 from pipelines.loading.session import SourceSession
+from pipelines.source.equality import compared_key, named_key, names_of_key, same_key
 from pipelines.source.inspect import quote
 from pipelines.source.types import lake_type
 
@@ -64,22 +65,26 @@ class Held:
         one_version = len(self.loads) == 1 or not plan.key
         if one_version or any(name.lower() not in types for name in plan.key):
             return f"select {columns_of(plan, types)} from {self.relation} {alive}"
-        keys = ", ".join(quote(name) for name in plan.key)
-        wanted = f"semi join {among} using ({keys})" if among else ""
+        keys = ", ".join(compared_key(plan.key_columns))
+        same = same_key(plan.key_columns, "held", among) if among else ""
+        wanted = f"semi join {among} on {same}" if among else ""
         return (
-            f"select {columns_of(plan, types)} from (from {self.relation} {wanted} "
+            f"select {columns_of(plan, types)} from (from {self.relation} as held {wanted} "
             f"qualify row_number() over (partition by {keys} order by {self.position} desc) = 1) "
             f"{alive}"
         )
 
     def keys(self, session: SourceSession, plan: TablePlan) -> str:
-        """A query for each key with the POSITION of its newest version, and since when GONE."""
-        keys = ", ".join(quote(name) for name in plan.key)
+        """A query for each key, as `named_key` has it, with the POSITION of its newest version, and
+        since when it is GONE.
+        """
+        keys = ", ".join(names_of_key(plan.key_columns))
         gone = _deleted_at(self.types(session))
         return (
             f"select {keys}, max({POSITION}) as {POSITION}, "
-            f"arg_max_null({gone}, {POSITION}) as {GONE} "
-            f"from (select *, {self.position} as {POSITION} from {self.relation}) group by {keys}"
+            f"arg_max_null({gone}, {POSITION}) as {GONE} from (select *, "
+            f"{named_key(plan.key_columns)}, {self.position} as {POSITION} from {self.relation}) "
+            f"group by {keys}"
         )
 
     def as_planned(self, session: SourceSession, plan: TablePlan) -> str:

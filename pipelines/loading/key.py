@@ -14,6 +14,7 @@ from pipelines.declaration.catalogue import Column
 from pipelines.declaration.tables import Table
 from pipelines.errors import DeclarationError
 from pipelines.loading.engine import literal
+from pipelines.source.equality import compared
 from pipelines.source.inspect import quote
 from pipelines.source.types import lake_type
 
@@ -37,7 +38,8 @@ class KeyPart:
         """The value as an expression of DuckDB's; null where it isn't one of the type."""
         if self.type == "blob" and self.text.startswith("\\x"):
             return f"unhex({literal(self.text[2:])})"
-        return f"try_cast({literal(self.text)} as {self.type})"
+        text = _without_exponent(self.text) if self.column.type == "numeric" else self.text
+        return f"try_cast({literal(text)} as {self.type})"
 
     def is_in(self, expression: str, held_as: str = "") -> str:
         """A condition: this expression is the value.
@@ -47,12 +49,8 @@ class KeyPart:
         """
         same = held_as.lower() == self.type
         found = expression if same else f"try_cast({expression} as {self.type})"
-        if self.column.type == "numeric":
-            # Kept as text, in which one number may be written in several ways.
-            number = "try_cast({} as decimal(38, 10))"
-            alike = f"{number.format(expression)} = {number.format(literal(self.text))}"
-            return f"({found} = {self.value} or {alike})"
-        return f"{found} = {self.value}"
+        kind = self.column.type
+        return f"{compared(found, kind)} = {compared(self.value, kind)}"
 
 
 Key = tuple[KeyPart, ...]
@@ -115,6 +113,15 @@ def _refuse_unfit(engine: DuckDBPyConnection, table: Table, part: KeyPart) -> No
             where=table.where,
             do=f"the key is {', '.join(table.key)}, in this order",
         )
+
+
+def _without_exponent(text: str) -> str:
+    """A number as PostgreSQL writes it."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return text
+    return format(number, "f") if number.is_finite() else text
 
 
 def _is_same_number(found: str, text: str) -> bool:

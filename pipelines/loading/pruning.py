@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+from pipelines.declaration.catalogue import Column
 from pipelines.loading.commits import CommitLog
 from pipelines.loading.compaction import Group, find_groups, with_rows_of_others
 from pipelines.loading.contents import Contents
@@ -28,7 +29,7 @@ class Rules:
 
     keeps_superseded: bool
     cutoff: dt.datetime | None = None
-    key: tuple[str, ...] = ()
+    key: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from pipelines.declaration.catalogue import Column
 from pipelines.loading.commits import CommitLog
 from pipelines.loading.description import Load
 from pipelines.loading.engine import literal
 from pipelines.loading.rows import LOAD_ID, ROW, Named, rows_of
 from pipelines.loading.workplace import Workplace
-from pipelines.source.inspect import quote
+from pipelines.source.equality import compared_key, named_key, names_of_key
 
 _FILE = "_lakefeed_file"
 _POSITION = "_lakefeed_position"
@@ -31,7 +32,7 @@ class Replaced:
     """
 
     newest: str = ""
-    key: tuple[str, ...] = ()
+    key: tuple[Column, ...] = ()
     load_ids: tuple[str, ...] = ()
     files: Mapping[str, int] = field(default_factory=dict)
 
@@ -39,13 +40,14 @@ class Replaced:
     def rows(self) -> int:
         return sum(self.files.values())
 
-    def less(self, types: Mapping[str, str]) -> str:
-        """A clause that leaves these rows out of a file with these columns (`rewrite`)."""
-        return f"anti join {self._newest_after(types)}"
+    def less(self, _types: Mapping[str, str]) -> str:
+        """A clause that leaves these rows out of a file (`rewrite`)."""
+        return f"anti join {self._newest_after()}"
 
-    def only(self, types: Mapping[str, str]) -> str:
+    @property
+    def only(self) -> str:
         """A clause that leaves these rows alone."""
-        return f"semi join {self._newest_after(types)}"
+        return f"semi join {self._newest_after()}"
 
     @property
     def position(self) -> str:
@@ -53,16 +55,14 @@ class Replaced:
         listed = ", ".join(map(literal, self.load_ids))
         return f"list_position([{listed}], {ROW}.{LOAD_ID})"
 
-    def _newest_after(self, types: Mapping[str, str]) -> str:
-        held_as = {name.lower(): name for name in types}
-        same_key = " and ".join(
-            f"{ROW}.{quote(held_as[name.lower()])} = newest.{quote(name)}" for name in self.key
-        )
-        return f"{self.newest} as newest on {same_key} and {self.position} < newest.{_POSITION}"
+    def _newest_after(self) -> str:
+        pairs = zip(compared_key(self.key, ROW), names_of_key(self.key), strict=True)
+        same = " and ".join(f"{value} = newest.{name}" for value, name in pairs)
+        return f"{self.newest} as newest on {same} and {self.position} < newest.{_POSITION}"
 
 
 def find_replaced(
-    log: CommitLog, loads: Sequence[Load], key: Sequence[str], at: Workplace
+    log: CommitLog, loads: Sequence[Load], key: Sequence[Column], at: Workplace
 ) -> Replaced:
     """Which rows of these loads are replaced by others of them. Reads keys; changes nothing.
 
@@ -75,22 +75,18 @@ def find_replaced(
     rows = rows_of(
         [Named(load.load_id, paths[file]) for load in loads for file in load.files], file_as=_FILE
     )
-    types = at.types_of(rows) if paths else {}
-    names = {name.lower(): name for name in types}
-    if len(loads) < 2 or not key or any(name.lower() not in names for name in key):
+    names = {name.lower() for name in at.types_of(rows)} if paths else set()
+    if len(loads) < 2 or not key or any(column.name.lower() not in names for column in key):
         return Replaced()
-    found = Replaced(
-        f"newest_{uuid.uuid4().hex}",
-        tuple(names[name.lower()] for name in key),
-        tuple(load.load_id for load in loads),
-    )
-    keys = ", ".join(map(quote, found.key))
+    load_ids = tuple(load.load_id for load in loads)
+    found = Replaced(f"newest_{uuid.uuid4().hex}", tuple(key), load_ids)
     at.engine.execute(
-        f"create temp table {found.newest} as select {keys}, max({found.position}) as {_POSITION} "
-        f"from {rows} as {ROW} group by {keys}"
+        f"create temp table {found.newest} as "
+        f"select {named_key(key, ROW)}, max({found.position}) as {_POSITION} "
+        f"from {rows} as {ROW} group by {', '.join(names_of_key(key))}"
     )
     counts = at.engine.execute(
-        f"select {_FILE}, count(*) from {rows} as {ROW} {found.only(types)} group by {_FILE}"
+        f"select {_FILE}, count(*) from {rows} as {ROW} {found.only} group by {_FILE}"
     ).fetchall()
     files = {path: file for file, path in paths.items()}
     return replace(found, files={files[path]: count for path, count in counts})

@@ -240,7 +240,7 @@ def _rules(project: Project, table: Table) -> Rules:
     retention = table.settings.retention
     if retention is None or _is_behind(project, table):
         return Rules(bool(_why_superseded_stay(project, table)))
-    return Rules(True, _before(dt.datetime.now(dt.UTC), retention), table.key)
+    return Rules(True, _before(dt.datetime.now(dt.UTC), retention), table.key_columns)
 
 
 def _before(now: dt.datetime, span: dt.timedelta) -> dt.datetime:

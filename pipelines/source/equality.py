@@ -18,6 +18,7 @@ from pipelines.source.inspect import quote
 VALUE = "{value}"
 
 _NUMBERS = re.compile(r"^(numeric(\(.*\))?(\[\])?|numrange|nummultirange|jsonb)$")
+_FLOAT = re.compile(r"^(real|double precision)$")
 _FLOATS = re.compile(r"^(real|double precision)\[\]$")
 _INTERVAL = re.compile(r"^interval\b(?!.*\[\])")
 
@@ -33,6 +34,8 @@ _MICROSECONDS = (
 
 _BY_PATTERN = (
     (_NUMBERS, f"regexp_replace({VALUE}::varchar, '{_ZEROS}', '\\1\\2', 'g')"),
+    # A window that is partitioned by the column itself would give 0 for -0.
+    (_FLOAT, f"case when {VALUE} = 0 then 0 else {VALUE} end"),
     (_FLOATS, f"regexp_replace({VALUE}::varchar, '-0([,}}])', '0\\1', 'g')"),
     (
         _INTERVAL,
@@ -103,6 +106,17 @@ def compared_key(columns: Sequence[Column], relation: str = "") -> list[str]:
     """The columns of a key as they are compared; with the relation that they are read from."""
     prefix = f"{relation}." if relation else ""
     return [compared(f"{prefix}{quote(column.name)}", column.type) for column in columns]
+
+
+def named_key(columns: Sequence[Column], relation: str = "") -> str:
+    """The same as a select list, in which each has a name that no column of a source has."""
+    listed = zip(compared_key(columns, relation), names_of_key(columns), strict=True)
+    return ", ".join(f"{value} as {name}" for value, name in listed)
+
+
+def names_of_key(columns: Sequence[Column]) -> list[str]:
+    """The names in `named_key`."""
+    return [f"_lakefeed_key_{number}" for number in range(len(columns))]
 
 
 def same_key(columns: Sequence[Column], left: str, right: str) -> str:

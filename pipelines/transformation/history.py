@@ -9,6 +9,7 @@ from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.transformation.staging import (
     column_entry,
+    compared_as,
     jinja_text,
     macro_call,
     staged_columns,
@@ -67,6 +68,7 @@ def _history_model(table: Table) -> str:
 def _model_entry(table: Table) -> dict[str, Any]:
     """No column of it is unique by itself: the tests of the model say what is."""
     key = list(table.key)
+    compared = {"compared_as": how} if (how := compared_as(table)) else {}
     columns = [column_entry(column) for column in staged_columns(table)]
     columns += [{"name": name, "description": text} for name, text in _LAKE_COLUMNS.items()]
     for entry in columns:
@@ -78,8 +80,12 @@ def _model_entry(table: Table) -> dict[str, Any]:
         "version: what it was, and from when to when.",
         "config": {"schema": "history", "tags": list(table.settings.tags)},
         "data_tests": [
-            {"lakefeed.unique_combination": {"arguments": {"columns": [*key, "valid_from"]}}},
-            {"lakefeed.no_gaps_no_overlaps": {"arguments": {"key": key}}},
+            {
+                "lakefeed.unique_combination": {
+                    "arguments": {"columns": [*key, "valid_from"], **compared}
+                }
+            },
+            {"lakefeed.no_gaps_no_overlaps": {"arguments": {"key": key, **compared}}},
         ],
         "columns": columns,
     }

@@ -78,7 +78,7 @@ def _drop(file: Path, left: Iterable[LeftOver]) -> None:
         for one in left:
             if one.kind:
                 session.execute(f"drop {one.kind} {quoted(one.schema)}.{quoted(one.name)}")
-            for ledger in ("staged_loads", "histories"):
+            for ledger in ("staged_loads", "histories", "compared_keys"):
                 if holds(session, ledger):
                     session.execute(f"delete from _lakefeed.{ledger} where model = ?", [one.name])
         session.commit()

@@ -14,6 +14,7 @@ from pipelines.declaration.catalogue import Column
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.declaration.yaml_text import yaml_text as dumped
+from pipelines.source.equality import comparable
 from pipelines.source.types import lake_type
 from pipelines.transformation.data_tests import tests_of_column, tests_of_table
 
@@ -112,9 +113,16 @@ def _raw_meta(project: Project, table: Table) -> dict[str, Any]:
     return {
         "folder": f"{_from_dbt(project.declaration.raw.url)}/{table.lake_name}",
         "key": list(table.key),
+        **({"compared_as": compared} if (compared := compared_as(table)) else {}),
         "deletes": table.settings.deletes,
         "columns": {column.name: lake_type(column.type).duckdb for column in staged_columns(table)},
     }
+
+
+def compared_as(table: Table) -> dict[str, str]:
+    """Of the columns of the key those that are compared otherwise than by their values, and how."""
+    forms = {column.name: comparable(column.type) for column in table.key_columns}
+    return {name: form for name, form in forms.items() if form}
 
 
 def _models_yaml(tables: list[Table], known: list[Table]) -> str:
@@ -132,9 +140,7 @@ def _model_entry(table: Table, known: list[Table]) -> dict[str, Any]:
         "description": f"{table.qualified} of `{table.source}`. {grain}",
         "config": {"schema": "staging", "tags": list(table.settings.tags)},
     }
-    combination = {"arguments": {"columns": list(table.key)}}
-    key_test = [{"lakefeed.unique_combination": combination}] if len(table.key) > 1 else []
-    if tests := key_test + tests_of_table(table):
+    if tests := [*_key_tests(table), *tests_of_table(table)]:
         entry["data_tests"] = tests
     entry["columns"] = [_column_entry(table, column, known) for column in staged_columns(table)]
     lake_columns = (
@@ -144,10 +150,18 @@ def _model_entry(table: Table, known: list[Table]) -> dict[str, Any]:
     return entry
 
 
+def _key_tests(table: Table) -> list[dict[str, Any]]:
+    compared = compared_as(table)
+    if len(table.key) < 2 and not compared:
+        return []
+    arguments = {"columns": list(table.key), **({"compared_as": compared} if compared else {})}
+    return [{"lakefeed.unique_combination": {"arguments": arguments}}]
+
+
 def _column_entry(table: Table, column: Column, known: list[Table]) -> dict[str, Any]:
     entry = column_entry(column)
     key_tests = ["not_null"] if column.name in table.key else []
-    if table.key == (column.name,):
+    if table.key == (column.name,) and not compared_as(table):
         key_tests.append("unique")
     if tests := [*key_tests, *tests_of_column(table, column, known)]:
         entry["data_tests"] = tests

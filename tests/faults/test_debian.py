@@ -1,22 +1,78 @@
-"""The parts that only Debian's PostgreSQL brings are there."""
+"""What only Debian's PostgreSQL has: collations of ICU, and the extensions of contrib."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.conftest import Database
+from pipelines.orchestration.check import check_connected
+from pipelines.orchestration.init import init_project
+from tests.conftest import Database, Lake
 
 pytestmark = pytest.mark.faults
 
+SETUP = (
+    "create extension citext",
+    "create extension hstore",
+    "create collation nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
+    "create collation exact (provider = icu, locale = 'de')",
+    "create domain mail as citext",
+    "create domain word as text collate nocase",
+    "create type named as (word text collate nocase)",
+    "create type words as range (subtype = text, collation = nocase)",
+)
+OTHER_CASE = "since its collation `nocase` is not deterministic"
+NAMED = {
+    "citext": "since its type is `citext`",
+    "mail": "since its type is `citext`",
+    "citext[]": "since it holds values of type `citext`",
+    "text collate nocase": OTHER_CASE,
+    "varchar(9) collate nocase": OTHER_CASE,
+    "char(3) collate nocase": OTHER_CASE,
+    "text[] collate nocase": OTHER_CASE,
+    "word": OTHER_CASE,
+    "named": OTHER_CASE,
+    "words": OTHER_CASE,
+}
+NOT_NAMED = ("text", "text collate exact", 'text collate "C"', "hstore", "numeric", "interval")
 
-def test_debians_server_has_collations_of_icu_and_the_extensions_of_contrib(
-    debian_database: Database,
+
+def test_keys_of_citext_and_of_collations_without_case_are_named_everywhere(
+    debian_database: Database, lake: Lake, tmp_path: Path
 ) -> None:
-    debian_database.execute(
-        "create extension citext",
-        "create collation nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = off)",
-    )
+    debian_database.execute(*SETUP)
+    for number, kind in enumerate((*NAMED, *NOT_NAMED)):
+        debian_database.execute(
+            f"create table t{number} (id {kind} primary key, at timestamptz default now())"
+        )
+    tables = [f"t{number}" for number in range(len(NAMED) + len(NOT_NAMED))]
+    lake.declare("\n".join(f"{name}: {{cursor: at}}" for name in tables))
 
-    assert debian_database.rows("select 'A' = 'a' collate nocase, 'B'::citext = 'b'") == [
-        (True, True)
-    ]
+    warnings = [line for line in check_connected(lake.project).warnings if "as text" in line]
+    notes = {table.name: " ".join(table.notes) for table in lake.load().tables}
+    proposed = init_project(tmp_path / "new", debian_database.url, "shop", "public")
+
+    for number, why in enumerate(NAMED.values()):
+        told = f"the key column `id` is compared as text, {why}"
+        assert f"shop.t{number} (sources.yaml:{6 + number}): {told}" in "\n".join(warnings)
+        assert told in notes[f"shop.t{number}"]
+        assert f"t{number}: {told}" in "\n".join(proposed.warnings)
+    assert len(warnings) == len(proposed.warnings) == len(NAMED)
+    assert not any(notes[f"shop.t{number}"] for number in range(len(NAMED), len(tables)))
+
+
+def test_rows_whose_declared_keys_differ_in_case_alone_stay_two_rows(
+    debian_database: Database, lake: Lake
+) -> None:
+    """They are two to whoever compares texts, so nothing is lost by loading them."""
+    debian_database.execute(
+        *SETUP,
+        "create table t (id text collate nocase, mail citext, at timestamptz default now())",
+        "insert into t values ('a', 'x')",
+    )
+    lake.declare("t: {cursor: at, primary_key: [id, mail]}").load()
+    debian_database.execute("insert into t values ('A', 'x'), ('a', 'X')")
+
+    assert lake.load().exit_code == 0
+    assert lake.raw("shop__t", "id, mail") == [("A", "x"), ("a", "X"), ("a", "x")]

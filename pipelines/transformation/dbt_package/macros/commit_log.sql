@@ -7,14 +7,18 @@
     that doesn't `count` was superseded: it is noted as staged, and its files are not read.
 
     `anew` tells that the model is to be emptied first, since a load supersedes what it holds, or one
-    arrived late, with a snapshot older than what it holds. Where none is late, what is new comes
+    arrived late, with a snapshot older than what it holds, or the caller says so. Where none is late, what is new comes
     after all that is staged, so that what is new tells by itself what counts.
 
     `model_name` is none for a model that is built from nothing.
 #}
-{% macro loads_to_stage(raw, model_name=none) %}
+{% macro loads_to_stage(raw, model_name=none, anew=false) %}
     {%- set folder = lakefeed.raw_folder(raw) -%}
-    {%- set new = lakefeed.described_loads(folder, lakefeed.committed_load_ids(folder, model_name)) -%}
+    {%- set new_to = none if anew else model_name -%}
+    {%- set new = lakefeed.described_loads(folder, lakefeed.committed_load_ids(folder, new_to)) -%}
+    {%- if anew -%}
+        {{- return({'loads': new, 'counting': lakefeed.loads_that_count(new), 'anew': true}) -}}
+    {%- endif -%}
     {%- set state = namespace(loads=new, counting=lakefeed.loads_that_count(new), anew=false) -%}
     {%- set staged_at = lakefeed.newest_staged_snapshot(model_name) if new and model_name -%}
     {%- if staged_at and staged_at > new[0].snapshot_at -%}

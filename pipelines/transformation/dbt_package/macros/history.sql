@@ -14,8 +14,7 @@
 {% macro history(raw_table, unique_key, cursor=none, timezone='UTC') %}
     {{- config(
         materialized='incremental',
-        incremental_strategy='delete+insert',
-        unique_key=lakefeed.quoted(unique_key),
+        incremental_strategy='append',
         on_schema_change='append_new_columns',
         meta={'lakefeed': {'cursor': cursor, 'timezone': timezone}},
         pre_hook="{{ lakefeed.open_history() }}",
@@ -32,7 +31,8 @@
         key=unique_key,
         cursor=cursor,
         timezone=timezone,
-        watches_deletes=raw.deletes != 'ignore'
+        watches_deletes=raw.deletes != 'ignore',
+        compared_as=raw.get('compared_as')
     ) }}
     {%- else -%}
     select 1
@@ -55,9 +55,22 @@
 {% endmacro %}
 
 
-{# Post-hook: notes loads and declaration in the transaction that wrote their versions. #}
+{#
+    Post-hook: takes out the versions that were given anew, and notes loads and declaration, in the
+    transaction that wrote them.
+#}
 {% macro close_history() %}
     {%- if not execute %}{{ return('select 1') }}{% endif -%}
+    {%- set key = lakefeed.key_of_raw(lakefeed.raw_table_of(model).meta.lakefeed) -%}
+    {% if is_incremental() -%}
+    delete from {{ this }}
+    where
+        _staged_batch <> (select batch from lakefeed_new_loads_batch)
+        and ({{ key }}) in (
+            select ({{ key }}) from {{ this }}
+            where _staged_batch = (select batch from lakefeed_new_loads_batch)
+        );
+    {%- endif %}
     {{ lakefeed.note_staged_loads() }}
     delete from _lakefeed.histories where model = '{{ this.identifier }}';
     insert into _lakefeed.histories values (
@@ -74,6 +87,9 @@
         'key': raw.key, 'columns': raw.columns, 'deletes': raw.deletes != 'ignore',
         'cursor': ours.cursor, 'timezone': ours.timezone
     } -%}
+    {%- if raw.get('compared_as') -%}
+        {%- do made_from.update({'compared_as': raw.compared_as}) -%}
+    {%- endif -%}
     {%- set pruned_at = lakefeed.raw_was_pruned_at(lakefeed.raw_folder(lakefeed.raw_table_of(model))) -%}
     {%- if pruned_at -%}{%- do made_from.update({'pruned_at': pruned_at}) -%}{%- endif -%}
     {{- return(tojson(made_from)) -}}

@@ -5,8 +5,11 @@
     Args:
         rows: a relation with `_load_position`, and `_deleted_at` if it removes what was deleted.
         batch: an expression for `_staged_batch`.
+        compared_as: how columns of the key are compared (keys.sql).
 #}
-{% macro newest_of(rows, batch, key=none, cursor=none, removes_deleted=false) %}
+{% macro newest_of(
+    rows, batch, key=none, cursor=none, removes_deleted=false, compared_as={}
+) %}
     with
 
     new_rows as (
@@ -22,7 +25,7 @@
         select *
         from new_rows
         qualify row_number() over (
-            partition by {{ lakefeed.quoted_list(key) }}
+            partition by {{ lakefeed.key_of(key, compared_as) }}
             order by _load_position desc
             {%- if cursor %}, {{ lakefeed.quote(cursor) }} desc nulls last{% endif %}
         ) = 1

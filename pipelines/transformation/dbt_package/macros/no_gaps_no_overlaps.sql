@@ -3,7 +3,7 @@
     the last one holds still; but one that ended because its row was deleted ends before the next, or is
     the last. The first holds from the beginning.
 #}
-{% test no_gaps_no_overlaps(model, key) %}
+{% test no_gaps_no_overlaps(model, key, compared_as={}) %}
     with
 
     neighbours as (
@@ -19,7 +19,7 @@
             row_number() over in_time = 1 as is_first,
             lead(valid_from) over in_time is null as is_last
         from {{ model }}
-        window in_time as (partition by {{ lakefeed.quoted_list(key) }} order by valid_from)
+        window in_time as (partition by {{ lakefeed.key_of(key, compared_as) }} order by valid_from)
 
     )
 

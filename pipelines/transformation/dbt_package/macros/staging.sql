@@ -13,19 +13,19 @@
 {% macro staging(raw_table, unique_key=none, cursor=none) %}
     {{- config(
         materialized='incremental',
-        incremental_strategy='delete+insert' if unique_key else 'append',
-        unique_key=lakefeed.quoted(unique_key),
+        incremental_strategy='append',
         on_schema_change='append_new_columns',
         pre_hook="{{ lakefeed.open_new_loads() }}",
         post_hook="{{ lakefeed.close_new_loads() }}"
     ) -}}
-    {%- set deletes = lakefeed.raw_table_of(model).meta.lakefeed.deletes if execute -%}
+    {%- set raw = lakefeed.raw_table_of(model).meta.lakefeed if execute else {} -%}
     {{ lakefeed.newest_of(
         rows='lakefeed_new_rows',
         batch='(select batch from lakefeed_new_loads_batch)',
         key=unique_key,
         cursor=cursor,
-        removes_deleted=deletes == 'remove'
+        removes_deleted=raw.deletes == 'remove',
+        compared_as=raw.get('compared_as')
     ) }}
 {%- endmacro %}
 
@@ -37,7 +37,9 @@
 {% macro open_new_loads() %}
     {%- if not execute %}{{ return('select 1') }}{% endif -%}
     {%- set raw = lakefeed.raw_table_of(model) -%}
-    {%- set new = lakefeed.loads_to_stage(raw, this.identifier if is_incremental() else none) -%}
+    {%- set name = this.identifier if is_incremental() else none -%}
+    {%- set otherwise = name and lakefeed.keys_were_compared_otherwise(raw.meta.lakefeed, name) -%}
+    {%- set new = lakefeed.loads_to_stage(raw, name, otherwise) -%}
     {{ lakefeed.open_loads(raw, new.loads, new.counting) }}
     {% if is_incremental() -%}{{ lakefeed.fit_model(raw, new.anew) }}{%- endif %}
 {% endmacro %}
@@ -76,24 +78,21 @@
 
 
 {#
-    Post-hook: notes the loads as staged, and removes what their tombstones say, in the transaction
-    that wrote their rows.
+    Post-hook: takes out the rows that have a newer version among the new, or a tombstone, and notes the
+    loads as staged, in the transaction that wrote their rows.
 #}
 {% macro close_new_loads() %}
     {%- if not execute %}{{ return('select 1') }}{% endif -%}
     {%- set raw = lakefeed.raw_table_of(model).meta.lakefeed -%}
-    {%- if raw.deletes == 'remove' and is_incremental() %}
-    delete from {{ this }} as present
-    using (
-        select {{ lakefeed.quoted_list(raw.key) }}
-        from lakefeed_new_rows
-        group by all
-        having arg_max_null(_deleted_at, _load_position) is not null
-    ) as gone
-    where {% for name in raw.key -%}
-        present.{{ lakefeed.quote(name) }} = gone.{{ lakefeed.quote(name) }}{{ ' and ' if not loop.last }}
-        {%- endfor %};
+    {%- if raw.key and is_incremental() %}
+    delete from {{ this }}
+    where
+        _staged_batch <> (select batch from lakefeed_new_loads_batch)
+        and ({{ lakefeed.key_of_raw(raw) }}) in (
+            select ({{ lakefeed.key_of_raw(raw) }}) from lakefeed_new_rows
+        );
     {%- endif %}
+    {{ lakefeed.note_compared_keys(raw, this.identifier) }}
     {{ lakefeed.note_staged_loads() }}
 {% endmacro %}
 

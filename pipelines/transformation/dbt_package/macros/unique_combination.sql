@@ -1,7 +1,11 @@
-{# Generic test: no two rows agree in all of these columns. #}
-{% test unique_combination(model, columns) %}
-    select {{ lakefeed.quoted_list(columns) }}, count(*) as rows_sharing_it
+{# Generic test: no two rows agree in all of these columns, as they are compared (keys.sql). #}
+{% test unique_combination(model, columns, compared_as={}) %}
+    select
+        {% for name in columns -%}
+        any_value({{ lakefeed.quote(name) }}) as {{ lakefeed.quote(name) }},
+        {% endfor -%}
+        count(*) as rows_sharing_it
     from {{ model }}
-    group by {{ lakefeed.quoted_list(columns) }}
+    group by {{ lakefeed.key_of(columns, compared_as) }}
     having count(*) > 1
 {% endtest %}

@@ -23,11 +23,13 @@
         known: what this select gave before; none for nothing.
         batch: an expression for `_staged_batch`.
         columns: DuckDB's types by name.
+        compared_as: how columns of the key are compared (keys.sql).
 #}
 {% macro versions_of(
-    rows, loads, known, batch, columns, key, cursor=none, timezone='UTC', watches_deletes=false
+    rows, loads, known, batch, columns, key, cursor=none, timezone='UTC', watches_deletes=false,
+    compared_as={}
 ) %}
-    {%- set key_columns = lakefeed.quoted_list(key) -%}
+    {%- set key_columns = lakefeed.key_of(key, compared_as) -%}
     {%- set all_columns = lakefeed.quoted_list(columns) -%}
     {%- set deleted_at = 'new_rows._deleted_at' if watches_deletes else 'null::timestamptz' -%}
     with
