@@ -11,14 +11,17 @@ from psycopg2.extensions import connection as PgConnection
 from pipelines.loading.engine import SIDE_BY_SIDE, Engine, Engines, NoneFree
 from pipelines.loading.plan import TablePlan
 from pipelines.loading.session import CursorSession, ScannerSession, SourceSession
-from pipelines.source.connection import Connection, connect, session_name, transaction_settings
+from pipelines.source.connection import Connection, connect, session_name
+from pipelines.source.settings import transaction_settings
 from pipelines.source.snapshot import Snapshot
 
 WITHOUT_SCANNER = (
     "tables are read through psycopg2, exactly but slowly; to mend it: pip install "
     "--require-hashes -r requirements.lock"
 )
+# A role may be set to become another, which has no say over its sessions.
 _CANCEL = """
+set local role none;
 select pg_cancel_backend(pid) from pg_stat_activity
 where application_name = any(%s) and datname = current_database() and usename = current_user
 """

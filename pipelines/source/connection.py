@@ -8,35 +8,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import psycopg2
+from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED, make_dsn, parse_dsn
 from psycopg2.extensions import connection as PgConnection
-from psycopg2.extensions import make_dsn, parse_dsn
 
 from pipelines.declaration.project import Project
 from pipelines.errors import DeclarationError, LakefeedError, SourceUnreachable
 from pipelines.source.connection_failure import kind_of
 from pipelines.source.credentials import dlt_secret, interpolate
+from pipelines.source.settings import transaction_settings
 from pipelines.source.url import dsn_from, dsn_from_fields
 
 _CONNECT_TIMEOUT_SECONDS = 15
-# Who waits longer for a lock stands in the way of all who come after.
-LOCK_TIMEOUT_SECONDS = 60
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _ENCRYPTED = ("require", "verify-ca", "verify-full")
-
-# Held by each of our transactions, so that no load takes another's reading for an application's
-# writing. Not told by the application name: a pooler's sessions keep the name of who came before.
-OURS = 7_233_181_046_921
-
-# Row security off makes a policy fail loudly instead of hiding rows; UTC and ISO make text exact.
-_SETTINGS = {
-    "timezone": "UTC",
-    "datestyle": "ISO",
-    "intervalstyle": "postgres",
-    "extra_float_digits": "1",
-    "bytea_output": "hex",
-    "row_security": "off",
-    "idle_in_transaction_session_timeout": "0",
-}
 
 
 @dataclass(frozen=True)
@@ -161,22 +145,6 @@ def session_name(application: str) -> str:
     return application.encode("ascii", "replace").decode()[:63]
 
 
-def transaction_settings(*, statement_timeout_ms: int = 0) -> str:
-    """What each of our transactions begins with: read-only, in UTC, known as ours.
-
-    For the transaction, not the session: behind a pooler in transaction mode each transaction may
-    meet another session, which belongs to others afterwards. (tests/faults/test_pooler.py)
-    """
-    settings = {
-        **_SETTINGS,
-        "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
-        "statement_timeout": str(statement_timeout_ms),
-    }
-    told = [f"set local {name} = '{value}'" for name, value in settings.items()]
-    ours = f"select pg_advisory_xact_lock_shared({OURS})"
-    return "; ".join(["set transaction read only", *told, ours])
-
-
 def open_session(connection: Connection, application: str) -> PgConnection:
     """A session of psycopg2's, which the caller closes.
 
@@ -201,6 +169,8 @@ def connect(connection: Connection, application: str) -> Iterator[PgConnection]:
     """
     session = open_session(connection, application)
     try:
+        # Said with each `begin`: a standby refuses what the role may have for its default.
+        session.set_session(isolation_level=ISOLATION_LEVEL_READ_COMMITTED, readonly=True)
         with session.cursor() as cursor:
             cursor.execute(transaction_settings())
         yield session

@@ -16,7 +16,8 @@ from psycopg2 import Error as PgError
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 from psycopg2.extensions import connection as PgConnection
 
-from pipelines.source.connection import OURS, Connection, connect, transaction_settings
+from pipelines.source.connection import Connection, connect
+from pipelines.source.settings import OURS, transaction_settings
 
 # A transaction's start is noted a moment before other sessions can see it.
 HORIZON_MARGIN = dt.timedelta(seconds=1)
@@ -44,6 +45,7 @@ select
         from pg_prepared_xacts where database = current_database() order by 1
     ),
     pg_has_role(current_user, 'pg_read_all_stats', 'usage'),
+    (select pid {_OTHERS} and state = 'disabled' limit 1),
     pg_is_in_recovery()
 """
 _HISTORY = """
@@ -56,7 +58,7 @@ class Horizon:
     """How far the checkpoint may go as far as running transactions are concerned.
 
     `prepared` names those that are prepared: when they began, the server doesn't say any more.
-    `sees_others` is false where this role or a standby hides the transactions in flight.
+    `sees_others` is false where this role, a standby or a session hides transactions in flight.
     """
 
     at: dt.datetime
@@ -88,8 +90,13 @@ def horizon_from(
     sees_others: bool,
     standby: bool,
     oldest_pid: int | None,
+    hidden_pid: int | None = None,
 ) -> Horizon:
-    """The horizon as a pure function of what the server said."""
+    """The horizon as a pure function of what the server said.
+
+    Args:
+        hidden_pid: of a session that doesn't say when its transaction began.
+    """
     warnings = []
     if standby:
         warnings.append(
@@ -100,6 +107,11 @@ def horizon_from(
         warnings.append(
             "this role can't see other sessions, so rows committed late are found only within "
             "the lookback; to close the gap: grant pg_read_all_stats to it"
+        )
+    elif hidden_pid:
+        warnings.append(
+            f"a session (pid {hidden_pid}) has `track_activities` off and hides when its "
+            "transactions began, so rows that they commit late are found only within the lookback"
         )
     if oldest_start and now - oldest_start > FORGOTTEN_AFTER:
         warnings.append(
@@ -112,7 +124,8 @@ def horizon_from(
             "last one that did not see them prepared, until they end"
         )
     at = min(now, oldest_start or now) - HORIZON_MARGIN
-    return Horizon(at, prepared, sees_others and not standby, tuple(warnings))
+    sees_all = sees_others and not standby and not hidden_pid
+    return Horizon(at, prepared, sees_all, tuple(warnings))
 
 
 @contextmanager
@@ -143,7 +156,7 @@ def read_horizon(session: PgConnection) -> Horizon:
         cursor.execute(_HORIZON)
         row = cursor.fetchone()
     assert row is not None
-    now, start, pid, prepared, sees_others, standby = row
+    now, start, pid, prepared, sees_others, hidden_pid, standby = row
     return horizon_from(
         _utc(now),
         _utc(start) if start else None,
@@ -151,6 +164,7 @@ def read_horizon(session: PgConnection) -> Horizon:
         sees_others=sees_others,
         standby=standby,
         oldest_pid=pid,
+        hidden_pid=hidden_pid,
     )
 
 

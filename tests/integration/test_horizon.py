@@ -18,6 +18,7 @@ import pytest
 from pipelines.demo.server import embedded_postgres, starting_alone
 from pipelines.source.snapshot import horizon_from
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, only
+from tests.standby import standby_of
 
 ORDERS = """
 create table orders (
@@ -85,6 +86,25 @@ def test_a_late_commit_arrives_from_a_session_that_is_named_as_ours(
 
     lake.load()
 
+    assert ids(lake) == [1, 2, 3]
+
+
+def test_a_session_that_hides_when_its_transaction_began_is_named(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(ORDERS, "insert into orders (id) values (1)")
+    lake.declare("orders: {cursor: updated_at, lookback: 1h}")
+    late = begin(database, "set track_activities = off")
+    late.commit()
+    late.cursor().execute("insert into orders (id) values (2)")
+    database.execute("insert into orders (id) values (3)")
+
+    told = lake.load().warnings
+    late.commit()
+    late.close()
+
+    assert "has `track_activities` off" in told[0]
+    lake.load()
     assert ids(lake) == [1, 2, 3]
 
 
@@ -314,33 +334,13 @@ def test_a_standby_is_read_and_says_what_it_cannot_know(
     cluster: Any, primary: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     primary.execute("insert into orders values (1, 'a')")
-    folder = Path(cluster.pgdata).with_name("standby")
-    socket = Path(primary.url.partition("host=")[2])
-    owner: dict[str, Any] = {"user": cluster.system_user} if cluster.system_user else {}
-    tool = Path(cluster.bin_path)
-    follow = ["-h", str(socket), "-U", "postgres", "-D", str(folder), "-R", "-X", "stream"]
-    Path(cluster.pgdata).parent.chmod(0o777)
-    subprocess.run(
-        [tool / "pg_basebackup", *follow, "--checkpoint=fast"],
-        check=True, capture_output=True, cwd="/", **owner,
-    )  # fmt: skip
-    options = f"-k {folder} -h '' -p 5433"
-    control = [tool / "pg_ctl", "-w", "-D", str(folder)]
-    subprocess.run(
-        [*control, "-o", options, "-l", str(folder / "log"), "start"],
-        check=True, stdout=subprocess.DEVNULL, cwd="/", **owner,
-    )  # fmt: skip
-    try:
-        monkeypatch.setenv(
-            CONNECTION_VARIABLE, f"postgresql://postgres:@/postgres?host={folder}&port=5433"
-        )
+    with standby_of(cluster) as standby:
+        monkeypatch.setenv(CONNECTION_VARIABLE, standby.url)
 
         report = lake.declare("orders: {cursor: updated_at}").load()
 
         assert only(report).rows_written == 1
         assert any("this is a standby" in line for line in report.warnings)
-    finally:
-        subprocess.run([*control, "stop"], check=True, capture_output=True, cwd="/", **owner)
 
 
 def test_such_a_role_can_go_on_with_a_restored_server_whose_transactions_are_numbered_otherwise(

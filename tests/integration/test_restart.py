@@ -165,7 +165,7 @@ def test_a_query_that_runs_too_long_is_stopped_by_the_server(
 def test_a_table_that_another_session_has_locked_fails_in_time_and_is_made_up_for(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.source.connection.LOCK_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr("pipelines.source.settings.LOCK_TIMEOUT_SECONDS", 1)
     database.execute(*T, "create table other (id int primary key)")
     holder = database.connect()
     holder.cursor().execute("lock table t in access exclusive mode")
