@@ -23,13 +23,17 @@ _HEADER = (
 )
 
 
+MONEY = "money"
+
+
 @dataclass(frozen=True)
 class ColumnIdentity:
     """What a column is, whatever its name: where one of these differs, its values may.
 
     `number` is the column's own within its table, for life. `type` is what its type is made of,
     domains resolved. `members` are the labels of enums and the attributes of composite types in
-    it, by numbers that they keep. `expression` is that of a generated column.
+    it, by numbers that they keep, and as `MONEY` how amounts in it are written. `expression` is
+    that of a generated column.
     """
 
     number: int

@@ -16,6 +16,8 @@ from pipelines.source.inspect import sql_name
 _SERVER_SAID = re.compile(
     r"\b(?:ERROR|FATAL):\s+(.+?)(?=$|\n|\s+(?:CONTEXT|HINT|LINE \d+):)", re.DOTALL
 )
+# A server of another language names the severity in that, and libpq puts two blanks behind it.
+_SERVER_SAID_ELSEWHERE = re.compile(r"(?:^|\s)[^\W\d_]+:  (.+?)(?=$|\n)")
 
 _REMEDIES = (
     (
@@ -81,7 +83,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, psycopg2.Error) and error.diag.message_primary:
         return " ".join(error.diag.message_primary.split())
     text = str(error) or type(error).__name__
-    if said := _SERVER_SAID.findall(text):
+    if said := _SERVER_SAID.findall(text) or _SERVER_SAID_ELSEWHERE.findall(text)[:1]:
         return " ".join(said[-1].split())
     if is_of_losing(text) or isinstance(error, psycopg2.Error):
         return "the connection was lost"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pipelines.declaration.catalogue import ColumnIdentity
+from pipelines.declaration.catalogue import MONEY, ColumnIdentity
 
 Identities = Mapping[str, ColumnIdentity]
 
@@ -66,6 +66,9 @@ def _name_of(number: int, columns: Identities) -> str | None:
 
 
 def _other_members(name: str, old: ColumnIdentity, new: ColumnIdentity) -> str:
+    was, now_is = old.members.get(MONEY), new.members.get(MONEY)
+    if was and now_is and was != now_is:
+        return f"amounts in column `{name}` were written as {was}, and are as {now_is}"
     renamed = [
         f"`{text}` is now `{new.members[number]}`"
         for number, text in old.members.items()

@@ -109,9 +109,8 @@ class ScannerSession(SourceSession):
         try:
             if snapshot:
                 self._on_source(f"set transaction snapshot {literal(snapshot)}")
-        except duckdb.Error as error:
-            if "snapshot" not in str(error):
-                raise
+        except duckdb.Error:
+            # In which language the server says why, is its own affair.
             self.execute("rollback")
             return False
         self._on_source(settings)
@@ -146,7 +145,7 @@ class CursorSession(SourceSession):
                 if snapshot:
                     cursor.execute(f"set transaction snapshot {literal(snapshot)}")
             except psycopg2.Error as error:
-                if "snapshot" not in str(error):
+                if error.pgcode is None:
                     raise
                 self._source.rollback()
                 return False

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from psycopg2.extensions import connection as PgConnection
 
-from pipelines.declaration.catalogue import CatalogueTable, ColumnIdentity
+from pipelines.declaration.catalogue import MONEY, CatalogueTable, ColumnIdentity
 
 _K = TypeVar("_K", bound=Hashable)
 
@@ -151,6 +151,9 @@ where owner <> 0
 order by owner, number
 """
 
+# How amounts are written, and with how many decimals they are read, is up to `lc_monetary`.
+_MONEY = "select concat(1234567.89::money, ' and ', (-1234567.89)::money)"
+
 
 @dataclass(frozen=True)
 class _Use:
@@ -185,12 +188,14 @@ def identified(
     expressions = _rows(session, _EXPRESSIONS, asked)
     definitions = _rows(session, _VIEWS, asked) + _rows(session, _FOREIGN, asked)
     parts = _read_parts(session, {row[3] for row in columns} | {row[2] for row in definitions})
+    ((amounts,),) = _rows(session, _MONEY, {})
     computed = _fingerprints(session, (((table, name), text) for table, name, text in expressions))
     defined = _fingerprints(session, ((row[0], _told(row, parts)) for row in definitions))
     found: dict[int, dict[str, ColumnIdentity]] = defaultdict(dict)
     for table, name, number, *of in columns:
         use, expression = _Use(*of), computed.get((table, name))
         members = dict(_members(use.type, parts))
+        members |= {MONEY: amounts} if _holds_money(use, parts) else {}
         found[table][name] = ColumnIdentity(number, _structure(use, parts), members, expression)
     return {
         name: _with_identities(table, found[table.identity], defined.get(table.identity))
@@ -263,6 +268,12 @@ def _members(of: int, parts: _Parts) -> Iterator[tuple[str, str]]:
         elif part.kind == "composite":
             yield f"{of}.{part.number}", part.name
         yield from _members(part.of.type, parts)
+
+
+def _holds_money(use: _Use, parts: _Parts) -> bool:
+    return use.text in ("money", "money[]") or any(
+        _holds_money(part.of, parts) for part in parts.get(use.type, [])
+    )
 
 
 def _rows(session: PgConnection, query: str, asked: dict[str, Any]) -> list[tuple[Any, ...]]:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,10 +18,17 @@ DEBIAN = Path("/usr/lib/postgresql")
 
 
 @pytest.fixture(scope="session")
+def debian_url() -> Iterator[str]:
+    """The URL of a server of Debian's that lives as long as the tests."""
+    with debian_server() as url:
+        yield url
+
+
+@contextmanager
 def debian_server() -> Iterator[str]:
     """The URL of a PostgreSQL of Debian's: unlike the wheel's it has ICU and contrib's extensions.
 
-    It lives as long as the tests, listens on a socket alone, and trusts whoever reaches that.
+    It listens on a socket alone, and trusts whoever reaches that.
     """
     programs = newest_programs()
     if programs is None:
@@ -51,12 +59,12 @@ def debian_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def debian_database(debian_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+def debian_database(debian_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """What `database` is, on Debian's server."""
-    created = new_database(debian_server)
+    created = new_database(debian_url)
     monkeypatch.setenv(CONNECTION_VARIABLE, created.url)
     yield created
-    Database(debian_server).execute(f"drop database if exists {created.name} with (force)")
+    Database(debian_url).execute(f"drop database if exists {created.name} with (force)")
 
 
 def newest_programs() -> Path | None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import signal
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import psycopg2
@@ -19,10 +20,19 @@ import pytest
 
 from pipelines.demo.server import starting_alone
 from pipelines.loading.commits import CommitLog
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
+from tests.conftest import (
+    CONNECTION_VARIABLE,
+    Database,
+    Lake,
+    failure,
+    new_database,
+    new_lake,
+    only,
+)
+from tests.faults.conftest import debian_server
 from tests.integration import test_types
-from tests.integration.test_restart import ON_A_TERMINAL
 from tests.standby import catch_up, standby_of
+from tests.started import start
 
 pytestmark = pytest.mark.faults
 
@@ -65,6 +75,8 @@ WALKED = """
 select name, vartype, setting, min_val, max_val, enumvals from pg_settings
 where context in ('user', 'superuser', 'backend', 'superuser-backend') order by name
 """
+
+GERMAN = "de_DE.UTF-8"
 
 # Names that stand before PostgreSQL's own in one of the search paths.
 SHADOWS = (
@@ -239,6 +251,74 @@ def test_no_setting_changes_a_value_or_ends_a_load(walk: Walk, reader: None) -> 
     assert [line for one in walked for line in walk.culprits(one, usual)] == []
 
 
+@pytest.fixture
+def localized(monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """A database of Debian's server, which knows German and its messages."""
+    with TemporaryDirectory() as folder:
+        # The server is another user's.
+        Path(folder).chmod(0o755)
+        try:
+            made = ["localedef", "-i", "de_DE", "-f", "UTF-8", f"{folder}/{GERMAN}"]
+            subprocess.run(made, check=True, capture_output=True)
+        except (FileNotFoundError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"no German locale can be made here: {error}")
+        monkeypatch.setenv("LOCPATH", folder)
+        with debian_server() as url:
+            database = new_database(url)
+            database.execute("create role reader login")
+            read = database.url.replace("postgres:@", "reader:@")
+            monkeypatch.setenv(CONNECTION_VARIABLE, read)
+            yield database
+
+
+MONEY = (
+    "create domain price as money",
+    "create type sum as (net price, tax money)",
+    "create table t (id int primary key, at timestamptz not null default now(),"
+    " a money, b price, c money[], d sum)",
+    "insert into t select id, now(), id * 1000, id::price, array[id::money],"
+    " row(id::price, id * 0.1::money)::sum from generate_series(1, 3) as id",
+    "grant select on t to reader",
+)
+
+
+def test_amounts_of_one_table_are_written_in_one_way_whatever_lc_monetary_is(
+    localized: Database, lake: Lake
+) -> None:
+    localized.execute(*MONEY)
+    lake.declare("t: {cursor: at}").load()
+    localized.execute(
+        f"alter database {localized.name} set lc_monetary = '{GERMAN}'",
+        "update t set at = now() where id = 2",
+    )
+
+    read = only(lake.run())
+
+    assert (
+        "amounts in column `a` were written as $1,234,567.89 and -$1,234,567.89, and are as "
+        "1.234.567,89 € and -1.234.567,89 €, so the table is read whole"
+    ) in read.notes
+    assert read.rows_written == 3
+    assert lake.query("select a, b, c, d from staging.stg_shop__t where id = 3") == [
+        ("3.000,00 €", "3,00 €", '{"3,00 €"}', '("3,00 €","0,30 €")')
+    ]
+    assert only(lake.load()).status == "unchanged"
+
+
+def test_errors_of_a_server_that_speaks_another_language_are_told_in_its_words_alone(
+    localized: Database, lake: Lake
+) -> None:
+    localized.execute(*MONEY, "create view u as select 1 as id, 1 / (id - 1) as x from t")
+    localized.execute(
+        f"alter database {localized.name} set lc_messages = '{GERMAN}'",
+        "grant select on u to reader",
+    )
+
+    told = failure(lake.declare("u: {mode: full_refresh}").load())
+
+    assert "shop.u: Division durch Null\n" in told
+
+
 def test_a_role_that_is_set_to_become_another_reads_what_that_one_may_and_can_be_interrupted(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,14 +338,9 @@ def test_a_role_that_is_set_to_become_another_reads_what_that_one_may_and_can_be
         "select from pg_stat_activity where application_name = 'lakefeed shop__slow'"
         " and wait_event = 'PgSleep' and datname = current_database()"
     )
-    run = subprocess.Popen(
-        [sys.executable, "-c", ON_A_TERMINAL, "load"], cwd=lake.root, stdout=subprocess.DEVNULL
-    )
-    while run.poll() is None and not database.rows(reading):
-        pass
 
-    run.send_signal(signal.SIGINT)
+    ended = start(lake, "load").until(lambda: database.rows(reading)).end_by(signal.SIGINT)
 
-    run.wait(timeout=20)
+    assert ended.code == 130, ended.told
     assert database.rows(reading) == []
     database.execute(f"drop owned by {name}_reader", f"drop role {name}, {name}_reader")
