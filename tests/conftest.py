@@ -39,6 +39,8 @@ from tests.forks import forked, lakefeed
 from tests.integration.secret import ODDEST
 
 CONNECTION_VARIABLE = "LAKEFEED_TEST_URL"
+# What is random or long by nature runs long: `make nightly`.
+NIGHTLY = bool(os.environ.get("LAKEFEED_NIGHTLY"))
 
 # The same examples each time, so that a change is judged by what it changes.
 hypothesis.settings.register_profile("ours", database=None, deadline=None, derandomize=True)

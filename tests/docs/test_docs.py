@@ -7,13 +7,15 @@ import re
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg2
 import pytest
 
 from pipelines.demo.shop import create_shop, generate_shop
-from tests.conftest import Database, copy_shop_project, git
+from tests.conftest import NIGHTLY, Database, Lake, copy_of, copy_shop_project, git
+from tests.forks import forked, lakefeed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -27,41 +29,124 @@ def commands_of(page: Path) -> list[str]:
     return [line for line in lines if line]
 
 
-@pytest.mark.faults
-@pytest.mark.parametrize("page", RUN_HERE)
-def test_the_commands_of_a_page_work_in_their_order(
-    database: Database, tmp_path: Path, page: str
-) -> None:
-    with closing(psycopg2.connect(database.url)) as session:
-        create_shop(session, generate_shop(0.05, 7))
-    shop, own = copy_shop_project(tmp_path / "shop"), tmp_path / "own"
-    own.mkdir()
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("DLT_")} | {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "SHOP_DATABASE_URL": database.url,
-        "URL": database.url,
-    }
-    (found,) = [one for one in PAGES if one.name == page]
+# Commands as long as their reader wants them to be.
+SHORT = {} if NIGHTLY else {"lakefeed lab": "lakefeed lab --steps 2 --rows 20"}
 
-    def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+
+@dataclass
+class Reader:
+    """Somebody who types the commands of a page, one after the other, and has come so far."""
+
+    shop: Path
+    own: Path
+    url: str
+    ended: list[subprocess.CompletedProcess[str]] = field(default_factory=list)
+
+    def read(self, commands: list[str]) -> subprocess.CompletedProcess[str]:
+        """How the last of these ended; those before are run where they weren't yet."""
+        for command in commands[len(self.ended) :]:
+            self.ended.append(self.run(command, self.own if "init" in command else self.shop))
+        return self.ended[len(commands) - 1]
+
+    def run(self, command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        """What it does in a shell; `lakefeed` itself, whose words the shell tells, without one."""
+        command = SHORT.get(command, command)
+        program, _, words = command.partition(" ")
+        if program == "lakefeed":
+            told = self._shell(f"printf '%s\\n' {words}", folder).stdout
+            return forked(
+                lakefeed, *told.splitlines(), folder=folder, environment=self._environment
+            )
+        return self._shell(command, folder)
+
+    def _shell(self, command: str, folder: Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["bash", "-c", command],
-            cwd=folder, env=environment, capture_output=True, text=True, check=False,
+            cwd=folder, env={**os.environ, **self._environment},
+            capture_output=True, text=True, check=False,
         )  # fmt: skip
 
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "SHOP_DATABASE_URL": self.url,
+            "URL": self.url,
+        }
+
+
+@pytest.fixture(scope="module")
+def loaded_shop(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's project, in version control, with its shop loaded once."""
+    with closing(psycopg2.connect(source.url)) as session:
+        create_shop(session, generate_shop(0.05, 7))
+    shop = copy_shop_project(tmp_path_factory.mktemp("docs") / "shop")
     git(shop, "init")
     git(shop, "add", "--all")
     git(shop, "commit", "--message", "Begin")
-    assert run("lakefeed run", shop).returncode == 0
+    ended = Lake(shop).command("run", SHOP_DATABASE_URL=source.url)
+    assert ended.returncode == 0, ended
+    return shop
+
+
+@pytest.fixture(scope="module")
+def readers(
+    source: Database, loaded_shop: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Reader]:
+    """A reader of each page, who begins with a copy of the shop and an empty folder."""
+    return {
+        page: Reader(
+            copy_of(Lake(loaded_shop), tmp_path_factory.mktemp("reader") / "shop").root,
+            tmp_path_factory.mktemp("own"),
+            source.url,
+        )
+        for page in RUN_HERE
+    }
+
+
+def typed_on(page: str) -> list[str]:
+    """What a reader of a page types; what `make` starts has tests of its own."""
+    (found,) = [one for one in PAGES if one.name == page]
+    return [command for command in commands_of(found) if not command.startswith("make ")]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ("page", "number"),
+    [
+        pytest.param(page, number, id=f"{page} {number + 1}: {command}")
+        for page in RUN_HERE
+        for number, command in enumerate(typed_on(page))
+    ],
+)
+def test_a_command_of_a_page_works_after_those_before_it(
+    readers: dict[str, Reader], page: str, number: int
+) -> None:
+    ended = readers[page].read(typed_on(page)[: number + 1])
+
+    # Not as an assertion, whose text pytest would shorten.
+    if ended.returncode:
+        pytest.fail(f"it ended with {ended.returncode}\n{ended.stdout}{ended.stderr}")
+
+
+@pytest.mark.faults
+def test_the_project_that_the_readme_has_one_make_runs(readers: dict[str, Reader]) -> None:
+    reader = readers["README.md"]
+    reader.read(typed_on("README.md"))
+
+    ended = reader.run("lakefeed run", reader.own)
+
+    assert ended.returncode == 0, ended
+
+
+@pytest.mark.parametrize("page", RUN_HERE)
+def test_what_a_page_has_one_make_is_there(page: str) -> None:
+    (found,) = [one for one in PAGES if one.name == page]
+    makefile = (REPOSITORY / "Makefile").read_text()
+
     for command in commands_of(found):
         if command.startswith("make "):
-            assert f"\n{command.split()[1]}:" in (REPOSITORY / "Makefile").read_text()
-            continue
-        ended = run(command, own if "init" in command else shop)
-        # Not as an assertion, whose text pytest would shorten.
-        if ended.returncode:
-            pytest.fail(f"{command} ended with {ended.returncode}\n{ended.stdout}{ended.stderr}")
-    assert page != "README.md" or run("lakefeed run", own).returncode == 0
+            assert f"\n{command.split()[1]}:" in makefile
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
