@@ -6,25 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from psycopg2.extensions import connection as PgConnection
-
 from pipelines.loading.engine import SIDE_BY_SIDE, Engine, Engines, NoneFree
 from pipelines.loading.plan import TablePlan
 from pipelines.loading.session import CursorSession, ScannerSession, SourceSession
-from pipelines.source.connection import Connection, connect, session_name
+from pipelines.source.connection import Connection
+from pipelines.source.line import Line
 from pipelines.source.settings import transaction_settings
 from pipelines.source.snapshot import Snapshot
+from pipelines.source.watch import interrupt_lines, watch
+from pipelines.source.watched import WatchedSession
 
 WITHOUT_SCANNER = (
     "tables are read through psycopg2, exactly but slowly; to mend it: pip install "
     "--require-hashes -r requirements.lock"
 )
-# A role may be set to become another, which has no say over its sessions.
-_CANCEL = """
-set local role none;
-select pg_cancel_backend(pid) from pg_stat_activity
-where application_name = any(%s) and datname = current_database() and usename = current_user
-"""
 
 
 @dataclass(frozen=True)
@@ -37,10 +32,9 @@ class SourceAtSnapshot:
 
     connection: Connection
     snapshot: Snapshot
-    holder: PgConnection
+    holder: WatchedSession
     engines: Engines
     warnings: list[str] = field(default_factory=list)
-    _reading: list[str] = field(default_factory=list)
 
     @contextmanager
     def session(self, plan: TablePlan) -> Iterator[SourceSession]:
@@ -53,6 +47,7 @@ class SourceAtSnapshot:
             settings = _settings(plan)
             if not session.begin(self.snapshot.id, settings):
                 session.begin(None, settings)
+                session.line.is_elsewhere = True
                 self._warn(
                     "tables can't share one snapshot (a pooler or load balancer in between?), so "
                     "each is read at a moment of its own, and rows of different tables may not fit "
@@ -87,19 +82,19 @@ class SourceAtSnapshot:
         statement that sends none is cancelled there. (tests/integration/test_restart.py)
         """
         self.engines.interrupt()
-        with connect(self.connection, "lakefeed interrupt") as session, session.cursor() as cursor:
-            cursor.execute(_CANCEL, [self._reading])
+        interrupt_lines(self.connection)
 
     @contextmanager
     def _connected(self, engine: Engine, plan: TablePlan) -> Iterator[SourceSession]:
-        name = session_name(f"lakefeed {plan.table.lake_name}")
-        session = self._kind_of_session(engine, plan)(engine.duckdb, self.connection, name)
-        self._reading.append(name)
+        line = watch(Line(self.connection, f"lakefeed {plan.table.lake_name}"))
         try:
-            yield session
+            session = self._kind_of_session(engine, plan)(engine.duckdb, line)
+            try:
+                yield session
+            finally:
+                session.close()
         finally:
-            self._reading.remove(name)
-            session.close()
+            line.close()
 
     def _kind_of_session(
         self, engine: Engine, plan: TablePlan

@@ -161,9 +161,7 @@ class SnapshotLoader(BaseTableLoader):
         reads_all = condition is None and self.last_value is None and not extraction.backfill
         if at_once or not reads_all:
             return [self._exact_query(plan, condition or "true")]
-        size = extraction.session.execute(
-            f"from {extraction.session.rows_of(size_query(plan))}"
-        ).fetchall()[0]
+        size = extraction.session.fetch(size_query(plan))[0]
         ranges = cut(
             TableSize(*size),
             extraction.source.sessions_for(plan),
@@ -220,9 +218,7 @@ def _older_rows_have(extraction: Extraction, start: CursorValue) -> bool:
     if not extraction.added:
         return False
     query = has_values_query(extraction.plan, extraction.added, below=str(start))
-    return bool(
-        extraction.session.execute(f"from {extraction.session.rows_of(query)}").fetchall()[0][0]
-    )
+    return bool(extraction.session.fetch(query)[0][0])
 
 
 def _doubts(extraction: Extraction, reading: Reading, start: CursorValue) -> Iterator[str]:
@@ -235,8 +231,7 @@ def _doubts(extraction: Extraction, reading: Reading, start: CursorValue) -> Ite
         for doubt in committed_too_late(session, kept, extraction.in_flight, reach):
             yield f"{doubt}; to be sure: {again}"
     if reading.rows_read == 0 and plan.cursor:
-        query = newest_cursor_query(plan)
-        newest = session.execute(f"from {session.rows_of(query)}").fetchall()[0][0]
+        newest = session.fetch(newest_cursor_query(plan))[0][0]
         if newest is not None:
             yield (
                 f"the newest `{plan.cursor.name}` in the source is {newest}, below the checkpoint "

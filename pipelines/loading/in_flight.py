@@ -112,4 +112,4 @@ def _committed(session: SourceSession, transactions: Sequence[int]) -> list[int]
         f"select one from unnest(array[{listed}]::bigint[]) as one "
         "where txid_status(one) = 'committed'"
     )
-    return [row[0] for row in session.execute(f"from {session.rows_of(query)}").fetchall()]
+    return [row[0] for row in session.fetch(query)]

@@ -16,14 +16,18 @@ import duckdb
 import psycopg2
 from duckdb import DuckDBPyConnection
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, Column
-from psycopg2.extensions import connection as PgConnection
 
+from pipelines.errors import SourceUnreachable
 from pipelines.loading.engine import literal, one_thread
-from pipelines.source.connection import Connection, open_session
+from pipelines.source.connection import session_on
 from pipelines.source.connection_failure import is_of_connecting
 from pipelines.source.inspect import quote
+from pipelines.source.line import Line
+from pipelines.source.watched import CLOSING_SECONDS
 
 _ATTACHED = "source"
+# What the names of the scanner's functions begin with.
+_SCANNER = "postgres_"
 _EXPORT = "select pg_export_snapshot()"
 _ROWS_AT_A_TIME = 10_000
 
@@ -46,26 +50,31 @@ _NUMERIC = 1700
 
 
 class SourceSession(ABC):
-    """DuckDB's session, which can read the source as well."""
+    """DuckDB's session, which can read the source as well, through a line to it."""
 
-    def __init__(self, engine: DuckDBPyConnection, connection: Connection) -> None:
+    def __init__(self, engine: DuckDBPyConnection, line: Line) -> None:
         self._engine = engine
-        self._connection = connection
+        self.line = line
 
     def execute(self, statement: str, parameters: object = None) -> DuckDBPyConnection:
         """Runs a statement in DuckDB.
 
         Raises:
-            SourceUnreachable: the scanner needed another connection, and got none. What DuckDB said
-                goes with no exception, as in `open_session`.
+            SourceUnreachable: the scanner needed another connection, and got none, or the line was
+                given up meanwhile. What DuckDB said goes with no exception, as in `session_on`.
         """
-        try:
-            return self._engine.execute(statement, parameters)
-        except duckdb.Error as error:
-            if not is_of_connecting(str(error)):
-                raise
-            failure = self._connection.failure(str(error))
-        raise failure
+        with self.line.explained():
+            try:
+                return self._engine.execute(statement, parameters)
+            except duckdb.Error as error:
+                if not is_of_connecting(str(error)):
+                    raise
+                failure = self.line.connection.failure(str(error))
+            raise failure
+
+    def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+        """All rows of a query of the source, which are few."""
+        return self.execute(f"from {self.rows_of(sql)}").fetchall()
 
     def in_one_thread(self) -> AbstractContextManager[None]:
         """For statements that read the source, which more threads don't make faster."""
@@ -85,24 +94,35 @@ class SourceSession(ABC):
 
     def export_snapshot(self) -> str:
         """The snapshot that this session reads at, for others to adopt while it reads."""
-        return str(self.execute(f"from {self.rows_of(_EXPORT)}").fetchall()[0][0])
+        return str(self.fetch(_EXPORT)[0][0])
 
 
 class ScannerSession(SourceSession):
     """Reads through DuckDB's PostgreSQL scanner."""
 
-    def __init__(
-        self, engine: DuckDBPyConnection, connection: Connection, application: str
-    ) -> None:
-        super().__init__(engine, connection)
-        dsn, password = connection.without_password(application)
+    def __init__(self, engine: DuckDBPyConnection, line: Line) -> None:
+        super().__init__(engine, line)
+        dsn, password = line.dsn_without_password
         # DuckDB shows the string that it attaches by, and never what a secret holds. Without one it
         # would take the user's own default.
         held = f", password {literal(password)}" if password else ""
         self.execute(f"create or replace temporary secret {_ATTACHED} (type postgres{held})")
-        self.execute(
-            f"attach {literal(dsn)} as {_ATTACHED} (type postgres, read_only, secret {_ATTACHED})"
-        )
+        with line.waiting():
+            self.execute(
+                f"attach {literal(dsn)} as {_ATTACHED} "
+                f"(type postgres, read_only, secret {_ATTACHED})"
+            )
+
+    def execute(self, statement: str, parameters: object = None) -> DuckDBPyConnection:
+        if _SCANNER not in statement:
+            return super().execute(statement, parameters)
+        with self.line.waiting():
+            return super().execute(statement, parameters)
+
+    def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+        # DuckDB reads while rows are fetched.
+        with self.line.waiting():
+            return SourceSession.execute(self, f"from {self.rows_of(sql)}").fetchall()
 
     def begin(self, snapshot: str | None, settings: str) -> bool:
         self.execute("begin")
@@ -113,29 +133,27 @@ class ScannerSession(SourceSession):
             # In which language the server says why, is its own affair.
             self.execute("rollback")
             return False
-        self._on_source(settings)
+        self._on_source(f"{settings}; {self.line.announcement}")
         return True
 
     def rows_of(self, sql: str) -> str:
-        return f"postgres_query({literal(_ATTACHED)}, {literal(sql)})"
+        return f"{_SCANNER}query({literal(_ATTACHED)}, {literal(sql)})"
 
     def close(self) -> None:
         for statement in ("rollback", f"detach {_ATTACHED}", f"drop secret {_ATTACHED}"):
-            with suppress(duckdb.Error):
+            with suppress(duckdb.Error, SourceUnreachable), self.line.waiting(CLOSING_SECONDS):
                 self.execute(statement)
 
     def _on_source(self, statements: str) -> None:
-        self.execute(f"call postgres_execute({literal(_ATTACHED)}, {literal(statements)})")
+        self.execute(f"call {_SCANNER}execute({literal(_ATTACHED)}, {literal(statements)})")
 
 
 class CursorSession(SourceSession):
     """Reads through psycopg2: every value as PostgreSQL's text, which DuckDB then parses."""
 
-    def __init__(
-        self, engine: DuckDBPyConnection, connection: Connection, application: str
-    ) -> None:
-        super().__init__(engine, connection)
-        self._source: PgConnection = open_session(connection, application)
+    def __init__(self, engine: DuckDBPyConnection, line: Line) -> None:
+        super().__init__(engine, line)
+        self._source = session_on(line)
         self._source.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
         self._numbers = count()
 
@@ -149,7 +167,7 @@ class CursorSession(SourceSession):
                     raise
                 self._source.rollback()
                 return False
-            cursor.execute(settings)
+            cursor.execute(f"{settings}; {self.line.announcement}")
         self.execute("begin")
         return True
 
@@ -163,8 +181,6 @@ class CursorSession(SourceSession):
     def close(self) -> None:
         with suppress(duckdb.Error):
             self.execute("rollback")
-        with suppress(psycopg2.Error):
-            self._source.rollback()
         self._source.close()
 
     def _columns_of(self, sql: str) -> list[Column]:

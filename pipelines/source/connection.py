@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import psycopg2
 from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED, make_dsn, parse_dsn
-from psycopg2.extensions import connection as PgConnection
 
 from pipelines.declaration.project import Project
 from pipelines.errors import DeclarationError, LakefeedError, SourceUnreachable
 from pipelines.source.connection_failure import kind_of
 from pipelines.source.credentials import dlt_secret, interpolate
+from pipelines.source.line import Line, new_run
 from pipelines.source.settings import transaction_settings
 from pipelines.source.url import dsn_from, dsn_from_fields
+from pipelines.source.watched import WatchedSession, open_watched
 
 _CONNECT_TIMEOUT_SECONDS = 15
 _LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -25,12 +26,16 @@ _ENCRYPTED = ("require", "verify-ca", "verify-full")
 
 @dataclass(frozen=True)
 class Connection:
-    """Where a source is and how to log in. Its repr shows no secret."""
+    """Where a source is and how to log in. Its repr shows no secret.
+
+    `run` is a number that its sessions have in common, and with no others.
+    """
 
     source: str
     dsn: str = field(repr=False)
+    run: int = field(default_factory=new_run, repr=False, compare=False)
 
-    def for_session(self, application: str) -> str:
+    def for_session(self, application: str, **keywords: object) -> str:
         """A libpq DSN for a session that names itself to the server."""
         return make_dsn(
             self.dsn,
@@ -38,11 +43,12 @@ class Connection:
             connect_timeout=_CONNECT_TIMEOUT_SECONDS,
             # DuckDB's scanner takes it for granted, and would write other bytes as well.
             client_encoding="UTF8",
+            **keywords,
         )
 
-    def without_password(self, application: str) -> tuple[str, str | None]:
+    def without_password(self, application: str, **keywords: object) -> tuple[str, str | None]:
         """The same, and the password apart; None where it has none."""
-        given = parse_dsn(self.for_session(application))
+        given = parse_dsn(self.for_session(application, **keywords))
         password = given.pop("password", None)
         return make_dsn(**given), password
 
@@ -145,22 +151,39 @@ def session_name(application: str) -> str:
     return application.encode("ascii", "replace").decode()[:63]
 
 
-def open_session(connection: Connection, application: str) -> PgConnection:
+def open_session(connection: Connection, application: str) -> WatchedSession:
     """A session of psycopg2's, which the caller closes.
+
+    Raises:
+        SourceUnreachable: as of `session_on`.
+    """
+    return session_on(Line(connection, application))
+
+
+def session_on(line: Line) -> WatchedSession:
+    """The same, on this line.
 
     Raises:
         SourceUnreachable: which kind of failure it was. What libpq said goes with no exception, not
             even as its context: dlt keeps those in its traces.
     """
     try:
-        return psycopg2.connect(connection.for_session(application))
+        return open_watched(line)
     except (psycopg2.Error, ValueError) as error:
-        failure = connection.failure(str(error))
+        failure = line.connection.failure(str(error))
     raise failure
 
 
+def begin(session: WatchedSession, settings: str) -> None:
+    """Begins a transaction with these settings, as a session that the server knows as ours."""
+    with session.cursor() as cursor:
+        cursor.execute(f"{settings}; {session.line.announcement}")
+        _, address, port = cursor.fetchall()[0]
+    session.line.server = f"{address} {port}"
+
+
 @contextmanager
-def connect(connection: Connection, application: str) -> Iterator[PgConnection]:
+def connect(connection: Connection, application: str) -> Iterator[WatchedSession]:
     """A read-only transaction on a session of its own, closed at the end.
 
     Raises:
@@ -171,15 +194,11 @@ def connect(connection: Connection, application: str) -> Iterator[PgConnection]:
     try:
         # Said with each `begin`: a standby refuses what the role may have for its default.
         session.set_session(isolation_level=ISOLATION_LEVEL_READ_COMMITTED, readonly=True)
-        with session.cursor() as cursor:
-            cursor.execute(transaction_settings())
+        begin(session, transaction_settings())
         yield session
     except psycopg2.Error as error:
         raise refusal(connection, error) from None
     finally:
-        with suppress(psycopg2.Error):
-            # A pooler throws away a session that is left within a transaction.
-            session.rollback()
         session.close()
 
 

@@ -16,8 +16,9 @@ from psycopg2 import Error as PgError
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 from psycopg2.extensions import connection as PgConnection
 
-from pipelines.source.connection import Connection, connect
+from pipelines.source.connection import Connection, begin, connect
 from pipelines.source.settings import OURS, transaction_settings
+from pipelines.source.watched import WatchedSession
 
 # A transaction's start is noted a moment before other sessions can see it.
 HORIZON_MARGIN = dt.timedelta(seconds=1)
@@ -129,7 +130,7 @@ def horizon_from(
 
 
 @contextmanager
-def open_snapshot(connection: Connection) -> Iterator[tuple[Snapshot, PgConnection]]:
+def open_snapshot(connection: Connection) -> Iterator[tuple[Snapshot, WatchedSession]]:
     """Holds a snapshot open for as long as the block runs, with the session that holds it.
 
     Raises:
@@ -140,8 +141,8 @@ def open_snapshot(connection: Connection) -> Iterator[tuple[Snapshot, PgConnecti
         history = _read_history(session)
         session.rollback()
         session.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
+        begin(session, transaction_settings())
         with session.cursor() as cursor:
-            cursor.execute(transaction_settings())
             cursor.execute(
                 "select pg_export_snapshot(), clock_timestamp(), txid_current_snapshot()::text"
             )
