@@ -59,7 +59,8 @@ def load_table(
         desk = _desk(project, plan)
         drop_remains(Path(desk.pipeline.working_dir))
         resumed = _commit_pending(desk)
-        notes = [f"finished load {load.load_id}, which had been interrupted" for load in resumed]
+        notes = list(lock.notes)
+        notes += [f"finished load {load.load_id}, which had been interrupted" for load in resumed]
         notes += _repair(desk)
         if _drop_files_in_work(desk.spool) and not resumed:
             notes.append("an earlier read of it was cut short, so it starts over")

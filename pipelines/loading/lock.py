@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import hashlib
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import fsspec
-from filelock import FileLock, Timeout
 from psycopg2 import Error as PgError
 from psycopg2.extensions import connection as PgConnection
 
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.errors import Refused, TableFailed
+from pipelines.loading.abandoned import claim_run, end_what_was_left
+from pipelines.loading.holder import holder_in_source
+from pipelines.loading.lock_file import Busy, file_lock
+from pipelines.source.watched import WatchedSession
 
 _LAKE_ID = "_lakefeed_id"
+# A session that is ended rolls back first.
+_FREE_AFTER_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class TableLock:
-    """The lock as its holder sees it."""
+    """The lock as its holder sees it, and what there is to be told of how it was had."""
 
     table: Table
     session: PgConnection
+    notes: tuple[str, ...] = ()
 
     def assert_held(self) -> None:
         """To be called before anything is committed: the lock ends with the session.
@@ -45,7 +53,7 @@ class TableLock:
 
 
 @contextmanager
-def table_lock(project: Project, table: Table, session: PgConnection) -> Iterator[TableLock]:
+def table_lock(project: Project, table: Table, session: WatchedSession) -> Iterator[TableLock]:
     """A file lock for this machine, and an advisory lock in the source for the others.
 
     Both die with their holder. The advisory lock lasts as long as the session's transaction, so
@@ -54,15 +62,17 @@ def table_lock(project: Project, table: Table, session: PgConnection) -> Iterato
     Raises:
         Refused: another load of the table is running.
     """
-    with folder_lock(project, table.lake_name, session, where=table.where):
-        yield TableLock(table, session)
+    with folder_lock(project, table.lake_name, session, where=table.where) as notes:
+        yield TableLock(table, session, tuple(notes))
 
 
 @contextmanager
 def folder_lock(
-    project: Project, lake_name: str, session: PgConnection | None, *, where: str = ""
-) -> Iterator[None]:
+    project: Project, lake_name: str, session: WatchedSession | None, *, where: str = ""
+) -> Iterator[list[str]]:
     """The same for a raw folder by its name, also where no table that is declared belongs to it.
+
+    Yields what there is to be told of how the lock was had.
 
     Args:
         session: None where its source is declared no longer, so that no machine can load it.
@@ -70,20 +80,49 @@ def folder_lock(
     Raises:
         Refused: a load into it is running.
     """
-    folder = project.data / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    refused = Refused(
-        f"{lake_name.replace('__', '.', 1)} is being loaded by another run",
-        where=where,
-        do="wait for it to end; nothing was read",
-    )
+    name, folder = lake_name.replace("__", ".", 1), project.data / "locks"
     try:
-        with FileLock(folder / f"{lake_name}.lock", timeout=0):
-            if session and not _advisory_lock(session, f"{lake_id(project.raw_url)} {lake_name}"):
-                raise refused
-            yield
-    except Timeout:
-        raise refused from None
+        with file_lock(folder / f"{lake_name}.lock"):
+            notes = []
+            if session:
+                claim_run(folder, session)
+                number = _number(f"{lake_id(project.raw_url)} {lake_name}")
+                notes = _lock_in_source(folder, session, number, name, where=where)
+            yield notes
+    except Busy as error:
+        told = error.holder
+        raise Refused(
+            f"{name} is being loaded by another run, which goes on" + (f": {told}" if told else ""),
+            where=where,
+            do="wait for it to end; nothing was read"
+            + (f". To end it{told.where}: kill {told.pid}" if told else ""),
+        ) from None
+
+
+def _lock_in_source(
+    folder: Path, session: WatchedSession, number: int, name: str, *, where: str
+) -> list[str]:
+    """Takes the advisory lock, if need be from sessions that a dead run of this machine left.
+
+    Raises:
+        Refused: a session of the source has it.
+    """
+    if _advisory_lock(session, number):
+        return []
+    connection = session.line.connection
+    holder = holder_in_source(connection, number)
+    if holder and holder.run and end_what_was_left(folder, connection, holder.run):
+        limit = time.monotonic() + _FREE_AFTER_SECONDS
+        while time.monotonic() < limit:
+            if _advisory_lock(session, number):
+                return [f"ended what a run that is gone had left in the source: {holder}"]
+            time.sleep(0.1)
+    raise Refused(
+        f"{name} is being loaded by another run" + (f": {holder}" if holder else ""),
+        where=where,
+        do="that run goes on: wait for it to end; nothing was read"
+        + (f". If its machine is gone, end its session: {holder.statement}" if holder else ""),
+    )
 
 
 def lake_id(raw_url: str) -> str:
@@ -99,8 +138,11 @@ def lake_id(raw_url: str) -> str:
     return str(filesystem.read_text(path)).strip()
 
 
-def _advisory_lock(session: PgConnection, name: str) -> bool:
-    number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
+def _number(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
+
+
+def _advisory_lock(session: PgConnection, number: int) -> bool:
     with session.cursor() as cursor:
         cursor.execute("select pg_try_advisory_xact_lock(%s)", [number])
         row = cursor.fetchone()

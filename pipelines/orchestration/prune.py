@@ -14,8 +14,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from psycopg2.extensions import connection as PgConnection
-
 from pipelines.declaration.explain import shown
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
@@ -37,6 +35,7 @@ from pipelines.orchestration.undeclared import (
     remove_undeclared,
 )
 from pipelines.source.connection import connect, connection_of
+from pipelines.source.watched import WatchedSession
 from pipelines.transformation.files import is_generated
 from pipelines.transformation.history import keeps_history, models_over_raw
 from pipelines.transformation.left_over import drop_left_over
@@ -185,7 +184,7 @@ class _Sessions:
     def __init__(self, project: Project, stack: ExitStack) -> None:
         self._project = project
         self._stack = stack
-        self._open: dict[str, PgConnection] = {}
+        self._open: dict[str, WatchedSession] = {}
 
     @contextmanager
     def lock(self, lake_name: str) -> Iterator[None]:
@@ -197,7 +196,7 @@ class _Sessions:
         with folder_lock(self._project, lake_name, session, where=table.where if table else ""):
             yield
 
-    def _of(self, source: str) -> PgConnection:
+    def _of(self, source: str) -> WatchedSession:
         if source not in self._open:
             connection = connection_of(self._project, source)
             opened = self._stack.enter_context(connect(connection, _APPLICATION))

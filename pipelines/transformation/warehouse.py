@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
-from filelock import FileLock, Timeout
 
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.errors import BuildFailed, Refused
+from pipelines.loading.lock_file import Busy, file_lock
 from pipelines.transformation.staging import staging_model_name
 
 
@@ -32,15 +32,16 @@ def warehouse_lock(project: Project) -> Iterator[None]:
     Raises:
         Refused: another build is running.
     """
-    folder = project.data / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / "warehouse.lock", timeout=600):
+        with file_lock(project.data / "locks" / "warehouse.lock", timeout=600):
             yield
-    except Timeout:
+    except Busy as error:
+        told = error.holder
         raise Refused(
-            "another run has been building the warehouse for ten minutes",
-            do="wait for it to end, then: lakefeed build",
+            "another run has been building the warehouse for ten minutes"
+            + (f", and goes on: {told}" if told else ""),
+            do="wait for it to end, then: lakefeed build"
+            + (f". To end it{told.where}: kill {told.pid}" if told else ""),
         ) from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -236,8 +237,19 @@ def test_a_second_load_on_another_machine_is_refused(
     running = start_load(lake)
     wait_for_reader(database)
 
-    assert "shop.slow is being loaded by another run" in failure(elsewhere.load())
+    here, there = failure(lake.load()), failure(elsewhere.load())
 
+    assert "shop.slow is being loaded by another run, which goes on" in here
+    assert f"process {running.pid} on {socket.gethostname()}, since 20" in here
+    assert f"To end it: kill {running.pid}" in here
+    holder = database.rows(
+        "select pid from pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock'"
+        " and database = (select oid from pg_database where datname = current_database())"
+    )[0][0]
+    assert "shop.slow is being loaded by another run: session" in there
+    assert f"session {holder} of the source, from a socket of its own machine, since 20" in there
+    assert "that run goes on: wait for it to end" in there
+    assert f"select pg_terminate_backend({holder})" in there
     assert running.wait() == 0
     assert only(elsewhere.load()).status == "unchanged"
 
