@@ -79,10 +79,17 @@ def _sql_table_of(plan: TablePlan) -> sa.MetaData:
 
     Every column is nullable, as in the Parquet that DuckDB writes; else dlt would rewrite the file.
     """
-    metadata = sa.MetaData(schema=plan.table.schema)
-    columns = [sa.Column(c.name, _cursor_type(plan, c.name), nullable=True) for c in plan.columns]
-    sa.Table(plan.table.name, metadata, *columns)
+    metadata = sa.MetaData(schema=_quoted(plan.table.schema))
+    columns = [
+        sa.Column(_quoted(c.name), _cursor_type(plan, c.name), nullable=True) for c in plan.columns
+    ]
+    sa.Table(_quoted(plan.table.name), metadata, *columns)
     return metadata
+
+
+def _quoted(name: str) -> sa.quoted_name:
+    """SQLAlchemy takes a name for plain that has a line break at its end."""
+    return sa.quoted_name(name, quote=True)
 
 
 def _naive_timestamps(plan: TablePlan) -> dict[str, TColumnSchema]:

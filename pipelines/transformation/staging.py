@@ -20,7 +20,8 @@ from pipelines.transformation.data_tests import tests_of_column, tests_of_table
 
 HEADER = "Written by `lakefeed sync` from sources.yaml; a file without this line is left alone."
 
-_JINJA = re.compile(r"\{[{%#]")
+# What Jinja reads as its own, or drops at the end of a text.
+_JINJA = re.compile(r"\{[{%#]|\n\Z")
 _DELETED_AT = {
     "_deleted_at": "When the row was first missed in the source; null for rows that are there."
 }
