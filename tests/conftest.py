@@ -42,8 +42,14 @@ CONNECTION_VARIABLE = "LAKEFEED_TEST_URL"
 # What is random or long by nature runs long: `make nightly`.
 NIGHTLY = bool(os.environ.get("LAKEFEED_NIGHTLY"))
 
-# The same examples each time, so that a change is judged by what it changes.
-hypothesis.settings.register_profile("ours", database=None, deadline=None, derandomize=True)
+# Else the same examples each time, so that a change is judged by what it changes.
+hypothesis.settings.register_profile(
+    "ours",
+    database=None,
+    deadline=None,
+    derandomize=not NIGHTLY,
+    max_examples=2000 if NIGHTLY else 100,
+)
 hypothesis.settings.load_profile("ours")
 
 

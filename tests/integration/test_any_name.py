@@ -20,7 +20,7 @@ from pipelines.orchestration.check import check
 from pipelines.orchestration.init import init_project
 from pipelines.source.inspect import quote, quote_qualified
 from pipelines.transformation.staging import staging_model_name
-from tests.conftest import Database, Lake, new_database
+from tests.conftest import NIGHTLY, Database, Lake, new_database
 from tests.naming import names
 
 _SYSTEM = {"tableoid", "cmax", "xmin", "cmin", "xmax", "ctid"}
@@ -72,7 +72,8 @@ def test_awkward_names_are_loaded_and_staged_with_no_edit(server_url: str) -> No
 
 
 @pytest.mark.faults
-@settings(max_examples=6, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(3600)
+@settings(max_examples=40 if NIGHTLY else 3, suppress_health_check=list(HealthCheck))
 @given(schema=names.filter(lambda name: not name.startswith("pg_")), tables=databases)
 @example(schema="a.b", tables=AWKWARD[:4])
 def test_any_names_are_loaded_with_no_edit(
