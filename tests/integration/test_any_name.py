@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.declaration.tables import Table
+from pipelines.orchestration.audit import audit
 from pipelines.orchestration.check import check
 from pipelines.orchestration.init import init_project
 from pipelines.source.inspect import quote, quote_qualified
@@ -100,6 +101,9 @@ def assert_loaded(
             assert [str(table.error) for table in run.failures] == []
             assert run.build is not None
             assert [(node.name, node.message) for node in run.build.failures] == []
+            assert [str(one.error or one.findings) for one in audit(lake.project, ()).tables] == [
+                "()"
+            ] * len(run.tables)
             found = {table.name: table for table in lake.project.tables}
             assert len(found) + len(report.left_out) == len(tables)
             for number, named in enumerate(tables):
