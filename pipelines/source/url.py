@@ -29,16 +29,21 @@ def dsn_from(shown: str, connection: str, where: str = "") -> str:
             libpq would take a part of it for host, port or database. Shows nothing of it.
     """
     dsn = _SCHEME.sub("postgresql://", connection.strip())
-    if _is_unencoded(dsn):
-        raise _unencoded(shown, where)
-    try:
-        parse_dsn(dsn)
-    except (psycopg2.Error, ValueError):
-        pass
-    else:
-        return dsn
+    if _is_as_meant(dsn):
+        try:
+            parse_dsn(dsn)
+        except (psycopg2.Error, ValueError):
+            pass
+        else:
+            return dsn
     if dsn.startswith("postgresql://") and "@" in dsn:
-        raise _unencoded(shown, where)
+        raise DeclarationError(
+            f"{shown} seems to have a character in its user or password that a URL needs "
+            "percent-encoded",
+            where=where,
+            do="there, write @ as %40, / as %2F, : as %3A, ? as %3F, # as %23 and % as %25, such "
+            "as postgresql://user:p%40ss%2Fword@host:5432/database",
+        )
     raise DeclarationError(
         f"{shown} isn't a PostgreSQL URL",
         where=where,
@@ -70,24 +75,17 @@ def dsn_from_fields(shown: str, fields: Mapping[str, Any], where: str = "") -> s
     )
 
 
-def _is_unencoded(dsn: str) -> bool:
-    """Whether a URL's user or password seems to hold an `@`, `/` or `:` as it is."""
+def _is_as_meant(dsn: str) -> bool:
+    """Whether no part of a URL's user or password seems to stand where others are looked for.
+
+    An `@` or `/` as it is ends them early: what is left of them is taken for host and port.
+    """
     if not dsn.startswith("postgresql://"):
-        return False
+        return True
     authority, _, path = dsn.removeprefix("postgresql://").partition("/")
     user, at, hosts = authority.partition("@")
     hosts = (hosts if at else user).partition("?")[0]
     # An address of IPv6 has colons in its brackets.
     ports = ",".join(host.rpartition("]")[2].partition(":")[2] for host in hosts.split(","))
-    holds_at = "@" in hosts or "@" in path.partition("?")[0]
-    return holds_at or (not _PORTS.fullmatch(ports) and "@" in dsn)
-
-
-def _unencoded(shown: str, where: str) -> DeclarationError:
-    return DeclarationError(
-        f"{shown} seems to have a character in its user or password that a URL needs "
-        "percent-encoded",
-        where=where,
-        do="there, write @ as %40, / as %2F, : as %3A, ? as %3F, # as %23 and % as %25, such as "
-        "postgresql://user:p%40ss%2Fword@host:5432/database",
-    )
+    has_another_at = "@" in hosts or "@" in path.partition("?")[0]
+    return not has_another_at and bool(_PORTS.fullmatch(ports))

@@ -106,6 +106,9 @@ def test_what_libpq_understands_is_left_as_it_is(url: str) -> None:
         f"password='{HEAD}'{TAIL}=1",
         f"{HEAD}",
         f"jdbc:postgresql://u:{HEAD}@h/db",
+        # As a shell or a comment in .env may have cut it.
+        f"postgresql://u:{HEAD}",
+        f"postgresql://u:{HEAD}/",
     ],
 )
 def test_what_is_no_postgresql_url_is_refused_and_not_shown(url: str) -> None:
