@@ -56,13 +56,29 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Part:
+    """What holds rows of a table: a partition, a table that inherits from it, or it itself.
+
+    `oid` is its own for life; `file` is that of its storage, which TRUNCATE and whatever rewrites
+    it replace. `is_readable`: this role sees all rows of it without the table above it.
+    """
+
+    oid: int
+    file: int
+    schema: str
+    name: str
+    is_readable: bool
+
+
+@dataclass(frozen=True)
 class CatalogueTable:
     """A table of the source: its columns in order and its primary key (empty where none).
 
     The file doesn't keep the rest, which is known while the table is looked at live: `identity` is
     its oid; `unique` are the sets of columns that an index keeps unique, nulls aside; `heirs` are
     the tables that inherit from it, over whose rows no index of its own holds; `definition` is a
-    fingerprint of what a view or a foreign table shows.
+    fingerprint of what a view or a foreign table shows; `parts` hold its rows, those of a view
+    excepted.
     """
 
     schema: str
@@ -74,6 +90,7 @@ class CatalogueTable:
     unique: tuple[tuple[str, ...], ...] = field(default=(), compare=False)
     heirs: tuple[str, ...] = field(default=(), compare=False)
     definition: str | None = field(default=None, compare=False)
+    parts: tuple[Part, ...] = field(default=(), compare=False)
 
     @property
     def qualified(self) -> str:

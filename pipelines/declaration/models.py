@@ -105,7 +105,8 @@ class TableSettings(Strict):
     ] = None
     """A column, or `{column, initial_value, timezone}`. Timestamps, dates and whole numbers. Where
     no column moves with every change: `xmin`, PostgreSQL's own row versions, which costs a scan of
-    the table with every load and misses nothing."""
+    the table with every load and sees every insert and update, and nothing else: not deletes, nor
+    a row that meets `where` as time goes by."""
     lookback: Lookback = dt.timedelta(0)
     """How far below the checkpoint each load starts reading: `90s`, `30m`, `2h`, `3d`; a plain
     number for a numeric cursor. Rows that are read again unchanged are not written again."""

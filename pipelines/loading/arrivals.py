@@ -7,17 +7,75 @@ at: a row stays in its place as long as a transaction can see it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from pipelines.loading.deletes import ARRIVED, little_memory
+from pipelines.declaration.catalogue import Part
+from pipelines.loading.changes import Changes
+from pipelines.loading.deletes import ARRIVED, Moved, little_memory
 from pipelines.loading.engine import literal
 from pipelines.loading.plan import TablePlan
-from pipelines.loading.queries import PART, PLACE, addresses_query, rows_query
+from pipelines.loading.queries import (
+    PART,
+    PLACE,
+    addresses_query,
+    ever_loaded,
+    part_query,
+    rows_query,
+)
 from pipelines.loading.session import SourceSession
 from pipelines.source.equality import named_key, names_of_key
 
+_MOST_NAMES = 3
 # Makes a query of some 150 kB.
 _PLACES_AT_A_TIME = 10_000
+
+
+def read_anyway(plan: TablePlan, by_cursor: str, parts: Mapping[Part, str]) -> str:
+    """The source's condition for rows that a load reads whatever raw holds, or that none reads.
+
+    Args:
+        by_cursor: the condition for those that the cursor leads to.
+        parts: those with other rows to read, each with the condition for them.
+    """
+    of_parts = (f"tableoid = {part.oid} and ({rows})" for part, rows in parts.items())
+    return " or ".join([f"({by_cursor})", f"not ({ever_loaded(plan)})", *of_parts])
+
+
+def queries_for_parts(plan: TablePlan, by_cursor: str, parts: Mapping[Part, str]) -> list[str]:
+    """Queries of the source for the rows of these parts that the cursor doesn't lead to."""
+    return [
+        part_query(plan, part, f"({rows}) and not coalesce({by_cursor}, false)")
+        for part, rows in parts.items()
+    ]
+
+
+def note_of_arrived(moved: Moved) -> str:
+    """What is to be said of rows that only a comparison of keys has found."""
+    rows = "1 row" if moved.arrived == 1 else f"{moved.arrived:,} rows"
+    return (
+        f"{rows} came to it, or came back, without a change that its cursor shows (a partition "
+        "attached, an exchange of tables, a restore); loaded as well"
+    )
+
+
+def notes_of_parts(plan: TablePlan, changes: Changes) -> Iterator[str]:
+    """What is to be said of parts that are others than at the newest load."""
+    new = [part.name for part in plan.parts if part.oid in changes.new_parts]
+    rewritten = [part.name for part in plan.parts if part.oid in changes.rewritten_parts]
+    if new:
+        yield f"{_listed(new)} came to it since the last load, and is read whole"
+    if rewritten:
+        yield (
+            f"{_listed(rewritten)} was truncated or rewritten since the last load; what was "
+            "written since is read, wherever its cursor lies"
+        )
+
+
+def _listed(names: list[str]) -> str:
+    """The first few of them."""
+    listed = ", ".join(f"`{name}`" for name in names[:_MOST_NAMES])
+    more = len(names) - _MOST_NAMES
+    return f"{listed} and {more:,} more" if more > 0 else listed
 
 
 def queries_for_arrived(session: SourceSession, plan: TablePlan, read: str) -> Iterator[str]:

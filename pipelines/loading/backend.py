@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import dlt
@@ -16,7 +17,13 @@ import sqlalchemy as sa
 from dlt.sources.sql_database import BaseTableLoader, register_table_loader_backend
 
 from pipelines.errors import Refused
-from pipelines.loading.arrivals import queries_for_arrived
+from pipelines.loading.arrivals import (
+    note_of_arrived,
+    queries_for_arrived,
+    queries_for_parts,
+    read_anyway,
+)
+from pipelines.loading.changes import ReadAs
 from pipelines.loading.copying import Target
 from pipelines.loading.cursors import (
     CursorValue,
@@ -27,17 +34,14 @@ from pipelines.loading.cursors import (
 )
 from pipelines.loading.deletes import Moved, compare_keys
 from pipelines.loading.description import Load
+from pipelines.loading.doubts import doubts_of, older_rows_have
 from pipelines.loading.extraction import Extraction, loads_to_compare
 from pipelines.loading.held import Held
-from pipelines.loading.in_flight import committed_too_late
 from pipelines.loading.plan import TablePlan
 from pipelines.loading.profile import profile_name
 from pipelines.loading.queries import (
     declared_condition,
-    ever_loaded,
     exact_columns,
-    has_values_query,
-    newest_cursor_query,
     since_condition,
     size_query,
 )
@@ -83,9 +87,11 @@ class SnapshotLoader(BaseTableLoader):
             plan.table.settings.lookback,
             plan.initial_value,
         )
-        if self.last_value is not None and _older_rows_have(extraction, self.last_value):
+        if extraction.changes.is_another_table:
             self.last_value = plan.initial_value
-            names = ", ".join(f"`{name}`" for name in extraction.added)
+        if self.last_value is not None and older_rows_have(extraction, self.last_value):
+            self.last_value = plan.initial_value
+            names = ", ".join(f"`{name}`" for name in extraction.changes.added)
             extraction.notes.append(
                 f"{names} is new, and rows loaded before have values in it: read from the beginning"
             )
@@ -106,10 +112,14 @@ class SnapshotLoader(BaseTableLoader):
     def _read(self, extraction: Extraction, load_id: str) -> Reading:
         source, session, plan = extraction.source, extraction.session, extraction.plan
         condition = extraction.new_row_versions()
-        read = self._read_anyway(plan, condition)
+        by_cursor, parts = self._by_cursor(plan, condition), extraction.other_parts()
+        read = read_anyway(plan, by_cursor, parts)
         moved = self._compare_keys(extraction, read)
         target = Target(extraction.spool, load_id, moved.tombstones if moved else None)
-        further = self._arrived(extraction, moved, read) if moved and moved.arrived else ()
+        further: Iterable[str] = queries_for_parts(plan, by_cursor, parts)
+        if moved and moved.arrived:
+            extraction.notes.append(note_of_arrived(moved))
+            further = chain(further, self._arrived(extraction, moved, read))
         horizon = extraction.horizon
         if extraction.whole:
             return read_whole_table(
@@ -123,32 +133,27 @@ class SnapshotLoader(BaseTableLoader):
                 allow_shrink=extraction.allow_shrink,
             )
         start = extraction.checkpoint_before if self.incremental is None else self.last_value
-        compared = loads_to_compare(plan, extraction.effective, None if further else start)
+        is_wider = parts or (moved and moved.arrived)
+        compared = loads_to_compare(plan, extraction.effective, None if is_wider else start)
         held = Held.of(extraction.log, [] if extraction.backfill else compared)
         queries = self._queries(extraction, condition, at_once=bool(held))
         reading = read_table(
             source, session, plan, queries, target, held=held, horizon=horizon, further=further
         )
         if not extraction.backfill and self.last_value is not None:
-            extraction.notes += _doubts(extraction, reading, self.last_value)
+            extraction.notes += doubts_of(extraction, reading, self.last_value)
         return reading
 
-    def _read_anyway(self, plan: TablePlan, condition: str | None) -> str:
-        """The source's condition for rows that are read whatever raw holds, or never."""
+    def _by_cursor(self, plan: TablePlan, condition: str | None) -> str:
+        """The source's condition for the rows that the cursor, or the row versions, lead to."""
         if condition is None and self.last_value is not None:
             condition = since_condition(plan, self.last_value)
-        return f"({condition or 'true'}) or not ({ever_loaded(plan)})"
+        return condition or "true"
 
     def _arrived(self, extraction: Extraction, moved: Moved, read: str) -> Iterable[str]:
         """Queries for rows that the cursor doesn't show. Without places, it has to reach back."""
-        plan = extraction.plan
-        rows = "1 row" if moved.arrived == 1 else f"{moved.arrived:,} rows"
-        extraction.notes.append(
-            f"{rows} came to it, or came back, without a change that its cursor shows (a partition "
-            "attached, an exchange of tables, a restore); loaded as well"
-        )
-        if plan.has_places:
-            return queries_for_arrived(extraction.session, plan, read)
+        if extraction.plan.has_places:
+            return queries_for_arrived(extraction.session, extraction.plan, read)
         if moved.earliest is not None and self.last_value is not None:
             self.last_value = min(self.last_value, moved.earliest)
         return ()
@@ -207,37 +212,11 @@ class SnapshotLoader(BaseTableLoader):
             return
         kind = extraction.plan.cursor_kind
         assert kind is not None
-        before = None if extraction.whole else extraction.checkpoint_before
         newest = as_cursor_value(reading.newest, kind)
+        starts_over = extraction.has_other_storage and newest is not None
+        before = None if extraction.whole or starts_over else extraction.checkpoint_before
         extraction.checkpoint = next_checkpoint(newest, extraction.horizon, before)
         self.incremental.advance(extraction.checkpoint)
-
-
-def _older_rows_have(extraction: Extraction, start: CursorValue) -> bool:
-    """Whether an added column has values where this load wouldn't look."""
-    if not extraction.added:
-        return False
-    query = has_values_query(extraction.plan, extraction.added, below=str(start))
-    return bool(extraction.session.fetch(query)[0][0])
-
-
-def _doubts(extraction: Extraction, reading: Reading, start: CursorValue) -> Iterator[str]:
-    """What speaks against having found all rows from the checkpoint on."""
-    session, plan = extraction.session, extraction.plan
-    again = f"lakefeed run --select {plan.table.shown} --full-refresh"
-    if plan.cursor_kind != "number" and not extraction.snapshot.horizon.sees_others:
-        kept = [load.in_flight for load in extraction.effective if load.in_flight]
-        reach = moment_of(start, plan.cursor_zone)
-        for doubt in committed_too_late(session, kept, extraction.in_flight, reach):
-            yield f"{doubt}; to be sure: {again}"
-    if reading.rows_read == 0 and plan.cursor:
-        newest = session.fetch(newest_cursor_query(plan))[0][0]
-        if newest is not None:
-            yield (
-                f"the newest `{plan.cursor.name}` in the source is {newest}, below the checkpoint "
-                f"{extraction.checkpoint_before}: rows were deleted or set back; to be sure: "
-                f"{again}"
-            )
 
 
 def _describe(extraction: Extraction, reading: Reading, load_id: str) -> Load:
@@ -256,9 +235,18 @@ def _describe(extraction: Extraction, reading: Reading, load_id: str) -> Load:
         cursor_max=reading.cursor_max,
         checkpoint_before=_text(extraction.checkpoint_before),
         checkpoint=_text(extraction.checkpoint),
-        read_as=plan.read_as,
+        read_as=_read_as(extraction),
         in_flight=extraction.in_flight,
     )
+
+
+def _read_as(extraction: Extraction) -> ReadAs:
+    """A range alone says nothing of parts that came or were rewritten."""
+    now = extraction.plan.read_as
+    before = extraction.effective[-1].read_as if extraction.effective else None
+    if extraction.backfill and before:
+        return replace(now, identity=before.identity, parts=before.parts)
+    return now
 
 
 def _note(extraction: Extraction, reading: Reading, load: Load) -> None:

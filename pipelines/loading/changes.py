@@ -20,6 +20,8 @@ class ReadAs:
     `identities` are those of the columns, and `definition` is that of a view or a foreign table;
     both are None in loads of versions that didn't note them.
     `only`: the tables that inherit from it were left out; versions that didn't note it, read them.
+    `parts` are the tables that hold its rows, each with the number of its storage; None where that
+    says nothing, or in loads of versions that didn't note them.
     """
 
     cursor: str | None
@@ -31,11 +33,12 @@ class ReadAs:
     identities: dict[str, ColumnIdentity] | None = None
     definition: str | None = None
     only: bool = False
+    parts: dict[int, int] | None = None
 
     def is_like(self, other: ReadAs) -> bool:
-        """Whether the same is read in the same way, whatever its columns are."""
-        unknown = replace(other, identities=None, definition=None)
-        return replace(self, identities=None, definition=None) == unknown
+        """Whether the same is read in the same way, whatever its columns and parts are."""
+        unknown = replace(other, identities=None, definition=None, parts=None)
+        return replace(self, identities=None, definition=None, parts=None) == unknown
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,10 @@ class Changes:
     `added` are columns that rows loaded before don't have. `others` says which columns are others
     under the same name, where the catalogue shows no change. `fewer` tells that rows are left out
     from now on, as it was declared.
+
+    `is_another_table` has it read from the beginning, without superseding what was loaded. The rows
+    of `new_parts`, and those that were written since to `rewritten_parts`, are read whatever their
+    cursor says.
     """
 
     whole: bool = False
@@ -52,6 +59,9 @@ class Changes:
     notes: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     fewer: bool = False
+    is_another_table: bool = False
+    new_parts: tuple[int, ...] = ()
+    rewritten_parts: tuple[int, ...] = ()
 
 
 def changes_since(
@@ -86,21 +96,31 @@ def changes_since(
         fewer = now.only and not before.only
         notes = () if reads_whole else forced
         return Changes(bool(causes), (), notes, (*unseen, *redefined), fewer)
-    return Changes(False, added, tuple(_what_stays_as_it_was(before, now, shown)))
+    notes = tuple(_what_stays_as_it_was(before, now, shown))
+    if _is_another_table(before, now):
+        told = (
+            "the table was created anew, or another took its name, since the last load: read from "
+            "the beginning"
+        )
+        return Changes(False, added, (told, *notes), is_another_table=True)
+    new, rewritten = _other_parts(before, now)
+    return Changes(False, added, notes, new_parts=new, rewritten_parts=rewritten)
 
 
 def is_settled(before: ReadAs | None, now: ReadAs) -> bool:
     """Whether nothing has to be done, said or noted about how a table is read."""
     if before is None or before.identities is None or not before.is_like(now):
         return False
-    return not changes_since(before, now, shown="", reads_whole=False).whole
+    is_noted = now.parts is None or before.parts == now.parts
+    return is_noted and not changes_since(before, now, shown="", reads_whole=False).whole
 
 
 def noted_from_present(before: ReadAs | None, now: ReadAs, *, read_whole: bool) -> ReadAs | None:
     """What a load without news leaves to be noted with the newest one; None where that is nothing.
 
     What wasn't noted is taken from the present. Of a table that was created anew the numbers of
-    columns are noted again; a view that was is known by its definition.
+    columns are noted again; a view that was is known by its definition. Parts that are others were
+    read.
 
     Args:
         read_whole: all rows were read as they are now, and are those that raw has.
@@ -109,11 +129,36 @@ def noted_from_present(before: ReadAs | None, now: ReadAs, *, read_whole: bool) 
         return None
     if read_whole:
         return now if now != before else None
+    told = replace(before, parts=now.parts)
     is_anew = before.identity != now.identity and now.definition is None
-    if before.identities is not None and not is_anew:
-        return None
-    known = {name: one for name, one in now.identities.items() if name in before.columns}
-    return replace(before, identity=now.identity, identities=known, definition=now.definition)
+    if before.identities is None or is_anew:
+        known = {name: one for name, one in now.identities.items() if name in before.columns}
+        told = replace(told, identity=now.identity, identities=known, definition=now.definition)
+    return told if told != before else None
+
+
+def _is_another_table(before: ReadAs, now: ReadAs) -> bool:
+    """Whether nothing is left of what held its rows."""
+    if now.parts and before.parts is not None:
+        return before.parts.keys().isdisjoint(now.parts)
+    is_view = now.definition is not None and now.parts is None
+    are_known = before.identity is not None and now.identity is not None
+    return are_known and before.identity != now.identity and not is_view
+
+
+def _other_parts(before: ReadAs, now: ReadAs) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Those that weren't there, and those with other storage; none where nothing was noted.
+
+    A column that was widened has the table rewritten, and leaves its values as they are.
+    """
+    if before.parts is None or now.parts is None:
+        return (), ()
+    known, parts = before.parts, now.parts
+    new = tuple(oid for oid in parts if oid not in known)
+    is_widened = any(before.columns.get(name, kind) != kind for name, kind in now.columns.items())
+    if is_widened:
+        return new, ()
+    return new, tuple(oid for oid, file in parts.items() if known.get(oid, file) != file)
 
 
 def _others(before: ReadAs, now: ReadAs) -> dict[str, str]:
@@ -162,11 +207,6 @@ def _what_stays_as_it_was(before: ReadAs, now: ReadAs, shown: str) -> Iterator[s
     if before.cursor != now.cursor:
         was, now_is = before.cursor or "none", now.cursor or "none"
         yield f"its cursor was `{was}` and is `{now_is}`: read from the beginning"
-    if before.identity and now.identity and before.identity != now.identity:
-        yield (
-            "the table was created anew since the last load; rows with older cursors are found "
-            f"only by: {again}"
-        )
     if before.where != now.where:
         yield f"`where` changed; it applies to rows read from now on, and to all with: {again}"
     if before.initial_value != now.initial_value and before.cursor == now.cursor:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from pipelines.declaration.catalogue import Part
 from pipelines.declaration.tables import ROW_VERSION
 from pipelines.loading.at_snapshot import SourceAtSnapshot
+from pipelines.loading.changes import Changes
 from pipelines.loading.commits import CommitLog, checkpoint_after
 from pipelines.loading.cursors import CursorValue, as_cursor_value, horizon_for, reading_start
 from pipelines.loading.description import Load
@@ -32,7 +34,7 @@ class Extraction:
     plan: TablePlan
     log: CommitLog
     effective: list[Load]
-    added: tuple[str, ...]
+    changes: Changes
     whole: bool
     backfill: Range | None
     allow_shrink: bool
@@ -91,7 +93,8 @@ class Extraction:
         if not self.plan.table.reads_row_versions:
             return None
         self.checkpoint = self.in_flight.oldest_unfinished
-        seen = None if self.whole or self.added else _seen_row_versions(self.effective)
+        reads_all = self.whole or self.changes.added
+        seen = None if reads_all else _seen_row_versions(self.effective)
         if seen is None:
             return None
         if self.was_restored:
@@ -100,7 +103,32 @@ class Extraction:
                 "are numbered otherwise: read from the beginning"
             )
             return None
+        if self.changes.is_another_table:
+            return None
         self.checkpoint_before = seen.oldest_unfinished
+        return written_since(seen.oldest_unfinished, self.in_flight.next_number)
+
+    @property
+    def has_other_storage(self) -> bool:
+        """Whether nothing is left that the newest load read, and its checkpoint may be too far."""
+        plan, rewritten = self.plan, self.changes.rewritten_parts
+        return self.changes.is_another_table or len(rewritten) == len(plan.parts) > 0
+
+    def other_parts(self) -> dict[Part, str]:
+        """What holds rows that came unseen, each with the source's condition for these rows."""
+        if self.whole or self.backfill:
+            return {}
+        found = dict.fromkeys(self.changes.new_parts, "true")
+        if not self.plan.table.reads_row_versions:
+            found |= dict.fromkeys(self.changes.rewritten_parts, self._written_since_the_newest())
+        return {part: found[part.oid] for part in self.plan.parts if part.oid in found}
+
+    def _written_since_the_newest(self) -> str:
+        """What TRUNCATE or ALTER TABLE left was written then; VACUUM FULL keeps who wrote a row."""
+        newest = next((load for load in reversed(self.effective) if not load.is_backfill), None)
+        seen = newest.in_flight if newest else None
+        if seen is None or not self.in_flight.continues(seen):
+            return "true"
         return written_since(seen.oldest_unfinished, self.in_flight.next_number)
 
     @property

@@ -94,7 +94,9 @@ def _continued(loads: Sequence[Load], cursor: Cursor, kind: CursorKind) -> Itera
 def _is_read_alike(before: Load, load: Load) -> bool:
     if before.read_as is None or load.read_as is None:
         return before.read_as == load.read_as
-    return before.read_as.is_like(load.read_as)
+    # Rows of a part that came whole didn't come late.
+    has_same_parts = before.read_as.parts == load.read_as.parts
+    return has_same_parts and before.read_as.is_like(load.read_as)
 
 
 def _start_without_lookback(load: Load, cursor: Cursor, kind: CursorKind) -> CursorValue | None:

@@ -18,6 +18,7 @@ from dlt.destinations import path_utils
 
 from pipelines.declaration.project import Project
 from pipelines.errors import TableFailed
+from pipelines.loading.arrivals import notes_of_parts
 from pipelines.loading.at_snapshot import SourceAtSnapshot
 from pipelines.loading.changes import Changes, changes_since, noted_from_present
 from pipelines.loading.commits import CommitLog
@@ -66,7 +67,7 @@ def load_table(
             notes.append("an earlier read of it was cut short, so it starts over")
         effective = desk.log.effective_loads()
         changes = _changes(plan, effective, options)
-        notes += changes.notes
+        notes += [*changes.notes, *notes_of_parts(plan, changes)]
         if not (effective and effective[-1].read_as and effective[-1].read_as.key == plan.key):
             notes += _doubts_of_key(plan, source)
         options = replace(
@@ -74,11 +75,11 @@ def load_table(
             full_refresh=options.full_refresh or changes.whole,
             allow_shrink=options.allow_shrink or changes.fewer,
         )
-        extraction = _extract(desk, plan, source, options, effective=effective, added=changes.added)
+        extraction = _extract(desk, plan, source, options, effective=effective, changes=changes)
         lock.assert_held()
         committed = _commit_pending(desk)
         if effective and not committed and not options.backfill:
-            _note_from_present(desk, effective[-1], plan, read_whole=extraction.whole)
+            _note_from_present(desk, effective[-1], extraction)
     return _outcome(extraction, resumed + committed, notes, time.monotonic() - started)
 
 
@@ -148,8 +149,12 @@ def _loaded_before(effective: list[Load]) -> set[str]:
     return {name for read_as in distinct.values() for name in read_as.columns}
 
 
-def _note_from_present(desk: _Desk, newest: Load, plan: TablePlan, *, read_whole: bool) -> None:
-    told = noted_from_present(newest.read_as, plan.read_as, read_whole=read_whole)
+def _note_from_present(desk: _Desk, newest: Load, extraction: Extraction) -> None:
+    reading = extraction.reading
+    if extraction.has_other_storage and not (reading and reading.rows_read):
+        # The first rows to come will say where the checkpoint has to be.
+        return
+    told = noted_from_present(newest.read_as, extraction.plan.read_as, read_whole=extraction.whole)
     if told:
         desk.log.redescribe_one(replace(newest, read_as=told))
 
@@ -167,7 +172,7 @@ def _extract(
     options: LoadOptions,
     *,
     effective: list[Load],
-    added: tuple[str, ...],
+    changes: Changes,
 ) -> Extraction:
     desk.spool.mkdir(parents=True, exist_ok=True)
     with source.session(plan) as session:
@@ -177,7 +182,7 @@ def _extract(
             plan=plan,
             log=desk.log,
             effective=effective,
-            added=added,
+            changes=changes,
             whole=options.full_refresh or plan.table.mode == "full_refresh",
             backfill=options.backfill,
             allow_shrink=options.allow_shrink,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipelines.declaration.project import Project
 from pipelines.loading.at_snapshot import SourceAtSnapshot
-from pipelines.loading.changes import is_settled
+from pipelines.loading.changes import Changes, is_settled
 from pipelines.loading.commits import CommitLog, checkpoint_after
 from pipelines.loading.description import Load
 from pipelines.loading.extraction import Extraction, loads_to_compare, next_condition, next_start
@@ -47,7 +47,7 @@ def look_for_news(
             plan=plan,
             log=log,
             effective=effective,
-            added=(),
+            changes=Changes(),
             whole=False,
             backfill=None,
             allow_shrink=False,

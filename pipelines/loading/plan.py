@@ -7,19 +7,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from pipelines.declaration.catalogue import CatalogueTable, Column
+from pipelines.declaration.catalogue import CatalogueTable, Column, Part
 from pipelines.declaration.tables import ROW_VERSION, Table
 from pipelines.declaration.yaml_text import yaml_name
 from pipelines.errors import TableFailed
 from pipelines.loading.changes import ReadAs
 from pipelines.loading.cursors import CursorValue, as_cursor_value, in_zone
-from pipelines.source.types import CursorKind, cursor_kind, lake_type
+from pipelines.loading.declared_cursor import WITH_ROW_VERSIONS, cursor_of
+from pipelines.source.types import CursorKind, lake_type
 from pipelines.source.where import single_expression
 
 # Set in a tombstone: when the row was found to have left the source, by the source's clock.
 DELETED_AT = "_deleted_at"
 _WITH_HEIRS = ("table", "foreign table")
-_WITH_ROW_VERSIONS = ("table", "partitioned table", "partition", "materialized view")
 _OUR_OWN = ("_dlt_load_id", "_staged_batch", "_load_position", DELETED_AT)
 _OF_HISTORY = (
     *("valid_from", "valid_to", "is_current", "loaded_at", "_changed_at", "_was_deleted"),
@@ -40,6 +40,7 @@ class TablePlan:
     """A table as it will be read: the columns in order, the key, the cursor and its kind.
 
     `is_kept_unique`: an index of the source lets no two rows that are read share a key, but nulls.
+    `parts` hold the rows that are read, those of a view excepted.
     """
 
     table: Table
@@ -50,6 +51,7 @@ class TablePlan:
     identity: int | None
     definition: str | None
     is_kept_unique: bool = False
+    parts: tuple[Part, ...] = ()
 
     @property
     def key_columns(self) -> tuple[Column, ...]:
@@ -72,7 +74,16 @@ class TablePlan:
             identities=identities if len(identities) == len(self.columns) else None,
             definition=self.definition,
             only=settings.only,
+            parts=self._noted_parts,
         )
+
+    @property
+    def _noted_parts(self) -> dict[int, int] | None:
+        """What is read whole brings whatever its parts hold; those of a view aren't known."""
+        is_view = self.definition is not None and not self.parts
+        if self.table.mode == "full_refresh" or is_view:
+            return None
+        return {part.oid: part.file for part in self.parts}
 
     @property
     def watches_deletes(self) -> bool:
@@ -81,9 +92,10 @@ class TablePlan:
 
     @property
     def has_places(self) -> bool:
-        """Whether each of its rows has a place, and a version, that PostgreSQL tells."""
+        """Whether each of its rows has a place that PostgreSQL tells."""
         live = self.table.catalogue
-        return live is not None and live.kind in _WITH_ROW_VERSIONS
+        has_foreign_parts = not all(part.file for part in self.parts)
+        return live is not None and live.kind in WITH_ROW_VERSIONS and not has_foreign_parts
 
     @property
     def statement_timeout_ms(self) -> int:
@@ -128,13 +140,27 @@ def plan_table(table: Table, live: CatalogueTable | None) -> TablePlan:
     key = table.settings.primary_key or live.primary_key
     _check_where(table)
     _check_key(table, live, key)
-    cursor, kind = _cursor(table, live)
+    cursor, kind = cursor_of(table, live)
     needed = {*key, *([cursor.name] if cursor else [])}
     kept = tuple(c for c in live.columns if c in columns or c.name in needed)
     _check_names(table, kept)
-    kept_unique = _is_kept_unique(table, live, key)
-    identity, definition = live.identity, live.definition
-    return TablePlan(table, kept, tuple(key), cursor, kind, identity, definition, kept_unique)
+    return TablePlan(
+        table,
+        kept,
+        tuple(key),
+        cursor,
+        kind,
+        live.identity,
+        live.definition,
+        is_kept_unique=_is_kept_unique(table, live, key),
+        parts=_parts_read(table, live),
+    )
+
+
+def _parts_read(table: Table, live: CatalogueTable) -> tuple[Part, ...]:
+    if table.settings.only:
+        return tuple(part for part in live.parts if part.oid == live.identity)
+    return live.parts
 
 
 def _selected(table: Table, live: CatalogueTable) -> tuple[Column, ...]:
@@ -208,54 +234,6 @@ def _is_kept_unique(table: Table, live: CatalogueTable, key: tuple[str, ...]) ->
     """No index holds over the rows of tables that inherit from this one."""
     reads_heirs = live.heirs and not table.settings.only
     return not reads_heirs and any(set(columns) <= set(key) for columns in live.unique)
-
-
-def _cursor(table: Table, live: CatalogueTable) -> tuple[Column | None, CursorKind | None]:
-    if table.reads_row_versions and live.kind not in _WITH_ROW_VERSIONS:
-        raise TableFailed(
-            f"{table.shown} is a {live.kind}, whose rows have no versions",
-            where=table.where_of("cursor"),
-            do="name a column as its cursor, or use `mode: full_refresh`",
-        )
-    if table.cursor is None:
-        return None, None
-    column = live.column(table.cursor.column)
-    where = table.where_of("cursor")
-    if column is None:
-        raise TableFailed(
-            f"{table.shown} has no column `{table.cursor.column}` to use as its cursor",
-            where=where,
-            do="name another cursor, or unset it and use `mode: full_refresh`; its columns are: "
-            + ", ".join(column.name for column in live.columns),
-        )
-    kind = cursor_kind(column.type)
-    if kind is None:
-        raise TableFailed(
-            f"`{column.name}` of {table.shown} is {column.type}, which can't be a cursor",
-            where=where,
-            do="a cursor is a timestamp, a date or a whole number",
-        )
-    if kind == "timestamp" and not table.cursor.timezone:
-        raise TableFailed(
-            f"`{column.name}` of {table.shown} is a timestamp without time zone",
-            where=where,
-            do=f"say which zone it is kept in: cursor: {{column: {column.name}, timezone: UTC}}",
-        )
-    _check_lookback(table, kind)
-    return column, kind
-
-
-def _check_lookback(table: Table, kind: CursorKind) -> None:
-    lookback = table.settings.lookback
-    is_number = isinstance(lookback, int)
-    if lookback and is_number != (kind == "number"):
-        raise TableFailed(
-            f"`lookback` of {table.shown} doesn't fit its cursor",
-            where=table.where_of("lookback"),
-            do="a numeric cursor takes a plain number"
-            if kind == "number"
-            else "a cursor of time takes a duration such as 30m",
-        )
 
 
 def unusable_columns(names: Iterable[str], *, history: bool = False) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipelines.declaration.catalogue import Part
 from pipelines.loading.cursors import CursorValue
 from pipelines.loading.engine import literal
 from pipelines.loading.plan import TablePlan
@@ -86,6 +87,21 @@ def rows_query(
 def counting_query(plan: TablePlan, counted: str, condition: str = "true") -> str:
     """What is counted of all rows that meet this condition and are declared to be loaded."""
     return _over_all_rows(plan, counted, f"{ever_loaded(plan)} and ({condition})")
+
+
+def part_query(plan: TablePlan, part: Part, condition: str) -> str:
+    """Rows of one part that meet this condition and are declared to be loaded.
+
+    By itself, if this role may: only then all other parts are left alone.
+    """
+    columns = ", ".join(exact_columns(plan))
+    table, within = relation_of(plan), f" and tableoid = {part.oid}"
+    if part.is_readable:
+        table, within = f"only {quote_qualified(part.schema, part.name)}", ""
+    return (
+        f"select {columns} from {table} where {declared_condition(plan)} "
+        f"and {ever_loaded(plan)} and ({condition}){within}"
+    )
 
 
 def keys_query(plan: TablePlan, marked: str) -> str:

@@ -12,6 +12,7 @@ from pipelines.loading.engine import literal
 from pipelines.loading.plan import TablePlan
 from pipelines.loading.queries import relation_of
 from pipelines.loading.session import SourceSession
+from pipelines.source.parts import STANDS
 
 # Below this number are the system's own tables.
 _FIRST_OF_USERS = 16_384
@@ -45,9 +46,7 @@ def rewritten_since_the_snapshot(session: SourceSession, plan: TablePlan) -> lis
     There is no race: whatever was read is locked until the transaction ends, and the locks name
     partitions, children, and what views and functions read.
     """
-    return [
-        str(name) for (name,) in session.execute(f"from {session.rows_of(_query(plan))}").fetchall()
-    ]
+    return [str(name) for (name,) in session.fetch(_query(plan))]
 
 
 def _query(plan: TablePlan) -> str:
@@ -74,7 +73,7 @@ def _query(plan: TablePlan) -> str:
             from pg_inherits as i
             join tree on tree.oid = i.inhparent
             where {"false" if table.settings.only else "true"}
-                and not coalesce((to_jsonb(i) ->> 'inhdetachpending')::boolean, false)
+                and {STANDS}
         ),
         moved as (
             select c.oid

@@ -30,6 +30,7 @@ from pipelines.declaration.tables import Table, known_elsewhere
 from pipelines.errors import DeclarationError
 from pipelines.source.identity import identified
 from pipelines.source.inspect import BASE_KINDS, inspect_tables, user_schemas
+from pipelines.source.parts import with_parts
 from pipelines.textfile import replace_text
 from pipelines.transformation.files import write_generated
 
@@ -58,7 +59,8 @@ def read_live(session: PgConnection, project: Project, source: str) -> LiveSourc
         if qualified in explicit
         or (table.kind in BASE_KINDS and matching_wildcards(qualified, declared))
     }
-    return _live_source(project, source, identified(session, tables))
+    found = with_parts(session, identified(session, tables))
+    return _live_source(project, source, found)
 
 
 def with_live_tables(

@@ -157,3 +157,62 @@ def test_types_that_the_lake_keeps_alike_may_be_written_otherwise(
     old: str, new: str, same: bool
 ) -> None:
     assert writes_the_same(old, new) == same
+
+
+IN_PARTS = replace(NOW, parts={7: 7, 8: 8})
+
+
+@pytest.mark.parametrize(
+    ("parts", "new", "rewritten"),
+    [
+        ({7: 7, 8: 8}, (), ()),
+        ({7: 7}, (), ()),
+        ({}, (), ()),
+        ({7: 7, 8: 8, 9: 9}, (9,), ()),
+        ({7: 7, 8: 80}, (), (8,)),
+        ({8: 80, 9: 9}, (9,), (8,)),
+    ],
+)
+def test_parts_that_came_and_parts_with_other_storage_are_told_apart(
+    parts: dict[int, int], new: tuple[int, ...], rewritten: tuple[int, ...]
+) -> None:
+    now = replace(IN_PARTS, parts=parts)
+
+    changes = changes_since(IN_PARTS, now, shown="s.t", reads_whole=False)
+
+    assert (changes.new_parts, changes.rewritten_parts) == (new, rewritten)
+    assert not changes.is_another_table
+    assert is_settled(IN_PARTS, now) == (now == IN_PARTS)
+    noted = noted_from_present(IN_PARTS, now, read_whole=False)
+    assert noted == (now if now != IN_PARTS else None)
+
+
+def test_parts_that_were_not_noted_are_unknown_and_read_nothing() -> None:
+    changes = changes_since(NOW, IN_PARTS, shown="s.t", reads_whole=False)
+
+    assert changes == changes_since(NOW, NOW, shown="s.t", reads_whole=False)
+    assert not is_settled(NOW, IN_PARTS)
+    assert noted_from_present(NOW, IN_PARTS, read_whole=False) == IN_PARTS
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "is_another"),
+    [
+        (IN_PARTS, replace(IN_PARTS, parts={9: 9}), True),
+        # A partitioned table that is declared anew over the same partitions.
+        (IN_PARTS, replace(IN_PARTS, identity=70), False),
+        (IN_PARTS, replace(IN_PARTS, parts={}), False),
+        # It had no partition yet.
+        (replace(IN_PARTS, parts={}), IN_PARTS, True),
+        (NOW, replace(IN_PARTS, identity=70), True),
+        (VIEW, replace(VIEW, identity=70), False),
+    ],
+)
+def test_a_table_is_another_if_nothing_is_left_of_what_held_its_rows(
+    before: ReadAs, now: ReadAs, is_another: bool
+) -> None:
+    changes = changes_since(before, now, shown="s.t", reads_whole=False)
+
+    assert changes.is_another_table == is_another
+    assert (changes.new_parts, changes.whole) == ((), False)
+    assert ("read from the beginning" in "".join(changes.notes)) == is_another
