@@ -59,6 +59,13 @@ class ProgressLines:
             self._show()
             self._out.print(table_line(report), soft_wrap=True)
 
+    def waits(self, why: str) -> None:
+        """Shows it until a table begins, on a terminal; the notes of the run have it, too."""
+        with self._lock:
+            if self._out.is_terminal:
+                self._status.update(why)
+                self._status.start()
+
     def _show(self) -> None:
         if not self._out.is_terminal:
             return

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from pipelines.loading.engine import SIDE_BY_SIDE, Engine, Engines, NoneFree
 from pipelines.loading.plan import TablePlan
+from pipelines.loading.queries import lock_query
 from pipelines.loading.session import CursorSession, ScannerSession, SourceSession
 from pipelines.source.connection import Connection
+from pipelines.source.connection_failure import NoSessionLeft
+from pipelines.source.limits import Allowance
 from pipelines.source.line import Line
 from pipelines.source.settings import transaction_settings
 from pipelines.source.snapshot import Snapshot
@@ -35,6 +38,10 @@ class SourceAtSnapshot:
     holder: WatchedSession
     engines: Engines
     warnings: list[str] = field(default_factory=list)
+    _allowance: Allowance = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_allowance", Allowance(self._warn, self.holder))
 
     @contextmanager
     def session(self, plan: TablePlan) -> Iterator[SourceSession]:
@@ -59,16 +66,25 @@ class SourceAtSnapshot:
     def further_session(self, plan: TablePlan, snapshot: str) -> Iterator[SourceSession | None]:
         """Another session at the snapshot that a first one exported.
 
-        None where that can't be had: no engine is free, or a pooler leads elsewhere.
+        None where that can't be had: no engine is free, the source gives no more sessions, or a
+        pooler leads elsewhere. It has the table's locks already, and waits for none: whoever waits
+        to alter the table waits for the first session, and would wait for this one as well.
+
+        Raises:
+            duckdb.Error, psycopg2.Error: such a lock can't be had at once.
         """
-        try:
-            with (
-                self.engines.session(wait=False) as engine,
-                self._connected(engine, plan) as session,
-            ):
-                yield session if session.begin(snapshot, _settings(plan)) else None
-        except NoneFree:
-            yield None
+        with ExitStack() as stack:
+            try:
+                engine = stack.enter_context(self.engines.session(wait=False))
+                session = stack.enter_context(self._connected(engine, plan, waits=False))
+            except (NoneFree, NoSessionLeft):
+                yield None
+                return
+            if not session.begin(snapshot, _settings(plan, lock_timeout_ms=1)):
+                yield None
+                return
+            session.execute(f"from {session.rows_of(lock_query(plan))}").fetchall()
+            yield session
 
     @staticmethod
     def sessions_for(plan: TablePlan) -> int:
@@ -85,16 +101,24 @@ class SourceAtSnapshot:
         interrupt_lines(self.connection)
 
     @contextmanager
-    def _connected(self, engine: Engine, plan: TablePlan) -> Iterator[SourceSession]:
+    def _connected(
+        self, engine: Engine, plan: TablePlan, *, waits: bool = True
+    ) -> Iterator[SourceSession]:
+        session = self._allowance.one_more(lambda: self._open(engine, plan), waits=waits)
+        try:
+            yield session
+        finally:
+            session.close()
+            session.line.close()
+            self._allowance.end()
+
+    def _open(self, engine: Engine, plan: TablePlan) -> SourceSession:
         line = watch(Line(self.connection, f"lakefeed {plan.table.lake_name}"))
         try:
-            session = self._kind_of_session(engine, plan)(engine.duckdb, line)
-            try:
-                yield session
-            finally:
-                session.close()
-        finally:
+            return self._kind_of_session(engine, plan)(engine.duckdb, line)
+        except BaseException:
             line.close()
+            raise
 
     def _kind_of_session(
         self, engine: Engine, plan: TablePlan
@@ -110,5 +134,7 @@ class SourceAtSnapshot:
             self.warnings.append(told)
 
 
-def _settings(plan: TablePlan) -> str:
-    return transaction_settings(statement_timeout_ms=plan.statement_timeout_ms)
+def _settings(plan: TablePlan, lock_timeout_ms: int | None = None) -> str:
+    return transaction_settings(
+        statement_timeout_ms=plan.statement_timeout_ms, lock_timeout_ms=lock_timeout_ms
+    )

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
+import psycopg2
+
+from pipelines.errors import LakefeedError
 from pipelines.loading.at_snapshot import SourceAtSnapshot
 from pipelines.loading.deletes import Tombstones
 from pipelines.loading.engine import literal
@@ -100,39 +105,45 @@ def _side_by_side(
     helpers: list[Future[None]] = []
     with ThreadPoolExecutor(len(todo), "lakefeed_range") as pool:
         try:
-            while todo:
+            while todo or _is_left_by(helpers, todo):
                 working = [helper for helper in helpers if not helper.done()]
                 if len(working) + 1 < min(source.sessions_for(plan), len(todo)):
                     helpers.append(pool.submit(_help, source, plan, snapshot, todo))
-                _run_next(session, todo)
-                _raise_failures(helpers)
+                _copy_next(session, todo)
         except BaseException:
             todo.clear()
             raise
-    _raise_failures(helpers)
+
+
+def _is_left_by(helpers: Sequence[Future[None]], todo: deque[_Part]) -> bool:
+    """Waits for the helpers, and tells whether one of them has put a part back."""
+    wait(helpers)
+    return bool(todo)
 
 
 def _help(source: SourceAtSnapshot, plan: TablePlan, snapshot: str, todo: deque[_Part]) -> None:
-    with source.further_session(plan, snapshot) as session:
+    """Copies parts while there are any. Whatever stops it, its part is left to the others."""
+    with (
+        suppress(duckdb.Error, psycopg2.Error, LakefeedError),
+        source.further_session(plan, snapshot) as session,
+    ):
         if session:
             with session.in_one_thread():
                 while todo:
-                    _run_next(session, todo)
+                    _copy_next(session, todo)
 
 
-def _run_next(session: SourceSession, todo: deque[_Part]) -> None:
+def _copy_next(session: SourceSession, todo: deque[_Part]) -> None:
     try:
         part = todo.popleft()
     except IndexError:
         # Another session was faster.
         return
-    part.copy(session)
-
-
-def _raise_failures(helpers: Sequence[Future[None]]) -> None:
-    for helper in helpers:
-        if helper.done():
-            helper.result()
+    try:
+        part.copy(session)
+    except BaseException:
+        todo.appendleft(part)
+        raise
 
 
 def _copy(plan: TablePlan, query: str, path: Path, load_id: str) -> str:

@@ -32,6 +32,11 @@ def relation_of(plan: TablePlan) -> str:
     return only + quote_qualified(plan.table.schema, plan.table.name)
 
 
+def lock_query(plan: TablePlan) -> str:
+    """Takes the locks that reading the table takes, on its partitions and indexes as well."""
+    return f"select 1 from {relation_of(plan)} where {declared_condition(plan)} limit 0"
+
+
 def declared_condition(plan: TablePlan) -> str:
     """The declared `where`; `true` where there is none."""
     # Line breaks, so that a comment at the end of the condition ends with it.

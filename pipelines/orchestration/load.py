@@ -48,6 +48,8 @@ class Listener(Protocol):
 
     def ended(self, report: TableReport) -> None: ...
 
+    def waits(self, why: str) -> None: ...
+
 
 class Silence:
     """A listener that does nothing."""
@@ -56,6 +58,9 @@ class Silence:
         """Ignores it."""
 
     def ended(self, report: TableReport) -> None:
+        """Ignores it."""
+
+    def waits(self, why: str) -> None:
         """Ignores it."""
 
 
@@ -141,7 +146,7 @@ class _SourceRun:
     def _at_one_snapshot(
         self, connection: Connection, wanted: Sequence[Table]
     ) -> list[TableReport]:
-        with open_snapshot(connection) as (snapshot, session):
+        with open_snapshot(connection, self._say) as (snapshot, session):
             self.warnings += [f"{self.source}: {line}" for line in snapshot.horizon.warnings]
             self.live = self._live_at(session, wanted)
             tables = self._with_live_catalogue(wanted)
@@ -154,6 +159,11 @@ class _SourceRun:
             self.warnings += source.warnings
             self.warnings = list(dict.fromkeys(self.warnings))
             return reports
+
+    def _say(self, sentence: str) -> None:
+        """While there is nothing else to be seen of the run."""
+        self.warnings.append(f"{self.source}: {sentence}")
+        self.listener.waits(self.warnings[-1])
 
     def _lost_wildcards(self) -> list[TableReport]:
         """An entry that lost all its tables has no table to fail, so it fails itself."""

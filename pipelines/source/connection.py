@@ -94,7 +94,7 @@ class Connection:
             said: by libpq, the server or DuckDB. It tells the kind, and is shown nowhere.
         """
         kind = kind_of(said)
-        return SourceUnreachable(
+        return kind.error(
             f"can't connect to {self.shown}: {kind.what} ({self.address})", do=kind.do
         )
 

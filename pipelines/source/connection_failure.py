@@ -9,16 +9,27 @@ words that are like it. So what they say only tells the kind, and is never shown
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from pipelines.errors import SourceUnreachable
+
+
+class NoSessionLeft(SourceUnreachable):
+    """The role, the database, the server or a pooler has as many sessions as it may have."""
+
+
+class Unexplained(SourceUnreachable):
+    """What was said is none of the kinds that are known: it may be in another language."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of failure: how its text is known, what happened, and what to do."""
+    """One kind of failure: how its text is known, what happened, what to do, and which error."""
 
     sign: re.Pattern[str]
     what: str
     do: str
+    error: type[SourceUnreachable] = SourceUnreachable
 
 
 _ENCODED = "in a URL, characters such as @ / : # ? % are percent-encoded there (@ is %40)"
@@ -28,6 +39,10 @@ _WAIT = "run again when it is up"
 
 def _kind(sign: str, what: str, do: str) -> Kind:
     return Kind(re.compile(sign, re.IGNORECASE), what, do)
+
+
+def _limit(sign: str, what: str, do: str) -> Kind:
+    return replace(_kind(sign, what, do), error=NoSessionLeft)
 
 
 # In this order: a server that refuses a login has been reached, whatever else a text says of other
@@ -84,19 +99,25 @@ _KINDS = (
         "the database accepts no connections",
         "ask who runs the server; it may be in maintenance",
     ),
-    _kind(
+    _limit(
         r"too many connections for role",
         "the role has as many connections as it may have",
         "wait until others have ended, or raise it: alter role … connection limit …",
     ),
-    _kind(
+    _limit(
         r"too many connections for database",
         "the database has as many connections as it may have",
         "wait until others have ended, or raise it: alter database … connection limit …",
     ),
-    _kind(
-        r"too many clients|too many connections|connection slots"
-        r"|max_client_conn|no more connections",
+    _limit(
+        r"max_client_conn|no more connections|max clients? (?:connections )?reached"
+        r"|query_wait_timeout|unable to check out",
+        "the pooler has as many connections as it may have",
+        "wait until others have ended, or raise the pooler's limit (PgBouncer: `max_client_conn`, "
+        "`default_pool_size`)",
+    ),
+    _limit(
+        r"too many clients|too many connections|connection slots",
         "the server has as many connections as it may have",
         "wait until others have ended, or raise the server's `max_connections`",
     ),
@@ -158,6 +179,7 @@ _UNKNOWN = Kind(
     re.compile(""),
     "the server, or the client library, refused it",
     "psql with the same URL shows the reason",
+    Unexplained,
 )
 
 # What DuckDB's scanner begins with, before the connection string.

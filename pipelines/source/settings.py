@@ -48,14 +48,20 @@ _SEARCH_PATH = """concat_ws(
 )"""
 
 
-def transaction_settings(*, statement_timeout_ms: int = 0) -> str:
+def transaction_settings(
+    *, statement_timeout_ms: int = 0, lock_timeout_ms: int | None = None
+) -> str:
     """What each of our transactions begins with: read-only, in UTC, known as ours.
 
     For the transaction, not the session: behind a pooler in transaction mode each transaction may
     meet another session, which belongs to others afterwards. (tests/faults/test_pooler.py)
+
+    Args:
+        statement_timeout_ms: 0 for none.
+        lock_timeout_ms: what is usual where None.
     """
     bounds = {
-        "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
+        "lock_timeout": str(lock_timeout_ms or LOCK_TIMEOUT_SECONDS * 1000),
         "statement_timeout": str(statement_timeout_ms),
     }
     return (

@@ -8,8 +8,8 @@ never below the horizon. The checkpoint therefore never passes it (design, promi
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from psycopg2 import Error as PgError
@@ -17,6 +17,7 @@ from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 from psycopg2.extensions import connection as PgConnection
 
 from pipelines.source.connection import Connection, begin, connect
+from pipelines.source.limits import Allowance
 from pipelines.source.settings import OURS, transaction_settings
 from pipelines.source.watched import WatchedSession
 
@@ -130,13 +131,21 @@ def horizon_from(
 
 
 @contextmanager
-def open_snapshot(connection: Connection) -> Iterator[tuple[Snapshot, WatchedSession]]:
+def open_snapshot(
+    connection: Connection, say: Callable[[str], None] | None = None
+) -> Iterator[tuple[Snapshot, WatchedSession]]:
     """Holds a snapshot open for as long as the block runs, with the session that holds it.
+
+    Args:
+        say: hears in a sentence that it has to wait for a session.
 
     Raises:
         SourceUnreachable: no connection.
     """
-    with connect(connection, "lakefeed snapshot") as session:
+    with ExitStack() as stack:
+        session = Allowance(say or (lambda _: None)).one_more(
+            lambda: stack.enter_context(connect(connection, "lakefeed snapshot"))
+        )
         horizon = read_horizon(session)
         history = _read_history(session)
         session.rollback()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 
 import pytest
 
+from pipelines.orchestration.report import RunReport
 from tests.conftest import Database, Lake, failure, only
 
 # Some 80 MB: enough for two sessions.
@@ -166,3 +168,72 @@ def test_statements_keep_within_their_bound(database: Database, lake: Lake) -> N
 
     assert len(lake.files("shop__big")) == 4
     assert lake.raw("shop__big", "count(distinct id)") == [(90_000,)]
+
+
+# In four parts, each of which takes a moment.
+SLOWLY = """
+big:
+  cursor: updated_at
+  parallel: 2
+  max_query_time: 20s
+  where: "id % 32 > 0 or pg_sleep(0.001) is not null"
+"""
+COPYING = """
+select {} from pg_stat_activity where application_name = 'lakefeed shop__big' and state = 'active'
+    and query ilike 'copy%big%' and datname = current_database()
+"""
+
+
+@pytest.fixture
+def start(
+    database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], Future[RunReport]]]:
+    """Starts a load of the big table, and of another one."""
+    monkeypatch.setattr("pipelines.loading.ranges._SLOWEST_PER_SECOND", 1 << 20)
+    database.execute(*BIG, "create table other as select 1 as id")
+    lake.declare(f"other: {{mode: full_refresh}}{SLOWLY}")
+    with ThreadPoolExecutor(1) as pool:
+        yield lambda: pool.submit(lake.load)
+
+
+def until(condition: Callable[[], object], load: Future[RunReport]) -> None:
+    while not condition():
+        assert not load.done(), load.result()
+        time.sleep(0.01)
+
+
+def test_a_helper_that_would_wait_for_a_lock_leaves_the_reading_to_the_first_session(
+    database: Database, lake: Lake, start: Callable[[], Future[RunReport]]
+) -> None:
+    """Whoever waits to alter the table waits for the first session already."""
+    with closing(database.connect()) as holder, closing(database.connect()) as altering:
+        # The second engine is in use, for a while.
+        holder.cursor().execute("lock table other in access exclusive mode")
+        loading = start()
+        until(lambda: database.rows(COPYING.format("pid")), loading)
+        with ThreadPoolExecutor(1) as pool:
+            altered = pool.submit(altering.cursor().execute, "alter table big add late int")
+            until(lambda: database.rows("select from pg_locks where not granted offset 1"), loading)
+            holder.rollback()
+
+            report = loading.result()
+
+            altered.result()
+
+    assert report.failures == []
+    assert lake.raw("shop__big", "count(*), count(distinct id)") == [(90_000, 90_000)]
+
+
+def test_what_a_helper_that_dies_was_reading_is_read_by_the_first_session(
+    database: Database, lake: Lake, start: Callable[[], Future[RunReport]]
+) -> None:
+    loading = start()
+    until(lambda: len(database.rows(COPYING.format("pid"))) > 1, loading)
+    database.execute(
+        COPYING.format("pg_terminate_backend(pid)") + " order by backend_start desc limit 1"
+    )
+
+    report = loading.result()
+
+    assert report.failures == []
+    assert lake.raw("shop__big", "count(*), count(distinct id)") == [(90_000, 90_000)]

@@ -1,0 +1,134 @@
+"""Sources that give fewer sessions than a run asks for, or none."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any
+
+import psycopg2
+import pytest
+
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, failure
+from tests.integration.test_big_tables import BIG
+
+TABLES = (
+    *BIG,
+    *(f"create table {name} as select 1 as id" for name in ("a", "b", "c")),
+)
+DECLARED = (
+    "big: {cursor: updated_at, parallel: 4}\n"
+    "a: {mode: full_refresh}\nb: {mode: full_refresh}\nc: {mode: full_refresh}"
+)
+
+# The sessions that a role may still open, this one included.
+FREE = """
+select current_setting('max_connections')::int - count(*) + 1
+    - current_setting('superuser_reserved_connections')::int
+    - current_setting('reserved_connections')::int
+from pg_stat_activity where backend_type = 'client backend'
+"""
+
+
+@pytest.fixture
+def role(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A role that may read tables created later, and whose limits can be set."""
+    name = f"l{uuid.uuid4().hex[:12]}"
+    database.execute(
+        f"create role {name} login",
+        f"grant pg_read_all_data, pg_read_all_stats to {name}",
+    )
+    monkeypatch.setenv(CONNECTION_VARIABLE, as_role(database, name))
+    yield name
+    database.execute(f"drop role {name}")
+
+
+def as_role(database: Database, name: str) -> str:
+    return database.url.replace("postgres:@", f"{name}:@")
+
+
+@contextmanager
+def in_use(url: str, sessions: int) -> Iterator[list[Any]]:
+    """So many sessions of others."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(closing(psycopg2.connect(url))) for _ in range(sessions)]
+
+
+@pytest.mark.parametrize("limit", ["alter role {role}", "alter database {database}"])
+def test_two_sessions_are_enough_for_all_tables(
+    database: Database, lake: Lake, role: str, limit: str
+) -> None:
+    database.execute(*TABLES)
+    lake.declare(DECLARED)
+    database.execute(limit.format(role=role, database=database.name) + " connection limit 2")
+
+    report = lake.load()
+
+    assert [str(table.error) for table in report.failures] == []
+    assert lake.raw("shop__big", "count(distinct id)") == [(90_000,)]
+    assert "may have 2 sessions at a time, and all are in use: fewer tables" in report.warnings[0]
+
+
+def test_a_session_that_is_late_is_waited_for_and_the_run_says_so(
+    database: Database, lake: Lake, role: str
+) -> None:
+    database.execute("create table a as select 1 as id", f"alter role {role} connection limit 2")
+    lake.declare("a: {mode: full_refresh}")
+    with in_use(as_role(database, role), 2) as sessions:
+        for number, session in enumerate(sessions):
+            threading.Timer(1.5 + number * 2, session.close).start()
+
+        report = lake.load()
+
+    assert report.failures == []
+    assert [line for line in report.warnings if "had to wait for a session" in line] == [
+        "shop: had to wait for a session: can't connect to `shop`: the role has as many "
+        f"connections as it may have (socket {database.url.partition('host=')[2]}, port 5432, "
+        f"database {database.name}, user {role})",
+        f"shop: had to wait for a session: the role `{role}` may have 2 sessions at a time, and "
+        "all are in use",
+    ]
+
+
+@pytest.mark.parametrize("of", ["role", "database", "server"])
+def test_the_limit_is_named_where_no_session_is_left(
+    database: Database, lake: Lake, role: str, of: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.source.limits.WAIT_SECONDS", 1)
+    database.execute("create table a as select 1 as id")
+    lake.declare("a: {mode: full_refresh}")
+    limits = {
+        "role": (f"alter role {role} connection limit 1", f"the role `{role}` may have 1"),
+        "database": (
+            f"alter database {database.name} connection limit 1",
+            f"the database `{database.name}` may have 1",
+        ),
+        "server": ("select 1", "roles that aren't superusers may have "),
+    }
+    statement, told = limits[of]
+    database.execute(statement)
+    elsewhere = as_role(database, role).replace(f"/{database.name}?", "/postgres?")
+    free = int(database.rows(FREE)[0][0]) if of == "server" else 1
+
+    with in_use(elsewhere, free - 1):
+        error = failure(lake.load())
+
+    assert told in error
+    assert "a run needs two: one holds the snapshot, one reads" in error
+
+
+def test_a_run_that_gets_no_session_at_all_ends_in_time(
+    database: Database, lake: Lake, role: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.source.limits.WAIT_SECONDS", 1)
+    database.execute("create table a as select 1 as id", f"alter role {role} connection limit 1")
+    began = time.monotonic()
+
+    with in_use(as_role(database, role), 1):
+        error = failure(lake.declare("a: {mode: full_refresh}").load())
+
+    assert "the role has as many connections as it may have" in error
+    assert time.monotonic() - began < 30
