@@ -148,6 +148,10 @@ class TableSettings(Strict):
     max_query_time: Duration | None = None
     """The longest that one statement may run on the source. A big table is cut into ranges that are
     small enough for it at 20 MB/s. Default: no bound, and ranges of 1 GB at most."""
+    max_lock_wait: Duration | None = None
+    """The longest that another session may wait for a lock, such as for an ALTER TABLE, because the
+    table is read. A read that keeps one waiting for longer gives up, names it, and is tried once
+    more at a later snapshot. Default: no bound."""
     parallel: Annotated[int, Field(ge=1, le=64)] | None = None
     """How many sessions read ranges of a big table side by side, at most. Default: one for each
     core, from 2 to 4, as far as other tables leave them free."""

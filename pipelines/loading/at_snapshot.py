@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from pipelines.loading.engine import SIDE_BY_SIDE, Engine, Engines, NoneFree
 from pipelines.loading.plan import TablePlan
 from pipelines.loading.queries import lock_query
 from pipelines.loading.session import CursorSession, ScannerSession, SourceSession
+from pipelines.loading.waiters import LockWatch
 from pipelines.source.connection import Connection
 from pipelines.source.connection_failure import NoSessionLeft
 from pipelines.source.limits import Allowance
@@ -38,6 +39,7 @@ class SourceAtSnapshot:
     holder: WatchedSession
     engines: Engines
     warnings: list[str] = field(default_factory=list)
+    _lock_watches: dict[str, LockWatch] = field(default_factory=dict)
     _allowance: Allowance = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,7 +62,8 @@ class SourceAtSnapshot:
                     "each is read at a moment of its own, and rows of different tables may not fit "
                     "together"
                 )
-            yield session
+            with self._watched(plan, session):
+                yield session
 
     @contextmanager
     def further_session(self, plan: TablePlan, snapshot: str) -> Iterator[SourceSession | None]:
@@ -83,8 +86,10 @@ class SourceAtSnapshot:
             if not session.begin(snapshot, _settings(plan, lock_timeout_ms=1)):
                 yield None
                 return
-            session.execute(f"from {session.rows_of(lock_query(plan))}").fetchall()
-            yield session
+            session.fetch(lock_query(plan))
+            looks = self._lock_watches.get(plan.table.lake_name)
+            with looks.after(session.backend_pid()) if looks else nullcontext():
+                yield session
 
     @staticmethod
     def sessions_for(plan: TablePlan) -> int:
@@ -119,6 +124,20 @@ class SourceAtSnapshot:
         except BaseException:
             line.close()
             raise
+
+    @contextmanager
+    def _watched(self, plan: TablePlan, session: SourceSession) -> Iterator[None]:
+        """
+        Raises:
+            KeptWaiting: reading kept another session waiting for longer than `max_lock_wait`.
+        """
+        limit = plan.table.settings.max_lock_wait
+        if limit is None:
+            yield
+            return
+        looks = self._lock_watches[plan.table.lake_name] = LockWatch(plan, self.holder)
+        with looks.after(session.backend_pid()), looks.while_reading(limit.total_seconds()):
+            yield
 
     def _kind_of_session(
         self, engine: Engine, plan: TablePlan

@@ -7,7 +7,7 @@ of names or DETACH it finds those of another table, or a part of them.
 
 from __future__ import annotations
 
-from pipelines.errors import TableFailed
+from pipelines.loading.again import ReadAgain
 from pipelines.loading.engine import literal
 from pipelines.loading.plan import TablePlan
 from pipelines.loading.queries import relation_of
@@ -18,8 +18,13 @@ from pipelines.source.parts import STANDS
 _FIRST_OF_USERS = 16_384
 
 
-class Rewritten(TableFailed):
+class Rewritten(ReadAgain):
     """A table's rows were moved or removed, in a way that snapshots don't keep, after ours."""
+
+    note = (
+        "it was truncated, rewritten or exchanged under the run's snapshot, so it was read again "
+        "at a later snapshot than the other tables"
+    )
 
 
 def refuse_rewritten(session: SourceSession, plan: TablePlan) -> None:

@@ -29,6 +29,7 @@ _ATTACHED = "source"
 # What the names of the scanner's functions begin with.
 _SCANNER = "postgres_"
 _EXPORT = "select pg_export_snapshot()"
+_PID = "select pg_backend_pid()"
 _ROWS_AT_A_TIME = 10_000
 
 # PostgreSQL's numbers for the types that aren't read as text, and how to have them back from text.
@@ -91,6 +92,10 @@ class SourceSession(ABC):
     @abstractmethod
     def close(self) -> None:
         """Ends the transaction, and the connection to the source."""
+
+    def backend_pid(self) -> int:
+        """The server's process that reads, until the transaction ends."""
+        return int(self.fetch(_PID)[0][0])
 
     def export_snapshot(self) -> str:
         """The snapshot that this session reads at, for others to adopt while it reads."""

@@ -22,6 +22,7 @@ _OF_TABLES = {
     "schema_changes": "what happens when the source's columns change",
     "backend": "another reader; the values are the same",
     "max_query_time": "bounds each statement on the source; the rows are the same",
+    "max_lock_wait": "how long others may wait because it is read; the rows are the same",
     "parallel": "how many sessions read it; the rows are the same",
     "max_shrink": "how many rows a refresh may lose before it is refused",
     "freshness": "what `lakefeed status` and the DAG's freshness task call late",

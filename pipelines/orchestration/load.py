@@ -13,6 +13,7 @@ from psycopg2.extensions import connection as PgConnection
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
 from pipelines.errors import LakefeedError, TableFailed
+from pipelines.loading.again import ReadAgain
 from pipelines.loading.at_snapshot import SourceAtSnapshot
 from pipelines.loading.engine import SIDE_BY_SIDE, Engines, spill_folder
 from pipelines.loading.environment import prepare_dlt
@@ -20,7 +21,6 @@ from pipelines.loading.failure import explain_failure
 from pipelines.loading.look import look_for_news
 from pipelines.loading.outcome import LoadOptions
 from pipelines.loading.plan import plan_table
-from pipelines.loading.rewritten import Rewritten
 from pipelines.orchestration.backfill import parse_range, range_of_table
 from pipelines.orchestration.catalogue import (
     LiveSource,
@@ -34,11 +34,6 @@ from pipelines.orchestration.selection import select_tables
 from pipelines.source.connection import Connection, connection_of
 from pipelines.source.snapshot import open_snapshot
 from pipelines.transformation.unfit import refuse_unfit_tests
-
-_READ_AGAIN = (
-    "it was truncated, rewritten or exchanged under the run's snapshot, so it was read again at a "
-    "later snapshot than the other tables"
-)
 
 
 class Listener(Protocol):
@@ -111,7 +106,7 @@ def load(
 class _SourceRun:
     """One pass over the tables of one source, at one snapshot.
 
-    A second pass, at a later snapshot, takes the tables that were rewritten under the first.
+    A second pass, at a later snapshot, takes the tables that the first couldn't be used for.
     """
 
     def __init__(
@@ -123,17 +118,18 @@ class _SourceRun:
         self.listener = listener
         self.live: LiveSource | None = None
         self._tables_now: tuple[Table, ...] = ()
-        self._rewritten: list[Table] = []
+        self._again: dict[str, ReadAgain] = {}
         self._is_second_pass = False
         self.warnings: list[str] = []
 
     def load(self, wanted: Sequence[Table]) -> list[TableReport]:
         reports = self._pass(wanted)
         reports += self._lost_wildcards()
-        if not self._rewritten:
+        if not self._again:
             return reports
         self._is_second_pass = True
-        again = {report.lake_name: report for report in self._pass(self._rewritten)}
+        tables = [table for table in self._tables_now if table.lake_name in self._again]
+        again = {report.lake_name: report for report in self._pass(tables)}
         return [again.get(report.lake_name, report) for report in reports]
 
     def _pass(self, wanted: Sequence[Table]) -> list[TableReport]:
@@ -255,7 +251,7 @@ class _SourceRun:
             outcome.committed[-1].load_id if outcome.committed else None,
             sum(len(load.files) for load in outcome.committed),
             outcome.seconds,
-            outcome.notes if not self._is_second_pass else (*outcome.notes, _READ_AGAIN),
+            (*outcome.notes, *self._notes_of_second_pass(table)),
             None if options.backfill else source.snapshot.taken_at.isoformat(),
         )
 
@@ -285,10 +281,13 @@ class _SourceRun:
 
     def _stopped(self, table: Table, error: LakefeedError) -> TableReport:
         """Failed, unless it can be read again."""
-        if self._is_second_pass or not isinstance(error, Rewritten):
+        if self._is_second_pass or not isinstance(error, ReadAgain):
             return self._failed(table, error)
-        self._rewritten.append(table)
+        self._again[table.lake_name] = error
         return TableReport(table.shown, table.lake_name, "failed", error=error)
+
+    def _notes_of_second_pass(self, table: Table) -> tuple[str, ...]:
+        return (self._again[table.lake_name].note,) if self._is_second_pass else ()
 
     def _failed(self, table: Table, error: LakefeedError) -> TableReport:
         report = TableReport(table.shown, table.lake_name, "failed", error=error)

@@ -449,7 +449,7 @@ def test_tables_are_read_one_by_one_where_no_snapshot_can_be_shared(
     lake.declare("a: {mode: full_refresh}\nb: {mode: full_refresh}")
 
     @contextmanager
-    def forgotten(connection: Connection) -> Iterator[tuple[Snapshot, PgConnection]]:
+    def forgotten(connection: Connection, _: object) -> Iterator[tuple[Snapshot, PgConnection]]:
         with open_snapshot(connection) as (snapshot, session):
             session.rollback()
             yield snapshot, session

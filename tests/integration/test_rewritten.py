@@ -202,7 +202,7 @@ def test_a_table_that_is_rewritten_again_and_again_is_refused_by_name(
     lake.declare("t: {cursor: at}\nu: {mode: full_refresh}")
 
     @contextmanager
-    def then_emptied(connection: Connection) -> Iterator[tuple[Snapshot, PgConnection]]:
+    def then_emptied(connection: Connection, _: object) -> Iterator[tuple[Snapshot, PgConnection]]:
         with open_snapshot(connection) as opened:
             database.execute("truncate t")
             yield opened
