@@ -56,6 +56,7 @@ docs: $(READY) ## write the generated parts of the documentation
 	@$(BIN)/python -m pipelines.declaration.reference docs
 	@LAKEFEED_WRITE_DOCS=1 $(BIN)/python -m pytest --quiet tests/integration/test_types.py -k page
 	@LAKEFEED_WRITE_DOCS=1 $(BIN)/python -m pytest --quiet -m browser
+	@$(BIN)/python docs/record_demo.py
 
 # Contenders that can't share an environment have one each. One that can't be had is told in its row.
 CONTENDERS := loaders sling ingestr
