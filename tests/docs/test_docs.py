@@ -18,13 +18,21 @@ from tests.conftest import NIGHTLY, Database, Lake, copy_of, copy_shop_project, 
 from tests.forks import forked, lakefeed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-RUN_HERE = ("README.md", "adding-a-table.md", "keeping-house.md")
+AT_THE_ROOT = ("README.md", "SECURITY.md")
+PAGES = [
+    *(REPOSITORY / name for name in AT_THE_ROOT),
+    *sorted((REPOSITORY / "docs").rglob("*.md")),
+]
+RUN_HERE = ("README.md", "adding-a-table.md", "commands.md", "keeping-house.md")
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
 
 
 def commands_of(page: Path) -> list[str]:
     """The commands in a page's `sh` blocks, without their comments."""
-    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    blocks = re.findall(r"```sh\n(.*?)```", text_of(page), re.DOTALL)
     lines = [re.sub(r"\s+#.*", "", line).strip() for block in blocks for line in block.split("\n")]
     return [line for line in lines if line]
 
@@ -151,14 +159,13 @@ def test_what_a_page_has_one_make_is_there(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_to_files_that_are_there(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
+    links = re.findall(r"(?:\]\(|^\[\w+\]: )([^)#:\s]+)(?=[)#\s])", text_of(page), re.MULTILINE)
 
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_and_tests_that_a_page_names_exist(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
-    named = re.findall(r"`((?:pipelines|tests|airflow|docs)/[\w/.-]+)`", text)
+    named = re.findall(r"`((?:pipelines|tests|airflow|docs)/[\w/.-]+)`", text_of(page))
 
     assert [name for name in named if not (REPOSITORY / name).exists()] == []
