@@ -3,7 +3,7 @@ BIN := .venv/bin
 READY := .venv/.lakefeed-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow test test-faults test-browser check lint types docs bench bench-guard lock clean
+.PHONY: help demo airflow test test-faults test-browser check lint types docs docs-site bench bench-guard lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -58,6 +58,9 @@ docs: $(READY) ## write the generated parts of the documentation
 	@LAKEFEED_WRITE_DOCS=1 $(BIN)/python -m pytest --quiet tests/docs/test_commands.py
 	@LAKEFEED_WRITE_DOCS=1 $(BIN)/python -m pytest --quiet -m browser
 	@$(BIN)/python docs/record_demo.py
+
+docs-site: $(READY) ## the documentation as a site, in site/; a broken link fails it
+	@$(BIN)/zensical build --clean --strict
 
 # Contenders that can't share an environment have one each. One that can't be had is told in its row.
 CONTENDERS := loaders sling ingestr
