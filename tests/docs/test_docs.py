@@ -18,7 +18,7 @@ from tests.conftest import NIGHTLY, Database, Lake, copy_of, copy_shop_project, 
 from tests.forks import forked, lakefeed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-AT_THE_ROOT = ("README.md", "SECURITY.md")
+AT_THE_ROOT = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
 PAGES = [
     *(REPOSITORY / name for name in AT_THE_ROOT),
     *sorted((REPOSITORY / "docs").rglob("*.md")),
