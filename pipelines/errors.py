@@ -5,7 +5,9 @@ LakefeedError                 what happened, where, and what to do; carries the 
 ├── SourceUnreachable         a database could not be reached or refused the login (exit 3)
 ├── TableFailed               one table could not be loaded (exit 1)
 ├── Refused                   Lakefeed could, but declines: a lock, a shrinking refresh (exit 1)
+├── StorageFailed             a file can't be read or written: disk full, read-only (exit 1)
 └── BuildFailed               dbt could not build or a test failed (exit 1)
+    └── WarehouseDamaged      the warehouse can't be read, and won't be by waiting (exit 1)
 """
 
 from __future__ import annotations
@@ -92,5 +94,13 @@ class Refused(LakefeedError):
     """Lakefeed could go on but declines, and names the flag that makes it."""
 
 
+class StorageFailed(LakefeedError):
+    """A file system refused: `where` is the path, `what` the reason."""
+
+
 class BuildFailed(LakefeedError):
     """dbt could not build a model, or a test failed."""
+
+
+class WarehouseDamaged(BuildFailed):
+    """A warehouse file is damaged, or none that this DuckDB reads. It can be built anew."""

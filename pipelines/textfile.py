@@ -7,10 +7,19 @@ from pathlib import Path
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Writes the file whole or not at all, even when the process dies in between."""
+    """Writes the file whole or not at all, even when the process dies in between.
+
+    Of a link, the file that it leads to: the link stays.
+    """
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
+    try:
+        part.write_text(text, encoding="utf-8")
+    except OSError as error:
+        # The system doesn't say which file it has no room for.
+        error.filename = error.filename or str(part)
+        raise
     part.replace(path)
 
 

@@ -28,7 +28,7 @@ LAYERS = (
     *("declaration", "source", "loading", "transformation", "orchestration"),
     *("site", "cli", "dag", "demo", "lab"),
 )
-ALONE = {"documents", "errors", "interruption", "textfile"}
+ALONE = {"disk", "documents", "duckdb_paths", "errors", "interruption", "textfile"}
 # The command line starts these, which print as the command line does.
 EXCEPT = {
     ("pipelines/cli/starting.py", "pipelines.demo.run"),

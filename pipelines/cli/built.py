@@ -30,7 +30,8 @@ def render_rebuild(report: RebuildReport) -> str:
     if report.build.failures:
         return f"{line}\nnothing was replaced"
     moment = f" as of {report.as_of.isoformat()}" if report.as_of else ""
-    return f"{line}\nthe warehouse{moment} is {report.path}"
+    aside = f"\nwhat could not be read is now {report.set_aside}" if report.set_aside else ""
+    return f"{line}\nthe warehouse{moment} is {report.path}{aside}"
 
 
 def render_changed(report: ChangedReport) -> str:
@@ -82,7 +83,11 @@ def publication_line(report: RunReport) -> str:
 
 def render_rollback(rollback: Rollback) -> str:
     """What is published now, what isn't any more, and how to go on."""
-    undone = f"that of {rollback.undone} is kept as undone" if rollback.undone else "none was there"
+    undone = "none was there"
+    if rollback.undone:
+        undone = f"that of {rollback.undone} is kept as undone"
+    elif rollback.set_aside:
+        undone = f"what could not be read is now {rollback.set_aside}"
     return f"published is the version of {rollback.returned_to} again; {undone}\n{rollback.warning}"
 
 

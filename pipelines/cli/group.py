@@ -7,11 +7,12 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from pipelines import interruption
+from pipelines.cli.streams import prepare_streams
 from pipelines.errors import EXIT_PARTLY_FAILED, LakefeedError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ PROJECT = click.option(
     "root",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
-    help="The project's folder. Default: the current one.",
+    help="The project's folder. Default: the current one, or the nearest around it.",
 )
 SELECT = click.option(
     "--select",
@@ -40,6 +41,7 @@ _LEFT_BY = {
     "load": "tables that were loaded before stay loaded",
 }
 _WANTS_JSON = "lakefeed.json"
+_FOUND_IN = "lakefeed.root"
 
 
 def _remember(context: click.Context, _parameter: click.Parameter, value: bool) -> bool:
@@ -74,9 +76,16 @@ def load_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def project_in(root: Path) -> Project:
-    """The project of this folder; imported only now, as commands are to start at once."""
+    """The project of this folder, or of the nearest one around it; imported only now, as commands
+    are to start at once.
+    """
     from pipelines.declaration.project import open_project
+    from pipelines.declaration.root import nearest_root
 
+    if root == Path():
+        root = nearest_root()
+        if root != Path.cwd():
+            click.get_current_context().meta[_FOUND_IN] = root
     return open_project(root)
 
 
@@ -87,6 +96,10 @@ def show(document: Any, text: str, *, as_json: bool) -> None:
 
 class Commands(click.Group):
     """Prints an error of ours as one message, and exits with its code."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        prepare_streams()
+        return super().main(*args, **options)
 
     def invoke(self, context: click.Context) -> Any:
         with interruption.ending_in_time(lambda: _last_words(context)):
@@ -103,10 +116,12 @@ class Commands(click.Group):
     def _invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
+        except SystemExit as ended:
+            if ended.code:
+                _tell_where_it_was_found(context)
+            raise
         except LakefeedError as error:
-            _print_error(context, error.as_json(), error.exit_code)
-            click.echo(f"error: {error}", err=True)
-            context.exit(error.exit_code)
+            _end_with(context, error)
         except click.ClickException as error:
             # What stands where no argument belongs may be a URL with a password.
             if _URL.search(error.message):
@@ -118,6 +133,10 @@ class Commands(click.Group):
         except Exception as error:
             if os.environ.get(_TRACEBACK):
                 raise
+            from pipelines.disk import storage_error
+
+            if refused := storage_error(error):
+                _end_with(context, refused)
             told = _unexpected(error)
             _print_error(context, {"what": told}, EXIT_PARTLY_FAILED)
             click.echo(f"error: {told}", err=True)
@@ -152,6 +171,19 @@ def _last_words(context: click.Context) -> str:
     otherwise = _LEFT_BY.get(context.invoked_subcommand or "", "")
     done = interruption.what_was_done(otherwise)
     return f"interrupted; {done}" if done else "interrupted"
+
+
+def _end_with(context: click.Context, error: LakefeedError) -> NoReturn:
+    _print_error(context, error.as_json(), error.exit_code)
+    click.echo(f"error: {error}", err=True)
+    _tell_where_it_was_found(context)
+    context.exit(error.exit_code)
+
+
+def _tell_where_it_was_found(context: click.Context) -> None:
+    """Lines of files are those of a project that isn't in the current folder."""
+    if _FOUND_IN in context.meta:
+        click.echo(f"  in the project {context.meta[_FOUND_IN]}", err=True)
 
 
 def _print_error(context: click.Context, error: dict[str, str], exit_code: int) -> None:

@@ -5,15 +5,15 @@ Everything heavy is imported when a task runs, not when the scheduler parses.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from pipelines.dag import names
+from pipelines.dag.failing import errors_for_airflow
 from pipelines.dag.request import request_of
 from pipelines.declaration.project import Project, open_project
 from pipelines.errors import BuildFailed, DeclarationError, LakefeedError
@@ -32,10 +32,12 @@ def load_tables(root: str, lake_names: Sequence[str]) -> None:
     from pipelines.cli.render import ProgressLines, console, print_notes
     from pipelines.dag.handover import tell_report
     from pipelines.orchestration.load import load
+    from pipelines.orchestration.writable import refuse_unwritable
 
     context = get_current_context()
-    with _errors_for_airflow():
+    with errors_for_airflow():
         project = open_project(Path(root))
+        refuse_unwritable(project)
         request = request_of(project, lake_names, context)
         out = console()
         project, report = load(project, request, ProgressLines(out))
@@ -50,7 +52,7 @@ def build_staging(root: str) -> None:
     from pipelines.dag.handover import tell_plan
 
     context = get_current_context()
-    with _errors_for_airflow():
+    with errors_for_airflow():
         project = open_project(Path(root))
         plan = _plan_of_run(project, context)
         report = _build(project, plan, "staging", context)
@@ -64,7 +66,7 @@ def build_marts(root: str) -> None:
     from pipelines.dag.handover import told_plan
 
     context = get_current_context()
-    with _errors_for_airflow():
+    with errors_for_airflow():
         plan = told_plan(context, names.BUILD_STAGING)
         if plan is None:
             raise AirflowSkipException(f"{names.BUILD_STAGING} staged nothing")
@@ -79,7 +81,7 @@ def build_models(root: str) -> None:
     from pipelines.dag.handover import tell_plan
 
     context = get_current_context()
-    with _errors_for_airflow():
+    with errors_for_airflow():
         project = open_project(Path(root))
         plan = _plan_of_run(project, context)
         report = _build(project, plan, "all", context)
@@ -100,7 +102,7 @@ def publish(root: str) -> None:
     from pipelines.orchestration.report import RunReport
 
     context = get_current_context()
-    with _errors_for_airflow():
+    with errors_for_airflow():
         tasks = context["dag"].task_ids
         plan = told_plan(context, names.BUILD if names.BUILD in tasks else names.BUILD_STAGING)
         if plan is None:
@@ -116,7 +118,7 @@ def show_model(root: str, model: str) -> None:
     from pipelines.orchestration.build import build_model
 
     context = get_current_context()
-    with _errors_for_airflow():
+    with errors_for_airflow():
         if context["ti"].try_number > 1:
             nodes = build_model(open_project(Path(root)), model).nodes
         else:
@@ -135,7 +137,7 @@ def check_freshness(root: str) -> None:
     from pipelines.cli.render import print_freshness
     from pipelines.orchestration.status import freshness
 
-    with _errors_for_airflow():
+    with errors_for_airflow():
         rows = freshness(open_project(Path(root)), dt.datetime.now(dt.UTC))
     print_freshness(rows)
     late = [row.name for row in rows if row.freshness == "too late"]
@@ -182,7 +184,7 @@ def write_docs(root: str) -> None:
     from pipelines.cli.render import console
     from pipelines.site.writing import write_site
 
-    with _errors_for_airflow():
+    with errors_for_airflow():
         site = write_site(open_project(Path(root)))
         console().print(f"wrote {site.report}", soft_wrap=True, markup=False)
         if site.lacks_dbt:
@@ -276,23 +278,3 @@ def _raise_failed_nodes(failures: Sequence[NodeResult]) -> None:
     if failures:
         told = [f"{node.kind} {node.name}: {node.told}" for node in failures]
         raise BuildFailed("\n".join(told), do="what lies below was left as it is")
-
-
-@contextmanager
-def _errors_for_airflow() -> Iterator[None]:
-    """What we raise on purpose, as one message without our traceback.
-
-    A wrong declaration is not tried again: it stays wrong until somebody edits it.
-    """
-    try:
-        yield
-    except AirflowSkipException as skipped:
-        # Airflow logs no more than that the task is skipped.
-        from pipelines.cli.render import console
-
-        console().print(f"skipped: {skipped}", soft_wrap=True, markup=False)
-        raise
-    except DeclarationError as error:
-        raise AirflowFailException(str(error)) from None
-    except LakefeedError as error:
-        raise AirflowException(str(error)) from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from pipelines.declaration.quality import Tests
 from pipelines.declaration.strict import Strict
@@ -23,6 +23,7 @@ from pipelines.declaration.values import (
     ShareText,
     Start,
     Text,
+    folder_of_file_url,
     parse_connection,
     parse_cursor,
     parse_shrink,
@@ -197,7 +198,7 @@ class SourceDeclaration(Strict):
 class Raw(Strict):
     """The raw layer."""
 
-    url: Text = "data/raw"
+    url: Annotated[Text, AfterValidator(folder_of_file_url)] = "data/raw"
     """A folder, or any URL of dlt's filesystem destination."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,9 +32,20 @@ class Project:
         url = self.declaration.raw.url
         return url if "://" in url else str(self.root / url)
 
+    def seen_from_dbt(self, path: str) -> str:
+        """A declared path or URL as seen from the dbt folder, where plain `dbt build` starts."""
+        if "://" in path or Path(path).is_absolute():
+            return path
+        # The folder may be a link to another place, which `..` leads out of.
+        return os.path.relpath(self.root / path, self.dbt.resolve())
+
     @property
     def warehouse(self) -> Path:
-        return self.root / self.declaration.warehouse.path
+        """The file itself, through links: it is replaced beside where it lies, and links stay.
+
+        DuckDB does so too: it names the database and its log after the file, not after a link.
+        """
+        return Path(os.path.realpath(self.root / self.declaration.warehouse.path))
 
     @property
     def data(self) -> Path:

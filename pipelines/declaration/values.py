@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
 from typing import Annotated, Any, NoReturn
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BeforeValidator, Field, NonNegativeInt
 
@@ -74,6 +75,16 @@ def parse_shrink(value: Any) -> Any:
         return {"share": parse_share(value), "rows": 0}
     except ValueError as error:
         raise ValueError(f"{error}, or a mapping such as {{share: 20%, rows: 100}}") from None
+
+
+def folder_of_file_url(url: str) -> str:
+    """`file:///data/my%20raw` as the folder that it names; all else as it is."""
+    parts = urlsplit(url)
+    if parts.scheme != "file" or "://" not in url:
+        return url
+    if parts.netloc not in ("", "localhost"):
+        raise ValueError("a folder of this machine, such as file:///data/raw")
+    return unquote(url.split("://", 1)[1].removeprefix(parts.netloc))
 
 
 def parse_version(value: Any) -> Any:

@@ -20,12 +20,10 @@ import re
 from collections.abc import Collection
 from contextlib import suppress
 
-import fsspec
-from fsspec import AbstractFileSystem
-
 from pipelines.loading.description import Load
 from pipelines.loading.pack import MOST_UNPACKED, NAME, pack, unpack
 from pipelines.loading.profile import Profile
+from pipelines.loading.raw_files import open_raw
 
 LOADS_FOLDER = "_lakefeed_loads"
 PROFILES_FOLDER = "_lakefeed_profiles"
@@ -53,8 +51,8 @@ class CommitLog:
     """Reads and repairs the commit log in one table's raw folder, on any fsspec filesystem."""
 
     def __init__(self, raw_url: str, lake_name: str) -> None:
-        self.filesystem, root = _open(raw_url)
-        self.folder = f"{root.rstrip('/')}/{lake_name}"
+        self.filesystem, root = open_raw(raw_url)
+        self.folder = f"{root}/{lake_name}"
         self._to_pack: list[Load] = []
 
     def exists(self) -> bool:
@@ -229,9 +227,3 @@ def _start_of(loads: list[Load]) -> int:
 
 def _described(names: list[str]) -> set[str]:
     return {match[1] for name in names if (match := _DESCRIPTION.search(name))}
-
-
-def _open(raw_url: str) -> tuple[AbstractFileSystem, str]:
-    filesystem, root = fsspec.url_to_fs(raw_url)
-    filesystem.invalidate_cache()
-    return filesystem, str(root)

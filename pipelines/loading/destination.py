@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from dlt.destinations import filesystem
 from dlt.destinations.impl.filesystem.configuration import FilesystemDestinationClientConfiguration
+from dlt.destinations.impl.filesystem.filesystem import INIT_FILE_NAME, FilesystemClient
 from dlt.destinations.impl.filesystem.typing import TExtraPlaceholders
 
 from pipelines.declaration.project import Project
 from pipelines.loading.providers import use_sparing_providers
+from pipelines.loading.raw_files import is_local
 
 Configuration = FilesystemDestinationClientConfiguration
 
@@ -28,6 +32,24 @@ def _load_date(_schema: str, _table: str, load_id: str, _file_id: str, _extensio
 PLACEHOLDERS: TExtraPlaceholders = {"load_date": _load_date}
 
 
+class RawClient(FilesystemClient):
+    """dlt's client of a file system, which looks for a table's files in its own folder alone.
+
+    dlt (1.31) lists a local folder by `glob.glob`, to which `plain[1]` is the folder `plain1`.
+    """
+
+    def list_files_with_prefixes(self, table_dir: str, prefixes: list[str]) -> list[str]:
+        if not self.is_local_filesystem:
+            return super().list_files_with_prefixes(table_dir, prefixes)
+        return [path for path in _files_in(Path(table_dir)) if path.startswith(tuple(prefixes))]
+
+
+def _files_in(folder: Path) -> Iterator[str]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != INIT_FILE_NAME:
+            yield str(path)
+
+
 class RawDestination(filesystem):
     """The raw layer: one for all tables, so its settings can't differ by pipeline."""
 
@@ -35,6 +57,11 @@ class RawDestination(filesystem):
     def destination_type(self) -> str:
         """What state and traces name, so that `dlt pipeline` finds dlt's own class."""
         return f"dlt.destinations.{filesystem.__name__}"
+
+    @property
+    def client_class(self) -> type[FilesystemClient]:
+        kind = super().client_class
+        return RawClient if kind is FilesystemClient else kind
 
     def configuration(
         self, initial_config: Configuration, accept_partial: bool = False
@@ -73,7 +100,7 @@ def raw_destination(project: Project) -> RawDestination:
         if not _newest or _newest[-1].settings != settings:
             use_sparing_providers(project.root)
             destination = RawDestination(
-                bucket_url=project.raw_url,
+                bucket_url=_bucket_url(project.raw_url),
                 layout=LAYOUT,
                 extra_placeholders=PLACEHOLDERS,
                 enable_dataset_name_normalization=False,
@@ -81,3 +108,8 @@ def raw_destination(project: Project) -> RawDestination:
             )
             _newest[:] = [_Known(settings, destination)]
         return _newest[-1].destination
+
+
+def _bucket_url(raw_url: str) -> str:
+    """A folder as a URL that means it literally: dlt would take a `?` in it for a URL's own."""
+    return Path(raw_url).as_uri() if is_local(raw_url) else raw_url

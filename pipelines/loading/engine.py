@@ -14,6 +14,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from pipelines.declaration.project import Project
+from pipelines.duckdb_paths import as_pattern
 
 # How many sessions read a source at the same time: tables, or ranges of a big one.
 SIDE_BY_SIDE = max(2, min(4, os.cpu_count() or 1))
@@ -89,14 +90,21 @@ def spill_folder(project: Project) -> Path:
 
 
 def open_engine(spill: Path) -> Engine:
-    """An in-memory DuckDB with the PostgreSQL scanner; spills to a folder when memory is short."""
-    spill.mkdir(parents=True, exist_ok=True)
+    """An in-memory DuckDB with the PostgreSQL scanner; spills to a folder when memory is short.
+
+    Where that can't be made, as in a project that may only be read, it spills nowhere.
+    """
+    try:
+        spill.mkdir(parents=True, exist_ok=True)
+        spills_to = str(spill)
+    except OSError:
+        spills_to = ""
     # DuckDB would hash the scanner, 40 MB, to check its signature: 0.1 s each time. The lock file
     # has its hash, and whoever can change it could as well change this module.
     engine = duckdb.connect(
         config={"autoinstall_known_extensions": "false", "allow_unsigned_extensions": "true"}
     )
-    engine.execute(f"set temp_directory = {literal(str(spill))}")
+    engine.execute(f"set temp_directory = {literal(spills_to)}")
     engine.execute("set preserve_insertion_order = false")
     engine.execute("set timezone = 'UTC'")
     try:
@@ -128,6 +136,11 @@ def one_thread(engine: DuckDBPyConnection) -> Iterator[None]:
 def literal(text: str) -> str:
     """Text as a quoted SQL string."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def file_literal(path: str | Path) -> str:
+    """The path of a file to read as a quoted SQL string, whatever characters it has."""
+    return literal(as_pattern(str(path)))
 
 
 def _scanner() -> Path:

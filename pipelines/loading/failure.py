@@ -7,6 +7,7 @@ import re
 import psycopg2
 
 from pipelines.declaration.tables import Table
+from pipelines.disk import storage_error
 from pipelines.errors import LakefeedError, TableFailed
 from pipelines.source.connection import Connection
 from pipelines.source.connection_failure import is_of_connecting, is_of_losing
@@ -49,8 +50,6 @@ _REMEDIES = (
     ),
     ("does not exist", "compare the names in sources.yaml with the database"),
     ("syntax error", "correct the condition in `where`"),
-    ("File too large", "raise the limit on file sizes; what was committed is intact"),
-    ("No space left", "make room on the disk; what was committed is intact"),
     ("connection", "run again: nothing of this table was committed, and nothing was lost"),
 )
 
@@ -62,6 +61,11 @@ def explain_failure(table: Table, connection: Connection, error: BaseException) 
         root = root.__cause__
     if isinstance(root, LakefeedError):
         return root
+    if refused := storage_error(root):
+        place = f"{refused.where}: " if refused.where else ""
+        return TableFailed(
+            f"{table.shown}: {place}{refused.what}", where=table.where, do=refused.do
+        )
     if is_of_connecting(str(root)):
         return connection.failure(str(root))
     reason = _reason(root)

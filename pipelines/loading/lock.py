@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import fsspec
 from psycopg2 import Error as PgError
 from psycopg2.extensions import connection as PgConnection
 
@@ -20,6 +19,7 @@ from pipelines.errors import Refused, TableFailed
 from pipelines.loading.abandoned import claim_run, end_what_was_left
 from pipelines.loading.holder import holder_in_source
 from pipelines.loading.lock_file import Busy, file_lock
+from pipelines.loading.raw_files import open_raw
 from pipelines.source.watched import WatchedSession
 
 _LAKE_ID = "_lakefeed_id"
@@ -130,8 +130,8 @@ def lake_id(raw_url: str) -> str:
 
     Side effect: written on first use.
     """
-    filesystem, root = fsspec.url_to_fs(raw_url)
-    path = f"{root.rstrip('/')}/{_LAKE_ID}"
+    filesystem, root = open_raw(raw_url)
+    path = f"{root}/{_LAKE_ID}"
     if not filesystem.exists(path):
         filesystem.makedirs(root, exist_ok=True)
         filesystem.write_text(path, f"{uuid.uuid4()}\n")

@@ -15,6 +15,7 @@ from dlt.common.schema import Schema
 from dlt.common.storages import LiveSchemaStorage
 
 from pipelines.loading.remembered import remember_derived
+from pipelines.loading.templates import take_folders_literally
 
 
 class TablePipeline(dlt.Pipeline):
@@ -36,3 +37,4 @@ class _OwnSchemas(LiveSchemaStorage):
 
 
 remember_derived()
+take_folders_literally()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.declaration.catalogue import Column
-from pipelines.loading.engine import literal
+from pipelines.loading.engine import file_literal
 from pipelines.loading.profile import ColumnProfile, Profile
 from pipelines.loading.session import SourceSession
 from pipelines.source.inspect import quote
@@ -41,7 +41,7 @@ def _from_metadata(
     by_type: dict[str, list[int]] = {}
     for at, column in enumerate(columns):
         by_type.setdefault(lake_type(column.type).duckdb, []).append(at)
-    listed = ", ".join(literal(str(path)) for path in paths)
+    listed = ", ".join(map(file_literal, paths))
     queries = (_of_chunks(kind, which, listed) for kind, which in by_type.items())
     rows = session.execute(" union all ".join(queries)).fetchall()
     return {
@@ -69,7 +69,7 @@ def _from_rows(
 ) -> dict[str, dict[str, Any]]:
     """What only the rows themselves tell: distinct values, and lengths of texts."""
     parts = {column.name: _of_rows(column) for column in columns}
-    listed = ", ".join(literal(str(path)) for path in paths)
+    listed = ", ".join(map(file_literal, paths))
     asked = ", ".join(one for part in parts.values() for one in part.values())
     (row,) = session.execute(
         f"select {asked} from read_parquet([{listed}], hive_partitioning = false)"

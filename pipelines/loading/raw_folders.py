@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import fsspec
-
 from pipelines.declaration.project import Project
 from pipelines.loading.commits import COMMITS_FOLDER, LOADS_FOLDER, CommitLog
 from pipelines.loading.contents import Contents
+from pipelines.loading.raw_files import open_raw
 
 
 @dataclass(frozen=True)
@@ -24,10 +23,14 @@ class RawFolders:
 
 def raw_folders(project: Project) -> RawFolders:
     """All folders of the raw layer. One without loads that are described isn't Lakefeed's."""
-    filesystem, root = fsspec.url_to_fs(project.raw_url)
-    filesystem.invalidate_cache()
+    filesystem, root = open_raw(project.raw_url)
     found = filesystem.ls(root, detail=True) if filesystem.isdir(root) else []
-    paths = [str(one["name"]).rstrip("/") for one in found if one["type"] == "directory"]
+    # What is neither may be a link to a folder.
+    paths = [
+        str(one["name"]).rstrip("/")
+        for one in found
+        if one["type"] == "directory" or (one["type"] != "file" and filesystem.isdir(one["name"]))
+    ]
     ours = {path for path in paths if filesystem.isdir(f"{path}/{LOADS_FOLDER}")}
     names = [sorted(p.rsplit("/", 1)[-1] for p in group) for group in (ours, set(paths) - ours)]
     return RawFolders(tuple(names[0]), tuple(names[1]))

@@ -12,7 +12,7 @@ from pipelines.loading.at_snapshot import SourceAtSnapshot
 from pipelines.loading.copying import Target, copy_from_source, copy_query, copy_tombstones
 from pipelines.loading.cursors import CursorValue
 from pipelines.loading.deletes import refuse_shrink
-from pipelines.loading.engine import literal
+from pipelines.loading.engine import file_literal
 from pipelines.loading.held import Held, as_compared
 from pipelines.loading.plan import TablePlan
 from pipelines.loading.profile import Profile
@@ -232,7 +232,7 @@ def _range_of_cursor(
 
 def rows_of(paths: Iterable[Path]) -> str:
     """The rows of files of one load, as a from-clause item."""
-    return f"read_parquet([{', '.join(literal(str(path)) for path in paths)}])"
+    return f"read_parquet([{', '.join(map(file_literal, paths))}], hive_partitioning = false)"
 
 
 def _count(session: SourceSession, relation: str) -> int:

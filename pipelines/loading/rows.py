@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pipelines.loading.engine import literal
+from pipelines.loading.engine import file_literal, literal
 
 LOAD_ID = "_dlt_load_id"
 
@@ -67,10 +67,10 @@ def rows_of(named: Sequence[Named], file_as: str = "") -> str:
 
 def rows_in(path: str) -> str:
     """All rows of a file, whichever load they belong to, as a from-clause item."""
-    return f"read_parquet({literal(path)}, hive_partitioning = false)"
+    return f"read_parquet({file_literal(path)}, hive_partitioning = false)"
 
 
 def _read_parquet(paths: Iterable[str], file_as: str) -> str:
-    listed = ", ".join(map(literal, paths))
+    listed = ", ".join(map(file_literal, paths))
     named = f", filename = {literal(file_as)}" if file_as else ""
     return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false{named})"

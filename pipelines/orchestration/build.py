@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipelines.declaration.project import Project
-from pipelines.errors import BuildFailed, LakefeedError
+from pipelines.disk import storage_errors_named
+from pipelines.errors import BuildFailed, LakefeedError, StorageFailed
 from pipelines.orchestration.plan import BuildPlan, Layer, loads_seen_by_hand
 from pipelines.orchestration.publish import publish_candidate
 from pipelines.orchestration.report import RunReport
@@ -74,7 +75,9 @@ def build_anew(project: Project) -> RunReport:
     plan = _plan_of_all(project)
     with warehouse_lock(project):
         candidate = start_candidate(project, plan.build, empty=True)
-        report = _build(project, plan, RunReport(()), "all", [], candidate=candidate)
+        report = _build(
+            project, plan, RunReport(()), "all", [], candidate=candidate, all_or_nothing=True
+        )
         if report.build is None or report.build.failures:
             discard_candidate(project)
         else:
@@ -128,12 +131,17 @@ def _build_whole(
     project: Project, plan: BuildPlan, report: RunReport, arguments: Sequence[str]
 ) -> RunReport:
     with warehouse_lock(project):
-        candidate = start_candidate(project, plan.build)
-        report = _build(project, plan, report, "all", arguments, candidate=candidate)
-        if report.build_error:
-            discard_candidate(project)
-            return report
-        return publish_candidate(project, plan.build, report)
+        try:
+            with storage_errors_named():
+                candidate = start_candidate(project, plan.build)
+                report = _build(project, plan, report, "all", arguments, candidate=candidate)
+                if report.build_error is None:
+                    return publish_candidate(project, plan.build, report)
+        except StorageFailed as error:
+            report = replace(report, build_error=error, held_back=plan.held_back)
+        # It may be what fills the disk.
+        discard_candidate(project)
+        return report
 
 
 def _build(
@@ -144,6 +152,7 @@ def _build(
     arguments: Sequence[str],
     *,
     candidate: Candidate,
+    all_or_nothing: bool = False,
 ) -> RunReport:
     before, seen = newest_batch(candidate.path), loads_seen_by_hand(project)
     try:
@@ -154,6 +163,8 @@ def _build(
     except LakefeedError as error:
         return replace(report, build_error=error, held_back=plan.held_back)
     result = keep_failing_rows(project, candidate.path, result, failing_rows_of(project.warehouse))
+    if all_or_nothing and result.failures:
+        return replace(report, build=result)
     held = settle(project, candidate.path, plan, result, seen)
     if layer == "staging":
         # The marts have their chance yet.

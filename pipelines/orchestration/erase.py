@@ -29,7 +29,11 @@ from pipelines.orchestration.selection import table_named
 from pipelines.source.connection import connect, connection_of
 from pipelines.transformation.dbt import NodeResult
 from pipelines.transformation.failing_rows import forget_failing_rows
-from pipelines.transformation.publication import forget_all_versions
+from pipelines.transformation.publication import (
+    file_set_aside,
+    forget_all_versions,
+    forget_damaged,
+)
 from pipelines.transformation.warehouse import warehouse_lock
 
 _ELSEWHERE = ("data/docs", "data/runs", "data/lab", "data/.duckdb", "dbt/logs", ".airflow")
@@ -134,6 +138,9 @@ def _remove_copies(project: Project) -> Iterator[str]:
     if trial.exists():
         shutil.rmtree(trial)
         yield "the trial build of a change"
+    if file_set_aside(project):
+        forget_damaged(project)
+        yield "a warehouse that could not be read"
     for folder in sorted((project.data / "as_of").glob("*")):
         shutil.rmtree(folder)
         yield f"the warehouse as of {folder.name}"

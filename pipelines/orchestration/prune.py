@@ -40,8 +40,9 @@ from pipelines.transformation.files import is_generated
 from pipelines.transformation.history import keeps_history, models_over_raw
 from pipelines.transformation.left_over import drop_left_over
 from pipelines.transformation.manifest import read_models
+from pipelines.transformation.opening import reading
 from pipelines.transformation.staging import staging_model_name
-from pipelines.transformation.warehouse import reading, staged_load_ids, warehouse_lock
+from pipelines.transformation.warehouse import staged_load_ids, warehouse_lock
 
 _APPLICATION = "lakefeed prune"
 _LATER = "raw is pruned; the history in the warehouse follows with: lakefeed run"

@@ -10,7 +10,7 @@ from pipelines.errors import Refused
 from pipelines.orchestration.report import RunReport
 from pipelines.transformation.candidate import discard_candidate, open_candidate
 from pipelines.transformation.publication import replace_published
-from pipelines.transformation.standing import read_standing, write_standing
+from pipelines.transformation.standing import Standing, read_standing, write_standing
 from pipelines.transformation.warehouse import warehouse_lock
 
 
@@ -36,9 +36,8 @@ def publish_candidate(project: Project, build: str, report: RunReport) -> RunRep
             "this run staged what was new and built nothing on it",
             do="nothing is published and nothing lost: the next run builds it",
         )
-    standing, published = read_standing(candidate.path), read_standing(project.warehouse)
-    waits = project.warehouse.exists() and standing.held != published.held
-    if not standing.has_new_models and not waits:
+    standing = read_standing(candidate.path)
+    if not standing.has_new_models and not _holds_others_back(project, standing):
         discard_candidate(project)
         return report
     now = dt.datetime.now(dt.UTC)
@@ -46,3 +45,10 @@ def publish_candidate(project: Project, build: str, report: RunReport) -> RunRep
     replace_published(project, candidate)
     discard_candidate(project)
     return replace(report, published_at=now.isoformat(timespec="seconds"))
+
+
+def _holds_others_back(project: Project, standing: Standing) -> bool:
+    """Whether other models wait than in the published file."""
+    if not project.warehouse.exists():
+        return False
+    return standing.held != read_standing(project.warehouse).held

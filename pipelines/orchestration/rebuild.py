@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import re
 import shutil
 import time
@@ -17,19 +18,25 @@ from pipelines.loading.commits import CommitLog
 from pipelines.loading.description import Load
 from pipelines.orchestration.build import build_anew, refuse_stale_files
 from pipelines.orchestration.runs import keep_run
+from pipelines.orchestration.writable import refuse_unwritable
 from pipelines.transformation.dbt import BuildResult, run_dbt
 from pipelines.transformation.failing_rows import failing_rows_of, keep_failing_rows
+from pipelines.transformation.publication import file_set_aside
 
 _LOAD_ID = re.compile(r"[0-9]+\.[0-9]+")
 
 
 @dataclass(frozen=True)
 class RebuildReport:
-    """What dbt made of it, and where the warehouse is, if nothing failed."""
+    """What dbt made of it, and where the warehouse is, if nothing failed.
+
+    `set_aside` is a warehouse that could not be read and was replaced, now or earlier.
+    """
 
     build: BuildResult
     path: Path
     as_of: dt.datetime | None
+    set_aside: Path | None = None
 
     @property
     def exit_code(self) -> int:
@@ -42,6 +49,7 @@ class RebuildReport:
             "seconds": round(self.build.seconds, 3),
             "warehouse": str(self.path),
             "as_of": self.as_of.isoformat() if self.as_of else None,
+            "set_aside": str(self.set_aside) if self.set_aside else None,
             "build": self.build.as_json(),
         }
 
@@ -63,15 +71,17 @@ def rebuild(
         BuildFailed: the generated models don't fit the declaration, or dbt could not start.
         Refused: the warehouse is rolled back.
     """
+    refuse_unwritable(project, loads=False)
     if as_of is None and output is None:
         began, started = dt.datetime.now(dt.UTC), time.monotonic()
         report = replace(build_anew(project), seconds=time.monotonic() - started)
         assert report.build is not None
         keep_run(project.data, "rebuild", began, report)
-        return RebuildReport(report.build, project.warehouse, None)
+        return RebuildReport(report.build, project.warehouse, None, file_set_aside(project))
     refuse_stale_files(project)
     moment = _moment_of(project, as_of) if as_of else None
-    target = (output or _place_of(project, moment)).absolute()
+    # Through a link, which stays.
+    target = Path(os.path.realpath(output or _place_of(project, moment)))
     if target == project.warehouse:
         raise DeclarationError(
             f"--output {output}: that is the published warehouse",

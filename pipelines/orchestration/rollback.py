@@ -9,34 +9,42 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pipelines.declaration.project import Project
 from pipelines.documents import from_fields
-from pipelines.errors import Refused
+from pipelines.errors import Refused, WarehouseDamaged
 from pipelines.textfile import replace_text
 from pipelines.transformation.candidate import take_in_log
+from pipelines.transformation.opening import reading
 from pipelines.transformation.publication import (
     Version,
+    file_set_aside,
     forget,
     keep,
     kept_versions,
     published_version,
     put_in_place,
+    set_aside,
 )
-from pipelines.transformation.warehouse import reading, warehouse_lock
+from pipelines.transformation.standing import read_standing
+from pipelines.transformation.warehouse import warehouse_lock
 
 _RESUME = "lakefeed rollback --resume"
 
 
 @dataclass(frozen=True)
 class Rollback:
-    """From the version of which time to that of which; `undone` is None where no file was there."""
+    """From the version of which time to that of which; `undone` is None where none could be read.
+
+    `set_aside` is where the file is now that could not be read.
+    """
 
     returned_to: str
     undone: str | None
+    set_aside: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """As JSON types, for `--json`."""
@@ -54,14 +62,15 @@ def roll_back(project: Project) -> Rollback:
     """Publishes the version before the present one, in one step.
 
     The present one is kept as undone: nothing returns to it. So another rollback goes further back.
+    One that can't be read is set aside.
 
     Raises:
         Refused: there is none before it.
         BuildFailed: another program has the warehouse open for writing.
     """
     with warehouse_lock(project):
-        take_in_log(project.warehouse)
-        present, before = published_version(project), _version_before(project)
+        present = _present_version(project)
+        before = _version_before(project, present)
         if before is None:
             raise Refused(
                 "there is no earlier version of the warehouse to return to",
@@ -69,11 +78,17 @@ def roll_back(project: Project) -> Rollback:
                 "to build it anew from raw: lakefeed rebuild",
             )
         rollback = Rollback(_said(before), _said(present) if present else None)
-        replace_text(_note(project), json.dumps(asdict(rollback)))
-        with reading(project.warehouse):
-            if present:
-                keep(project, present, is_undone=True)
+        note = {"returned_to": rollback.returned_to, "undone": rollback.undone}
+        replace_text(_note(project), json.dumps(note))
+        if present is None:
+            set_aside(project)
             put_in_place(project, before.path)
+            aside = file_set_aside(project)
+            rollback = replace(rollback, set_aside=str(aside) if aside else None)
+        else:
+            with reading(project.warehouse):
+                keep(project, present, is_undone=True)
+                put_in_place(project, before.path)
         _forget_from(project, before)
     return rollback
 
@@ -107,14 +122,31 @@ def refuse_if_rolled_back(project: Project) -> None:
         )
 
 
-def _version_before(project: Project) -> Version | None:
-    present = published_version(project)
-    earlier = [
+def _present_version(project: Project) -> Version | None:
+    """The version that is published; None where none is, or it can't be read."""
+    try:
+        take_in_log(project.warehouse)
+        return published_version(project)
+    except WarehouseDamaged:
+        return None
+
+
+def _version_before(project: Project, present: Version | None) -> Version | None:
+    """The newest before this one that can be read."""
+    earlier = (
         version
-        for version in kept_versions(project)
+        for version in reversed(kept_versions(project))
         if not version.is_undone and (not present or version.published_at < present.published_at)
-    ]
-    return earlier[-1] if earlier else None
+    )
+    return next(filter(_can_be_read, earlier), None)
+
+
+def _can_be_read(version: Version) -> bool:
+    try:
+        read_standing(version.path)
+    except WarehouseDamaged:
+        return False
+    return True
 
 
 def _forget_from(project: Project, version: Version) -> None:

@@ -17,6 +17,7 @@ from pipelines.orchestration.plan import plan_build
 from pipelines.orchestration.report import RunReport, news_of
 from pipelines.orchestration.rollback import read_rollback
 from pipelines.orchestration.runs import keep_run
+from pipelines.orchestration.writable import refuse_unwritable
 
 
 def run(project: Project, request: LoadRequest, listener: Listener | None = None) -> RunReport:
@@ -28,6 +29,7 @@ def run(project: Project, request: LoadRequest, listener: Listener | None = None
         DeclarationError: a selector or the backfill's range is wrong.
         Refused: another run has been building for long, or publishes at the same time.
     """
+    refuse_unwritable(project)
     began, started = dt.datetime.now(dt.UTC), time.monotonic()
     project, report = load(project, request, listener)
     try:
@@ -48,6 +50,7 @@ def load_alone(
     Raises:
         DeclarationError: a selector or the backfill's range is wrong.
     """
+    refuse_unwritable(project, builds=False)
     began = dt.datetime.now(dt.UTC)
     project, report = load(project, request, listener)
     return keep_run(project.data, "load", began, report)
@@ -60,6 +63,7 @@ def build_alone(project: Project) -> RunReport:
         BuildFailed: the generated models don't fit the declaration, or dbt could not start.
         Refused: the warehouse is rolled back.
     """
+    refuse_unwritable(project, loads=False)
     began, started = dt.datetime.now(dt.UTC), time.monotonic()
     report = replace(build_all(project), seconds=time.monotonic() - started)
     return keep_run(project.data, "build", began, report)

@@ -23,9 +23,10 @@ from pipelines.orchestration.winner import Judgement, absent_from, judge
 from pipelines.source.types import lake_type
 from pipelines.transformation.files import is_generated
 from pipelines.transformation.made_from import MadeFrom, MadeRows, made_from
+from pipelines.transformation.opening import reading
 from pipelines.transformation.staging import staging_model_name
 from pipelines.transformation.standing import Held, read_standing
-from pipelines.transformation.warehouse import reading, staged_load_ids
+from pipelines.transformation.warehouse import staged_load_ids
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pipelines.declaration.project import Project
-from pipelines.errors import Refused
+from pipelines.errors import Refused, WarehouseDamaged
 from pipelines.textfile import replace_text
-from pipelines.transformation.warehouse import reading, writing
+from pipelines.transformation.opening import log_of, reading, writing
 
 # A file's number, size and time of change.
 Identity = tuple[int, int, int]
@@ -52,33 +53,45 @@ def start_candidate(project: Project, build: str, *, empty: bool = False) -> Can
     """
     discard_candidate(project)
     path = _path(project)
-    candidate = Candidate(path, build, copy_published(project, None if empty else path))
+    copied_from = _identity_of_published(project) if empty else copy_published(project, path)
+    candidate = Candidate(path, build, copied_from)
     path.parent.mkdir(parents=True, exist_ok=True)
     _write_note(candidate)
     return candidate
 
 
-def copy_published(project: Project, path: Path | None) -> Identity | None:
+def copy_published(project: Project, path: Path) -> Identity | None:
     """Copies the published file, which no writer touches meanwhile; None where there is none.
-
-    Args:
-        path: None to know which file is published, without a copy.
 
     Side effects: makes the folder; has the published file take in what a writer that was killed
     left beside it.
 
     Raises:
         BuildFailed: another program has the published file open for writing.
+        WarehouseDamaged: the published file can't be read.
     """
     published = project.warehouse
     take_in_log(published)
     with reading(published) as session:
         if session is None:
             return None
-        if path:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(published, path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(published, path)
         return _identity(published)
+
+
+def _identity_of_published(project: Project) -> Identity | None:
+    """Which file is published, be it damaged; nobody writes it.
+
+    Raises:
+        BuildFailed: another program has the published file open for writing.
+    """
+    published = project.warehouse
+    with suppress(WarehouseDamaged):
+        take_in_log(published)
+        with reading(published):
+            pass
+    return _identity(published) if published.exists() else None
 
 
 def open_candidate(project: Project, build: str) -> Candidate:
@@ -125,11 +138,6 @@ def discard_candidate(project: Project) -> None:
     for leftover in (_note(path), log_of(path), path):
         leftover.unlink(missing_ok=True)
     shutil.rmtree(f"{path}.tmp", ignore_errors=True)
-
-
-def log_of(file: Path) -> Path:
-    """Where DuckDB keeps what isn't in the file yet."""
-    return file.with_name(f"{file.name}.wal")
 
 
 def take_in_log(file: Path) -> None:

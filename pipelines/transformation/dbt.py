@@ -6,13 +6,15 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import chdir, contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pipelines.declaration.project import Project
+from pipelines.disk import storage_error
+from pipelines.duckdb_paths import writable_database
 from pipelines.errors import BuildFailed
 from pipelines.interruption import raise_if_interrupted
 from pipelines.transformation.data_tests import declared_at
@@ -135,7 +137,12 @@ def _invoke(project: Project, command: Sequence[str], warehouse: Path) -> Any:
     refuse_without_dbt(project)
     link_dbt_package(project)
     warehouse.parent.mkdir(parents=True, exist_ok=True)
-    with _quiet_environment(command[0]), chdir(project.dbt), _opening(warehouse):
+    with (
+        _quiet_environment(command[0]),
+        _working_in(project.dbt),
+        writable_database(warehouse) as file,
+        _opening(file),
+    ):
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner
 
@@ -150,6 +157,8 @@ def _invoke(project: Project, command: Sequence[str], warehouse: Path) -> Any:
     # dbt makes an outcome even of Ctrl-C.
     raise_if_interrupted()
     if outcome.exception is not None:
+        if refused := storage_error(outcome.exception):
+            raise refused
         raise BuildFailed(
             f"dbt {command[0]} could not start: {_plain(outcome.exception)}",
             where=str(project.dbt.relative_to(project.root)),
@@ -203,6 +212,21 @@ def _stored_in(result: Any) -> tuple[str, ...]:
 
 def _is_test(node: Any) -> bool:
     return str(node.resource_type) in _TESTS
+
+
+@contextmanager
+def _working_in(folder: Path) -> Iterator[None]:
+    """As `contextlib.chdir`, also from a folder that was removed, which nobody can go back to."""
+    try:
+        before = Path.cwd()
+    except FileNotFoundError:
+        before = folder
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        with suppress(FileNotFoundError):
+            os.chdir(before)
 
 
 @contextmanager

@@ -17,7 +17,8 @@ import duckdb
 from pipelines.declaration.project import Project
 from pipelines.loading.engine import literal
 from pipelines.transformation.dbt import run_dbt
-from pipelines.transformation.warehouse import reading, writing
+from pipelines.transformation.opening import reading, writing
+from pipelines.transformation.warehouse import quoted
 
 _PARSED = "partial_parse.msgpack"
 _POLICY = (
@@ -63,7 +64,8 @@ def _copy_without_rows(published: Path, copy: Path) -> None:
     try:
         with reading(published), writing(copy) as session:
             session.execute(f"attach {literal(str(published))} as published (read_only)")
-            session.execute(f'copy from database published to "{copy.stem}" (schema)')
+            (name,) = session.execute("select current_database()").fetchall()[0]
+            session.execute(f"copy from database published to {quoted(name)} (schema)")
             session.execute("detach published")
     except duckdb.Error:
         # A view that reads what isn't there any more can't be made again.

@@ -16,10 +16,13 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from pipelines.declaration.project import Project
+from pipelines.duckdb_paths import writable_database
+from pipelines.errors import WarehouseDamaged
 from pipelines.loading.engine import literal
 from pipelines.transformation.dbt import BuildResult, NodeResult
 from pipelines.transformation.manifest import tests_that_store
-from pipelines.transformation.warehouse import quoted, writing
+from pipelines.transformation.opening import reading, writing
+from pipelines.transformation.warehouse import quoted
 
 # To look at, not to work with. dbt counts them all.
 _MOST_ROWS = 10_000
@@ -47,10 +50,11 @@ def keep_failing_rows(
         return result
     part = kept.with_name(f"{kept.name}.part")
     part.unlink(missing_ok=True)
+    _forget_unreadable(kept)
     if kept.exists():
         shutil.copyfile(kept, part)
-    with writing(built) as session:
-        session.execute(f"attach {literal(str(part))} as kept")
+    with writable_database(part) as file, writing(built) as session:
+        session.execute(f"attach {literal(str(file))} as kept")
         for statement in _moves(stored):
             session.execute(statement)
         known = tests_that_store(project) | {node.stored_in for node in stored}
@@ -69,6 +73,15 @@ def forget_failing_rows(warehouse: Path) -> None:
     kept = failing_rows_of(warehouse)
     for file in (kept, kept.with_name(f"{kept.name}.part")):
         file.unlink(missing_ok=True)
+
+
+def _forget_unreadable(kept: Path) -> None:
+    """They are there to be looked at, and the tests that fail store theirs again."""
+    try:
+        with reading(kept):
+            pass
+    except WarehouseDamaged:
+        kept.unlink()
 
 
 def _moves(stored: Sequence[NodeResult]) -> Iterator[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
+import uuid
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -81,15 +84,33 @@ def has_history(project: Project, table: Table) -> bool:
 def link_dbt_package(project: Project) -> None:
     """Puts the framework's macros where dbt looks for packages, as `dbt deps` would.
 
-    The macros exist once, inside the installed package; `dbt_packages/` is never committed.
+    The macros exist once, inside the installed package; `dbt_packages/` is never committed. A copy
+    of them, as `cp -rL` makes it, does as well while it is the same; where a file system has no
+    links, we copy them ourselves.
     """
     link = project.dbt / "dbt_packages" / "lakefeed"
     target = Path(str(files("pipelines.transformation") / "dbt_package"))
     if link.is_symlink() and link.readlink() == target:
         return
+    if link.is_dir() and not link.is_symlink():
+        if _contents(link) == _contents(target):
+            return
+        shutil.rmtree(link)
     link.parent.mkdir(parents=True, exist_ok=True)
-    link.unlink(missing_ok=True)
-    link.symlink_to(target, target_is_directory=True)
+    # In one step, since another process may be doing the same.
+    part = link.with_name(f".lakefeed-{uuid.uuid4().hex}")
+    try:
+        part.symlink_to(target, target_is_directory=True)
+        part.replace(link)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        shutil.copytree(target, link, dirs_exist_ok=True)
+
+
+def _contents(folder: Path) -> dict[Path, bytes]:
+    paths = (path for path in folder.rglob("*") if path.suffix in (".sql", ".yml"))
+    return {path.relative_to(folder): path.read_bytes() for path in paths}
 
 
 def _is_ours(path: Path) -> bool:

@@ -11,10 +11,11 @@ from pathlib import Path
 from pipelines.declaration.project import Project
 from pipelines.transformation.candidate import discard_candidate, start_candidate
 from pipelines.transformation.history import history_model_name
+from pipelines.transformation.opening import reading, writing
 from pipelines.transformation.publication import replace_published
 from pipelines.transformation.staging import staging_model_name
 from pipelines.transformation.standing import Standing, read_standing, write_standing
-from pipelines.transformation.warehouse import holds, quoted, reading, warehouse_lock, writing
+from pipelines.transformation.warehouse import holds, quoted, warehouse_lock
 
 _PREFIXES = {"staging": "stg_", "history": "hst_"}
 

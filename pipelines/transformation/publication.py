@@ -3,6 +3,7 @@
     data/warehouse.duckdb                                          published
     data/published/20261123T202042.123456Z/warehouse.duckdb        published then, replaced since
     data/published/20261123T212040.654321Z-undone/warehouse.duckdb rolled back from
+    data/warehouse.duckdb.damaged                                  replaced: it couldn't be read
 
 A version is named after the time when it was published. DuckDB's locks belong to the file that
 a process has open, not to its name: readers of a version that was replaced go on reading it.
@@ -15,14 +16,16 @@ import os
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 from pipelines.declaration.project import Project
+from pipelines.errors import WarehouseDamaged
 from pipelines.interruption import note_done, raise_if_interrupted
 from pipelines.textfile import to_disk
 from pipelines.transformation.candidate import Candidate, assert_current
+from pipelines.transformation.opening import log_of, reading
 from pipelines.transformation.standing import read_standing
-from pipelines.transformation.warehouse import reading
 
 _NAME = "%Y%m%dT%H%M%S.%fZ"
 _UNDONE = "-undone"
@@ -51,7 +54,7 @@ def published_version(project: Project) -> Version | None:
 
 def kept_versions(project: Project) -> list[Version]:
     """The versions that were published before, the oldest first."""
-    files = _folder(project).glob(f"*Z*/{project.warehouse.name}")
+    files = _folder(project).glob(f"*Z*/{escape(project.warehouse.name)}")
     return sorted(map(_version, files), key=lambda version: version.published_at)
 
 
@@ -63,24 +66,59 @@ def replace_published(project: Project, candidate: Candidate) -> None:
     Raises:
         Refused: the published file isn't the one that the candidate was copied from.
         BuildFailed: another program has it open for writing.
+
+    Side effect: one that can't be read is set aside, and isn't kept as a version.
     """
     to_disk(candidate.path)
-    present = published_version(project)
-    # Keeps writers out, whose log would go into the file that comes.
-    with reading(project.warehouse):
+    try:
+        present = published_version(project)
+    except WarehouseDamaged:
         assert_current(project, candidate)
-        if present:
-            keep(project, present)
+        set_aside(project)
         put_in_place(project, candidate.path)
+    else:
+        # Keeps writers out, whose log would go into the file that comes.
+        with reading(project.warehouse):
+            assert_current(project, candidate)
+            if present:
+                keep(project, present)
+            put_in_place(project, candidate.path)
     forget_old_versions(project)
 
 
 def put_in_place(project: Project, file: Path) -> None:
     """Publishes this file. The one that was published is gone, unless it was kept."""
+    project.warehouse.parent.mkdir(parents=True, exist_ok=True)
     raise_if_interrupted()
     file.replace(project.warehouse)
     note_done("the new version of the warehouse was published before")
     to_disk(project.warehouse.parent)
+
+
+def set_aside(project: Project) -> Path:
+    """Moves a published file that can't be read, and its log, out of the way; returns where to.
+
+    What was set aside before is gone.
+    """
+    file, aside = project.warehouse, _damaged(project)
+    forget_damaged(project)
+    # The log first: it must not come to belong to another file.
+    for path, moved in ((log_of(file), log_of(aside)), (file, aside)):
+        if path.exists():
+            path.replace(moved)
+    return aside
+
+
+def file_set_aside(project: Project) -> Path | None:
+    """What was set aside last and is still there."""
+    aside = _damaged(project)
+    return aside if aside.exists() else None
+
+
+def forget_damaged(project: Project) -> None:
+    """Removes what was set aside."""
+    for file in (_damaged(project), log_of(_damaged(project))):
+        file.unlink(missing_ok=True)
 
 
 def keep(project: Project, version: Version, *, is_undone: bool = False) -> None:
@@ -127,6 +165,11 @@ def _version(file: Path) -> Version:
     name = file.parent.name
     published_at = dt.datetime.strptime(name.removesuffix(_UNDONE), _NAME)
     return Version(file, published_at.replace(tzinfo=dt.UTC), name.endswith(_UNDONE))
+
+
+def _damaged(project: Project) -> Path:
+    file = project.warehouse
+    return file.with_name(f"{file.name}.damaged")
 
 
 def _folder(project: Project) -> Path:

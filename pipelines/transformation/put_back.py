@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from duckdb import DuckDBPyConnection, IOException
+from duckdb import DuckDBPyConnection, Error
 
 from pipelines.loading.engine import literal
 from pipelines.transformation.manifest import Model
-from pipelines.transformation.warehouse import cannot_open, holds, quoted, writing
+from pipelines.transformation.opening import cannot_open, writing
+from pipelines.transformation.warehouse import holds, quoted
 
 _PUBLISHED = "lakefeed_published"
 _LEDGER = "staged_loads"
@@ -36,7 +37,7 @@ def put_back(candidate: Path, published: Path, models: Iterable[Model]) -> None:
 def _attach(session: DuckDBPyConnection, published: Path) -> None:
     try:
         session.execute(f"attach {literal(str(published))} as {_PUBLISHED} (read_only)")
-    except IOException as error:
+    except Error as error:
         raise cannot_open(published, error) from None
 
 

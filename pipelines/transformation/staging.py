@@ -112,7 +112,7 @@ def _sources_yaml(project: Project, source: str, tables: list[Table]) -> str:
 
 def _raw_meta(project: Project, table: Table) -> dict[str, Any]:
     return {
-        "folder": f"{_from_dbt(project.declaration.raw.url)}/{table.lake_name}",
+        "folder": f"{project.seen_from_dbt(project.declaration.raw.url)}/{table.lake_name}",
         "key": list(table.key),
         **({"compared_as": compared} if (compared := compared_as(table)) else {}),
         "deletes": table.settings.deletes,
@@ -181,7 +181,10 @@ def column_entry(column: Column) -> dict[str, Any]:
 
 
 def _profile(project: Project) -> str:
-    path = _from_dbt(project.declaration.warehouse.path)
+    declared = project.declaration.warehouse.path
+    # dbt-duckdb takes the name of the database from the path, and DuckDB from the file.
+    is_renamed = project.warehouse.name != PurePosixPath(declared).name
+    path = project.seen_from_dbt(str(project.warehouse) if is_renamed else declared)
     return yaml_text(
         {
             "lakefeed": {
@@ -209,13 +212,6 @@ def _declared_sources(project: Project) -> str:
         f"    {{{{- return(name in [{names}]) -}}}}\n"
         "{% endmacro %}\n"
     )
-
-
-def _from_dbt(path: str) -> str:
-    """A declared path as seen from the dbt folder, so that plain `dbt build` finds it there."""
-    if "://" in path or PurePosixPath(path).is_absolute():
-        return path
-    return str(PurePosixPath("..") / path)
 
 
 def jinja_text(text: str) -> str:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
-from pipelines.transformation.warehouse import holds, reading, writing
+from pipelines.transformation.opening import reading, writing
+from pipelines.transformation.warehouse import holds
 
 _TABLES = {
     "table_name": "The table as declared: source.table.",

@@ -12,8 +12,9 @@ import duckdb
 
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
-from pipelines.errors import BuildFailed, Refused
+from pipelines.errors import Refused
 from pipelines.loading.lock_file import Busy, file_lock
+from pipelines.transformation.opening import reading
 from pipelines.transformation.staging import staging_model_name
 
 
@@ -176,58 +177,3 @@ def _is_generated(warehouse: duckdb.DuckDBPyConnection, model: str) -> bool:
         "and table_name = ? and column_name = '_staged_batch'"
     )
     return bool(warehouse.execute(query, [model]).fetchall()[0][0])
-
-
-@contextmanager
-def reading(file: Path) -> Iterator[duckdb.DuckDBPyConnection | None]:
-    """A session that reads this warehouse file and keeps writers out; None where there is no file.
-
-    Raises:
-        BuildFailed: a writer has it open.
-    """
-    if not file.exists():
-        yield None
-        return
-    with _opened(file, read_only=True) as warehouse:
-        yield warehouse
-
-
-@contextmanager
-def writing(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A session that has this warehouse file to itself.
-
-    Side effect: makes the file. When it ends, all is in the file, and nothing in a log beside it.
-
-    Raises:
-        BuildFailed: another program has it open.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with _opened(file, read_only=False) as warehouse:
-        yield warehouse
-        warehouse.execute("checkpoint")
-
-
-@contextmanager
-def _opened(file: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-    try:
-        warehouse = duckdb.connect(str(file), read_only=read_only)
-    except duckdb.IOException as error:
-        raise cannot_open(file, error, read_only=read_only) from None
-    try:
-        yield warehouse
-    finally:
-        warehouse.close()
-
-
-def cannot_open(file: Path, error: duckdb.IOException, *, read_only: bool = True) -> BuildFailed:
-    """What is said where DuckDB can't open a warehouse file."""
-    return BuildFailed(
-        f"the warehouse can't be opened: {_first_line(error)}",
-        where=str(file),
-        do=f"another program has it open{' for writing' if read_only else ''}; close it and "
-        "run again",
-    )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]

@@ -16,7 +16,7 @@ from pipelines.orchestration.runs import keep_run
 from pipelines.site.page import render
 from pipelines.site.writing import Site, write_site
 from pipelines.transformation.lineage import read_lineage
-from pipelines.transformation.warehouse import writing
+from pipelines.transformation.opening import writing
 from tests.conftest import Lake
 from tests.site.conftest import CANARY
 

@@ -104,15 +104,16 @@
 
 {# Ids of committed loads that hold files; with a model's name, those that it has yet to stage. #}
 {% macro committed_load_ids(folder, model_name=none) %}
+    {%- set listed = lakefeed.as_pattern(folder, always=true) -%}
     {%- set query -%}
         with
         commits as (
             select regexp_extract(file, '__([0-9.]+)\.jsonl$', 1) as load_id
-            from glob('{{ folder }}/_dlt_loads/*.jsonl')
+            from glob({{ lakefeed.sql_text(listed ~ '/_dlt_loads/*.jsonl') }})
         ),
         descriptions as (
             select regexp_extract(file, '([0-9.]+)\.json$', 1) as load_id
-            from glob('{{ folder }}/_lakefeed_loads/*.json')
+            from glob({{ lakefeed.sql_text(listed ~ '/_lakefeed_loads/*.json') }})
         )
         select load_id from commits join descriptions using (load_id)
         {% if model_name -%}
@@ -134,9 +135,10 @@
     {%- set as_of = var('lakefeed_as_of', none) -%}
     {%- set loads = [] -%}
     {%- if load_ids -%}
+        {%- set begin = lakefeed.as_pattern(folder).replace("'", "''") ~ '/_lakefeed_loads/' -%}
         {%- set paths = [] -%}
         {%- for id in load_ids -%}
-            {%- do paths.append("'" ~ folder ~ '/_lakefeed_loads/' ~ id ~ ".json'") -%}
+            {%- do paths.append("'" ~ begin ~ id ~ ".json'") -%}
         {%- endfor -%}
         {%- set query -%}
             select load_id, snapshot_at, supersedes, to_json(files), coalesce(format, '1.0')
@@ -145,7 +147,8 @@
                 columns = {
                     load_id: 'varchar', snapshot_at: 'varchar', supersedes: 'boolean',
                     files: 'varchar[]', format: 'varchar'
-                }
+                },
+                hive_partitioning = false
             )
             {% if as_of -%}
             where snapshot_at::timestamptz <= '{{ as_of }}'::timestamptz
@@ -171,5 +174,26 @@
 
 {# The raw folder of a table; a relative one is meant from the dbt project's folder. #}
 {% macro raw_folder(raw) %}
-    {{- return(raw.meta.lakefeed.folder.replace("'", "''")) -}}
+    {{- return(raw.meta.lakefeed.folder) -}}
+{% endmacro %}
+
+
+{#
+    The pattern that a path alone matches, whatever its folders are called: DuckDB reads names of files
+    as patterns. `always`: what comes after the path is one.
+
+    A bracket with one sign in it is that sign. A backslash would be a separator in a pattern; it is
+    given as the range from `[` to `]`. (pipelines/duckdb_paths.py says the same)
+#}
+{% macro as_pattern(path, always=false) %}
+    {%- if not (always or '*' in path or '?' in path or '[' in path) -%}
+        {{- return(path) -}}
+    {%- endif -%}
+    {%- set signs = [] -%}
+    {%- for sign in path -%}
+        {%- do signs.append(
+            '[[-]]' if sign == '\\' else '[' ~ sign ~ ']' if sign in '*?[' else sign
+        ) -%}
+    {%- endfor -%}
+    {{- return(signs | join) -}}
 {% endmacro %}

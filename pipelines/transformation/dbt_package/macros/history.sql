@@ -98,10 +98,11 @@
 
 {# When raw last lost versions, as `lakefeed prune` notes it before; none where it never did. #}
 {% macro raw_was_pruned_at(folder) %}
-    {%- set note = "'" ~ folder ~ "/_lakefeed_pruned.json'" -%}
+    {%- set note = lakefeed.sql_text(lakefeed.as_pattern(folder) ~ '/_lakefeed_pruned.json') -%}
     {%- if not run_query('select 1 from glob(' ~ note ~ ')').rows -%}{{- return(none) -}}{%- endif -%}
     {%- set query -%}
-        select pruned_at from read_json([{{ note }}], columns = {pruned_at: 'varchar'})
+        select pruned_at
+        from read_json([{{ note }}], columns = {pruned_at: 'varchar'}, hive_partitioning = false)
     {%- endset -%}
     {{- return(run_query(query).columns[0].values()[0]) -}}
 {% endmacro %}

@@ -150,11 +150,14 @@
     {%- set state = namespace(is_compact=false) -%}
     {%- set paths = {} -%}
     {%- set pairs = [] -%}
+    {# All of one table, so that their folder is the same. #}
+    {%- set folder = loads[0].folder if loads else '' -%}
+    {%- set named = folder.replace("'", "''") -%}
+    {%- set read = lakefeed.as_pattern(folder).replace("'", "''") -%}
     {%- for load in loads -%}
         {%- for file in load.files -%}
-            {%- set path = "'" ~ (load.folder ~ '/' ~ file).replace("'", "''") ~ "'" -%}
-            {%- do pairs.append('(' ~ path ~ ", '" ~ load.load_id ~ "')") -%}
-            {%- do paths.update({path: none}) -%}
+            {%- do pairs.append("('" ~ named ~ '/' ~ file ~ "', '" ~ load.load_id ~ "')") -%}
+            {%- do paths.update({"'" ~ read ~ '/' ~ file ~ "'": none}) -%}
             {%- if '.compact-' in file -%}{%- set state.is_compact = true -%}{%- endif -%}
         {%- endfor -%}
     {%- endfor -%}

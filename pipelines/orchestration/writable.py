@@ -1,0 +1,41 @@
+"""Whether what a command writes to can be written to, asked before it begins."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipelines.declaration.project import Project
+from pipelines.disk import refused, why_unwritable
+from pipelines.loading.raw_files import is_local
+
+
+def refuse_unwritable(project: Project, *, loads: bool = True, builds: bool = True) -> None:
+    """To be called before anything is loaded or built.
+
+    Raises:
+        StorageFailed: a folder that loads or builds write to takes no file, or is a link to one
+            that isn't there; nothing was read or written.
+    """
+    for folder in dict.fromkeys(_folders(project, loads=loads, builds=builds)):
+        if error := why_unwritable(folder):
+            raise error
+    declared = project.root / project.declaration.warehouse.path
+    # Not made by us: it may be the place of a disk that isn't mounted.
+    if builds and declared.is_symlink() and not project.warehouse.parent.exists():
+        raise refused(errno.ENOENT, f"{declared} -> {project.warehouse}")
+
+
+def _folders(project: Project, *, loads: bool, builds: bool) -> Iterator[Path]:
+    """The innermost first, so that what is refused is named as closely as can be."""
+    yield project.data
+    if loads and is_local(project.raw_url):
+        yield Path(project.raw_url)
+    if builds:
+        yield from (
+            project.dbt / os.environ.get(variable, folder)
+            for variable, folder in (("DBT_TARGET_PATH", "target"), ("DBT_LOG_PATH", "logs"))
+        )
+        yield project.warehouse.parent
