@@ -11,9 +11,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG, CronDataIntervalTimetable, TaskGroup, TriggerRule
+from airflow.sdk import DAG, CronDataIntervalTimetable, TaskGroup, TriggerRule, literal
 from airflow.sdk.definitions.param import ParamsDict
 
 from pipelines.dag import names, tasks
@@ -78,13 +79,18 @@ def _load_task(project: Project, name: str, tables: Sequence[Table]) -> PythonOp
     return PythonOperator(
         task_id=name,
         python_callable=tasks.load_tables,
-        op_args=[str(project.root), [table.lake_name for table in tables]],
+        op_args=[_root(project), [table.lake_name for table in tables]],
         retries=project.declaration.airflow.retries,
         retry_delay=_RETRY_DELAY,
         max_active_tis_per_dag=1,
         outlets=[names.asset_of(table) for table in tables],
         doc_md="\n\n".join(_table_doc(table) for table in tables),
     )
+
+
+def _root(project: Project) -> Any:
+    """The project's folder; Airflow takes it for a template otherwise."""
+    return literal(str(project.root)) if "{" in str(project.root) else str(project.root)
 
 
 def _after_all(project: Project, name: str, function: Callable[[str], None]) -> PythonOperator:
@@ -95,7 +101,7 @@ def _after_all(project: Project, name: str, function: Callable[[str], None]) -> 
     return PythonOperator(
         task_id=name,
         python_callable=function,
-        op_args=[str(project.root)],
+        op_args=[_root(project)],
         retries=0,
         trigger_rule=TriggerRule.ALL_DONE,
         max_active_tis_per_dag=1,
@@ -136,7 +142,7 @@ def _draw_models(
         drawn[model.name] = PythonOperator(
             task_id=model.name,
             python_callable=tasks.show_model,
-            op_args=[str(project.root), model.name],
+            op_args=[_root(project), model.name],
             trigger_rule=TriggerRule.NONE_FAILED,
             task_group=staging if model.is_staging else marts,
             doc_md=model.description,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from dotenv import dotenv_values, set_key, unset_key
+from dotenv import set_key, unset_key
 
 from pipelines.declaration.load import DECLARATION_FILE
 from pipelines.declaration.project import open_project
@@ -25,6 +25,7 @@ from pipelines.orchestration.proposal import (
 from pipelines.orchestration.survey import survey
 from pipelines.orchestration.sync import sync
 from pipelines.source.connection import connect, connection_from_url
+from pipelines.source.env_file import read_variables
 from pipelines.source.inspect import database_name, schemas_with_tables, sql_name
 
 _TEMPLATE = files("pipelines.orchestration") / "templates" / "project"
@@ -156,7 +157,7 @@ def _as_identifier(name: str) -> str:
 
 def _refuse_other_url(root: Path, variable: str, url: str) -> None:
     """The environment wins over `.env`, so that another URL there would silently be loaded."""
-    held = {**(dotenv_values(root / ".env") if (root / ".env").exists() else {}), **os.environ}
+    held = {**read_variables(root / ".env"), **os.environ}
     if held.get(variable) not in (None, url):
         raise Refused(
             f"the variable {variable} is set already, to another database",
@@ -170,7 +171,7 @@ def write_secret(path: Path, variable: str, url: str) -> None:
         path.touch(mode=0o600)
         path.write_text("# Read by lakefeed; ignored by git.\n", encoding="utf-8")
     set_key(path, variable, url)
-    if dotenv_values(path).get(variable) != url:
+    if read_variables(path).get(variable) != url:
         unset_key(path, variable)
         raise Refused(
             f"the connection has characters that can't stand in {path}",

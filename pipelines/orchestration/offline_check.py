@@ -17,6 +17,7 @@ from pipelines.errors import DeclarationError, LakefeedError, TableFailed
 from pipelines.loading.plan import plan_table
 from pipelines.source.connection import connection_of
 from pipelines.source.credentials import unset_variables
+from pipelines.source.env_file import Disagreement, disagreements
 from pipelines.source.where import single_expression
 from pipelines.transformation.files import stale_files
 from pipelines.transformation.unfit import unfit_tests
@@ -42,13 +43,14 @@ def declaration_errors(project: Project) -> list[LakefeedError]:
 
 
 def declaration_warnings(project: Project) -> list[str]:
-    """What keeps a run from starting here, though it may be otherwise elsewhere."""
-    return [
+    """What keeps a run from starting here, or in containers, and need not elsewhere."""
+    unset = [
         f"{project.declared.document.where(('sources', source, 'connection'))}: the variable "
         f"{name} isn't set here, so `{source}` can't be reached; put it into .env, or export it"
         for source in project.declaration.sources
         for name in unset_variables(project, source)
     ]
+    return [*unset, *map(str, _read_otherwise_in_containers(project))]
 
 
 def test_errors(project: Project) -> list[LakefeedError]:
@@ -58,6 +60,12 @@ def test_errors(project: Project) -> list[LakefeedError]:
         for table in project.tables
         for problem in unfit_tests(project.declared, table, project.tables)
     ]
+
+
+def _read_otherwise_in_containers(project: Project) -> Iterator[Disagreement]:
+    """Lines of `.env`, which the containers of a compose file get as Compose reads them."""
+    if any(project.root.glob("*compose*.y*ml")):
+        yield from disagreements(project.root / ".env")
 
 
 def _connection_errors(project: Project) -> Iterator[LakefeedError]:

@@ -7,10 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from dotenv import dotenv_values
-
 from pipelines.declaration.project import Project
 from pipelines.errors import DeclarationError
+from pipelines.source.env_file import read_variables
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -41,8 +40,7 @@ def interpolate(project: Project, source: str, text: str, where: str) -> str:
 
 
 def _variables(root: Path) -> dict[str, str | None]:
-    path = root / ".env"
-    return {**(dotenv_values(path) if path.exists() else {}), **os.environ}
+    return {**read_variables(root / ".env"), **os.environ}
 
 
 def dlt_secret(project: Project, source: str) -> str | dict[str, Any] | None:

@@ -14,7 +14,7 @@ import pytest
 from pipelines.errors import DeclarationError
 from pipelines.orchestration.sync import sync
 from tests.airflow.conftest import AirflowOf
-from tests.conftest import Database, Lake
+from tests.conftest import Database, Lake, new_lake
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TEMPLATE = REPOSITORY / "pipelines/orchestration/templates/project"
@@ -228,3 +228,15 @@ def test_no_package_hides_airflow_or_dbt() -> None:
     """A folder with an `__init__.py` would be imported in their place."""
     for root in (REPOSITORY, TEMPLATE):
         assert not [*(root / "airflow").rglob("__init__.py"), *(root / "dbt").glob("__init__.py")]
+
+
+def test_the_folder_of_a_project_is_no_template_to_airflow(tmp_path: Path) -> None:
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    lake = new_lake(tmp_path / "{{ ds }} {% if %}").declare(TABLES)
+
+    dag = dag_of(lake)
+
+    for task in dag.task_dict.values():
+        assert task.render_template(task.op_args, {"ds": "2026-01-01"})[0] == str(lake.root)
+    assert DagSerialization.to_dict(dag)

@@ -1,0 +1,108 @@
+"""`.env`: what we read, and the lines that Docker Compose would read otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from dotenv import set_key
+
+from pipelines.errors import DeclarationError
+from pipelines.orchestration.check import check
+from pipelines.source.env_file import disagreements, read_variables
+from tests.conftest import Lake
+
+AGREED = {
+    "URL=postgresql://u:p@h/db": "postgresql://u:p@h/db",
+    "URL = spaced ": "spaced",
+    "export URL=exported": "exported",
+    "URL=a#b": "a#b",
+    "URL=a # a comment": "a",
+    "URL='a # b'": "a # b",
+    'URL="a # b" # a comment': "a # b",
+    "URL='pa$word$$'": "pa$word$$",
+    "URL='${NOT_A_VARIABLE}'": "${NOT_A_VARIABLE}",
+    "URL=a$": "a$",
+    "URL=a$1b$": "a$1b$",
+    "URL='it\\'s'": "it's",
+    'URL="say \\"so\\""': 'say "so"',
+    'URL="two\\nlines"': "two\nlines",
+    "URL=back\\slash": "back\\slash",
+    'URL="back\\\\slash"': "back\\slash",
+    "URL=": "",
+    "URL=''": "",
+    "URL=a'b\"c": "a'b\"c",
+    "HOST=h\nURL=postgresql://${HOST}/db": "postgresql://h/db",
+    'HOST=h\nURL="postgresql://${HOST}/${DB:-db}"': "postgresql://h/db",
+}
+DISAGREED = {
+    "URL=pa$word": "single quotes: URL='…'",
+    'URL="pa$word"': "single quotes: URL='…'",
+    "URL=a$$b": "single quotes: URL='…'",
+    "URL=pa$word'": "%24 ($)",
+    'URL="a\\$b"': "%24 ($)",
+    "URL='a\\\\b'": "%5C (\\)",
+    "URL= # a comment": "single quotes",
+    "URL=a\t# a comment": "single quotes",
+    "URL=${X:?must be set}": "single quotes",
+    'URL="it\\\'s"': "%27 (')",
+    "URL='a'b": "write it as NAME='value'",
+    "URL='not closed": "write it as NAME='value'",
+}
+
+
+@pytest.mark.parametrize("text", AGREED, ids=ascii)
+def test_what_both_read_alike_is_read_so_and_not_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".env").write_text(f"# secrets\n\n{text}\nLAST=1\n")
+
+    assert read_variables(tmp_path / ".env")["URL"] == AGREED[text]
+    assert list(disagreements(tmp_path / ".env")) == []
+
+
+@pytest.mark.parametrize("text", DISAGREED, ids=ascii)
+def test_what_compose_reads_otherwise_is_named_by_its_line_and_not_shown(
+    tmp_path: Path, text: str
+) -> None:
+    (tmp_path / ".env").write_text(f"# secrets\n\n{text}\nLAST=1\n")
+
+    named = [str(one) for one in disagreements(tmp_path / ".env")]
+
+    assert named
+    assert named[0].startswith(".env:3: Docker Compose reads ")
+    assert DISAGREED[text] in named[0]
+    assert text.partition("=")[2].strip() not in named[0]
+
+
+@pytest.mark.parametrize("url", ["a$b", "${x}", "a # b", "it's", 'say "so"', " $$ "])
+def test_what_init_writes_both_read_alike(tmp_path: Path, url: str) -> None:
+    set_key(tmp_path / ".env", "URL", url)
+
+    assert read_variables(tmp_path / ".env") == {"URL": url}
+    assert list(disagreements(tmp_path / ".env")) == []
+
+
+def test_without_a_file_there_is_nothing(tmp_path: Path) -> None:
+    assert read_variables(tmp_path / ".env") == {}
+    assert list(disagreements(tmp_path / ".env")) == []
+
+
+def test_check_names_such_lines_where_there_are_containers(lake: Lake) -> None:
+    lake.declare("a: {mode: full_refresh}")
+    (lake.root / ".env").write_text("OTHER=1\nSHOP_DATABASE_URL=postgresql://u:pa$word@h/db\n")
+
+    warned = check(lake.project).warnings
+    (lake.root / "docker-compose.yml").unlink()
+    (lake.root / "docker-compose.celery.yml").unlink()
+
+    assert warned == (
+        ".env:2: Docker Compose reads SHOP_DATABASE_URL otherwise than Lakefeed does; "
+        "write it in single quotes: SHOP_DATABASE_URL='…'",
+    )
+    assert check(lake.project).warnings == ()
+
+
+def test_a_file_that_is_not_in_utf_8_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("URL=größe".encode("latin-1"))
+
+    with pytest.raises(DeclarationError, match="expected text in UTF-8"):
+        read_variables(tmp_path / ".env")
