@@ -99,17 +99,30 @@ def why_unwritable(folder: Path) -> StorageFailed | None:
 
     Side effect: makes a file without a name in it, or in the one where it would be made.
     """
-    at = folder
-    while not os.path.lexists(at) and at != at.parent:
-        at = at.parent
+    if missing := leads_nowhere(folder):
+        return missing
+    at = _nearest(folder)
     try:
-        if at.is_symlink() and not at.exists():
-            return refused(errno.ENOENT, f"{at} -> {at.readlink()}")
         with tempfile.TemporaryFile(dir=at):
             return None
     except OSError as error:
         number = error.errno if error.errno in _KINDS else errno.EIO
         return refused(number, str(at))
+
+
+def leads_nowhere(path: Path) -> StorageFailed | None:
+    """The link by which a path leads to what isn't there; None where none does."""
+    at = _nearest(path)
+    if at.is_symlink() and not at.exists():
+        return refused(errno.ENOENT, f"{at} -> {at.readlink()}")
+    return None
+
+
+def _nearest(path: Path) -> Path:
+    """The file, folder or link itself, or the innermost around it that is there."""
+    while not os.path.lexists(path) and path != path.parent:
+        path = path.parent
+    return path
 
 
 def _refusal_in(error: BaseException) -> tuple[int, str] | None:

@@ -28,6 +28,7 @@ from pipelines.declaration.values import (
     parse_cursor,
     parse_shrink,
     parse_version,
+    path_for_dbt,
 )
 
 DAG_ID = r"^[A-Za-z0-9_.-]+$"
@@ -205,7 +206,7 @@ class Raw(Strict):
 class Warehouse(Strict):
     """The DuckDB warehouse."""
 
-    path: Text = "data/warehouse.duckdb"
+    path: Annotated[Text, AfterValidator(path_for_dbt)] = "data/warehouse.duckdb"
     """The DuckDB file with staging and marts. Each build is tested in a copy beside it, which then
     takes its place."""
     keep: Annotated[int, Field(ge=0)] = 3

@@ -19,6 +19,7 @@ _BARE_REFERENCE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _DURATION = re.compile(r"^(\d+)(s|m|h|d)$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DATABASES_OF_DUCKDB = ("main", "temp", "system")
 _PERCENT = re.compile(r"^(\d+(?:\.\d+)?)\s*%$")
 
 
@@ -85,6 +86,26 @@ def folder_of_file_url(url: str) -> str:
     if parts.netloc not in ("", "localhost"):
         raise ValueError("a folder of this machine, such as file:///data/raw")
     return unquote(url.split("://", 1)[1].removeprefix(parts.netloc))
+
+
+def path_for_dbt(path: str) -> str:
+    """A path from which dbt-duckdb derives the same database name as DuckDB, and can write it.
+
+    It takes the path for a URL, and puts the name between quotes as it is.
+    """
+    folder, _, name = path.rpartition("/")
+    database = name.lstrip(".").partition(".")[0]
+    if (
+        not database
+        or database.lower() in _DATABASES_OF_DUCKDB
+        or re.search(r"[?#]", folder)
+        or re.search(r"""['"#;]""", name)
+    ):
+        raise ValueError(
+            "a file such as data/warehouse.duckdb, without ' \" # ; in its name or ? # in its "
+            "folder, and not called main, temp or system"
+        )
+    return path
 
 
 def parse_version(value: Any) -> Any:

@@ -25,4 +25,5 @@ def prepare_dlt(project: Project) -> None:
     os.environ["LOAD__DELETE_COMPLETED_JOBS"] = "true"
     # dlt sleeps this long, twice a table, before it looks whether reading has ended.
     os.environ["EXTRACT__FUTURES_POLL_INTERVAL"] = "0.0005"
-    os.environ.setdefault("RUNTIME__LOG_LEVEL", "ERROR")
+    # A job that fails is logged with its traceback, and raised as well: we say what it means.
+    os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")

@@ -13,8 +13,9 @@ from pipelines.declaration.relations import (
     wildcards_of,
 )
 from pipelines.declaration.tables import Table
-from pipelines.errors import DeclarationError, LakefeedError, TableFailed
+from pipelines.errors import DeclarationError, LakefeedError, StorageFailed, TableFailed
 from pipelines.loading.plan import plan_table
+from pipelines.orchestration.writable import refuse_missing
 from pipelines.source.connection import connection_of
 from pipelines.source.credentials import unset_variables
 from pipelines.source.env_file import Disagreement, disagreements
@@ -33,6 +34,7 @@ def declaration_errors(project: Project) -> list[LakefeedError]:
         *(error for table in project.tables for error in _table_errors(table)),
         *_empty_wildcards(project),
         *test_errors(project),
+        *_missing_folders(project),
     ]
     stale = stale_files(project)
     if stale and not errors:
@@ -93,6 +95,13 @@ def _table_errors(table: Table) -> Iterator[LakefeedError]:
         plan_table(table, table.catalogue)
     except TableFailed as error:
         yield DeclarationError(error.what, where=error.where, do=error.do)
+
+
+def _missing_folders(project: Project) -> Iterator[LakefeedError]:
+    try:
+        refuse_missing(project)
+    except StorageFailed as error:
+        yield error
 
 
 def _empty_wildcards(project: Project) -> Iterator[LakefeedError]:

@@ -12,6 +12,7 @@ from pipelines.declaration.tables import Table
 from pipelines.loading.commits import CommitLog, checkpoint_after
 from pipelines.loading.description import Load
 from pipelines.orchestration.runs import KeptRun, read_runs
+from pipelines.orchestration.writable import refuse_missing
 from pipelines.transformation.standing import Standing, read_standing
 from pipelines.transformation.warehouse import staged_since
 
@@ -62,7 +63,12 @@ class TableStatus:
 
 
 def status(project: Project, tables: tuple[Table, ...], now: dt.datetime) -> list[TableStatus]:
-    """The state of these tables. Reads raw and the warehouse; connects to no source."""
+    """The state of these tables. Reads raw and the warehouse; connects to no source.
+
+    Raises:
+        StorageFailed: a link leads to a folder that isn't there.
+    """
+    refuse_missing(project)
     staged = staged_since(project.warehouse, list(tables), 0)
     standing = read_standing(project.warehouse)
     failures = _last_failures(read_runs(project.data))

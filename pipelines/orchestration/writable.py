@@ -1,4 +1,4 @@
-"""Whether what a command writes to can be written to, asked before it begins."""
+"""Whether what a command reads or writes is there and can be written to, asked before it begins."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipelines.declaration.project import Project
-from pipelines.disk import refused, why_unwritable
+from pipelines.disk import leads_nowhere, refused, why_unwritable
 from pipelines.loading.raw_files import is_local
 
 
@@ -26,6 +26,17 @@ def refuse_unwritable(project: Project, *, loads: bool = True, builds: bool = Tr
     # Not made by us: it may be the place of a disk that isn't mounted.
     if builds and declared.is_symlink() and not project.warehouse.parent.exists():
         raise refused(errno.ENOENT, f"{declared} -> {project.warehouse}")
+
+
+def refuse_missing(project: Project) -> None:
+    """To be called where nothing is loaded: what a link hides would look as if it had never been.
+
+    Raises:
+        StorageFailed: a link leads to a folder that isn't there.
+    """
+    for folder in _folders(project, loads=True, builds=True):
+        if error := leads_nowhere(folder):
+            raise error
 
 
 def _folders(project: Project, *, loads: bool, builds: bool) -> Iterator[Path]:

@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from pipelines.errors import StorageFailed
+from pipelines.orchestration.check import check
 from pipelines.orchestration.rebuild import rebuild
 from pipelines.orchestration.rollback import roll_back
 from pipelines.transformation.files import link_dbt_package
@@ -147,6 +148,9 @@ def test_a_link_to_what_is_not_there_is_refused_before_anything_is_read_or_writt
 
     assert str(raised.value).startswith(f"{link} -> /not/mounted/here: no such file or folder")
     assert sorted(lake.root.rglob("*")) == before
+    if name != "data/warehouse.duckdb":
+        assert str(link) in lake.command("status").stderr
+        assert str(link) in str(check(lake.project).errors[0])
 
 
 def test_a_copy_of_a_project_works_by_itself_links_followed_or_not(

@@ -1,0 +1,134 @@
+"""Disks that are full or may only be read: told by name, nothing lost, and made up for after."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import StorageFailed
+from tests.conftest import Database, Lake, new_lake
+
+pytestmark = pytest.mark.faults
+
+MEGABYTE = 1 << 20
+LOOKS = ("status", "check", "trace shop.fat 0", "audit", "explain shop.fat", "check --connect")
+ACTS = ("run", "load", "build", "rebuild", "rollback", "prune", "docs")
+ROWS = "select count(*), sum(length(pad)) from staging.stg_shop__fat"
+
+
+def mount(*arguments: str) -> None:
+    ended = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+    if ended.returncode:
+        pytest.skip(f"mounting needs root: {ended.stderr.strip()}")
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Path]:
+    """A folder that tests mount something on."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)
+
+
+@pytest.fixture
+def fat(database: Database, tmp_path: Path) -> Lake:
+    """A table that was loaded, and then got 200,000 rows of 128 letters."""
+    database.execute(
+        "create table fat (id int primary key, pad text, at timestamptz default now())",
+        "insert into fat values (0, 'first')",
+    )
+    lake = new_lake(tmp_path / "project").declare("fat: {cursor: at}")
+    assert lake.run().exit_code == 0
+    grow(database, 200_000)
+    return lake
+
+
+def grow(database: Database, rows: int) -> None:
+    database.execute(
+        "insert into fat select i, md5(i::text) || md5((i * 7)::text) || md5((i * 11)::text)"
+        f" || md5((i * 13)::text), clock_timestamp() from generate_series(1, {rows}) i"
+    )
+
+
+def leave(disk: Path, megabytes: float) -> Path:
+    """Fills a disk but for so many megabytes."""
+    filler = disk / "filler"
+    free = shutil.disk_usage(disk).free - int(megabytes * MEGABYTE)
+    with filler.open("wb") as file:
+        file.write(b"\0" * max(free, 0))
+    return filler
+
+
+@pytest.mark.parametrize("megabytes", [0, 8, 22, 40])
+def test_a_disk_that_fills_up_at_any_point_is_named_and_nothing_is_lost(
+    database: Database, fat: Lake, mounted: Path, megabytes: float
+) -> None:
+    mount("-t", "tmpfs", "-o", "size=200m", "tmpfs", str(mounted))
+    shutil.copytree(fat.root / "data", mounted, dirs_exist_ok=True)
+    shutil.rmtree(fat.root / "data")
+    (fat.root / "data").symlink_to(mounted)
+    filler = leave(mounted, megabytes)
+
+    ended = fat.command("run")
+    published = fat.query(ROWS)
+    filler.unlink()
+    again = fat.run()
+
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == 1, said
+    assert "no space is left on this disk" in said
+    assert "what was committed and published before is intact" in said
+    assert "fault of Lakefeed" not in said
+    assert "Traceback" not in said
+    assert published == [(1, 5)]
+    assert again.exit_code == 0, again
+    assert fat.query(ROWS) == database.rows("select count(*), sum(length(pad)) from fat")
+    assert not list((mounted / "candidate").iterdir())
+
+
+def test_a_limit_on_the_size_of_files_is_named(database: Database, fat: Lake) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4 * MEGABYTE, 4 * MEGABYTE))
+
+    command = [sys.executable, "-m", "pipelines.cli.main", "run"]
+    ended = subprocess.run(
+        command, cwd=fat.root, preexec_fn=limit, capture_output=True, text=True, check=False
+    )
+
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == 1
+    assert "the file is larger than this process may write" in said
+    assert "fault of Lakefeed" not in said
+    assert fat.run().exit_code == 0
+
+
+def test_a_project_that_may_only_be_read_can_be_looked_at_and_refuses_to_load_at_once(
+    database: Database, fat: Lake, mounted: Path
+) -> None:
+    mount("--bind", str(fat.root), str(mounted))
+    mount("-o", "remount,bind,ro", str(mounted))
+    lake = Lake(mounted)
+
+    before = sorted(path.name for path in (fat.root / "data").iterdir())
+    looks = {name: lake.command(*name.split()) for name in LOOKS}
+    nowhere = "postgresql://nobody@nowhere/x"
+    acts = {name: lake.command(*name.split(), LAKEFEED_TEST_URL=nowhere) for name in ACTS}
+    with pytest.raises(StorageFailed, match="this file system is read-only"):
+        lake.run()
+
+    assert {c: e.stderr for c, e in looks.items() if e.returncode} == {}
+    for name, ended in acts.items():
+        said = ended.stdout + ended.stderr
+        assert ended.returncode == 1, (name, said)
+        assert f"{mounted}/" in said, name
+        assert "read-only" in said, name
+        assert "fault of Lakefeed" not in said, name
+        assert "nowhere" not in said, name
+    assert sorted(path.name for path in (fat.root / "data").iterdir()) == before
