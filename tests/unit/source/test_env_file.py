@@ -88,7 +88,9 @@ def test_without_a_file_there_is_nothing(tmp_path: Path) -> None:
 
 def test_check_names_such_lines_where_there_are_containers(lake: Lake) -> None:
     lake.declare("a: {mode: full_refresh}")
-    (lake.root / ".env").write_text("OTHER=1\nSHOP_DATABASE_URL=postgresql://u:pa$word@h/db\n")
+    (lake.root / ".env").write_text(
+        "LAKEFEED_TEST_URL=postgresql://u@h/db\nSHOP_DATABASE_URL=postgresql://u:pa$word@h/db\n"
+    )
 
     warned = check(lake.project).warnings
     (lake.root / "docker-compose.yml").unlink()
