@@ -58,11 +58,16 @@ class Started:
         return Ended(self.process.returncode, told, time.monotonic() - began)
 
 
-def start(lake: Lake, *arguments: str, **environment: str) -> Started:
+COMMAND = ("-m", "pipelines.cli.main")
+
+
+def start(
+    lake: Lake, *arguments: str, command: tuple[str, ...] = COMMAND, **environment: str
+) -> Started:
     """`lakefeed` in the project's folder, with both outputs in one."""
     return Started(
         subprocess.Popen(
-            [sys.executable, "-m", "pipelines.cli.main", *arguments],
+            [sys.executable, *command, *arguments],
             cwd=lake.root,
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,

@@ -7,14 +7,17 @@ connection, or, as where a firewall forgets, for those alone that there are.
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.conftest import Database, Lake, new_lake, only
 from tests.integration.test_interruption import assert_interrupted
 from tests.silence import Network
-from tests.started import Started, start
+from tests.started import COMMAND, Started, start
 
 pytestmark = pytest.mark.faults
 
@@ -57,10 +60,11 @@ def network(source: Database) -> Iterator[Network]:
     )
 
 
-def load_through(network: Network, lake: Lake) -> Started:
+def load_through(network: Network, lake: Lake, command: tuple[str, ...] = COMMAND) -> Started:
     return start(
         lake,
         "load",
+        command=command,
         LAKEFEED_TEST_URL=network.url,
         LAKEFEED_SILENT_AFTER_SECONDS=str(SILENT_AFTER_SECONDS),
     )
@@ -100,10 +104,45 @@ def test_a_load_ends_in_the_midst_of_its_rows(
     assert network.is_silent
 
 
+def test_where_the_system_shows_no_sockets_the_process_ends(network: Network, copied: Lake) -> None:
+    """As on macOS, which has no such time-out."""
+    network.falls_silent_after = 5_000_000
+    elsewhere = (
+        "import socket; del socket.TCP_USER_TIMEOUT; from pipelines.cli.main import main; main()"
+    )
+
+    ended = load_through(network, copied, ("-c", elsewhere)).ended()
+
+    assert ended.code == 1, ended.told
+    assert "error: the connection to `shop` went silent" in ended.told
+    assert only(copied.load()).rows_written == ROWS
+
+
+def test_a_server_that_stands_still_on_a_socket_of_this_machine_is_given_up(
+    server_folder: Path, source: Database, copied: Lake
+) -> None:
+    source.execute("create or replace view slow as select 1 as id, pg_sleep(60)::text as x")
+    copied.declare("slow: {mode: full_refresh}")
+    postmaster = psutil.Process(int((server_folder / "postmaster.pid").read_text().split()[0]))
+    run = start(copied, "load", LAKEFEED_SILENT_AFTER_SECONDS=str(SILENT_AFTER_SECONDS))
+    run.until(lambda: source.rows("select 1 from pg_stat_activity where wait_event = 'PgSleep'"))
+    stopped = [postmaster, *postmaster.children(recursive=True)]
+    for process in stopped:
+        process.suspend()
+    try:
+        ended = run.ended()
+    finally:
+        for process in stopped:
+            process.resume()
+
+    assert ended.code == 3, ended.told
+    assert "a new connection isn't answered either" in ended.told
+
+
 def test_a_server_that_works_for_long_is_waited_for(
     network: Network, source: Database, copied: Lake
 ) -> None:
-    source.execute("create view slow as select 1 as id, pg_sleep(9)::text as x")
+    source.execute("create or replace view slow as select 1 as id, pg_sleep(9)::text as x")
     copied.declare("slow: {mode: full_refresh}")
 
     ended = load_through(network, copied).ended()
@@ -145,3 +184,20 @@ def test_a_killed_run_that_its_server_still_waits_for_is_made_way_for(
 
     assert report.rows_written == ROWS
     assert "ended what a run that is gone had left in the source" in report.notes[0]
+
+
+def test_what_a_killed_run_asked_for_ends_on_the_server_soon(
+    source: Database, copied: Lake
+) -> None:
+    """Within ten seconds it looks whether anybody is still there."""
+    source.execute("create or replace view slow as select 1 as id, pg_sleep(60)::text as x")
+    copied.declare("slow: {mode: full_refresh}")
+    asleep = "select 1 from pg_stat_activity where wait_event = 'PgSleep'"
+    run = start(copied, "load").until(lambda: source.rows(asleep))
+
+    run.end_by(signal.SIGKILL)
+
+    limit = time.monotonic() + 30
+    while source.rows(asleep):
+        assert time.monotonic() < limit
+        time.sleep(0.2)

@@ -101,8 +101,6 @@ def test_a_second_control_c_ends_it_at_once(silent: socket.socket) -> None:
     [
         ("init", "--connection", "{url}", "--project", "new"),
         ("check", "--connect"),
-        ("audit",),
-        ("sync",),
     ],
 )
 def test_a_server_that_says_nothing_holds_no_command(
