@@ -91,6 +91,7 @@ class Allowance:
     def __init__(self, say: Callable[[str], None], holder: PgConnection | None = None) -> None:
         self._say = say
         self._holder = holder
+        # Those that are being opened count as open: one of them may get the last session.
         self._open = self._ended = 0
         self._changed = Condition()
 
@@ -109,23 +110,27 @@ class Allowance:
         while True:
             raise_if_interrupted()
             ended = self._ended
+            self._count(opened=1)
             try:
-                session = open_one()
+                return open_one()
             except SourceUnreachable as error:
+                self._count(opened=-1)
                 refused = self._by_limit(error)
-            else:
-                with self._changed:
-                    self._open += 1
-                return session
+            except BaseException:
+                self._count(opened=-1)
+                raise
             if not waits:
                 raise refused
             until = self._wait(refused, ended, until)
 
     def end(self) -> None:
         """Lets whoever waits for a session try again."""
+        self._count(opened=-1, ended=1)
+
+    def _count(self, *, opened: int, ended: int = 0) -> None:
         with self._changed:
-            self._open -= 1
-            self._ended += 1
+            self._open += opened
+            self._ended += ended
             self._changed.notify_all()
 
     def _by_limit(self, error: SourceUnreachable) -> NoSessionLeft:
@@ -141,10 +146,13 @@ class Allowance:
     def _wait(self, refused: NoSessionLeft, ended: int, until: float | None) -> float | None:
         """Returns when it is worth trying again, and until when that is."""
         with self._changed:
-            if self._open or self._ended != ended:
+            if self._open:
                 self._say(f"{refused.what}: fewer tables are read at the same time")
-                self._changed.wait_for(lambda: self._ended != ended, _LOOK_AGAIN_SECONDS)
-                return None
+                self._changed.wait_for(
+                    lambda: self._ended != ended or not self._open, _LOOK_AGAIN_SECONDS
+                )
+            if self._open or self._ended != ended:
+                return until if self._ended == ended else None
         if until is None:
             self._say(f"had to wait for a session: {refused.what}")
             until = time.monotonic() + WAIT_SECONDS
