@@ -15,7 +15,7 @@ from pipelines.loading.commits import CommitLog
 from pipelines.orchestration.build import refuse_stale_files
 from pipelines.orchestration.revision import at_revision, state_of
 from pipelines.transformation.candidate import copy_published
-from pipelines.transformation.dbt import BuildResult, run_dbt
+from pipelines.transformation.dbt import BuildResult, run_dbt, writing_into
 from pipelines.transformation.failing_rows import failing_rows_of, keep_failing_rows
 from pipelines.transformation.history import models_over_raw
 from pipelines.transformation.state import MODELS, TESTS, Comparison, compare_states
@@ -87,7 +87,7 @@ def build_changed_since(project: Project, revision: str) -> ChangedReport:
     report = replace(report, revision=revision, commit=before.commit, path=file)
     if _is_built(comparison):
         copy_published(project, file)
-        arguments = [*_selectors(report, comparison, state), "--target-path", str(target)]
+        arguments = [*_selectors(report, comparison, state), *writing_into(project, target)]
         result = run_dbt(project, "build", [*arguments, *variables, "--full-refresh"], file)
         result = keep_failing_rows(project, file, result, failing_rows_of(file))
         report = replace(report, build=result)

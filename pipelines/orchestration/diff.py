@@ -22,7 +22,7 @@ from pipelines.declaration.project import Project, open_project
 from pipelines.declaration.tables import Table
 from pipelines.orchestration.catalogue import table_drift
 from pipelines.orchestration.consequences import meaning_of, next_run_of
-from pipelines.orchestration.revision import Revision, at_revision, lend_packages, state_of
+from pipelines.orchestration.revision import Revision, at_revision, lend_uncommitted, state_of
 from pipelines.transformation.dbt import refuse_without_dbt
 from pipelines.transformation.files import stale_files, write_generated
 from pipelines.transformation.state import (
@@ -128,7 +128,7 @@ def _synced_copy(project: Project, folder: Path) -> Project:
         if (project.root / name).exists():
             shutil.copy(project.root / name, folder / name)
     copy = open_project(folder)
-    lend_packages(project, copy)
+    lend_uncommitted(project, copy)
     write_generated(copy)
     return copy
 

@@ -19,7 +19,7 @@ from pipelines.loading.description import Load
 from pipelines.orchestration.build import build_anew, refuse_stale_files
 from pipelines.orchestration.runs import keep_run
 from pipelines.orchestration.writable import refuse_unwritable
-from pipelines.transformation.dbt import BuildResult, run_dbt
+from pipelines.transformation.dbt import BuildResult, run_dbt, writing_into
 from pipelines.transformation.failing_rows import failing_rows_of, keep_failing_rows
 from pipelines.transformation.publication import file_set_aside
 
@@ -100,7 +100,7 @@ def rebuild(
 
 def _build_at(project: Project, path: Path, moment: dt.datetime | None) -> BuildResult:
     """dbt keeps what it parsed beside the file: a variable would have the project parsed anew."""
-    arguments = ["--target-path", str(path.parent / "target")]
+    arguments = writing_into(project, path.parent / "target")
     if moment:
         arguments += ["--vars", json.dumps({"lakefeed_as_of": moment.isoformat()})]
     return run_dbt(project, "build", arguments, path)

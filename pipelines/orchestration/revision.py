@@ -15,6 +15,7 @@ from pipelines.declaration.catalogue import CATALOGUE_FILE
 from pipelines.declaration.load import DECLARATION_FILE
 from pipelines.declaration.project import Project, open_project
 from pipelines.errors import BuildFailed, DeclarationError, LakefeedError
+from pipelines.transformation.dbt import lend_parsed
 from pipelines.transformation.state import write_state
 
 _OF_A_PROJECT = (DECLARATION_FILE, CATALOGUE_FILE, "dbt")
@@ -52,7 +53,7 @@ def at_revision(project: Project, name: str) -> Iterator[Revision]:
                 f"the declaration of {name} can't be read by today's rules:\n{error}",
                 do="compare with a revision in which it is mended",
             ) from None
-        lend_packages(project, before)
+        lend_uncommitted(project, before)
         yield Revision(name, commit, before)
 
 
@@ -93,10 +94,13 @@ def _export(root: Path, commit: str, folder: Path) -> list[str]:
     return names
 
 
-def lend_packages(project: Project, before: Project) -> None:
-    """Gives a copy of a project the dbt packages of it, which are installed, not committed."""
+def lend_uncommitted(project: Project, before: Project) -> None:
+    """Gives a copy of a project what isn't committed with it: dbt packages, and what dbt parsed."""
+    if not before.dbt.exists():
+        return
+    lend_parsed(project, before.dbt / "target")
     installed = project.dbt / "dbt_packages"
-    for package in installed.iterdir() if installed.exists() and before.dbt.exists() else ():
+    for package in installed.iterdir() if installed.exists() else ():
         lent = before.dbt / "dbt_packages" / package.name
         lent.parent.mkdir(exist_ok=True)
         lent.symlink_to(package.resolve())

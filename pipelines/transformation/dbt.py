@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +22,8 @@ from pipelines.transformation.data_tests import declared_at
 from pipelines.transformation.files import link_dbt_package
 
 _TESTS = ("test", "unit_test")
+# What dbt keeps of a project that it has parsed.
+_PARSED = Path("target", "partial_parse.msgpack")
 _QUIET = ["--log-level", "none", "--log-level-file", "info", "--no-send-anonymous-usage-stats"]
 
 
@@ -118,6 +121,24 @@ def select_nodes(project: Project, arguments: Sequence[str], scratch: Path) -> t
     listing = ["ls", "--quiet", "--output", "json", "--output-keys", "unique_id", *arguments]
     found = _invoke(project, listing, scratch) or ()
     return tuple(json.loads(line)["unique_id"] for line in found)
+
+
+def writing_into(project: Project, folder: Path) -> list[str]:
+    """What has dbt write into this folder instead of `dbt/target`.
+
+    Side effect: the folder begins with what dbt keeps of the project, of which it parses again
+    what has changed. It would parse all of it otherwise.
+    """
+    lend_parsed(project, folder)
+    return ["--target-path", str(folder)]
+
+
+def lend_parsed(project: Project, folder: Path) -> None:
+    """Puts what dbt keeps of a project into another folder, where it keeps none yet."""
+    kept, lent = project.dbt / _PARSED, folder / _PARSED.name
+    if kept.exists() and not lent.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(kept, lent)
 
 
 def refuse_without_dbt(project: Project) -> None:

@@ -16,11 +16,10 @@ import duckdb
 
 from pipelines.declaration.project import Project
 from pipelines.loading.engine import literal
-from pipelines.transformation.dbt import run_dbt
+from pipelines.transformation.dbt import run_dbt, writing_into
 from pipelines.transformation.opening import reading, writing
 from pipelines.transformation.warehouse import quoted
 
-_PARSED = "partial_parse.msgpack"
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-eval' %s; style-src 'unsafe-inline'; img-src data:; "
     "font-src data:"
@@ -45,12 +44,8 @@ def write_documentation(project: Project, page: Path, work: Path) -> None:
         BuildFailed: dbt can't read the project, or another program is writing the warehouse.
     """
     warehouse, target = work / project.warehouse.name, work / "target"
-    target.mkdir(parents=True)
     _copy_without_rows(project.warehouse, warehouse)
-    parsed = project.dbt / "target" / _PARSED
-    if parsed.exists():
-        shutil.copyfile(parsed, target / _PARSED)
-    arguments = ["--target-path", str(target)]
+    arguments = writing_into(project, target)
     run_dbt(project, "parse", arguments, warehouse)
     # Compiling the models over raw would write out the names of all their files.
     run_dbt(project, "docs", ["generate", "--no-compile", *arguments], warehouse)

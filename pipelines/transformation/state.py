@@ -10,7 +10,7 @@ from typing import Any
 
 from pipelines.declaration.project import Project
 from pipelines.transformation.data_tests import declared_at
-from pipelines.transformation.dbt import run_dbt, select_nodes
+from pipelines.transformation.dbt import run_dbt, select_nodes, writing_into
 
 MODELS = ("model", "snapshot", "seed")
 TESTS = ("test", "unit_test")
@@ -76,7 +76,7 @@ def write_state(project: Project, folder: Path) -> Path | None:
     """
     if not (project.dbt / "dbt_project.yml").exists():
         return None
-    run_dbt(project, "parse", ["--target-path", str(folder)], folder / project.warehouse.name)
+    run_dbt(project, "parse", writing_into(project, folder), folder / project.warehouse.name)
     return folder
 
 
@@ -95,7 +95,8 @@ def compare_states(
     """
     known = ["--select", "state:modified", "--state", str(state)] if state else []
     # A test of a model that is modified is not, by that.
-    arguments = [*known, "--indirect-selection", "empty", "--target-path", str(target), *variables]
+    written = writing_into(project, target)
+    arguments = [*known, "--indirect-selection", "empty", *written, *variables]
     modified = select_nodes(project, arguments, target / project.warehouse.name)
     before = {node.id: node for node in _nodes(project, state)} if state else {}
     now = {node.id: node for node in _nodes(project, target)}
