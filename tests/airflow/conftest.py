@@ -105,7 +105,12 @@ def live_services(
 @pytest.fixture
 def shop(tmp_path: Path) -> Lake:
     """The repository as far as the stack reads it."""
-    root = copy_shop_project(tmp_path / "shop")
+    return shop_of(tmp_path)
+
+
+def shop_of(folder: Path) -> Lake:
+    """The repository, in this folder, as far as the stack reads it."""
+    root = copy_shop_project(folder / "shop")
     shutil.copytree(REPOSITORY / "airflow", root / "airflow")
     for name in ("docker-compose.yml", "docker-compose.override.yml"):
         shutil.copy(REPOSITORY / name, root / name)

@@ -10,7 +10,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -19,7 +21,7 @@ import pytest
 from pipelines.demo.compose import Service, read_services
 from pipelines.demo.here import Here, free_port
 from tests.airflow.api import DAG, Api, eventually
-from tests.airflow.conftest import running, said
+from tests.airflow.conftest import running, said, shop_of
 from tests.conftest import Lake
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -43,39 +45,76 @@ def stopped(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int
     return process.wait(60), time.monotonic() - asked
 
 
-@pytest.mark.faults
-@pytest.mark.timeout(1200)
-def test_make_airflow_starts_runs_the_dag_stops_and_goes_on_where_it_was(shop: Lake) -> None:
-    port = free_port()
-    api = Api(f"http://127.0.0.1:{port}", shop.root / ".airflow")
-    with running(shop, port) as process:
-        told = said(process)
-        assert f"http://localhost:{port}" in told, told
-        assert f"user admin, password {api.password}" in told
-        api.log_in()
-        eventually(lambda: api.has_ended("scheduled"))
-        api.call("POST", f"{DAG}/dagRuns", {"logical_date": None})
-        eventually(lambda: api.has_ended("manual"))
-        assert set(api.task_states("manual").values()) == {"success"}
-        # What it says to look with.
-        for command in re.findall(r"^(?:look in)? +((?:lakefeed|dlt|python) .*)$", told, re.M):
-            subprocess.run(["bash", "-c", command], cwd=shop.root, env=on_path(), check=True)
-        code, seconds = stopped(process, signal.SIGINT)
-        assert process.stdout is not None
-        assert "all stopped" in process.stdout.read()
-    assert (code, seconds < 30) == (0, True)
-    assert processes_below(shop.root) == []
+@dataclass(frozen=True)
+class Stack:
+    """The stack of a shop, which the tests start and stop, and what it said at its first start."""
 
-    # Within a run: its tasks end as well, and the next start finishes it.
+    shop: Lake
+    port: int
+    process: subprocess.Popen[str]
+    told: str
+    api: Api
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The first start. The tests run in their order, and each goes on from the one before."""
+    shop, port = shop_of(tmp_path_factory.mktemp("stack")), free_port()
     with running(shop, port) as process:
-        said(process)
+        api = Api(f"http://127.0.0.1:{port}", shop.root / ".airflow")
+        stack = Stack(shop, port, process, said(process), api)
         api.log_in()
-        assert len(api.runs("manual")) == 1
-        api.call("POST", f"{DAG}/dagRuns", {"logical_date": None})
-        eventually(lambda: "running" in api.task_states("manual").values())
-        code, seconds = stopped(process, signal.SIGTERM)
+        yield stack
+
+
+@pytest.mark.faults
+def test_make_airflow_says_where_airflow_is_and_loads_by_itself(stack: Stack) -> None:
+    assert f"http://localhost:{stack.port}" in stack.told, stack.told
+    assert f"user admin, password {stack.api.password}" in stack.told
+    eventually(lambda: stack.api.has_ended("scheduled"))
+
+
+@pytest.mark.faults
+def test_a_run_that_is_triggered_succeeds(stack: Stack) -> None:
+    stack.api.call("POST", f"{DAG}/dagRuns", {"logical_date": None})
+    eventually(lambda: stack.api.has_ended("manual"))
+
+    assert set(stack.api.task_states("manual").values()) == {"success"}
+
+
+@pytest.mark.faults
+def test_the_commands_that_it_says_to_look_with_work(stack: Stack) -> None:
+    commands = re.findall(r"^(?:look in)? +((?:lakefeed|dlt|python) .*)$", stack.told, re.M)
+
+    assert commands
+    for command in commands:
+        subprocess.run(["bash", "-c", command], cwd=stack.shop.root, env=on_path(), check=True)
+
+
+@pytest.mark.faults
+def test_control_c_stops_all_of_it(stack: Stack) -> None:
+    code, seconds = stopped(stack.process, signal.SIGINT)
+
+    assert stack.process.stdout is not None
+    assert "all stopped" in stack.process.stdout.read()
     assert (code, seconds < 30) == (0, True)
-    assert processes_below(shop.root) == []
+    assert processes_below(stack.shop.root) == []
+
+
+@pytest.mark.faults
+def test_the_next_start_goes_on_where_it_was_and_a_stop_ends_running_tasks_as_well(
+    stack: Stack,
+) -> None:
+    with running(stack.shop, stack.port) as process:
+        said(process)
+        stack.api.log_in()
+        assert len(stack.api.runs("manual")) == 1
+        stack.api.call("POST", f"{DAG}/dagRuns", {"logical_date": None})
+        eventually(lambda: "running" in stack.api.task_states("manual").values())
+        code, seconds = stopped(process, signal.SIGTERM)
+
+    assert (code, seconds < 30) == (0, True)
+    assert processes_below(stack.shop.root) == []
 
 
 def on_path() -> dict[str, str]:

@@ -37,8 +37,8 @@ def commands_of(page: Path) -> list[str]:
     return [line for line in lines if line]
 
 
-# Commands as long as their reader wants them to be.
-SHORT = {} if NIGHTLY else {"lakefeed lab": "lakefeed lab --steps 2 --rows 20"}
+# Commands that are as long as one wants, and how they are short.
+LONG = {"lakefeed lab": "lakefeed lab --steps 2 --rows 20"}
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Reader:
 
     def run(self, command: str, folder: Path) -> subprocess.CompletedProcess[str]:
         """What it does in a shell; `lakefeed` itself, whose words the shell tells, without one."""
-        command = SHORT.get(command, command)
+        command = command if NIGHTLY else LONG.get(command, command)
         program, _, words = command.partition(" ")
         if program == "lakefeed":
             told = self._shell(f"printf '%s\\n' {words}", folder).stdout
@@ -122,7 +122,11 @@ def typed_on(page: str) -> list[str]:
 @pytest.mark.parametrize(
     ("page", "number"),
     [
-        pytest.param(page, number, id=f"{page} {number + 1}: {command}")
+        pytest.param(
+            *(page, number),
+            id=f"{page} {number + 1}: {command}",
+            marks=[pytest.mark.nightly] if command in LONG else [],
+        )
         for page in RUN_HERE
         for number, command in enumerate(typed_on(page))
     ],

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake, only
+from tests.conftest import CONNECTION_VARIABLE, NIGHTLY, Database, Lake, new_lake, only
 from tests.faults.die_at import die
 from tests.integration.secret import assert_unseen
 from tests.integration.test_big_tables import BIG
@@ -42,6 +42,14 @@ BUILDING = [
     ("pipelines.transformation.publication:put_in_place", "before"),
     ("pipelines.transformation.publication:put_in_place", "after"),
     ("pipelines.orchestration.publish:discard_candidate", "before"),
+]
+EVERY_QUERY = [
+    pytest.param(
+        "dbt.adapters.duckdb.connections:DuckDBConnectionManager.execute",
+        f"after {number}",
+        marks=pytest.mark.nightly,
+    )
+    for number in range(1, 31 if NIGHTLY else 1)
 ]
 
 
@@ -128,7 +136,7 @@ def test_a_read_that_dies_between_two_ranges_starts_over_and_says_so(
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize(("target", "moment"), BUILDING)
+@pytest.mark.parametrize(("target", "moment"), [*BUILDING, *EVERY_QUERY])
 def test_a_killed_build_is_made_up_for_by_the_next_run(
     source: Database, copied: Lake, target: str, moment: str
 ) -> None:

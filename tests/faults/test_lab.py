@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.lab.run import Outcome, count
 from pipelines.loading.engine import literal
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake
+from tests.conftest import CONNECTION_VARIABLE, NIGHTLY, Database, Lake
 from tests.integration.secret import ODDEST, assert_unseen
 
 pytestmark = pytest.mark.faults
@@ -75,12 +75,13 @@ def limited(guarded: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
     return guarded
 
 
+@pytest.mark.nightly
 def test_a_declaration_is_tried_on_scratch_databases_by_a_role_that_may_only_read(
     limited: Database, lake: Lake
 ) -> None:
     lake.declare(TABLES)
 
-    ended = lake.process("lab", "--steps", "6", "--rows", "20")
+    ended = lake.process("lab", "--steps", "100" if NIGHTLY else "6", "--rows", "20")
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "lost and doubled rows: 0 and 0" in ended.stdout

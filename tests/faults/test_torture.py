@@ -16,11 +16,11 @@ import pytest
 
 from pipelines.lab.kill import lakefeed_perhaps_killed
 from pipelines.lab.writers import writing
-from tests.conftest import Database, Lake
+from tests.conftest import NIGHTLY, Database, Lake
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.faults, pytest.mark.nightly]
 
-STEPS = int(os.environ.get("LAKEFEED_TORTURE_STEPS", "20"))
+STEPS = 200 if NIGHTLY else 10
 SEED = int(os.environ.get("LAKEFEED_TORTURE_SEED", "0")) or random.randrange(1_000_000)
 
 SCHEMA = (
@@ -112,7 +112,7 @@ def test_random_writers_against_runs_that_are_killed_at_random(
     for _ in range(STEPS):
         for _ in range(choose.randrange(0, 10)):
             writer.write()
-        if ddl and choose.random() < 0.2:
+        if ddl and choose.random() < 0.4:
             writer.end_open_ones()
             database.execute(ddl.pop(0))
         if choose.random() < 0.5:

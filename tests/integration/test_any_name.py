@@ -73,7 +73,7 @@ def test_awkward_names_are_loaded_and_staged_with_no_edit(server_url: str) -> No
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(3600)
+@pytest.mark.nightly
 @settings(max_examples=40 if NIGHTLY else 3, suppress_health_check=list(HealthCheck))
 @given(schema=names.filter(lambda name: not name.startswith("pg_")), tables=databases)
 @example(schema="a.b", tables=AWKWARD[:4])
