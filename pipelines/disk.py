@@ -45,6 +45,7 @@ _KINDS = {
     errno.ENAMETOOLONG: ("this name is too long", "move the project to a shorter path"),
     errno.EBUSY: ("it is in use", "if it is a mount of its own, mount its folder instead"),
     errno.EXDEV: ("it lies on another file system", "move both to the same one"),
+    errno.ENOLCK: ("this file system has no locks", "put `data` on a local disk, or on NFS 4"),
     errno.EIO: ("the disk can't be read or written", "look at the disk, and run again"),
     errno.ESTALE: ("the network file system has lost it", "mount it again, and run again"),
 }

@@ -25,6 +25,14 @@ PROJECT = click.option(
     default=Path(),
     help="The project's folder. Default: the current one, or the nearest around it.",
 )
+# Where one may be made.
+FOLDER = click.option(
+    "--project",
+    "root",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="The project's folder. Default: the current one.",
+)
 SELECT = click.option(
     "--select",
     multiple=True,

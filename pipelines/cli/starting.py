@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from pipelines.cli.group import PROJECT, project_in
+from pipelines.cli.group import FOLDER, PROJECT, project_in
 
 
 @click.command()
 @click.option("--connection", required=True, metavar="URL", help="postgresql://user:pass@host/db")
 @click.option("--source", metavar="NAME", help="Its name in the lake. Default: the database's.")
 @click.option("--schema", default="public", show_default=True, help="The schema to read.")
-@PROJECT
+@FOLDER
 def init(root: Path, connection: str, source: str | None, schema: str) -> None:
     """Start a project in this folder from a live database. What is there is kept."""
     from pipelines.cli.initialized import render_init
@@ -42,7 +42,7 @@ def schema() -> None:
 
 
 @click.command()
-@PROJECT
+@FOLDER
 @click.option(
     "--scale",
     type=click.FloatRange(min=0.01),

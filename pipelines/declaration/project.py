@@ -11,6 +11,7 @@ from pipelines.declaration.load import Declared, load_declaration
 from pipelines.declaration.models import Declaration, SourceDeclaration
 from pipelines.declaration.references import refuse_undeclared_references
 from pipelines.declaration.tables import Table, resolve_tables
+from pipelines.errors import DeclarationError
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,23 @@ def open_project(root: Path) -> Project:
     """Reads the declaration and the catalogue in `root`.
 
     Raises:
-        DeclarationError: with every mistake in `sources.yaml`.
+        DeclarationError: with every mistake in `sources.yaml`, or the folder's name can't be said.
     """
     root = root.resolve()
+    _refuse_what_is_not_utf_8(root)
     declared = load_declaration(root)
     catalogue = read_catalogue(root)
     tables = resolve_tables(declared, catalogue)
     refuse_undeclared_references(declared, tables)
     return Project(root, declared, catalogue, tables)
+
+
+def _refuse_what_is_not_utf_8(root: Path) -> None:
+    """DuckDB and dbt take names of files as UTF-8."""
+    try:
+        str(root).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(root).decode("utf-8", "backslashreplace")
+        raise DeclarationError(
+            f"the project's folder has a name that isn't UTF-8: {shown}", do="rename it"
+        ) from None

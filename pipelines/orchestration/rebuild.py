@@ -30,7 +30,7 @@ _LOAD_ID = re.compile(r"[0-9]+\.[0-9]+")
 class RebuildReport:
     """What dbt made of it, and where the warehouse is, if nothing failed.
 
-    `set_aside` is a warehouse that could not be read and was replaced, now or earlier.
+    `set_aside` is where the warehouse is now that could not be read.
     """
 
     build: BuildResult
@@ -74,10 +74,14 @@ def rebuild(
     refuse_unwritable(project, loads=False)
     if as_of is None and output is None:
         began, started = dt.datetime.now(dt.UTC), time.monotonic()
+        known = file_set_aside(project)
+        before = known.stat().st_ino if known else None
         report = replace(build_anew(project), seconds=time.monotonic() - started)
         assert report.build is not None
         keep_run(project.data, "rebuild", began, report)
-        return RebuildReport(report.build, project.warehouse, None, file_set_aside(project))
+        aside = file_set_aside(project)
+        is_new = aside is not None and aside.stat().st_ino != before
+        return RebuildReport(report.build, project.warehouse, None, aside if is_new else None)
     refuse_stale_files(project)
     moment = _moment_of(project, as_of) if as_of else None
     # Through a link, which stays.

@@ -21,7 +21,6 @@ from pipelines.transformation.candidate import take_in_log
 from pipelines.transformation.opening import reading
 from pipelines.transformation.publication import (
     Version,
-    file_set_aside,
     forget,
     keep,
     kept_versions,
@@ -81,9 +80,8 @@ def roll_back(project: Project) -> Rollback:
         note = {"returned_to": rollback.returned_to, "undone": rollback.undone}
         replace_text(_note(project), json.dumps(note))
         if present is None:
-            set_aside(project)
+            aside = set_aside(project)
             put_in_place(project, before.path)
-            aside = file_set_aside(project)
             rollback = replace(rollback, set_aside=str(aside) if aside else None)
         else:
             with reading(project.warehouse):

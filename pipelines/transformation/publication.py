@@ -95,12 +95,14 @@ def put_in_place(project: Project, file: Path) -> None:
     to_disk(project.warehouse.parent)
 
 
-def set_aside(project: Project) -> Path:
+def set_aside(project: Project) -> Path | None:
     """Moves a published file that can't be read, and its log, out of the way; returns where to.
 
-    What was set aside before is gone.
+    What was set aside before is gone. None where there is no file.
     """
     file, aside = project.warehouse, _damaged(project)
+    if not file.exists():
+        return None
     forget_damaged(project)
     # The log first: it must not come to belong to another file.
     for path, moved in ((log_of(file), log_of(aside)), (file, aside)):

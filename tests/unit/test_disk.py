@@ -14,7 +14,18 @@ from pipelines.disk import storage_error, why_unwritable
 
 NUMBERS = (
     *("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "ENOENT", "EISDIR", "ENOTDIR", "EEXIST"),
-    *("EFBIG", "EMFILE", "ENFILE", "ELOOP", "EBUSY", "EXDEV", "EIO", "ENAMETOOLONG", "ESTALE"),
+    *(
+        "ENOLCK",
+        "EFBIG",
+        "EMFILE",
+        "ENFILE",
+        "ELOOP",
+        "EBUSY",
+        "EXDEV",
+        "EIO",
+        "ENAMETOOLONG",
+        "ESTALE",
+    ),
 )
 
 

@@ -92,15 +92,18 @@ def test_check_names_such_lines_where_there_are_containers(lake: Lake) -> None:
         "LAKEFEED_TEST_URL=postgresql://u@h/db\nSHOP_DATABASE_URL=postgresql://u:pa$word@h/db\n"
     )
 
-    warned = check(lake.project).warnings
+    def warned() -> list[str]:
+        return [line for line in check(lake.project).warnings if line.startswith(".env")]
+
+    with_containers = warned()
     (lake.root / "docker-compose.yml").unlink()
     (lake.root / "docker-compose.celery.yml").unlink()
 
-    assert warned == (
+    assert with_containers == [
         ".env:2: Docker Compose reads SHOP_DATABASE_URL otherwise than Lakefeed does; "
         "write it in single quotes: SHOP_DATABASE_URL='…'",
-    )
-    assert check(lake.project).warnings == ()
+    ]
+    assert warned() == []
 
 
 def test_a_file_that_is_not_in_utf_8_is_refused_by_name(tmp_path: Path) -> None:
