@@ -133,6 +133,8 @@ def compared_by_text(
     """
     # A type that is compared exactly by its text has no collation.
     asked = [column.name for column in columns if comparable(column.type) is None]
+    if not asked:
+        return []
     named = {"schema": table.schema, "table": table.name, "columns": asked}
     with session.cursor() as cursor:
         cursor.execute(_MADE_OF, named)

@@ -18,6 +18,7 @@ from pipelines.declaration.catalogue import Column
 from pipelines.declaration.project import Project
 from pipelines.declaration.quality import ColumnTests, Range, Severity
 from pipelines.declaration.tables import Table, lake_name_of
+from pipelines.source.equality import comparable
 from pipelines.source.types import lake_type
 
 # The schema of the warehouse in which each test keeps the rows that fail it.
@@ -116,9 +117,17 @@ def _tests_of(
         for target in known:
             if target.shown == shown:
                 to = f"ref('stg_{target.lake_name}')"
-                yield test("lakefeed.refers_to", "relationships", to=to, field=field)
+                how = _compared_alike(column, target, field)
+                yield test("lakefeed.refers_to", "relationships", to=to, field=field, **how)
     if declared.range:
         yield test("lakefeed.in_range", "range", **_range(column, declared.range))
+
+
+def _compared_alike(column: Column, target: Table, field: str) -> dict[str, str]:
+    """How a column and the one that it refers to are compared, if not by their values."""
+    referred = target.catalogue.column(field) if target.catalogue else None
+    form = comparable(column.type)
+    return {"compared_as": form} if form and referred and form == comparable(referred.type) else {}
 
 
 def _range(column: Column, declared: Range) -> dict[str, Any]:

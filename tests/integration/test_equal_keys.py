@@ -250,6 +250,25 @@ def test_staging_that_was_merged_by_texts_is_merged_again(
     ]
 
 
+def test_a_declared_relationship_holds_between_two_spellings(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(
+        "create table item (id numeric primary key)",
+        "create table line (id int primary key, item numeric references item)",
+        "insert into item values (1.0), (2)",
+        "insert into line values (1, 1.00), (2, 2)",
+    )
+    lake.declare(
+        "item: {mode: full_refresh}\n"
+        "line:\n"
+        "  mode: full_refresh\n"
+        "  tests: {columns: {item: {relationships: shop.item.id}}}"
+    )
+
+    assert lake.run().exit_code == 0
+
+
 NOT_EXACT = {
     "interval[]": ("it holds values of type `interval`", "{1 day}"),
     "pair": ("it holds values of type `numeric`", "(a,1.0)"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg2
 import pytest
 
 from pipelines.declaration.project import open_project
+from pipelines.lab.scratch import LAB_SCHEMA, prepare_table
 from pipelines.loading.plan import plan_table
 from pipelines.loading.queries import size_query
 from pipelines.orchestration.audit import audit
@@ -15,7 +17,7 @@ from pipelines.orchestration.check import check_connected
 from pipelines.orchestration.init import init_project
 from pipelines.source.connection import connect, connection_from_url
 from pipelines.source.inspect import column_facts, estimated_size, inspect_tables
-from tests.conftest import Database, Lake, failure
+from tests.conftest import Database, Lake, failure, new_database
 
 
 def keys_of(database: Database, table: str = "t") -> tuple[tuple[str, ...], set[tuple[str, ...]]]:
@@ -131,6 +133,7 @@ NOW = "2026-05-05 12:00Z"
         ("text", ("a", "b", "b"), "cursor: at"),
         ("text", ("a", "b", "b"), "cursor: at, lookback: 30d"),
         ("text", ("a", "b", "b"), "cursor: xmin"),
+        ("text", ("a", "b", "b"), "cursor: at, backend: psycopg2"),
         ("text", ("a", "b", "b"), "cursor: at, deletes: mark"),
         ("text", ("a", "b", "b"), "cursor: {column: at, initial_value: 2020-01-01}"),
         ("numeric", ("1", "2", "2.00"), "cursor: at"),
@@ -388,3 +391,32 @@ def test_check_and_init_say_what_inherits_from_a_table(
         in " ".join(report.warnings)
     )
     assert "what inherits from it (child), over which no key of its own holds" in warnings
+
+
+def test_the_lab_takes_keys_and_rows_as_they_are_declared(
+    database: Database, lake: Lake, server_url: str
+) -> None:
+    """Included columns may change; rows of tables that inherit are those tables' own."""
+    made = (
+        "create table t (id int, state text, at timestamptz, primary key (id) include (state))",
+        "create table heir (primary key (id)) inherits (t)",
+    )
+    scratch = new_database(server_url)
+    scratch.execute(*made, f"create schema {LAB_SCHEMA}")
+    database.execute(
+        *made,
+        f"insert into t select i, 's', '{NOW}' from generate_series(1, 4) i",
+        f"insert into heir select i, 's', '{NOW}' from generate_series(5, 9) i",
+    )
+    (table,) = lake.declare("t: {cursor: at}").project.tables
+    with connect(connection_from_url("shop", database.url), "test") as session:
+        live = inspect_tables(session, ["public"])["public.t"]
+    plan = plan_table(replace(table, catalogue=live), live)
+    source, target = database.connect(), scratch.connect()
+
+    prepared = prepare_table(source, target, plan, 1, 100)
+
+    assert prepared.changeable == ("state",)
+    assert scratch.rows(f"select count(*) from {prepared.copied}") == [(4,)]
+    source.close()
+    target.close()

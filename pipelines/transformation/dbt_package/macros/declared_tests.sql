@@ -24,8 +24,8 @@
 {% endtest %}
 
 
-{# Each value is found in a column of another model. #}
-{% test refers_to(model, column_name, to, field) %}
+{# Each value is found in a column of another model, as they are compared (keys.sql). #}
+{% test refers_to(model, column_name, to, field, compared_as='{value}') %}
     select *
     from {{ model }} as referring
     where
@@ -33,7 +33,9 @@
         and not exists (
             select 1
             from {{ to }} as referred
-            where referred.{{ lakefeed.quote(field) }} = referring.{{ column_name }}
+            where
+                {{ compared_as.replace('{value}', 'referred.' ~ lakefeed.quote(field)) }}
+                = {{ compared_as.replace('{value}', 'referring.' ~ column_name) }}
         )
 {% endtest %}
 
