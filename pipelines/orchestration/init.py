@@ -69,10 +69,11 @@ def init_project(root: Path, url: str, source: str | None, schema: str) -> InitR
     _refuse_project(root)
     if source is not None and not re.fullmatch(IDENTIFIER, source):
         raise DeclarationError(f"--source {source}: use letters, digits and underscores")
-    with connect(connection_from_url(source or "", url), "lakefeed init") as session:
+    connection = connection_from_url(source or "", url)
+    with connect(connection, "lakefeed init") as session:
         source = source or _as_identifier(database_name(session))
         elsewhere = schemas_with_tables(session)
-        found = list(survey(session, schema))
+        found = list(survey(connection, session, schema))
     declared = [facts for facts in found if not facts.why_left_out]
     if not declared:
         raise _nothing_to_declare(schema, found, elsewhere)

@@ -14,6 +14,7 @@ from psycopg2.extensions import connection as PgConnection
 
 from pipelines.declaration.catalogue import CatalogueTable
 from pipelines.orchestration.proposal import TableFacts
+from pipelines.source.connection import Connection
 from pipelines.source.equality import compared_by_text
 from pipelines.source.inspect import (
     BASE_KINDS,
@@ -23,29 +24,35 @@ from pipelines.source.inspect import (
     estimated_size,
     hides_rows,
     inspect_tables,
+    quote_qualified,
 )
+from pipelines.source.question import NoAnswer, ask
 
 _SMALL_ENOUGH_TO_COUNT = 64 * 1024 * 1024
-_PATIENCE = "set local lock_timeout = '1s'; set local statement_timeout = '10s'"
+_SECONDS = 10
+_PATIENCE = f"set local lock_timeout = '1s'; set local statement_timeout = '{_SECONDS}s'"
 # Somebody else is at work on it, or it is slow: that says nothing against it.
 _BUSY = (errors.LockNotAvailable, errors.QueryCanceled)
 
 T = TypeVar("T")
 
 
-def survey(session: PgConnection, schema: str) -> Iterator[TableFacts]:
+def survey(connection: Connection, session: PgConnection, schema: str) -> Iterator[TableFacts]:
     """The facts of all tables of a schema.
 
     Side effect: bounds how long statements of this transaction wait.
+
+    Args:
+        session: one of the connection's.
     """
     with session.cursor() as cursor:
         cursor.execute(_PATIENCE)
     for table in inspect_tables(session, [schema]).values():
         if table.kind in BASE_KINDS:
-            yield _facts(session, table)
+            yield _facts(connection, session, table)
 
 
-def _facts(session: PgConnection, table: CatalogueTable) -> TableFacts:
+def _facts(connection: Connection, session: PgConnection, table: CatalogueTable) -> TableFacts:
     names = [column.name for column in table.columns]
     try:
         denied = _asked(session, lambda: denied_columns(session, table, names))
@@ -61,20 +68,38 @@ def _facts(session: PgConnection, table: CatalogueTable) -> TableFacts:
     if len(columns) < len(names):
         reason = "it is being dropped or altered"
         return TableFacts(table, columns, (), None, None, refused=reason)
-    rows, size, refused = _size(session, table, is_readable=len(denied) < len(names))
+    if len(denied) == len(names):
+        return TableFacts(table, columns, tuple(denied), None, None)
+    if table.kind == "foreign table":
+        refused = _out_of_reach(connection, table)
+        return TableFacts(table, columns, tuple(denied), None, None, refused=refused)
+    rows, size, refused = _size(session, table)
     return TableFacts(table, columns, tuple(denied), rows, size, doubts, refused)
 
 
-def _size(
-    session: PgConnection, table: CatalogueTable, *, is_readable: bool
-) -> tuple[int | None, int | None, str]:
+def _out_of_reach(connection: Connection, table: CatalogueTable) -> str:
+    """What keeps a table of another server from being read; empty where nothing does.
+
+    While that one is silent, older servers can't be made to give up: so by a session of its own.
+    """
+    quoted = quote_qualified(table.schema, table.name)
+    try:
+        ask(connection, f"select from {quoted} limit 1", [], within=_SECONDS)
+    except NoAnswer:
+        return f"its server can't be reached, or gave no answer in {_SECONDS} s"
+    except PgError as error:
+        return _refusal(table, error)
+    return ""
+
+
+def _size(session: PgConnection, table: CatalogueTable) -> tuple[int | None, int | None, str]:
     """Rows and bytes as far as they can be had, and what the server said if it can't be read."""
     rows: int | None = None
     size: int | None = None
     only = bool(table.heirs)
     try:
         rows, size = _asked(session, lambda: estimated_size(session, table, only=only))
-        if is_readable and size <= _SMALL_ENOUGH_TO_COUNT:
+        if size <= _SMALL_ENOUGH_TO_COUNT:
             rows = _asked(session, lambda: count_rows(session, table, only=only))
     except _BUSY:
         pass

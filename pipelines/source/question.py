@@ -59,7 +59,8 @@ def _put_answer(line: Line, sql: str, parameters: list[Any], answers: SimpleQueu
     try:
         with closing(psycopg2.connect(line.dsn)) as session, session.cursor() as cursor:
             # A role may be set to become another, which has no say over its own sessions.
-            cursor.execute(f"set local role none; {sql}", parameters)
+            # Without parameters a `%` in a name is none of psycopg2's.
+            cursor.execute(f"set local role none; {sql}", parameters or None)
             answers.put(cursor.fetchall())
             session.rollback()
     except psycopg2.Error as error:

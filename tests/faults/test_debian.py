@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,28 @@ def test_rows_whose_declared_keys_differ_in_case_alone_stay_two_rows(
 
     assert lake.load().exit_code == 0
     assert lake.raw("shop__t", "id, mail") == [("A", "x"), ("a", "X"), ("a", "x")]
+
+
+@pytest.mark.parametrize("is_up", [False, True], ids=["refuses", "is silent"])
+def test_init_names_a_foreign_table_whose_server_is_down_and_does_not_wait_for_it(
+    debian_database: Database, tmp_path: Path, is_up: bool
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1] if is_up else 1
+        debian_database.execute(
+            "create extension postgres_fdw",
+            "create server gone foreign data wrapper postgres_fdw"
+            f" options (host '127.0.0.1', port '{port}')",
+            "create user mapping for current_user server gone options (password 'canary')",
+            'create foreign table "100% far" (id int) server gone',
+            "create table near (id int primary key)",
+        )
+
+        report = init_project(tmp_path, debian_database.url, "acme", "public")
+
+    reason = "its server can't be reached, or gave no answer in 10 s"
+    assert report.left_out == (("public.100% far", reason),)
+    text = (tmp_path / "sources.yaml").read_text()
+    assert f'      # "100% far": left out, {reason} (rows unknown)\n' in text
+    assert "      near: {mode: full_refresh}\n" in text
+    assert "canary" not in text
