@@ -134,7 +134,9 @@ def write_scaffold(root: Path) -> tuple[list[str], list[str]]:
     """
     written, kept = [], []
     with as_file(_TEMPLATE) as template:
-        for path in sorted(p for p in template.rglob("*") if p.is_file()):
+        # pip compiles what it installs, the template's DAG file as well.
+        found = (p for p in template.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+        for path in sorted(found):
             name = str(path.relative_to(template))
             name = _RENAMED.get(name, name)
             target, content = root / name, path.read_bytes()

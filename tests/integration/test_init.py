@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import py_compile
 import re
 import stat
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -232,3 +234,15 @@ def test_the_command_says_what_it_wrote_and_what_comes_next(
     assert "  wrote sources.yaml\n" in ended.stdout
     assert "7 tables: 3 incremental, 4 read whole" in ended.stdout
     assert ended.stdout.endswith("lakefeed run\n")
+
+
+def test_what_pip_has_compiled_in_the_template_is_no_part_of_a_project(tmp_path: Path) -> None:
+    template = files("pipelines.orchestration") / "templates/project/airflow/dags/lakefeed.py"
+    compiled = Path(str(py_compile.compile(str(template), doraise=True)))
+    try:
+        written, _ = write_scaffold(tmp_path)
+    finally:
+        compiled.unlink()
+
+    assert "airflow/dags/lakefeed.py" in written
+    assert not [name for name in written if "__pycache__" in name]
