@@ -16,7 +16,7 @@ from pipelines.orchestration.audit import audit
 from pipelines.orchestration.check import check_connected
 from pipelines.orchestration.init import init_project
 from pipelines.source.connection import connect, connection_from_url
-from pipelines.source.inspect import column_facts, estimated_size, inspect_tables
+from pipelines.source.inspect import column_facts, count_rows, estimated_size, inspect_tables
 from tests.conftest import Database, Lake, failure, new_database
 
 
@@ -366,11 +366,13 @@ def test_sizes_and_ranges_are_those_of_what_is_read(database: Database, lake: La
             with session.cursor() as cursor:
                 cursor.execute(size_query(plan))
                 sizes[only] = cursor.fetchone()
-        rows = [estimated_size(session, live, only=only)[0] for only in (True, False)]
+        rows = [count_rows(session, live, only=only) for only in (True, False)]
+        bytes_of = [estimated_size(session, live, only=only)[1] for only in (True, False)]
 
     assert sizes["true"] < (100_000, 10)
     assert sizes["false"] > (1_000_000, 100)
     assert rows == [10, 1000]
+    assert bytes_of[0] < 500_000 < bytes_of[1]
 
 
 def test_check_and_init_say_what_inherits_from_a_table(
