@@ -29,7 +29,8 @@ from pipelines.loading.commits import CommitLog
 from pipelines.loading.engine import literal
 from pipelines.loading.held import Held
 from pipelines.orchestration.init import write_scaffold
-from pipelines.orchestration.load import Listener, LoadRequest, load
+from pipelines.orchestration.listener import Listener
+from pipelines.orchestration.load import LoadRequest, load
 from pipelines.orchestration.report import RunReport, TableReport
 from pipelines.orchestration.run import run
 from pipelines.transformation.dbt import run_dbt

@@ -21,7 +21,7 @@ from pipelines.orchestration.report import RunReport, TableReport
 
 if TYPE_CHECKING:
     from pipelines.declaration.tables import Table
-    from pipelines.orchestration.load import Listener
+    from pipelines.orchestration.listener import Listener
     from pipelines.orchestration.status import TableFreshness, TableStatus
     from pipelines.orchestration.sync import SyncReport
 

@@ -49,12 +49,14 @@ class SourceAtSnapshot:
     def session(self, plan: TablePlan) -> Iterator[SourceSession]:
         """A transaction that reads the source at the shared snapshot.
 
-        Where that can't be had, since a pooler or load balancer leads to another server, it reads
-        at a moment of its own, which is later: nothing is lost by it.
+        Where that can't be had, it reads at a moment of its own, which is later: nothing is lost by
+        it. Nobody may hold the snapshot, or a pooler or load balancer lead to another server.
         """
         with self.engines.session() as engine, self._connected(engine, plan) as session:
             settings = _settings(plan)
-            if not session.begin(self.snapshot.id, settings):
+            if self.snapshot.id is None:
+                session.begin(None, settings)
+            elif not session.begin(self.snapshot.id, settings):
                 session.begin(None, settings)
                 session.line.is_elsewhere = True
                 self._warn(

@@ -48,6 +48,7 @@ from pipelines.loading.queries import (
 from pipelines.loading.ranges import TableSize, cut
 from pipelines.loading.reader import Reading, read_table, read_whole_table
 from pipelines.loading.rewritten import refuse_rewritten
+from pipelines.loading.steps import next_step
 from pipelines.loading.unique import check_key
 
 BACKEND = "lakefeed"
@@ -111,7 +112,7 @@ class SnapshotLoader(BaseTableLoader):
 
     def _read(self, extraction: Extraction, load_id: str) -> Reading:
         source, session, plan = extraction.source, extraction.session, extraction.plan
-        condition = extraction.new_row_versions()
+        condition = extraction.new_row_versions() or self._step(extraction)
         by_cursor, parts = self._by_cursor(plan, condition), extraction.other_parts()
         read = read_anyway(plan, by_cursor, parts)
         moved = self._compare_keys(extraction, read)
@@ -143,6 +144,20 @@ class SnapshotLoader(BaseTableLoader):
         if not extraction.backfill and self.last_value is not None:
             extraction.notes += doubts_of(extraction, reading, self.last_value)
         return reading
+
+    def _step(self, extraction: Extraction) -> str | None:
+        """The condition of the step to be read, where there is to be one and it isn't the last."""
+        if extraction.steps is None or not extraction.may_be_a_step:
+            return None
+        step = next_step(
+            extraction.session,
+            extraction.plan,
+            extraction.steps,
+            above=extraction.checkpoint_before,
+            horizon=extraction.horizon,
+        )
+        extraction.step = step if step.condition else None
+        return step.condition
 
     def _by_cursor(self, plan: TablePlan, condition: str | None) -> str:
         """The source's condition for the rows that the cursor, or the row versions, lead to."""
@@ -190,7 +205,7 @@ class SnapshotLoader(BaseTableLoader):
         """Rows that left the source, or came to it; which a whole copy of the table says itself."""
         plan = extraction.plan
         marks = plan.table.settings.deletes == "mark"
-        if not plan.watches_deletes or extraction.backfill:
+        if not plan.watches_deletes or extraction.backfill or extraction.step:
             return None
         held = Held.of(extraction.log, extraction.effective)
         if not held:

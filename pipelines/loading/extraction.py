@@ -19,6 +19,7 @@ from pipelines.loading.plan import Range, TablePlan
 from pipelines.loading.queries import since_condition, written_since
 from pipelines.loading.reader import Reading
 from pipelines.loading.session import SourceSession
+from pipelines.loading.steps import Step, Steps
 from pipelines.source.snapshot import Snapshot
 
 # A row that every load reads again is written again once in so many loads.
@@ -39,6 +40,8 @@ class Extraction:
     backfill: Range | None
     allow_shrink: bool
     spool: Path
+    steps: Steps | None = None
+    step: Step | None = None
     checkpoint_before: CursorValue | None = None
     checkpoint: CursorValue | None = None
     reading: Reading | None = None
@@ -64,7 +67,7 @@ class Extraction:
     @property
     def is_whole(self) -> bool:
         """Whether all rows that are declared to be loaded are written."""
-        return self.whole or not (self.effective or self.backfill)
+        return self.whole or not (self.effective or self.backfill or self.step)
 
     @property
     def starts_anew(self) -> bool:
@@ -113,6 +116,13 @@ class Extraction:
         """Whether nothing is left that the newest load read, and its checkpoint may be too far."""
         plan, rewritten = self.plan, self.changes.rewritten_parts
         return self.changes.is_another_table or len(rewritten) == len(plan.parts) > 0
+
+    @property
+    def may_be_a_step(self) -> bool:
+        """Whether a part of what is new can be read by itself, up to some value of the cursor."""
+        is_plain = self.changes == Changes(notes=self.changes.notes)
+        is_by_cursor = self.plan.cursor is not None and not (self.whole or self.backfill)
+        return is_plain and is_by_cursor and self.checkpoint_may_move and not self.starts_anew
 
     def other_parts(self) -> dict[Part, str]:
         """What holds rows that came unseen, each with the source's condition for these rows."""

@@ -56,9 +56,7 @@ _REMEDIES = (
 
 def explain_failure(table: Table, connection: Connection, error: BaseException) -> LakefeedError:
     """The root cause in one line, the line of YAML, and what to do."""
-    root = error
-    while root.__cause__ is not None:
-        root = root.__cause__
+    root = root_of(error)
     if isinstance(root, LakefeedError):
         return root
     if refused := storage_error(root):
@@ -79,16 +77,30 @@ def explain_failure(table: Table, connection: Connection, error: BaseException) 
     )
 
 
+def root_of(error: BaseException) -> BaseException:
+    """What failed first, within all that was raised because of it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def said_by_server(error: BaseException) -> str:
+    """The server's own sentence about a statement; empty where it said none."""
+    if isinstance(error, psycopg2.Error) and error.diag.message_primary:
+        return " ".join(error.diag.message_primary.split())
+    text = str(error)
+    said = _SERVER_SAID.findall(text) or _SERVER_SAID_ELSEWHERE.findall(text)[:1]
+    return " ".join(said[-1].split()) if said else ""
+
+
 def _reason(error: BaseException) -> str:
     """The server's own sentence about a statement; DuckDB's, or the system's, where it said none.
 
     Never what the client library says: it goes by the connection, and repeats parts of it.
     """
-    if isinstance(error, psycopg2.Error) and error.diag.message_primary:
-        return " ".join(error.diag.message_primary.split())
+    if said := said_by_server(error):
+        return said
     text = str(error) or type(error).__name__
-    if said := _SERVER_SAID.findall(text) or _SERVER_SAID_ELSEWHERE.findall(text)[:1]:
-        return " ".join(said[-1].split())
     if is_of_losing(text) or isinstance(error, psycopg2.Error):
         return "the connection was lost"
     return " ".join(text.split())

@@ -187,6 +187,7 @@ def _extract(
             backfill=options.backfill,
             allow_shrink=options.allow_shrink,
             spool=desk.spool,
+            steps=options.steps,
         )
         forget_other_columns(desk.pipeline, plan)
         try:
@@ -270,4 +271,5 @@ def _outcome(
         committed=tuple(committed),
         notes=(*notes, *extraction.notes),
         seconds=seconds,
+        step=extraction.step,
     )

@@ -27,6 +27,10 @@ _LAKE_ID = "_lakefeed_id"
 _FREE_AFTER_SECONDS = 10.0
 
 
+class LockLost(TableFailed):
+    """The session that had a table's lock is gone."""
+
+
 @dataclass(frozen=True)
 class TableLock:
     """The lock as its holder sees it, and what there is to be told of how it was had."""
@@ -39,13 +43,13 @@ class TableLock:
         """To be called before anything is committed: the lock ends with the session.
 
         Raises:
-            TableFailed: the session is gone, so that another run may hold the lock by now.
+            LockLost: the session is gone, so that another run may hold the lock by now.
         """
         try:
             with self.session.cursor() as cursor:
                 cursor.execute("select 1")
         except PgError:
-            raise TableFailed(
+            raise LockLost(
                 f"{self.table.shown} lost its lock with the session that held it",
                 where=self.table.where,
                 do="run again: what was read is committed then",

@@ -6,20 +6,25 @@ from dataclasses import dataclass
 
 from pipelines.loading.description import Load
 from pipelines.loading.plan import Range
+from pipelines.loading.steps import Step, Steps
 
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How this run differs from an ordinary one."""
+    """How this run differs from an ordinary one. `steps`: read one of them, where that is sound."""
 
     full_refresh: bool = False
     backfill: Range | None = None
     allow_shrink: bool = False
+    steps: Steps | None = None
 
 
 @dataclass(frozen=True)
 class LoadOutcome:
-    """What loading one table did. `committed` holds resumed loads first, then the new one."""
+    """What loading one table did. `committed` holds resumed loads first, then the new one.
+
+    `step` is the one that was read, where more are to be read; None where that is all.
+    """
 
     rows_read: int
     rows: int
@@ -30,3 +35,4 @@ class LoadOutcome:
     committed: tuple[Load, ...]
     notes: tuple[str, ...]
     seconds: float
+    step: Step | None = None

@@ -5,22 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass
 
 from psycopg2.extensions import connection as PgConnection
 
 from pipelines.declaration.project import Project
 from pipelines.declaration.tables import Table
-from pipelines.errors import LakefeedError, TableFailed
+from pipelines.errors import LakefeedError
 from pipelines.loading.again import ReadAgain
 from pipelines.loading.at_snapshot import SourceAtSnapshot
 from pipelines.loading.engine import SIDE_BY_SIDE, Engines, spill_folder
 from pipelines.loading.environment import prepare_dlt
 from pipelines.loading.failure import explain_failure
 from pipelines.loading.look import look_for_news
-from pipelines.loading.outcome import LoadOptions
-from pipelines.loading.plan import plan_table
+from pipelines.loading.outcome import LoadOptions, LoadOutcome
+from pipelines.loading.plan import TablePlan, plan_table
+from pipelines.loading.recovery import (
+    RecoveryConflict,
+    Standby,
+    is_standby,
+    load_beside_recovery,
+)
 from pipelines.orchestration.backfill import parse_range, range_of_table
 from pipelines.orchestration.catalogue import (
     LiveSource,
@@ -29,34 +34,17 @@ from pipelines.orchestration.catalogue import (
     read_live,
     with_live_tables,
 )
+from pipelines.orchestration.frozen import refuse_frozen, without_changes_of_frozen
+from pipelines.orchestration.listener import Listener, Silence
 from pipelines.orchestration.report import RunReport, TableReport
 from pipelines.orchestration.selection import select_tables
 from pipelines.source.connection import Connection, connection_of
+from pipelines.source.connection_failure import ConnectionLost, EndedByStandby
 from pipelines.source.snapshot import open_snapshot
 from pipelines.transformation.unfit import refuse_unfit_tests
 
-
-class Listener(Protocol):
-    """Hears of each table as its load begins and ends, from several threads."""
-
-    def started(self, table: Table) -> None: ...
-
-    def ended(self, report: TableReport) -> None: ...
-
-    def waits(self, why: str) -> None: ...
-
-
-class Silence:
-    """A listener that does nothing."""
-
-    def started(self, table: Table) -> None:
-        """Ignores it."""
-
-    def ended(self, report: TableReport) -> None:
-        """Ignores it."""
-
-    def waits(self, why: str) -> None:
-        """Ignores it."""
+# How often a standby may end the questions to the catalogue, which take a moment.
+_MOST_TIMES_ENDED = 3
 
 
 @dataclass(frozen=True)
@@ -120,6 +108,10 @@ class _SourceRun:
         self._tables_now: tuple[Table, ...] = ()
         self._again: dict[str, ReadAgain] = {}
         self._is_second_pass = False
+        self._standby: Standby | None = None
+        # A standby has ended the session that held the snapshot, and would again.
+        self._holds_snapshot = True
+        self._times_ended = 0
         self.warnings: list[str] = []
 
     def load(self, wanted: Sequence[Table]) -> list[TableReport]:
@@ -128,21 +120,37 @@ class _SourceRun:
         if not self._again:
             return reports
         self._is_second_pass = True
+        self._holds_snapshot &= not any(
+            isinstance(e, RecoveryConflict) for e in self._again.values()
+        )
         tables = [table for table in self._tables_now if table.lake_name in self._again]
         again = {report.lake_name: report for report in self._pass(tables)}
         return [again.get(report.lake_name, report) for report in reports]
 
     def _pass(self, wanted: Sequence[Table]) -> list[TableReport]:
         try:
-            connection = connection_of(self.project, self.source)
-            return self._at_one_snapshot(connection, wanted)
+            return self._at_one_snapshot(connection_of(self.project, self.source), wanted)
         except LakefeedError as error:
+            if self._was_ended_by_standby(error):
+                return self._pass(wanted)
             return [self._failed(table, error) for table in wanted]
+
+    def _was_ended_by_standby(self, error: LakefeedError) -> bool:
+        """Whether the catalogue can be asked again, without holding a snapshot."""
+        may_be = isinstance(error, ConnectionLost | EndedByStandby)
+        if not may_be or self._times_ended == _MOST_TIMES_ENDED:
+            return False
+        self._times_ended += 1
+        self._holds_snapshot = False
+        return is_standby(connection_of(self.project, self.source))
 
     def _at_one_snapshot(
         self, connection: Connection, wanted: Sequence[Table]
     ) -> list[TableReport]:
-        with open_snapshot(connection, self._say) as (snapshot, session):
+        opened = open_snapshot(connection, self._say, holds=self._holds_snapshot)
+        with opened as (snapshot, session):
+            if snapshot.conflicts is not None:
+                self._standby = Standby(connection, snapshot.conflicts)
             self.warnings += [f"{self.source}: {line}" for line in snapshot.horizon.warnings]
             self.live = self._live_at(session, wanted)
             tables = self._with_live_catalogue(wanted)
@@ -151,7 +159,7 @@ class _SourceRun:
             source = SourceAtSnapshot(connection, snapshot, session, engines)
             reports = self._side_by_side(tables, source)
             engines.close()
-            self.live = self._without_changes_of_frozen(self.live, tables)
+            self.live = without_changes_of_frozen(self.project, self.live, tables)
             self.warnings += source.warnings
             self.warnings = list(dict.fromkeys(self.warnings))
             return reports
@@ -215,16 +223,14 @@ class _SourceRun:
             self.listener.started(table)
         try:
             report = self._load_table(table, source)
-        except LakefeedError as error:
-            return self._stopped(table, error)
         except Exception as error:  # noqa: BLE001 - one bad table must not stop its siblings
-            return self._stopped(table, explain_failure(table, source.connection, error))
+            return self._stopped(table, self._explained(table, source, error))
         self.listener.ended(report)
         return report
 
     def _load_table(self, table: Table, source: SourceAtSnapshot) -> TableReport:
         assert self.live is not None
-        self._refuse_frozen(table)
+        refuse_frozen(self.project, table, self.live)
         refuse_unfit_tests(self.project.declared, table, self._tables_now)
         plan = plan_table(table, self.live.tables.get(table.qualified))
         options = LoadOptions(
@@ -232,12 +238,7 @@ class _SourceRun:
             range_of_table(plan, parse_range(self.request.since, self.request.until)),
             self.request.allow_shrink,
         )
-        outcome = look_for_news(self.project, plan, source, options)
-        if outcome is None:
-            # dlt reads its environment when it is imported: after `prepare_dlt`.
-            from pipelines.loading.load import load_table
-
-            outcome = load_table(self.project, plan, source, options)
+        outcome = self._outcome(plan, source, options)
         return TableReport(
             table.shown,
             table.lake_name,
@@ -255,29 +256,26 @@ class _SourceRun:
             None if options.backfill else source.snapshot.taken_at.isoformat(),
         )
 
-    def _refuse_frozen(self, table: Table) -> None:
-        if self._is_frozen_otherwise(table):
-            assert self.live is not None
-            changes = [d for d in self.live.drift if f".{table.qualified}:" in d]
-            raise TableFailed(
-                f"{table.shown} is frozen, and its columns changed: {'; '.join(changes)}",
-                where=table.where_of("schema_changes"),
-                do="review the change, then accept it with: lakefeed sync",
-            )
+    def _outcome(
+        self, plan: TablePlan, source: SourceAtSnapshot, options: LoadOptions
+    ) -> LoadOutcome:
+        def load(options: LoadOptions) -> LoadOutcome:
+            # dlt reads its environment when it is imported: after `prepare_dlt`.
+            from pipelines.loading.load import load_table
 
-    def _is_frozen_otherwise(self, table: Table) -> bool:
-        """Whether the table may not change, and has."""
-        before = self.project.catalogue.table(self.source, table.qualified)
-        if table.settings.schema_changes != "freeze" or before is None or not table.catalogue:
-            return False
-        return table.catalogue.columns != before.columns
+            return load_table(self.project, plan, source, options)
 
-    def _without_changes_of_frozen(self, live: LiveSource, tables: Sequence[Table]) -> LiveSource:
-        """What the catalogue takes over: a frozen table stays in it as it was."""
-        known = self.project.catalogue
-        frozen = [table.qualified for table in tables if self._is_frozen_otherwise(table)]
-        kept = {name: before for name in frozen if (before := known.table(self.source, name))}
-        return replace(live, tables={**live.tables, **kept})
+        before = self._again.get(plan.table.lake_name)
+        if self._standby and isinstance(before, RecoveryConflict):
+            return load_beside_recovery(plan.table, options, load, self._standby)
+        return look_for_news(self.project, plan, source, options) or load(options)
+
+    def _explained(self, table: Table, source: SourceAtSnapshot, error: Exception) -> LakefeedError:
+        if not self._is_second_pass and self._standby and self._standby.has_ended(error):
+            return RecoveryConflict(f"{table.shown}: its read was ended by the standby")
+        if isinstance(error, LakefeedError):
+            return error
+        return explain_failure(table, source.connection, error)
 
     def _stopped(self, table: Table, error: LakefeedError) -> TableReport:
         """Failed, unless it can be read again."""

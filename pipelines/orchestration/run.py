@@ -12,7 +12,8 @@ from dataclasses import replace
 from pipelines.declaration.project import Project
 from pipelines.errors import LakefeedError
 from pipelines.orchestration.build import build_all, build_and_publish
-from pipelines.orchestration.load import Listener, LoadRequest, load
+from pipelines.orchestration.listener import Listener
+from pipelines.orchestration.load import LoadRequest, load
 from pipelines.orchestration.plan import plan_build
 from pipelines.orchestration.report import RunReport, news_of
 from pipelines.orchestration.rollback import read_rollback

@@ -12,7 +12,7 @@ from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED, make_dsn, parse_
 
 from pipelines.declaration.project import Project
 from pipelines.errors import DeclarationError, LakefeedError, SourceUnreachable
-from pipelines.source.connection_failure import kind_of
+from pipelines.source.connection_failure import ConnectionLost, EndedByStandby, kind_of
 from pipelines.source.credentials import dlt_secret, interpolate
 from pipelines.source.line import Line, new_run
 from pipelines.source.settings import transaction_settings
@@ -20,6 +20,8 @@ from pipelines.source.url import dsn_from, dsn_from_fields
 from pipelines.source.watched import WatchedSession, open_watched
 
 _CONNECT_TIMEOUT_SECONDS = 15
+# A serialization failure; of sessions that only read, nothing but a standby's recovery makes one.
+_CONFLICT = "40001"
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _ENCRYPTED = ("require", "verify-ca", "verify-full")
 
@@ -100,7 +102,7 @@ class Connection:
 
     def lost(self) -> SourceUnreachable:
         """The error for a connection that was cut off while it was used."""
-        return SourceUnreachable(
+        return ConnectionLost(
             f"the connection to {self.shown} was lost ({self.address})",
             do="run again: nothing was lost; the server's log says why it was closed",
         )
@@ -207,6 +209,10 @@ def refusal(connection: Connection, error: psycopg2.Error) -> LakefeedError:
     if error.pgcode is None or error.pgcode.startswith(("08", "57P")):
         return connection.lost()
     said = " ".join((error.diag.message_primary or type(error).__name__).split())
+    if error.pgcode == _CONFLICT:
+        return EndedByStandby(
+            f"{connection.shown}: {said}", do="run again, or read from the primary"
+        )
     return LakefeedError(
         f"{connection.shown} refused a statement: {said}",
         do="run again; if it is refused again, see what the role lacks (docs/guarantees.md)",

@@ -18,6 +18,14 @@ class NoSessionLeft(SourceUnreachable):
     """The role, the database, the server or a pooler has as many sessions as it may have."""
 
 
+class ConnectionLost(SourceUnreachable):
+    """It was cut off while it was used."""
+
+
+class EndedByStandby(SourceUnreachable):
+    """A statement was in the way of what a standby had to do (SQLSTATE 40001)."""
+
+
 class Unexplained(SourceUnreachable):
     """What was said is none of the kinds that are known: it may be in another language."""
 

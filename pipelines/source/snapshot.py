@@ -50,6 +50,13 @@ select
     (select pid {_OTHERS} and state = 'disabled' limit 1),
     pg_is_in_recovery()
 """
+_EXPORT = "select pg_export_snapshot(), clock_timestamp(), txid_current_snapshot()::text"
+_NOTE = "select null, clock_timestamp(), txid_current_snapshot()::text"
+_CONFLICTS = """
+select confl_tablespace + confl_lock + confl_snapshot + confl_bufferpin + confl_deadlock
+from pg_stat_database_conflicts
+where datname = current_database() and pg_is_in_recovery()
+"""
 _HISTORY = """
 select system_identifier || '/' || timeline_id from pg_control_system(), pg_control_checkpoint()
 """
@@ -71,17 +78,21 @@ class Horizon:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An exported snapshot: its id for other sessions, its time by the source's clock.
+    """A moment of the source: its id for other sessions, its time by the source's clock.
 
     `transactions` is what PostgreSQL writes of it: `xmin:xmax:` and those in flight that write.
     Their numbers mean something within `history` alone; None where this role may not know it.
+
+    `id` is None where nobody holds it, so that others read at later moments. `conflicts` is how
+    many reads a standby had ended before; None on a primary.
     """
 
-    id: str
+    id: str | None
     taken_at: dt.datetime
     transactions: str
     horizon: Horizon
     history: str | None
+    conflicts: int | None = None
 
 
 def horizon_from(
@@ -132,11 +143,13 @@ def horizon_from(
 
 @contextmanager
 def open_snapshot(
-    connection: Connection, say: Callable[[str], None] | None = None
+    connection: Connection, say: Callable[[str], None] | None = None, *, holds: bool = True
 ) -> Iterator[tuple[Snapshot, WatchedSession]]:
     """Holds a snapshot open for as long as the block runs, with the session that holds it.
 
     Args:
+        holds: else it is only noted, and the session, though in a transaction, sees what is new: a
+            standby ends sessions that hold a snapshot for too long, even if they are idle.
         say: hears in a sentence that it has to wait for a session.
 
     Raises:
@@ -147,17 +160,25 @@ def open_snapshot(
             lambda: stack.enter_context(connect(connection, "lakefeed snapshot"))
         )
         horizon = read_horizon(session)
+        conflicts = read_conflicts(session)
         history = _read_history(session)
         session.rollback()
-        session.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
+        if holds:
+            session.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
         begin(session, transaction_settings())
         with session.cursor() as cursor:
-            cursor.execute(
-                "select pg_export_snapshot(), clock_timestamp(), txid_current_snapshot()::text"
-            )
+            cursor.execute(_EXPORT if holds else _NOTE)
             row = cursor.fetchone()
         assert row is not None
-        yield Snapshot(row[0], _utc(row[1]), row[2], horizon, history), session
+        yield Snapshot(row[0], _utc(row[1]), row[2], horizon, history, conflicts), session
+
+
+def read_conflicts(session: PgConnection) -> int | None:
+    """How many sessions this standby has ended in this database; None on a primary."""
+    with session.cursor() as cursor:
+        cursor.execute(_CONFLICTS)
+        row = cursor.fetchone()
+    return None if row is None else int(row[0])
 
 
 def read_horizon(session: PgConnection) -> Horizon:

@@ -13,7 +13,7 @@ import pytest
 from psycopg2.extensions import connection as PgConnection
 
 from pipelines.declaration.tables import Table
-from pipelines.orchestration.load import Silence
+from pipelines.orchestration.listener import Silence
 from pipelines.source.connection import Connection
 from pipelines.source.snapshot import Snapshot, open_snapshot
 from tests.conftest import Database, Lake, failure, only
@@ -449,7 +449,9 @@ def test_tables_are_read_one_by_one_where_no_snapshot_can_be_shared(
     lake.declare("a: {mode: full_refresh}\nb: {mode: full_refresh}")
 
     @contextmanager
-    def forgotten(connection: Connection, _: object) -> Iterator[tuple[Snapshot, PgConnection]]:
+    def forgotten(
+        connection: Connection, *_: object, **__: object
+    ) -> Iterator[tuple[Snapshot, PgConnection]]:
         with open_snapshot(connection) as (snapshot, session):
             session.rollback()
             yield snapshot, session

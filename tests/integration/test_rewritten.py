@@ -14,7 +14,7 @@ from psycopg2.extensions import connection as PgConnection
 
 from pipelines.declaration.tables import Table
 from pipelines.orchestration.audit import audit
-from pipelines.orchestration.load import Silence
+from pipelines.orchestration.listener import Silence
 from pipelines.orchestration.report import RunReport, TableReport
 from pipelines.source.connection import Connection
 from pipelines.source.snapshot import Snapshot, open_snapshot
@@ -202,7 +202,9 @@ def test_a_table_that_is_rewritten_again_and_again_is_refused_by_name(
     lake.declare("t: {cursor: at}\nu: {mode: full_refresh}")
 
     @contextmanager
-    def then_emptied(connection: Connection, _: object) -> Iterator[tuple[Snapshot, PgConnection]]:
+    def then_emptied(
+        connection: Connection, *_: object, **__: object
+    ) -> Iterator[tuple[Snapshot, PgConnection]]:
         with open_snapshot(connection) as opened:
             database.execute("truncate t")
             yield opened

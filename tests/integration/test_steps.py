@@ -1,0 +1,86 @@
+"""A table that is read in steps of its cursor is what it is when it is read at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipelines.loading.environment import prepare_dlt
+from pipelines.loading.load import load_table
+from pipelines.loading.outcome import LoadOptions, LoadOutcome
+from pipelines.loading.plan import plan_table
+from pipelines.loading.recovery import Standby, load_beside_recovery
+from pipelines.orchestration.audit import at_one_snapshot
+from pipelines.source.connection import connection_of
+from tests.conftest import Database, Lake, only
+
+ROWS = (
+    "insert into t select i, '2026-01-01Z'::timestamptz + i * interval '1 minute'"
+    " from generate_series(1, 3000) as i",
+    # As many as there are in a step, and more.
+    "update t set at = '2026-01-02Z' where id between 1000 and 1900",
+    "insert into t values (-1, null), (-2, 'infinity'), (-3, '-infinity'), (-4, '2999-01-01Z')",
+)
+TABLE = "create table t (id int primary key, at timestamptz)"
+
+
+class Ends(Standby):
+    """A standby that ends each first read of a step."""
+
+    def has_ended(self, error: BaseException) -> bool:
+        return isinstance(error, ConnectionError)
+
+
+def in_steps(lake: Lake, *, ended: int = 0) -> LoadOutcome:
+    """Loads the table in steps, after so many reads that were ended."""
+    project = lake.project
+    prepare_dlt(project)
+    left = ended
+    with at_one_snapshot(project, "shop") as (source, live):
+        plan = plan_table(project.tables[0], live.tables["public.t"])
+
+        def load(options: LoadOptions) -> LoadOutcome:
+            nonlocal left
+            if left:
+                left -= 1
+                raise ConnectionError
+            return load_table(project, plan, source, options)
+
+        standby = Ends(connection_of(project, "shop"), 0)
+        return load_beside_recovery(plan.table, LoadOptions(), load, standby)
+
+
+@pytest.mark.parametrize("settings", [", lookback: 1h", ", deletes: remove"])
+def test_steps_bring_what_one_load_brings(database: Database, lake: Lake, settings: str) -> None:
+    database.execute(TABLE)
+    lake.declare(f"t: {{cursor: at{settings}}}").load()
+    database.execute(*ROWS)
+
+    loaded = in_steps(lake)
+
+    assert "it was read in 6 steps, each a load of its own" in loaded.notes
+    assert len(loaded.committed) == 6
+    assert lake.raw("shop__t", "count(*), count(distinct id)") == [(3004, 3004)]
+    assert only(lake.load()).status == "unchanged"
+    assert in_steps(lake).committed == ()
+
+
+def test_steps_get_smaller_where_the_standby_goes_on_to_end_them(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(TABLE)
+    lake.declare("t: {cursor: at}").load()
+    database.execute(*ROWS)
+
+    loaded = in_steps(lake, ended=2)
+
+    assert len(loaded.committed) > 10
+    assert lake.raw("shop__t", "count(*), count(distinct id)") == [(3004, 3004)]
+
+
+def test_a_table_without_a_cursor_is_read_at_once(database: Database, lake: Lake) -> None:
+    database.execute(TABLE)
+    lake.declare("t: {mode: full_refresh}").load()
+    database.execute(*ROWS)
+
+    assert len(in_steps(lake, ended=1).committed) == 1
+    assert lake.raw("shop__t", "count(*)") == [(3004,)]
