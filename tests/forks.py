@@ -46,6 +46,13 @@ def lakefeed(*arguments: str) -> None:
     main(arguments)
 
 
+def plain_dbt(*arguments: str) -> None:
+    """dbt's own command line."""
+    from dbt.cli.main import cli
+
+    cli(arguments)
+
+
 def _run(
     program: Callable[..., object],
     arguments: tuple[str, ...],

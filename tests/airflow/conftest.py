@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from pipelines.demo.compose import Service, read_services
 from pipelines.demo.here import Here, free_port
@@ -68,9 +69,14 @@ def own_airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def migrated_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An AIRFLOW_HOME whose SQLite database is migrated; to be copied."""
-    home = tmp_path_factory.mktemp("airflow")
-    AirflowOf(Lake(home), home).command("db", "migrate").check_returncode()
+    """An AIRFLOW_HOME whose SQLite database is migrated; to be copied. All workers share it."""
+    own = tmp_path_factory.getbasetemp()
+    home = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "migrated-airflow"
+    home.mkdir(exist_ok=True)
+    with FileLock(home / "lock"):
+        if not (home / "done").exists():
+            AirflowOf(Lake(home), home).command("db", "migrate").check_returncode()
+            (home / "done").touch()
     return home
 
 

@@ -156,18 +156,19 @@ COMMANDS = (
     ["status", "--json"],
     ["explain", "shop.t"],
     ["audit", "--repair"],
-    ["lab", "--steps", "1"],
 )
+LAB = (["run"], ["lab", "--steps", "1"])
 
 
+@pytest.mark.parametrize("commands", [COMMANDS, pytest.param(LAB, marks=pytest.mark.faults)])
 def test_the_password_is_nowhere_in_the_output_and_in_no_file(
-    secured: Database, lake: Lake
+    secured: Database, lake: Lake, commands: tuple[list[str], ...]
 ) -> None:
     secured.execute(*T)
     lake.declare("t: {cursor: at}\nmissing: {cursor: at}")
 
     told = ""
-    for arguments in COMMANDS:
+    for arguments in commands:
         ended = lake.command(*arguments)
         told += ended.stdout + ended.stderr
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.transformation.dbt import run_dbt
-from tests.conftest import Database, Lake, failure
+from tests.conftest import NIGHTLY, Database, Lake, failure
 
 T = (
     "create table t (id int primary key, word text, at timestamptz not null default now())",
@@ -362,7 +362,8 @@ def test_keys_of_several_columns_with_odd_names_have_histories(
     assert is_the_same_from_nothing(lake)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(1, 13 if NIGHTLY else 3))
 @pytest.mark.parametrize("settings", ["cursor: at, lookback: 3650d", "mode: full_refresh"])
 def test_whatever_happens_what_holds_now_is_what_staging_has(
     database: Database, lake: Lake, settings: str, seed: int
@@ -371,7 +372,7 @@ def test_whatever_happens_what_holds_now_is_what_staging_has(
     chance = random.Random(seed)
     database.execute(*T)
     run(declare(lake, f"{settings}, deletes: remove, max_shrink: 100%"))
-    for _ in range(6):
+    for _ in range(30 if NIGHTLY else 4):
         for key in range(1, 6):
             day = dt.date(2026, 1, 1) + dt.timedelta(days=chance.randint(0, 200))
             database.execute(chance.choice([

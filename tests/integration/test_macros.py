@@ -6,11 +6,12 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
+
+from tests.forks import forked, plain_dbt
 
 PROJECT = Path(__file__).with_name("macros")
 
@@ -26,10 +27,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def dbt(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "dbt.cli.main", *arguments],
-        cwd=project, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    return forked(plain_dbt, *arguments, folder=project)
 
 
 def test_the_macros_pass_the_unit_tests_that_dbt_runs(project: Path) -> None:

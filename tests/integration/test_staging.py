@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 
 from tests.conftest import Database, Lake
+from tests.forks import forked, plain_dbt
 
 ORDERS = """
 create table orders (
@@ -16,14 +16,8 @@ STAGED = "select id, note from staging.stg_shop__orders order by id"
 
 
 def dbt(lake: Lake, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Plain dbt, as a user starts it in the dbt folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "dbt.cli.main", *arguments],
-        cwd=lake.root / "dbt",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """Plain dbt in the dbt folder."""
+    return forked(plain_dbt, *arguments, folder=lake.root / "dbt")
 
 
 def test_staging_keeps_the_newest_version_of_each_row(database: Database, lake: Lake) -> None:
