@@ -123,7 +123,7 @@ def test_a_read_that_dies_between_two_ranges_starts_over_and_says_so(
 ) -> None:
     database.execute(*BIG)
     lake.declare("big: {cursor: updated_at}")
-    die(lake, "pipelines.loading.copying:_run_next", "after")
+    die(lake, "pipelines.loading.copying:_copy_next", "after")
     if working_directory == "lost":
         shutil.rmtree(lake.root / "data" / ".dlt")
 
