@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from pipelines.disk import storage_error
 from pipelines.errors import DeclarationError, LakefeedError
@@ -19,6 +19,12 @@ def errors_for_airflow() -> Iterator[None]:
     """
     try:
         yield
+    except AirflowSkipException as skipped:
+        from pipelines.cli.render import console
+
+        # Airflow logs no more than that the task is skipped.
+        console().print(f"skipped: {skipped}", soft_wrap=True, markup=False)
+        raise
     except DeclarationError as error:
         raise AirflowFailException(str(error)) from None
     except LakefeedError as error:
