@@ -26,8 +26,9 @@ demo: $(READY) ## load, change, load again, build, show: the main job on an embe
 airflow: $(READY) ## Airflow and the shop, without Docker, until Ctrl-C: make airflow PORT=8081
 	@exec $(BIN)/python -m pipelines.demo.stack $(if $(PORT),--port $(PORT))
 
-# A file stays with one worker, so that what it sets up is set up once.
-PYTEST = $(BIN)/python -m pytest --durations=20 --durations-min=1
+# Modules are compiled once, also where the environment forbids Python to keep them: tests start
+# hundreds of processes. A file stays with one worker, so that what it sets up is set up once.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --durations=20 --durations-min=1
 SIDE_BY_SIDE = -n 2 --dist loadfile
 
 test: $(READY) ## all tests but the long suites and those that need a browser
