@@ -146,14 +146,16 @@ def _conclude(out: Console, lab: Lab, killed: int) -> bool:
     for found in outcomes:
         grid.add_row(found.name, f"{found.rows:,}", f"{found.lost:,}", f"{found.doubled:,}")
     out.print(grid)
-    committed, late, reshaped = (
+    committed, late, reshaped, upheaved = (
         sum(one.committed for one in lab.writers),
         sum(one.committed_late for one in lab.writers),
         sum(one.reshaped for one in lab.writers),
+        sum(one.upheaved for one in lab.writers),
     )
     out.print(
         f"transactions: {committed:,}, committed late: {late:,}, columns added or dropped: "
-        f"{reshaped:,}, runs killed: {killed:,}",
+        f"{reshaped:,}, tables emptied, rewritten or exchanged: {upheaved:,}, runs killed: "
+        f"{killed:,}",
         soft_wrap=True,
     )
     lost, doubled = sum(o.lost for o in outcomes), sum(o.doubled for o in outcomes)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import psycopg2
@@ -16,6 +17,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 
 from pipelines.demo.server import postgres_program
 from pipelines.errors import LakefeedError, TableFailed
+from pipelines.lab.upheavals import Whole
 from pipelines.loading.plan import TablePlan
 from pipelines.loading.queries import declared_condition
 from pipelines.source.connection import Connection
@@ -65,6 +67,25 @@ class LabTable:
     @property
     def quoted(self) -> str:
         return quote_qualified(self.plan.table.schema, self.plan.table.name)
+
+    @property
+    def whole(self) -> Whole:
+        """What may be done to it as a whole, so that staging can still be what it is."""
+        plan, settings = self.plan, self.plan.table.settings
+        may_lose = plan.watches_deletes or plan.table.mode == "full_refresh"
+        types = {column.name: column.type for column in plan.columns}
+        named = () if settings.where else tuple(name for name in self.changeable if name in types)
+        return Whole(
+            plan.table.schema,
+            plan.table.name,
+            self.written,
+            may_lose=may_lose,
+            may_part=may_lose,
+            may_change=settings.schema_changes != "freeze",
+            alike=tuple(
+                (one, other) for one, other in combinations(named, 2) if types[one] == types[other]
+            ),
+        )
 
     @property
     def copied(self) -> str:

@@ -13,12 +13,14 @@ import psycopg2
 from psycopg2.extensions import connection as PgConnection
 
 from pipelines.lab.scratch import LabTable
+from pipelines.lab.upheavals import Upheavals
 from pipelines.loading.engine import literal
 from pipelines.source.inspect import quote
 
 _ADDED = quote("lakefeed_lab_added")
 _MOST_ROWS = 5
 _STAYS_OPEN = 0.2
+_UPHEAVED = 0.03
 _PAUSE_SECONDS = 0.05
 
 # Foreign keys and triggers rest, so that rows of any table can be written in any order.
@@ -55,9 +57,20 @@ class Writers:
     reshaped: int = 0
     _open: list[PgConnection] = field(default_factory=list)
     _widened: set[str] = field(default_factory=set)
+    _upheavals: Upheavals = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._upheavals = Upheavals(self.url, self.choose)
+
+    @property
+    def upheaved(self) -> int:
+        """How often a whole table was emptied, rewritten, exchanged or taken apart."""
+        return self._upheavals.happened
 
     def write(self) -> None:
         """One transaction of one to three statements. What the database refuses is rolled back."""
+        if self.choose.random() < _UPHEAVED:
+            self._upheavals.happen(self.choose.choice(self.tables).whole)
         tables = self.choose.choices(self.tables, k=self.choose.randrange(1, 4))
         session = psycopg2.connect(self.url)
         try:
@@ -86,19 +99,27 @@ class Writers:
             session.close()
         self._open.clear()
 
+    def end(self) -> None:
+        """Nothing stays open or away."""
+        self.end_open_ones()
+        self._upheavals.end()
+
     def reshape(self) -> None:
-        """Adds a column to a table, or drops the one it has added before."""
+        """Adds a column to a table, or drops the one it has added before, or has it be another."""
         table = self.choose.choice(self.tables)
         if table.plan.table.settings.schema_changes == "freeze":
             return
         self.end_open_ones()
         drops = table.quoted in self._widened
-        change = f"drop column {_ADDED}" if drops else f"add column {_ADDED} int default 7"
+        adds = not drops or self.choose.random() < 0.5
+        changes = [f"drop column {_ADDED}"] if drops else []
+        changes += [f"add column {_ADDED} int default {self.choose.randrange(9)}"] if adds else []
         session = psycopg2.connect(self.url)
         with session, session.cursor() as cursor:
-            cursor.execute(f"alter table {table.quoted} {change}")
+            for change in changes:
+                cursor.execute(f"alter table {table.quoted} {change}")
         session.close()
-        self._widened ^= {table.quoted}
+        self._widened = self._widened - {table.quoted} | ({table.quoted} if adds else set())
         self.reshaped += 1
 
     def _statement(self, table: LabTable) -> str:

@@ -63,11 +63,11 @@ def notes_of_parts(plan: TablePlan, changes: Changes) -> Iterator[str]:
     new = [part.name for part in plan.parts if part.oid in changes.new_parts]
     rewritten = [part.name for part in plan.parts if part.oid in changes.rewritten_parts]
     if new:
-        yield f"{_listed(new)} came to it since the last load, and is read whole"
+        yield f"{_listed(new)} came to it since the last load: read whole"
     if rewritten:
         yield (
-            f"{_listed(rewritten)} was truncated or rewritten since the last load; what was "
-            "written since is read, wherever its cursor lies"
+            f"{_listed(rewritten)}: truncated or rewritten since the last load; what was written "
+            "since is read, wherever its cursor lies"
         )
 
 

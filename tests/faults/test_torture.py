@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import psycopg2
 import pytest
 
 from pipelines.lab.kill import lakefeed_perhaps_killed
+from pipelines.lab.upheavals import Upheavals, Whole
 from pipelines.lab.writers import writing
 from tests.conftest import NIGHTLY, Database, Lake
 
@@ -33,12 +35,86 @@ SCHEMA = (
     "create trigger touch before insert or update on customers"
     " for each row execute function touch()",
     "create trigger touch before insert or update on orders for each row execute function touch()",
+    # What happens to these as wholes is below.
+    "create table accounts (id int primary key, name text, alias text, extra int,"
+    " updated_at timestamptz not null default now())",
+    "create table events (id int primary key, word text,"
+    " updated_at timestamptz not null default now()) partition by range (id)",
+    "create table readings (id int primary key, low int, high int) partition by range (id)",
+    *(
+        f"create table {table}_{first} partition of {table} for values from ({first}) to"
+        f" ({first + 100})"
+        for table in ("events", "readings")
+        for first in (0, 100, 200)
+    ),
+    "create table lookups (id int primary key, word text)",
+    *(
+        f"create trigger touch before insert or update on {table} for each row"
+        " execute function touch()"
+        for table in ("accounts", "events")
+    ),
+    "insert into accounts select i, 'n' || i, 'a' || i, i from generate_series(1, 50) i",
+    "insert into events select i, 'w' || i from generate_series(1, 299, 3) i",
+    "insert into readings select i, i, -i from generate_series(1, 299, 3) i",
+    "insert into lookups select i, 'w' || i from generate_series(1, 5) i",
 )
 TABLES = """
 customers: {cursor: updated_at, deletes: remove, max_shrink: 100%, history: true}
 orders: {cursor: updated_at, deletes: remove, max_shrink: 100%, history: true}
 rates: {mode: full_refresh, max_shrink: 100%}
+accounts: {cursor: updated_at, deletes: remove, max_shrink: 100%, history: true}
+events: {cursor: updated_at}
+readings: {cursor: xmin, deletes: remove, max_shrink: 100%}
+lookups: {mode: full_refresh, max_shrink: 100%}
 """
+NAMES = ("customers", "orders", "rates", "accounts", "events", "readings", "lookups")
+WHOLES = (
+    Whole(
+        "public",
+        "accounts",
+        ("id", "name", "alias", "extra", "updated_at"),
+        may_lose=True,
+        may_part=False,
+        may_change=True,
+        alike=(("name", "alias"),),
+    ),
+    # Nothing may leave it for good: deletes aren't looked for.
+    Whole(
+        "public",
+        "events",
+        ("id", "word", "updated_at"),
+        may_lose=False,
+        may_part=True,
+        may_change=True,
+    ),
+    Whole(
+        "public",
+        "readings",
+        ("id", "low", "high"),
+        may_lose=True,
+        may_part=True,
+        may_change=True,
+        alike=(("low", "high"),),
+    ),
+    Whole("public", "lookups", ("id", "word"), may_lose=True, may_part=False, may_change=True),
+)
+# Each a transaction, in which no trigger moves a cursor.
+SUDDEN = (
+    # A partition that comes with old rows.
+    "create table events_{n} (like events including all);"
+    " insert into events_{n} select {n} + i, 'old', '2001-01-01Z' from generate_series(1, 5) i;"
+    " alter table events attach partition events_{n} for values from ({n}) to ({n} + 100)",
+    # Another table's rows, all of them old.
+    "truncate accounts;"
+    " insert into accounts select {n} + i, 'again', 'a', 1, '2001-01-01Z'"
+    " from generate_series(1, 9) i",
+    # Rows that are restored, and rows that are converted.
+    "insert into accounts select i, 'back', 'a', 1, '2002-02-02Z' from generate_series(1, 3) i"
+    " on conflict do nothing",
+    "alter table accounts alter name type text using name || '.'",
+    # Another column under the same name.
+    "alter table accounts drop column extra; alter table accounts add column extra int default {n}",
+)
 DDL = (
     "alter table orders add column note text",
     "alter table orders alter amount type numeric(12, 4)",
@@ -57,13 +133,25 @@ class Writer:
     choose: random.Random
     open_ones: list[Any] = field(default_factory=list)
     changes: int = 0
+    sudden: int = 0
+    upheavals: Upheavals = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.upheavals = Upheavals(self.database.url, self.choose)
 
     def statement(self) -> str:
         number = self.choose.randrange(1, 200)
-        kind = self.choose.choice(
-            ["customer", "order", "order", "update", "update", "delete", "rate"]
-        )
+        kinds = ["customer", "order", "order", "update", "update", "delete", "rate"]
+        kinds += ["account", "event", "event", "reading", "lookup"]
+        kind = self.choose.choice(kinds)
         return {
+            "account": f"insert into accounts (id, name) values ({number}, 'new') on conflict (id)"
+            f" do update set name = 'n{number}', extra = {number}",
+            "event": f"insert into events values ({number}, 'new') on conflict (id)"
+            f" do update set word = 'w{number}'",
+            "reading": f"update readings set low = low + 1 where id % 20 = {number % 20}",
+            "lookup": f"insert into lookups values ({number % 9}, 'w') on conflict (id)"
+            f" do update set word = 'w{number}'",
             "customer": f"insert into customers (id) values ({number}) on conflict do nothing",
             "order": f"insert into orders (id, customer_id, amount) select {number * 7 % 500}, id,"
             f" {number}.25 from customers order by id limit 1 on conflict do nothing",
@@ -72,8 +160,22 @@ class Writer:
             "rate": f"insert into rates values ('c{number}', {number} / 7.0)",
         }[kind]
 
+    def upheave(self) -> None:
+        """Something happens to a whole table; what the database refuses doesn't."""
+        if self.choose.random() < 0.5:
+            self.upheavals.happen(self.choose.choice(WHOLES))
+            return
+        session = self.database.connect()
+        self.sudden += 1
+        with suppress(psycopg2.Error), session, session.cursor() as cursor:
+            cursor.execute("set lock_timeout = '200ms'; set session_replication_role = replica")
+            cursor.execute(self.choose.choice(SUDDEN).format(n=1000 * self.sudden))
+        session.close()
+
     def write(self) -> None:
         """A transaction of one to three statements, which may stay open for a while."""
+        if self.choose.random() < 0.1:
+            self.upheave()
         session = self.database.connect()
         try:
             with session.cursor() as cursor:
@@ -123,18 +225,21 @@ def test_random_writers_against_runs_that_are_killed_at_random(
             shutil.rmtree(lake.root / "data" / ".dlt", ignore_errors=True)
 
     writer.end_open_ones()
+    writer.upheavals.end()
     ended = lake.command("run")
-    say(f"{writer.changes} transactions, {killed} runs killed\n{ended.stdout}")
+    upheaved = writer.sudden + writer.upheavals.happened
+    say(f"{writer.changes} transactions, {upheaved} upheavals, {killed} runs killed")
+    say(ended.stdout)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     audited = lake.command("audit")
     assert audited.returncode == 0, audited.stdout
-    for table in ("customers", "orders", "rates"):
+    for table in NAMES:
         assert staged(lake, table) == in_the_source(database, table)
         assert versions_in_raw(lake, table) >= set(in_the_source(database, table))
     rebuilt = lake.root / "data" / "rebuilt.duckdb"
     ended = lake.command("rebuild", "--output", str(rebuilt))
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    for table in ("customers", "orders"):
+    for table in ("customers", "orders", "accounts"):
         assert rows_of(lake, table, "history.hst", "where is_current") == staged(lake, table)
         assert history(lake.project.warehouse, table) == history(rebuilt, table)
 

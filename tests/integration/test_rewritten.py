@@ -62,6 +62,13 @@ REWRITES = {
     "partition_detached": (PARTITIONED, ["alter table t detach partition t2"]),
     "child_emptied": (PARENT, ["truncate t2", REFILLED.format("t2")]),
     "child_taken_out": (PARENT, ["alter table t2 no inherit t"]),
+    "columns_exchanged": (
+        [*T, "alter table t add other text default 'other'"],
+        [
+            "begin; alter table t rename word to spare; alter table t rename other to word;"
+            " alter table t rename spare to other; commit"
+        ],
+    ),
     "emptied_below_a_view": (VIEW, ["truncate b", REFILLED.format("b")]),
     "refreshed": (
         [*VIEW[:2], "create materialized view t as select * from b"],
