@@ -133,8 +133,7 @@ def _compare(
 
 
 def _has_rows(session: SourceSession, plan: TablePlan) -> bool:
-    rows = session.rows_of(rows_query(plan, at_most=1))
-    return bool(session.execute(f"select 1 from {rows}").fetchall())
+    return bool(session.fetch(rows_query(plan, at_most=1)))
 
 
 def refuse_shrink(

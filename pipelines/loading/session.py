@@ -134,9 +134,13 @@ class ScannerSession(SourceSession):
         try:
             if snapshot:
                 self._on_source(f"set transaction snapshot {literal(snapshot)}")
-        except duckdb.Error:
+        except duckdb.Error as error:
             # In which language the server says why, is its own affair.
-            self.execute("rollback")
+            try:
+                self.execute("rollback")
+            except duckdb.Error:
+                # The session is gone, and not because of the snapshot.
+                raise error from None
             return False
         self._on_source(f"{settings}; {self.line.announcement}")
         return True
