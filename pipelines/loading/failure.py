@@ -21,6 +21,7 @@ _SERVER_SAID = re.compile(
 _SERVER_SAID_ELSEWHERE = re.compile(r"(?:^|\s)[^\W\d_]+:  (.+?)(?=$|\n)")
 
 _REMEDIES = (
+    ("query_wait_timeout", "a run needs two sessions: raise the pooler's `default_pool_size`"),
     (
         "permission denied for schema",
         "grant usage on schema {schema} to the role in the connection URL",

@@ -30,6 +30,8 @@ _SETTINGS = {
     "idle_in_transaction_session_timeout": "0",
     "transaction_timeout": "0",
     "exit_on_error": "off",
+    # With much `work_mem` a larger one has recursive queries ask for more memory than there is.
+    "recursive_worktable_factor": "10",
     # Else views can't be read.
     "restrict_nonsystem_relation_kind": "",
 }
