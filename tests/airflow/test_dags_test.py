@@ -18,6 +18,8 @@ from tests.airflow.conftest import AirflowOf, airflow_of
 from tests.airflow.test_alerts import NOTIFIER
 from tests.conftest import CONNECTION_VARIABLE, Lake, new_database, new_lake
 
+pytestmark = pytest.mark.faults
+
 PASSWORD = "correct-horse-battery"
 
 TABLES = """
