@@ -63,7 +63,6 @@ def _query(plan: TablePlan) -> str:
     and a condition may have left out partitions.
     """
     table = plan.table
-    relation = quote_qualified(table.schema, table.name)
     return f"""
         with recursive locked as (
             select relation as oid from pg_locks
@@ -96,6 +95,23 @@ def _query(plan: TablePlan) -> str:
         missing as (
             select oid from tree where oid not in (select oid from locked)
         ),
+        {_renamed(plan)}
+        select c.relname
+        from pg_class as c
+        where c.oid in (
+                select oid from moved
+                union select oid from missing
+                union select oid from renamed
+            )
+            and not exists (select from {relation_of(plan)} limit 0)
+        order by c.relname
+    """
+
+
+def _renamed(plan: TablePlan) -> str:
+    """Common table expressions: the declared table, if names of its columns are others by now."""
+    relation = quote_qualified(plan.table.schema, plan.table.name)
+    return f"""
         columns_then as (
             select array_agg(a.attname::text order by a.attnum) as names
             from pg_attribute as a
@@ -116,13 +132,4 @@ def _query(plan: TablePlan) -> str:
             cross join columns_now
             where columns_then.names is distinct from columns_now.names
         )
-        select c.relname
-        from pg_class as c
-        where c.oid in (
-                select oid from moved
-                union select oid from missing
-                union select oid from renamed
-            )
-            and not exists (select from {relation_of(plan)} limit 0)
-        order by c.relname
     """
