@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -128,12 +129,15 @@ def test_a_server_that_stands_still_on_a_socket_of_this_machine_is_given_up(
     run.until(lambda: source.rows("select 1 from pg_stat_activity where wait_event = 'PgSleep'"))
     stopped = [postmaster, *postmaster.children(recursive=True)]
     for process in stopped:
-        process.suspend()
+        with suppress(psutil.NoSuchProcess):
+            process.suspend()
     try:
         ended = run.ended()
     finally:
+        # A worker that had ended by itself is gone as soon as its postmaster goes on.
         for process in stopped:
-            process.resume()
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
     assert ended.code == 3, ended.told
     assert "a new connection isn't answered either" in ended.told
