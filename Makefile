@@ -24,7 +24,7 @@ demo: $(READY) ## load, change, load again, build, show: the main job on an embe
 
 # The shell gives way to it, so that Ctrl-C and SIGTERM reach it alone.
 airflow: $(READY) ## Airflow and the shop, without Docker, until Ctrl-C: make airflow PORT=8081
-	@exec $(BIN)/python -m pipelines.demo.stack $(if $(PORT),--port $(PORT))
+	@exec $(BIN)/python -m lakefeed.demo.stack $(if $(PORT),--port $(PORT))
 
 # Modules are compiled once, also where the environment forbids Python to keep them: tests start
 # hundreds of processes. A file stays with one worker, so that what it sets up is set up once.
@@ -60,7 +60,7 @@ types: $(READY) ## strict type check
 	@$(BIN)/mypy
 
 docs: $(READY) ## write the generated parts of the documentation
-	@$(BIN)/python -m pipelines.declaration.reference docs
+	@$(BIN)/python -m lakefeed.declaration.reference docs
 	@LAKEFEED_WRITE_DOCS=1 $(BIN)/python -m pytest --quiet tests/integration/test_types.py -k page
 	@LAKEFEED_WRITE_DOCS=1 $(BIN)/python -m pytest --quiet tests/docs/test_commands.py
 	@LAKEFEED_WRITE_DOCS=1 $(BIN)/python -m pytest --quiet -m browser

@@ -26,7 +26,7 @@ from benchmarks.tables import (
     lineitem,
     small_tables,
 )
-from pipelines import __version__
+from lakefeed import __version__
 
 CHANGED_ROWS = 1_000
 _FIRST_LOAD_SECONDS = 900

@@ -11,9 +11,9 @@ from benchmarks.place import REPOSITORY, Place
 from benchmarks.process import Command
 from benchmarks.source import Source
 from benchmarks.tables import CURSOR, Table
-from pipelines import __version__
-from pipelines.declaration.load import DECLARATION_FILE
-from pipelines.orchestration.init import write_scaffold
+from lakefeed import __version__
+from lakefeed.declaration.document.loader import DECLARATION_FILE
+from lakefeed.orchestration.project.init import write_scaffold
 
 VARIABLE = "LAKEFEED_BENCH_URL"
 # What `lakefeed init` proposes for a table with a timestamp that moves.
@@ -35,7 +35,7 @@ def declare(root: Path, tables: Sequence[Table], *, history: bool = False) -> No
 def lakefeed(root: Path, source: Source, *arguments: str) -> Command:
     """The command of a user, with the interpreter and the code of this repository."""
     return Command(
-        [sys.executable, "-m", "pipelines.cli.main", *arguments],
+        [sys.executable, "-m", "lakefeed.cli.main", *arguments],
         root,
         {VARIABLE: source.url, "PYTHONPATH": str(REPOSITORY)},
     )

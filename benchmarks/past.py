@@ -92,9 +92,9 @@ def loads_of(root: Path, table: Table) -> int:
 
 def make_past(past: Past, root: Path) -> None:
     """Changes a few rows and loads them, until there were as many loads; in this one process."""
-    from pipelines.declaration.project import open_project
-    from pipelines.orchestration.load import LoadRequest, load
-    from pipelines.orchestration.run import run
+    from lakefeed.declaration.project import open_project
+    from lakefeed.orchestration.ingest.load import LoadRequest, load
+    from lakefeed.orchestration.run import run
 
     source = Source(os.environ[VARIABLE], 0)
     begun = min(loads_of(root, table) for table in past.tables)

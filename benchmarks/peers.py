@@ -144,7 +144,7 @@ def _package(place: Place, environment: str, name: str) -> str:
 
 
 def _psql_version(place: Place) -> str:
-    from pipelines.demo.server import postgres_program
+    from lakefeed.demo.server import postgres_program
 
     return _told(place, Path(postgres_program("psql")), "--version")
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import psycopg2
 
-from pipelines.demo.server import embedded_postgres, postgres_program
+from lakefeed.demo.server import embedded_postgres, postgres_program
 
 # Nothing but the contenders may keep the server busy while it is measured.
 _SETTINGS = ("autovacuum=off", "max_wal_size=8GB", "checkpoint_timeout=1d")

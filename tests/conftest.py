@@ -23,19 +23,19 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
-from pipelines.declaration.project import Project, open_project
-from pipelines.demo.server import embedded_postgres
-from pipelines.loading.commits import CommitLog
-from pipelines.loading.engine import literal
-from pipelines.loading.held import Held
-from pipelines.orchestration.init import write_scaffold
-from pipelines.orchestration.listener import Listener
-from pipelines.orchestration.load import LoadRequest, load
-from pipelines.orchestration.report import RunReport, TableReport
-from pipelines.orchestration.run import run
-from pipelines.transformation.dbt import run_dbt
-from pipelines.transformation.files import write_generated
-from pipelines.transformation.warehouse import query_warehouse
+from lakefeed.declaration.project import Project, open_project
+from lakefeed.demo.server import embedded_postgres
+from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.loading.raw.latest_rows import Held
+from lakefeed.orchestration.ingest.load import LoadRequest, load
+from lakefeed.orchestration.project.init import write_scaffold
+from lakefeed.orchestration.reports.listener import Listener
+from lakefeed.orchestration.reports.run_report import RunReport, TableReport
+from lakefeed.orchestration.run import run
+from lakefeed.sql import literal
+from lakefeed.transformation.dbt_adapter.runner import run_dbt
+from lakefeed.transformation.generate.generated_files import write_generated
+from lakefeed.transformation.warehouse.connection import query_warehouse
 from tests.forks import forked, lakefeed
 from tests.integration.secret import ODDEST
 
@@ -141,7 +141,7 @@ class Lake:
     def process(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """`lakefeed` as a user starts it, from nothing."""
         return subprocess.run(
-            [sys.executable, "-m", "pipelines.cli.main", *arguments],
+            [sys.executable, "-m", "lakefeed.cli.main", *arguments],
             cwd=self.root,
             env={**os.environ, **environment},
             capture_output=True,

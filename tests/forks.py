@@ -41,7 +41,7 @@ def forked(
 
 def lakefeed(*arguments: str) -> None:
     """The command line."""
-    from pipelines.cli.main import main
+    from lakefeed.cli.main import main
 
     main(arguments)
 

@@ -58,7 +58,7 @@ class Started:
         return Ended(self.process.returncode, told, time.monotonic() - began)
 
 
-COMMAND = ("-m", "pipelines.cli.main")
+COMMAND = ("-m", "lakefeed.cli.main")
 
 
 def start(

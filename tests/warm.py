@@ -9,8 +9,8 @@ import importlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipelines.declaration.project import open_project
-from pipelines.transformation.dbt import run_dbt
+from lakefeed.declaration.project import open_project
+from lakefeed.transformation.dbt_adapter.runner import run_dbt
 from tests.conftest import write_small_project
 
 # What is imported at its first use.
@@ -22,16 +22,16 @@ _LATE = (
     "dlt.sources.sql_database",
     "duckdb_extension_postgres_scanner",
     "pendulum.locales.en.locale",
-    "pipelines.cli.built",
-    "pipelines.cli.main",
-    "pipelines.cli.pruned",
-    "pipelines.cli.render",
-    "pipelines.loading.dlt_plugin",
-    "pipelines.loading.load",
-    "pipelines.orchestration.audit",
-    "pipelines.orchestration.prune",
-    "pipelines.orchestration.rebuild",
-    "pipelines.orchestration.run",
+    "lakefeed.render.build",
+    "lakefeed.cli.main",
+    "lakefeed.render.prune",
+    "lakefeed.render.report",
+    "lakefeed.loading.dlt_adapter.plugin",
+    "lakefeed.loading.load",
+    "lakefeed.orchestration.checks.audit",
+    "lakefeed.orchestration.maintenance.prune",
+    "lakefeed.orchestration.build.rebuild",
+    "lakefeed.orchestration.run",
     "pyarrow.compute",
     "pyarrow.parquet",
     "rich.live",

@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from pipelines.demo.compose import Service, read_services
-from pipelines.demo.here import Here, free_port
-from pipelines.demo.processes import processes
-from pipelines.demo.stack import bring_up
+from lakefeed.demo.compose import Service, read_services
+from lakefeed.demo.local_stack import Here, free_port
+from lakefeed.demo.processes import processes
+from lakefeed.demo.stack import bring_up
 from tests.airflow.api import Api
 from tests.conftest import Lake, copy_shop_project, new_database
 
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 REPOSITORY = Path(__file__).resolve().parents[2]
-STACK = [sys.executable, "-m", "pipelines.demo.stack"]
+STACK = [sys.executable, "-m", "lakefeed.demo.stack"]
 
 
 @dataclass(frozen=True)

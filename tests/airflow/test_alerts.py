@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.errors import DeclarationError
+from lakefeed.errors import DeclarationError
 from tests.conftest import Lake
 
 NOTIFIER = """
@@ -51,7 +51,7 @@ def declare(lake: Lake, airflow: str) -> Any:
 
 
 def told_of(lake: Lake, airflow: str) -> str:
-    from pipelines.dag import build_dag
+    from lakefeed.dag import build_dag
 
     declare(lake, airflow)
     with pytest.raises(DeclarationError) as caught:
@@ -60,7 +60,7 @@ def told_of(lake: Lake, airflow: str) -> str:
 
 
 def test_a_notifier_of_an_installed_provider_is_made_by_the_name_of_its_class(lake: Lake) -> None:
-    from pipelines.dag import build_dag
+    from lakefeed.dag import build_dag
 
     declare(lake, "notify: {SmtpNotifier: {to: team@example.org}}")
     (notifier,) = build_dag(lake.root).task_dict["report"].on_failure_callback
@@ -69,7 +69,7 @@ def test_a_notifier_of_an_installed_provider_is_made_by_the_name_of_its_class(la
 
 
 def test_one_of_your_own_is_named_by_its_path(lake: Lake, own_notifiers: str) -> None:
-    from pipelines.dag.alerts import notifiers_of
+    from lakefeed.dag.alerts import notifiers_of
 
     project = declare(lake, f"notify: {{{own_notifiers}.FileNotifier: {{path: told}}}}")
 
@@ -97,7 +97,7 @@ def test_what_is_no_notifier_is_told(lake: Lake) -> None:
 def test_a_deadline_counts_from_when_the_run_was_queued(lake: Lake) -> None:
     from airflow.sdk import DeadlineReference
 
-    from pipelines.dag import build_dag
+    from lakefeed.dag import build_dag
 
     declare(lake, "deadline: 2h")
     (alert,) = build_dag(lake.root).deadline
@@ -110,7 +110,7 @@ def test_a_deadline_counts_from_when_the_run_was_queued(lake: Lake) -> None:
 def test_a_late_run_is_told_to_every_notifier_though_one_fails(
     lake: Lake, own_notifiers: str, tmp_path: Path
 ) -> None:
-    from pipelines.dag.alerts import tell_missed_deadline
+    from lakefeed.dag.alerts import tell_missed_deadline
 
     told = tmp_path / "told"
     notify = {"pagers.Broken": {"path": ""}, "pagers.FileNotifier": {"path": str(told)}}

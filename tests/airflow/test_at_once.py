@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pipelines.orchestration.load import LoadRequest, load
-from pipelines.orchestration.sync import sync
+from lakefeed.orchestration.ingest.load import LoadRequest, load
+from lakefeed.orchestration.project.sync import sync
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, failure
 
 TWO = (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from pipelines.demo.here import free_port
+from lakefeed.demo.local_stack import free_port
 from tests.airflow.api import Api, eventually
 from tests.airflow.conftest import running, said
 from tests.conftest import Lake

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.demo.compose import Service, read_services
-from pipelines.demo.here import free_port
+from lakefeed.demo.compose import Service, read_services
+from lakefeed.demo.local_stack import free_port
 from tests.airflow.api import DAG, Api, eventually
 from tests.airflow.conftest import live_services
 from tests.conftest import Database, Lake

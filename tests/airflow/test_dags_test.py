@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.orchestration.runs import read_runs
+from lakefeed.orchestration.reports.run_history import read_runs
 from tests.airflow.conftest import AirflowOf, airflow_of
 from tests.airflow.test_alerts import NOTIFIER
 from tests.conftest import CONNECTION_VARIABLE, Lake, new_database, new_lake

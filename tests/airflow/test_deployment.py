@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.demo.compose import COMPLETED, read_compose, read_services
+from lakefeed.demo.compose import COMPLETED, read_compose, read_services
 from tests.conftest import Lake
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ FILES = (STACK, DEMO, CELERY)
 MERGED = ((STACK, DEMO), (STACK,), (STACK, CELERY), FILES)
 DOCKERFILES = (
     REPOSITORY / "Dockerfile",
-    REPOSITORY / "pipelines/orchestration/templates/project/Dockerfile",
+    REPOSITORY / "pipelines/lakefeed/orchestration/project/template/Dockerfile",
 )
 
 # That of the image.
@@ -74,7 +74,7 @@ def test_the_dockerfiles_have_no_lint(lake: Lake) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *(STACK, CELERY, "airflow/dags/lakefeed.py", ".dlt/config.toml", ".sqlfluff"),
+        *(STACK, CELERY, "airflow/dags/de_batch_pipeline.py", ".dlt/config.toml", ".sqlfluff"),
         *("data/.gitkeep", "dbt/dbt_project.yml", "dbt/macros/generate_schema_name.sql"),
     ],
 )

@@ -11,20 +11,20 @@ from typing import Any
 
 import pytest
 
-from pipelines.errors import DeclarationError
-from pipelines.orchestration.sync import sync
+from lakefeed.errors import DeclarationError
+from lakefeed.orchestration.project.sync import sync
 from tests.airflow.conftest import AirflowOf
 from tests.conftest import Database, Lake, new_lake
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-TEMPLATE = REPOSITORY / "pipelines/orchestration/templates/project"
+TEMPLATE = REPOSITORY / "pipelines/lakefeed/orchestration/project/template"
 
 TABLES = "orders: {cursor: updated_at, primary_key: id}\ncountries: {mode: full_refresh}"
 
 
 def dag_of(lake: Lake) -> Any:
     """The DAG, imported late: Airflow reads its home when it is imported."""
-    from pipelines.dag import build_dag
+    from lakefeed.dag import build_dag
 
     return build_dag(lake.root)
 
@@ -199,7 +199,7 @@ def test_parsing_200_tables_is_quick_needs_no_secret_and_imports_nothing_heavy(
         database.execute(f"create table t{number} (id int primary key, at timestamptz, a text)")
     lake = airflow.lake.declare("\n".join(f"t{number}: {{cursor: at}}" for number in range(1, 201)))
     sync(lake.project)
-    file = str(lake.root / "airflow/dags/lakefeed.py")
+    file = str(lake.root / "airflow/dags/de_batch_pipeline.py")
     environment = {k: v for k, v in airflow.environment.items() if k != "LAKEFEED_TEST_URL"}
     parsed = subprocess.run(
         [sys.executable, "-c", program, file],
@@ -216,9 +216,9 @@ def test_parsing_200_tables_is_quick_needs_no_secret_and_imports_nothing_heavy(
 
 
 def test_the_dag_file_is_the_same_in_this_repository_and_in_a_new_project(lake: Lake) -> None:
-    ours = (REPOSITORY / "airflow/dags/lakefeed.py").read_text()
+    ours = (REPOSITORY / "airflow/dags/de_batch_pipeline.py").read_text()
 
-    assert (lake.root / "airflow/dags/lakefeed.py").read_text() == ours
+    assert (lake.root / "airflow/dags/de_batch_pipeline.py").read_text() == ours
     assert "airflow" in ours.lower()
     assert "dag" in ours
     assert len(ours.splitlines()) <= 10

@@ -5,11 +5,11 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from pipelines.errors import Refused
-from pipelines.orchestration.build import build_changed
-from pipelines.orchestration.plan import BuildPlan, plan_build
-from pipelines.orchestration.publish import publish
-from pipelines.orchestration.report import RunReport
+from lakefeed.errors import Refused
+from lakefeed.orchestration.build.build import build_changed
+from lakefeed.orchestration.build.build_plan import BuildPlan, plan_build
+from lakefeed.orchestration.build.publish import publish
+from lakefeed.orchestration.reports.run_report import RunReport
 from tests.conftest import Database, Lake
 
 TABLES = "a: {cursor: at}\nb: {cursor: at}\nc: {cursor: at}"

@@ -217,6 +217,6 @@ def advisory_locks(source: Database) -> int:
 
 
 def checkpoints(lake: Lake) -> list[str | None]:
-    from pipelines.orchestration.status import checkpoint_of_table
+    from lakefeed.orchestration.inspect.status import checkpoint_of_table
 
     return [checkpoint_of_table(lake.project, table) for table in lake.project.tables]

@@ -34,7 +34,7 @@ def built(database: Database, lake: Lake) -> Lake:
 
 
 def test_each_model_is_a_task_behind_the_build_and_what_it_reads(built: Lake) -> None:
-    from pipelines.dag import build_dag
+    from lakefeed.dag import build_dag
 
     dag = build_dag(built.root)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from pipelines.demo.shop import CONNECTION_VARIABLE as SHOP_VARIABLE
-from pipelines.demo.shop import create_shop, generate_shop
+from lakefeed.demo.shop import CONNECTION_VARIABLE as SHOP_VARIABLE
+from lakefeed.demo.shop import create_shop, generate_shop
 from tests.airflow.conftest import REPOSITORY, AirflowOf, airflow_of
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, copy_shop_project
 from tests.integration import test_pagila as pagila

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.errors import DeclarationError
-from pipelines.orchestration.load import LoadRequest
-from pipelines.orchestration.sync import sync
+from lakefeed.errors import DeclarationError
+from lakefeed.orchestration.ingest.load import LoadRequest
+from lakefeed.orchestration.project.sync import sync
 from tests.conftest import Database, Lake
 
 DECLARED = (
@@ -31,7 +31,7 @@ def synced(database: Database, lake: Lake) -> Lake:
 
 
 def request_of(lake: Lake, *tables: str, kind: str = "manual", **params: Any) -> LoadRequest:
-    from pipelines.dag import request
+    from lakefeed.dag import request
 
     context: dict[str, Any] = {
         "params": {"tables": None, "full_refresh": False, "start": None, "end": None, **params},
@@ -103,7 +103,7 @@ def test_wrong_parameters_fail_one_task_and_skip_the_others(
     "bound", ["2026-01-31", "2026-01-31T08:00:00.5+02:00", "2026-01-31 08:00", "20260131", "-7", ""]
 )
 def test_the_form_takes_dates_times_and_numbers(synced: Lake, bound: str) -> None:
-    from pipelines.dag.request import form_of
+    from lakefeed.dag.request import form_of
 
     assert form_of(synced.project)["start"].resolve(bound) == bound
 
@@ -112,7 +112,7 @@ def test_the_form_takes_dates_times_and_numbers(synced: Lake, bound: str) -> Non
 def test_the_form_refuses_other_bounds_before_any_task_runs(synced: Lake, bound: str) -> None:
     from airflow.sdk.exceptions import ParamValidationError
 
-    from pipelines.dag.request import form_of
+    from lakefeed.dag.request import form_of
 
     with pytest.raises(ParamValidationError):
         form_of(synced.project)["end"].resolve(bound)
@@ -147,7 +147,7 @@ def test_a_full_refresh_is_asked_for(synced: Lake) -> None:
 def test_the_form_offers_each_table_and_tag_and_refuses_others(synced: Lake) -> None:
     from airflow.sdk.exceptions import ParamValidationError
 
-    from pipelines.dag.request import form_of
+    from lakefeed.dag.request import form_of
 
     tables = form_of(synced.declare(DECLARED.replace("id}", "id, tags: [core]}")).project)["tables"]
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipelines.demo.compose import Service, read_services
-from pipelines.demo.here import Here, free_port
+from lakefeed.demo.compose import Service, read_services
+from lakefeed.demo.local_stack import Here, free_port
 from tests.airflow.api import DAG, Api, eventually
 from tests.airflow.conftest import running, said, shop_of
 from tests.conftest import Lake
@@ -126,7 +126,7 @@ def test_a_service_that_ends_early_is_named_and_the_others_are_stopped(shop: Lak
     (shop.root / "docker-compose.override.yml").write_text(
         (shop.root / "docker-compose.override.yml")
         .read_text()
-        .replace("command: [python, -m, pipelines.demo.traffic]", "command: [python, -m, nothing]")
+        .replace("command: [python, -m, lakefeed.demo.traffic]", "command: [python, -m, nothing]")
     )
     with running(shop, free_port()) as process:
         told, _ = process.communicate(timeout=120)

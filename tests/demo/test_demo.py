@@ -14,10 +14,10 @@ import psycopg2
 import pytest
 from click.testing import CliRunner
 
-from pipelines.cli.main import main
-from pipelines.demo.server import embedded_postgres
-from pipelines.demo.shop import create_shop, generate_shop
-from pipelines.transformation.dbt import run_dbt
+from lakefeed.cli.main import main
+from lakefeed.demo.server import embedded_postgres
+from lakefeed.demo.shop import create_shop, generate_shop
+from lakefeed.transformation.dbt_adapter.runner import run_dbt
 from tests.conftest import Database, Lake
 
 
@@ -115,7 +115,7 @@ def test_the_shipped_files_are_current() -> None:
     repository = Path(__file__).resolve().parents[2]
     environment = {k: v for k, v in os.environ.items() if k != "SHOP_DATABASE_URL"}
     ended = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli.main", "check"],
+        [sys.executable, "-m", "lakefeed.cli.main", "check"],
         cwd=repository, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
 

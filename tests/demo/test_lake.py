@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.demo.lake import demo_lake, empty_lake
-from pipelines.errors import Refused
+from lakefeed.demo.lake import demo_lake, empty_lake
+from lakefeed.errors import Refused
 from tests.conftest import Lake
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipelines.demo.processes import processes
-from pipelines.errors import LakefeedError
+from lakefeed.demo.processes import processes
+from lakefeed.errors import LakefeedError
 
 # Leaves a child in a group of its own that doesn't end when asked to, and a grandchild.
 STUBBORN = """

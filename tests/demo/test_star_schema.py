@@ -9,9 +9,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines.demo.life import live_a_day, place_order
-from pipelines.demo.shop import create_shop, generate_shop
-from pipelines.orchestration.rebuild import rebuild
+from lakefeed.demo.shop import create_shop, generate_shop
+from lakefeed.demo.shop_events import live_a_day, place_order
+from lakefeed.orchestration.build.rebuild import rebuild
 from tests.conftest import Database, Lake
 
 FACTS = ("shop.orders", "shop.order_lines", "shop.payments")

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.demo.traffic import live_on, open_shop
+from lakefeed.demo.traffic import live_on, open_shop
 from tests.conftest import Database, Lake
 
-COMMAND = [sys.executable, "-m", "pipelines.demo.traffic"]
+COMMAND = [sys.executable, "-m", "lakefeed.demo.traffic"]
 
 # Of the shop's rules, those that the marts are tested for.
 BROKEN = {

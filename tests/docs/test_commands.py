@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from pipelines.cli.main import main
+from lakefeed.cli.main import main
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "commands.md"
 BEGIN = (

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from pipelines.demo.shop import create_shop, generate_shop
+from lakefeed.demo.shop import create_shop, generate_shop
 from tests.conftest import NIGHTLY, Database, Lake, copy_of, copy_shop_project, git
 from tests.forks import forked, lakefeed
 

@@ -28,10 +28,10 @@ def die(lake: Lake, target: str, moment: str, *command: str) -> str:
 
 
 def _until_the_call(target: str, moment: str, *command: str) -> int:
-    from pipelines.declaration.project import open_project
-    from pipelines.loading.environment import prepare_dlt
-    from pipelines.orchestration.load import LoadRequest
-    from pipelines.orchestration.run import run
+    from lakefeed.declaration.project import open_project
+    from lakefeed.loading.dlt_adapter.environment import prepare_dlt
+    from lakefeed.orchestration.ingest.load import LoadRequest
+    from lakefeed.orchestration.run import run
 
     project = open_project(Path())
     prepare_dlt(project)

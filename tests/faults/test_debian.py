@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.orchestration.check import check_connected
-from pipelines.orchestration.init import init_project
+from lakefeed.orchestration.checks.check import check_connected
+from lakefeed.orchestration.project.init import init_project
 from tests.conftest import Database, Lake
 
 pytestmark = pytest.mark.faults

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.errors import StorageFailed
+from lakefeed.errors import StorageFailed
 from tests.conftest import Database, Lake, new_lake
 
 pytestmark = pytest.mark.faults
@@ -98,7 +98,7 @@ def test_a_limit_on_the_size_of_files_is_named(database: Database, fat: Lake) ->
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4 * MEGABYTE, 4 * MEGABYTE))
 
-    command = [sys.executable, "-m", "pipelines.cli.main", "run"]
+    command = [sys.executable, "-m", "lakefeed.cli.main", "run"]
     ended = subprocess.run(
         command, cwd=fat.root, preexec_fn=limit, capture_output=True, text=True, check=False
     )

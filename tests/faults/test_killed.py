@@ -13,35 +13,35 @@ from tests.integration.test_big_tables import BIG
 
 FILESYSTEM = "dlt.destinations.impl.filesystem.filesystem"
 LOADING = [
-    ("pipelines.loading.copying:_into", "before"),
-    ("pipelines.loading.reader:copy_from_source", "after"),
-    ("pipelines.loading.backend:_note", "before"),
-    ("pipelines.loading.backend:_note", "after"),
+    ("lakefeed.loading.extract.parquet_copy:_into", "before"),
+    ("lakefeed.loading.extract.reader:copy_from_source", "after"),
+    ("lakefeed.loading.dlt_adapter.backend:_note", "before"),
+    ("lakefeed.loading.dlt_adapter.backend:_note", "after"),
     ("dlt:Pipeline.extract", "after"),
     ("dlt:Pipeline.normalize", "after 2"),
-    ("pipelines.loading.commits:CommitLog.describe", "before"),
-    ("pipelines.loading.commits:CommitLog.describe", "after"),
+    ("lakefeed.loading.raw.commit_log:CommitLog.describe", "before"),
+    ("lakefeed.loading.raw.commit_log:CommitLog.describe", "after"),
     (f"{FILESYSTEM}:FilesystemLoadJob.run", "before"),
     (f"{FILESYSTEM}:FilesystemLoadJob.run", "after"),
     (f"{FILESYSTEM}:FilesystemClient._store_current_state", "before"),
     (f"{FILESYSTEM}:FilesystemClient._store_current_state", "after"),
     (f"{FILESYSTEM}:FilesystemClient._store_load", "after"),
     ("dlt:Pipeline.load", "after 2"),
-    ("pipelines.orchestration.load:adopt", "before"),
+    ("lakefeed.orchestration.ingest.load:adopt", "before"),
 ]
 BUILDING = [
-    ("pipelines.orchestration.build:start_candidate", "before"),
-    ("pipelines.transformation.candidate:shutil.copyfile", "after"),
-    ("pipelines.orchestration.build:start_candidate", "after"),
+    ("lakefeed.orchestration.build.build:start_candidate", "before"),
+    ("lakefeed.transformation.warehouse.candidate:shutil.copyfile", "after"),
+    ("lakefeed.orchestration.build.build:start_candidate", "after"),
     ("dbt.adapters.duckdb.connections:DuckDBConnectionManager.execute", "after 5"),
     ("dbt.adapters.duckdb.connections:DuckDBConnectionManager.execute", "after 15"),
     ("dbt.adapters.duckdb.connections:DuckDBConnectionManager.execute", "after 30"),
-    ("pipelines.orchestration.build:run_dbt", "after"),
-    ("pipelines.orchestration.build:settle", "after"),
-    ("pipelines.transformation.publication:keep", "after"),
-    ("pipelines.transformation.publication:put_in_place", "before"),
-    ("pipelines.transformation.publication:put_in_place", "after"),
-    ("pipelines.orchestration.publish:discard_candidate", "before"),
+    ("lakefeed.orchestration.build.build:run_dbt", "after"),
+    ("lakefeed.orchestration.build.build:settle", "after"),
+    ("lakefeed.transformation.warehouse.publication:keep", "after"),
+    ("lakefeed.transformation.warehouse.publication:put_in_place", "before"),
+    ("lakefeed.transformation.warehouse.publication:put_in_place", "after"),
+    ("lakefeed.orchestration.build.publish:discard_candidate", "before"),
 ]
 EVERY_QUERY = [
     pytest.param(
@@ -123,7 +123,7 @@ def test_a_read_that_dies_between_two_ranges_starts_over_and_says_so(
 ) -> None:
     database.execute(*BIG)
     lake.declare("big: {cursor: updated_at}")
-    die(lake, "pipelines.loading.copying:_copy_next", "after")
+    die(lake, "lakefeed.loading.extract.parquet_copy:_copy_next", "after")
     if working_directory == "lost":
         shutil.rmtree(lake.root / "data" / ".dlt")
 
@@ -162,7 +162,7 @@ def test_a_build_that_is_killed_has_a_model_written_by_hand_built_again(
         " select id, note from read_parquet('../data/raw/shop__t/t/*/*.parquet')"
         ' qualify row_number() over (partition by id order by "at" desc) = 1'
     )
-    die(copied, "pipelines.orchestration.build:run_dbt", "after")
+    die(copied, "lakefeed.orchestration.build.build:run_dbt", "after")
 
     report = copied.run()
 

@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import pytest
 
-from pipelines.demo.server import postgres_program
-from pipelines.lab.run import Outcome, count
-from pipelines.loading.engine import literal
+from lakefeed.demo.server import postgres_program
+from lakefeed.lab.run import Outcome, count
+from lakefeed.sql import literal
 from tests.conftest import CONNECTION_VARIABLE, NIGHTLY, Database, Lake
 from tests.integration.secret import ODDEST, assert_unseen
 

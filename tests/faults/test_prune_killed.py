@@ -6,36 +6,36 @@ import shutil
 
 import pytest
 
-from pipelines.loading.commits import CommitLog
-from pipelines.loading.contents import Contents
+from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.loading.raw.inventory import Contents
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake
 from tests.faults.die_at import die
 from tests.integration.test_erase import files_with
 
 REMOVING = [
-    ("pipelines.loading.commits:CommitLog.note_pruned", "before"),
-    ("pipelines.loading.commits:CommitLog.note_pruned", "after"),
-    *(("pipelines.loading.removal:remove_file", f"after {n}") for n in range(1, 7)),
+    ("lakefeed.loading.raw.commit_log:CommitLog.note_pruned", "before"),
+    ("lakefeed.loading.raw.commit_log:CommitLog.note_pruned", "after"),
+    *(("lakefeed.loading.maintenance.expire:remove_file", f"after {n}") for n in range(1, 7)),
 ]
 DROPPING = [
     *(
         ("fsspec.implementations.local:LocalFileSystem.rm_file", f"after {n}")
         for n in (1, 2, 3, 5, 8)
     ),
-    ("pipelines.orchestration.undeclared:remove_raw_folder", "after"),
-    ("pipelines.orchestration.undeclared:remove_working_directory", "after"),
-    ("pipelines.transformation.left_over:_drop", "after"),
-    ("pipelines.transformation.publication:keep", "after"),
-    ("pipelines.transformation.publication:put_in_place", "after"),
+    ("lakefeed.orchestration.maintenance.orphaned_tables:remove_raw_folder", "after"),
+    ("lakefeed.orchestration.maintenance.orphaned_tables:remove_working_directory", "after"),
+    ("lakefeed.transformation.warehouse.orphaned_relations:_drop", "after"),
+    ("lakefeed.transformation.warehouse.publication:keep", "after"),
+    ("lakefeed.transformation.warehouse.publication:put_in_place", "after"),
 ]
 ERASING = [
-    ("pipelines.loading.rewriting:put", "before"),
-    *((f"pipelines.loading.rewriting:{name}", f"after {n}") for n in (1, 2, 3)
+    ("lakefeed.loading.maintenance.rewrite:put", "before"),
+    *((f"lakefeed.loading.maintenance.rewrite:{name}", f"after {n}") for n in (1, 2, 3)
       for name in ("put", "remove_file", "CommitLog.redescribe")),
-    ("pipelines.orchestration.erase:remove_working_directory", "before"),
-    ("pipelines.orchestration.erase:build_anew", "before"),
-    ("pipelines.orchestration.erase:build_anew", "after"),
-    ("pipelines.transformation.publication:forget", "after"),
+    ("lakefeed.orchestration.maintenance.erase:remove_working_directory", "before"),
+    ("lakefeed.orchestration.maintenance.erase:build_anew", "before"),
+    ("lakefeed.orchestration.maintenance.erase:build_anew", "after"),
+    ("lakefeed.transformation.warehouse.publication:forget", "after"),
 ]  # fmt: skip
 CANARY = "Otto Canary 5512"
 STAGED = 'select id, word, "at", _dlt_load_id from staging.stg_shop__{} order by id'

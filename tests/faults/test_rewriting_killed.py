@@ -6,23 +6,26 @@ import shutil
 
 import pytest
 
-from pipelines.loading.commits import CommitLog
+from lakefeed.loading.raw.commit_log import CommitLog
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, copy_of, new_lake
 from tests.faults.die_at import die
 from tests.faults.test_prune_killed import unneeded
 from tests.integration.test_retention import age
 
 MOMENTS = [
-    ("pipelines.loading.commits:CommitLog.note_pruned", "after"),
-    ("pipelines.loading.rewriting:put", "before"),
-    ("pipelines.loading.rewriting:put", "after"),
-    *(("pipelines.loading.rewriting:CommitLog.redescribe", f"after {n}") for n in (1, 2, 6)),
-    ("pipelines.loading.rewriting:remove_file", "after 1"),
-    ("pipelines.loading.rewriting:remove_file", "after 5"),
-    ("pipelines.loading.pruning:CommitLog.bring_up_pack", "before"),
-    ("pipelines.orchestration.prune:prune_raw", "after"),
-    ("pipelines.orchestration.prune:build_and_publish", "before"),
-    ("pipelines.orchestration.prune:build_and_publish", "after"),
+    ("lakefeed.loading.raw.commit_log:CommitLog.note_pruned", "after"),
+    ("lakefeed.loading.maintenance.rewrite:put", "before"),
+    ("lakefeed.loading.maintenance.rewrite:put", "after"),
+    *(
+        ("lakefeed.loading.maintenance.rewrite:CommitLog.redescribe", f"after {n}")
+        for n in (1, 2, 6)
+    ),
+    ("lakefeed.loading.maintenance.rewrite:remove_file", "after 1"),
+    ("lakefeed.loading.maintenance.rewrite:remove_file", "after 5"),
+    ("lakefeed.loading.maintenance.prune:CommitLog.bring_up_pack", "before"),
+    ("lakefeed.orchestration.maintenance.prune:prune_raw", "after"),
+    ("lakefeed.orchestration.maintenance.prune:build_and_publish", "before"),
+    ("lakefeed.orchestration.maintenance.prune:build_and_publish", "after"),
 ]
 DECLARED = "t: {cursor: at, deletes: remove, history: true, retention: 90d}"
 

@@ -18,8 +18,8 @@ import duckdb
 import psycopg2
 import pytest
 
-from pipelines.demo.server import starting_alone
-from pipelines.loading.commits import CommitLog
+from lakefeed.demo.server import starting_alone
+from lakefeed.loading.raw.commit_log import CommitLog
 from tests.conftest import (
     CONNECTION_VARIABLE,
     Database,

@@ -109,7 +109,7 @@ def test_where_the_system_shows_no_sockets_the_process_ends(network: Network, co
     """As on macOS, which has no such time-out."""
     network.falls_silent_after = 5_000_000
     elsewhere = (
-        "import socket; del socket.TCP_USER_TIMEOUT; from pipelines.cli.main import main; main()"
+        "import socket; del socket.TCP_USER_TIMEOUT; from lakefeed.cli.main import main; main()"
     )
 
     ended = load_through(network, copied, ("-c", elsewhere)).ended()

@@ -16,7 +16,7 @@ TIES = 10_000_000 if NIGHTLY else 1_000_000
 
 MEASURED = """
 import resource, subprocess, sys
-code = subprocess.run([sys.executable, "-m", "pipelines.cli.main", "load"]).returncode
+code = subprocess.run([sys.executable, "-m", "lakefeed.cli.main", "load"]).returncode
 print("megabytes", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
 sys.exit(code)
 """

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from pipelines.demo.server import starting_alone
+from lakefeed.demo.server import starting_alone
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, failure, only
 from tests.standby import catch_up, standby_of
 

@@ -15,9 +15,9 @@ import duckdb
 import psycopg2
 import pytest
 
-from pipelines.lab.kill import lakefeed_perhaps_killed
-from pipelines.lab.upheavals import Upheavals, Whole
-from pipelines.lab.writers import writing
+from lakefeed.lab.kill import lakefeed_perhaps_killed
+from lakefeed.lab.upheavals import Upheavals, Whole
+from lakefeed.lab.writers import writing
 from tests.conftest import NIGHTLY, Database, Lake
 
 pytestmark = [pytest.mark.faults, pytest.mark.nightly]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.orchestration.init import init_project
+from lakefeed.orchestration.project.init import init_project
 from tests.conftest import Database, Lake, git
 
 BIN = Path(sys.executable).parent

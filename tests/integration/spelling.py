@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-from pipelines.loading.commits import CommitLog
-from pipelines.source.inspect import quote
+from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.sql import quote
 from tests.conftest import Database, Lake
 
 Row = tuple[str | None, ...]

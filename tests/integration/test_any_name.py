@@ -15,12 +15,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pipelines.declaration.tables import Table
-from pipelines.orchestration.audit import audit
-from pipelines.orchestration.check import check
-from pipelines.orchestration.init import init_project
-from pipelines.source.inspect import quote, quote_qualified
-from pipelines.transformation.staging import staging_model_name
+from lakefeed.declaration.tables import Table
+from lakefeed.orchestration.checks.audit import audit
+from lakefeed.orchestration.checks.check import check
+from lakefeed.orchestration.project.init import init_project
+from lakefeed.sql import quote, quote_qualified
+from lakefeed.transformation.generate.staging_models import staging_model_name
 from tests.conftest import NIGHTLY, Database, Lake, new_database
 from tests.naming import names
 

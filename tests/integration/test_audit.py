@@ -7,7 +7,7 @@ import json
 import duckdb
 import pytest
 
-from pipelines.orchestration.audit import TableAudit, audit
+from lakefeed.orchestration.checks.audit import TableAudit, audit
 from tests.conftest import Database, Lake
 
 T = (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.orchestration.check import check_connected
+from lakefeed.orchestration.checks.check import check_connected
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, failure
 
 GOOD = "create table good (id int primary key, at timestamptz default now())"

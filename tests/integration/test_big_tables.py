@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from pipelines.orchestration.report import RunReport
+from lakefeed.orchestration.reports.run_report import RunReport
 from tests.conftest import Database, Lake, failure, only
 
 # Some 80 MB: enough for two sessions.
@@ -189,7 +189,7 @@ def start(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[], Future[RunReport]]]:
     """Starts a load of the big table, and of another one."""
-    monkeypatch.setattr("pipelines.loading.ranges._SLOWEST_PER_SECOND", 1 << 20)
+    monkeypatch.setattr("lakefeed.loading.extract.ctid_ranges._SLOWEST_PER_SECOND", 1 << 20)
     database.execute(*BIG, "create table other as select 1 as id")
     lake.declare(f"other: {{mode: full_refresh}}{SLOWLY}")
     with ThreadPoolExecutor(1) as pool:

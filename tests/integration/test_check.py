@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.orchestration.check import check, check_connected
-from pipelines.orchestration.sync import sync
+from lakefeed.orchestration.checks.check import check, check_connected
+from lakefeed.orchestration.project.sync import sync
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake
 
 TABLES = (

@@ -13,8 +13,8 @@ from pathlib import Path
 import click
 import pytest
 
-from pipelines.cli.main import main
-from pipelines.source.connection import connection_from_url
+from lakefeed.cli.main import main
+from lakefeed.source.connections.connection import connection_from_url
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, only
 from tests.integration.secret import assert_unseen
 
@@ -25,7 +25,7 @@ T = (
 
 
 def test_help_answers_at_once() -> None:
-    command = [sys.executable, "-m", "pipelines.cli.main", "--help"]
+    command = [sys.executable, "-m", "lakefeed.cli.main", "--help"]
     bare = [sys.executable, "-c", "import click"]
 
     def seconds(argv: list[str]) -> float:

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from pipelines.loading.commits import CommitLog
-from pipelines.loading.compaction import FEWEST, LARGEST, SMALL, groups_of
+from lakefeed.loading.maintenance.compact import FEWEST, LARGEST, SMALL, groups_of
+from lakefeed.loading.raw.commit_log import CommitLog
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake
 from tests.integration.test_erase import files_with
 from tests.integration.test_staging import dbt

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.errors import StorageFailed, WarehouseDamaged
-from pipelines.orchestration.build import build_all
-from pipelines.orchestration.rebuild import rebuild
-from pipelines.orchestration.rollback import resume, roll_back
-from pipelines.transformation.publication import kept_versions
+from lakefeed.errors import StorageFailed, WarehouseDamaged
+from lakefeed.orchestration.build.build import build_all
+from lakefeed.orchestration.build.rebuild import rebuild
+from lakefeed.orchestration.build.rollback import resume, roll_back
+from lakefeed.transformation.warehouse.publication import kept_versions
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake
 from tests.unit.transformation.test_opening import damage_log, flip
 

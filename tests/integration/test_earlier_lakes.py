@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.loading.commits import CommitLog
-from pipelines.loading.pack import MOST_UNPACKED
-from pipelines.orchestration.audit import audit
-from pipelines.orchestration.report import TableReport
-from pipelines.orchestration.runs import read_runs
-from pipelines.orchestration.trace import trace
+from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.loading.raw.manifest_pack import MOST_UNPACKED
+from lakefeed.orchestration.checks.audit import audit
+from lakefeed.orchestration.inspect.trace import trace
+from lakefeed.orchestration.reports.run_history import read_runs
+from lakefeed.orchestration.reports.run_report import TableReport
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, copy_of, new_database
 from tests.lakes.make import LAKES
 

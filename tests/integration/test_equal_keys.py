@@ -10,14 +10,14 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines.orchestration.audit import audit
-from pipelines.orchestration.check import check_connected
-from pipelines.orchestration.erase import erase_key
-from pipelines.orchestration.init import init_project
-from pipelines.orchestration.trace import trace
-from pipelines.source import equality
-from pipelines.source.equality import compared
-from pipelines.source.types import lake_type
+from lakefeed.orchestration.checks.audit import audit
+from lakefeed.orchestration.checks.check import check_connected
+from lakefeed.orchestration.inspect.trace import trace
+from lakefeed.orchestration.maintenance.erase import erase_key
+from lakefeed.orchestration.project.init import init_project
+from lakefeed.source.inspection import equality
+from lakefeed.source.inspection.equality import compared
+from lakefeed.source.inspection.types import lake_type
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
 
 VALUES = {

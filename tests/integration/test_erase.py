@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.loading.commits import CommitLog
+from lakefeed.loading.raw.commit_log import CommitLog
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake
 
 CANARY = "Otto Canary 5512"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.transformation.dbt import run_dbt
+from lakefeed.transformation.dbt_adapter.runner import run_dbt
 from tests.conftest import NIGHTLY, Database, Lake, failure
 
 T = (

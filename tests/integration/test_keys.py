@@ -8,15 +8,20 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from pipelines.declaration.project import open_project
-from pipelines.lab.scratch import LAB_SCHEMA, prepare_table
-from pipelines.loading.plan import plan_table
-from pipelines.loading.queries import size_query
-from pipelines.orchestration.audit import audit
-from pipelines.orchestration.check import check_connected
-from pipelines.orchestration.init import init_project
-from pipelines.source.connection import connect, connection_from_url
-from pipelines.source.inspect import column_facts, count_rows, estimated_size, inspect_tables
+from lakefeed.declaration.project import open_project
+from lakefeed.lab.scratch import LAB_SCHEMA, prepare_table
+from lakefeed.loading.plan.queries import size_query
+from lakefeed.loading.plan.table_plan import plan_table
+from lakefeed.orchestration.checks.audit import audit
+from lakefeed.orchestration.checks.check import check_connected
+from lakefeed.orchestration.project.init import init_project
+from lakefeed.source.connections.connection import connect, connection_from_url
+from lakefeed.source.inspection.tables import (
+    column_facts,
+    count_rows,
+    estimated_size,
+    inspect_tables,
+)
 from tests.conftest import Database, Lake, failure, new_database
 
 
@@ -186,7 +191,7 @@ def test_rows_of_one_key_after_another_are_not_refused(
 def test_beyond_many_keys_the_source_is_asked_for_all_that_are_shared(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.loading.unique._MOST_KEYS", 2)
+    monkeypatch.setattr("lakefeed.loading.extract.key_check._MOST_KEYS", 2)
     database.execute(
         "create table t (a int, b text, at timestamptz)",
         "insert into t select i, 'w', '2025-01-01Z' from generate_series(1, 9) i",

@@ -97,7 +97,7 @@ def test_a_session_that_is_late_is_waited_for_and_the_run_says_so(
 def test_the_limit_is_named_where_no_session_is_left(
     database: Database, lake: Lake, role: str, of: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.source.limits.WAIT_SECONDS", 1)
+    monkeypatch.setattr("lakefeed.source.connections.limits.WAIT_SECONDS", 1)
     database.execute("create table a as select 1 as id")
     lake.declare("a: {mode: full_refresh}")
     limits = {
@@ -123,7 +123,7 @@ def test_the_limit_is_named_where_no_session_is_left(
 def test_a_run_that_gets_no_session_at_all_ends_in_time(
     database: Database, lake: Lake, role: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.source.limits.WAIT_SECONDS", 1)
+    monkeypatch.setattr("lakefeed.source.connections.limits.WAIT_SECONDS", 1)
     database.execute("create table a as select 1 as id", f"alter role {role} connection limit 1")
     began = time.monotonic()
 

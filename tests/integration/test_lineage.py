@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.declaration.catalogue import Catalogue, CatalogueTable, Column, catalogue_text
-from pipelines.orchestration.init import write_scaffold
-from pipelines.transformation.dbt import run_dbt
-from pipelines.transformation.files import write_generated
-from pipelines.transformation.lineage import Lineage, ModelLineage, read_lineage
+from lakefeed.declaration.catalogue import Catalogue, CatalogueTable, Column, catalogue_text
+from lakefeed.orchestration.project.init import write_scaffold
+from lakefeed.transformation.dbt_adapter.runner import run_dbt
+from lakefeed.transformation.generate.generated_files import write_generated
+from lakefeed.transformation.lineage.project_lineage import Lineage, ModelLineage, read_lineage
 from tests.conftest import Lake
 
 MODELS = {

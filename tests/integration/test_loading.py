@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from psycopg2.extensions import connection as PgConnection
 
-from pipelines.declaration.tables import Table
-from pipelines.orchestration.listener import Silence
-from pipelines.source.connection import Connection
-from pipelines.source.snapshot import Snapshot, open_snapshot
+from lakefeed.declaration.tables import Table
+from lakefeed.orchestration.reports.listener import Silence
+from lakefeed.source.connections.connection import Connection
+from lakefeed.source.snapshot import Snapshot, open_snapshot
 from tests.conftest import Database, Lake, failure, only
 
 ORDERS = """
@@ -53,13 +53,13 @@ IMPORTS = """
 import sys, threading
 class Seen:
     def find_spec(self, name, path=None, target=None):
-        is_ready = hasattr(sys.modules.get("pipelines.loading.load"), "load_table")
+        is_ready = hasattr(sys.modules.get("lakefeed.loading.load"), "load_table")
         if is_ready and threading.current_thread().name.startswith("lakefeed"):
             seen.add(name)
 seen = set()
 sys.meta_path.insert(0, Seen())
 sys.argv = ["lakefeed", "load"]
-from pipelines.cli.main import main
+from lakefeed.cli.main import main
 try:
     main()
 finally:
@@ -456,7 +456,7 @@ def test_tables_are_read_one_by_one_where_no_snapshot_can_be_shared(
             session.rollback()
             yield snapshot, session
 
-    monkeypatch.setattr("pipelines.orchestration.load.open_snapshot", forgotten)
+    monkeypatch.setattr("lakefeed.orchestration.ingest.load.open_snapshot", forgotten)
 
     report = lake.load()
 

@@ -20,7 +20,7 @@ PROJECT = Path(__file__).with_name("macros")
 def project(tmp_path: Path) -> Path:
     """The project of macros, with the package where dbt looks for it."""
     copied = Path(shutil.copytree(PROJECT, tmp_path / "macros"))
-    package = Path(str(files("pipelines.transformation") / "dbt_package"))
+    package = Path(str(files("lakefeed.transformation") / "dbt_package"))
     (copied / "dbt_packages").mkdir()
     (copied / "dbt_packages" / "lakefeed").symlink_to(package, target_is_directory=True)
     return copied

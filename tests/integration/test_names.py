@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.orchestration.init import write_scaffold
-from pipelines.orchestration.report import RunReport
-from pipelines.source.inspect import quote
+from lakefeed.orchestration.project.init import write_scaffold
+from lakefeed.orchestration.reports.run_report import RunReport
+from lakefeed.sql import quote
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, failure, only
 from tests.integration.spelling import Row, lake_texts, raw, source_texts, staging
 

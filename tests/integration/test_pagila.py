@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.orchestration.report import RunReport
+from lakefeed.orchestration.reports.run_report import RunReport
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
 from tests.integration.spelling import Row, lake_texts, source_texts, staging
 

@@ -15,9 +15,9 @@ import psutil
 import psycopg2
 import pytest
 
-from pipelines.demo.here import free_port
-from pipelines.demo.server import starting_alone
-from pipelines.orchestration.secrets import make_secrets
+from lakefeed.demo.local_stack import free_port
+from lakefeed.demo.server import starting_alone
+from lakefeed.orchestration.project.secrets import make_secrets
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, only
 
 

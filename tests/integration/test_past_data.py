@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from pipelines.loading.commits import LOADS_FOLDER, CommitLog
-from pipelines.loading.description import Load
-from pipelines.orchestration.data_check import check_data, sampled
+from lakefeed.loading.raw.commit_log import LOADS_FOLDER, CommitLog
+from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.orchestration.checks.anomaly_check import check_data, sampled
 from tests.conftest import Database, Lake, only
 
 ROWS = 100

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from pipelines.loading import look
-from pipelines.loading.commits import CommitLog
-from pipelines.loading.held import Held
-from pipelines.loading.pack import MOST_UNPACKED
+from lakefeed.loading import probe
+from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.loading.raw.latest_rows import Held
+from lakefeed.loading.raw.manifest_pack import MOST_UNPACKED
 from tests.conftest import Database, Lake, only
 
 T = (
@@ -46,7 +46,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     with monkeypatch.context() as patched:
         patched.setattr(LocalFileSystem, "cat_file", noting_cat)
-        patched.setattr(look.Held, "of", classmethod(noting_held))
+        patched.setattr(probe.Held, "of", classmethod(noting_held))
         yield read
 
 
@@ -60,7 +60,7 @@ def test_the_files_that_a_load_reads_have_a_bound(
     if nulls:
         database.execute("update t set at = null where id = 100")
     lake.declare(f"t: {{{declared}}}")
-    monkeypatch.setattr("pipelines.loading.extraction._RECENT_LOADS", 3)
+    monkeypatch.setattr("lakefeed.loading.extract.extraction._RECENT_LOADS", 3)
     load_times(database, lake, 3)
     with counted(monkeypatch) as few:
         assert only(lake.load()).status == "unchanged"
@@ -83,7 +83,7 @@ def test_the_files_that_a_load_reads_have_a_bound(
 def test_a_pack_that_is_of_no_use_changes_nothing(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    monkeypatch.setattr("pipelines.loading.commits.MOST_UNPACKED", 2)
+    monkeypatch.setattr("lakefeed.loading.raw.commit_log.MOST_UNPACKED", 2)
     database.execute(*T)
     lake.declare("t: {cursor: at}")
     load_times(database, lake, 4)
@@ -102,7 +102,7 @@ def test_a_pack_that_is_of_no_use_changes_nothing(
 def test_a_load_counts_only_if_it_is_listed_whatever_the_pack_says(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.loading.commits.MOST_UNPACKED", 2)
+    monkeypatch.setattr("lakefeed.loading.raw.commit_log.MOST_UNPACKED", 2)
     database.execute(*T)
     lake.declare("t: {cursor: at}")
     load_times(database, lake, 4)

@@ -11,13 +11,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines.declaration.project import open_project
-from pipelines.demo.server import embedded_postgres
-from pipelines.errors import DeclarationError, StorageFailed
-from pipelines.orchestration.check import check
-from pipelines.orchestration.rebuild import rebuild
-from pipelines.orchestration.rollback import roll_back
-from pipelines.transformation.files import link_dbt_package
+from lakefeed.declaration.project import open_project
+from lakefeed.demo.server import embedded_postgres
+from lakefeed.errors import DeclarationError, StorageFailed
+from lakefeed.orchestration.build.rebuild import rebuild
+from lakefeed.orchestration.build.rollback import roll_back
+from lakefeed.orchestration.checks.check import check
+from lakefeed.transformation.generate.generated_files import link_dbt_package
 from tests.conftest import Database, Lake, copy_of, new_lake, only
 
 ODD = "what? 100% #1 [2] *{{x}}* 'a' \"b\" c\\d ::e=f; ${HOME} $(g) ~é名\nz"
@@ -232,7 +232,7 @@ def test_from_a_folder_that_was_removed_a_project_that_is_named_loads(
     gone = tmp_path_factory.mktemp("gone")
     script = (
         "import os, runpy, sys; os.rmdir(os.getcwd()); sys.argv = ['lakefeed', *sys.argv[1:]];"
-        " runpy.run_module('pipelines.cli.main', run_name='__main__')"
+        " runpy.run_module('lakefeed.cli.main', run_name='__main__')"
     )
 
     def lakefeed(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.loading.commits import CommitLog
-from pipelines.loading.profile import ColumnProfile, Profile
+from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.loading.raw.profile import ColumnProfile, Profile
 from tests.conftest import Database, Lake, only
 
 T = (
@@ -49,7 +49,7 @@ def test_a_load_keeps_what_its_rows_look_like(database: Database, lake: Lake) ->
 def test_of_many_rows_it_keeps_what_the_files_say(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.loading.profiling.MOST_ROWS_READ", 2)
+    monkeypatch.setattr("lakefeed.loading.extract.profiler.MOST_ROWS_READ", 2)
     database.execute(*T)
     lake.declare("t: {cursor: at, deletes: mark}").load()
 
@@ -68,7 +68,7 @@ def test_no_text_is_kept(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch, many: bool
 ) -> None:
     if many:
-        monkeypatch.setattr("pipelines.loading.profiling.MOST_ROWS_READ", 0)
+        monkeypatch.setattr("lakefeed.loading.extract.profiler.MOST_ROWS_READ", 0)
     database.execute(*T)
     lake.declare("t: {cursor: at}").load()
 

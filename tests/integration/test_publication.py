@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.errors import BuildFailed, Refused
-from pipelines.orchestration.build import build_all, build_model
-from pipelines.orchestration.report import RunReport
-from pipelines.orchestration.rollback import resume, roll_back
-from pipelines.transformation.publication import kept_versions
+from lakefeed.errors import BuildFailed, Refused
+from lakefeed.orchestration.build.build import build_all, build_model
+from lakefeed.orchestration.build.rollback import resume, roll_back
+from lakefeed.orchestration.reports.run_report import RunReport
+from lakefeed.transformation.warehouse.publication import kept_versions
 from tests.conftest import Database, Lake
 from tests.integration.test_staging import dbt
 

@@ -7,10 +7,10 @@ import json
 import duckdb
 import pytest
 
-from pipelines.errors import DeclarationError
-from pipelines.orchestration.check import check
-from pipelines.orchestration.sync import sync
-from pipelines.transformation.dbt import NodeResult
+from lakefeed.errors import DeclarationError
+from lakefeed.orchestration.checks.check import check
+from lakefeed.orchestration.project.sync import sync
+from lakefeed.transformation.dbt_adapter.runner import NodeResult
 from tests.conftest import Database, Lake, failure
 
 SHOP = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.orchestration.rebuild import rebuild
+from lakefeed.orchestration.build.rebuild import rebuild
 from tests.conftest import Database, Lake
 
 T = (

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from pipelines.orchestration.init import write_scaffold
+from lakefeed.orchestration.project.init import write_scaffold
 from tests.conftest import Database, Lake, failure, only
 
 T = (
@@ -101,7 +101,7 @@ def test_a_second_load_of_a_table_that_is_being_loaded_is_refused(
 def test_many_runs_at_once_double_nothing(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: at}")
-    command = [sys.executable, "-m", "pipelines.cli.main", "run"]
+    command = [sys.executable, "-m", "lakefeed.cli.main", "run"]
     runs = [
         subprocess.Popen(command, cwd=lake.root, stdout=subprocess.PIPE, text=True)
         for _ in range(3)
@@ -121,7 +121,7 @@ def test_a_database_that_goes_away_leaves_the_checkpoint_where_it_was(
     database.execute(*T, "create view slow as select id, pg_sleep(9)::text as x from t")
     lake.declare("slow: {mode: full_refresh}")
     run = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.cli.main", "load"],
+        [sys.executable, "-m", "lakefeed.cli.main", "load"],
         cwd=lake.root,
         stdout=subprocess.PIPE,
         text=True,
@@ -166,7 +166,7 @@ def test_a_query_that_runs_too_long_is_stopped_by_the_server(
 def test_a_table_that_another_session_has_locked_fails_in_time_and_is_made_up_for(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.source.settings.LOCK_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr("lakefeed.source.connections.session_settings.LOCK_TIMEOUT_SECONDS", 1)
     database.execute(*T, "create table other (id int primary key)")
     holder = database.connect()
     holder.cursor().execute("lock table t in access exclusive mode")
@@ -189,7 +189,7 @@ def test_a_file_that_cannot_be_written_to_its_end_is_never_read(
     lake.declare("t: {cursor: at}")
     limited = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000));"
-        "sys.argv = ['lakefeed', 'load']; from pipelines.cli.main import main; main()"
+        "sys.argv = ['lakefeed', 'load']; from lakefeed.cli.main import main; main()"
     )
 
     ended = subprocess.run(
@@ -210,7 +210,7 @@ SLOW = "create view slow as select id, pg_sleep(2)::text as x from t"
 
 def start_load(lake: Lake) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "pipelines.cli.main", "load"],
+        [sys.executable, "-m", "lakefeed.cli.main", "load"],
         cwd=lake.root,
         stdout=subprocess.PIPE,
         text=True,

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipelines.loading.commits import CommitLog
+from lakefeed.loading.raw.commit_log import CommitLog
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake
 from tests.integration.test_staging import dbt
 

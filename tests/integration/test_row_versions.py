@@ -8,8 +8,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipelines.demo.server import embedded_postgres
-from pipelines.loading.queries import written_since
+from lakefeed.demo.server import embedded_postgres
+from lakefeed.loading.plan.queries import written_since
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, failure, only
 
 T = (

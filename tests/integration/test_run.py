@@ -10,11 +10,11 @@ import threading
 import duckdb
 import pytest
 
-from pipelines.errors import BuildFailed
-from pipelines.orchestration.build import build_all
-from pipelines.orchestration.check import check
-from pipelines.orchestration.sync import sync
-from pipelines.transformation.warehouse import warehouse_lock
+from lakefeed.errors import BuildFailed
+from lakefeed.orchestration.build.build import build_all
+from lakefeed.orchestration.checks.check import check
+from lakefeed.orchestration.project.sync import sync
+from lakefeed.transformation.warehouse.connection import warehouse_lock
 from tests.conftest import Database, Lake
 
 TWO = (

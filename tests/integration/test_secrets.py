@@ -10,12 +10,12 @@ from urllib.parse import quote
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from pipelines.errors import DeclarationError, SourceUnreachable
-from pipelines.orchestration.audit import audit
-from pipelines.orchestration.check import check_connected
-from pipelines.orchestration.init import init_project
-from pipelines.orchestration.sync import sync
-from pipelines.source.connection import connect, connection_from_url
+from lakefeed.errors import DeclarationError, SourceUnreachable
+from lakefeed.orchestration.checks.audit import audit
+from lakefeed.orchestration.checks.check import check_connected
+from lakefeed.orchestration.project.init import init_project
+from lakefeed.orchestration.project.sync import sync
+from lakefeed.source.connections.connection import connect, connection_from_url
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake
 from tests.integration.gate import gate
 from tests.integration.secret import HEAD, ODDEST, TAIL, assert_unseen

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.loading.environment import prepare_dlt
-from pipelines.loading.load import load_table
-from pipelines.loading.outcome import LoadOptions, LoadOutcome
-from pipelines.loading.plan import plan_table
-from pipelines.loading.recovery import Standby, load_beside_recovery
-from pipelines.orchestration.audit import at_one_snapshot
-from pipelines.source.connection import connection_of
+from lakefeed.loading.dlt_adapter.environment import prepare_dlt
+from lakefeed.loading.load import load_table
+from lakefeed.loading.load_result import LoadOptions, LoadOutcome
+from lakefeed.loading.plan.table_plan import plan_table
+from lakefeed.loading.standby import Standby, load_beside_recovery
+from lakefeed.orchestration.checks.audit import at_one_snapshot
+from lakefeed.source.connections.connection import connection_of
 from tests.conftest import Database, Lake, only
 
 ROWS = (

@@ -15,14 +15,14 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipelines.errors import DeclarationError
-from pipelines.loading.commits import CommitLog
-from pipelines.loading.key import parse_key
-from pipelines.loading.versions import raw_versions
-from pipelines.orchestration.trace import Trace, trace
-from pipelines.orchestration.winner import judge
-from pipelines.transformation.dbt import run_dbt
-from pipelines.transformation.warehouse import staged_load_ids
+from lakefeed.errors import DeclarationError
+from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.loading.raw.row_key import parse_key
+from lakefeed.loading.raw.row_versions import raw_versions
+from lakefeed.orchestration.inspect.trace import Trace, trace
+from lakefeed.orchestration.inspect.version_precedence import judge
+from lakefeed.transformation.dbt_adapter.runner import run_dbt
+from lakefeed.transformation.warehouse.connection import staged_load_ids
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
 
 TABLES = {

@@ -14,10 +14,10 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from pipelines.loading import engine
-from pipelines.orchestration.check import check_connected
-from pipelines.orchestration.report import RunReport
-from pipelines.source.types import lake_type
+from lakefeed.loading.sessions import duckdb_engine
+from lakefeed.orchestration.checks.check import check_connected
+from lakefeed.orchestration.reports.run_report import RunReport
+from lakefeed.source.inspection.types import lake_type
 from tests.conftest import (
     CONNECTION_VARIABLE,
     Database,
@@ -367,7 +367,9 @@ def test_without_its_scanner_the_tables_are_read_all_the_same_and_it_is_said(
         "create table t (id int primary key, at timestamptz default now(), amount numeric(9,2))",
         "insert into t (id, amount) values (1, 1.10), (2, null)",
     )
-    monkeypatch.setattr(engine, "_scanner", lambda: tmp_path / "postgres_scanner.duckdb_extension")
+    monkeypatch.setattr(
+        duckdb_engine, "_scanner", lambda: tmp_path / "postgres_scanner.duckdb_extension"
+    )
     lake.declare("t: {cursor: at, deletes: remove, max_shrink: 50%}").load()
     database.execute("delete from t where id = 1", "insert into t (id, amount) values (3, 7)")
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import psycopg2
 
-from pipelines.demo.server import embedded_postgres
+from lakefeed.demo.server import embedded_postgres
 from tests.conftest import CONNECTION_VARIABLE, new_lake
 
 LAKES = Path(__file__).parent
@@ -64,7 +64,7 @@ def make(version: str) -> None:
 
 def _lakefeed(project: Path, url: str, command: list[str]) -> None:
     subprocess.run(
-        [sys.executable, "-m", "pipelines.cli.main", *command],
+        [sys.executable, "-m", "lakefeed.cli.main", *command],
         cwd=project,
         env={**os.environ, CONNECTION_VARIABLE: url},
         check=True,

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipelines.orchestration.init import write_scaffold
-from pipelines.transformation.files import write_generated
+from lakefeed.orchestration.project.init import write_scaffold
+from lakefeed.transformation.generate.generated_files import write_generated
 from tests.conftest import Database, Lake
 
 CANARY = "canary-7f3a91"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from pipelines.site.writing import write_site
+from lakefeed.site.writing import write_site
 from tests.conftest import Lake, copy_shop_project
 
 CHROMIUM = shutil.which("chromium")

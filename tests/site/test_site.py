@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.errors import Refused, TableFailed
-from pipelines.orchestration.lateness import advice_on
-from pipelines.orchestration.overview import Overview, overview
-from pipelines.orchestration.report import RunReport, TableReport
-from pipelines.orchestration.runs import keep_run
-from pipelines.site.page import render
-from pipelines.site.writing import Site, write_site
-from pipelines.transformation.lineage import read_lineage
-from pipelines.transformation.opening import writing
+from lakefeed.errors import Refused, TableFailed
+from lakefeed.orchestration.inspect.overview import Overview, overview
+from lakefeed.orchestration.reports.lateness import advice_on
+from lakefeed.orchestration.reports.run_history import keep_run
+from lakefeed.orchestration.reports.run_report import RunReport, TableReport
+from lakefeed.site.page import render
+from lakefeed.site.writing import Site, write_site
+from lakefeed.transformation.lineage.project_lineage import read_lineage
+from lakefeed.transformation.warehouse.open_file import writing
 from tests.conftest import Lake
 from tests.site.conftest import CANARY
 

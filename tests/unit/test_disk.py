@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines.disk import storage_error, why_unwritable
+from lakefeed.disk import storage_error, why_unwritable
 
 NUMBERS = (
     *("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "ENOENT", "EISDIR", "ENOTDIR", "EEXIST"),

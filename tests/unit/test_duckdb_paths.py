@@ -9,10 +9,10 @@ import duckdb
 import jinja2
 import pytest
 
-from pipelines.duckdb_paths import as_pattern, writable_database
-from pipelines.loading.engine import file_literal, literal
+from lakefeed.duckdb_paths import as_pattern, writable_database
+from lakefeed.sql import file_literal, literal
 
-MACROS = Path("pipelines/transformation/dbt_package/macros/commit_log.sql")
+MACROS = Path("pipelines/lakefeed/transformation/dbt_package/macros/commit_log.sql")
 NAMES = (
     *(f"a{sign}b" for sign in string.punctuation.replace("/", "") + " \n\té😀"),
     *("plain[1]", "[!a]", "[a-z]", "[]", "[[]]", "**", "a\\[b", "\\*", "a\\b[1]", "{x,y}", "${x}"),

@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 import yaml
 
-from pipelines.declaration.models import TableDeclaration
-from pipelines.declaration.reference import json_schema_text, markdown_reference
+from lakefeed.declaration.models import TableDeclaration
+from lakefeed.declaration.reference import json_schema_text, markdown_reference
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

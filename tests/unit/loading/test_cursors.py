@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pipelines.declaration.models import Cursor
-from pipelines.loading.cursors import (
+from lakefeed.declaration.models import Cursor
+from lakefeed.loading.plan.cursors import (
     CursorValue,
     as_cursor_value,
     horizon_for,

@@ -15,9 +15,9 @@ from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.common.typing import TSecretStrValue
 
-from pipelines.loading import remembered
-from pipelines.loading.pipeline import TablePipeline
-from pipelines.loading.providers import Sparing, use_sparing_providers
+from lakefeed.loading.dlt_adapter import patches
+from lakefeed.loading.dlt_adapter.config_providers import Sparing, use_sparing_providers
+from lakefeed.loading.dlt_adapter.pipeline import TablePipeline
 
 
 @configspec
@@ -93,7 +93,7 @@ def test_a_pipeline_keeps_the_schema_that_it_has_read(project: Path) -> None:
 
 def test_dlt_calls_what_we_remember() -> None:
     assert jsonpath.compile_path("a.b") is jsonpath.compile_path("a.b")
-    assert remembered._HINTS in validation.validate_dict.__code__.co_names
-    assert getattr(validation, remembered._HINTS).__module__ == remembered.__name__
-    assert BaseConfiguration.__len__.__module__ == remembered.__name__
+    assert patches._HINTS in validation.validate_dict.__code__.co_names
+    assert getattr(validation, patches._HINTS).__module__ == patches.__name__
+    assert BaseConfiguration.__len__.__module__ == patches.__name__
     assert (len(BaseConfiguration()), len(Knobs())) == (0, 5)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from pipelines.loading.holder import Session
-from pipelines.loading.lock_file import Busy, Process, file_lock
+from lakefeed.loading.locks.lock_file import Busy, Process, file_lock
+from lakefeed.loading.locks.lock_holder import Session
 
 NOBODYS_PID = 2**22 + 1
 

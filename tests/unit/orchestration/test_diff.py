@@ -7,20 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli.differences import render_diff
-from pipelines.declaration.models import (
-    Airflow,
-    Raw,
-    SourceDeclaration,
-    TableDeclaration,
-    Warehouse,
-)
-from pipelines.declaration.project import Project, open_project
-from pipelines.orchestration.consequences import TOLD_BY_RUNS
-from pipelines.orchestration.diff import DiffReport, report_of
-from pipelines.orchestration.revision import Revision
-from pipelines.transformation.files import stale_files, write_generated
-from pipelines.transformation.state import Comparison
+from lakefeed.declaration.models import Airflow, Raw, SourceDeclaration, TableDeclaration, Warehouse
+from lakefeed.declaration.project import Project, open_project
+from lakefeed.orchestration.impact.change_impact import TOLD_BY_RUNS
+from lakefeed.orchestration.impact.diff import DiffReport, report_of
+from lakefeed.orchestration.impact.git_revision import Revision
+from lakefeed.render.diff import render_diff
+from lakefeed.transformation.dbt_adapter.state_diff import Comparison
+from lakefeed.transformation.generate.generated_files import stale_files, write_generated
 
 FOLDER = Path(__file__).with_name("edits")
 EDITS = sorted(path for path in FOLDER.glob("*.yaml") if path.name != "sources.lock.yaml")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipelines.orchestration.lateness import Lateness, advice_on, spans_to_count, told
+from lakefeed.orchestration.reports.lateness import Lateness, advice_on, spans_to_count, told
 
 
 def minutes(number: float) -> dt.timedelta:

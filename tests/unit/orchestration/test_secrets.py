@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.orchestration.secrets import make_secrets
+from lakefeed.orchestration.project.secrets import make_secrets
 
 NAMES = ("airflow", "redis")
 
@@ -77,7 +77,13 @@ def test_a_folder_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
 
 
 def test_the_command_names_what_it_made_and_shows_none_of_it(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pipelines.orchestration.secrets", str(tmp_path), "airflow"]
+    command = [
+        sys.executable,
+        "-m",
+        "lakefeed.orchestration.project.secrets",
+        str(tmp_path),
+        "airflow",
+    ]
     told = [
         subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)
     ]

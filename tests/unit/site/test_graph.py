@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
-from pipelines.orchestration.overview import ModelOverview, TableOverview, overview
-from pipelines.site.graph import draw
-from pipelines.transformation.manifest import Model
+from lakefeed.orchestration.inspect.overview import ModelOverview, TableOverview, overview
+from lakefeed.site.graph import draw
+from lakefeed.transformation.manifest import Model
 from tests.conftest import Lake
 
 

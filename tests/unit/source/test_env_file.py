@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from dotenv import set_key
 
-from pipelines.errors import DeclarationError
-from pipelines.orchestration.check import check
-from pipelines.source.env_file import disagreements, read_variables
+from lakefeed.errors import DeclarationError
+from lakefeed.orchestration.checks.check import check
+from lakefeed.source.connections.env_file import disagreements, read_variables
 from tests.conftest import Lake
 
 AGREED = {

@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from pipelines.errors import DeclarationError
-from pipelines.source.connection import connection_from_url
-from pipelines.source.url import dsn_from_fields
+from lakefeed.errors import DeclarationError
+from lakefeed.source.connections.connection import connection_from_url
+from lakefeed.source.connections.url import dsn_from_fields
 
 SPECIAL = "'\"\\@/:#?%&=+ $`{}[]()<>|;,~^!*é€\t"
 # Around whatever else a password holds: neither half may ever be seen.

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.declaration.project import Project, open_project
-from pipelines.transformation.manifest import read_models, tables_above, with_those_below
+from lakefeed.declaration.project import Project, open_project
+from lakefeed.transformation.manifest import read_models, tables_above, with_those_below
 
 
 def node(kind: str, name: str, materialized: str, *reads: str) -> dict[str, Any]:

@@ -1,8 +1,0 @@
-"""The Airflow DAG of this project, made from its sources.yaml."""
-
-import os
-from pathlib import Path
-
-from pipelines.dag import build_dag
-
-dag = build_dag(Path(os.environ.get("LAKEFEED_PROJECT") or Path(__file__).resolve().parents[2]))

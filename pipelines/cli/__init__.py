@@ -1,1 +1,0 @@
-"""The `lakefeed` command: parse, call the core, print."""

@@ -1,0 +1,137 @@
+"""Commands that tell how things are."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from lakefeed.cli.options import JSON, PROJECT, SELECT, project_in, show
+from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED
+
+
+@click.command()
+@PROJECT
+@click.option("--connect", is_flag=True, help="Also check every table against its database.")
+@click.option("--data", is_flag=True, help="Also check recent loads for anomalies.")
+@JSON
+def check(root: Path, connect: bool, data: bool, as_json: bool) -> None:
+    """Validate sources.yaml and the files generated from it."""
+    from lakefeed.orchestration.checks.anomaly_check import with_data
+    from lakefeed.orchestration.checks.check import check as check_files
+    from lakefeed.orchestration.checks.check import check_connected
+    from lakefeed.render.check import show_check
+
+    project = project_in(root)
+    report = check_connected(project) if connect else check_files(project)
+    report = with_data(project, report) if data else report
+    show_check(project, report, as_json)
+    sys.exit(report.exit_code)
+
+
+@click.command()
+@PROJECT
+@SELECT
+@click.option("--repair", "repairs", is_flag=True, help="Load the differing ranges again.")
+@JSON
+def audit(root: Path, select: tuple[str, ...], repairs: bool, as_json: bool) -> None:
+    """Compare staging with the source, row by row, at one snapshot."""
+    from lakefeed.loading.dlt_adapter.environment import prepare_dlt
+    from lakefeed.render.audit import run_audit
+
+    project = project_in(root)
+    prepare_dlt(project)
+    sys.exit(run_audit(project, select, repairs=repairs, as_json=as_json))
+
+
+@click.command()
+@click.argument("revision", metavar="GIT-REV")
+@PROJECT
+@click.option("--markdown", "as_markdown", is_flag=True, help="For the summary of a pull request.")
+@JSON
+def diff(root: Path, revision: str, as_markdown: bool, as_json: bool) -> None:
+    """Show tables, models and tests affected by changes since a revision."""
+    from lakefeed.orchestration.impact.diff import diff as diff_since
+    from lakefeed.render.diff import show_diff
+
+    report = diff_since(project_in(root), revision)
+    show_diff(report, as_json=as_json, as_markdown=as_markdown)
+
+
+@click.command()
+@click.argument("table")
+@PROJECT
+@JSON
+def explain(root: Path, table: str, as_json: bool) -> None:
+    """Show every effective setting of a table and the line it comes from."""
+    from lakefeed.declaration.explain import explain_table, table_as_json
+    from lakefeed.orchestration.inspect.status import checkpoint_of_table
+    from lakefeed.orchestration.project.selection import select_tables
+
+    project = project_in(root)
+    tables = [
+        (found, checkpoint_of_table(project, found))
+        for found in select_tables(project, [table], option="")
+    ]
+    text = "\n".join(explain_table(*one) for one in tables)
+    show([table_as_json(*one) for one in tables], text, as_json=as_json)
+
+
+@click.command()
+@click.argument("table")
+@click.argument("key", nargs=-1)
+@PROJECT
+@click.option("--all", "whole", is_flag=True, help="Show every version, equal ones included.")
+@JSON
+def trace(root: Path, table: str, key: tuple[str, ...], whole: bool, as_json: bool) -> None:
+    """Show every version of a row, which one won and why, and the rows made from it.
+
+    KEY has a value for each column of the table's key: lakefeed trace shop.order_lines 4711 2. One
+    that begins with a dash comes after --.
+    """
+    from lakefeed.orchestration.inspect.trace import trace as trace_row
+    from lakefeed.render.trace import show_trace
+
+    traced = trace_row(project_in(root), table, key)
+    show_trace(traced, as_json=as_json, whole=whole)
+    sys.exit(EXIT_OK if traced.is_found else EXIT_PARTLY_FAILED)
+
+
+@click.command()
+@PROJECT
+@SELECT
+@JSON
+def status(root: Path, select: tuple[str, ...], as_json: bool) -> None:
+    """Show where each table stands: checkpoint, last load, rows, files, age."""
+    import datetime as dt
+
+    from lakefeed.orchestration.build.rollback import read_rollback
+    from lakefeed.orchestration.inspect.status import status as read_status
+    from lakefeed.orchestration.project.selection import select_tables
+    from lakefeed.render.report import show_status
+
+    project = project_in(root)
+    if held := read_rollback(project):
+        click.echo(f"note: {held.warning}", err=True)
+    rows = read_status(project, select_tables(project, select), dt.datetime.now(dt.UTC))
+    sys.exit(show_status(rows, as_json))
+
+
+@click.command()
+@PROJECT
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Put the site there. Default: data/docs.",
+)
+def docs(root: Path, output: Path | None) -> None:
+    """Write a static site: runs, freshness, lateness, tests, lineage, dbt's documentation."""
+    from lakefeed.site.writing import write_site
+
+    site = write_site(project_in(root), output)
+    click.echo(f"wrote {site.report}\nopen it in a browser: {site.report.as_uri()}")
+    if site.lacks_dbt:
+        click.echo(f"error: without dbt's documentation: {site.lacks_dbt}", err=True)
+        sys.exit(site.lacks_dbt.exit_code)

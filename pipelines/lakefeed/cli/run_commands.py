@@ -1,0 +1,123 @@
+"""Commands that move rows: from the source to raw, and from raw to what is published."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lakefeed.cli.options import JSON, PROJECT, SELECT, load_options, project_in, show
+
+
+@click.command()
+@PROJECT
+@load_options
+def run(root: Path, as_json: bool, **request: Any) -> None:
+    """Load what is new, build and test the models below it, and publish them."""
+    from lakefeed.orchestration.ingest.load import LoadRequest
+    from lakefeed.orchestration.run import run as run_project
+    from lakefeed.render.report import show_run
+
+    project = project_in(root)
+    show_run(lambda listener: run_project(project, LoadRequest(**request), listener), as_json)
+
+
+@click.command()
+@PROJECT
+@load_options
+def load(root: Path, as_json: bool, **request: Any) -> None:
+    """Load what is new into raw, without dbt."""
+    from lakefeed.orchestration.ingest.load import LoadRequest
+    from lakefeed.orchestration.run import load_alone
+    from lakefeed.render.report import show_run
+
+    project = project_in(root)
+    show_run(lambda listener: load_alone(project, LoadRequest(**request), listener), as_json)
+
+
+@click.command()
+@PROJECT
+@click.option(
+    "--changed-since",
+    "revision",
+    metavar="GIT-REV",
+    help="Build only what changed since GIT-REV and the models below it, in a copy.",
+)
+@JSON
+def build(root: Path, revision: str | None, as_json: bool) -> None:
+    """Build and test all dbt models from raw, without loading, and publish them."""
+    from lakefeed.orchestration.impact.trial_build import build_changed_since
+    from lakefeed.orchestration.run import build_alone
+    from lakefeed.render.build import render_build, render_changed
+
+    project = project_in(root)
+    if revision is not None:
+        changed = build_changed_since(project, revision)
+        show(changed.as_json(), render_changed(changed), as_json=as_json)
+        sys.exit(changed.exit_code)
+    report = build_alone(project)
+    show(report.as_json(), render_build(report), as_json=as_json)
+    sys.exit(report.exit_code)
+
+
+@click.command()
+@PROJECT
+@click.option("--resume", "resumes", is_flag=True, help="Resume building.")
+@JSON
+def rollback(root: Path, resumes: bool, as_json: bool) -> None:
+    """Roll back to the previous version; runs keep loading but don't build until --resume."""
+    from lakefeed.orchestration.build.rollback import resume, roll_back
+    from lakefeed.render.build import render_resume, render_rollback
+
+    project = project_in(root)
+    if resumes:
+        resumed = resume(project)
+        document = resumed.as_json() if resumed else None
+        show(document, render_resume(resumed), as_json=as_json)
+    else:
+        rolled_back = roll_back(project)
+        show(rolled_back.as_json(), render_rollback(rolled_back), as_json=as_json)
+
+
+@click.command()
+@PROJECT
+@click.option(
+    "--as-of", metavar="LOAD|TIME", help="Rebuild as of this load or time, into a separate file."
+)
+@click.option("--output", type=click.Path(path_type=Path), help="Where to write the file.")
+@JSON
+def rebuild(root: Path, as_of: str | None, output: Path | None, as_json: bool) -> None:
+    """Build the whole warehouse again, from the raw files alone."""
+    from lakefeed.orchestration.build.rebuild import rebuild as rebuild_warehouse
+    from lakefeed.render.build import render_rebuild
+
+    report = rebuild_warehouse(project_in(root), as_of, output)
+    show(report.as_json(), render_rebuild(report), as_json=as_json)
+    sys.exit(report.exit_code)
+
+
+@click.command()
+@click.argument("key", nargs=-1)
+@PROJECT
+@SELECT
+@click.option("--undeclared", is_flag=True, help="Also remove data of tables no longer declared.")
+@click.option("--erase", metavar="TABLE", help="Erase the row with this KEY everywhere.")
+@click.option(
+    "--dry-run", "only_plans", is_flag=True, help="Show what would be removed, then exit."
+)
+@JSON
+def prune(root: Path, key: tuple[str, ...], erase: str | None, **request: Any) -> None:
+    """Delete data no longer needed (superseded loads, old dlt state). Staging is unaffected.
+
+    With --erase, the KEY of a row: a value for each of its columns, in their order.
+    """
+    from lakefeed.render.prune import run_erase, run_prune
+
+    if bool(key) != bool(erase) or (erase and (request["select"] or request["undeclared"])):
+        raise click.UsageError("--erase TABLE goes with the KEY of a row, and with nothing else")
+    project, shown = project_in(root), {n: request.pop(n) for n in ("only_plans", "as_json")}
+    if erase:
+        sys.exit(run_erase(project, erase, key, **shown))
+    sys.exit(run_prune(project, **request, **shown))

@@ -1,0 +1,119 @@
+"""Who is told of a run that failed or is late: Airflow's notifiers, by the names in the YAML."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from types import SimpleNamespace
+from typing import Any
+
+from airflow.sdk import BaseNotifier
+from airflow.sdk.definitions.callback import SyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+
+from lakefeed.declaration.document.messages import nearest
+from lakefeed.declaration.explain import shown
+from lakefeed.declaration.project import Project
+from lakefeed.errors import DeclarationError
+
+_PROVIDERS = "apache_airflow_provider"
+
+log = logging.getLogger(__name__)
+
+
+class _NoNotifier(Exception):
+    """Why a name and its arguments make no notifier."""
+
+
+def notifiers_of(project: Project) -> list[BaseNotifier]:
+    """The notifiers that the YAML names, with their arguments.
+
+    Raises:
+        DeclarationError: for all that are unknown or have wrong arguments, each with its line.
+    """
+    document = project.declared.document
+    made, problems = [], []
+    for name, arguments in project.declaration.airflow.notify.items():
+        try:
+            made.append(_make(name, arguments or {}))
+        except _NoNotifier as error:
+            problems.append(document.problem(("airflow", "notify", name), str(error)))
+    if problems:
+        raise DeclarationError(problems=problems)
+    return made
+
+
+def deadline_of(project: Project) -> DeadlineAlert | None:
+    """Tells the notifiers, and the log of the callback, of a run that takes too long.
+
+    The callback is synchronous, which the executor runs: there is no triggerer.
+    """
+    declared = project.declaration.airflow
+    if declared.deadline is None:
+        return None
+    told = {"notify": dict(declared.notify), "allowed": shown(declared.deadline)}
+    return DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=declared.deadline,
+        callback=SyncCallback(tell_missed_deadline, kwargs=told),
+    )
+
+
+def tell_missed_deadline(
+    context: dict[str, Any], notify: Mapping[str, dict[str, Any] | None], allowed: str
+) -> None:
+    """Calls every notifier, though one before it fails.
+
+    Airflow gives a late run no task instance, which the templates of most notifiers ask for.
+    """
+    run = context["dag_run"]
+    message = f"run {run['dag_run_id']} of {run['dag_id']} has not ended within {allowed}"
+    log.error(message)
+    ti = SimpleNamespace(
+        dag_id=run["dag_id"], task_id="(deadline)", run_id=run["dag_run_id"], state="late",
+        try_number=1, max_tries=0, hostname="", log_url="",
+    )  # fmt: skip
+    failed = []
+    for name, arguments in notify.items():
+        try:
+            _make(name, arguments or {})({**context, "ti": ti, "exception": message})
+        except Exception as error:  # noqa: BLE001 - the others are still to be told
+            failed.append(f"{name}: {error}")
+    if failed:
+        raise RuntimeError("; ".join(failed))
+
+
+def _make(name: str, arguments: Mapping[str, Any]) -> BaseNotifier:
+    found = _class_of(name)
+    try:
+        return found(**arguments)
+    except TypeError as error:
+        raise _NoNotifier(f"`{name}`: {str(error).partition('.__init__() ')[2] or error}") from None
+
+
+def _class_of(name: str) -> type[BaseNotifier]:
+    known = dict(_known_notifiers())
+    path = name if "." in name else known.get(name)
+    if path is None:
+        installed = ", ".join(sorted(known))
+        raise _NoNotifier(
+            f"no provider that is installed has a notifier `{name}`{nearest(name, known)} "
+            f"(known here: {installed}; one of your own by its path, such as alerts.{name})"
+        )
+    module, _, attribute = path.rpartition(".")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise _NoNotifier(f"`{name}` can't be imported: {error}") from None
+    if not (isinstance(found, type) and issubclass(found, BaseNotifier)):
+        raise _NoNotifier(f"`{name}` is no notifier: it must be a subclass of BaseNotifier")
+    return found
+
+
+def _known_notifiers() -> Iterator[tuple[str, str]]:
+    """The name and path of each notifier that the installed providers register."""
+    for provider in entry_points(group=_PROVIDERS):
+        for path in provider.load()().get("notifications", ()):
+            yield path.rpartition(".")[2], path

@@ -1,0 +1,36 @@
+"""How errors end an Airflow task: as one message, without our traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
+from lakefeed.disk import storage_error
+from lakefeed.errors import DeclarationError, LakefeedError
+
+
+@contextmanager
+def errors_for_airflow() -> Iterator[None]:
+    """What we raise on purpose, and what a file system refused.
+
+    A wrong declaration is not tried again: it stays wrong until somebody edits it.
+    """
+    try:
+        yield
+    except AirflowSkipException as skipped:
+        from lakefeed.render.report import console
+
+        # Airflow logs no more than that the task is skipped.
+        console().print(f"skipped: {skipped}", soft_wrap=True, markup=False)
+        raise
+    except DeclarationError as error:
+        raise AirflowFailException(str(error)) from None
+    except LakefeedError as error:
+        raise AirflowException(str(error)) from None
+    except Exception as error:
+        refused = storage_error(error)
+        if refused is None:
+            raise
+        raise AirflowException(str(refused)) from error

@@ -1,0 +1,71 @@
+"""`sources.yaml` validated: either a `Declaration`, or every mistake in it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from lakefeed.declaration.document.messages import holds_password, problem_of
+from lakefeed.declaration.document.positions import Document, read_document
+from lakefeed.declaration.models import Declaration
+from lakefeed.errors import DeclarationError, Problem
+
+DECLARATION_FILE = "sources.yaml"
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A valid declaration and the document it was read from."""
+
+    document: Document
+    declaration: Declaration
+
+
+def load_declaration(root: Path) -> Declared:
+    """Reads and validates the declaration of the project in `root`.
+
+    Raises:
+        DeclarationError: with every mistake, each with file, line and column.
+    """
+    return validate(read_document(root / DECLARATION_FILE, DECLARATION_FILE))
+
+
+def validate(document: Document) -> Declared:
+    """Validates a document that was read; see `load_declaration`."""
+    if not isinstance(document.data, dict):
+        message = "expected a mapping with `version` and `sources`"
+        raise DeclarationError(problems=[*document.problems, document.problem((), message)])
+    problems = [*document.problems, *_secrets_in_file(document)]
+    try:
+        declaration = Declaration.model_validate(document.data)
+    except ValidationError as error:
+        problems += [problem_of(document, detail) for detail in error.errors()]
+        raise DeclarationError(problems=problems) from None
+    if problems:
+        raise DeclarationError(problems=problems)
+    return Declared(document, declaration)
+
+
+def _secrets_in_file(document: Document) -> Iterator[Problem]:
+    sources = document.data.get("sources")
+    for name, source in sources.items() if isinstance(sources, dict) else ():
+        connection = source.get("connection") if isinstance(source, dict) else None
+        if isinstance(connection, str) and holds_password(connection):
+            yield document.problem(
+                ("sources", name, "connection"),
+                "`connection` holds a password; move the URL into .env and write "
+                f"${{{name.upper()}_DATABASE_URL}} here",
+                value=True,
+            )
+    raw = document.data.get("raw")
+    url = raw.get("url") if isinstance(raw, dict) else None
+    if isinstance(url, str) and holds_password(url):
+        yield document.problem(
+            ("raw", "url"),
+            "`url` holds a password; leave it out and give dlt the credentials in .env, "
+            "as DESTINATION__FILESYSTEM__CREDENTIALS__…",
+            value=True,
+        )

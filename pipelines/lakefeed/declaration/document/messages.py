@@ -1,0 +1,252 @@
+"""pydantic's findings in the words of `sources.yaml`: where, what was found, what was expected."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import re
+from collections.abc import Iterable
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from lakefeed.declaration.document.positions import Document, YamlPath, tag_of
+from lakefeed.declaration.models import (
+    DAG_ID,
+    Airflow,
+    Columns,
+    Cursor,
+    Declaration,
+    Freshness,
+    Raw,
+    Shrink,
+    SourceDeclaration,
+    TableDeclaration,
+    TableSettings,
+    Warehouse,
+)
+from lakefeed.declaration.quality import ColumnTests, Expression, Range, RowBounds, Tests
+from lakefeed.declaration.value_types import IDENTIFIER
+from lakefeed.errors import Problem
+
+_URL_PASSWORD = re.compile(r"://[^:@/\s]*:(?!\d+/)[^@\n]+@")
+_KEYWORD_PASSWORD = re.compile(r"\bpassword\s*=(?!\s*\$\{)\s*\S", re.IGNORECASE)
+_REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean `x`?` for the closest known name, or nothing."""
+    by_lower_case = {one.lower(): one for one in known}
+    wanted = name.lower()
+    close = difflib.get_close_matches(wanted, by_lower_case, n=1, cutoff=0.6)
+    close = close or [one for one in by_lower_case if len(wanted) > 2 and one.startswith(wanted)]
+    return f"; did you mean `{by_lower_case[close[0]]}`?" if close else ""
+
+
+def holds_password(text: str) -> bool:
+    """Whether the text is or contains a connection with a password, other than by reference."""
+    return bool(_URL_PASSWORD.search(_REFERENCE.sub("", text)) or _KEYWORD_PASSWORD.search(text))
+
+
+def problem_of(document: Document, detail: ErrorDetails) -> Problem:
+    """One finding of pydantic as a problem at its place in the document."""
+    location, kind = detail["loc"], detail["type"]
+    if location and location[-1] == "[key]":
+        return _misnamed(document, location[:-1])
+    path = _path_in_document(document, location)
+    if kind == "extra_forbidden":
+        return document.problem(path, _unknown_key(path))
+    if kind == "missing":
+        return document.problem(path[:-1], _missing(path))
+    found, expected = _found(document, path, detail), _expected(path, detail)
+    message = f"{_named(path)}: found {found}, expected {expected}"
+    return document.problem(path, message, value=True)
+
+
+def _path_in_document(document: Document, location: tuple[int | str, ...]) -> YamlPath:
+    """A pydantic location without the parts that name types rather than keys."""
+    path: YamlPath = ()
+    for index, part in enumerate(location):
+        if (*path, part) in document.values or index == len(location) - 1:
+            path = (*path, part)
+    return path
+
+
+def _named(path: YamlPath) -> str:
+    """The setting as one would say it: `tags`, an entry of `tags`."""
+    if path and isinstance(path[-1], int):
+        return f"an entry of {_named(path[:-1])}"
+    return f"`{path[-1]}`" if path else "the file"
+
+
+def _misnamed(document: Document, path: YamlPath) -> Problem:
+    """A source or an expression has a name that can't be one."""
+    name, kind = str(path[-1]), "expression" if path[-2] == "expressions" else "source"
+    usable = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
+    usable = usable if re.match("[A-Za-z]", usable) else f"{kind}_{usable}".strip("_")
+    article = "an" if kind == "expression" else "a"
+    return document.problem(
+        path,
+        f"found `{name}` as the name of {article} {kind}, expected letters, digits and "
+        f"underscores, such as `{usable}`",
+    )
+
+
+def _missing(path: YamlPath) -> str:
+    key = str(path[-1])
+    if path == ("version",):
+        return "`version` is missing, expected `version: 1`"
+    inside = f" in {_named(path[:-1])}" if path[:-1] else ""
+    return f"`{key}` is missing{inside}, expected {_MAPPINGS.get(key, 'a name')}"
+
+
+_SETTINGS: dict[str, type[BaseModel]] = {
+    "cursor": Cursor,
+    "columns": Columns,
+    "freshness": Freshness,
+    "max_shrink": Shrink,
+    "tests": Tests,
+}
+_CHILDREN: dict[type[BaseModel], dict[str, type[BaseModel]]] = {
+    Declaration: {
+        "raw": Raw,
+        "warehouse": Warehouse,
+        "airflow": Airflow,
+        "defaults": TableSettings,
+    },
+    SourceDeclaration: {"defaults": TableSettings},
+    TableSettings: _SETTINGS,
+    TableDeclaration: _SETTINGS,
+    Tests: {"rows": RowBounds, "new_rows": RowBounds},
+    ColumnTests: {"range": Range},
+}
+
+# Keys below which there is a name of the user's own, and what stands below that.
+_NAMED: dict[tuple[type[BaseModel], str], type[BaseModel]] = {
+    (Declaration, "sources"): SourceDeclaration,
+    (SourceDeclaration, "tables"): TableDeclaration,
+    (Tests, "columns"): ColumnTests,
+    (Tests, "expressions"): Expression,
+}
+
+
+def _unknown_key(path: YamlPath) -> str:
+    model = _model_at(path[:-1])
+    known, key = _keys_of(model), str(path[-1])
+    hint = nearest(key, known)
+    word = key.partition(":")[0]
+    if word in known:
+        hint = f"; is a space missing after `{word}:`?"
+    elif not hint and key in _keys_of(TableDeclaration):
+        above = "" if key == "name" else " or to `defaults`"
+        hint = f"; it belongs to a table{above}"
+    return f"unknown key `{key}`{hint} (known here: {', '.join(sorted(known))})"
+
+
+def _model_at(path: YamlPath) -> type[BaseModel]:
+    model: type[BaseModel] = Declaration
+    rest = list(path)
+    while rest:
+        part = str(rest.pop(0))
+        if named := _NAMED.get((model, part)):
+            model, rest = named, rest[1:]
+        else:
+            model = _CHILDREN.get(model, {}).get(part, model)
+    return model
+
+
+def _keys_of(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _found(document: Document, path: YamlPath, detail: ErrorDetails) -> str:
+    value = detail["input"]
+    if isinstance(value, (dict, list, tuple)):
+        kind = "mapping" if isinstance(value, dict) else "list"
+        return f"a {kind}" if value else f"an empty {kind}"
+    if value is None:
+        return "nothing"
+    word = document.words.get(path, str(value))
+    if holds_password(word):
+        return "a connection with a password"
+    if isinstance(value, bool) and word.lower() not in ("true", "false"):
+        return f"`{word}` (which YAML reads as {str(value).lower()})"
+    return f'`"{word}"`' if isinstance(value, str) and _reads_otherwise(word) else f"`{word}`"
+
+
+def _reads_otherwise(word: str) -> bool:
+    """Whether this text would be something else without its quotes."""
+    return tag_of(word) != "tag:yaml.org,2002:str"
+
+
+_MAPPINGS = {
+    "sources": "a mapping with a name for each database, such as `shop:`",
+    "tables": "a mapping with a line for each table, such as `orders:`",
+    "cursor": "a column, or a mapping such as {column: updated_at}",
+    "column": "the name of a column",
+    "primary_key": "a column, or a list such as [order_id, line_number]",
+    "connection": "text, such as ${SHOP_DATABASE_URL}",
+    "expressions": "a mapping such as {totals_are_positive: total >= 0}",
+    "condition": "a condition such as total >= 0",
+    "notify": "a mapping such as {SmtpNotifier: {to: team@example.org}}",
+}
+
+_EXAMPLES = {
+    "Cursor": "{column: updated_at}",
+    "Columns": "{exclude: [notes]}",
+    "Freshness": "{error_after: 1d}",
+    "Tests": "{columns: {status: {not_null: true}}}",
+    "ColumnTests": "{not_null: true}",
+    "Expression": "{condition: total >= 0}",
+    "Range": "{min: 0}",
+    "RowBounds": "{min: 1}",
+    "TableSettings": "{cursor: updated_at}",
+    "TableDeclaration": "{cursor: updated_at}",
+    "SourceDeclaration": "{connection: ${DATABASE_URL}, tables: {orders: {cursor: updated_at}}}",
+    "Raw": "{url: data/raw}",
+    "Warehouse": "{path: data/warehouse.duckdb}",
+    "Airflow": '{schedule: "0 * * * *"}',
+}
+
+_PATTERNS: dict[str | None, str] = {
+    IDENTIFIER: "a name of letters, digits and underscores that begins with a letter",
+    DAG_ID: "a name of letters, digits, `_`, `.` and `-`",
+}
+
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "greater_than_equal": "a whole number of 0 or more",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_too_short": "some text",
+    "tuple_type": "a list such as [a, b]",
+    "too_short": "a list such as [a, b]",
+    "dict_type": "a mapping",
+    "date_type": "a date such as 2026-01-31",
+    "date_from_datetime_parsing": "a date such as 2026-01-31",
+    "date_from_datetime_inexact": "a date such as 2026-01-31, without a time",
+}
+
+
+def _expected(path: YamlPath, detail: ErrorDetails) -> str:
+    kind, context = detail["type"], detail.get("ctx", {})
+    key = str(path[-1]) if path else ""
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "literal_error":
+        choices = str(context["expected"]).replace("'", "`")
+        return choices + nearest(str(detail["input"]), re.findall(r"`([^`]+)`", choices))
+    if kind == "string_type":
+        return _MAPPINGS.get(key, "text") + (" (put it in quotes)" if _is_bare(detail) else "")
+    if key in _MAPPINGS:
+        return _MAPPINGS[key]
+    if kind in ("model_type", "model_attributes_type"):
+        return f"a mapping such as {_EXAMPLES[str(context['class_name'])]}"
+    return _PATTERNS.get(context.get("pattern")) or _EXPECTED.get(kind, str(detail["msg"]))
+
+
+def _is_bare(detail: ErrorDetails) -> bool:
+    """A word that quotes would make text of: a number, a date, `on`."""
+    return isinstance(detail["input"], (bool, int, float, dt.date))

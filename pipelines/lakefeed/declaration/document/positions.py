@@ -1,0 +1,259 @@
+"""A YAML file as plain data, together with the place of each value in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lakefeed.errors import DeclarationError, Problem
+
+YamlPath = tuple[str | int, ...]
+
+# An alias costs a few bytes and can stand for thousands of nodes ("a billion laughs").
+MAX_REPEATED = 100_000
+# libyaml ends the whole process on some thousand levels.
+MAX_DEPTH = 50
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TAG = "tag:yaml.org,2002:"
+_RESOLVER: Any = yaml.resolver.Resolver()
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line and column, both counted from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Document:
+    """The data of one YAML file.
+
+    `keys` and `values` say where each key and value stands, `words` how a single value is written:
+    `on` where the data has True. `problems` are mistakes that leave the rest of it readable.
+    """
+
+    file: str
+    data: Any
+    keys: dict[YamlPath, Place]
+    values: dict[YamlPath, Place]
+    words: dict[YamlPath, str]
+    problems: tuple[Problem, ...]
+
+    def place_of(self, path: YamlPath, *, value: bool = False) -> Place:
+        """The place of a key (or of its value), or of the nearest parent that is in the file."""
+        for length in range(len(path), -1, -1):
+            part = path[:length]
+            found = (self.values if value else self.keys).get(part) or self.values.get(part)
+            if found:
+                return found
+        return Place(1, 1)
+
+    def problem(self, path: YamlPath, message: str, *, value: bool = False) -> Problem:
+        """A problem at the key (or the value) that stands at this path."""
+        place = self.place_of(path, value=value)
+        return Problem(self.file, place.line, place.column, message)
+
+    def where(self, path: YamlPath) -> str:
+        """`file:line` of the key at this path."""
+        return f"{self.file}:{self.place_of(path).line}"
+
+
+def read_document(path: Path, display_name: str) -> Document:
+    """Reads a YAML file.
+
+    Raises:
+        DeclarationError: the file is missing, can't be read or isn't YAML, or aliases make it
+            explode.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise DeclarationError(
+            f"there is no {display_name} in {path.parent}",
+            do="go to the project's folder, name it with --project DIR, "
+            'or start a project here: lakefeed init --connection "$URL"',
+        ) from None
+    except OSError as error:
+        raise DeclarationError(f"can't be read: {error.strerror}", where=display_name) from None
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8")
+        message = f"found the byte 0x{content[error.start]:02x}, expected text in UTF-8"
+        raise DeclarationError(problems=[_problem_after(before, display_name, message)]) from None
+    return parse_document(text, display_name)
+
+
+def parse_document(text: str, file: str) -> Document:
+    """Parses YAML text; `file` is the name that problems are reported under."""
+    try:
+        too_deep = _place_beyond_depth(text)
+        root = None if too_deep else yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        raise DeclarationError(problems=[_syntax_problem(error, text, file)]) from None
+    except yaml.reader.ReaderError as error:
+        message = f"not valid YAML: found the character U+{_code(error.character):04X}"
+        before = text[: error.position]
+        raise DeclarationError(problems=[_problem_after(before, file, message)]) from None
+    if too_deep:
+        message = f"nested more than {MAX_DEPTH} levels deep"
+        raise DeclarationError(problems=[Problem(file, too_deep.line, too_deep.column, message)])
+    builder = _Builder(file)
+    data = builder.build(root, ()) if root is not None else None
+    return Document(
+        file, data, builder.keys, builder.values, builder.words, tuple(builder.problems)
+    )
+
+
+def tag_of(word: str) -> str:
+    """What YAML takes a bare word for: `tag:yaml.org,2002:bool` for `on`."""
+    return str(_RESOLVER.resolve(yaml.ScalarNode, word, (True, False)))
+
+
+def _place_beyond_depth(text: str) -> Place | None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            assert event.start_mark
+            return Place(event.start_mark.line + 1, event.start_mark.column + 1)
+    return None
+
+
+def _problem_after(before: str, file: str, message: str) -> Problem:
+    return Problem(file, before.count("\n") + 1, len(before) - before.rfind("\n"), message)
+
+
+def _code(character: int | str) -> int:
+    return character if isinstance(character, int) else ord(character)
+
+
+def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Problem:
+    mark, begin = error.problem_mark or error.context_mark, error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    reason = str(error.problem or error.context).removeprefix("but ")
+    if error.context and begin and (begin.line, begin.column) != (line - 1, column - 1):
+        reason += f", {error.context} that begins at {begin.line + 1}:{begin.column + 1}"
+    character = "".join(text.splitlines()[line - 1 : line])[column - 1 : column]
+    hint = _syntax_hint(reason, character)
+    return Problem(file, line, column, f"not valid YAML: {reason}{hint}")
+
+
+def _syntax_hint(reason: str, character: str) -> str:
+    if "another document" in reason:
+        return "; expected one, without `---` in the middle"
+    if "undefined alias" in reason or "alphabetic or numeric" in reason:
+        return '; a name with `*` or `&` in front needs quotes: "*"'
+    if "mapping values are not allowed" in reason:
+        return "; a text with `: ` in it needs quotes, and keys of one level the same indentation"
+    if "expected key" in reason:
+        return "; keys of one level need the same indentation"
+    if character == "\t" or "tab character" in reason:
+        return "; indent with spaces, not with tabs"
+    return f"; a text that begins with `{character}` needs quotes" if "any token" in reason else ""
+
+
+class _Builder:
+    """Turns a tree of YAML nodes into data, noting places, duplicate keys and runaway aliases."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.keys: dict[YamlPath, Place] = {}
+        self.values: dict[YamlPath, Place] = {}
+        self.words: dict[YamlPath, str] = {}
+        self.problems: list[Problem] = []
+        self._repeated = 0
+        self._built: set[int] = set()
+        self._open: set[int] = set()
+        self._scalars = yaml.constructor.SafeConstructor()
+
+    def build(self, node: yaml.Node, path: YamlPath) -> Any:
+        self._check_aliases(node, path)
+        self.values[path] = _place(node)
+        self._check_tag(node)
+        if isinstance(node, yaml.ScalarNode):
+            self.words[path] = node.value
+            return self._scalar(node)
+        self._open.add(id(node))
+        built = (
+            self._mapping(node, path)
+            if isinstance(node, yaml.MappingNode)
+            else [self.build(item, (*path, i)) for i, item in enumerate(node.value)]
+        )
+        self._open.discard(id(node))
+        return built
+
+    def _check_aliases(self, node: yaml.Node, path: YamlPath) -> None:
+        self._repeated += id(node) in self._built
+        self._built.add(id(node))
+        if self._repeated > MAX_REPEATED:
+            self._stop(node, f"aliases (`*name`) repeat more than {MAX_REPEATED:,} values")
+        if id(node) in self._open:
+            self._stop(node, "an alias stands inside the value that it repeats")
+        if len(path) > MAX_DEPTH:
+            self._stop(node, f"aliases nest more than {MAX_DEPTH} levels deep")
+
+    def _stop(self, node: yaml.Node, message: str) -> None:
+        raise DeclarationError(problems=[*self.problems, self._problem(node, message)])
+
+    def _check_tag(self, node: yaml.Node) -> None:
+        plain = {f"{_TAG}map", f"{_TAG}seq", f"{_TAG}str"}
+        if isinstance(node, yaml.ScalarNode):
+            plain.add(tag_of(node.value))
+        if node.tag not in plain:
+            tag = node.tag.replace(_TAG, "!!")
+            message = f"found the tag `{tag}`, expected a plain value: tags aren't read"
+            self.problems.append(self._problem(node, message))
+
+    def _mapping(self, node: yaml.MappingNode, path: YamlPath) -> dict[Any, Any]:
+        data: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            key = self._key(key_node)
+            if key is None:
+                continue
+            if key in data:
+                first = self.keys[(*path, key)]
+                self.problems.append(
+                    self._problem(key_node, f"`{key}` is already set in line {first.line}")
+                )
+                continue
+            self.keys[(*path, key)] = _place(key_node)
+            data[key] = self.build(value_node, (*path, key))
+        return data
+
+    def _key(self, node: yaml.Node) -> str | None:
+        if node.tag == f"{_TAG}merge":
+            message = "merge keys (`<<`) aren't read; put what several tables share in `defaults`"
+            self.problems.append(self._problem(node, message))
+            return None
+        if not isinstance(node, yaml.ScalarNode):
+            found = "a mapping" if isinstance(node, yaml.MappingNode) else "a list"
+            message = f"found {found} as a key, expected a name"
+            self.problems.append(self._problem(node, message))
+            return None
+        return str(node.value)
+
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
+        # To YAML 1.1, 1:30 is ninety; to everybody else it is text.
+        if ":" in node.value and node.tag in (f"{_TAG}int", f"{_TAG}float"):
+            return node.value
+        try:
+            return self._scalars.construct_object(node)
+        except (yaml.YAMLError, ValueError, AttributeError):
+            # 2026-13-01 looks like a date but is none: whoever wants a date will say so.
+            return node.value
+
+    def _problem(self, node: yaml.Node, message: str) -> Problem:
+        place = _place(node)
+        return Problem(self.file, place.line, place.column, message)
+
+
+def _place(node: yaml.Node) -> Place:
+    return Place(node.start_mark.line + 1, node.start_mark.column + 1)

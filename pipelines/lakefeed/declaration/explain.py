@@ -1,0 +1,87 @@
+"""`lakefeed explain`: each effective setting of a table, and where it comes from."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from pydantic import BaseModel
+
+from lakefeed.declaration.quality import Tests
+from lakefeed.declaration.tables import Table
+
+
+def explain_table(table: Table, checkpoint: str | None) -> str:
+    """One line a setting: its name, its value, and `file:line` or `default`.
+
+    Args:
+        checkpoint: where the table's loads stand; None where there is no load yet.
+    """
+    rows = _rows(table, checkpoint)
+    widest = max(len(name) for name, _, _ in rows)
+    value_width = max(len(value) for _, value, _ in rows)
+    lines = [f"{name:<{widest}}  {value:<{value_width}}  {origin}" for name, value, origin in rows]
+    return "\n".join([f"{table.shown} ({table.where})", *(f"  {line}" for line in lines)])
+
+
+def table_as_json(table: Table, checkpoint: str | None) -> dict[str, Any]:
+    """The same as JSON types, for `--json`."""
+    settings = {
+        name: {"value": None if value == "-" else value, "from": origin}
+        for name, value, origin in _rows(table, checkpoint)
+    }
+    return {"table": table.shown, "where": table.where, "settings": settings}
+
+
+def _rows(table: Table, checkpoint: str | None) -> list[tuple[str, str, str]]:
+    rows = [
+        (name, value, table.origins.get(name.partition(".")[0], "default"))
+        for name, value in effective_settings(table)
+    ]
+    if table.mode == "incremental":
+        rows.append(("checkpoint", checkpoint or "-", "newest load"))
+    return rows
+
+
+def effective_settings(table: Table) -> list[tuple[str, str]]:
+    """Every setting that is in effect, by name, with its value as `shown`."""
+    settings = {name: getattr(table.settings, name) for name in type(table.settings).model_fields}
+    settings |= {"mode": table.mode, "name": table.short_name, "primary_key": table.key or None}
+    rows = [("relation", table.qualified), ("pipeline", table.lake_name)]
+    if settings["tests"] is not None:
+        settings |= _tests(settings.pop("tests"))
+    return rows + [(name, shown(value)) for name, value in settings.items()]
+
+
+def _tests(declared: Tests) -> dict[str, Any]:
+    """What is tested, a row for each column and each expression."""
+    rows: dict[str, Any] = {f"tests.columns.{name}": one for name, one in declared.columns.items()}
+    rows |= {f"tests.expressions.{name}": one for name, one in declared.expressions.items()}
+    rows |= {"tests.rows": declared.rows, "tests.new_rows": declared.new_rows}
+    return {name: one for name, one in rows.items() if one is not None}
+
+
+def shown(value: Any) -> str:
+    """A setting's value as one would write it in YAML."""
+    if isinstance(value, BaseModel):
+        value = {name: one for name, one in value if name in value.model_fields_set}
+    if isinstance(value, dict):
+        parts = (f"{name}: {shown(one)}" for name, one in value.items() if one is not None)
+        return "{" + ", ".join(parts) + "}"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dt.timedelta):
+        return _duration(value)
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(str, value)) + "]"
+    if isinstance(value, float):
+        return f"{value * 100:g}%"
+    return "-" if value is None else str(value)
+
+
+def _duration(value: dt.timedelta) -> str:
+    seconds = int(value.total_seconds())
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds and seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"

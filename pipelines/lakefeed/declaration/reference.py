@@ -1,0 +1,182 @@
+"""`sources.yaml` as editors and readers see it, made from the models: JSON Schema, Markdown."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import sys
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from lakefeed.declaration import models, quality
+from lakefeed.declaration.explain import shown
+from lakefeed.declaration.models import (
+    Airflow,
+    Columns,
+    Cursor,
+    Declaration,
+    Freshness,
+    Raw,
+    Shrink,
+    SourceDeclaration,
+    TableDeclaration,
+    TableSettings,
+    Warehouse,
+)
+from lakefeed.declaration.quality import ColumnTests, Expression, Range, RowBounds, Tests
+
+_INTRODUCTION = """\
+<!-- Written by `make docs` from pipelines/lakefeed/declaration/models.py and quality.py; edit the
+     docstrings there. -->
+# sources.yaml
+
+What Lakefeed loads. Mistakes are reported all at once, with line and column, before anything
+connects: `lakefeed check`. An editor that reads the first line of this example completes and checks
+the keys as you type:
+
+```yaml
+# yaml-language-server: $schema=docs/sources.schema.json
+version: 1
+raw: {url: data/raw}                      # any dlt filesystem URL
+warehouse: {path: data/warehouse.duckdb}
+airflow: {dag_id: de_batch_pipeline, schedule: "0 * * * *"}
+
+sources:
+  shop:
+    connection: ${SHOP_DATABASE_URL}      # never a secret in the file
+    schema: public
+    defaults: {cursor: updated_at, lookback: 30m}
+    tables:
+      customers:                          # empty: the defaults
+      orders:
+        lookback: 2h
+        tags: [core]
+        tests: {columns: {status: {accepted_values: [placed, paid]}}}   # see quality.md
+      order_items: {primary_key: [order_id, line_number]}
+      countries: {mode: full_refresh}
+      page_views: {cursor: {column: viewed_at, initial_value: 2026-01-01}, columns: {exclude: [ip]}}
+      "audit.*": {mode: full_refresh, cursor: null}   # null takes a default back
+```
+
+Settings merge: `defaults` of the file, then of the source, then wildcards (the more specific the
+later), then the table. `lakefeed explain shop.orders` shows what came of it, and the line of each
+setting.
+
+"""
+
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "The file": Declaration,
+    "`sources.<name>`": SourceDeclaration,
+    "`tables.<name>` and `defaults`": TableDeclaration,
+    "`cursor`": Cursor,
+    "`columns`": Columns,
+    "`freshness`": Freshness,
+    "`max_shrink`": Shrink,
+    "`tests`": Tests,
+    "`tests.columns.<name>`": ColumnTests,
+    "`range`": Range,
+    "`tests.expressions.<name>`": Expression,
+    "`tests.rows` and `tests.new_rows`": RowBounds,
+    "`raw`": Raw,
+    "`warehouse`": Warehouse,
+    "`airflow`": Airflow,
+}
+
+
+def json_schema_text() -> str:
+    """The JSON Schema of `sources.yaml`."""
+    schema: dict[str, Any] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    schema |= Declaration.model_json_schema(by_alias=True)
+    for name, entry in {**schema["$defs"], Declaration.__name__: schema}.items():
+        _describe(entry, name)
+    for model in (TableDeclaration, TableSettings):
+        properties = schema["$defs"][model.__name__]["properties"]
+        for name, field in model.model_fields.items():
+            properties[name] = _as_written(properties[name], field.get_default())
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def markdown_reference() -> str:
+    """docs/sources-yaml.md: every key, its default and what it does."""
+    sections = (line for title, model in _SECTIONS.items() for line in _section(title, model))
+    return _INTRODUCTION + "\n".join(sections).rstrip() + "\n"
+
+
+def _section(title: str, model: type[BaseModel]) -> Iterator[str]:
+    yield from (f"## {title}", "", "| key | default | meaning |", "|---|---|---|")
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        default = "required" if field.is_required() else _default(field.get_default())
+        meaning = " ".join(_docstring(model, name).split()).replace("|", "\\|")
+        yield f"| `{key}` | {default} | {meaning} |"
+    yield ""
+
+
+def _describe(entry: dict[str, Any], model: str) -> None:
+    """Puts the docstrings of a model's fields into its JSON Schema."""
+    all_models: list[type[BaseModel]] = [*_SECTIONS.values(), TableSettings]
+    described = next(one for one in all_models if one.__name__ == model)
+    for name, field in described.model_fields.items():
+        written = entry["properties"][field.alias or name]
+        written["description"] = _docstring(described, name)
+        if isinstance(field.default, float):
+            written["default"] = shown(field.default)
+
+
+def _docstring(model: type[BaseModel], field: str) -> str:
+    """The text below a field, in the model or the one that it is made from."""
+    texts = _docstrings()
+    return next(found for one in model.__mro__ if (found := texts.get((one.__name__, field))))
+
+
+@cache
+def _docstrings() -> dict[tuple[str, str], str]:
+    """The text below each field, by class and field."""
+    trees = [ast.parse(inspect.getsource(module)) for module in (models, quality)]
+    return {
+        (owner.name, field.target.id): inspect.cleandoc(str(text.value.value))
+        for tree in trees
+        for owner in tree.body
+        if isinstance(owner, ast.ClassDef)
+        for field, text in pairwise(owner.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+    }
+
+
+def _default(value: Any) -> str:
+    if value in (None, (), {}):
+        return ""
+    if isinstance(value, BaseModel) and not value.model_fields_set:
+        return "see below"
+    return f"`{shown(value)}`"
+
+
+def _as_written(entry: dict[str, Any], default: Any) -> dict[str, Any]:
+    """A setting as the file has it: its default in YAML, and `null`, which takes a setting back."""
+    described = {key: entry[key] for key in ("title", "description") if key in entry}
+    if default not in (None, ()):
+        is_mapping = isinstance(default, BaseModel)
+        described["default"] = yaml.safe_load(shown(default)) if is_mapping else shown(default)
+    kinds = {key: value for key, value in entry.items() if key not in (*described, "default")}
+    options = kinds.get("anyOf") or [kinds]
+    if {"type": "null"} not in options:
+        options = [*options, {"type": "null"}]
+    return {"anyOf": options, **described}
+
+
+def write_reference(folder: Path) -> None:
+    """Writes what `make docs` writes."""
+    (folder / "sources-yaml.md").write_text(markdown_reference(), encoding="utf-8")
+    (folder / "sources.schema.json").write_text(json_schema_text(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_reference(Path(sys.argv[1]))

@@ -1,0 +1,128 @@
+"""How tables are named in `sources.yaml`: `orders`, `audit.events`, `"audit.*"`.
+
+A part in double quotes means exactly what it says, as in SQL, so that every name can be written:
+`"a.b"."what?"` is the table `what?` in the schema `a.b`, and no wildcard.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+
+from lakefeed.declaration.models import SourceDeclaration
+
+_WILDCARD = re.compile(r"[*?\[]")
+_QUOTED = r'"(?:[^"]|"")+"'
+# One part at least is in quotes; else quotes belong to the name.
+_WITH_QUOTES = re.compile(rf'(?:({_QUOTED}|[^".]+)\.)?({_QUOTED})|({_QUOTED})\.([^"]+)')
+_BARE_SCHEMA = re.compile(r'[^".*?\[]+')
+_BARE_NAME = re.compile(r'[^"*?\[]+')
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line below `tables`: one table, or all whose schema and name match."""
+
+    schema: str
+    name: str
+    schema_is_pattern: bool = False
+    name_is_pattern: bool = False
+
+    @property
+    def is_wildcard(self) -> bool:
+        return self.schema_is_pattern or self.name_is_pattern
+
+    @property
+    def qualified(self) -> str:
+        """What stands for the same wherever tables are known by schema and name."""
+        return f"{self.schema}.{self.name}" if self.is_wildcard else spelled(self.schema, self.name)
+
+    def matches(self, qualified: str) -> bool:
+        """Whether a table is meant by it."""
+        schema, name = split(qualified)
+        return _fits(schema, self.schema, self.schema_is_pattern) and _fits(
+            name, self.name, self.name_is_pattern
+        )
+
+
+@cache
+def read_entry(entry: str, schema: str) -> Entry:
+    """What an entry means in a source with this default schema."""
+    match = _WITH_QUOTES.fullmatch(entry)
+    if match:
+        first, second = match[1] or match[3], match[2] or match[4]
+    else:
+        before, dot, after = entry.partition(".")
+        first, second = (before, after) if dot else (None, entry)
+    name_is_pattern = _is_pattern(second)
+    if first is None:
+        is_pattern = name_is_pattern and _is_pattern(schema)
+        return Entry(schema, _unquoted(second), is_pattern, name_is_pattern)
+    return Entry(_unquoted(first), _unquoted(second), _is_pattern(first), name_is_pattern)
+
+
+def spelled(schema: str, name: str) -> str:
+    """A table's qualified name: `public.orders`, with quotes where it would mean another without.
+
+    No two tables have the same, and it is an entry for the table itself.
+    """
+    plain = f"{schema}.{name}"
+    if read_entry(plain, "") == Entry(schema, name):
+        return plain
+    return f"{_quoted(schema, _BARE_SCHEMA)}.{_quoted(name, _BARE_NAME)}"
+
+
+def split(qualified: str) -> tuple[str, str]:
+    """Schema and name of what `spelled` gave."""
+    entry = read_entry(qualified, "")
+    return entry.schema, entry.name
+
+
+def shortest_entry(schema: str, name: str) -> str:
+    """The entry for a table in a source whose default schema is this one."""
+    return name if read_entry(name, schema) == Entry(schema, name) else spelled(schema, name)
+
+
+def is_wildcard(entry: str) -> bool:
+    return read_entry(entry, "").is_wildcard
+
+
+def qualify(entry: str, schema: str) -> str:
+    """`orders` becomes `public.orders`; `audit.events` stays."""
+    return read_entry(entry, schema).qualified
+
+
+def wildcards_of(source: SourceDeclaration) -> list[str]:
+    return [entry for entry in source.tables if is_wildcard(entry)]
+
+
+def matching_wildcards(qualified: str, source: SourceDeclaration) -> list[str]:
+    """The wildcard entries that match a table, the most specific last."""
+    matches = [
+        entry
+        for entry in wildcards_of(source)
+        if read_entry(entry, source.schema_).matches(qualified)
+    ]
+    return sorted(matches, key=lambda entry: len(_WILDCARD.sub("", entry)))
+
+
+def _is_pattern(part: str) -> bool:
+    return not _is_quoted(part) and bool(_WILDCARD.search(part))
+
+
+def _is_quoted(part: str) -> bool:
+    return bool(re.fullmatch(_QUOTED, part))
+
+
+def _unquoted(part: str) -> str:
+    return part[1:-1].replace('""', '"') if _is_quoted(part) else part
+
+
+def _quoted(part: str, bare: re.Pattern[str]) -> str:
+    return part if bare.fullmatch(part) else '"' + part.replace('"', '""') + '"'
+
+
+def _fits(text: str, wanted: str, is_pattern: bool) -> bool:
+    return fnmatchcase(text, wanted) if is_pattern else text == wanted

@@ -1,0 +1,7 @@
+"""A small online shop in an embedded PostgreSQL, and Airflow without Docker: the demo.
+
+Imports: `declaration`, `declaration.document`, `loading.raw`, `orchestration`,
+    `orchestration.ingest`, `render`, `site`, `transformation.generate`,
+    `transformation.warehouse`.
+Public: `run`, `server`.
+"""

@@ -1,0 +1,113 @@
+"""Processes that end together, with all that they have started themselves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from lakefeed.errors import LakefeedError
+
+# Airflow's scheduler would wait for its tasks; whatever is killed here can be run again.
+_PATIENCE_SECONDS = 5.0
+_LAST_LINES = 20
+
+
+class Processes:
+    """Commands that run until they are stopped, each with a log and a session of its own.
+
+    The session tells whose child a process is, whatever became of its parents: Airflow's scheduler
+    forks executors, those fork supervisors, and those fork tasks in process groups of their own.
+    """
+
+    def __init__(self, folder: Path, logs: Path) -> None:
+        self._folder = folder
+        self._logs = logs
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def log_of(self, name: str) -> Path:
+        """The file that a process writes to."""
+        return self._logs / f"{name}.log"
+
+    def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Starts a command in the folder; its log begins anew."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        with self.log_of(name).open("wb") as log:
+            self._running[name] = subprocess.Popen(
+                command,
+                cwd=self._folder, env=environment, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    def finish(self, name: str) -> None:
+        """Waits until a command has ended.
+
+        Raises:
+            LakefeedError: it failed; with the last lines of its log.
+        """
+        code = self._running[name].wait()
+        if code != 0:
+            raise self._failure(name, code)
+        del self._running[name]
+
+    def check(self) -> None:
+        """Returns while all are running.
+
+        Raises:
+            LakefeedError: one has ended; with the last lines of its log.
+        """
+        for name, process in self._running.items():
+            code = process.poll()
+            if code is not None:
+                raise self._failure(name, code)
+
+    def stop(self) -> None:
+        """Ends all of them, and whatever is left of their sessions; returns when nothing is."""
+        for process in self._running.values():
+            process.terminate()
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        for process in self._running.values():
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
+        sessions = {process.pid for process in self._running.values()}
+        while left := list(_members_of(sessions)):
+            for process_left in left:
+                with suppress(psutil.NoSuchProcess):
+                    process_left.kill()
+            time.sleep(0.05)
+        for process in self._running.values():
+            process.wait()
+        self._running.clear()
+
+    def _failure(self, name: str, code: int) -> LakefeedError:
+        log = self.log_of(name)
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]
+        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
+        return LakefeedError(
+            "\n".join([f"{name} ended {how}, and wrote last:", *(f"  │ {line}" for line in lines)]),
+            do=f"all of it is in {log}",
+        )
+
+
+@contextmanager
+def processes(folder: Path, logs: Path) -> Iterator[Processes]:
+    """Processes that are stopped when the block ends, however it does."""
+    started = Processes(folder, logs)
+    try:
+        yield started
+    finally:
+        started.stop()
+
+
+def _members_of(sessions: set[int]) -> Iterator[psutil.Process]:
+    for process in psutil.process_iter(["status"]):
+        with suppress(ProcessLookupError, PermissionError):
+            ended = process.info["status"] == psutil.STATUS_ZOMBIE
+            if os.getsid(process.pid) in sessions and not ended:
+                yield process

@@ -1,0 +1,244 @@
+"""`lakefeed demo`: the main job from nothing, twice, with a living shop in between."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+from psycopg2.extensions import connection as PgConnection
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table as Grid
+
+from lakefeed.declaration.document.loader import DECLARATION_FILE
+from lakefeed.declaration.project import Project, open_project
+from lakefeed.demo.lake import demo_lake, empty_lake
+from lakefeed.demo.server import create_database, embedded_postgres
+from lakefeed.demo.shop import CONNECTION_VARIABLE, DATABASE, create_shop, generate_shop
+from lakefeed.demo.shop_events import live_a_day, place_order
+from lakefeed.errors import Refused
+from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.orchestration.ingest.load import LoadRequest
+from lakefeed.orchestration.run import run
+from lakefeed.render.report import ProgressLines, console, print_run
+from lakefeed.render.wording import short
+from lakefeed.site.writing import write_site
+from lakefeed.transformation.generate.generated_files import write_generated
+from lakefeed.transformation.warehouse.connection import query_warehouse
+
+_REVENUE = """
+select
+    strftime(d.month_start, '%Y-%m') as month,
+    p.category_name as category,
+    sum(f.quantity) as items,
+    sum(f.line_total) as revenue
+from marts.fct_order_line as f
+join marts.dim_date as d on d.date_day = f.ordered_on
+join marts.dim_product as p on p.product_key = f.product_key
+where not f.is_cancelled
+group by 1, 2
+order by 1 desc, revenue desc
+limit 8
+"""
+
+_MOVED = """
+select
+    c.full_name as customer,
+    c.city,
+    strftime(c.valid_from, '%Y-%m-%d %H:%M') as valid_from,
+    strftime(c.valid_to, '%Y-%m-%d %H:%M') as valid_to,
+    count(o.order_id) as orders
+from marts.dim_customer as c
+left join marts.fct_order as o on o.customer_key = c.customer_key
+where c.customer_id = 1
+group by all
+order by valid_from
+"""
+
+
+def run_demo(root: Path, *, scale: float, seed: int, keep: bool) -> int:
+    """Runs the demo in the project at `root`; returns the exit code of the last run.
+
+    Side effects: replaces the lake in `data/`, which must be the demo's own or absent.
+
+    Raises:
+        Refused: this isn't the demo's project; or `data/` holds a lake that isn't the demo's, or
+            `make airflow` is at work in it.
+    """
+    out = console()
+    project = _demo_project(root)
+    with demo_lake(project):
+        _start_over(project)
+        with embedded_postgres(project.data / "postgres", keep=keep) as url:
+            shop_url = create_database(url, DATABASE)
+            os.environ[CONNECTION_VARIABLE] = shop_url
+            with closing(psycopg2.connect(shop_url)) as session:
+                shop = generate_shop(scale, seed)
+                create_shop(session, shop)
+                out.print(f"An online shop in an embedded PostgreSQL: {shop.count():,} rows.\n")
+                code = _story(out, project, session, shop_url, seed)
+            out.rule("a site to look at", align="left")
+            site = write_site(open_project(root))
+            out.print(f"wrote {site.report.relative_to(root)}: runs, lateness, tests, lineage.")
+            out.print(f"open it in a browser: {site.report.as_uri()}\n", soft_wrap=True)
+            _farewell(out, project, shop_url, keep=keep)
+    return code
+
+
+def _demo_project(root: Path) -> Project:
+    """The project in this folder, where it is the demo's."""
+    if (root / DECLARATION_FILE).exists():
+        project = open_project(root)
+        source = project.declaration.sources.get(DATABASE)
+        if source and CONNECTION_VARIABLE in (source.connection or ""):
+            return project
+    raise Refused(
+        f"{root} isn't the demo's project",
+        do="run it in a clone of Lakefeed's repository: make demo",
+    )
+
+
+def _story(out: Console, project: Project, session: PgConnection, url: str, seed: int) -> int:
+    late = psycopg2.connect(url)
+    with late.cursor() as cursor:
+        late_order = place_order(cursor, customer=1, products=[(1, 2), (9, 1)], paid=True)
+    with session, session.cursor() as cursor:
+        order = place_order(cursor, customer=2, products=[(3, 1)], paid=True)
+    newest = _newest_order(session)
+    out.rule("first load: everything", align="left")
+    out.print(
+        f"Order {late_order} is being placed in a transaction that is still open. Order {order} "
+        "was placed after it\nand is committed, so the newest order is past both.\n",
+        soft_wrap=True,
+    )
+    code = _load(out, project)
+    if code:
+        return code
+    out.rule("a day in the shop", align="left")
+    for event in live_a_day(session, seed):
+        out.print(f"  {event.what}")
+    late.commit()
+    late.close()
+    out.print(f"  order {late_order} was committed, with timestamps from before the first load\n")
+    plain = _later_orders(session, newest)
+    out.rule("second load: what changed", align="left")
+    code = _load(out, project)
+    out.rule("third load: nothing changed", align="left")
+    code = _load(out, project) or code
+    out.rule(f"order {late_order}, which was committed late", align="left")
+    out.print(_late_order_grid(project, late_order, newest, plain))
+    out.rule("revenue by month and category, from the star schema", align="left")
+    out.print(_grid(project, _REVENUE))
+    out.rule("a customer who moved: orders stay with the address of their time", align="left")
+    out.print(_grid(project, _MOVED))
+    return code
+
+
+def _newest_order(session: PgConnection) -> dt.datetime:
+    """Where a plain cursor stands after a load."""
+    with session, session.cursor() as cursor:
+        cursor.execute("select max(updated_at) from orders")
+        (newest,) = cursor.fetchone() or (None,)
+    assert isinstance(newest, dt.datetime)
+    return newest
+
+
+def _later_orders(session: PgConnection, newest: dt.datetime) -> list[int]:
+    """What a plain cursor reads next."""
+    with session, session.cursor() as cursor:
+        cursor.execute("select order_id from orders where updated_at > %s", [newest])
+        return [order for (order,) in cursor.fetchall()]
+
+
+def _late_order_grid(
+    project: Project, late_order: int, newest: dt.datetime, plain: Sequence[int]
+) -> Grid:
+    """What a plain cursor and Lakefeed made of the order that was committed late."""
+    (table,) = (table for table in project.tables if table.shown == "shop.orders")
+    loads = CommitLog(project.raw_url, table.lake_name).loads()
+    first, second = sorted(loads, key=lambda load: load.order)[:2]
+    _, found = query_warehouse(
+        project, f"select 1 from marts.fct_order where order_id = {late_order}"
+    )
+    grid = Grid(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("after load 1", "stands at", "read by load 2", "late order"):
+        grid.add_column(heading, justify="right" if heading.startswith("read") else "left")
+    grid.add_row(
+        "plain cursor",
+        f"{newest.astimezone(dt.UTC):%F %T} (newest order)",
+        f"{len(plain):,}",
+        "found" if late_order in plain else "lost",
+    )
+    grid.add_row(
+        "Lakefeed",
+        f"{short(first.checkpoint)} (oldest open transaction)",
+        f"{second.rows_read:,}",
+        "in the star schema" if found else "MISSING",
+    )
+    return grid
+
+
+def _load(out: Console, project: Project) -> int:
+    report = run(open_project(project.root), LoadRequest(), ProgressLines(out))
+    print_run(out, report)
+    out.print()
+    return report.exit_code
+
+
+def _start_over(project: Project) -> None:
+    _stop_kept_server(project.data / "postgres")
+    empty_lake(project)
+    write_generated(project)
+
+
+def _stop_kept_server(folder: Path) -> None:
+    """Ends the server that an earlier `lakefeed demo --keep` left behind."""
+    if (folder / "postmaster.pid").exists():
+        with embedded_postgres(folder):
+            pass
+
+
+def _grid(project: Project, sql: str) -> Grid:
+    columns, rows = query_warehouse(project, sql)
+    grid = Grid(box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        numeric = column in ("items", "revenue", "orders")
+        grid.add_column(column, justify="right" if numeric else "left")
+    for row in rows:
+        grid.add_row(*_texts(row))
+    return grid
+
+
+def _texts(row: Sequence[object]) -> list[str]:
+    shown = ("" if value is None else value for value in row)
+    return [f"{value:,}" if isinstance(value, int) else str(value) for value in shown]
+
+
+def _farewell(out: Console, project: Project, url: str, *, keep: bool) -> None:
+    raw, warehouse = project.declaration.raw.url, project.declaration.warehouse.path
+    out.print(f"raw files   {raw}/shop__orders/orders/load_date=…/*.parquet")
+    out.print(f"warehouse   {warehouse}   (schemas staging, history and marts)")
+    if not is_activated():
+        out.print(f"first       {how_to_activate()}", soft_wrap=True)
+    out.print("look around lakefeed status · lakefeed explain shop.orders · ", end="")
+    out.print("dlt pipeline shop__orders info")
+    if keep:
+        out.print("\nThe database is still up. To go on from here:")
+        out.print(f"  export {CONNECTION_VARIABLE}='{url}'", soft_wrap=True)
+        out.print(f'  psql "${CONNECTION_VARIABLE}"   # change something, then: lakefeed run')
+
+
+def is_activated() -> bool:
+    """Whether this shell finds `lakefeed`."""
+    return shutil.which("lakefeed") is not None
+
+
+def how_to_activate() -> str:
+    """What makes this shell find it."""
+    return f"source {os.path.relpath(Path(sys.prefix) / 'bin' / 'activate')}"

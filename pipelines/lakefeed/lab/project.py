@@ -1,0 +1,178 @@
+"""The lab: the user's declaration over scratch databases, with a lake of its own."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import connection as PgConnection
+
+from lakefeed.declaration.catalogue import CatalogueTable
+from lakefeed.declaration.document.loader import DECLARATION_FILE
+from lakefeed.declaration.document.quoting import yaml_text
+from lakefeed.declaration.project import Project, open_project
+from lakefeed.declaration.tables import Table
+from lakefeed.errors import TableFailed
+from lakefeed.lab.scratch import LAB_SCHEMA, LabTable, copy_schema, prepare_table
+from lakefeed.lab.writers import Writers
+from lakefeed.loading.plan.table_plan import plan_table
+from lakefeed.orchestration.project.catalogue_sync import LiveSource, read_live
+from lakefeed.orchestration.project.init import write_scaffold, write_secret
+from lakefeed.orchestration.project.sync import sync
+from lakefeed.source.connections.connection import (
+    Connection,
+    connect,
+    connection_from_url,
+    connection_of,
+    open_session,
+)
+from lakefeed.source.inspection.tables import BASE_KINDS
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A project like the user's, whoever writes to its sources, and what could not be tried."""
+
+    project: Project
+    writers: tuple[Writers, ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def tables(self) -> list[LabTable]:
+        return [table for one in self.writers for table in one.tables]
+
+    @property
+    def selection(self) -> list[str]:
+        """The arguments of a command that is to work on these tables alone."""
+        return [part for table in self.tables for part in ("--select", table.plan.table.shown)]
+
+
+def open_lab(project: Project, root: Path, server: str, rows: int, choose: random.Random) -> Lab:
+    """Makes the lab of a project.
+
+    Side effects: writes a project into `root`, which must not exist, and makes a database for each
+    source on the server; reads the sources' schemas and some rows of each declared table.
+
+    Args:
+        server: the URL of any database there; its user must be a superuser.
+        rows: how many rows of each table are copied, at most.
+
+    Raises:
+        SourceUnreachable, DeclarationError: a source can't be read.
+    """
+    urls = {source: _create_database(server, source) for source in project.declaration.sources}
+    write_scaffold(root)
+    (root / DECLARATION_FILE).write_text(_redirected(project), encoding="utf-8")
+    for source, url in urls.items():
+        write_secret(root / ".env", _variable(source), url)
+    schema_problems = {
+        source: _copy_schema(connection_of(project, source), url) for source, url in urls.items()
+    }
+    lab = open_project(root)
+    sync(lab)
+    lab, left_out, writers = open_project(root), [], []
+    for source, url in urls.items():
+        tables, why_not = _prepare(project, lab, source, rows)
+        left_out += why_not
+        left_out += [f"{source}: {line}" for line in schema_problems[source] if why_not]
+        if tables:
+            writers.append(Writers(url, tables, choose))
+    return Lab(lab, tuple(writers), tuple(left_out))
+
+
+def drop_databases(project: Project, server: str) -> None:
+    """Removes what `open_lab` made on a server that stays."""
+    with closing(_on_server(server)) as session:
+        session.autocommit = True
+        for source in project.declaration.sources:
+            with session.cursor() as cursor:
+                cursor.execute(f"drop database if exists {_database(source)} with (force)")
+
+
+def _on_server(url: str) -> PgConnection:
+    return open_session(connection_from_url("--server", url), "lakefeed lab")
+
+
+def _create_database(server: str, source: str) -> str:
+    with closing(_on_server(server)) as session:
+        session.autocommit = True
+        with session.cursor() as cursor:
+            cursor.execute(f"create database {_database(source)} template template0 encoding utf8")
+    return psycopg2.extensions.make_dsn(server, dbname=_database(source))
+
+
+def _copy_schema(connection: Connection, url: str) -> list[str]:
+    with connect(connection, "lakefeed lab") as session:
+        problems = copy_schema(connection, session, url)
+    with closing(psycopg2.connect(url)) as scratch, scratch, scratch.cursor() as cursor:
+        cursor.execute(f"create schema {LAB_SCHEMA}")
+    return problems
+
+
+def _redirected(project: Project) -> str:
+    """The declaration, with the scratch databases for sources and a lake of its own.
+
+    Without its tests: they are about the user's rows, and the lab writes rows as they come.
+    """
+    data = copy.deepcopy(project.declared.document.data)
+    for settings in _settings(data):
+        settings.pop("tests", None)
+    for place in ("raw", "warehouse"):
+        data.pop(place, None)
+    for source, declared in data["sources"].items():
+        declared["connection"] = f"${{{_variable(source)}}}"
+    return yaml_text(data)
+
+
+def _settings(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All that is set in a declaration: defaults, and what stands below tables."""
+    sources = list(data["sources"].values())
+    tables = [table for source in sources for table in source["tables"].values()]
+    defaults = [one.get("defaults") for one in (data, *sources)]
+    yield from (one for one in (*defaults, *tables) if one)
+
+
+def _prepare(
+    project: Project, lab: Project, source: str, rows: int
+) -> tuple[list[LabTable], list[str]]:
+    tables: list[LabTable] = []
+    left_out: list[str] = []
+    with (
+        connect(connection_of(project, source), "lakefeed lab") as original,
+        connect(connection_of(lab, source), "lakefeed lab") as reader,
+        closing(psycopg2.connect(connection_of(lab, source).dsn)) as scratch,
+    ):
+        there, live = read_live(original, project, source), read_live(reader, lab, source)
+        for number, table in enumerate(lab.tables_of(source), 1):
+            try:
+                plan = plan_table(table, _base_table(table, there, live))
+                tables.append(prepare_table(original, scratch, plan, number, rows))
+            except TableFailed as failed:
+                left_out.append(f"{table.shown}: {failed.what}")
+    return tables, left_out
+
+
+def _base_table(table: Table, there: LiveSource, live: LiveSource) -> CatalogueTable | None:
+    found = live.tables.get(table.qualified)
+    if found is None and table.qualified in there.tables:
+        raise TableFailed(
+            "it can't be made in the scratch database, or this role may not select from all of it",
+            where=table.where,
+        )
+    if found and found.kind not in BASE_KINDS[:2]:
+        raise TableFailed(f"it is a {found.kind}, which nobody writes to", where=table.where)
+    return found
+
+
+def _database(source: str) -> str:
+    return f"lakefeed_lab_{source.lower()}"
+
+
+def _variable(source: str) -> str:
+    return f"LAKEFEED_LAB_{source.upper()}"

@@ -1,0 +1,121 @@
+"""One table as a dlt resource: `sql_table` with `dlt.sources.incremental`, read by our backend."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+import dlt
+import sqlalchemy as sa
+from dlt.common.schema.typing import TColumnSchema
+from dlt.sources.sql_database import sql_table
+
+from lakefeed.loading.dlt_adapter.backend import BACKEND
+from lakefeed.loading.extract.extraction import Extraction
+from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, largest
+from lakefeed.loading.plan.table_plan import Range, TablePlan
+from lakefeed.source.inspection.types import lake_type
+
+
+def resource_of(plan: TablePlan, extraction: Extraction) -> dlt.sources.DltResource:
+    """dlt's `sql_table` with its incremental, read by our backend."""
+    resource = sql_table(
+        credentials=_dialect_only_engine(),
+        table=plan.table.name,
+        schema=plan.table.schema,
+        metadata=_sql_table_of(plan),
+        backend=BACKEND,  # type: ignore[arg-type]
+        backend_kwargs={"extraction": extraction},
+        reflection_level="minimal",
+        incremental=_incremental(plan, extraction.backfill),
+    ).with_name(plan.table.short_name)
+    return resource.apply_hints(columns=_naive_timestamps(plan))
+
+
+def _incremental(plan: TablePlan, backfill: Range | None) -> dlt.sources.incremental[Any] | None:
+    if plan.cursor is None or plan.cursor_kind is None:
+        return None
+    missing = plan.table.settings.on_null_cursor
+    start: CursorValue | None = plan.initial_value
+    end: CursorValue | None = None
+    if backfill:
+        start = as_cursor_value(backfill.since, plan.cursor_kind)
+        end = as_cursor_value(backfill.until, plan.cursor_kind) or largest(plan.cursor_kind)
+    return dlt.sources.incremental(
+        _json_path(plan.cursor.name),
+        initial_value=start,
+        end_value=end,
+        # No key: dlt keeps no hashes of boundary rows, whose number has no bound.
+        primary_key=(),
+        on_cursor_value_missing="exclude" if missing == "exclude" else "include",
+        range_start="closed",
+        range_end="open",
+        allow_external_schedulers=False,
+    )
+
+
+def _json_path(column: str) -> str:
+    """dlt takes a cursor for a JSON path, in which all but plain words must be quoted."""
+    if re.fullmatch(r"(?!where)[A-Za-z_]\w*", column, re.ASCII):
+        return column
+    return "'" + column.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def forget_other_columns(pipeline: dlt.Pipeline, plan: TablePlan) -> None:
+    """dlt rewrites a file whose columns differ, even in order, from those that it remembers.
+
+    (tests/integration/test_staging.py, test_files_stay_as_they_were_written…)
+    """
+    name = plan.table.short_name
+    if pipeline.schema_names and name in pipeline.default_schema.tables:
+        known = list(pipeline.default_schema.tables[name]["columns"])
+        if known != plan.written_columns:
+            pipeline.default_schema.drop_tables([name])
+
+
+def _sql_table_of(plan: TablePlan) -> sa.MetaData:
+    """SQLAlchemy's picture of the table, from our catalogue query: nothing is reflected twice.
+
+    Every column is nullable, as in the Parquet that DuckDB writes; else dlt would rewrite the file.
+    """
+    metadata = sa.MetaData(schema=_quoted(plan.table.schema))
+    columns = [
+        sa.Column(_quoted(c.name), _cursor_type(plan, c.name), nullable=True) for c in plan.columns
+    ]
+    sa.Table(_quoted(plan.table.name), metadata, *columns)
+    return metadata
+
+
+def _quoted(name: str) -> sa.quoted_name:
+    """SQLAlchemy takes a name for plain that has a line break at its end."""
+    return sa.quoted_name(name, quote=True)
+
+
+def _naive_timestamps(plan: TablePlan) -> dict[str, TColumnSchema]:
+    """Hints without which dlt would rewrite the file and put bare timestamps into UTC."""
+    return {
+        column.name: {"name": column.name, "data_type": "timestamp", "timezone": False}
+        for column in plan.columns
+        if lake_type(column.type).duckdb == "timestamp"
+    }
+
+
+@cache
+def _dialect_only_engine() -> sa.Engine:
+    """An engine that compiles PostgreSQL's SQL and never connects."""
+
+    def refuse() -> None:
+        raise AssertionError("Lakefeed's backend reads through DuckDB")
+
+    return sa.create_engine("postgresql+psycopg2://", creator=refuse)
+
+
+def _cursor_type(plan: TablePlan, column: str) -> sa.types.TypeEngine[Any]:
+    if plan.cursor is None or column != plan.cursor.name:
+        return sa.types.NullType()
+    if plan.cursor_kind == "number":
+        return sa.BigInteger()
+    if plan.cursor_kind == "date":
+        return sa.Date()
+    return sa.DateTime(timezone=plan.cursor_kind == "timestamptz")

@@ -1,0 +1,7 @@
+"""Rows copied from the source to Parquet, and the checks that none were missed, moved or doubled.
+
+Imports: `declaration`, `loading.plan`, `loading.raw`, `loading.sessions`, `source`,
+    `source.inspection`.
+Public: `completeness`, `ctid_ranges`, `delete_detection`, `extraction`, `key_check`,
+    `missed_rows`, `parquet_copy`, `reader`, `rewrite_detection`, `steps`.
+"""

@@ -1,0 +1,176 @@
+"""A key held against rows: no column of it is null, and no two rows of the source share it.
+
+A database vouches for what an index holds unique, over the rows of one table. For any other key the
+rows of a load are asked, and the source at the load's snapshot: a row that comes with a load may
+share its key with one that came long before, and still stands.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lakefeed.declaration.catalogue import Column
+from lakefeed.errors import TableFailed
+from lakefeed.loading.extract.reader import rows_of
+from lakefeed.loading.plan.queries import counting_query
+from lakefeed.loading.plan.table_plan import DELETED_AT, TablePlan
+from lakefeed.loading.sessions.session import SourceSession
+from lakefeed.source.inspection.equality import comparable, compared_key
+from lakefeed.source.inspection.types import lake_type
+from lakefeed.sql import literal, quote
+
+# The source is asked for these keys, or, beyond as many, for all that it has.
+_MOST_KEYS = 10_000
+
+
+def check_key(
+    session: SourceSession, plan: TablePlan, files: dict[Path, int], *, is_whole: bool
+) -> None:
+    """Holds the key against the rows that a load has written.
+
+    Reads the source where an index doesn't hold the key unique, and the load isn't the whole table:
+    the rows with these keys, or, where they are many, all keys.
+
+    Raises:
+        TableFailed: a column of the key is null in some of them, or two rows share a key.
+    """
+    if not plan.key or _is_primary_key(plan):
+        return
+    rows = rows_of(files)
+    if plan.watches_deletes:
+        rows = f"(from {rows} where {DELETED_AT} is null)"
+    _refuse_nulls(session, plan, rows)
+    if plan.is_kept_unique:
+        return
+    shared = _shared_among(session, plan, rows) if is_whole else _shared_at(session, plan, rows)
+    if shared:
+        *values, count = shared
+        raise TableFailed(
+            f"{_named(plan)} doesn't tell its rows apart: {count:,} rows share "
+            f"({', '.join(map(str, values))}){_why(plan)}",
+            where=plan.table.where_of("primary_key"),
+            do=_what_to_do(plan),
+        )
+
+
+def _is_primary_key(plan: TablePlan) -> bool:
+    """The database lets no null into a primary key."""
+    catalogue = plan.table.catalogue
+    primary = catalogue.primary_key if catalogue else ()
+    return plan.is_kept_unique and set(plan.key) == set(primary)
+
+
+def _refuse_nulls(session: SourceSession, plan: TablePlan, rows: str) -> None:
+    is_null = " or ".join(f"{quote(name)} is null" for name in plan.key)
+    shown = ", ".join(f"{quote(name)}::varchar" for name in plan.key)
+    example = session.execute(f"select {shown} from {rows} where {is_null} limit 1").fetchone()
+    if example is None:
+        return
+    nulls = [name for name, value in zip(plan.key, example, strict=True) if value is None]
+    parts = zip(plan.key, example, strict=True)
+    told = ", ".join(f"{name}: {'null' if value is None else value}" for name, value in parts)
+    counts = (
+        f"count(*) filter (where {quote(name)} is null) as {quote(name)}" for name in plan.key
+    )
+    query = counting_query(plan, ", ".join(counts))
+    found = session.execute(f"from {session.rows_of(query)}").fetchall()[0]
+    columns = [
+        f"`{name}` is null in {count:,} {'row' if count == 1 else 'rows'}"
+        for name, count in zip(plan.key, found, strict=True)
+        if count
+    ]
+    condition = " and ".join(f"{quote(name)} is not null" for name in nulls)
+    raise TableFailed(
+        f"{_named(plan)} can't tell all its rows apart: {' and '.join(columns)}, such as ({told})",
+        where=plan.table.where_of("primary_key"),
+        do="name columns that are never null, fill these in the source, or leave such rows out: "
+        f"where: {condition}",
+    )
+
+
+def _shared_among(session: SourceSession, plan: TablePlan, rows: str) -> tuple[object, ...] | None:
+    """A key that several of these rows share, and how many do."""
+    shown = ", ".join(f"any_value({quote(name)})" for name in plan.key)
+    return session.execute(
+        f"select {shown}, count(*) from {rows} "
+        f"group by {', '.join(compared_key(plan.key_columns))} having count(*) > 1 limit 1"
+    ).fetchone()
+
+
+def _shared_at(session: SourceSession, plan: TablePlan, rows: str) -> tuple[object, ...] | None:
+    """A key of these rows that several rows of the source share, and how many do."""
+    texts = ", ".join(_as_source_text(column) for column in plan.key_columns)
+    keys = session.execute(f"select distinct {texts} from {rows} limit {_MOST_KEYS + 1}").fetchall()
+    condition = _is_one_of(plan, keys) if len(keys) <= _MOST_KEYS else "true"
+    shown = ", ".join(f"min({quote(name)}::text) as {quote(name)}" for name in plan.key)
+    grouped = ", ".join(map(_told_apart, plan.key_columns))
+    query = (
+        f"{counting_query(plan, f'{shown}, count(*) as _lakefeed_rows', condition)} "
+        f"group by {grouped} having count(*) > 1 limit 1"
+    )
+    return session.execute(f"from {session.rows_of(query)}").fetchone()
+
+
+def _is_one_of(plan: TablePlan, keys: list[tuple[str, ...]]) -> str:
+    """The source's condition for rows with these keys."""
+    columns = plan.key_columns
+    kinds = ["text" if _is_text_to_us(column) else column.type for column in columns]
+    listed = (
+        ", ".join(f"{literal(value)}::{kind}" for value, kind in zip(key, kinds, strict=True))
+        for key in keys
+    )
+    named = ", ".join(
+        _told_apart(column) if _is_text_to_us(column) else quote(column.name) for column in columns
+    )
+    return f"({named}) in (values {', '.join(f'({key})' for key in listed)})"
+
+
+def _is_text_to_us(column: Column) -> bool:
+    """Whether two values are one to the lake where their texts are the same, and only there."""
+    return lake_type(column.type).as_text and comparable(column.type) is None
+
+
+def _told_apart(column: Column) -> str:
+    """A key's column as an expression of the source's that is equal where it is to the lake."""
+    name = quote(column.name)
+    if _is_text_to_us(column):
+        return f'{name}::text collate "C"'
+    return (
+        f'{name} collate "C"'
+        if lake_type(column.type).duckdb == "varchar" and (comparable(column.type) is None)
+        else name
+    )
+
+
+def _as_source_text(column: Column) -> str:
+    """A value in the lake as the text that PostgreSQL reads as the same value."""
+    name, kind = quote(column.name), lake_type(column.type).duckdb
+    if kind == "blob":
+        return f"'\\x' || hex({name})"
+    if kind in ("date", "timestamp", "timestamptz"):
+        return f"regexp_replace({name}::varchar, '^(\\S+) \\(BC\\)(.*)$', '\\1\\2 BC')"
+    return f"{name}::varchar"
+
+
+def _named(plan: TablePlan) -> str:
+    columns, shown = ", ".join(plan.key), plan.table.shown
+    if plan.table.settings.primary_key is None:
+        return f"the primary key ({columns}) of {shown}"
+    return f"`primary_key: [{columns}]` of {shown}"
+
+
+def _heirs(plan: TablePlan) -> tuple[str, ...]:
+    catalogue = plan.table.catalogue
+    return catalogue.heirs if catalogue and not plan.table.settings.only else ()
+
+
+def _why(plan: TablePlan) -> str:
+    heirs = _heirs(plan)
+    if not heirs:
+        return ""
+    return f"; it is read with what inherits from it ({', '.join(heirs)})"
+
+
+def _what_to_do(plan: TablePlan) -> str:
+    alone = "read it alone (`only: true`), or " if _heirs(plan) else ""
+    return f"{alone}name the columns that make a row unique (`primary_key: [a, b]`)"

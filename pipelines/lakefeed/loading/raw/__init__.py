@@ -1,0 +1,7 @@
+"""The raw layer's files: commit log, load manifests, profiles, and rows as one relation.
+
+Imports: `declaration`, `loading.plan`, `loading.sessions`, `source.inspection`.
+Public: `commit_log`, `distinct_values`, `filesystem`, `inventory`, `late_arrivals`,
+    `latest_rows`, `load_manifest`, `profile`, `row_key`, `row_versions`, `scan`,
+    `table_folders`.
+"""

@@ -1,0 +1,88 @@
+"""Every version of one row that raw holds, in the order in which versions replace one another."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from duckdb import DuckDBPyConnection
+
+from lakefeed.declaration.tables import Table
+from lakefeed.loading.plan.table_plan import DELETED_AT
+from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.loading.raw.latest_rows import Held
+from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.loading.raw.row_key import Key, condition_on
+from lakefeed.loading.raw.scan import LOAD_ID, rows_of
+from lakefeed.source.inspection.types import lake_type
+from lakefeed.sql import quote
+
+_FILE = "_lakefeed_file"
+_RANK = "_lakefeed_rank"
+
+
+@dataclass(frozen=True)
+class RawVersion:
+    """A version of a row: the load and the file that hold it, and its values as text.
+
+    `file` is below the table's raw folder. `deleted_at` is set in a tombstone. `cursor_rank` grows
+    with the cursor; None without one.
+    """
+
+    load: Load
+    file: str
+    values: dict[str, str | None]
+    cursor: str | None = None
+    cursor_rank: int | None = None
+    deleted_at: str | None = None
+
+
+def raw_versions(
+    engine: DuckDBPyConnection, log: CommitLog, loads: Sequence[Load], table: Table, key: Key
+) -> list[RawVersion]:
+    """The versions of the row with this key in these loads, which come in their order.
+
+    Within one load the newest cursor comes last, as staging takes it. Reads committed files alone,
+    and of these the parts that can hold the key.
+    """
+    held = Held.of(log, list(loads))
+    if not held:
+        return []
+    relation = rows_of(held.files, file_as=_FILE)
+    types = {row[0]: row[1] for row in engine.execute(f"describe from {relation}").fetchall()}
+    wanted = condition_on(key, types)
+    if wanted is None:
+        return []
+    names = [name for name in types if name not in (LOAD_ID, DELETED_AT, _FILE)]
+    selected = ", ".join(f"{quote(name)}::varchar" for name in names)
+    deleted_at = f"{DELETED_AT}::varchar" if DELETED_AT in types else "null"
+    cursor = _cursor_of(table, {name.lower() for name in types})
+    rank = f"case when {cursor} is not null then dense_rank() over (order by {cursor}) end"
+    rows = engine.execute(
+        f"select {LOAD_ID}, {_FILE}, {deleted_at}, {cursor}::varchar, {rank} as {_RANK}, "
+        f"{selected} from {relation} where {wanted} order by {_RANK} nulls first"
+    ).fetchall()
+    files = {log.path_of(file): file for load in loads for file in load.files}
+    place = {load.load_id: number for number, load in enumerate(loads)}
+    found = [
+        RawVersion(
+            loads[place[load_id]],
+            files.get(file, file),
+            dict(zip(names, values, strict=True)),
+            at,
+            at_place,
+            gone,
+        )
+        for load_id, file, gone, at, at_place, *values in rows
+        if load_id in place
+    ]
+    return sorted(found, key=lambda version: place[version.load.load_id])
+
+
+def _cursor_of(table: Table, held: Collection[str]) -> str:
+    column = (
+        table.catalogue.column(table.cursor.column) if table.catalogue and table.cursor else None
+    )
+    if column is None or column.name.lower() not in held:
+        return "null"
+    return f"try_cast({quote(column.name)} as {lake_type(column.type).duckdb})"

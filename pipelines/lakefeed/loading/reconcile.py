@@ -1,0 +1,226 @@
+"""Source and staging compared at one snapshot, value by value, in memory that rows don't fill.
+
+First by hashes per range of the cursor; then, within the ranges that differ, row by row. A row that
+the next load will read anyway is pending, and no finding.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lakefeed.loading.plan.queries import MARKED, ever_loaded, rows_query
+from lakefeed.loading.plan.table_plan import DELETED_AT, Range, TablePlan
+from lakefeed.loading.raw.latest_rows import as_compared
+from lakefeed.loading.sessions.session import SourceSession
+from lakefeed.source.inspection.equality import same_key
+from lakefeed.sql import literal, quote
+
+Kind = Literal["missing", "extra", "differing"]
+
+_NUMBERS_PER_RANGE = 100_000
+# Beyond this many, the source is asked for all that lies between the first and the last.
+_MOST_RANGES = 100
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Rows of one kind: how many, between which cursors, and the key of one of them."""
+
+    kind: Kind
+    rows: int
+    low: str | None
+    high: str | None
+    example: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What comparing a table brought. `ranges` hold all rows that are missing or differ."""
+
+    rows: int
+    pending: int
+    findings: tuple[Finding, ...]
+    ranges: tuple[Range, ...]
+
+
+def attach_warehouse(session: SourceSession, warehouse: Path, model: str) -> str:
+    """A staging model of a warehouse file, as a from-clause item of this session."""
+    session.execute(f"attach if not exists {literal(str(warehouse))} as warehouse (read_only)")
+    return f"warehouse.staging.{quote(model)}"
+
+
+def compare_with_staging(
+    session: SourceSession, plan: TablePlan, staged: str, pending: str | None
+) -> Comparison:
+    """Compares all rows of the source with those of a staging model.
+
+    Side effect: temporary tables in the session.
+
+    Args:
+        staged: the model, as a from-clause item.
+        pending: the source's condition for what the next load reads; None for all rows.
+    """
+    if DELETED_AT in _columns(session, staged):
+        staged = f"(from {staged} where {DELETED_AT} is null)"
+    rows, ranges = _differing_ranges(session, plan, staged)
+    if not ranges or not plan.key:
+        # Without a key a table is read whole, so that the next load mends all of it.
+        return Comparison(rows, rows if ranges else 0, (), ())
+    _keep_rows_that_differ(session, plan, staged, ranges, pending or "true")
+    later = session.execute("select count(*) from differing where kind = 'pending'").fetchall()
+    return Comparison(
+        rows, int(later[0][0]), tuple(_findings(session)), tuple(_ranges_to_repair(session, plan))
+    )
+
+
+def lost_and_doubled(session: SourceSession, plan: TablePlan, staged: str) -> tuple[int, int, int]:
+    """Every row of the source against every row of a staging model, a key declared or not.
+
+    Side effect: temporary tables in the session.
+
+    Args:
+        staged: the model, as a from-clause item.
+
+    Returns: how many rows the source has; how many of them the model lacks; how many the model has
+        that the source lacks: second copies, old versions, and rows that are gone.
+    """
+    if DELETED_AT in _columns(session, staged):
+        staged = f"(from {staged} where {DELETED_AT} is null)"
+    compared = ", ".join(
+        f"{as_compared(column, 'rows')} as c{number}" for number, column in enumerate(plan.columns)
+    )
+    source = session.rows_of(rows_query(plan, ever_loaded(plan)))
+    for name, relation in (("in_source", source), ("in_staging", staged)):
+        session.execute(
+            f"create or replace temp table {name} as select {compared} from {relation} as rows"
+        )
+    counts = session.execute(
+        "select (select count(*) from in_source), "
+        "(select count(*) from (from in_source except all from in_staging)), "
+        "(select count(*) from (from in_staging except all from in_source))"
+    ).fetchall()[0]
+    return int(counts[0]), int(counts[1]), int(counts[2])
+
+
+def _differing_ranges(
+    session: SourceSession, plan: TablePlan, staged: str
+) -> tuple[int, list[str | None]]:
+    """How many rows the source has, and the first value of each range whose rows differ."""
+    columns = ", ".join(as_compared(column, "rows") for column in plan.columns)
+    first = _first_of_range(plan)
+    summed = (
+        f"select {first} as first, count(*) as rows, sum(hash({columns})::hugeint) as hashes from"
+    )
+    source = session.rows_of(rows_query(plan, ever_loaded(plan)))
+    session.execute(
+        f"create or replace temp table ranges as select coalesce(a.first, b.first) as first, "
+        "coalesce(a.rows, 0) as rows, "
+        "a.rows is distinct from b.rows or a.hashes is distinct from b.hashes as differ "
+        f"from ({summed} {source} as rows group by 1) as a "
+        f"full join ({summed} {staged} as rows group by 1) as b "
+        "on a.first is not distinct from b.first"
+    )
+    rows = session.execute("select coalesce(sum(rows), 0) from ranges").fetchall()[0][0]
+    order = "first::bigint" if plan.cursor_kind == "number" else "first"
+    found = session.execute(f"select first from ranges where differ order by {order}").fetchall()
+    return int(rows), [row[0] for row in found]
+
+
+def _keep_rows_that_differ(
+    session: SourceSession,
+    plan: TablePlan,
+    staged: str,
+    ranges: list[str | None],
+    pending: str,
+) -> None:
+    columns = ", ".join(as_compared(column, "rows") for column in plan.columns)
+    keys = ", ".join(f"rows.{quote(name)}" for name in plan.key)
+    same = same_key(plan.key_columns, "a", "b")
+    cursor = f"rows.{quote(plan.cursor.name)}" if plan.cursor else "null"
+    kept = f"{keys}, {cursor} as _cursor, hash({columns}) as _hash from"
+    condition = f"{ever_loaded(plan)} and ({_within(plan, ranges)})"
+    source = session.rows_of(rows_query(plan, condition, marked=pending))
+    # What raw lacks is loaded with the next comparison of keys.
+    missing = "pending" if plan.watches_deletes else "missing"
+    shown = ", ".join(f"coalesce(a.{quote(name)}, b.{quote(name)})" for name in plan.key)
+    session.execute(
+        f"create or replace temp table differing as select case "
+        f"when b._hash is not null and a._hash is null then 'extra' "
+        f"when a.{MARKED} then 'pending' "
+        f"when b._hash is null then '{missing}' else 'differing' end as kind, "
+        f"a._cursor as _cursor, concat_ws(', ', {shown}) as key "
+        f"from (select {MARKED}, {kept} {source} as rows) as a full join ("
+        f"select {kept} {staged} as rows where {_first_of_range(plan)} in "
+        f"(select first from ranges where differ) or {cursor} is null) as b on {same} "
+        "where a._hash is distinct from b._hash"
+    )
+
+
+def _findings(session: SourceSession) -> Iterator[Finding]:
+    found = session.execute(
+        "select kind, count(*), min(_cursor)::varchar, max(_cursor)::varchar, min(key) "
+        "from differing where kind <> 'pending' group by kind order by kind desc"
+    ).fetchall()
+    for kind, rows, low, high, example in found:
+        yield Finding(kind, int(rows), low, high, example)
+
+
+def _ranges_to_repair(session: SourceSession, plan: TablePlan) -> Iterator[Range]:
+    """Whole ranges of the cursor; neighbours are one."""
+    if plan.cursor is None:
+        return
+    width: dt.timedelta | int = dt.timedelta(days=1)
+    if plan.cursor_kind == "number":
+        width = _NUMBERS_PER_RANGE
+    first = _first_of_range(plan, "differing._cursor", as_text=False)
+    finite = "true" if plan.cursor_kind == "number" else "isfinite(_cursor)"
+    found = session.execute(
+        f"select distinct {first} as first from differing "
+        f"where kind in ('missing', 'differing') and _cursor is not null and {finite} order by 1"
+    ).fetchall()
+    since = until = None
+    for (begin,) in found:
+        if until is not None and begin != until:
+            yield Range(since, until)
+            since = None
+        since = begin if since is None else since
+        until = begin + width
+    if since is not None:
+        yield Range(since, until)
+
+
+def _first_of_range(plan: TablePlan, cursor: str = "", *, as_text: bool = True) -> str:
+    """The first value of the range that a row belongs to: a day, or so many numbers."""
+    if plan.cursor is None:
+        return "''"
+    cursor = cursor or f"rows.{quote(plan.cursor.name)}"
+    if plan.cursor_kind == "number":
+        first = f"({cursor} // {_NUMBERS_PER_RANGE}) * {_NUMBERS_PER_RANGE}"
+    else:
+        first = f"date_trunc('day', {cursor})"
+    return f"({first})::varchar" if as_text else first
+
+
+def _within(plan: TablePlan, ranges: list[str | None]) -> str:
+    """The source's condition for rows of these ranges, and for those without a cursor."""
+    if plan.cursor is None:
+        return "true"
+    cursor, kind = quote(plan.cursor.name), plan.cursor.type
+    known = [first for first in ranges if first is not None]
+    spans = [(first, first) for first in known]
+    if len(known) > _MOST_RANGES:
+        spans = [(known[0], known[-1])]
+    width = str(_NUMBERS_PER_RANGE) if plan.cursor_kind == "number" else "interval '1 day'"
+    parts = [
+        f"({cursor} >= {literal(low)}::{kind} and {cursor} < {literal(high)}::{kind} + {width})"
+        for low, high in spans
+    ]
+    return " or ".join([*parts, f"{cursor} is null"])
+
+
+def _columns(session: SourceSession, relation: str) -> set[str]:
+    return {row[0] for row in session.execute(f"describe from {relation}").fetchall()}

@@ -1,0 +1,5 @@
+"""DuckDB engines and PostgreSQL sessions: many tables read at one snapshot.
+
+Imports: `declaration`, `loading.plan`, `source`, `source.connections`.
+Public: `duckdb_engine`, `retryable`, `session`, `snapshot_sessions`, `transactions`.
+"""

@@ -1,0 +1,222 @@
+"""A session that reads one source in one transaction, and works on the rows in DuckDB.
+
+Two kinds, which give the same values in the same types: through DuckDB's PostgreSQL scanner, and,
+where that can't be loaded, through psycopg2. (tests/integration/test_types.py)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
+from itertools import count
+from typing import Any
+
+import duckdb
+import psycopg2
+from duckdb import DuckDBPyConnection
+from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, Column
+
+from lakefeed.errors import SourceUnreachable
+from lakefeed.loading.sessions.duckdb_engine import one_thread
+from lakefeed.source.connections.connection import session_on
+from lakefeed.source.connections.failure import is_of_connecting
+from lakefeed.source.connections.keepalive import Line
+from lakefeed.source.connections.watched_session import CLOSING_SECONDS
+from lakefeed.sql import literal, quote
+
+_ATTACHED = "source"
+# What the names of the scanner's functions begin with.
+_SCANNER = "postgres_"
+_EXPORT = "select pg_export_snapshot()"
+_PID = "select pg_backend_pid()"
+_ROWS_AT_A_TIME = 10_000
+
+# PostgreSQL's numbers for the types that aren't read as text, and how to have them back from text.
+_FROM_TEXT = {
+    16: "{}::boolean",
+    17: "unhex(substr({}, 3))",
+    20: "{}::bigint",
+    21: "{}::smallint",
+    23: "{}::integer",
+    700: "{}::float",
+    701: "{}::double",
+    1082: "replace({}, ' BC', ' (BC)')::date",
+    1083: "{}::time",
+    1114: "regexp_replace({}, '^([^ ]+) (.*) BC$', '\\1 (BC) \\2')::timestamp",
+    1184: "regexp_replace({}, '^([^ ]+) (.*) BC$', '\\1 (BC) \\2')::timestamptz",
+    2950: "{}::uuid",
+}
+_NUMERIC = 1700
+
+
+class SourceSession(ABC):
+    """DuckDB's session, which can read the source as well, through a line to it."""
+
+    def __init__(self, engine: DuckDBPyConnection, line: Line) -> None:
+        self._engine = engine
+        self.line = line
+
+    def execute(self, statement: str, parameters: object = None) -> DuckDBPyConnection:
+        """Runs a statement in DuckDB.
+
+        Raises:
+            SourceUnreachable: the scanner needed another connection, and got none, or the line was
+                given up meanwhile. What DuckDB said goes with no exception, as in `session_on`.
+        """
+        with self.line.explained():
+            try:
+                return self._engine.execute(statement, parameters)
+            except duckdb.Error as error:
+                if not is_of_connecting(str(error)):
+                    raise
+                failure = self.line.connection.failure(str(error))
+            raise failure
+
+    def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+        """All rows of a query of the source, which are few."""
+        return self.execute(f"from {self.rows_of(sql)}").fetchall()
+
+    def in_one_thread(self) -> AbstractContextManager[None]:
+        """For statements that read the source, which more threads don't make faster."""
+        return one_thread(self._engine)
+
+    @abstractmethod
+    def begin(self, snapshot: str | None, settings: str) -> bool:
+        """Begins a transaction; whether it reads at this snapshot. If not, there is none."""
+
+    @abstractmethod
+    def rows_of(self, sql: str) -> str:
+        """A from-clause item with the rows of a query of the source, which can be read once."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends the transaction, and the connection to the source."""
+
+    def backend_pid(self) -> int:
+        """The server's process that reads, until the transaction ends."""
+        return int(self.fetch(_PID)[0][0])
+
+    def export_snapshot(self) -> str:
+        """The snapshot that this session reads at, for others to adopt while it reads."""
+        return str(self.fetch(_EXPORT)[0][0])
+
+
+class ScannerSession(SourceSession):
+    """Reads through DuckDB's PostgreSQL scanner."""
+
+    def __init__(self, engine: DuckDBPyConnection, line: Line) -> None:
+        super().__init__(engine, line)
+        dsn, password = line.dsn_without_password
+        # DuckDB shows the string that it attaches by, and never what a secret holds. Without one it
+        # would take the user's own default.
+        held = f", password {literal(password)}" if password else ""
+        self.execute(f"create or replace temporary secret {_ATTACHED} (type postgres{held})")
+        with line.waiting():
+            self.execute(
+                f"attach {literal(dsn)} as {_ATTACHED} "
+                f"(type postgres, read_only, secret {_ATTACHED})"
+            )
+
+    def execute(self, statement: str, parameters: object = None) -> DuckDBPyConnection:
+        if _SCANNER not in statement:
+            return super().execute(statement, parameters)
+        with self.line.waiting():
+            return super().execute(statement, parameters)
+
+    def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+        # DuckDB reads while rows are fetched.
+        with self.line.waiting():
+            return SourceSession.execute(self, f"from {self.rows_of(sql)}").fetchall()
+
+    def begin(self, snapshot: str | None, settings: str) -> bool:
+        self.execute("begin")
+        try:
+            if snapshot:
+                self._on_source(f"set transaction snapshot {literal(snapshot)}")
+        except duckdb.Error as error:
+            # In which language the server says why, is its own affair.
+            try:
+                self.execute("rollback")
+            except duckdb.Error:
+                # The session is gone, and not because of the snapshot.
+                raise error from None
+            return False
+        self._on_source(f"{settings}; {self.line.announcement}")
+        return True
+
+    def rows_of(self, sql: str) -> str:
+        return f"{_SCANNER}query({literal(_ATTACHED)}, {literal(sql)})"
+
+    def close(self) -> None:
+        for statement in ("rollback", f"detach {_ATTACHED}", f"drop secret {_ATTACHED}"):
+            with suppress(duckdb.Error, SourceUnreachable), self.line.waiting(CLOSING_SECONDS):
+                self.execute(statement)
+
+    def _on_source(self, statements: str) -> None:
+        self.execute(f"call {_SCANNER}execute({literal(_ATTACHED)}, {literal(statements)})")
+
+
+class CursorSession(SourceSession):
+    """Reads through psycopg2: every value as PostgreSQL's text, which DuckDB then parses."""
+
+    def __init__(self, engine: DuckDBPyConnection, line: Line) -> None:
+        super().__init__(engine, line)
+        self._source = session_on(line)
+        self._source.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
+        self._numbers = count()
+
+    def begin(self, snapshot: str | None, settings: str) -> bool:
+        with self._source.cursor() as cursor:
+            try:
+                if snapshot:
+                    cursor.execute(f"set transaction snapshot {literal(snapshot)}")
+            except psycopg2.Error as error:
+                if error.pgcode is None:
+                    raise
+                self._source.rollback()
+                return False
+            cursor.execute(f"{settings}; {self.line.announcement}")
+        self.execute("begin")
+        return True
+
+    def rows_of(self, sql: str) -> str:
+        columns = self._columns_of(sql)
+        name = f"from_source_{next(self._numbers)}"
+        self._engine.register(name, self._texts(name, sql, columns))
+        values = (f"{_from_text(column)} as {quote(column.name)}" for column in columns)
+        return f"(select {', '.join(values)} from {name})"
+
+    def close(self) -> None:
+        with suppress(duckdb.Error):
+            self.execute("rollback")
+        self._source.close()
+
+    def _columns_of(self, sql: str) -> list[Column]:
+        with self._source.cursor() as cursor:
+            cursor.execute(f"select * from ({sql}\n) as rows limit 0")
+            return list(cursor.description or ())
+
+    def _texts(self, name: str, sql: str, columns: list[Column]) -> Any:
+        """All rows as strings, a few thousand in memory at a time."""
+        import pyarrow as pa
+
+        schema = pa.schema([(column.name, pa.string()) for column in columns])
+        texts = ", ".join(f"{quote(column.name)}::text" for column in columns)
+
+        def batches() -> Iterator[Any]:
+            with self._source.cursor(name) as cursor:
+                cursor.itersize = _ROWS_AT_A_TIME
+                cursor.execute(f"select {texts} from ({sql}\n) as rows")
+                while rows := cursor.fetchmany(_ROWS_AT_A_TIME):
+                    arrays = [pa.array(values, pa.string()) for values in zip(*rows, strict=True)]
+                    yield pa.record_batch(arrays, schema=schema)
+
+        return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def _from_text(column: Column) -> str:
+    name = quote(column.name)
+    if column.type_code == _NUMERIC and column.precision and column.precision <= 38:
+        return f"{name}::decimal({column.precision},{column.scale})"
+    return _FROM_TEXT.get(column.type_code, "{}").format(name)

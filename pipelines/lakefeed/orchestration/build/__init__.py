@@ -1,0 +1,7 @@
+"""When dbt runs and what is published: build plan, candidate, hold-back, rollback, rebuild.
+
+Imports: `declaration`, `loading.raw`, `orchestration`, `orchestration.reports`,
+    `transformation`, `transformation.dbt_adapter`, `transformation.generate`,
+    `transformation.warehouse`.
+Public: `build`, `build_plan`, `publish`, `rebuild`, `rollback`.
+"""

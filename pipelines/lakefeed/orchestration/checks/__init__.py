@@ -1,0 +1,8 @@
+"""What may be wrong: declaration, databases, unusual loads, staging against the source.
+
+Imports: `declaration`, `declaration.document`, `loading`, `loading.extract`, `loading.plan`,
+    `loading.raw`, `loading.sessions`, `orchestration`, `orchestration.ingest`,
+    `orchestration.project`, `orchestration.reports`, `source`, `source.connections`,
+    `source.inspection`, `transformation.generate`, `transformation.warehouse`.
+Public: `anomaly_check`, `audit`, `check`.
+"""

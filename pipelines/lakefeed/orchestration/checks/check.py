@@ -1,0 +1,186 @@
+"""`lakefeed check`: the declaration and what is generated from it; if asked, the databases too.
+
+What is asked of the rows (`--data`) is in data_check.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from psycopg2.extensions import connection as PgConnection
+
+from lakefeed.declaration.project import Project
+from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED, LakefeedError, TableFailed
+from lakefeed.loading.plan.table_plan import TablePlan, plan_table
+from lakefeed.loading.sessions.duckdb_engine import Engines, spill_folder
+from lakefeed.loading.sessions.snapshot_sessions import WITHOUT_SCANNER
+from lakefeed.orchestration.checks.anomalies import DataReport
+from lakefeed.orchestration.checks.offline_check import (
+    declaration_errors,
+    declaration_warnings,
+    test_errors,
+)
+from lakefeed.orchestration.project.catalogue_sync import LiveSource, lost_wildcard_error, read_live
+from lakefeed.source.connections.connection import Connection, connect, connection_of
+from lakefeed.source.inspection.equality import compared_by_text
+from lakefeed.source.inspection.tables import column_facts, denied_columns, is_superuser, may_write
+from lakefeed.source.snapshot import read_horizon
+from lakefeed.transformation.generate.generated_files import link_dbt_package
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """Errors, warnings (which leave the exit code at 0), and how many tables were looked at.
+
+    `data` is how their rows compare with the past; None where that wasn't asked.
+    """
+
+    errors: tuple[LakefeedError, ...]
+    warnings: tuple[str, ...]
+    tables: int
+    data: DataReport | None = None
+
+    @property
+    def exit_code(self) -> int:
+        found = EXIT_PARTLY_FAILED if self.data and self.data.unlike else EXIT_OK
+        return max([found, *(error.exit_code for error in self.errors)])
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as JSON types, for `--json`."""
+        return {
+            "exit_code": self.exit_code,
+            "tables": self.tables,
+            "errors": [str(error) for error in self.errors],
+            "warnings": list(self.warnings),
+            "data": asdict(self.data) if self.data else None,
+        }
+
+
+def check(project: Project) -> CheckReport:
+    """Looks at files and the environment alone: connections, tables as last synced, stale models.
+
+    Side effect: links the framework's macros, so that dbt and sqlfluff find them in a fresh clone.
+    """
+    with suppress(OSError):
+        # Nothing here needs it.
+        link_dbt_package(project)
+    errors, warnings = declaration_errors(project), declaration_warnings(project)
+    return CheckReport(tuple(errors), tuple(warnings), len(project.tables))
+
+
+def check_connected(project: Project) -> CheckReport:
+    """`check`, and every table held against its database: existence, cursor, key, privileges."""
+    report = check(project)
+    errors, warnings = list(report.errors), _engine_warnings(project)
+    seen = 0
+    for source in project.declaration.sources:
+        try:
+            connection = connection_of(project, source)
+            with connect(connection, "lakefeed check") as session:
+                warnings += _connection_warnings(connection)
+                seen += _check_source(session, project, source, errors, warnings)
+        except LakefeedError as error:
+            if str(error) not in {str(one) for one in errors}:
+                errors.append(error)
+    return CheckReport(tuple(errors), tuple(warnings), seen)
+
+
+def _check_source(
+    session: PgConnection,
+    project: Project,
+    source: str,
+    errors: list[LakefeedError],
+    warnings: list[str],
+) -> int:
+    live = read_live(session, project, source)
+    errors += [lost_wildcard_error(project, source, entry) for entry in live.lost_wildcards]
+    warnings += [f"{source}: {line}" for line in read_horizon(session).warnings]
+    warnings += [f"changed since the last sync: {line}" for line in live.drift]
+    now = project.with_catalogue(project.catalogue.with_tables(source, live.tables))
+    tables = now.tables_of(source)
+    told = {str(error) for error in errors}
+    errors += [error for error in test_errors(now) if str(error) not in told]
+    for table in tables:
+        try:
+            plan = plan_table(table, live.tables.get(table.qualified))
+            _check_privileges(session, plan)
+            warnings += [*_key_warnings(session, plan), *_cursor_warnings(session, plan)]
+        except LakefeedError as error:
+            if str(error) not in told:
+                errors.append(error)
+    warnings += _role_warnings(session, source, live)
+    return len(tables)
+
+
+def _engine_warnings(project: Project) -> list[str]:
+    with closing(Engines(spill_folder(project), at_most=1)) as engines, engines.session() as engine:
+        return [f"{engine.lacks_scanner}; {WITHOUT_SCANNER}"] if engine.lacks_scanner else []
+
+
+def _connection_warnings(connection: Connection) -> list[str]:
+    if not connection.may_go_unencrypted:
+        return []
+    return [
+        f"{connection.source}: the connection may go unencrypted; add `sslmode=verify-full` to the "
+        "URL (and sslrootcert), or `sslmode=require` at least"
+    ]
+
+
+def _role_warnings(session: PgConnection, source: str, live: LiveSource) -> list[str]:
+    """A role that may only read is the one boundary that holds, whatever is declared."""
+    advice = "use a role that may only read (docs/guarantees.md)"
+    if is_superuser(session):
+        return [f"{source}: this role is a superuser; {advice}"]
+    writable = [name for name, table in live.tables.items() if may_write(session, table)]
+    if not writable:
+        return []
+    more = f" and {len(writable) - 1} more" if len(writable) > 1 else ""
+    return [f"{source}: this role may write to {writable[0]}{more}; {advice}"]
+
+
+def _check_privileges(session: PgConnection, plan: TablePlan) -> None:
+    assert plan.table.catalogue is not None
+    names = [column.name for column in plan.columns]
+    denied = denied_columns(session, plan.table.catalogue, names)
+    if denied:
+        raise TableFailed(
+            f"this role may not read {', '.join(denied)} of {plan.table.shown}",
+            where=plan.table.where,
+            do=f"grant select on {plan.table.qualified} to it, or leave the columns out "
+            "(`columns.exclude`)",
+        )
+
+
+def _key_warnings(session: PgConnection, plan: TablePlan) -> Iterator[str]:
+    table, catalogue = plan.table, plan.table.catalogue
+    if catalogue is None:
+        return
+    name = f"{table.shown} ({table.where_of('primary_key')})"
+    for warning in compared_by_text(session, catalogue, plan.key_columns):
+        yield f"{name}: {warning}"
+    if catalogue.heirs and not table.settings.only:
+        yield (
+            f"{name}: it is read with what inherits from it ({', '.join(catalogue.heirs)}), over "
+            "which no key of its own holds; to read it alone: only: true"
+        )
+
+
+def _cursor_warnings(session: PgConnection, plan: TablePlan) -> list[str]:
+    if plan.cursor is None or plan.table.catalogue is None:
+        return []
+    facts = column_facts(session, plan.table.catalogue)[plan.cursor.name]
+    name = f"{plan.table.shown} ({plan.table.where_of('cursor')})"
+    found = []
+    if not facts.indexed:
+        found.append(
+            f"{name}: the cursor `{plan.cursor.name}` has no index, so every load scans the table"
+        )
+    if not facts.not_null:
+        found.append(
+            f"{name}: the cursor `{plan.cursor.name}` may be null; such rows are read with "
+            "every load"
+        )
+    return found

@@ -1,0 +1,113 @@
+"""What files and the environment tell of a declaration, without a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lakefeed.declaration.document.messages import nearest
+from lakefeed.declaration.project import Project
+from lakefeed.declaration.table_names import matching_wildcards, read_entry, split, wildcards_of
+from lakefeed.declaration.tables import Table
+from lakefeed.errors import DeclarationError, LakefeedError, StorageFailed, TableFailed
+from lakefeed.loading.plan.table_plan import plan_table
+from lakefeed.orchestration.permissions import refuse_missing
+from lakefeed.source.connections.connection import connection_of
+from lakefeed.source.connections.credentials import unset_variables
+from lakefeed.source.connections.env_file import Disagreement, disagreements
+from lakefeed.source.predicate import single_expression
+from lakefeed.transformation.generate.data_test_validation import unfit_tests
+from lakefeed.transformation.generate.generated_files import stale_files
+
+
+def declaration_errors(project: Project) -> list[LakefeedError]:
+    """All that a run would find wrong before it reads a row, as far as the catalogue tells.
+
+    Stale files are named only where nothing else is wrong: they follow from other mistakes.
+    """
+    errors = [
+        *_connection_errors(project),
+        *(error for table in project.tables for error in _table_errors(table)),
+        *_empty_wildcards(project),
+        *test_errors(project),
+        *_missing_folders(project),
+    ]
+    stale = stale_files(project)
+    if stale and not errors:
+        message = f"generated files are stale: {', '.join(stale.names)}"
+        do = "bring them up to date with: lakefeed sync"
+        errors.append(DeclarationError(message, where="dbt", do=do))
+    return errors
+
+
+def declaration_warnings(project: Project) -> list[str]:
+    """What keeps a run from starting here, or in containers, and need not elsewhere."""
+    unset = [
+        f"{project.declared.document.where(('sources', source, 'connection'))}: the variable "
+        f"{name} isn't set here, so `{source}` can't be reached; put it into .env, or export it"
+        for source in project.declaration.sources
+        for name in unset_variables(project, source)
+    ]
+    return [*unset, *map(str, _read_otherwise_in_containers(project))]
+
+
+def test_errors(project: Project) -> list[LakefeedError]:
+    """Declared tests that can't be made, as far as the catalogue tells."""
+    return [
+        DeclarationError(problems=[problem])
+        for table in project.tables
+        for problem in unfit_tests(project.declared, table, project.tables)
+    ]
+
+
+def _read_otherwise_in_containers(project: Project) -> Iterator[Disagreement]:
+    """Lines of `.env`, which the containers of a compose file get as Compose reads them."""
+    if any(project.root.glob("*compose*.y*ml")):
+        yield from disagreements(project.root / ".env")
+
+
+def _connection_errors(project: Project) -> Iterator[LakefeedError]:
+    for source in project.declaration.sources:
+        if not unset_variables(project, source):
+            try:
+                connection_of(project, source)
+            except DeclarationError as error:
+                yield error
+
+
+def _table_errors(table: Table) -> Iterator[LakefeedError]:
+    if table.catalogue is None or table.catalogue.qualified != table.qualified:
+        yield DeclarationError(
+            f"`{table.qualified}` of {table.shown} isn't in sources.lock.yaml",
+            where=table.where,
+            do="for a new table: lakefeed sync; otherwise correct its name, or `schema`",
+        )
+        reason = single_expression(table.settings.where) if table.settings.where else None
+        if reason:
+            message = f"`where` of {table.shown} can't be used: {reason}"
+            yield DeclarationError(message, where=table.where_of("where"))
+        return
+    try:
+        plan_table(table, table.catalogue)
+    except TableFailed as error:
+        yield DeclarationError(error.what, where=error.where, do=error.do)
+
+
+def _missing_folders(project: Project) -> Iterator[LakefeedError]:
+    try:
+        refuse_missing(project)
+    except StorageFailed as error:
+        yield error
+
+
+def _empty_wildcards(project: Project) -> Iterator[LakefeedError]:
+    for name, source in project.declaration.sources.items():
+        known = list(project.catalogue.sources.get(name, {}))
+        for entry in wildcards_of(source):
+            if not any(entry in matching_wildcards(one, source) for one in known):
+                schema = read_entry(entry, source.schema_).schema
+                hint = nearest(schema, {split(one)[0] for one in known} - {schema})
+                yield DeclarationError(
+                    f"`{entry}` matches no table in sources.lock.yaml{hint}",
+                    where=project.declared.document.where(("sources", name, "tables", entry)),
+                    do="for new tables: lakefeed sync; otherwise correct the entry, or `schema`",
+                )

@@ -1,0 +1,158 @@
+"""`lakefeed build --changed-since`: what a change touches, built and tested in a copy."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lakefeed.declaration.project import Project
+from lakefeed.declaration.tables import Table
+from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED
+from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.orchestration.build.build import refuse_stale_files
+from lakefeed.orchestration.impact.git_revision import at_revision, state_of
+from lakefeed.transformation.dbt_adapter.failing_rows import failing_rows_of, keep_failing_rows
+from lakefeed.transformation.dbt_adapter.runner import BuildResult, run_dbt, writing_into
+from lakefeed.transformation.dbt_adapter.state_diff import MODELS, TESTS, Comparison, compare_states
+from lakefeed.transformation.generate.history_models import models_over_raw
+from lakefeed.transformation.warehouse.candidate import copy_published
+from lakefeed.transformation.warehouse.connection import newest_staged_snapshot, relations_in
+
+
+@dataclass(frozen=True)
+class ChangedReport:
+    """What dbt made of a change; `build` is None where it touches nothing that dbt builds.
+
+    `changed` are models that are other than at the revision, `below` those that read them.
+    `lacking` are models above them that the copy had not. `is_copy` is false where nothing was
+    published, so that all of it is built from nothing. `unloaded` are tables that raw holds no load
+    of: they are empty, and not tested.
+    """
+
+    revision: str = ""
+    commit: str = ""
+    changed: tuple[str, ...] = ()
+    below: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+    unloaded: tuple[Table, ...] = ()
+    is_copy: bool = False
+    path: Path = Path()
+    build: BuildResult | None = None
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_PARTLY_FAILED if self.build and self.build.failures else EXIT_OK
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as JSON types, for `--json`."""
+        return {
+            "exit_code": self.exit_code,
+            "revision": self.revision,
+            "commit": self.commit,
+            "changed": list(self.changed),
+            "below": list(self.below),
+            "lacking": list(self.lacking),
+            "unloaded": [table.shown for table in self.unloaded],
+            "is_copy": self.is_copy,
+            "warehouse": str(self.path) if self.build else None,
+            "build": self.build.as_json() if self.build else None,
+        }
+
+
+def build_changed_since(project: Project, revision: str) -> ChangedReport:
+    """Builds what changed since a git revision, and what is below it, and publishes nothing.
+
+    Models that changed and those below are built from nothing, as in a rebuild, in a copy of the
+    published file; from the loads that this holds, so that nothing but the change makes a
+    difference. What they read stays as it is published, and is built where the copy lacks it.
+
+    Side effects: writes `data/changed`, in place of what an earlier call left there.
+
+    Raises:
+        DeclarationError: git doesn't know the revision, or its declaration can't be read.
+        BuildFailed: the generated models don't fit the declaration, or dbt could not start.
+    """
+    refuse_stale_files(project)
+    folder = project.data / "changed"
+    shutil.rmtree(folder, ignore_errors=True)
+    file, target = folder / project.warehouse.name, folder / "target"
+    variables = _as_of(project)
+    with at_revision(project, revision) as before:
+        state = state_of(before, folder / "before")
+        comparison = compare_states(project, state, target, variables)
+    report = _planned(project, comparison)
+    report = replace(report, revision=revision, commit=before.commit, path=file)
+    if _is_built(comparison):
+        copy_published(project, file)
+        arguments = [*_selectors(report, comparison, state), *writing_into(project, target)]
+        result = run_dbt(project, "build", [*arguments, *variables, "--full-refresh"], file)
+        result = keep_failing_rows(project, file, result, failing_rows_of(file))
+        report = replace(report, build=result)
+    for parsed in (target, folder / "before"):
+        shutil.rmtree(parsed, ignore_errors=True)
+    return report
+
+
+def _as_of(project: Project) -> list[str]:
+    """Loads that came after those that are published would be in what is built, and not in the
+    rest."""
+    moment = newest_staged_snapshot(project.warehouse)
+    return ["--vars", json.dumps({"lakefeed_as_of": moment})] if moment else []
+
+
+def _planned(project: Project, comparison: Comparison) -> ChangedReport:
+    modified = set(comparison.modified)
+    below = comparison.below(modified)
+    present = relations_in(project.warehouse)
+    lacking = {
+        id
+        for id in comparison.above(modified | below)
+        if (node := comparison.now.get(id)) and node.stands_at and node.stands_at not in present
+    }
+
+    def models(ids: set[str]) -> tuple[str, ...]:
+        named = (comparison.now[id] for id in ids)
+        return tuple(sorted(node.name for node in named if node.kind in MODELS))
+
+    return ChangedReport(
+        changed=models(modified),
+        below=models(below),
+        lacking=models(lacking),
+        unloaded=tuple(
+            table
+            for table in project.tables
+            if not CommitLog(project.raw_url, table.lake_name).load_ids()
+            and {*models(modified | below | lacking)}.intersection(models_over_raw(table))
+        ),
+        is_copy=project.warehouse.exists(),
+    )
+
+
+def _is_built(comparison: Comparison) -> bool:
+    touched = comparison.modified | comparison.below(set(comparison.modified))
+    return any(comparison.now[id].kind in (*MODELS, *TESTS) for id in touched)
+
+
+def _selectors(report: ChangedReport, comparison: Comparison, state: Path | None) -> list[str]:
+    """What is modified and below, each test of it, and the models that are lacking, untested.
+
+    An empty table tells nothing of its tests.
+    """
+    empty = {model for table in report.unloaded for model in models_over_raw(table)}
+    untested = [
+        node.name
+        for node in comparison.now.values()
+        if node.kind == "test" and empty.intersection(_name(id) for id in node.reads)
+    ]
+    changed = ["--state", str(state), "--select", "state:modified+", *report.lacking]
+    return [
+        *([*changed, "--indirect-selection", "empty"] if state else []),
+        *(["--exclude", *untested] if untested else []),
+    ]
+
+
+def _name(id: str) -> str:
+    return id.split(".")[2]

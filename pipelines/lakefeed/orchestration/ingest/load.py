@@ -1,0 +1,288 @@
+"""Loading the selected tables: one snapshot a source, every table on its own feet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+
+from psycopg2.extensions import connection as PgConnection
+
+from lakefeed.declaration.project import Project
+from lakefeed.declaration.tables import Table
+from lakefeed.errors import LakefeedError
+from lakefeed.loading.dlt_adapter.environment import prepare_dlt
+from lakefeed.loading.error_translation import explain_failure
+from lakefeed.loading.load_result import LoadOptions, LoadOutcome
+from lakefeed.loading.plan.backfill import parse_range, range_of_table
+from lakefeed.loading.plan.table_plan import TablePlan, plan_table
+from lakefeed.loading.probe import look_for_news
+from lakefeed.loading.sessions.duckdb_engine import SIDE_BY_SIDE, Engines, spill_folder
+from lakefeed.loading.sessions.retryable import ReadAgain
+from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
+from lakefeed.loading.standby import RecoveryConflict, Standby, is_standby, load_beside_recovery
+from lakefeed.orchestration.ingest.frozen_tables import refuse_frozen, without_changes_of_frozen
+from lakefeed.orchestration.project.catalogue_sync import (
+    LiveSource,
+    adopt,
+    lost_wildcard_error,
+    read_live,
+    with_live_tables,
+)
+from lakefeed.orchestration.project.selection import select_tables
+from lakefeed.orchestration.reports.listener import Listener, Silence
+from lakefeed.orchestration.reports.run_report import RunReport, TableReport
+from lakefeed.source.connections.connection import Connection, connection_of
+from lakefeed.source.connections.failure import ConnectionLost, EndedByStandby
+from lakefeed.source.snapshot import open_snapshot
+from lakefeed.transformation.generate.data_test_validation import refuse_unfit_tests
+
+# How often a standby may end the questions to the catalogue, which take a moment.
+_MOST_TIMES_ENDED = 3
+
+
+@dataclass(frozen=True)
+class LoadRequest:
+    """Which tables to load, and how. `since` and `until` are texts of a backfill's range."""
+
+    select: tuple[str, ...] = ()
+    full_refresh: bool = False
+    since: str | None = None
+    until: str | None = None
+    allow_shrink: bool = False
+
+
+def load(
+    project: Project, request: LoadRequest, listener: Listener | None = None
+) -> tuple[Project, RunReport]:
+    """Loads the selected tables into raw, and returns the project with its catalogue brought up.
+
+    Side effects: raw files, dlt state, the catalogue and the generated models.
+
+    Raises:
+        DeclarationError: a selector or the range is wrong, or it comes with a full refresh.
+    """
+    started = time.monotonic()
+    selected = select_tables(project, request.select)
+    parse_range(request.since, request.until, full_refresh=request.full_refresh)
+    listener = listener or Silence()
+    prepare_dlt(project)
+    reports: list[TableReport] = []
+    warnings: list[str] = []
+    live: dict[str, LiveSource] = {}
+    for source in project.declaration.sources:
+        wanted = [table for table in selected if table.source == source]
+        if wanted or not request.select:
+            run = _SourceRun(project, source, request, listener)
+            reports += run.load(wanted)
+            warnings += run.warnings
+            if run.live:
+                live[source] = run.live
+    project, synced = adopt(project, live, selected if request.select else None)
+    seconds = time.monotonic() - started
+    drift = [line for found in live.values() for line in found.drift]
+    report = RunReport(tuple(reports), tuple(warnings + drift), tuple(synced), seconds=seconds)
+    return project, report
+
+
+class _SourceRun:
+    """One pass over the tables of one source, at one snapshot.
+
+    A second pass, at a later snapshot, takes the tables that the first couldn't be used for.
+    """
+
+    def __init__(
+        self, project: Project, source: str, request: LoadRequest, listener: Listener
+    ) -> None:
+        self.project = project
+        self.source = source
+        self.request = request
+        self.listener = listener
+        self.live: LiveSource | None = None
+        self._tables_now: tuple[Table, ...] = ()
+        self._again: dict[str, ReadAgain] = {}
+        self._is_second_pass = False
+        self._standby: Standby | None = None
+        # A standby has ended the session that held the snapshot, and would again.
+        self._holds_snapshot = True
+        self._times_ended = 0
+        self.warnings: list[str] = []
+
+    def load(self, wanted: Sequence[Table]) -> list[TableReport]:
+        reports = self._pass(wanted)
+        reports += self._lost_wildcards()
+        if not self._again:
+            return reports
+        self._is_second_pass = True
+        self._holds_snapshot &= not any(
+            isinstance(e, RecoveryConflict) for e in self._again.values()
+        )
+        tables = [table for table in self._tables_now if table.lake_name in self._again]
+        again = {report.lake_name: report for report in self._pass(tables)}
+        return [again.get(report.lake_name, report) for report in reports]
+
+    def _pass(self, wanted: Sequence[Table]) -> list[TableReport]:
+        try:
+            return self._at_one_snapshot(connection_of(self.project, self.source), wanted)
+        except LakefeedError as error:
+            if self._was_ended_by_standby(error):
+                return self._pass(wanted)
+            return [self._failed(table, error) for table in wanted]
+
+    def _was_ended_by_standby(self, error: LakefeedError) -> bool:
+        """Whether the catalogue can be asked again, without holding a snapshot."""
+        may_be = isinstance(error, ConnectionLost | EndedByStandby)
+        if not may_be or self._times_ended == _MOST_TIMES_ENDED:
+            return False
+        self._times_ended += 1
+        self._holds_snapshot = False
+        return is_standby(connection_of(self.project, self.source))
+
+    def _at_one_snapshot(
+        self, connection: Connection, wanted: Sequence[Table]
+    ) -> list[TableReport]:
+        opened = open_snapshot(connection, self._say, holds=self._holds_snapshot)
+        with opened as (snapshot, session):
+            if snapshot.conflicts is not None:
+                self._standby = Standby(connection, snapshot.conflicts)
+            self.warnings += [f"{self.source}: {line}" for line in snapshot.horizon.warnings]
+            self.live = self._live_at(session, wanted)
+            tables = self._with_live_catalogue(wanted)
+            at_most = max([SIDE_BY_SIDE, *(table.settings.parallel or 0 for table in tables)])
+            with closing(Engines(spill_folder(self.project), at_most)) as engines:
+                source = SourceAtSnapshot(connection, snapshot, session, engines)
+                reports = self._side_by_side(tables, source)
+            self.live = without_changes_of_frozen(self.project, self.live, tables)
+            self.warnings += source.warnings
+            self.warnings = list(dict.fromkeys(self.warnings))
+            return reports
+
+    def _say(self, sentence: str) -> None:
+        """While there is nothing else to be seen of the run."""
+        self.warnings.append(f"{self.source}: {sentence}")
+        self.listener.waits(self.warnings[-1])
+
+    def _lost_wildcards(self) -> list[TableReport]:
+        """An entry that lost all its tables has no table to fail, so it fails itself."""
+        if self.request.select or self.live is None:
+            return []
+        failed = []
+        for entry in self.live.lost_wildcards:
+            error = lost_wildcard_error(self.project, self.source, entry)
+            name = f"{self.source}.{entry}"
+            failed.append(TableReport(name, name, "failed", error=error))
+            self.listener.ended(failed[-1])
+        return failed
+
+    def _live_at(self, session: PgConnection, wanted: Sequence[Table]) -> LiveSource:
+        """The source as it is; in a second pass, what it is of the tables that are read again."""
+        live = read_live(session, self.project, self.source)
+        if self.live is None:
+            return live
+        return with_live_tables(self.project, self.source, self.live, live, wanted)
+
+    def _side_by_side(self, tables: Sequence[Table], source: SourceAtSnapshot) -> list[TableReport]:
+        """Several tables at a time, reported in their order."""
+        pool = ThreadPoolExecutor(SIDE_BY_SIDE, "lakefeed")
+        loads: list[Future[TableReport]] = []
+        try:
+            loads += [pool.submit(self._one, table, source) for table in tables]
+            return [one.result() for one in loads]
+        except BaseException:
+            # Ctrl-C must not wait for a long read.
+            pool.shutdown(wait=False, cancel_futures=True)
+            source.interrupt()
+            raise
+        finally:
+            pool.shutdown()
+
+    def _with_live_catalogue(self, wanted: Sequence[Table]) -> list[Table]:
+        """The wanted tables as they are now; without `--select`, new members of wildcards too.
+
+        A backfill of everything means everything that has a cursor.
+        """
+        assert self.live is not None
+        catalogue = self.project.catalogue.with_tables(self.source, self.live.tables)
+        self._tables_now = self.project.with_catalogue(catalogue).tables
+        now = [table for table in self._tables_now if table.source == self.source]
+        if not self.request.select and not self._is_second_pass:
+            return [table for table in now if table.cursor or not self.request.since]
+        found = {table.lake_name: table for table in now}
+        # A member of a wildcard that is gone was asked for by name: it fails, by name.
+        return [found.get(table.lake_name, table) for table in wanted]
+
+    def _one(self, table: Table, source: SourceAtSnapshot) -> TableReport:
+        if not self._is_second_pass:
+            self.listener.started(table)
+        try:
+            report = self._load_table(table, source)
+        except Exception as error:  # noqa: BLE001 - one bad table must not stop its siblings
+            return self._stopped(table, self._explained(table, source, error))
+        self.listener.ended(report)
+        return report
+
+    def _load_table(self, table: Table, source: SourceAtSnapshot) -> TableReport:
+        assert self.live is not None
+        refuse_frozen(self.project, table, self.live)
+        refuse_unfit_tests(self.project.declared, table, self._tables_now)
+        plan = plan_table(table, self.live.tables.get(table.qualified))
+        options = LoadOptions(
+            self.request.full_refresh,
+            range_of_table(plan, parse_range(self.request.since, self.request.until)),
+            self.request.allow_shrink,
+        )
+        outcome = self._outcome(plan, source, options)
+        return TableReport(
+            table.shown,
+            table.lake_name,
+            "loaded" if outcome.committed else "unchanged",
+            outcome.rows_read,
+            outcome.rows,
+            outcome.deleted,
+            outcome.null_cursors,
+            outcome.checkpoint_before,
+            outcome.checkpoint,
+            outcome.committed[-1].load_id if outcome.committed else None,
+            sum(len(load.files) for load in outcome.committed),
+            outcome.seconds,
+            (*outcome.notes, *self._notes_of_second_pass(table)),
+            None if options.backfill else source.snapshot.taken_at.isoformat(),
+        )
+
+    def _outcome(
+        self, plan: TablePlan, source: SourceAtSnapshot, options: LoadOptions
+    ) -> LoadOutcome:
+        def load(options: LoadOptions) -> LoadOutcome:
+            # dlt reads its environment when it is imported: after `prepare_dlt`.
+            from lakefeed.loading.load import load_table
+
+            return load_table(self.project, plan, source, options)
+
+        before = self._again.get(plan.table.lake_name)
+        if self._standby and isinstance(before, RecoveryConflict):
+            return load_beside_recovery(plan.table, options, load, self._standby)
+        return look_for_news(self.project, plan, source, options) or load(options)
+
+    def _explained(self, table: Table, source: SourceAtSnapshot, error: Exception) -> LakefeedError:
+        if not self._is_second_pass and self._standby and self._standby.has_ended(error):
+            return RecoveryConflict(f"{table.shown}: its read was ended by the standby")
+        if isinstance(error, LakefeedError):
+            return error
+        return explain_failure(table, source.connection, error)
+
+    def _stopped(self, table: Table, error: LakefeedError) -> TableReport:
+        """Failed, unless it can be read again."""
+        if self._is_second_pass or not isinstance(error, ReadAgain):
+            return self._failed(table, error)
+        self._again[table.lake_name] = error
+        return TableReport(table.shown, table.lake_name, "failed", error=error)
+
+    def _notes_of_second_pass(self, table: Table) -> tuple[str, ...]:
+        return (self._again[table.lake_name].note,) if self._is_second_pass else ()
+
+    def _failed(self, table: Table, error: LakefeedError) -> TableReport:
+        report = TableReport(table.shown, table.lake_name, "failed", error=error)
+        self.listener.ended(report)
+        return report

@@ -1,0 +1,187 @@
+"""All that `lakefeed docs` shows of a lake, gathered as plain data. Connects to no source."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from duckdb import DuckDBPyConnection
+
+from lakefeed.declaration.project import Project
+from lakefeed.declaration.tables import Table
+from lakefeed.errors import LakefeedError, StorageFailed
+from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.loading.raw.late_arrivals import clock_of, late_rows
+from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.loading.sessions.duckdb_engine import engine_for
+from lakefeed.orchestration.build.rollback import read_rollback
+from lakefeed.orchestration.inspect.status import TableStatus, status, status_of_raw
+from lakefeed.orchestration.reports.data_test_history import Verdict, verdicts
+from lakefeed.orchestration.reports.lateness import Lateness, spans_to_count
+from lakefeed.orchestration.reports.run_history import KeptRun, read_runs
+from lakefeed.orchestration.reports.schema_history import SchemaChange, schema_changes
+from lakefeed.transformation.manifest import Model, read_models, test_names
+from lakefeed.transformation.warehouse.connection import count_rows
+from lakefeed.transformation.warehouse.publication_state import (
+    ModelStanding,
+    Standing,
+    TableStanding,
+    read_standing,
+)
+
+_DAY = dt.timedelta(days=1)
+LoadKind = Literal["first", "whole", "backfill", "new"]
+
+
+@dataclass(frozen=True)
+class LoadPoint:
+    """One committed load: what it brought, and what kind of load it was."""
+
+    load_id: str
+    at: dt.datetime
+    rows: int
+    deleted: int
+    kind: LoadKind
+
+
+@dataclass(frozen=True)
+class TableOverview:
+    """A declared table: where it stands, its loads (the oldest first), how late its rows come.
+
+    `lateness` is None where its loads don't go by a clock, or where `unread` says why its files
+    can't be read.
+    """
+
+    table: Table
+    status: TableStatus
+    loads: tuple[LoadPoint, ...]
+    standing: TableStanding | None
+    lateness: Lateness | None
+    changes: tuple[SchemaChange, ...]
+    unread: str = ""
+
+
+@dataclass(frozen=True)
+class ModelOverview:
+    """A model, and how it stands in the warehouse, where it is there at all."""
+
+    model: Model
+    standing: ModelStanding | None
+    rows: int | None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A lake as it was at one moment.
+
+    `runs` come the oldest first. `never_ran` counts the tests that no kept run has run. `unread`
+    says why the warehouse couldn't be looked at, if so; `rolled_back` what holds while it is rolled
+    back.
+    """
+
+    name: str
+    made_at: dt.datetime
+    tables: tuple[TableOverview, ...]
+    runs: tuple[KeptRun, ...]
+    verdicts: tuple[Verdict, ...]
+    models: tuple[ModelOverview, ...]
+    changes: tuple[SchemaChange, ...]
+    published_at: dt.datetime | None
+    has_warehouse: bool
+    never_ran: int = 0
+    rolled_back: str = ""
+    unread: str = ""
+
+
+def overview(project: Project, now: dt.datetime) -> Overview:
+    """The lake as of now. Reads raw, the warehouse and the runs that are kept; changes nothing."""
+    standing, unread = _standing_of(project)
+    models = read_models(project)
+    runs, known = read_runs(project.data), test_names(project)
+    found = tuple(verdicts(runs, known))
+    rollback = read_rollback(project)
+    tables = tuple(_tables(project, standing, now, unread=unread))
+    changes = [change for table in tables for change in table.changes]
+    return Overview(
+        project.root.name,
+        now,
+        tables,
+        runs,
+        found,
+        tuple(_model(project, model, standing, unread=unread) for model in models),
+        tuple(sorted(changes, key=lambda change: change.at)),
+        standing.published_at,
+        project.warehouse.exists(),
+        len(known) - len(found),
+        rollback.warning if rollback else "",
+        unread,
+    )
+
+
+def _standing_of(project: Project) -> tuple[Standing, str]:
+    try:
+        return read_standing(project.warehouse), ""
+    except LakefeedError as error:
+        return Standing(), str(error)
+
+
+def _tables(
+    project: Project, standing: Standing, now: dt.datetime, *, unread: str
+) -> Iterator[TableOverview]:
+    look = status_of_raw if unread else status
+    standings = look(project, project.tables, now)
+    with engine_for(project) as engine:
+        for table, stands in zip(project.tables, standings, strict=True):
+            log = CommitLog(project.raw_url, table.lake_name)
+            loads = log.loads()
+            seen = TableOverview(
+                table=table,
+                status=stands,
+                loads=tuple(_points(table, loads)),
+                standing=standing.tables.get(table.lake_name),
+                lateness=None,
+                changes=tuple(schema_changes(table.shown, loads)),
+            )
+            try:
+                yield replace(seen, lateness=_lateness(engine, log, table))
+            except StorageFailed as error:
+                # One file that is lost or torn must not keep the rest from being seen.
+                yield replace(seen, unread=error.what)
+
+
+def _points(table: Table, loads: Sequence[Load]) -> Iterator[LoadPoint]:
+    for place, load in enumerate(loads):
+        kind: LoadKind = "new"
+        if place == 0:
+            kind = "first"
+        elif load.supersedes:
+            kind = "whole"
+        elif load.checkpoint is None and table.cursor:
+            kind = "backfill"
+        yield LoadPoint(load.load_id, load.loaded_at, load.rows, load.deleted, kind)
+
+
+def _lateness(engine: DuckDBPyConnection, log: CommitLog, table: Table) -> Lateness | None:
+    kind, lookback = clock_of(table), table.settings.lookback
+    if kind is None or not isinstance(lookback, dt.timedelta):
+        return None
+    is_date = kind == "date"
+    if is_date:
+        lookback = -(-lookback // _DAY) * _DAY
+    found = late_rows(engine, log, table, kind, spans_to_count(lookback))
+    return Lateness(
+        lookback,
+        found.loads,
+        found.rows,
+        found.above,
+        found.longest,
+        whole_days=is_date,
+        finds_returned=table.settings.deletes != "ignore",
+    )
+
+
+def _model(project: Project, model: Model, standing: Standing, *, unread: str) -> ModelOverview:
+    rows = None if unread else count_rows(project.warehouse, model.schema, model.identifier)
+    return ModelOverview(model, standing.models.get(model.name), rows)

@@ -1,0 +1,170 @@
+"""`lakefeed status`: where each table stands, from its commit log alone."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from lakefeed.declaration.project import Project
+from lakefeed.declaration.tables import Table
+from lakefeed.loading.raw.commit_log import CommitLog, checkpoint_after
+from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.orchestration.permissions import refuse_missing
+from lakefeed.orchestration.reports.run_history import KeptRun, read_runs
+from lakefeed.transformation.warehouse.connection import staged_since
+from lakefeed.transformation.warehouse.publication_state import Standing, read_standing
+
+Freshness = Literal["ok", "late", "too late", ""]
+
+
+@dataclass(frozen=True)
+class TableFreshness:
+    """How old the newest load of a table is, and whether that is too old."""
+
+    name: str
+    last_load: str | None
+    age_seconds: float | None
+    freshness: Freshness
+
+
+@dataclass(frozen=True)
+class LoadFailure:
+    """When a run failed to load a table, and what it was told."""
+
+    at: str
+    error: str
+
+
+@dataclass(frozen=True)
+class TableStatus:
+    """One table: its checkpoint, its newest load, what raw and staging hold, and its age.
+
+    `published_at` is when what staging holds of it was published. `sees_deletes` says whether rows
+    deleted in the source leave staging, or are marked there. `last_failure` is how its newest load
+    failed; None where that succeeded.
+    """
+
+    name: str
+    mode: str
+    checkpoint: str | None
+    last_load: str | None
+    last_load_rows: int
+    loads: int
+    files: int
+    raw_rows: int
+    age_seconds: float | None
+    freshness: Freshness
+    sees_deletes: bool
+    staged_rows: int | None = None
+    published_at: str | None = None
+    last_failure: LoadFailure | None = None
+
+
+def status(project: Project, tables: tuple[Table, ...], now: dt.datetime) -> list[TableStatus]:
+    """The state of these tables. Reads raw and the warehouse; connects to no source.
+
+    Raises:
+        StorageFailed: a link leads to a folder that isn't there.
+    """
+    refuse_missing(project)
+    staged = staged_since(project.warehouse, list(tables), 0)
+    standing = read_standing(project.warehouse)
+    failures = _last_failures(read_runs(project.data))
+    return [
+        replace(
+            raw,
+            last_failure=failures.get(table.shown),
+            staged_rows=staged[table.lake_name].rows if table.lake_name in staged else None,
+            published_at=_published_at(standing, table),
+        )
+        for table, raw in zip(tables, status_of_raw(project, tables, now), strict=True)
+    ]
+
+
+def status_of_raw(
+    project: Project, tables: tuple[Table, ...], now: dt.datetime
+) -> list[TableStatus]:
+    """The same without what the warehouse holds, for when that can't be opened."""
+    return [
+        _status_of(table, CommitLog(project.raw_url, table.lake_name).loads(), now)
+        for table in tables
+    ]
+
+
+def freshness(project: Project, now: dt.datetime) -> list[TableFreshness]:
+    """The age of every table. Reads raw alone, so that it may run beside a build."""
+    return [
+        TableFreshness(table.shown, _time_of(newest), age, _freshness(table, age))
+        for table in project.tables
+        for newest in (_newest(CommitLog(project.raw_url, table.lake_name).loads()),)
+        for age in (_age(newest, now),)
+    ]
+
+
+def checkpoint_of_table(project: Project, table: Table) -> str | None:
+    """The checkpoint that the next load of this table starts from."""
+    return checkpoint_after(CommitLog(project.raw_url, table.lake_name).loads())
+
+
+def _last_failures(runs: Iterable[KeptRun]) -> dict[str, LoadFailure]:
+    """How the newest load of a table failed, by table, of those whose newest load failed.
+
+    Args:
+        runs: the oldest first.
+    """
+    failures: dict[str, LoadFailure] = {}
+    for run in runs:
+        for table in run.tables:
+            failures.pop(table.name, None)
+            if table.error:
+                at = run.started_at.isoformat(timespec="seconds")
+                failures[table.name] = LoadFailure(at, table.error)
+    return failures
+
+
+def _published_at(standing: Standing, table: Table) -> str | None:
+    stood = standing.tables.get(table.lake_name)
+    published = stood.published_at if stood else None
+    return published.isoformat(timespec="seconds") if published else None
+
+
+def _status_of(table: Table, loads: list[Load], now: dt.datetime) -> TableStatus:
+    newest = _newest(loads)
+    age = _age(newest, now)
+    return TableStatus(
+        table.shown,
+        table.mode,
+        checkpoint_after(loads) if table.mode == "incremental" else None,
+        _time_of(newest),
+        newest.rows if newest else 0,
+        len(loads),
+        len({file for load in loads for file in load.files}),
+        sum(load.rows for load in loads),
+        age,
+        _freshness(table, age),
+        table.sees_deletes,
+    )
+
+
+def _newest(loads: list[Load]) -> Load | None:
+    return max(loads, key=lambda load: float(load.load_id), default=None)
+
+
+def _time_of(load: Load | None) -> str | None:
+    return load.loaded_at.isoformat(timespec="seconds") if load else None
+
+
+def _age(load: Load | None, now: dt.datetime) -> float | None:
+    return (now - load.loaded_at).total_seconds() if load else None
+
+
+def _freshness(table: Table, age: float | None) -> Freshness:
+    bounds = table.settings.freshness
+    if bounds is None:
+        return ""
+    for bound, verdict in ((bounds.error_after, "too late"), (bounds.warn_after, "late")):
+        if bound is not None and (age is None or age > bound.total_seconds()):
+            return verdict  # type: ignore[return-value]
+    return "ok"

@@ -1,0 +1,8 @@
+"""`lakefeed prune`: data no longer needed, orphaned tables, and the erasure of one key.
+
+Imports: `declaration`, `loading.dlt_adapter`, `loading.locks`, `loading.maintenance`,
+    `loading.raw`, `orchestration.build`, `orchestration.project`, `orchestration.reports`,
+    `source.connections`, `transformation`, `transformation.dbt_adapter`,
+    `transformation.generate`, `transformation.warehouse`.
+Public: `erase`, `orphaned_tables`, `prune`.
+"""

@@ -1,0 +1,107 @@
+"""What belongs to tables that sources.yaml declares no longer: raw, dlt's folder, the warehouse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from lakefeed.declaration.project import Project
+from lakefeed.declaration.table_names import wildcards_of
+from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.loading.raw.inventory import Contents
+from lakefeed.loading.raw.table_folders import (
+    RawFolders,
+    remove_raw_folder,
+    remove_working_directory,
+    working_directories,
+)
+from lakefeed.transformation.warehouse.orphaned_relations import LeftOver, left_over
+
+
+@dataclass(frozen=True)
+class Undeclared:
+    """A table that is declared no longer: what raw holds of it, and what the warehouse does.
+
+    `kept_because` says why it stays, where it does.
+    """
+
+    name: str
+    lake_name: str
+    files: int
+    size: int
+    relations: tuple[LeftOver, ...]
+    kept_because: str = ""
+
+
+def find_undeclared(
+    project: Project, folders: RawFolders, select: Sequence[str] = ()
+) -> tuple[Undeclared, ...]:
+    """All tables of which something is left, or those that are selected.
+
+    Below a source with wildcards only the database knows what is declared: a table that is missing
+    from the catalogue may just not have been found there. So it stays, unless it is named.
+    """
+    declared = {table.lake_name for table in project.tables}
+    relations: dict[str, list[LeftOver]] = {}
+    for one in left_over(project):
+        relations.setdefault(one.lake_name, []).append(one)
+    # A declared table may have left a history that is declared no longer.
+    names = ({*folders.ours, *working_directories(project)} - declared) | relations.keys()
+    chosen = [name for name in sorted(names) if not select or is_selected(name, select)]
+    return tuple(
+        _undeclared(project, name, folders, relations.get(name, ()), select) for name in chosen
+    )
+
+
+def is_selected(lake_name: str, select: Iterable[str]) -> bool:
+    """Whether any selector names this folder, as itself or as one would say it."""
+    names = (lake_name, shown(lake_name))
+    return any(fnmatchcase(name, selector) for name in names for selector in select)
+
+
+def shown(lake_name: str) -> str:
+    """`shop__old` as people type and read it: `shop.old`."""
+    return lake_name.replace("__", ".", 1)
+
+
+def remove_undeclared(
+    project: Project,
+    tables: Iterable[Undeclared],
+    lock: Callable[[str], AbstractContextManager[None]],
+) -> None:
+    """Removes the working directories and raw folders of these, each under its lock."""
+    declared = {table.lake_name for table in project.tables}
+    for table in tables:
+        if table.lake_name not in declared:
+            with lock(table.lake_name):
+                remove_working_directory(project, table.lake_name)
+                remove_raw_folder(CommitLog(project.raw_url, table.lake_name))
+
+
+def _undeclared(
+    project: Project,
+    name: str,
+    folders: RawFolders,
+    relations: Sequence[LeftOver],
+    select: Sequence[str],
+) -> Undeclared:
+    is_declared = any(table.lake_name == name for table in project.tables)
+    has_folder = name in folders.ours and not is_declared
+    sizes = Contents.of(CommitLog(project.raw_url, name)).sizes if has_folder else {}
+    doubt = "" if is_declared else _doubt(project, name, select)
+    return Undeclared(shown(name), name, len(sizes), sum(sizes.values()), tuple(relations), doubt)
+
+
+def _doubt(project: Project, lake_name: str, select: Collection[str]) -> str:
+    """Why it can't be told whether a table is declared; nothing where it can, or it is named."""
+    if lake_name in select or shown(lake_name) in select:
+        return ""
+    for name, source in project.declaration.sources.items():
+        if lake_name.startswith(f"{name}__") and wildcards_of(source):
+            return (
+                f"`{name}` declares wildcards, and the table may be one of theirs that was not "
+                f"found; to remove it: lakefeed prune --undeclared --select {shown(lake_name)}"
+            )
+    return ""

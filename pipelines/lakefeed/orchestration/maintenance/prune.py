@@ -1,0 +1,290 @@
+"""`lakefeed prune`: what nothing needs any more is planned, told, and removed.
+
+From raw: loads that a newer full refresh superseded, versions past their retention, dlt's old
+states, what killed writers left; small files become few. If asked: what belongs to tables that are
+declared no longer. Staging says the same before and after.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from lakefeed.declaration.explain import shown
+from lakefeed.declaration.project import Project
+from lakefeed.declaration.tables import Table
+from lakefeed.errors import EXIT_OK, BuildFailed, LakefeedError
+from lakefeed.loading.locks.table_lock import folder_lock
+from lakefeed.loading.maintenance.prune import Pruning, Rules, plan_pruning, prune_raw
+from lakefeed.loading.maintenance.scratch_engine import open_workplace
+from lakefeed.loading.raw.commit_log import CommitLog, superseded
+from lakefeed.loading.raw.table_folders import raw_folders
+from lakefeed.orchestration.build.build import build_and_publish, refuse_stale_files
+from lakefeed.orchestration.build.build_plan import plan_build
+from lakefeed.orchestration.build.rollback import refuse_if_rolled_back
+from lakefeed.orchestration.maintenance.orphaned_tables import (
+    Undeclared,
+    find_undeclared,
+    is_selected,
+    remove_undeclared,
+)
+from lakefeed.orchestration.project.selection import select_tables
+from lakefeed.orchestration.reports.run_report import RunReport
+from lakefeed.source.connections.connection import connect, connection_of
+from lakefeed.source.connections.watched_session import WatchedSession
+from lakefeed.transformation.generate.generated_files import is_generated
+from lakefeed.transformation.generate.history_models import keeps_history, models_over_raw
+from lakefeed.transformation.generate.staging_models import staging_model_name
+from lakefeed.transformation.manifest import read_models
+from lakefeed.transformation.warehouse.connection import staged_load_ids, warehouse_lock
+from lakefeed.transformation.warehouse.open_file import reading
+from lakefeed.transformation.warehouse.orphaned_relations import drop_left_over
+
+_APPLICATION = "lakefeed prune"
+_LATER = "raw is pruned; the history in the warehouse follows with: lakefeed run"
+
+
+@dataclass(frozen=True)
+class TablePruning:
+    """What goes from a declared table's raw folder; `kept_because` says why superseded loads stay.
+
+    `loads` were superseded, and hold `rows`; `files` of `size` bytes go; `versions` of rows that
+    stay had been replaced before their retention. `compacted` files become `compacted_into`;
+    `mended` ones lose rows of loads that are gone. `error` says why nothing could be done.
+    """
+
+    name: str
+    lake_name: str
+    loads: int
+    rows: int
+    files: int
+    size: int
+    versions: int = 0
+    compacted: int = 0
+    compacted_into: int = 0
+    mended: int = 0
+    kept_because: str = ""
+    error: str = ""
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self.files or self.versions or self.compacted or self.mended)
+
+
+@dataclass(frozen=True)
+class PruneRequest:
+    """Which tables, and whether what is declared no longer goes too."""
+
+    select: tuple[str, ...] = ()
+    undeclared: bool = False
+
+
+@dataclass(frozen=True)
+class PruneReport:
+    """What goes, or has gone; `others` are folders of raw that aren't Lakefeed's, and stay."""
+
+    tables: tuple[TablePruning, ...]
+    undeclared: tuple[Undeclared, ...]
+    others: tuple[str, ...]
+    errors: tuple[LakefeedError, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        return max([EXIT_OK, *(error.exit_code for error in self.errors)])
+
+    @property
+    def removable(self) -> tuple[Undeclared, ...]:
+        """The tables that are declared no longer without a doubt."""
+        return tuple(table for table in self.undeclared if not table.kept_because)
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as JSON types, for `--json`."""
+        told = asdict(replace(self, errors=()))
+        return {**told, "errors": [str(error) for error in self.errors]}
+
+
+def plan_prune(project: Project, request: PruneRequest) -> PruneReport:
+    """What a prune would remove. Reads raw and the warehouse; connects to no source.
+
+    Raises:
+        DeclarationError: a selector names nothing.
+        BuildFailed: the generated models don't fit the declaration.
+    """
+    refuse_stale_files(project)
+    folders = raw_folders(project)
+    undeclared = find_undeclared(project, folders, request.select)
+    named = {table.lake_name for table in undeclared}
+    rest = [s for s in request.select if not any(is_selected(name, [s]) for name in named)]
+    tables = select_tables(project, rest) if rest or not request.select else ()
+    return PruneReport(
+        tuple(_planned(project, table) for table in tables),
+        undeclared,
+        folders.others,
+    )
+
+
+def prune(project: Project, request: PruneRequest, plan: PruneReport) -> PruneReport:
+    """Removes what was planned, as far as it still is what nothing needs, and tells what went.
+
+    Side effects: removes files from raw and writes others anew; builds and publishes histories that
+    lost versions. With `undeclared`, removes folders and working directories, and publishes the
+    warehouse without what belonged to them. Each raw folder is worked on under
+    its lock, and all under the warehouse's, so that no build reads what goes. A table that can't be
+    had is told, and the others go on.
+
+    Raises:
+        Refused: another run is building, or, with `undeclared`, the warehouse is rolled back.
+        BuildFailed: another program has the warehouse open for writing.
+    """
+    if request.undeclared:
+        refuse_if_rolled_back(project)
+    tables, errors = [], []
+    with ExitStack() as stack:
+        sessions = _Sessions(project, stack)
+        with warehouse_lock(project), reading(project.warehouse):
+            for planned in plan.tables:
+                try:
+                    tables.append(_pruned(project, planned, sessions))
+                except LakefeedError as error:
+                    errors.append(error)
+                    tables.append(replace(planned, error=str(error)))
+            if request.undeclared:
+                remove_undeclared(project, plan.removable, sessions.lock)
+        dropped = [one for table in plan.removable for one in table.relations]
+        if request.undeclared and dropped:
+            drop_left_over(project, dropped)
+    errors += _bring_up_histories(project, tables)
+    return replace(plan, tables=tuple(tables), errors=tuple(errors))
+
+
+def _bring_up_histories(project: Project, tables: Sequence[TablePruning]) -> list[LakefeedError]:
+    """Builds the histories that lost versions, and what is below; where that fails, a run will."""
+    pruned = {table.lake_name for table in tables if table.versions or table.loads}
+    changed = [table for table in project.tables if table.lake_name in pruned]
+    behind = [table.lake_name for table in changed if keeps_history(table)]
+    plan = plan_build(project, behind, ()) if behind and project.warehouse.exists() else None
+    if plan is None:
+        return []
+    try:
+        refuse_if_rolled_back(project)
+        report = build_and_publish(project, plan, RunReport(()))
+    except LakefeedError as error:
+        return [error]
+    failed = report.build.failures if report.build else ()
+    told = [BuildFailed(f"{node.name}: {node.told}", do=_LATER) for node in failed]
+    return [*told, *([report.build_error] if report.build_error else [])]
+
+
+class _Sessions:
+    """A session on each source whose tables are locked, opened when it is needed."""
+
+    def __init__(self, project: Project, stack: ExitStack) -> None:
+        self._project = project
+        self._stack = stack
+        self._open: dict[str, WatchedSession] = {}
+
+    @contextmanager
+    def lock(self, lake_name: str) -> Iterator[None]:
+        """The lock of a raw folder. Of a table whose source is gone, that of this machine."""
+        sources = self._project.declaration.sources
+        source = next((name for name in sources if lake_name.startswith(f"{name}__")), None)
+        session = self._of(source) if source else None
+        table = next((t for t in self._project.tables if t.lake_name == lake_name), None)
+        with folder_lock(self._project, lake_name, session, where=table.where if table else ""):
+            yield
+
+    def _of(self, source: str) -> WatchedSession:
+        if source not in self._open:
+            connection = connection_of(self._project, source)
+            opened = self._stack.enter_context(connect(connection, _APPLICATION))
+            self._open[source] = opened
+        return self._open[source]
+
+
+def readers_by_hand(project: Project, table: Table) -> list[str]:
+    """Models that read the table's raw files and aren't ours: what they need isn't known."""
+    ours = set(models_over_raw(table))
+    by_hand = [
+        model.name
+        for model in read_models(project)
+        if table.lake_name in model.reads_tables and model.name not in ours
+    ]
+    staging = staging_model_name(table)
+    return sorted({*by_hand, *([staging] if is_generated(project, table) is False else [])})
+
+
+def _why_superseded_stay(project: Project, table: Table) -> str:
+    # What is published may still be compared with a build from the same loads.
+    if _is_behind(project, table):
+        return "what is newer isn't built yet"
+    if table.settings.retention:
+        return f"retention: {shown(table.settings.retention)}"
+    by_hand = readers_by_hand(project, table)
+    if table.settings.history or not by_hand:
+        return "history: true" if table.settings.history else ""
+    return f"read by hand in {', '.join(by_hand)}"
+
+
+def _is_behind(project: Project, table: Table) -> bool:
+    """Whether the published staging lacks a load that raw has."""
+    held = CommitLog(project.raw_url, table.lake_name).load_ids()
+    staged = staged_load_ids(project.warehouse).get(staging_model_name(table), set())
+    return project.warehouse.exists() and not held <= staged
+
+
+def _rules(project: Project, table: Table) -> Rules:
+    retention = table.settings.retention
+    if retention is None or _is_behind(project, table):
+        return Rules(bool(_why_superseded_stay(project, table)))
+    return Rules(True, _before(dt.datetime.now(dt.UTC), retention), table.key_columns)
+
+
+def _before(now: dt.datetime, span: dt.timedelta) -> dt.datetime:
+    try:
+        return now - span
+    except OverflowError:
+        return dt.datetime.min.replace(tzinfo=dt.UTC)
+
+
+def _planned(project: Project, table: Table) -> TablePruning:
+    log = CommitLog(project.raw_url, table.lake_name)
+    with open_workplace(project, f"look-{uuid.uuid4().hex}") as at:
+        return _told(project, table, plan_pruning(log, at, _rules(project, table)))
+
+
+def _pruned(project: Project, planned: TablePruning, sessions: _Sessions) -> TablePruning:
+    """What was done: planned anew under the lock, since a load may have come in between."""
+    if not planned.has_work:
+        return planned
+    table = project.table(planned.lake_name)
+    log = CommitLog(project.raw_url, table.lake_name)
+    with (
+        sessions.lock(planned.lake_name),
+        open_workplace(project, f"prune-{table.lake_name}") as at,
+    ):
+        pruning = plan_pruning(log, at, _rules(project, table))
+        prune_raw(log, pruning, at)
+        return _told(project, table, pruning)
+
+
+def _told(project: Project, table: Table, pruning: Pruning) -> TablePruning:
+    removal, why = pruning.removal, ""
+    if not removal.loads and superseded(CommitLog(project.raw_url, table.lake_name).loads()):
+        why = _why_superseded_stay(project, table)
+    return TablePruning(
+        table.shown,
+        table.lake_name,
+        loads=len(removal.loads),
+        rows=removal.rows,
+        files=len(removal.files),
+        size=removal.size,
+        versions=pruning.replaced.rows,
+        compacted=sum(map(len, pruning.compacted)),
+        compacted_into=len(pruning.compacted),
+        mended=len(pruning.mended),
+        kept_because=why,
+    )

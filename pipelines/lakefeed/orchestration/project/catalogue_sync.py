@@ -1,0 +1,223 @@
+"""Keeps `sources.lock.yaml` equal to the live databases, and says what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from filelock import FileLock
+from psycopg2.extensions import connection as PgConnection
+
+from lakefeed.declaration.catalogue import (
+    CATALOGUE_FILE,
+    Catalogue,
+    CatalogueTable,
+    catalogue_text,
+    read_catalogue,
+)
+from lakefeed.declaration.models import SourceDeclaration
+from lakefeed.declaration.project import Project
+from lakefeed.declaration.table_names import (
+    is_wildcard,
+    matching_wildcards,
+    qualify,
+    read_entry,
+    split,
+    wildcards_of,
+)
+from lakefeed.declaration.tables import Table, known_elsewhere
+from lakefeed.errors import DeclarationError
+from lakefeed.source.inspection.identity import identified
+from lakefeed.source.inspection.partitions import with_parts
+from lakefeed.source.inspection.tables import BASE_KINDS, inspect_tables, user_schemas
+from lakefeed.textfile import replace_text
+from lakefeed.transformation.generate.generated_files import write_generated
+
+
+@dataclass(frozen=True)
+class LiveSource:
+    """The declared tables of one source as they are in the database now.
+
+    `lost_wildcards` are entries that match no table, where the catalogue knows tables that nothing
+    declares any more: a mistake in `schema` or in the entry would look like that.
+    """
+
+    tables: dict[str, CatalogueTable]
+    drift: tuple[str, ...]
+    lost_wildcards: tuple[str, ...] = ()
+
+
+def read_live(session: PgConnection, project: Project, source: str) -> LiveSource:
+    """Asks the database for the declared tables, members of wildcards included."""
+    declared = project.source(source)
+    live = inspect_tables(session, _schemas(session, declared))
+    explicit = {qualify(e, declared.schema_) for e in declared.tables if not is_wildcard(e)}
+    tables = {
+        qualified: table
+        for qualified, table in live.items()
+        if qualified in explicit
+        or (table.kind in BASE_KINDS and matching_wildcards(qualified, declared))
+    }
+    found = with_parts(session, identified(session, tables))
+    return _live_source(project, source, found)
+
+
+def with_live_tables(
+    project: Project, source: str, earlier: LiveSource, later: LiveSource, of: Collection[Table]
+) -> LiveSource:
+    """What was found earlier, with these tables as they were found later."""
+    names = {table.qualified for table in of}
+    tables = {
+        **{name: table for name, table in earlier.tables.items() if name not in names},
+        **{name: table for name, table in later.tables.items() if name in names},
+    }
+    return _live_source(project, source, tables)
+
+
+def _live_source(project: Project, source: str, tables: dict[str, CatalogueTable]) -> LiveSource:
+    known = project.catalogue.sources.get(source, {})
+    drift = tuple(describe_drift(source, known, tables))
+    lost = tuple(_lost_wildcards(project.source(source), known, tables))
+    return LiveSource(tables, drift, lost)
+
+
+def _lost_wildcards(
+    declared: SourceDeclaration,
+    known: dict[str, CatalogueTable],
+    live: dict[str, CatalogueTable],
+) -> Iterator[str]:
+    explicit = {qualify(entry, declared.schema_) for entry in declared.tables}
+    left = [name for name in known if name not in live and name not in explicit]
+    for entry in wildcards_of(declared) if left else ():
+        meant = read_entry(entry, declared.schema_)
+        if not any(meant.matches(name) for name in live):
+            yield entry
+
+
+def lost_wildcard_error(project: Project, source: str, entry: str) -> DeclarationError:
+    """Says that an entry lost all the tables that it matched, and what to do."""
+    schema = read_entry(entry, project.source(source).schema_).schema
+    return DeclarationError(
+        f"`{entry}` matches no table in schema `{schema}` any more; tables known so far are kept",
+        where=project.declared.document.where(("sources", source, "tables", entry)),
+        do="correct `schema` or the entry; if the tables are gone for good, take the entry out",
+    )
+
+
+def describe_drift(
+    source: str, known: dict[str, CatalogueTable], live: dict[str, CatalogueTable]
+) -> Iterator[str]:
+    """What changed in the database since the catalogue was written, in words.
+
+    Tables that the catalogue doesn't know yet have not changed.
+    """
+    for qualified, table in live.items():
+        before = known.get(qualified)
+        if before is None:
+            continue
+        for line in table_drift(before, table):
+            yield f"{source}.{qualified}: {line}"
+
+
+def table_drift(before: CatalogueTable, now: CatalogueTable) -> Iterator[str]:
+    """What changed of one table in the database, in words."""
+    yield from _column_drift(before, now)
+    if before.primary_key != now.primary_key:
+        yield f"primary key was {before.primary_key}, is {now.primary_key}"
+
+
+def _column_drift(before: CatalogueTable, now: CatalogueTable) -> Iterator[str]:
+    for column in now.columns:
+        old = before.column(column.name)
+        if old is None:
+            yield f"column `{column.name}` ({column.type}) was added"
+        elif old.type != column.type:
+            yield f"column `{column.name}` was {old.type}, is {column.type}"
+        elif old.nullable != column.nullable:
+            may = "may" if column.nullable else "can no longer"
+            yield f"column `{column.name}` {may} be null"
+    for column in before.columns:
+        if now.column(column.name) is None:
+            yield f"column `{column.name}` was dropped"
+
+
+def adopt(
+    project: Project, live: dict[str, LiveSource], selected: Collection[Table] | None = None
+) -> tuple[Project, list[str]]:
+    """Writes catalogue and generated models where they differ; returns the names of files written.
+
+    Side effects: reads the catalogue again first, under a lock, so that loads of several tables at
+    once (a process each in Airflow) keep each other's changes.
+
+    A declared table that is missing from the database keeps its entry, and so its staging model.
+
+    Where a wildcard lost all that it matched, nothing is written: that is a mistake more often.
+
+    Args:
+        selected: take over these tables, and what the catalogue doesn't know yet, alone: of the
+            others a load that began later may know better. All where None.
+    """
+    with _catalogue_lock(project):
+        catalogue = read_catalogue(project.root)
+        for source, found in live.items():
+            known = catalogue.sources.get(source, {})
+            if selected is None and found.lost_wildcards:
+                return project, []
+            names = None
+            if selected is not None:
+                names = {table.qualified for table in selected if table.source == source}
+            tables = _adopted(project.source(source), known, found.tables, names)
+            catalogue = catalogue.with_tables(source, tables)
+        declared = {s: t for s, t in catalogue.sources.items() if s in project.declaration.sources}
+        catalogue = Catalogue(declared)
+        written = [CATALOGUE_FILE] if write_catalogue(project, catalogue) else []
+        project = project.with_catalogue(catalogue)
+        return project, written + write_generated(project).names
+
+
+def _adopted(
+    declared: SourceDeclaration,
+    known: dict[str, CatalogueTable],
+    live: dict[str, CatalogueTable],
+    selected: set[str] | None,
+) -> dict[str, CatalogueTable]:
+    explicit = {qualify(entry, declared.schema_) for entry in declared.tables}
+    missing = explicit - live.keys() - known.keys()
+    names = [split(qualified)[1] for qualified in missing]
+    elsewhere = [known_elsewhere(declared, known, name) for name in names]
+    explicit |= {table.qualified for table in elsewhere if table}
+    if selected is None:
+        return {**{q: t for q, t in known.items() if q in explicit}, **live}
+    kept = {
+        q: t
+        for q, t in known.items()
+        if q in explicit or (q not in selected and matching_wildcards(q, declared))
+    }
+    news = {q: t for q, t in live.items() if q in selected or q not in known}
+    return {**kept, **news}
+
+
+@contextmanager
+def _catalogue_lock(project: Project) -> Iterator[None]:
+    folder = project.data / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "catalogue.lock"):
+        yield
+
+
+def write_catalogue(project: Project, catalogue: Catalogue) -> bool:
+    """Replaces `sources.lock.yaml` whole, where its text would change."""
+    path, text = project.root / CATALOGUE_FILE, catalogue_text(catalogue)
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return False
+    replace_text(path, text)
+    return True
+
+
+def _schemas(session: PgConnection, source: SourceDeclaration) -> set[str]:
+    entries = [read_entry(entry, source.schema_) for entry in source.tables]
+    schemas = {entry.schema for entry in entries if not entry.schema_is_pattern}
+    if any(entry.schema_is_pattern for entry in entries):
+        return {*schemas, *user_schemas(session)}
+    return schemas

@@ -1,0 +1,62 @@
+"""The secrets of an Airflow stack, made at its first start in a folder that its services share.
+
+python -m lakefeed.orchestration.project.secrets FOLDER NAME...
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+_KEYS: dict[str, Callable[[], str]] = {
+    "fernet-key": lambda: urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+    "api-secret-key": lambda: secrets.token_hex(64),
+    # Airflow signs with HS512, which wants 64 bytes or more.
+    "jwt-secret": lambda: secrets.token_hex(64),
+}
+_PASSWORD = "-password"
+_PGPASS = "pgpass"
+
+# A server of another user reads its password as a member of the folder's group.
+_OWNER_AND_GROUP = 0o640
+# PostgreSQL's clients ignore a file of passwords that anybody else can read.
+_OWNER = 0o600
+
+
+def make_secrets(folder: Path, names: Sequence[str]) -> list[str]:
+    """Makes Airflow's keys and a password for each name, where there is none; returns what it made.
+
+    Side effects: creates `folder`, for this user alone, where it is missing; writes `pgpass` anew,
+    which tells PostgreSQL's clients the password of each user who has one.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    wanted = _KEYS | {f"{name}{_PASSWORD}": lambda: secrets.token_hex(32) for name in names}
+    made = [name for name in wanted if not (folder / name).exists()]
+    for name in made:
+        _write(folder / name, wanted[name](), _OWNER_AND_GROUP)
+    passwords = sorted(folder.glob(f"*{_PASSWORD}"))
+    lines = (f"*:*:*:{p.name.removesuffix(_PASSWORD)}:{p.read_text()}\n" for p in passwords)
+    _write(folder / _PGPASS, "".join(lines), _OWNER)
+    return made
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    """Whole or not at all: what is there already is never made again."""
+    beside = path.with_name(f".{path.name}")
+    beside.unlink(missing_ok=True)
+    beside.touch(mode=_OWNER)
+    beside.write_text(text, encoding="ascii")
+    beside.chmod(mode)
+    beside.replace(path)
+
+
+def main(folder: str, *names: str) -> None:
+    made = make_secrets(Path(folder), names)
+    sys.stdout.write(f"made {', '.join(made)}\n" if made else "all secrets are there\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

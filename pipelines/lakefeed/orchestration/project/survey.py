@@ -1,0 +1,96 @@
+"""What `init` learns of each table of a schema, without waiting long for any of them.
+
+A table that can't be read or counted keeps no other from being declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from psycopg2.extensions import connection as PgConnection
+
+from lakefeed.declaration.catalogue import CatalogueTable
+from lakefeed.orchestration.project.cursor_inference import TableFacts
+from lakefeed.source.connections.connection import Connection
+from lakefeed.source.inspection.equality import compared_by_text
+from lakefeed.source.inspection.guarded import (
+    TableBusy,
+    TableRefused,
+    bound_waits,
+    guarded,
+    refuse_unreachable,
+)
+from lakefeed.source.inspection.tables import (
+    BASE_KINDS,
+    column_facts,
+    count_rows,
+    denied_columns,
+    estimated_size,
+    hides_rows,
+    inspect_tables,
+)
+
+_SMALL_ENOUGH_TO_COUNT = 64 * 1024 * 1024
+
+
+def survey(connection: Connection, session: PgConnection, schema: str) -> Iterator[TableFacts]:
+    """The facts of all tables of a schema.
+
+    Side effect: bounds how long statements of this transaction wait.
+
+    Args:
+        session: one of the connection's.
+    """
+    bound_waits(session)
+    for table in inspect_tables(session, [schema]).values():
+        if table.kind in BASE_KINDS:
+            yield _facts(connection, session, table)
+
+
+def _facts(connection: Connection, session: PgConnection, table: CatalogueTable) -> TableFacts:
+    names = [column.name for column in table.columns]
+    try:
+        denied = guarded(session, table, lambda: denied_columns(session, table, names))
+        columns = guarded(session, table, lambda: column_facts(session, table))
+        hidden = guarded(session, table, lambda: hides_rows(session, table))
+        key = [column for column in table.columns if column.name in table.primary_key]
+        doubts = guarded(session, table, lambda: tuple(compared_by_text(session, table, key)))
+    except (TableBusy, TableRefused) as error:
+        return TableFacts(table, {}, (), None, None, refused=str(error))
+    if hidden:
+        reason = "row-level security would hide rows from this role, which needs bypassrls"
+        return TableFacts(table, columns, tuple(denied), None, None, refused=reason)
+    if len(columns) < len(names):
+        reason = "it is being dropped or altered"
+        return TableFacts(table, columns, (), None, None, refused=reason)
+    if len(denied) == len(names):
+        return TableFacts(table, columns, tuple(denied), None, None)
+    if table.kind == "foreign table":
+        refused = _reason_out_of_reach(connection, table)
+        return TableFacts(table, columns, tuple(denied), None, None, refused=refused)
+    rows, size, refused = _size(session, table)
+    return TableFacts(table, columns, tuple(denied), rows, size, doubts, refused)
+
+
+def _reason_out_of_reach(connection: Connection, table: CatalogueTable) -> str:
+    try:
+        refuse_unreachable(connection, table)
+    except (TableBusy, TableRefused) as error:
+        return str(error)
+    return ""
+
+
+def _size(session: PgConnection, table: CatalogueTable) -> tuple[int | None, int | None, str]:
+    """Rows and bytes as far as they can be had, and what the server said if it can't be read."""
+    rows: int | None = None
+    size: int | None = None
+    only = bool(table.heirs)
+    try:
+        rows, size = guarded(session, table, lambda: estimated_size(session, table, only=only))
+        if size <= _SMALL_ENOUGH_TO_COUNT:
+            rows = guarded(session, table, lambda: count_rows(session, table, only=only))
+    except TableBusy:
+        pass
+    except TableRefused as error:
+        return rows, size, str(error)
+    return rows, size, ""

@@ -1,0 +1,51 @@
+"""`lakefeed sync`: the catalogue from the live databases, and all that is generated from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lakefeed.declaration.project import Project
+from lakefeed.errors import DeclarationError
+from lakefeed.orchestration.project.catalogue_sync import (
+    LiveSource,
+    adopt,
+    lost_wildcard_error,
+    read_live,
+)
+from lakefeed.source.connections.connection import connect, connection_of
+from lakefeed.transformation.generate.data_test_validation import unfit_tests
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """What changed in the databases, and which files were written for it."""
+
+    drift: tuple[str, ...]
+    files: tuple[str, ...]
+    tables: int
+
+
+def sync(project: Project) -> SyncReport:
+    """Reads every declared source, and brings catalogue, staging models and dbt sources up to it.
+
+    Raises:
+        DeclarationError, SourceUnreachable: a source has no connection, or can't be reached.
+        DeclarationError: a wildcard matches nothing any more.
+        DeclarationError: all is brought up, but for tests that can't be made.
+    """
+    live: dict[str, LiveSource] = {}
+    for source in project.declaration.sources:
+        with connect(connection_of(project, source), "lakefeed sync") as session:
+            live[source] = read_live(session, project, source)
+        for entry in live[source].lost_wildcards:
+            raise lost_wildcard_error(project, source, entry)
+    project, files = adopt(project, live)
+    problems = [
+        problem
+        for table in project.tables
+        for problem in unfit_tests(project.declared, table, project.tables)
+    ]
+    if problems:
+        raise DeclarationError(problems=problems)
+    drift = tuple(line for found in live.values() for line in found.drift)
+    return SyncReport(drift, tuple(files), len(project.tables))

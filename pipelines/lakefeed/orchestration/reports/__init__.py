@@ -1,0 +1,7 @@
+"""What runs did, as plain data: runs, tests, schemas and late rows over time.
+
+Imports: `declaration`, `loading.plan`, `loading.raw`, `transformation.dbt_adapter`,
+    `transformation.warehouse`.
+Public: `data_test_history`, `lateness`, `listener`, `run_history`, `run_report`,
+    `schema_history`.
+"""

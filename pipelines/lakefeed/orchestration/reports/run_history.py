@@ -1,0 +1,167 @@
+"""What became of each run, kept for `lakefeed docs` to look back on: one small document a run.
+
+    data/runs/20261125T014540.123456Z.json           looked, or loaded, and built nothing
+    data/runs/20261125T020000.654321Z-built.json     built models and ran tests as well
+
+The 500 newest of either kind are kept: runs that find nothing new may be many, and must not push
+out what the tests said.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from lakefeed.documents import from_fields
+from lakefeed.orchestration.reports.run_report import RunReport, TableReport
+from lakefeed.textfile import replace_text
+from lakefeed.transformation.dbt_adapter.runner import NodeResult
+
+MOST_RUNS = 500
+
+_NAME = "%Y%m%dT%H%M%S.%fZ"
+_BUILT = "-built"
+
+
+@dataclass(frozen=True)
+class TableOutcome:
+    """How loading one table ended."""
+
+    name: str
+    status: str
+    rows: int = 0
+    deleted: int = 0
+    seconds: float = 0.0
+    load_id: str | None = None
+    notes: tuple[str, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class KeptRun:
+    """One run: the command that it was, when it began (UTC), and what it did.
+
+    `nodes` is None where dbt wasn't started; of what passed nothing but that is kept. `error` is
+    what kept it from building at all.
+    """
+
+    command: str
+    started_at: dt.datetime
+    seconds: float
+    exit_code: int
+    tables: tuple[TableOutcome, ...] = ()
+    nodes: tuple[NodeResult, ...] | None = None
+    warnings: tuple[str, ...] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
+    published_at: str | None = None
+    error: str | None = None
+
+    @property
+    def rows(self) -> int:
+        return sum(table.rows for table in self.tables)
+
+    @classmethod
+    def of(cls, command: str, started: dt.datetime, report: RunReport) -> KeptRun:
+        """What is kept of a report."""
+        return cls(
+            command,
+            started,
+            round(report.seconds, 3),
+            report.exit_code,
+            tuple(map(_table_outcome, report.tables)),
+            tuple(map(_in_short, report.build.nodes)) if report.build else None,
+            report.warnings,
+            report.kept,
+            report.published_at,
+            str(report.build_error) if report.build_error else None,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> KeptRun:
+        """As its document keeps it."""
+        told: dict[str, Any] = json.loads(text)
+        nodes = told.get("nodes")
+        silent = None if nodes is None else [{"message": "", **node} for node in nodes]
+        return from_fields(cls, {**told, "nodes": silent})
+
+    def as_json(self) -> str:
+        """One JSON document, without what there is nothing to say of."""
+        fields = {**asdict(self), "started_at": self.started_at.isoformat()}
+        nodes = None if self.nodes is None else [_said(asdict(node)) for node in self.nodes]
+        tables = [_said(asdict(table)) for table in self.tables]
+        return json.dumps(_said({**fields, "tables": tables}) | {"nodes": nodes})
+
+
+def keep_run(data: Path, command: str, started: dt.datetime, report: RunReport) -> RunReport:
+    """Keeps what became of a run, below this data folder, and forgets the oldest ones.
+
+    Returns:
+        The report; with a warning, where it couldn't be kept: that is no reason for a run to fail.
+    """
+    folder, started = _folder(data), started.astimezone(dt.UTC)
+    built = _BUILT if report.build else ""
+    run = KeptRun.of(command, started, report)
+    try:
+        replace_text(folder / f"{started.strftime(_NAME)}{built}.json", run.as_json())
+        for old in _too_old(folder):
+            old.unlink(missing_ok=True)
+    except OSError as error:
+        warning = f"what became of this run isn't kept for `lakefeed docs`: {error}"
+        return replace(report, warnings=(*report.warnings, warning))
+    return report
+
+
+def read_runs(data: Path) -> tuple[KeptRun, ...]:
+    """The runs that are kept, the oldest first. One that can't be read is passed over."""
+    return tuple(_readable(sorted(_folder(data).glob("*.json"))))
+
+
+def _readable(paths: list[Path]) -> Iterator[KeptRun]:
+    for path in paths:
+        try:
+            yield KeptRun.from_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            # Another run forgot it meanwhile, or another version of Lakefeed wrote it.
+            continue
+
+
+def _too_old(folder: Path) -> Iterator[Path]:
+    names = sorted(path.name for path in folder.glob("*.json"))
+    for has_built in (False, True):
+        of_a_kind = [name for name in names if name.endswith(f"{_BUILT}.json") == has_built]
+        yield from (folder / name for name in of_a_kind[:-MOST_RUNS])
+
+
+def _folder(data: Path) -> Path:
+    return data / "runs"
+
+
+def _table_outcome(table: TableReport) -> TableOutcome:
+    return TableOutcome(
+        table.name,
+        table.status,
+        table.rows_written,
+        table.rows_deleted,
+        round(table.seconds, 3),
+        table.load_id,
+        table.notes,
+        str(table.error) if table.error else None,
+    )
+
+
+def _in_short(node: NodeResult) -> NodeResult:
+    return replace(
+        node,
+        seconds=round(node.seconds, 3),
+        message=node.message if node.failed or node.status == "warn" else "",
+        selectors=(),
+        stored_in=node.stored_in if node.has_failing_rows else (),
+    )
+
+
+def _said(fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if value not in (None, (), {}, "", [])}

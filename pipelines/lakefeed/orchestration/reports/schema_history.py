@@ -1,0 +1,58 @@
+"""What changed between the loads of a table, in the source or in sources.yaml: as each noted it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from lakefeed.loading.plan.read_contract import ReadAs
+from lakefeed.loading.raw.load_manifest import Load
+
+Kind = Literal["added", "removed", "retyped", "key", "cursor", "where", "only", "created anew"]
+
+
+@dataclass(frozen=True)
+class SchemaChange:
+    """One change, the load that saw it first, and what was before; `column` is empty for others."""
+
+    table: str
+    load_id: str
+    at: dt.datetime
+    kind: Kind
+    column: str = ""
+    before: str = ""
+    after: str = ""
+
+
+def schema_changes(shown: str, loads: Sequence[Load]) -> list[SchemaChange]:
+    """The changes between these loads, the oldest first; `shown` is the table's name."""
+    noted = [(load, load.read_as) for load in loads if load.read_as is not None]
+    return [
+        SchemaChange(shown, load.load_id, load.loaded_at, *told)
+        for (_, before), (load, now) in pairwise(noted)
+        for told in _differences(before, now)
+    ]
+
+
+def _differences(before: ReadAs, now: ReadAs) -> Iterator[tuple[Kind, str, str, str]]:
+    for name, kind in now.columns.items():
+        if name not in before.columns:
+            yield "added", name, "", kind
+        elif before.columns[name] != kind:
+            yield "retyped", name, before.columns[name], kind
+    for name, kind in before.columns.items():
+        if name not in now.columns:
+            yield "removed", name, kind, ""
+    if before.key != now.key:
+        yield "key", "", ", ".join(before.key), ", ".join(now.key)
+    if before.cursor != now.cursor:
+        yield "cursor", "", before.cursor or "", now.cursor or ""
+    if before.where != now.where:
+        yield "where", "", before.where or "", now.where or ""
+    if before.only != now.only:
+        yield "only", "", str(before.only).lower(), str(now.only).lower()
+    if before.identity and now.identity and before.identity != now.identity:
+        yield "created anew", "", "", ""

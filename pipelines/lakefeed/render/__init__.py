@@ -1,0 +1,8 @@
+"""How reports look on a terminal and as JSON. Plain data in, text out.
+
+Imports: `declaration`, `loading.raw`, `orchestration.build`, `orchestration.checks`,
+    `orchestration.impact`, `orchestration.inspect`, `orchestration.maintenance`,
+    `orchestration.project`, `orchestration.reports`, `transformation.dbt_adapter`,
+    `transformation.lineage`.
+Public: `audit`, `build`, `check`, `diff`, `init`, `prune`, `report`, `trace`, `wording`.
+"""

@@ -1,0 +1,39 @@
+"""How `lakefeed check` tells what it found."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from lakefeed.render.grouping import grouped, of_check
+from lakefeed.render.wording import counted
+
+if TYPE_CHECKING:
+    from lakefeed.declaration.project import Project
+    from lakefeed.orchestration.checks.check import CheckReport
+
+
+def show_check(project: Project, report: CheckReport, as_json: bool) -> None:
+    """Prints what was found; on stderr where there are errors."""
+    if as_json:
+        click.echo(json.dumps(report.as_json(), indent=2))
+    else:
+        click.echo(_render_check(project, report), err=bool(report.errors))
+
+
+def _render_check(project: Project, report: CheckReport) -> str:
+    """Errors, then warnings, then what is unlike the past, then the verdict."""
+    errors = [str(error) for error in report.errors]
+    lines = [f"error: {error}" for error in grouped(of_check(errors, project.tables))]
+    warnings = of_check(report.warnings, project.tables)
+    lines += [f"warning: {warning}" for warning in grouped(warnings)]
+    found = [(len(errors), "error"), (len(report.warnings), "warning")]
+    if report.data:
+        lines += [f"anomaly: {one}" for one in report.data.unlike]
+        found.append((len(report.data.unlike), "finding"))
+    verdict = ", ".join(counted(number, noun) for number, noun in found if number) or "all well"
+    if report.data and report.data.young:
+        verdict += f"; {counted(report.data.young, 'table')} with too short a past to compare"
+    return "\n".join([*lines, f"{counted(report.tables, 'table')} checked: {verdict}"])

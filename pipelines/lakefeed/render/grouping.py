@@ -1,0 +1,82 @@
+"""What is wrong in the same way with many tables is said once, with the tables' names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lakefeed.render.wording import counted
+
+if TYPE_CHECKING:
+    from lakefeed.declaration.tables import Table
+    from lakefeed.orchestration.reports.run_report import TableReport
+
+_LINE = re.compile(r"sources\.yaml:\d+(:\d+)?")
+# From here on a list of single lines hides the others.
+_FEWEST_GROUPED = 3
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Message:
+    """A text about a table (None: about no single one), and patterns of what it calls the table."""
+
+    text: str
+    table: str | None = None
+    spellings: tuple[str, ...] = ()
+
+    @property
+    def pattern(self) -> str:
+        """The text without what differs from table to table."""
+        text = self.text
+        for name in self.spellings:
+            text = re.sub(rf"(?<!\w){name}(?!\w)", "…", text)
+        return _LINE.sub("…", text)
+
+
+def of_failures(failures: Iterable[TableReport]) -> list[Message]:
+    """The errors of failed tables."""
+    # In whatever schema it is.
+    return [
+        Message(str(one.error), one.name, (rf"\w+\.{re.escape(one.name.partition('.')[2])}",))
+        for one in failures
+    ]
+
+
+def of_check(texts: Iterable[str], tables: Sequence[Table]) -> list[Message]:
+    """Findings, each about the table that it names first, if it names any."""
+    known = {name: table for table in tables for name in (table.shown, table.qualified)}
+    names = "|".join(map(re.escape, sorted(known, key=len, reverse=True)))
+    named = re.compile(rf"(?<!\w)({names})(?!\w)")
+    messages = []
+    for text in texts:
+        found = named.search(text) if known else None
+        table = known[found[1]] if found else None
+        spellings = (re.escape(table.shown), re.escape(table.qualified)) if table else ()
+        messages.append(Message(text, table.shown if table else None, spellings))
+    return messages
+
+
+def grouped(messages: Iterable[Message]) -> Iterator[str]:
+    """The texts in their order; of those that differ by table and line alone, the first.
+
+    Below it stand the names of the other tables that it holds for.
+    """
+    alike: dict[str, list[Message]] = {}
+    for message in messages:
+        alike.setdefault(message.pattern, []).append(message)
+    for group in alike.values():
+        texts = list(dict.fromkeys(message.text for message in group))
+        others = list(dict.fromkeys(one.table for one in group[1:] if one.table))
+        if len(group) < _FEWEST_GROUPED or not others:
+            yield from texts
+        else:
+            yield f"{texts[0]}\n  the same for {_listed(others)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    tables = counted(len(names), "other table")
+    return f"{tables}: {', '.join(names[:_MOST_NAMED])}{more}"

@@ -1,0 +1,249 @@
+"""How reports look: a progress line on a terminal, plain lines elsewhere, a table at the end."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from lakefeed.interruption import is_interrupted
+from lakefeed.orchestration.reports.run_report import RunReport, TableReport
+from lakefeed.render.build import build_line, kept_lines
+from lakefeed.render.grid import Column, print_rows
+from lakefeed.render.grouping import grouped, of_failures
+from lakefeed.render.wording import age, counted, short, table_line
+
+if TYPE_CHECKING:
+    from lakefeed.declaration.tables import Table
+    from lakefeed.orchestration.inspect.status import TableFreshness, TableStatus
+    from lakefeed.orchestration.project.sync import SyncReport
+    from lakefeed.orchestration.reports.listener import Listener
+
+# Wide enough for a line of ours where the output is a file and has no width of its own.
+_PLAIN_WIDTH = 160
+_MOST_FILES = 4
+
+
+def console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+
+
+class ProgressLines:
+    """Says which tables are being loaded: one live line on a terminal; a line a table elsewhere."""
+
+    def __init__(self, out: Console) -> None:
+        self._out = out
+        self._loading: list[str] = []
+        self._status = out.status("")
+        self._lock = Lock()
+
+    def started(self, table: Table) -> None:
+        """Shows the table's name while it loads, on a terminal."""
+        with self._lock:
+            self._loading.append(table.shown)
+            self._show()
+
+    def ended(self, report: TableReport) -> None:
+        """Prints how the table's load ended, if not by Ctrl-C."""
+        if is_interrupted():
+            return
+        with self._lock:
+            if report.name in self._loading:
+                self._loading.remove(report.name)
+            self._show()
+            self._out.print(table_line(report), soft_wrap=True)
+
+    def waits(self, why: str) -> None:
+        """Shows it until a table begins, on a terminal; the notes of the run have it, too."""
+        with self._lock:
+            if self._out.is_terminal:
+                self._status.update(why)
+                self._status.start()
+
+    def _show(self) -> None:
+        if not self._out.is_terminal:
+            return
+        if self._loading:
+            self._status.update(f"loading {', '.join(self._loading)}")
+            self._status.start()
+        else:
+            self._status.stop()
+
+
+def show_run(work: Callable[[Listener | None], RunReport], as_json: bool) -> None:
+    """Runs, prints, and exits with the report's code."""
+    if as_json:
+        report = work(None)
+        click.echo(json.dumps(report.as_json(), indent=2, default=str))
+        sys.exit(report.exit_code)
+    out = console()
+    report = work(ProgressLines(out))
+    print_run(out, report)
+    sys.exit(report.exit_code)
+
+
+def print_run(out: Console, report: RunReport) -> None:
+    """The summary of a run: what moved, what failed and why, what dbt made of it."""
+    print_notes(out, report)
+    moved = [table for table in report.tables if table.status == "loaded"]
+    if moved:
+        _print_moved(out, report, moved)
+    for error in grouped(of_failures(report.failures)):
+        out.print(f"failed: {error}", soft_wrap=True, markup=False)
+    out.print(_closing_line(report, moved), soft_wrap=True, markup=False)
+
+
+def print_notes(out: Console, report: RunReport) -> None:
+    """What a user should know of the run, whatever became of it."""
+    for warning in report.warnings:
+        out.print(f"note: {warning}", soft_wrap=True, markup=False)
+    if report.synced:
+        out.print(f"wrote {_files(report.synced)}", soft_wrap=True, markup=False)
+
+
+def _by_error(failures: Sequence[TableReport]) -> dict[str, list[str]]:
+    """What stopped several tables, such as a source that is down, is told once."""
+    grouped: dict[str, list[str]] = {}
+    for table in failures:
+        grouped.setdefault(str(table.error), []).append(table.name)
+    return grouped
+
+
+def _files(names: Sequence[str]) -> str:
+    if len(names) <= _MOST_FILES:
+        return ", ".join(names)
+    return f"{names[0]} and {len(names) - 1} more files, below dbt/"
+
+
+_MOVED = (
+    Column("table"),
+    Column("read", 3, is_number=True),
+    Column("written", is_number=True),
+    Column("new in staging", 4, is_number=True),
+    Column("checkpoint before", 1),
+    Column("checkpoint", 2),
+)
+
+
+def _print_moved(out: Console, report: RunReport, moved: Sequence[TableReport]) -> None:
+    rows = []
+    for table in moved:
+        staged = report.staged.get(table.lake_name)
+        rows.append(
+            (
+                table.name,
+                f"{table.rows_read:,}",
+                f"{table.rows_written:,}",
+                f"{staged.changed:,}" if staged else "-",
+                short(table.checkpoint_before),
+                short(table.checkpoint),
+            )
+        )
+    print_rows(out, _MOVED, rows)
+
+
+def _closing_line(report: RunReport, moved: Sequence[TableReport]) -> str:
+    seconds = f"{report.seconds:.1f} s"
+    loads = _loads(report, len(moved))
+    if report.build_error:
+        return f"error: {report.build_error}"
+    if report.build is None and not moved:
+        return f"{loads}; dbt was not started ({seconds})"
+    if report.build is None:
+        return f"{loads} ({seconds})"
+    return f"{loads}; {build_line(report.build)}{kept_lines(report)} ({seconds})"
+
+
+def _loads(report: RunReport, moved: int) -> str:
+    """How many tables were loaded, had nothing new, and failed."""
+    failed = len(report.failures)
+    unchanged = len(report.tables) - moved - failed
+    if moved:
+        loads = f"loaded {moved} of {counted(len(report.tables), 'table')}"
+    elif unchanged or not failed:
+        loads = f"nothing new in {counted(unchanged, 'table')}"
+    else:
+        return f"{counted(failed, 'table')} failed, none loaded"
+    return f"{loads}, {failed} failed" if failed else loads
+
+
+def render_sync(report: SyncReport) -> str:
+    """What changed in the databases and which files were written for it."""
+    lines = [f"  {line}" for line in report.drift]
+    lines += [f"  wrote {name}" for name in report.files]
+    return "\n".join(
+        [*lines, f"{report.tables} tables in sources.lock.yaml"]
+        if lines
+        else [f"{report.tables} tables, nothing to change"]
+    )
+
+
+_STATUS = (
+    Column("table"),
+    Column("mode", 4),
+    Column("checkpoint", 7),
+    Column("last load", 3),
+    Column("age"),
+    Column("loads", 2, is_number=True),
+    Column("files", 1, is_number=True),
+    Column("raw rows", 6, is_number=True),
+    Column("staged rows", 9, is_number=True),
+    Column("deletes", 8),
+    Column("published", 5),
+)
+_FRESH = Column("fresh", 10)
+
+
+def show_status(rows: Sequence[TableStatus], as_json: bool) -> int:
+    """Prints the status; the exit code is 1 where a table is too late."""
+    if as_json:
+        click.echo(json.dumps([asdict(row) for row in rows], indent=2))
+    else:
+        out, bounded = console(), any(row.freshness for row in rows)
+        columns = (*_STATUS, _FRESH) if bounded else _STATUS
+        print_rows(out, columns, [_status_row(row)[: len(columns)] for row in rows])
+        for row in rows:
+            if failed := row.last_failure:
+                line = f"{row.name} failed at {short(failed.at)}: {failed.error}"
+                out.print(line, soft_wrap=True, markup=False)
+        unseen = sum(not row.sees_deletes for row in rows)
+        if unseen:
+            out.print(
+                f"{counted(unseen, 'table')} without deletes: rows deleted in the source stay in "
+                "staging; to find them: `deletes: remove` or `mark`",
+                soft_wrap=True,
+                markup=False,
+            )
+    return 1 if any(row.freshness == "too late" for row in rows) else 0
+
+
+def _status_row(row: TableStatus) -> tuple[str, ...]:
+    return (
+        row.name,
+        row.mode,
+        short(row.checkpoint),
+        short(row.last_load),
+        age(row.age_seconds),
+        f"{row.loads:,}",
+        f"{row.files:,}",
+        f"{row.raw_rows:,}",
+        "-" if row.staged_rows is None else f"{row.staged_rows:,}",
+        "seen" if row.sees_deletes else "not seen",
+        short(row.published_at),
+        row.freshness or "-",
+    )
+
+
+def print_freshness(rows: Sequence[TableFreshness]) -> None:
+    """How old the newest load of each table is."""
+    columns = (Column("table"), Column("newest load", 1), Column("age"), Column("fresh"))
+    shown = [
+        (row.name, short(row.last_load), age(row.age_seconds), row.freshness or "-") for row in rows
+    ]
+    print_rows(console(), columns, shown)

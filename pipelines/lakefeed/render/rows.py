@@ -1,0 +1,119 @@
+"""How rows of a table or a model look: what they have in common, and where they differ."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table as Grid
+from rich.text import Text
+
+from lakefeed.render.wording import counted
+
+if TYPE_CHECKING:
+    from lakefeed.transformation.lineage.downstream_rows import MadeRows
+
+Row = dict[str, str | None]
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.+]")
+_LONGEST = 40
+_WIDTH = 100
+# More rows than these stand one below the other.
+_MOST_BESIDE = 4
+# Counts builds, and tells nothing of the row.
+_OURS = ("_staged_batch",)
+
+
+def rows_of(made: MadeRows, but: Row | None = None) -> Iterator[RenderableType]:
+    """The rows: what all have in common once, then where they differ.
+
+    Args:
+        but: columns that need not be told again where all rows agree in them.
+    """
+    if made.unasked:
+        yield f"\n{made.relation}: {made.unasked}"
+        return
+    first = f", {len(made.rows)} of them shown" if made.total > len(made.rows) else ""
+    by = f" by {', '.join(made.by)}" if made.total else ""
+    yield f"\n{made.relation}: {counted(made.total, 'row')}{by}{first}"
+    told = [_with_pointing(row, made) for row in made.rows]
+    names = list(told[0]) if told else []
+    differing = [name for name in names if len({row.get(name) for row in told}) > 1]
+    same = {n: told[0][n] for n in names if n not in differing and n not in (but or {})}
+    if same:
+        yield from pairs(same, 2)
+    if 1 < len(told) <= _MOST_BESIDE:
+        yield Padding(_side_by_side(told, differing), (0, 0, 0, 2), expand=False)
+    elif len(told) > 1:
+        fitting = _fitting(told, differing)
+        yield Padding(_one_below_the_other(told, fitting), (0, 0, 0, 2), expand=False)
+        if left := [name for name in differing if name not in fitting]:
+            yield f"  --json has {', '.join(left)} as well"
+
+
+def _with_pointing(row: Row, rows: MadeRows) -> Row:
+    """The row, and how many rows of facts point at it."""
+    ours = {name: value for name, value in row.items() if name not in _OURS}
+    for one in rows.pointing:
+        value = next((v for k, v in row.items() if k.lower() == one.at.lower()), None)
+        ours[f"rows of {one.model}"] = str(one.rows.get(value or "", 0))
+    return ours
+
+
+def _side_by_side(rows: Sequence[Row], names: Sequence[str]) -> Grid:
+    grid = Grid(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=False)
+    grid.add_column(no_wrap=True)
+    for name in names:
+        values = (Text(shown(row.get(name))) for row in rows)
+        grid.add_row(Text(name, style="dim"), *values)
+    return grid
+
+
+def _fitting(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+    """As many columns as a line holds."""
+    fitting, width = [], 0
+    for name in names:
+        width += 3 + max(len(name), *(len(_short(row.get(name))) for row in rows))
+        if width <= _WIDTH:
+            fitting.append(name)
+    return fitting
+
+
+def _one_below_the_other(rows: Sequence[Row], names: Sequence[str]) -> Grid:
+    grid = Grid(box=SIMPLE_HEAD, pad_edge=False)
+    for name in names:
+        grid.add_column(Text(name), no_wrap=True)
+    for row in rows:
+        grid.add_row(*(Text(_short(row.get(name))) for name in names))
+    return grid
+
+
+def pairs(row: Row, indent: int) -> Iterator[Text]:
+    """Names and values, as many to a line as fit."""
+    line = Text(" " * indent)
+    for name, value in row.items():
+        told = shown(value)
+        if len(line) > indent and len(line) + len(name) + len(told) > _WIDTH:
+            yield line
+            line = Text(" " * indent)
+        line.append("" if len(line) == indent else "   ")
+        line.append(f"{name} ", style="dim").append(told)
+    yield line
+
+
+def _short(value: str | None) -> str:
+    return shown(value, _LONGEST // 2)
+
+
+def shown(value: str | None, longest: int = _LONGEST) -> str:
+    """A value on a line: times to the second, long texts cut, nothing that can't be printed."""
+    if value is None:
+        return "null"
+    if _TIME.match(value):
+        return value[:19]
+    text = "".join(letter if letter.isprintable() else "·" for letter in value)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -1,0 +1,70 @@
+"""How single things are said: a table's load, a model's build, a number, a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from lakefeed.orchestration.reports.run_report import TableReport
+    from lakefeed.transformation.dbt_adapter.runner import NodeResult
+
+
+def table_line(report: TableReport) -> str:
+    """How the load of a table ended."""
+    name = f"{report.name:<28}"
+    if report.status == "failed":
+        return f"[red]✗[/] {name} failed"
+    notes = "".join(f"; {note}" for note in report.notes)
+    nulls = f", {report.null_cursors:,} without a cursor value" if report.null_cursors else ""
+    if report.status == "unchanged":
+        again = f" ({report.rows_read:,} read again)" if report.rows_read else ""
+        return f"[dim]·[/] {name} nothing new{again}{nulls}{notes}"
+    gone = f", {report.rows_deleted:,} deleted" if report.rows_deleted else ""
+    rows = f"{counted(report.rows_written, 'row')}{gone}{nulls}"
+    return f"[green]✓[/] {name} {rows} in {report.seconds:.1f} s{notes}"
+
+
+def node_line(node: NodeResult) -> str:
+    """How a model or a test ended, with dbt's message where it failed."""
+    name = f"{node.kind} {node.name}"
+    if node.failed:
+        return f"[red]✗[/] {name}: {node.status}; {escape(node.told)}"
+    if node.status == "warn":
+        return f"[yellow]![/] {name}: {escape(node.told)}"
+    if node.status == "skipped":
+        return f"[dim]·[/] {name}: skipped"
+    return f"[green]✓[/] {name}: {node.status} in {node.seconds:.1f} s"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 table`, `1,200 tables`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def data_size(size: int) -> str:
+    """Bytes in the unit that fits: `312 B`, `4.5 MB`."""
+    number, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if number < 1000:
+            break
+        number, unit = number / 1000, larger
+    return f"{number:,.0f} {unit}" if unit == "B" else f"{number:,.1f} {unit}"
+
+
+def short(text: str | None) -> str:
+    """A time to the second; anything else as it is."""
+    if text is None:
+        return "-"
+    return text[:19].replace("T", " ") if len(text) > 19 and text[4:5] == "-" else text
+
+
+def age(seconds: float | None) -> str:
+    """`90m` as the coarsest unit that fits: `2h`."""
+    if seconds is None:
+        return "never"
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{max(seconds, 0):.0f}s"

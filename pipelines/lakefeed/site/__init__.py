@@ -1,0 +1,6 @@
+"""`lakefeed docs`: a static site that shows a lake, from plain data.
+
+Imports: `declaration`, `orchestration.inspect`, `orchestration.reports`,
+    `transformation.dbt_adapter`, `transformation.generate`, `transformation.lineage`.
+Public: `writing`.
+"""

@@ -1,0 +1,84 @@
+"""The site as files: made beside the one that is there, which it then replaces whole."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from lakefeed.declaration.project import Project
+from lakefeed.errors import LakefeedError, Refused
+from lakefeed.orchestration.inspect.overview import overview
+from lakefeed.site.page import DBT_PAGE, REPORT, render
+from lakefeed.transformation.dbt_adapter.dbt_docs import write_documentation
+from lakefeed.transformation.lineage.project_lineage import read_lineage
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where the site is; `lacks_dbt` is why dbt's documentation isn't in it, if so."""
+
+    report: Path
+    lacks_dbt: LakefeedError | None = None
+
+
+def write_site(project: Project, output: Path | None = None) -> Site:
+    """Writes the report and dbt's documentation into a folder, `data/docs` unless another is given.
+
+    Connects to no source, and neither waits for runs nor keeps any waiting; only for another that
+    writes the site. Without dbt's documentation, where dbt can't read the project, the report says
+    why.
+
+    Raises:
+        Refused: the folder holds something that isn't such a site.
+    """
+    folder = (output or project.data / "docs").absolute()
+    locks = project.data / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / "docs.lock"):
+        _refuse_others(folder)
+        part, work = (folder.with_name(f".{folder.name}.{what}") for what in ("part", "work"))
+        for leftover in (part, work):
+            shutil.rmtree(leftover, ignore_errors=True)
+        part.mkdir(parents=True)
+        lacks_dbt = _write_dbt_page(project, part / DBT_PAGE, work)
+        seen = overview(project, dt.datetime.now(dt.UTC))
+        page = render(seen, read_lineage(project), lacks_dbt=str(lacks_dbt or ""))
+        (part / REPORT).write_text(page, encoding="utf-8")
+        _replace(folder, part)
+    return Site(folder / REPORT, lacks_dbt)
+
+
+def _write_dbt_page(project: Project, page: Path, work: Path) -> LakefeedError | None:
+    """Returns what kept it from being written."""
+    try:
+        write_documentation(project, page, work)
+    except LakefeedError as error:
+        return error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return None
+
+
+def _refuse_others(folder: Path) -> None:
+    """What is replaced whole must be ours."""
+    known = {REPORT, DBT_PAGE}
+    others = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    if folder.exists() and (not folder.is_dir() or set(others) - known):
+        raise Refused(
+            f"{folder} holds something else than this site, which would be lost",
+            do="name a folder that is empty or isn't there: lakefeed docs --output FOLDER",
+        )
+
+
+def _replace(folder: Path, part: Path) -> None:
+    """Two renames: for a moment there is no site, and never half of one."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.replace(old)
+    part.replace(folder)
+    shutil.rmtree(old, ignore_errors=True)

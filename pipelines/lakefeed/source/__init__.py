@@ -1,0 +1,5 @@
+"""PostgreSQL: one snapshot of it, and how far the checkpoint may move.
+
+Imports: `source.connections`.
+Public: `predicate`, `snapshot`.
+"""

@@ -1,0 +1,65 @@
+"""Where the secrets of a declared connection are: the environment, `.env`, dlt's own secrets."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from lakefeed.declaration.project import Project
+from lakefeed.errors import DeclarationError
+from lakefeed.source.connections.env_file import read_variables
+
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def unset_variables(project: Project, source: str) -> list[str]:
+    """The variables that the connection of a source names and that have no value here."""
+    declared = project.source(source).connection or ""
+    variables = _variables(project.root)
+    return [name for name in _REFERENCE.findall(declared) if not variables.get(name)]
+
+
+def interpolate(project: Project, source: str, text: str, where: str) -> str:
+    """The text with the values of its `${VARIABLE}`s, from the environment or else `.env`.
+
+    Raises:
+        DeclarationError: one of them isn't set.
+    """
+    missing = unset_variables(project, source)
+    if missing:
+        raise DeclarationError(
+            f"the variable {missing[0]} isn't set",
+            where=where,
+            do=f"put {missing[0]}=postgresql://user:password@host:5432/database into .env, "
+            "or export it",
+        )
+    variables = _variables(project.root)
+    return _REFERENCE.sub(lambda match: variables[match[1]] or "", text)
+
+
+def _variables(root: Path) -> dict[str, str | None]:
+    return {**read_variables(root / ".env"), **os.environ}
+
+
+def dlt_secret(project: Project, source: str) -> str | dict[str, Any] | None:
+    """The credentials in dlt's own secrets: a URL, or a table of fields.
+
+    Raises:
+        DeclarationError: `.dlt/secrets.toml` can't be read.
+    """
+    from_environment = os.environ.get(f"SOURCES__{source.upper()}__CREDENTIALS")
+    path = project.root / ".dlt" / "secrets.toml"
+    if from_environment or not path.exists():
+        return from_environment
+    import tomllib
+
+    try:
+        secrets = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        secrets = None
+    if secrets is None:
+        raise DeclarationError("this isn't TOML in UTF-8", where=".dlt/secrets.toml")
+    found = secrets.get("sources", {}).get(source, {}).get("credentials")
+    return found if isinstance(found, (str, dict)) else None

@@ -1,0 +1,91 @@
+"""A connection as it is written: a URL, a libpq keyword string, or the fields of dlt's secrets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from lakefeed.errors import DeclarationError
+
+_SCHEME = re.compile(r"^postgres(ql)?(\+\w+)?://")
+_PORTS = re.compile(r"\d*(,\d*)*")
+# dlt's names for what libpq calls otherwise.
+_FIELDS = {"database": "dbname", "username": "user"}
+_NO_PARAMETERS = ("drivername", "query")
+
+
+def dsn_from(shown: str, connection: str, where: str = "") -> str:
+    """A URL or keyword string as a DSN that libpq takes as it was meant.
+
+    Args:
+        shown: what errors call the connection.
+
+    Raises:
+        DeclarationError: it is neither, or a user or password in it isn't percent-encoded, so that
+            libpq would take a part of it for host, port or database. Shows nothing of it.
+    """
+    dsn = _SCHEME.sub("postgresql://", connection.strip())
+    if _is_as_meant(dsn):
+        try:
+            parse_dsn(dsn)
+        except (psycopg2.Error, ValueError):
+            pass
+        else:
+            return dsn
+    if dsn.startswith("postgresql://") and "@" in dsn:
+        raise DeclarationError(
+            f"{shown} seems to have a character in its user or password that a URL needs "
+            "percent-encoded",
+            where=where,
+            do="there, write @ as %40, / as %2F, : as %3A, ? as %3F, # as %23 and % as %25, such "
+            "as postgresql://user:p%40ss%2Fword@host:5432/database",
+        )
+    raise DeclarationError(
+        f"{shown} isn't a PostgreSQL URL",
+        where=where,
+        do="write it as postgresql://user:password@host:5432/database",
+    )
+
+
+def dsn_from_fields(shown: str, fields: Mapping[str, Any], where: str = "") -> str:
+    """The same from what dlt calls `database`, `username`, `password`, `host` and so on.
+
+    Raises:
+        DeclarationError: they can't be put together. Shows nothing of them.
+    """
+    query = fields.get("query")
+    given = {**fields, **(query if isinstance(query, Mapping) else {})}
+    parameters = {
+        _FIELDS.get(name, name): str(value)
+        for name, value in given.items()
+        if name not in _NO_PARAMETERS and value not in (None, "")
+    }
+    try:
+        return make_dsn(**parameters)
+    except (psycopg2.Error, TypeError, ValueError):
+        pass
+    raise DeclarationError(
+        f"{shown} has fields that PostgreSQL doesn't know",
+        where=where,
+        do="it takes host, port, database, username and password, and libpq's parameters",
+    )
+
+
+def _is_as_meant(dsn: str) -> bool:
+    """Whether no part of a URL's user or password seems to stand where others are looked for.
+
+    An `@` or `/` as it is ends them early: what is left of them is taken for host and port.
+    """
+    if not dsn.startswith("postgresql://"):
+        return True
+    authority, _, path = dsn.removeprefix("postgresql://").partition("/")
+    user, at, hosts = authority.partition("@")
+    hosts = (hosts if at else user).partition("?")[0]
+    # An address of IPv6 has colons in its brackets.
+    ports = ",".join(host.rpartition("]")[2].partition(":")[2] for host in hosts.split(","))
+    has_another_at = "@" in hosts or "@" in path.partition("?")[0]
+    return not has_another_at and bool(_PORTS.fullmatch(ports))

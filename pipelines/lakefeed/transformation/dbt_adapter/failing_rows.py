@@ -1,0 +1,110 @@
+"""The rows that fail a test: in a file of their own, which doesn't wait for a publication.
+
+    data/warehouse.duckdb                  published
+    data/warehouse_test_failures.duckdb    a table for each test that failed when it ran last
+
+dbt stores them in the candidate, which may never be published, just because of what they are.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from lakefeed.declaration.project import Project
+from lakefeed.duckdb_paths import writable_database
+from lakefeed.errors import WarehouseDamaged
+from lakefeed.sql import literal, quote
+from lakefeed.transformation.dbt_adapter.runner import BuildResult, NodeResult
+from lakefeed.transformation.manifest import tests_that_store
+from lakefeed.transformation.warehouse.open_file import reading, writing
+
+# To look at, not to work with. dbt counts them all.
+_MOST_ROWS = 10_000
+
+
+def failing_rows_of(warehouse: Path) -> Path:
+    """Where the rows are kept that fail the tests of a warehouse file."""
+    return warehouse.with_name(f"{warehouse.stem}_test_failures.duckdb")
+
+
+def keep_failing_rows(
+    project: Project, built: Path, result: BuildResult, kept: Path
+) -> BuildResult:
+    """Moves what the tests of a build have stored out of the file that it built.
+
+    Side effects: writes `kept` anew, with the rows of each test that failed, 10,000 at most; the
+    tables of tests that pass now, or aren't in the project any more, are gone. Without any of
+    them there is no such file.
+
+    Returns:
+        The same result, whose failed tests say where their rows are.
+    """
+    stored = [node for node in result.nodes if node.stored_in]
+    if not stored and not kept.exists():
+        return result
+    part = kept.with_name(f"{kept.name}.part")
+    part.unlink(missing_ok=True)
+    _forget_unreadable(kept)
+    if kept.exists():
+        shutil.copyfile(kept, part)
+    with writable_database(part) as file, writing(built) as session:
+        session.execute(f"attach {literal(str(file))} as kept")
+        for statement in _moves(stored):
+            session.execute(statement)
+        known = tests_that_store(project) | {node.stored_in for node in stored}
+        left = _forget_others(session, known)
+        session.execute("detach kept")
+    if left:
+        part.replace(kept)
+    else:
+        part.unlink()
+        kept.unlink(missing_ok=True)
+    return replace(result, nodes=tuple(_saying_where(node, project, kept) for node in result.nodes))
+
+
+def forget_failing_rows(warehouse: Path) -> None:
+    """Removes the file with all of them; the tests store them again when they run again."""
+    kept = failing_rows_of(warehouse)
+    for file in (kept, kept.with_name(f"{kept.name}.part")):
+        file.unlink(missing_ok=True)
+
+
+def _forget_unreadable(kept: Path) -> None:
+    """They are there to be looked at, and the tests that fail store theirs again."""
+    try:
+        with reading(kept):
+            pass
+    except WarehouseDamaged:
+        kept.unlink()
+
+
+def _moves(stored: Sequence[NodeResult]) -> Iterator[str]:
+    for node in stored:
+        schema, table = (quote(part) for part in node.stored_in)
+        name = f"{schema}.{table}"
+        yield f"create schema if not exists kept.{schema}"
+        yield f"drop table if exists kept.{name}"
+        if node.has_failing_rows:
+            yield f"create table kept.{name} as from {name} limit {_MOST_ROWS}"
+        yield f"drop table if exists {name}"
+
+
+def _forget_others(session: DuckDBPyConnection, known: set[tuple[str, ...]]) -> int:
+    """Drops tables of tests that are gone; how many are left."""
+    query = "select schema_name, table_name from duckdb_tables() where database_name = 'kept'"
+    present = set(session.execute(query).fetchall())
+    for schema, table in present - known:
+        session.execute(f"drop table kept.{quote(schema)}.{quote(table)}")
+    return len(present & known)
+
+
+def _saying_where(node: NodeResult, project: Project, kept: Path) -> NodeResult:
+    if not node.has_failing_rows:
+        return node
+    inside = kept.is_relative_to(project.root)
+    return replace(node, rows_in=str(kept.relative_to(project.root) if inside else kept))

@@ -1,0 +1,124 @@
+"""Two states of a dbt project held against each other, by dbt's own comparison of states."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lakefeed.declaration.project import Project
+from lakefeed.transformation.dbt_adapter.runner import run_dbt, select_nodes, writing_into
+from lakefeed.transformation.generate.data_tests import declared_at
+
+MODELS = ("model", "snapshot", "seed")
+TESTS = ("test", "unit_test")
+_SECTIONS = ("nodes", "sources", "exposures", "unit_tests")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A model, a test, a source or an exposure: dbt's id of it, where it is written, what it reads.
+
+    `stands_at` are schema and name in the warehouse, of what stands there.
+    """
+
+    id: str
+    kind: str
+    name: str
+    where: str
+    reads: tuple[str, ...]
+    stands_at: tuple[str, str] | None
+
+    @property
+    def is_source_of(self) -> str:
+        """The raw table that a dbt source is, by its name in the lake."""
+        _, _, source, table = self.id.split(".", 3)
+        return f"{source}__{table}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All nodes before and now, by dbt's ids, and which are modified: what is new is, too."""
+
+    before: Mapping[str, Node] = field(default_factory=dict)
+    now: Mapping[str, Node] = field(default_factory=dict)
+    modified: frozenset[str] = frozenset()
+
+    @property
+    def removed(self) -> list[Node]:
+        return [node for id, node in self.before.items() if id not in self.now]
+
+    def below(self, ids: set[str]) -> set[str]:
+        """All that reads these, directly or not, without these."""
+        found, front = set(ids), set(ids)
+        while front:
+            front = {id for id, node in self.now.items() if front.intersection(node.reads)} - found
+            found |= front
+        return found - ids
+
+    def above(self, ids: set[str]) -> set[str]:
+        """All that these read, directly or not, without these."""
+        found, front = set(ids), set(ids)
+        while front:
+            read = {one for id in front if id in self.now for one in self.now[id].reads}
+            front = read - found
+            found |= front
+        return found - ids
+
+
+def write_state(project: Project, folder: Path) -> Path | None:
+    """Has dbt parse a project; returns the folder of its manifest, None where there is no dbt.
+
+    Raises:
+        BuildFailed: dbt can't parse it.
+    """
+    if not (project.dbt / "dbt_project.yml").exists():
+        return None
+    run_dbt(project, "parse", writing_into(project, folder), folder / project.warehouse.name)
+    return folder
+
+
+def compare_states(
+    project: Project, state: Path | None, target: Path, variables: Sequence[str] = ()
+) -> Comparison:
+    """Holds a dbt project against an earlier state of it; against nothing where that is None.
+
+    Args:
+        variables: as dbt takes them on its command line.
+
+    Side effect: `target` then holds what dbt has parsed.
+
+    Raises:
+        BuildFailed: dbt can't parse the project.
+    """
+    known = ["--select", "state:modified", "--state", str(state)] if state else []
+    # A test of a model that is modified is not, by that.
+    written = writing_into(project, target)
+    arguments = [*known, "--indirect-selection", "empty", *written, *variables]
+    modified = select_nodes(project, arguments, target / project.warehouse.name)
+    before = {node.id: node for node in _nodes(project, state)} if state else {}
+    now = {node.id: node for node in _nodes(project, target)}
+    return Comparison(before, now, frozenset(modified))
+
+
+def _nodes(project: Project, folder: Path) -> Iterator[Node]:
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    for section in _SECTIONS:
+        for id, node in manifest.get(section, {}).items():
+            yield _node(project, id, node)
+
+
+def _node(project: Project, id: str, node: dict[str, Any]) -> Node:
+    kind = node["resource_type"]
+    declared = declared_at(project, node.get("meta") or {}) if kind in TESTS else ""
+    is_there = kind in MODELS and node["config"].get("materialized") != "ephemeral"
+    return Node(
+        id,
+        kind,
+        node["name"],
+        declared or f"dbt/{node['original_file_path']}",
+        tuple(node.get("depends_on", {}).get("nodes", ())),
+        (node["schema"], node["alias"]) if is_there else None,
+    )

@@ -1,0 +1,199 @@
+{#
+    The commit log as dbt sees it: committed loads of a raw table that a model has yet to stage, in
+    the order in which they count. Costs two listings, and reads only what is new; all descriptions
+    only where a load arrived late.
+
+    A load is committed when `_dlt_loads` has its entry; `_lakefeed_loads` says what it holds. One
+    that doesn't `count` was superseded: it is noted as staged, and its files are not read.
+
+    `anew` tells that the model is to be emptied first, since a load supersedes what it holds, or one
+    arrived late, with a snapshot older than what it holds, or the caller says so. Where none is late, what is new comes
+    after all that is staged, so that what is new tells by itself what counts.
+
+    `model_name` is none for a model that is built from nothing.
+#}
+{% macro loads_to_stage(raw, model_name=none, anew=false) %}
+    {%- set folder = lakefeed.raw_folder(raw) -%}
+    {%- set new_to = none if anew else model_name -%}
+    {%- set new = lakefeed.described_loads(folder, lakefeed.committed_load_ids(folder, new_to)) -%}
+    {%- if anew -%}
+        {{- return({'loads': new, 'counting': lakefeed.loads_that_count(new), 'anew': true}) -}}
+    {%- endif -%}
+    {%- set state = namespace(loads=new, counting=lakefeed.loads_that_count(new), anew=false) -%}
+    {%- set staged_at = lakefeed.newest_staged_snapshot(model_name) if new and model_name -%}
+    {%- if staged_at and staged_at > new[0].snapshot_at -%}
+        {%- set state.counting = [] -%}
+        {%- set all_loads = lakefeed.described_loads(folder, lakefeed.committed_load_ids(folder)) -%}
+        {%- set new_ids = new | map(attribute='load_id') | list -%}
+        {%- for load in lakefeed.loads_that_count(all_loads) if load.load_id in new_ids -%}
+            {%- set state.loads = all_loads -%}
+            {%- set state.counting = lakefeed.loads_that_count(all_loads) -%}
+            {%- set state.anew = true -%}
+        {%- endfor -%}
+    {%- elif staged_at and new | selectattr('supersedes') | list -%}
+        {%- set state.anew = true -%}
+    {%- endif -%}
+    {{- return({'loads': state.loads, 'counting': state.counting, 'anew': state.anew}) -}}
+{% endmacro %}
+
+
+{#
+    The same for a model that keeps history, which reads superseded loads as well. `anew` where a load
+    arrived late, or where the caller says so: all loads are then read again.
+#}
+{% macro loads_to_keep(raw, model_name=none, anew=false) %}
+    {%- set folder = lakefeed.raw_folder(raw) -%}
+    {%- set staged_at = lakefeed.newest_staged_snapshot(model_name) if model_name and not anew -%}
+    {%- set new_to = none if anew else model_name -%}
+    {%- set new = lakefeed.described_loads(folder, lakefeed.committed_load_ids(folder, new_to)) -%}
+    {%- if staged_at and new and staged_at > new[0].snapshot_at -%}
+        {{- return(lakefeed.loads_to_keep(raw, model_name, anew=true)) -}}
+    {%- endif -%}
+    {%- set whole = anew or not model_name -%}
+    {{- return({'loads': lakefeed.loads_that_fit(raw, new) if whole else new, 'anew': anew}) -}}
+{% endmacro %}
+
+
+{#
+    These loads from the first on with which all values fit the columns as they are now: a column that
+    was retyped so that older values would be rounded or lost had its table read whole.
+#}
+{% macro loads_that_fit(raw, loads) %}
+    {%- set columns = raw.meta.lakefeed.columns -%}
+    {%- set start = namespace(at=0) -%}
+    {%- if loads -%}
+        {%- set rows = lakefeed.rows_of(loads) -%}
+        {%- set held = lakefeed.described('from ' ~ rows) -%}
+        {%- set unfit = lakefeed.values_lost(held, columns).values() | list -%}
+        {%- for name in raw.meta.lakefeed.key if name in held -%}
+            {%- do unfit.append(lakefeed.quote(name) ~ ' is null') -%}
+        {%- endfor -%}
+        {%- set query -%}
+            select distinct _dlt_load_id from {{ rows }}
+            where {{ unfit | join(' or ') }}
+        {%- endset -%}
+        {%- set unfit_ids = run_query(query).columns[0].values() if unfit else () -%}
+        {%- for load in loads -%}
+            {%- if load.load_id in unfit_ids -%}
+                {%- set start.at = none -%}
+            {%- elif start.at is none and load.supersedes -%}
+                {%- set start.at = loop.index0 -%}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{- return(lakefeed.loads_that_count(loads) if start.at is none else loads[start.at:]) -}}
+{% endmacro %}
+
+
+{# The newest load that supersedes, and those after it. #}
+{% macro loads_that_count(loads) %}
+    {%- set start = namespace(at=0) -%}
+    {%- for load in loads if load.supersedes -%}{%- set start.at = loads.index(load) -%}{%- endfor -%}
+    {{- return(loads[start.at:]) -}}
+{% endmacro %}
+
+
+{# The snapshot of the newest load that a model has staged; none where it has staged nothing. #}
+{% macro newest_staged_snapshot(model_name) %}
+    {%- set query -%}
+        select max(snapshot_at) from _lakefeed.staged_loads where model = '{{ model_name }}'
+    {%- endset -%}
+    {{- return(run_query(query).columns[0].values()[0]) -}}
+{% endmacro %}
+
+
+{# Ids of committed loads that hold files; with a model's name, those that it has yet to stage. #}
+{% macro committed_load_ids(folder, model_name=none) %}
+    {%- set listed = lakefeed.as_pattern(folder, always=true) -%}
+    {%- set query -%}
+        with
+        commits as (
+            select regexp_extract(file, '__([0-9.]+)\.jsonl$', 1) as load_id
+            from glob({{ lakefeed.sql_text(listed ~ '/_dlt_loads/*.jsonl') }})
+        ),
+        descriptions as (
+            select regexp_extract(file, '([0-9.]+)\.json$', 1) as load_id
+            from glob({{ lakefeed.sql_text(listed ~ '/_lakefeed_loads/*.json') }})
+        )
+        select load_id from commits join descriptions using (load_id)
+        {% if model_name -%}
+        anti join (
+            select load_id from _lakefeed.staged_loads where model = '{{ model_name }}'
+        ) using (load_id)
+        {% endif -%}
+        order by load_id
+    {%- endset -%}
+    {{- return(run_query(query).columns[0].values() | list) -}}
+{% endmacro %}
+
+
+{#
+    What these loads hold, in the order of their snapshots; where `lakefeed rebuild --as-of` has said a
+    moment, of none that is newer.
+#}
+{% macro described_loads(folder, load_ids) %}
+    {%- set as_of = var('lakefeed_as_of', none) -%}
+    {%- set loads = [] -%}
+    {%- if load_ids -%}
+        {%- set begin = lakefeed.as_pattern(folder).replace("'", "''") ~ '/_lakefeed_loads/' -%}
+        {%- set paths = [] -%}
+        {%- for id in load_ids -%}
+            {%- do paths.append("'" ~ begin ~ id ~ ".json'") -%}
+        {%- endfor -%}
+        {%- set query -%}
+            select load_id, snapshot_at, supersedes, to_json(files), coalesce(format, '1.0')
+            from read_json(
+                [{{ paths | join(', ') }}],
+                columns = {
+                    load_id: 'varchar', snapshot_at: 'varchar', supersedes: 'boolean',
+                    files: 'varchar[]', format: 'varchar'
+                },
+                hive_partitioning = false
+            )
+            {% if as_of -%}
+            where snapshot_at::timestamptz <= '{{ as_of }}'::timestamptz
+            {% endif -%}
+            order by snapshot_at, load_id::double
+        {%- endset -%}
+        {%- for row in run_query(query).rows -%}
+            {%- if row[4].split('.')[0] | int > 1 -%}
+                {{- exceptions.raise_compiler_error(
+                    'load ' ~ row[0] ~ ' in ' ~ folder ~ ' was written by a newer Lakefeed (format '
+                    ~ row[4] ~ '): upgrade Lakefeed'
+                ) -}}
+            {%- endif -%}
+            {%- do loads.append({
+                'load_id': row[0], 'snapshot_at': row[1], 'supersedes': row[2],
+                'files': fromjson(row[3]), 'folder': folder
+            }) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{- return(loads) -}}
+{% endmacro %}
+
+
+{# The raw folder of a table; a relative one is meant from the dbt project's folder. #}
+{% macro raw_folder(raw) %}
+    {{- return(raw.meta.lakefeed.folder) -}}
+{% endmacro %}
+
+
+{#
+    The pattern that a path alone matches, whatever its folders are called: DuckDB reads names of files
+    as patterns. `always`: what comes after the path is one.
+
+    A bracket with one sign in it is that sign. A backslash would be a separator in a pattern; it is
+    given as the range from `[` to `]`. (pipelines/lakefeed/duckdb_paths.py says the same)
+#}
+{% macro as_pattern(path, always=false) %}
+    {%- if not (always or '*' in path or '?' in path or '[' in path) -%}
+        {{- return(path) -}}
+    {%- endif -%}
+    {%- set signs = [] -%}
+    {%- for sign in path -%}
+        {%- do signs.append(
+            '[[-]]' if sign == '\\' else '[' ~ sign ~ ']' if sign in '*?[' else sign
+        ) -%}
+    {%- endfor -%}
+    {{- return(signs | join) -}}
+{% endmacro %}

@@ -1,0 +1,284 @@
+{#
+    One staging model: the committed rows of one raw table, one row per key, merged incrementally.
+
+    Promises: staging holds, for each key, the row from the newest source snapshot, then with the
+    newest cursor, whatever order loads arrive in. A load is read once, but for a model that is staged
+    anew. Rows, and the note of which loads they came from, are written in one transaction.
+
+    Rows that have left the source (tombstones, see pipelines/lakefeed/loading/extract/delete_detection.py) are removed with
+    `deletes: remove`, get `_deleted_at` with `mark`, and are passed over with `ignore`.
+
+    The raw table is described by its dbt source (`meta.lakefeed`, written by `lakefeed sync`).
+#}
+{% macro staging(raw_table, unique_key=none, cursor=none) %}
+    {{- config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='append_new_columns',
+        pre_hook="{{ lakefeed.open_new_loads() }}",
+        post_hook="{{ lakefeed.close_new_loads() }}"
+    ) -}}
+    {%- set raw = lakefeed.raw_table_of(model).meta.lakefeed if execute else {} -%}
+    {{ lakefeed.newest_of(
+        rows='lakefeed_new_rows',
+        batch='(select batch from lakefeed_new_loads_batch)',
+        key=unique_key,
+        cursor=cursor,
+        removes_deleted=raw.deletes == 'remove',
+        compared_as=raw.get('compared_as')
+    ) }}
+{%- endmacro %}
+
+
+{#
+    Pre-hook: notes which committed loads this model has not staged, and opens their rows as the
+    temporary view `lakefeed_new_rows`.
+#}
+{% macro open_new_loads() %}
+    {%- if not execute %}{{ return('select 1') }}{% endif -%}
+    {%- set raw = lakefeed.raw_table_of(model) -%}
+    {%- set name = this.identifier if is_incremental() else none -%}
+    {%- set otherwise = name and lakefeed.keys_were_compared_otherwise(raw.meta.lakefeed, name) -%}
+    {%- set new = lakefeed.loads_to_stage(raw, name, otherwise) -%}
+    {{ lakefeed.open_loads(raw, new.loads, new.counting) }}
+    {% if is_incremental() -%}{{ lakefeed.fit_model(raw, new.anew) }}{%- endif %}
+{% endmacro %}
+
+
+{#
+    Opens these loads for the model that is being built: the rows of those that count, and what is
+    noted of all of them once it is built.
+#}
+{% macro open_loads(raw, loads, counting) -%}
+    create schema if not exists _lakefeed;
+    create table if not exists _lakefeed.staged_loads (
+        model varchar, load_id varchar, snapshot_at varchar, batch bigint
+    );
+    create sequence if not exists _lakefeed.batches;
+    create or replace temp table lakefeed_new_loads as
+        select
+            load_id::varchar as load_id,
+            snapshot_at::varchar as snapshot_at,
+            supersedes::boolean as supersedes,
+            position
+        from (values
+            {% for load in loads -%}
+            ('{{ load.load_id }}', '{{ load.snapshot_at }}', {{ load.supersedes }}, {{ loop.index }}),
+            {% endfor -%}
+            (null, null, null, 0)
+        ) as loads (load_id, snapshot_at, supersedes, position)
+        where load_id is not null;
+    create or replace temp table lakefeed_new_loads_batch as
+        select nextval('_lakefeed.batches') as batch;
+    create or replace temp view lakefeed_new_rows as {{ lakefeed.new_rows(raw, counting) }};
+    {% if not is_incremental() -%}
+    delete from _lakefeed.staged_loads where model = '{{ this.identifier }}';
+    {% endif -%}
+{% endmacro %}
+
+
+{#
+    Post-hook: takes out the rows that have a newer version among the new, or a tombstone, and notes the
+    loads as staged, in the transaction that wrote their rows.
+#}
+{% macro close_new_loads() %}
+    {%- if not execute %}{{ return('select 1') }}{% endif -%}
+    {%- set raw = lakefeed.raw_table_of(model).meta.lakefeed -%}
+    {%- if raw.key and is_incremental() %}
+    delete from {{ this }}
+    where
+        _staged_batch <> (select batch from lakefeed_new_loads_batch)
+        and ({{ lakefeed.key_of_raw(raw) }}) in (
+            select ({{ lakefeed.key_of_raw(raw) }}) from lakefeed_new_rows
+        );
+    {%- endif %}
+    {{ lakefeed.note_compared_keys(raw, this.identifier) }}
+    {{ lakefeed.note_staged_loads() }}
+{% endmacro %}
+
+
+{% macro note_staged_loads() -%}
+    insert into _lakefeed.staged_loads
+    select '{{ this.identifier }}', load_id, snapshot_at, batch
+    from lakefeed_new_loads cross join lakefeed_new_loads_batch
+    where load_id not in (
+        select load_id from _lakefeed.staged_loads where model = '{{ this.identifier }}'
+    );
+{% endmacro %}
+
+
+{# The select over the files of these loads; typed and empty where there are none. #}
+{% macro new_rows(raw, loads) %}
+    {%- set columns = raw.meta.lakefeed.columns -%}
+    {%- set watches_deletes = raw.meta.lakefeed.deletes != 'ignore' -%}
+    {%- if not loads -%}
+    select
+        {% for name, type in columns.items() -%}
+        cast(null as {{ type }}) as {{ lakefeed.quote(name) }},
+        {% endfor -%}
+        {{ 'null::timestamptz as _deleted_at,' if watches_deletes }}
+        cast(null as varchar) as _dlt_load_id,
+        cast(0 as bigint) as _load_position
+    where false
+    {%- else -%}
+    {%- set rows = lakefeed.rows_of(loads) -%}
+    {%- set held = lakefeed.described('from ' ~ rows) -%}
+    {%- do lakefeed.refuse_lossy_casts(held, columns, rows) -%}
+    {%- set deleted_at = 'files._deleted_at' if '_deleted_at' in held else 'null::timestamptz' -%}
+    select
+        {% for name, type in columns.items() -%}
+        cast({{ 'files.' ~ lakefeed.quote(name) if name in held else 'null' }} as {{ type }})
+            as {{ lakefeed.quote(name) }},
+        {% endfor -%}
+        {{ deleted_at ~ ' as _deleted_at,' if watches_deletes }}
+        files._dlt_load_id,
+        loads.position as _load_position
+    from {{ rows }} as files
+    join lakefeed_new_loads as loads on loads.load_id = files._dlt_load_id
+    {%- if not watches_deletes %}
+    where {{ deleted_at }} is null
+    {%- endif -%}
+    {%- endif -%}
+{% endmacro %}
+
+
+{#
+    The rows of these loads, as a from-clause item. A row belongs to the load in its `_dlt_load_id` only
+    in a file that this load names: a compact file, which `lakefeed prune` writes, holds several loads'.
+#}
+{% macro rows_of(loads) %}
+    {%- set state = namespace(is_compact=false) -%}
+    {%- set paths = {} -%}
+    {%- set pairs = [] -%}
+    {# All of one table, so that their folder is the same. #}
+    {%- set folder = loads[0].folder if loads else '' -%}
+    {%- set named = folder.replace("'", "''") -%}
+    {%- set read = lakefeed.as_pattern(folder).replace("'", "''") -%}
+    {%- for load in loads -%}
+        {%- for file in load.files -%}
+            {%- do pairs.append("('" ~ named ~ '/' ~ file ~ "', '" ~ load.load_id ~ "')") -%}
+            {%- do paths.update({"'" ~ read ~ '/' ~ file ~ "'": none}) -%}
+            {%- if '.compact-' in file -%}{%- set state.is_compact = true -%}{%- endif -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- set files = '[' ~ paths | join(', ') ~ '], union_by_name = true, hive_partitioning = false' -%}
+    {%- if not state.is_compact -%}
+        {{- return('read_parquet(' ~ files ~ ')') -}}
+    {%- endif -%}
+    {%- set rows -%}
+        (
+            select * exclude (_lakefeed_file)
+            from read_parquet({{ files }}, filename = '_lakefeed_file')
+            semi join (values {{ pairs | join(', ') }}) as named (_lakefeed_file, _dlt_load_id)
+                using (_lakefeed_file, _dlt_load_id)
+        )
+    {%- endset -%}
+    {{- return(rows) -}}
+{% endmacro %}
+
+
+{#
+    Gives the model the columns and types that its raw table has now, and empties it where it is
+    staged anew. It is created again, since DuckDB can't alter a table in the transaction that has
+    deleted from it. Columns that the raw table has no longer stay.
+#}
+{% macro fit_model(raw, anew) %}
+    {%- set wanted = dict(raw.meta.lakefeed.columns) -%}
+    {%- if raw.meta.lakefeed.deletes == 'mark' -%}
+        {%- do wanted.update({'_deleted_at': 'timestamptz'}) -%}
+    {%- endif -%}
+    {%- do wanted.update({'_dlt_load_id': 'varchar', '_staged_batch': 'bigint'}) -%}
+    {%- set present = lakefeed.described('from ' ~ this) -%}
+    {%- set casts = [] -%}
+    {%- for name, type in wanted.items() -%}
+        {%- set value = lakefeed.quote(name) if name in present else 'null' -%}
+        {%- do casts.append('cast(' ~ value ~ ' as ' ~ type ~ ') as ' ~ lakefeed.quote(name)) -%}
+    {%- endfor -%}
+    {%- for name in present if name not in wanted -%}
+        {%- do casts.append(lakefeed.quote(name)) -%}
+    {%- endfor -%}
+    {%- set query = 'select ' ~ casts | join(', ') ~ ' from ' ~ this -%}
+    {%- if anew or lakefeed.described(query) != present -%}
+    {%- if not anew -%}{%- do lakefeed.refuse_lossy_casts(present, wanted, this) -%}{%- endif -%}
+    create or replace table {{ this }} as {{ query }}{{ ' where false' if anew }};
+    {%- endif -%}
+{% endmacro %}
+
+
+{#
+    Fails where a value of a retyped column would be rounded or lost. `lakefeed run` doesn't come
+    here: it reads a table whole whose columns can't be cast.
+#}
+{% macro refuse_lossy_casts(held, wanted, relation) %}
+    {%- for name, is_lost in lakefeed.values_lost(held, wanted).items() -%}
+        {%- set lost = 'select count(*) from ' ~ relation ~ ' where ' ~ is_lost -%}
+        {%- if run_query(lost).columns[0].values()[0] -%}
+            {{- exceptions.raise_compiler_error(
+                'column ' ~ name ~ ' was ' ~ held[name] ~ ' and is ' ~ (wanted[name] | upper) ~ ' now: ' ~
+                'load the table before it is built, with lakefeed run --full-refresh'
+            ) -}}
+        {%- endif -%}
+    {%- endfor -%}
+{% endmacro %}
+
+
+{# By the name of each column that is held in another type: what is true of values a cast would damage. #}
+{% macro values_lost(held, wanted) %}
+    {%- set nulls = [] -%}
+    {%- for name, type in wanted.items() -%}
+        {%- do nulls.append('cast(null as ' ~ type ~ ') as ' ~ lakefeed.quote(name)) -%}
+    {%- endfor -%}
+    {%- set types = lakefeed.described('select ' ~ nulls | join(', ')) -%}
+    {%- set conditions = {} -%}
+    {%- for name, type in types.items() if held.get(name, type) != type -%}
+        {%- set column = lakefeed.quote(name) -%}
+        {%- do conditions.update({
+            name: column ~ ' is distinct from try_cast(try_cast(' ~ column ~ ' as ' ~ type ~ ') as '
+                ~ held[name] ~ ')'
+        }) -%}
+    {%- endfor -%}
+    {{- return(conditions) -}}
+{% endmacro %}
+
+
+{# DuckDB's type of each column that a query gives, by name. #}
+{% macro described(query) %}
+    {%- set found = {} -%}
+    {%- for row in run_query('describe ' ~ query).rows -%}
+        {%- do found.update({row[0]: row[1]}) -%}
+    {%- endfor -%}
+    {{- return(found) -}}
+{% endmacro %}
+
+
+{# The dbt source that a model over raw reads: its only source. #}
+{% macro raw_table_of(model_node) %}
+    {%- set ids = model_node.depends_on.nodes | select('string') | list -%}
+    {%- for id in ids if id.startswith('source.') -%}
+        {{- return(graph.sources[id]) -}}
+    {%- endfor -%}
+    {{- exceptions.raise_compiler_error(
+        model_node.name ~ ' reads no raw table: pass source(...) to its macro'
+    ) -}}
+{% endmacro %}
+
+
+{# A name as an SQL identifier: `adapter.quote` doesn't double the quotes within it. #}
+{% macro quote(name) %}
+    {{- return('"' ~ name.replace('"', '""') ~ '"') -}}
+{% endmacro %}
+
+
+{# These names as SQL identifiers; none for none. #}
+{% macro quoted(names) %}
+    {%- set quoted = [] -%}
+    {%- for name in ([names] if names is string else names or []) -%}
+        {%- do quoted.append(lakefeed.quote(name)) -%}
+    {%- endfor -%}
+    {{- return(quoted or none) -}}
+{% endmacro %}
+
+
+{% macro quoted_list(names) %}
+    {{- return(lakefeed.quoted(names) | join(', ')) -}}
+{% endmacro %}

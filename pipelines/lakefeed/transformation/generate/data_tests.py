@@ -1,0 +1,157 @@
+"""Declared tests as dbt's: what stands for them in the YAML beside a staging model, and back.
+
+A test says in its `meta` which part of sources.yaml it was made from: not the line, with which the
+generated file would change whenever a line is put in above.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from lakefeed.declaration.catalogue import Column
+from lakefeed.declaration.project import Project
+from lakefeed.declaration.quality import ColumnTests, Range, Severity
+from lakefeed.declaration.tables import Table, lake_name_of
+from lakefeed.source.inspection.equality import comparable
+from lakefeed.source.inspection.types import lake_type
+
+# The schema of the warehouse in which each test keeps the rows that fail it.
+FAILURES_SCHEMA = "test_failures"
+
+
+@dataclass(frozen=True)
+class DataTest:
+    """One of dbt's generic tests: what it is called, what it is given, what it was made from.
+
+    `declared` are the keys that lead to it, below the table's `tests`.
+    """
+
+    kind: str
+    declared: tuple[str, ...]
+    severity: Severity
+    arguments: dict[str, Any]
+
+    def entry(self, table: Table) -> dict[str, Any]:
+        """As it stands in dbt's YAML."""
+        config: dict[str, Any] = {
+            "severity": self.severity,
+            "store_failures": True,
+            "schema": FAILURES_SCHEMA,
+        }
+        if table.settings.deletes == "mark":
+            config["where"] = "_deleted_at is null"
+        config["meta"] = {"lakefeed": {"table": table.lake_name, "tests": list(self.declared)}}
+        arguments = {"arguments": self.arguments} if self.arguments else {}
+        return {self.kind: {"name": self._name(table), **arguments, "config": config}}
+
+    def _name(self, table: Table) -> str:
+        """`shop__orders__status__accepted_values`, which is its table of failures as well."""
+        parts = self.declared[1:] if len(self.declared) > 1 else self.declared
+        if self.declared[0] == "expressions":
+            parts = (*parts, "expression")
+        return "__".join([table.lake_name, *map(_plain, parts)])
+
+
+def tests_of_column(table: Table, column: Column, known: Sequence[Table]) -> list[dict[str, Any]]:
+    """The declared tests of a column but for those that every key has.
+
+    Args:
+        known: all tables that have a staging model.
+    """
+    declared = table.settings.tests.columns.get(column.name) if table.settings.tests else None
+    if declared is None:
+        return []
+    return [test.entry(table) for test in _tests_of(table, column, declared, known)]
+
+
+def tests_of_table(table: Table) -> list[dict[str, Any]]:
+    """The declared tests of a table as a whole."""
+    declared = table.settings.tests
+    if declared is None:
+        return []
+    tests = [
+        DataTest(
+            "lakefeed.meets", ("expressions", name), one.severity, {"condition": one.condition}
+        )
+        for name, one in declared.expressions.items()
+    ]
+    for name, kind, bounds in (
+        ("rows", "lakefeed.row_count", declared.rows),
+        ("new_rows", "lakefeed.new_row_count", declared.new_rows),
+    ):
+        if bounds:
+            arguments = _said({"least": bounds.min, "most": bounds.max})
+            tests.append(DataTest(kind, (name,), bounds.severity, arguments))
+    return [test.entry(table) for test in tests]
+
+
+def declared_at(project: Project, meta: Mapping[str, Any]) -> str:
+    """`file:line` of the declaration that a test was made from; nothing where there is none."""
+    told = meta.get("lakefeed", {})
+    table = next((one for one in project.tables if one.lake_name == told.get("table")), None)
+    path = table.paths.get("tests") if table else None
+    return project.declared.document.where((*path, *told["tests"])) if path else ""
+
+
+def _tests_of(
+    table: Table, column: Column, declared: ColumnTests, known: Sequence[Table]
+) -> Iterator[DataTest]:
+    def test(kind: str, name: str, **arguments: Any) -> DataTest:
+        return DataTest(kind, ("columns", column.name, name), declared.severity, arguments)
+
+    if declared.not_null and column.name not in table.key:
+        yield test("not_null", "not_null")
+    if declared.unique and table.key != (column.name,):
+        yield test("unique", "unique")
+    if declared.accepted_values:
+        values = [str(value) for value in declared.accepted_values]
+        yield test("lakefeed.one_of", "accepted_values", values=values)
+    if declared.relationships:
+        shown, field = declared.refers_to
+        for target in known:
+            if target.shown == shown:
+                to = f"ref('stg_{target.lake_name}')"
+                how = _compared_alike(column, target, field)
+                yield test("lakefeed.refers_to", "relationships", to=to, field=field, **how)
+    if declared.range:
+        yield test("lakefeed.in_range", "range", **_range(column, declared.range))
+
+
+def _compared_alike(column: Column, target: Table, field: str) -> dict[str, str]:
+    """How a column and the one that it refers to are compared, if not by their values."""
+    referred = target.catalogue.column(field) if target.catalogue else None
+    form = comparable(column.type)
+    return {"compared_as": form} if form and referred and form == comparable(referred.type) else {}
+
+
+def _range(column: Column, declared: Range) -> dict[str, Any]:
+    """A number that is kept as text is compared as a number."""
+    bounds = _said({"least": _as_yaml(declared.min), "most": _as_yaml(declared.max)})
+    is_number = all(isinstance(bound, (int, float)) for bound in bounds.values())
+    if is_number and lake_type(column.type).duckdb == "varchar":
+        bounds["compare_as"] = "double"
+    return bounds
+
+
+def _as_yaml(bound: int | Decimal | dt.date | None) -> int | float | str | None:
+    if isinstance(bound, Decimal):
+        return float(bound)
+    return str(bound) if isinstance(bound, dt.date) else bound
+
+
+def _said(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def _plain(name: str) -> str:
+    """A name of letters, digits and underscores; no two columns have the same."""
+    plain = re.sub(r"[^a-z0-9_]", "", lake_name_of(name))
+    if plain == name:
+        return plain
+    return f"{plain}_{hashlib.sha256(name.encode()).hexdigest()[:6]}".lstrip("_")

@@ -1,0 +1,126 @@
+"""Keeps the generated half of the dbt project equal to the declaration."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import uuid
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from lakefeed.declaration.project import Project
+from lakefeed.declaration.tables import Table
+from lakefeed.textfile import replace_text
+from lakefeed.transformation.generate.history_models import history_files, history_model_name
+from lakefeed.transformation.generate.staging_models import (
+    HEADER,
+    generated_files,
+    staging_model_name,
+)
+
+_FOLDERS = ("staging", "history")
+
+
+@dataclass(frozen=True)
+class GeneratedChanges:
+    """Paths below the project that differ from the declaration."""
+
+    to_write: dict[str, str]
+    to_remove: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.to_write or self.to_remove)
+
+    @property
+    def names(self) -> list[str]:
+        return sorted([*self.to_write, *self.to_remove])
+
+
+def stale_files(project: Project) -> GeneratedChanges:
+    """What `write_generated` would change. Files without the header are a user's own."""
+    wanted = generated_files(project) | history_files(project)
+    to_write = {
+        f"dbt/{name}": text
+        for name, text in wanted.items()
+        if _is_ours(project.dbt / name) and _text(project.dbt / name) != text
+    }
+    present = (
+        path
+        for folder in _FOLDERS
+        for path in (project.dbt / "models" / folder).rglob("*")
+        if path.suffix in (".sql", ".yml") and _text(path) and _is_ours(path)
+    )
+    to_remove = sorted(
+        f"dbt/{path.relative_to(project.dbt)}"
+        for path in present
+        if str(path.relative_to(project.dbt)) not in wanted
+    )
+    return GeneratedChanges(to_write, tuple(to_remove))
+
+
+def write_generated(project: Project) -> GeneratedChanges:
+    """Writes and removes generated files until none is stale; returns what changed.
+
+    Side effect: links the framework's macros, so that plain `dbt build` works from here on.
+    """
+    link_dbt_package(project)
+    changes = stale_files(project)
+    for name, text in changes.to_write.items():
+        replace_text(project.root / name, text)
+    for name in changes.to_remove:
+        (project.root / name).unlink()
+    return changes
+
+
+def is_generated(project: Project, table: Table) -> bool | None:
+    """Whether a table's staging model is ours; false where it is a user's own, None without one."""
+    path = project.dbt / "models" / "staging" / table.source / f"{staging_model_name(table)}.sql"
+    return _is_ours(path) if path.exists() else None
+
+
+def has_history(project: Project, table: Table) -> bool:
+    """Whether a table's model of history is there, and ours."""
+    path = project.dbt / "models" / "history" / table.source / f"{history_model_name(table)}.sql"
+    return path.exists() and _is_ours(path)
+
+
+def link_dbt_package(project: Project) -> None:
+    """Puts the framework's macros where dbt looks for packages, as `dbt deps` would.
+
+    The macros exist once, inside the installed package; `dbt_packages/` is never committed. A copy
+    of them, as `cp -rL` makes it, does as well while it is the same; where a file system has no
+    links, we copy them ourselves.
+    """
+    link = project.dbt / "dbt_packages" / "lakefeed"
+    target = Path(str(files("lakefeed.transformation") / "dbt_package"))
+    if link.is_symlink() and link.readlink() == target:
+        return
+    if link.is_dir() and not link.is_symlink():
+        if _contents(link) == _contents(target):
+            return
+        shutil.rmtree(link)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    # In one step, since another process may be doing the same.
+    part = link.with_name(f".lakefeed-{uuid.uuid4().hex}")
+    try:
+        part.symlink_to(target, target_is_directory=True)
+        part.replace(link)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        shutil.copytree(target, link, dirs_exist_ok=True)
+
+
+def _contents(folder: Path) -> dict[Path, bytes]:
+    paths = (path for path in folder.rglob("*") if path.suffix in (".sql", ".yml"))
+    return {path.relative_to(folder): path.read_bytes() for path in paths}
+
+
+def _is_ours(path: Path) -> bool:
+    text = _text(path)
+    return text is None or HEADER in text.split("\n", 1)[0]
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None

@@ -1,0 +1,236 @@
+"""The generated half of the dbt project: sources, staging models, their YAML, the profile.
+
+Everything here is a pure function of the declaration and the catalogue; `sync` compares the result
+with what is on disk. Files are generated whole; one that lacks the header is a user's own.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import Any
+
+from lakefeed.declaration.catalogue import Column
+from lakefeed.declaration.document.quoting import yaml_text as dumped
+from lakefeed.declaration.project import Project
+from lakefeed.declaration.tables import Table
+from lakefeed.source.inspection.equality import comparable
+from lakefeed.source.inspection.types import lake_type
+from lakefeed.transformation.generate.data_tests import tests_of_column, tests_of_table
+
+HEADER = "Written by `lakefeed sync` from sources.yaml; a file without this line is left alone."
+
+# What Jinja reads as its own, or drops at the end of a text.
+_JINJA = re.compile(r"\{[{%#]|\n\Z")
+_DELETED_AT = {
+    "_deleted_at": "When the row was first missed in the source; null for rows that are there."
+}
+_LAKE_COLUMNS = {
+    "_dlt_load_id": "The load that brought this version of the row.",
+    "_staged_batch": "Counts up with every build that staged new rows.",
+}
+
+
+def staging_model_name(table: Table) -> str:
+    return f"stg_{table.lake_name}"
+
+
+def generated_files(project: Project) -> dict[str, str]:
+    """Text by path below `dbt/`, for every table that the catalogue knows."""
+    known = [table for table in project.tables if table.catalogue]
+    files = {
+        "profiles.yml": _profile(project),
+        "macros/declared_sources.sql": _declared_sources(project),
+    }
+    for source in project.declaration.sources:
+        tables = [table for table in known if table.source == source]
+        if not tables:
+            continue
+        folder = PurePosixPath("models/staging") / source
+        files[str(folder / f"_{source}__sources.yml")] = _sources_yaml(project, source, tables)
+        files[str(folder / f"_{source}__models.yml")] = _models_yaml(tables, known)
+        for table in tables:
+            files[str(folder / f"{staging_model_name(table)}.sql")] = macro_call("staging", table)
+    return files
+
+
+def staged_columns(table: Table) -> list[Column]:
+    """The source's columns that reach staging, in their order."""
+    assert table.catalogue is not None
+    chosen, needed = table.settings.columns, {*table.key}
+    if table.cursor:
+        needed.add(table.cursor.column)
+
+    def kept(column: Column) -> bool:
+        if not chosen or column.name in needed:
+            return True
+        if chosen.include is not None:
+            return column.name in chosen.include
+        return column.name not in (chosen.exclude or ())
+
+    return [column for column in table.catalogue.columns if kept(column)]
+
+
+def macro_call(macro: str, table: Table, *more: str) -> str:
+    """A model that is one call: the table's source, key and cursor, and what else it takes."""
+    arguments = [f"source('{table.source}', '{table.short_name}')"]
+    if table.key:
+        listed = ", ".join(jinja_text(name) for name in table.key)
+        arguments.append(f"unique_key=[{listed}]")
+    if table.cursor:
+        arguments.append(f"cursor={jinja_text(table.cursor.column)}")
+    body = ",\n".join(f"    {argument}" for argument in [*arguments, *more])
+    return f"-- {HEADER}\n{{{{ lakefeed.{macro}(\n{body}\n) }}}}\n"
+
+
+def _sources_yaml(project: Project, source: str, tables: list[Table]) -> str:
+    entries = [
+        {
+            "name": table.short_name,
+            "description": f"Raw versions of {table.qualified}: one row per version loaded.",
+            "config": {
+                "tags": list(table.settings.tags),
+                "meta": {"lakefeed": _raw_meta(project, table)},
+            },
+        }
+        for table in tables
+    ]
+    return yaml_text(
+        {
+            "version": 2,
+            "sources": [
+                {
+                    "name": source,
+                    "schema": "raw",
+                    "description": f"Tables of `{source}` in the raw layer.",
+                    "tables": entries,
+                }
+            ],
+        }
+    )
+
+
+def _raw_meta(project: Project, table: Table) -> dict[str, Any]:
+    return {
+        "folder": f"{project.seen_from_dbt(project.declaration.raw.url)}/{table.lake_name}",
+        "key": list(table.key),
+        **({"compared_as": compared} if (compared := compared_as(table)) else {}),
+        "deletes": table.settings.deletes,
+        "columns": {column.name: lake_type(column.type).duckdb for column in staged_columns(table)},
+    }
+
+
+def compared_as(table: Table) -> dict[str, str]:
+    """Of the columns of the key those that are compared otherwise than by their values, and how."""
+    forms = {column.name: comparable(column.type) for column in table.key_columns}
+    return {name: form for name, form in forms.items() if form}
+
+
+def _models_yaml(tables: list[Table], known: list[Table]) -> str:
+    return yaml_text({"version": 2, "models": [_model_entry(table, known) for table in tables]})
+
+
+def _model_entry(table: Table, known: list[Table]) -> dict[str, Any]:
+    grain = (
+        f"One row per {', '.join(table.key)}: its newest version."
+        if table.key
+        else "One row per row of the newest full refresh."
+    )
+    entry: dict[str, Any] = {
+        "name": staging_model_name(table),
+        "description": f"{table.qualified} of `{table.source}`. {grain}",
+        "config": {"schema": "staging", "tags": list(table.settings.tags)},
+    }
+    if tests := [*_key_tests(table), *tests_of_table(table)]:
+        entry["data_tests"] = tests
+    entry["columns"] = [_column_entry(table, column, known) for column in staged_columns(table)]
+    lake_columns = (
+        _DELETED_AT | _LAKE_COLUMNS if table.settings.deletes == "mark" else _LAKE_COLUMNS
+    )
+    entry["columns"] += [{"name": name, "description": text} for name, text in lake_columns.items()]
+    return entry
+
+
+def _key_tests(table: Table) -> list[dict[str, Any]]:
+    compared = compared_as(table)
+    if len(table.key) < 2 and not compared:
+        return []
+    arguments = {"columns": list(table.key), **({"compared_as": compared} if compared else {})}
+    return [{"lakefeed.unique_combination": {"arguments": arguments}}]
+
+
+def _column_entry(table: Table, column: Column, known: list[Table]) -> dict[str, Any]:
+    entry = column_entry(column)
+    key_tests = ["not_null"] if column.name in table.key else []
+    if table.key == (column.name,) and not compared_as(table):
+        key_tests.append("unique")
+    if tests := [*key_tests, *tests_of_column(table, column, known)]:
+        entry["data_tests"] = tests
+    return entry
+
+
+def column_entry(column: Column) -> dict[str, Any]:
+    """A column of the source as a model's YAML describes it."""
+    kind = lake_type(column.type)
+    note = ", kept as PostgreSQL's text" if kind.as_text else ""
+    return {
+        "name": column.name,
+        "description": f"{column.type} in the source{note}.",
+        "quote": True,
+    }
+
+
+def _profile(project: Project) -> str:
+    declared = project.declaration.warehouse.path
+    # dbt-duckdb takes the name of the database from the path, and DuckDB from the file.
+    is_renamed = project.warehouse.name != PurePosixPath(declared).name
+    path = project.seen_from_dbt(str(project.warehouse) if is_renamed else declared)
+    return yaml_text(
+        {
+            "lakefeed": {
+                "target": "local",
+                "outputs": {
+                    "local": {
+                        "type": "duckdb",
+                        "path": path,
+                        "schema": "main",
+                        "threads": 1,
+                        "settings": {"TimeZone": "UTC"},
+                    }
+                },
+            }
+        }
+    )
+
+
+def _declared_sources(project: Project) -> str:
+    names = ", ".join(f"'{source}'" for source in project.declaration.sources)
+    return (
+        f"{{# {HEADER} #}}\n"
+        "{# Whether sources.yaml declares a source; marts of others are not built. #}\n"
+        "{% macro source_is_declared(name) %}\n"
+        f"    {{{{- return(name in [{names}]) -}}}}\n"
+        "{% endmacro %}\n"
+    )
+
+
+def jinja_text(text: str) -> str:
+    """A text as a literal of Jinja's."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _unrendered(value: Any) -> Any:
+    """dbt renders strings in its YAML, but not keys; this makes them come out as they were."""
+    if isinstance(value, dict):
+        return {key: _unrendered(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_unrendered(item) for item in value]
+    if isinstance(value, str) and _JINJA.search(value):
+        return f"{{{{ {jinja_text(value)} }}}}"
+    return value
+
+
+def yaml_text(data: dict[str, Any]) -> str:
+    """A generated YAML file, whose strings come out of dbt as they went in."""
+    body = dumped(_unrendered(data), width=96)
+    return f"# {HEADER}\n{body}"

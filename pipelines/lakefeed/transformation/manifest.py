@@ -1,0 +1,202 @@
+"""The models of the dbt project and what each reads, as dbt's last run wrote them down."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from lakefeed.declaration.project import Project
+
+# Models over raw: the layer of staging.
+_STAGING = ("models/staging", "models/history")
+_KINDS = ("model", "snapshot", "seed")
+_REFERENCE = re.compile(r"\{\{\s*(?:ref|source)\([^{}]*\)\s*\}\}")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model: its file's name, its layer, the models and raw tables that it reads, and where it
+    stands in the warehouse.
+
+    What an ephemeral model reads counts as read by those that read it. Snapshots and seeds count
+    as models: they are built, tested, published and put back alike.
+    """
+
+    name: str
+    is_staging: bool
+    description: str
+    reads_models: tuple[str, ...]
+    reads_tables: tuple[str, ...]
+    schema: str = ""
+    identifier: str = ""
+    is_seed: bool = False
+    is_snapshot: bool = False
+    unique_id: str = ""
+
+
+@dataclass(frozen=True)
+class Relationship:
+    """A tested promise: each value of this column of a model is one of that column of another."""
+
+    model: str
+    column: str
+    to: str
+    to_column: str
+
+
+def read_models(project: Project) -> tuple[Model, ...]:
+    """All models that are built, each after those that it reads; none where dbt never ran.
+
+    Raw tables are called by their names in the lake.
+    """
+    nodes = _nodes(project)
+    models = {node["name"]: _model_from(node, nodes) for node in nodes.values() if _is_built(node)}
+    ordered: dict[str, Model] = {}
+    for name in sorted(models):
+        _place(models, name, ordered)
+    return tuple(ordered.values())
+
+
+def tests_that_store(project: Project) -> set[tuple[str, ...]]:
+    """Schema and table of each test that stores the rows that fail it."""
+    return {
+        (node["schema"], node["alias"])
+        for node in _nodes(project).values()
+        if node["resource_type"] == "test" and node["config"].get("store_failures")
+    }
+
+
+def compiled_sql(project: Project) -> dict[str, str]:
+    """The SQL of each model as dbt compiled it for its last build, by the model's name.
+
+    The manifest has only what the last build was about; the files beside it have all, but for
+    snapshots, which are read as they are written. What was never built, or isn't SQL, has none.
+    """
+    compiled, manifest = project.dbt / "target" / "compiled", _read(project)
+    found = {}
+    for node in manifest.get("nodes", {}).values():
+        if _is_built(node) and node.get("language") == "sql":
+            path = compiled / node["package_name"] / node["original_file_path"]
+            if node["resource_type"] == "snapshot":
+                found[node["name"]] = _of_one_relation(node, manifest)
+            elif path.is_file():
+                found[node["name"]] = path.read_text(encoding="utf-8")
+    return found
+
+
+def read_relationships(project: Project) -> tuple[Relationship, ...]:
+    """The relationships between models that the project tests."""
+    return tuple(
+        found
+        for node in _read(project).get("nodes", {}).values()
+        if node["resource_type"] == "test" and (found := _relationship(node))
+    )
+
+
+def source_relations(project: Project) -> dict[tuple[str, str], str]:
+    """The raw tables that models may name, by schema and identifier: their names in the lake."""
+    return {
+        (source["schema"], source["identifier"]): f"{source['source_name']}__{source['name']}"
+        for source in _read(project).get("sources", {}).values()
+    }
+
+
+def test_names(project: Project) -> set[str]:
+    """The tests of the project, of data and of macros."""
+    manifest = _read(project)
+    nodes = [one for one in manifest.get("nodes", {}).values() if one["resource_type"] == "test"]
+    return {one["name"] for one in (*nodes, *manifest.get("unit_tests", {}).values())}
+
+
+def with_those_below(models: Iterable[Model], names: Iterable[str]) -> set[str]:
+    """These models, and all that read them, directly or not. The models come in their order."""
+    found = set(names)
+    for model in models:
+        if found.intersection(model.reads_models):
+            found.add(model.name)
+    return found
+
+
+def tables_above(models: Iterable[Model]) -> dict[str, set[str]]:
+    """The raw tables that each model reads, directly or not. The models come in their order."""
+    above: dict[str, set[str]] = {}
+    for model in models:
+        through = (above.get(name, set()) for name in model.reads_models)
+        above[model.name] = set(model.reads_tables).union(*through)
+    return above
+
+
+def _nodes(project: Project) -> dict[str, dict[str, Any]]:
+    nodes: dict[str, dict[str, Any]] = _read(project).get("nodes", {})
+    return nodes
+
+
+def _read(project: Project) -> dict[str, Any]:
+    path = project.dbt / "target" / "manifest.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def _relationship(node: dict[str, Any]) -> Relationship | None:
+    test, of = node.get("test_metadata") or {}, node.get("attached_node") or ""
+    others = [one for one in node["depends_on"]["nodes"] if one != of]
+    if test.get("name") != "relationships" or not of or len(others) != 1:
+        return None
+    column, field = (test["kwargs"][name].strip('"') for name in ("column_name", "field"))
+    return Relationship(of.split(".")[2], column, others[0].split(".")[2], field)
+
+
+def _of_one_relation(node: dict[str, Any], manifest: dict[str, Any]) -> str:
+    """A select that names what it reads in Jinja, as `relation: ref('x')` gives it, as SQL."""
+    read = {**manifest["nodes"], **manifest["sources"]}
+    names = [read[unique_id]["relation_name"] for unique_id in node["depends_on"]["nodes"]]
+    written: str = node["raw_code"]
+    return _REFERENCE.sub(lambda _: names[0], written) if len(names) == 1 else written
+
+
+def _is_built(node: dict[str, Any]) -> bool:
+    kind, config = node["resource_type"], node["config"]
+    return bool(kind in _KINDS and config["enabled"] and not _is_ephemeral(node))
+
+
+def _is_ephemeral(node: dict[str, Any]) -> bool:
+    return bool(node["config"].get("materialized") == "ephemeral")
+
+
+def _model_from(node: dict[str, Any], nodes: Mapping[str, dict[str, Any]]) -> Model:
+    """A unique id is `model.<project>.<name>` or `source.<project>.<source>.<table>`."""
+    path = PurePosixPath(node["original_file_path"])
+    ids = [unique_id.split(".") for unique_id in dict.fromkeys(_read_by(node, nodes))]
+    return Model(
+        node["name"],
+        any(path.is_relative_to(folder) for folder in _STAGING),
+        node["description"],
+        tuple(parts[2] for parts in ids if parts[0] in _KINDS),
+        tuple(f"{parts[2]}__{parts[3]}" for parts in ids if parts[0] == "source"),
+        node["schema"],
+        node["alias"],
+        node["resource_type"] == "seed",
+        node["resource_type"] == "snapshot",
+        node["unique_id"],
+    )
+
+
+def _read_by(node: dict[str, Any], nodes: Mapping[str, dict[str, Any]]) -> Iterator[str]:
+    """Ids of what a node reads, through those that are ephemeral; a seed reads nothing."""
+    for unique_id in node["depends_on"].get("nodes", ()):
+        if unique_id in nodes and _is_ephemeral(nodes[unique_id]):
+            yield from _read_by(nodes[unique_id], nodes)
+        else:
+            yield unique_id
+
+
+def _place(models: dict[str, Model], name: str, ordered: dict[str, Model]) -> None:
+    """Puts a model behind all that it reads."""
+    if name in models and name not in ordered:
+        for read in models[name].reads_models:
+            _place(models, read, ordered)
+        ordered[name] = models[name]

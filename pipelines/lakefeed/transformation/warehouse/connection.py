@@ -1,0 +1,175 @@
+"""A warehouse file: who may write it, which loads it has staged, what they changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from lakefeed.declaration.project import Project
+from lakefeed.declaration.tables import Table
+from lakefeed.errors import Refused
+from lakefeed.loading.locks.lock_file import Busy, file_lock
+from lakefeed.sql import quote
+from lakefeed.transformation.generate.staging_models import staging_model_name
+from lakefeed.transformation.warehouse.open_file import reading
+
+
+@dataclass(frozen=True)
+class StagedTable:
+    """Rows of a staging table, and how many of them the newest build brought or changed."""
+
+    rows: int
+    changed: int
+
+
+@contextmanager
+def warehouse_lock(project: Project) -> Iterator[None]:
+    """Held by whoever builds; dies with its holder.
+
+    Raises:
+        Refused: another build is running.
+    """
+    try:
+        with file_lock(project.data / "locks" / "warehouse.lock", timeout=600):
+            yield
+    except Busy as error:
+        told = error.holder
+        raise Refused(
+            "another run has been building the warehouse for ten minutes"
+            + (f", and goes on: {told}" if told else ""),
+            do="wait for it to end, then: lakefeed build"
+            + (f". To end it{told.where}: kill {told.pid}" if told else ""),
+        ) from None
+
+
+def staged_load_ids(file: Path) -> dict[str, set[str]]:
+    """Ids of staged loads by staging model. Empty where nothing was ever built."""
+    with reading(file) as warehouse:
+        if warehouse is None or not holds(warehouse, "staged_loads"):
+            return {}
+        staged: dict[str, set[str]] = {}
+        rows = warehouse.execute("select model, load_id from _lakefeed.staged_loads").fetchall()
+        for model, load_id in rows:
+            staged.setdefault(model, set()).add(load_id)
+        return staged
+
+
+def histories_pruned_at(file: Path) -> dict[str, str | None]:
+    """By model of history, when raw had last lost versions when it was built."""
+    with reading(file) as warehouse:
+        if warehouse is None or not holds(warehouse, "histories"):
+            return {}
+        rows = warehouse.execute("select model, made_from from _lakefeed.histories").fetchall()
+        return {model: json.loads(text).get("pruned_at") for model, text in rows}
+
+
+def staged_models(file: Path) -> set[str]:
+    """Names of the models over raw that were ever built: staging and history."""
+    with reading(file) as warehouse:
+        return set() if warehouse is None else _staging_tables(warehouse)
+
+
+def generated_models(project: Project) -> set[str]:
+    """Names of the staging models that were built from our macro, not staged by hand."""
+    with reading(project.warehouse) as warehouse:
+        if warehouse is None:
+            return set()
+        return {model for model in _staging_tables(warehouse) if _is_generated(warehouse, model)}
+
+
+def newest_batch(file: Path) -> int:
+    """The number of the newest build that staged something in this file."""
+    with reading(file) as warehouse:
+        if warehouse is None or not holds(warehouse, "staged_loads"):
+            return 0
+        found = warehouse.execute("select max(batch) from _lakefeed.staged_loads").fetchone()
+        return int(found[0] or 0) if found else 0
+
+
+def newest_staged_snapshot(file: Path) -> str | None:
+    """The snapshot of the newest load that this file holds; None where it holds none."""
+    with reading(file) as warehouse:
+        if warehouse is None or not holds(warehouse, "staged_loads"):
+            return None
+        query = "select arg_max(snapshot_at, snapshot_at::timestamptz) from _lakefeed.staged_loads"
+        found = warehouse.execute(query).fetchone()
+        return found[0] if found else None
+
+
+def relations_in(file: Path) -> set[tuple[str, str]]:
+    """Schema and name of each table and view in this file."""
+    query = "select table_schema, table_name from information_schema.tables"
+    with reading(file) as warehouse:
+        return set() if warehouse is None else set(warehouse.execute(query).fetchall())
+
+
+def staged_since(file: Path, tables: list[Table], batch: int) -> dict[str, StagedTable]:
+    """Rows in this file and rows brought after that batch, by name in the lake."""
+    with reading(file) as warehouse:
+        if warehouse is None:
+            return {}
+        present = _staging_tables(warehouse)
+        counted = {}
+        for table in tables:
+            model = staging_model_name(table)
+            if model in present and _is_generated(warehouse, model):
+                rows, changed = warehouse.execute(
+                    f'select count(*), count(*) filter (_staged_batch > ?) from staging."{model}"',
+                    [batch],
+                ).fetchall()[0]
+                counted[table.lake_name] = StagedTable(int(rows), int(changed))
+        return counted
+
+
+def count_rows(file: Path, schema: str, name: str) -> int | None:
+    """Rows of a table in this file; None of a view, which may read what isn't found from here."""
+    query = (
+        "select table_type from information_schema.tables "
+        "where table_schema = ? and table_name = ? and table_catalog = current_database()"
+    )
+    with reading(file) as warehouse:
+        if warehouse is None:
+            return None
+        if warehouse.execute(query, [schema, name]).fetchall() != [("BASE TABLE",)]:
+            return None
+        rows = warehouse.execute(f"select count(*) from {quote(schema)}.{quote(name)}")
+        return int(rows.fetchall()[0][0])
+
+
+def query_warehouse(project: Project, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
+    """Column names and rows of a query on the warehouse, read only."""
+    with reading(project.warehouse) as warehouse:
+        if warehouse is None:
+            return [], []
+        result = warehouse.execute(sql)
+        return [column[0] for column in result.description], result.fetchall()
+
+
+def holds(warehouse: duckdb.DuckDBPyConnection, name: str, database: str = "") -> bool:
+    """Whether `_lakefeed` of a database, the session's own where none is named, has this table."""
+    query = (
+        "select count(*) from information_schema.tables where table_schema = '_lakefeed' "
+        "and table_name = ? and table_catalog = coalesce(nullif(?, ''), current_database())"
+    )
+    return bool(warehouse.execute(query, [name, database]).fetchall()[0][0])
+
+
+def _staging_tables(warehouse: duckdb.DuckDBPyConnection) -> set[str]:
+    query = (
+        "select table_name from information_schema.tables "
+        "where table_schema in ('staging', 'history')"
+    )
+    return {row[0] for row in warehouse.execute(query).fetchall()}
+
+
+def _is_generated(warehouse: duckdb.DuckDBPyConnection, model: str) -> bool:
+    query = (
+        "select count(*) from information_schema.columns where table_schema = 'staging' "
+        "and table_name = ? and column_name = '_staged_batch'"
+    )
+    return bool(warehouse.execute(query, [model]).fetchall()[0][0])

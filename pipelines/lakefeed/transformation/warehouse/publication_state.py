@@ -1,0 +1,205 @@
+"""How each table and model of a warehouse file stands: since when, through when, held back or not.
+
+Kept in the file itself, so that it is published, kept and rolled back with what it tells of:
+
+    _lakefeed.publication   when this file was published
+    _lakefeed.tables        for each declared table: complete through when, and the loads it holds
+    _lakefeed.models        for each staging model and mart: complete through when, held back or not
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from lakefeed.transformation.warehouse.connection import holds
+from lakefeed.transformation.warehouse.open_file import reading, writing
+
+_TABLES = {
+    "table_name": "The table as declared: source.table.",
+    "lake_name": "Its name in the lake.",
+    "complete_through": "All that was committed in the source by then is here.",
+    "loads": "How many loads its staging model holds.",
+    "newest_load": "The newest of them.",
+    "row_count": "Rows of its staging model, where that is a table.",
+    "built_at": "When its staging model was last built with success.",
+    "published_at": "When that build was published.",
+    "sees_deletes": "Whether rows deleted in the source leave staging, or are marked there.",
+}
+_MODELS = {
+    "model": "A staging model or a mart.",
+    "complete_through": "Where the table that is furthest behind of those below it stood.",
+    "built_at": "When it was last built, and passed its tests.",
+    "published_at": "When that build was published.",
+    "is_held_back": "Whether it was left at this version, though there is newer data.",
+    "held_back_because": "What holds it back.",
+    "waits_for": "The tables that failed to load, if it is they.",
+}
+_DDL = """
+create schema if not exists _lakefeed;
+create or replace table _lakefeed.publication (published_at timestamptz);
+create or replace table _lakefeed.tables (
+    table_name varchar, lake_name varchar, complete_through timestamptz, loads bigint,
+    newest_load varchar, row_count bigint, built_at timestamptz, published_at timestamptz,
+    sees_deletes boolean
+);
+create or replace table _lakefeed.models (
+    model varchar, complete_through timestamptz, built_at timestamptz, published_at timestamptz,
+    is_held_back boolean, held_back_because varchar, waits_for varchar[]
+);
+"""
+
+
+@dataclass(frozen=True)
+class TableStanding:
+    """A declared table in a warehouse file. Nothing is published yet where that has no time.
+
+    `sees_deletes` is None in files of versions that didn't note it.
+    """
+
+    shown: str
+    complete_through: dt.datetime | None
+    loads: int
+    newest_load: str | None
+    rows: int | None
+    built_at: dt.datetime
+    published_at: dt.datetime | None = None
+    sees_deletes: bool | None = None
+
+
+@dataclass(frozen=True)
+class Held:
+    """Why a model stays at its last version; `waits_for` are tables that failed to load."""
+
+    because: str
+    waits_for: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelStanding:
+    """A model in a warehouse file. One that was never built with success has no `built_at`."""
+
+    complete_through: dt.datetime | None = None
+    built_at: dt.datetime | None = None
+    published_at: dt.datetime | None = None
+    held: Held | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it was built since the last publication."""
+        return self.built_at is not None and self.published_at is None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a warehouse file stands: tables by their names in the lake, models by their own."""
+
+    tables: dict[str, TableStanding] = field(default_factory=dict)
+    models: dict[str, ModelStanding] = field(default_factory=dict)
+    published_at: dt.datetime | None = None
+
+    @property
+    def held(self) -> dict[str, Held]:
+        return {name: model.held for name, model in self.models.items() if model.held}
+
+    def due(self, failed: Collection[str]) -> set[str]:
+        """Models to build again though nothing is new: none that waits for what still fails."""
+        return {n for n, held in self.held.items() if not set(held.waits_for) & set(failed)}
+
+    @property
+    def has_new_models(self) -> bool:
+        return any(model.is_new for model in self.models.values())
+
+    def published(self, now: dt.datetime) -> Standing:
+        """The same once it is published: what is new has come now."""
+        return Standing(
+            {k: replace(t, published_at=t.published_at or now) for k, t in self.tables.items()},
+            {
+                name: replace(model, published_at=now) if model.is_new else model
+                for name, model in self.models.items()
+            },
+            now,
+        )
+
+
+def read_standing(file: Path) -> Standing:
+    """How a warehouse file stands; nothing of one that Lakefeed never published."""
+    with reading(file) as session:
+        if session is None or not holds(session, "publication"):
+            return Standing()
+        (published_at,) = session.execute(
+            "select epoch_us(published_at) from _lakefeed.publication"
+        ).fetchall()[0]
+        return Standing(_tables_in(session), _models_in(session), _time(published_at))
+
+
+def write_standing(file: Path, standing: Standing) -> None:
+    """Replaces what the file says of itself. Nothing is left in a log beside it."""
+    tables = [
+        (t.shown, name, t.complete_through, t.loads, t.newest_load, t.rows, t.built_at,
+         t.published_at, t.sees_deletes)
+        for name, t in sorted(standing.tables.items())
+    ]  # fmt: skip
+    models = [
+        (name, m.complete_through, m.built_at, m.published_at, m.held is not None,
+         m.held.because if m.held else None, list(m.held.waits_for) if m.held else [])
+        for name, m in sorted(standing.models.items())
+    ]  # fmt: skip
+    with writing(file) as session:
+        session.begin()
+        session.execute(_DDL)
+        session.execute("insert into _lakefeed.publication values (?)", [standing.published_at])
+        for table in tables:
+            session.execute(
+                "insert into _lakefeed.tables values (?, ?, ?, ?, ?, ?, ?, ?, ?)", table
+            )
+        for model in models:
+            session.execute("insert into _lakefeed.models values (?, ?, ?, ?, ?, ?, ?)", model)
+        for name, columns in (("tables", _TABLES), ("models", _MODELS)):
+            for column, meaning in columns.items():
+                session.execute(f"comment on column _lakefeed.{name}.{column} is '{meaning}'")
+        session.commit()
+
+
+def _tables_in(session: DuckDBPyConnection) -> dict[str, TableStanding]:
+    known = {row[0] for row in session.execute("describe _lakefeed.tables").fetchall()}
+    sees = "sees_deletes" if "sees_deletes" in known else "null"
+    query = f"""
+        select lake_name, table_name, epoch_us(complete_through), loads, newest_load, row_count,
+            epoch_us(built_at), epoch_us(published_at), {sees}
+        from _lakefeed.tables
+    """
+    return {
+        name: TableStanding(
+            *(shown, _time(through), loads, newest, rows, _known(built), _time(at), sees)
+        )
+        for name, shown, through, loads, newest, rows, built, at, sees in session.execute(
+            query
+        ).fetchall()
+    }
+
+
+def _models_in(session: DuckDBPyConnection) -> dict[str, ModelStanding]:
+    query = """
+        select model, epoch_us(complete_through), epoch_us(built_at), epoch_us(published_at),
+            held_back_because, waits_for
+        from _lakefeed.models
+    """
+    return {
+        name: ModelStanding(
+            _time(through), _time(built), _time(at), Held(why, tuple(waits)) if why else None
+        )
+        for name, through, built, at, why, waits in session.execute(query).fetchall()
+    }
+
+
+def _time(microseconds: int | None) -> dt.datetime | None:
+    return None if microseconds is None else _known(microseconds)
+
+
+def _known(microseconds: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(microseconds=microseconds)

@@ -1,0 +1,80 @@
+"""Putting models of the candidate back to what the published file holds of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection, Error
+
+from lakefeed.sql import literal, quote
+from lakefeed.transformation.manifest import Model
+from lakefeed.transformation.warehouse.connection import holds
+from lakefeed.transformation.warehouse.open_file import cannot_open, writing
+
+_PUBLISHED = "lakefeed_published"
+_LEDGER = "staged_loads"
+
+
+def put_back(candidate: Path, published: Path, models: Iterable[Model]) -> None:
+    """Gives these models, in the candidate, what the published file has of them.
+
+    Rows, definition and indexes, and for a staging model the loads that it holds, so that the next
+    build stages the others again. What was never published is taken out. A view is put back as it
+    was defined: it shows what it reads.
+
+    Raises:
+        BuildFailed: another program has the published file open for writing.
+    """
+    with writing(candidate) as session:
+        if published.exists():
+            _attach(session, published)
+        for model in models:
+            for statement in _statements(session, model):
+                session.execute(statement)
+
+
+def _attach(session: DuckDBPyConnection, published: Path) -> None:
+    try:
+        session.execute(f"attach {literal(str(published))} as {_PUBLISHED} (read_only)")
+    except Error as error:
+        raise cannot_open(published, error) from None
+
+
+def _statements(session: DuckDBPyConnection, model: Model) -> Iterator[str]:
+    relation = f"{quote(model.schema)}.{quote(model.identifier)}"
+    for kind, _ in _definitions(session, "current_database()", model):
+        yield f"drop {kind} {relation}"
+    for kind, sql in _definitions(session, literal(_PUBLISHED), model):
+        yield sql
+        if kind == "table":
+            yield f"insert into {relation} from {_PUBLISHED}.{relation}"
+            yield from _indexes(session, model)
+    if holds(session, _LEDGER):
+        of_model = f"where model = {literal(model.name)}"
+        yield f"delete from _lakefeed.{_LEDGER} {of_model}"
+        if holds(session, _LEDGER, _PUBLISHED):
+            yield (
+                f"insert into _lakefeed.{_LEDGER} from {_PUBLISHED}._lakefeed.{_LEDGER} {of_model}"
+            )
+
+
+def _definitions(session: DuckDBPyConnection, database: str, model: Model) -> list[tuple[str, str]]:
+    """What stands under the model's name in a database: `table` or `view`, and its DDL."""
+    query = f"""
+        select 'table', sql from duckdb_tables()
+        where database_name = {database} and schema_name = $1 and table_name = $2
+        union all
+        select 'view', sql from duckdb_views()
+        where database_name = {database} and schema_name = $1 and view_name = $2
+    """
+    return session.execute(query, [model.schema, model.identifier]).fetchall()
+
+
+def _indexes(session: DuckDBPyConnection, model: Model) -> list[str]:
+    query = (
+        f"select sql from duckdb_indexes() where database_name = '{_PUBLISHED}' "
+        "and schema_name = $1 and table_name = $2 and sql is not null"
+    )
+    found = session.execute(query, [model.schema, model.identifier]).fetchall()
+    return [sql for (sql,) in found]

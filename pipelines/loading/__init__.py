@@ -1,1 +1,0 @@
-"""Source to raw: the only importer of dlt. Knows nothing of dbt or Airflow."""

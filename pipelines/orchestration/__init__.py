@@ -1,1 +1,0 @@
-"""Order, selection and reporting: what the command line and the Airflow DAG both call."""

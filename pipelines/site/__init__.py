@@ -1,1 +1,0 @@
-"""`lakefeed docs`: a static site that shows a lake, from plain data."""

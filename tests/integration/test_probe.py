@@ -1,0 +1,96 @@
+"""A run that finds nothing new reads little, writes nothing, and never starts dlt."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import Database, Lake, only
+
+T = (
+    "create table t (id int primary key, word text, at timestamptz default now())",
+    "insert into t select i, 'w' || i from generate_series(1, 100) i",
+)
+IMPORTED = """
+import sys
+sys.argv = ["lakefeed", "run"]
+from lakefeed.cli.main import main
+try:
+    main()
+finally:
+    print("imported", sorted({"dlt", "dbt", "sqlalchemy", "airflow"} & set(sys.modules)))
+"""
+
+
+def run_and_tell(lake: Lake) -> str:
+    ended = subprocess.run(
+        [sys.executable, "-c", IMPORTED],
+        cwd=lake.root, env=os.environ.copy(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+@pytest.mark.parametrize(
+    "declared", ["cursor: at, lookback: 1d", "mode: full_refresh", "cursor: xmin"]
+)
+def test_nothing_new_starts_no_dlt(database: Database, lake: Lake, declared: str) -> None:
+    database.execute(*T)
+    lake.declare(f"t: {{{declared}}}").run()
+
+    told = run_and_tell(lake)
+
+    assert "nothing new in 1 table" in told
+    assert "imported []" in told
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "insert into t values (101, 'new')",
+        "update t set word = 'x', at = now() where id = 7",
+        "update t set word = 'x' where id = 7",
+        "insert into t values (101, 'null', null)",
+    ],
+)
+@pytest.mark.parametrize(
+    "declared", ["cursor: at, lookback: 1d", "mode: full_refresh", "cursor: xmin"]
+)
+def test_whatever_is_new_is_loaded(
+    database: Database, lake: Lake, declared: str, change: str
+) -> None:
+    database.execute(*T)
+    lake.declare(f"t: {{{declared}}}").load()
+    database.execute(change)
+
+    assert only(lake.load()).status == "loaded"
+
+
+def test_a_deletion_is_seen_in_a_table_that_is_read_whole(database: Database, lake: Lake) -> None:
+    database.execute(*T)
+    lake.declare("t: {mode: full_refresh}").load()
+    database.execute("delete from t where id = 7")
+
+    assert only(lake.load()).status == "loaded"
+
+
+def test_more_rows_than_a_look_takes_are_left_to_the_load(database: Database, lake: Lake) -> None:
+    database.execute(*T, "insert into t select i, 'w' from generate_series(101, 30000) i")
+    lake.declare("t: {cursor: at, lookback: 1d}").load()
+
+    assert (only(lake.load()).status, only(lake.load()).rows_read) == ("unchanged", 30000)
+
+
+def test_the_report_says_what_was_read_again_and_the_checkpoint(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*T, "insert into t values (0, 'null', null)")
+    first = only(lake.declare("t: {cursor: at, lookback: 1d}").load())
+
+    again = only(lake.load())
+
+    assert (again.rows_read, again.rows_written, again.null_cursors) == (101, 0, 1)
+    assert again.checkpoint == first.checkpoint

@@ -1,0 +1,79 @@
+"""What a failed table is told: the server's own words, without our query around them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lakefeed.loading.error_translation import explain_failure
+from lakefeed.source.connections.connection import connection_from_url
+from tests.conftest import Lake
+
+CONNECTION = connection_from_url("shop", "postgresql://loader:hunter2@db/shop")
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "remedy"),
+    [
+        (
+            'Binder Error: Failed to prepare query "select 1": server closed the connection '
+            "unexpectedly\n\tThis probably means the server terminated abnormally",
+            "the connection was lost",
+            "run again",
+        ),
+        (
+            'IO Error: Failed to execute "select x": ERROR:  permission denied for table orders\n',
+            "permission denied for table orders",
+            "grant select on public.orders",
+        ),
+        (
+            'IO Error: Failed to execute "select x": ERROR:  permission denied for schema s',
+            "permission denied for schema s",
+            "grant usage on schema public to the role",
+        ),
+        ("[Errno 28] No space left on device: 'x.parquet'", "x.parquet: no space", "make room"),
+    ],
+)
+def test_a_failure_is_told_in_the_words_of_who_failed(
+    lake: Lake, said: str, reason: str, remedy: str
+) -> None:
+    table = lake.declare("orders: {mode: full_refresh}").project.tables[0]
+    wrapped = RuntimeError("dlt failed")
+    wrapped.__cause__ = OSError(said)
+
+    told = str(explain_failure(table, CONNECTION, wrapped))
+
+    assert told.startswith("sources.yaml:6: shop.orders: ")
+    assert reason in told
+    assert remedy in told
+    assert "select" not in told.replace("grant select", "")
+    assert "hunter2" not in told
+
+
+def test_a_connection_that_duckdb_did_not_get_is_told_without_what_it_connected_by(
+    lake: Lake,
+) -> None:
+    table = lake.declare("orders: {mode: full_refresh}").project.tables[0]
+    said = (
+        "IO Error: Unable to connect to Postgres at \"user=loader password='hunt\\'er2'\": "
+        'connection to server at "db" failed: FATAL:  password authentication failed for "loader"'
+    )
+
+    told = str(explain_failure(table, CONNECTION, OSError(said)))
+
+    assert told.startswith(
+        "can't connect to `shop`: password authentication failed (db:5432, database shop, user "
+    )
+    assert "er2" not in told
+
+
+@pytest.mark.parametrize(
+    ("name", "written"), [("orders", "public.orders"), ('My "T"', 'public."My ""T"""')]
+)
+def test_what_to_do_names_a_table_as_sql_does(lake: Lake, name: str, written: str) -> None:
+    table = lake.declare(f"{json.dumps(name)}: {{mode: full_refresh}}").project.tables[0]
+
+    told = str(explain_failure(table, CONNECTION, OSError("ERROR: permission denied for table x")))
+
+    assert f"grant select on {written} to" in told

@@ -1,0 +1,101 @@
+"""Which loads say how late rows come, and from where on their rows would have been late."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+
+from lakefeed.declaration.catalogue import CatalogueTable, Column
+from lakefeed.declaration.models import Cursor
+from lakefeed.declaration.project import open_project
+from lakefeed.loading.plan.read_contract import ReadAs
+from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.loading.raw.late_arrivals import continued, late_rows
+from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.loading.sessions.transactions import InFlight
+
+CURSOR = Cursor(column="at")
+READ_AS = ReadAs("at", ("id",), None, None, {"id": "integer", "at": "timestamptz"}, 7)
+DAY = dt.timedelta(days=1)
+
+
+def a_load(number: int, checkpoint_before: str | None, horizon: str = "2026-11-25T12:00") -> Load:
+    return Load(
+        f"179546392{number}.5", "shop__a", False, f"2026-11-25T12:00:0{number}+00:00", 1, 1, 0,
+        "at", None, None, checkpoint_before, "2026-11-25 11:00:00+00:00", ("a.parquet",),
+        read_as=READ_AS,
+        in_flight=InFlight(f"2026-11-25T12:00:0{number}", f"{horizon}:00+00:00", {}, "7:7:"),
+    )  # fmt: skip
+
+
+FIRST = a_load(0, None)
+
+
+def starts(*loads: Load) -> list[tuple[str, str]]:
+    return [
+        (one.load.load_id[-3:], str(one.start)[:16])
+        for one in continued((FIRST, *loads), CURSOR, "timestamptz")
+    ]
+
+
+def test_rows_are_late_below_the_checkpoint_that_was_left() -> None:
+    assert starts(a_load(1, "2026-11-25 10:00:00+00:00")) == [("1.5", "2026-11-25 10:00")]
+
+
+def test_the_horizon_brings_what_lies_above_it_without_a_lookback() -> None:
+    open_since = a_load(1, "2026-11-25 10:00:00+00:00", horizon="2026-11-25T09:30")
+
+    assert starts(open_since) == [("1.5", "2026-11-25 09:30")]
+
+
+def test_first_loads_backfills_whole_reads_and_other_cursors_say_nothing() -> None:
+    known = "2026-11-25 10:00:00+00:00"
+    backfill, whole = a_load(1, None), replace(a_load(2, known), supersedes=True)
+    other = replace(a_load(3, known), cursor="changed_at")
+    of_numbers = a_load(4, "4711")
+
+    assert starts(backfill, whole, other, of_numbers) == []
+
+
+def test_a_load_that_found_another_column_may_have_read_from_the_beginning() -> None:
+    known = "2026-11-25 10:00:00+00:00"
+    more = replace(READ_AS, columns={**READ_AS.columns, "note": "varchar"})
+    found, after = (replace(a_load(number, known), read_as=more) for number in (1, 2))
+
+    assert [load for load, _ in starts(found, after)] == ["2.5"]
+
+
+def test_days_are_counted_whole_and_neither_tombstones_nor_endless_cursors_count(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "sources.yaml").write_text(
+        "version: 1\nsources:\n  shop:\n    connection: ${X}\n    tables: {a: {cursor: at}}\n"
+    )
+    (table,) = open_project(tmp_path).tables
+    columns = (Column("id", "integer", False), Column("at", "date", True))
+    table = replace(table, catalogue=CatalogueTable("public", "a", "table", columns, ("id",)))
+    log = CommitLog(str(tmp_path / "raw"), "shop__a")
+    for load in (FIRST, a_load(1, "2026-11-20")):
+        log.describe(load)
+    (tmp_path / "raw/shop__a/_dlt_loads").mkdir()
+    for load in log_ids(log):
+        (tmp_path / f"raw/shop__a/_dlt_loads/shop__a__{load}.jsonl").write_text("")
+    duckdb.execute(
+        "copy (select * from (values (date '2026-11-19', null), ('2026-11-17', null), "
+        "('2026-11-20', null), ('-infinity', null), ('2026-11-01', now())) t(\"at\", _deleted_at), "
+        f"(select '{a_load(1, None).load_id}' as _dlt_load_id)) "
+        f"to '{tmp_path / 'raw/shop__a/a.parquet'}'"
+    )
+
+    found = late_rows(duckdb.connect(), log, table, "date", [0 * DAY, DAY, 2 * DAY, 3 * DAY])
+
+    assert (found.loads, found.longest) == (1, 3 * DAY)
+    assert found.above == {0 * DAY: 2, DAY: 1, 2 * DAY: 1, 3 * DAY: 0}
+
+
+def log_ids(log: CommitLog) -> list[str]:
+    folder = Path(log.folder) / "_lakefeed_loads"
+    return [path.stem for path in folder.glob("*.json")]

@@ -1,0 +1,223 @@
+"""What follows from how a table was read last, and how it is read now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lakefeed.declaration.catalogue import ColumnIdentity
+from lakefeed.loading.plan.read_contract import (
+    ReadAs,
+    changes_since,
+    is_settled,
+    noted_from_present,
+)
+from lakefeed.source.inspection.types import writes_the_same
+
+ID = ColumnIdentity(1, "integer")
+MOOD = ColumnIdentity(2, "enum", {"70": "sad", "71": "ok"})
+COLUMNS = {"id": "integer", "mood": "varchar"}
+NOW = ReadAs("at", ("id",), None, None, COLUMNS, 7, {"id": ID, "mood": MOOD})
+UNKNOWN = replace(NOW, identities=None)
+VIEW = replace(NOW, definition="18/5 aaa")
+
+
+def told(before: ReadAs, now: ReadAs, *, reads_whole: bool = False) -> tuple[str, ...]:
+    return changes_since(before, now, shown="s.t", reads_whole=reads_whole).notes
+
+
+def with_mood(mood: ColumnIdentity, *, table: int = 7) -> ReadAs:
+    return replace(NOW, identity=table, identities={"id": ID, "mood": mood})
+
+
+def test_what_was_not_noted_is_unknown_and_reads_nothing() -> None:
+    renamed = with_mood(replace(MOOD, members={"70": "sad", "71": "fine"}))
+
+    assert told(UNKNOWN, renamed) == told(NOW, replace(renamed, identities=None)) == ()
+    assert not is_settled(UNKNOWN, renamed)
+    assert noted_from_present(UNKNOWN, renamed, read_whole=False) == renamed
+
+
+def test_what_was_noted_stays_until_all_rows_were_read() -> None:
+    now = with_mood(replace(MOOD, members={**MOOD.members, "72": "glad"}))
+
+    assert noted_from_present(NOW, now, read_whole=False) is None
+    assert noted_from_present(NOW, now, read_whole=True) == now
+    assert noted_from_present(NOW, NOW, read_whole=True) is None
+    assert noted_from_present(NOW, replace(NOW, key=("mood",)), read_whole=False) is None
+
+
+def test_a_table_that_was_read_whole_for_nothing_is_not_read_whole_again() -> None:
+    now = replace(NOW, key=("mood",), only=True)
+
+    assert noted_from_present(NOW, now, read_whole=True) == now
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        NOW,
+        with_mood(replace(MOOD, members={**MOOD.members, "72": "glad"})),
+        replace(NOW, identities={"mood": MOOD, "id": ID}),
+    ],
+)
+def test_nothing_has_to_be_done_where_values_are_written_as_before(now: ReadAs) -> None:
+    assert told(NOW, now) == ()
+    assert is_settled(NOW, now)
+
+
+def test_columns_of_a_table_created_anew_are_known_by_what_they_are_made_of() -> None:
+    """As in a database that was restored from a dump: all numbers are others."""
+    restored = with_mood(ColumnIdentity(9, "enum", {"1": "ok", "2": "sad"}), table=8)
+    renamed = with_mood(ColumnIdentity(9, "enum", {"1": "fine", "2": "sad"}), table=8)
+
+    assert "created anew" in "".join(told(NOW, restored))
+    assert noted_from_present(NOW, restored, read_whole=False) == restored
+    assert told(NOW, renamed) == (
+        "labels or attributes in the type of column `mood` are others, so the table is read whole",
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_read_whole"),
+    [
+        ("18/5 aaa", "18/5 bbb", True),
+        ("18/5 aaa", "19/5 bbb", False),
+        ("18/5 aaa", "18/6 bbb", False),
+        (None, "18/5 aaa", True),
+        ("18/5 aaa", None, True),
+    ],
+)
+def test_definitions_are_compared_within_one_database(
+    before: str | None, after: str | None, is_read_whole: bool
+) -> None:
+    changes = changes_since(
+        replace(NOW, definition=before),
+        replace(NOW, definition=after),
+        shown="s.t",
+        reads_whole=False,
+    )
+
+    assert changes.whole == is_read_whole
+    assert bool(changes.others) == is_read_whole
+
+
+def test_a_view_that_is_made_again_each_night_is_not_noted_each_night() -> None:
+    assert noted_from_present(VIEW, replace(VIEW, identity=8), read_whole=False) is None
+
+
+def test_a_column_that_was_loaded_before_and_is_back_has_the_table_read_whole() -> None:
+    without = replace(NOW, columns={"id": "integer"}, identities={"id": ID})
+
+    new = changes_since(without, NOW, shown="s.t", reads_whole=False)
+    back = changes_since(without, NOW, shown="s.t", reads_whole=False, loaded_before=COLUMNS)
+
+    assert (new.whole, new.added) == (False, ("mood",))
+    assert (back.whole, back.added) == (True, ())
+    assert "column `mood` is back" in back.notes[0]
+
+
+def test_a_column_that_the_catalogue_shows_as_retyped_is_accepted_with_it() -> None:
+    retyped = replace(NOW, columns={"id": "varchar", "mood": "varchar"})
+    retyped = replace(retyped, identities={"id": ColumnIdentity(3, "uuid"), "mood": MOOD})
+
+    changes = changes_since(NOW, retyped, shown="s.t", reads_whole=False)
+
+    assert changes.whole
+    assert changes.others == ()
+
+
+def test_a_load_that_reads_all_rows_says_nothing() -> None:
+    renamed = with_mood(replace(MOOD, members={"70": "sad", "71": "fine"}))
+
+    changes = changes_since(NOW, renamed, shown="s.t", reads_whole=True)
+
+    assert changes.notes == ()
+    assert len(changes.others) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("text", "text", True),
+        ("text", "character varying", True),
+        ("character varying(5)", "text", True),
+        ("character varying(5)", "character varying(9)", True),
+        ("character varying(9)", "character varying(5)", False),
+        ("text", "character varying(5)", False),
+        ("character(5)", "character(9)", False),
+        ("json", "jsonb", False),
+        ("integer", "text", True),
+        ("integer", "numeric", True),
+        ("integer", "numeric(50,2)", False),
+        ("integer", "money", False),
+        ("timestamp(0) without time zone", "timestamp without time zone", True),
+        ("timestamp without time zone", "timestamp(0) without time zone", False),
+        ("time(3) without time zone", "time(2) without time zone", False),
+        ("inet", "cidr", False),
+    ],
+)
+def test_types_that_the_lake_keeps_alike_may_be_written_otherwise(
+    old: str, new: str, same: bool
+) -> None:
+    assert writes_the_same(old, new) == same
+
+
+IN_PARTS = replace(NOW, parts={7: 7, 8: 8})
+
+
+@pytest.mark.parametrize(
+    ("parts", "new", "rewritten"),
+    [
+        ({7: 7, 8: 8}, (), ()),
+        ({7: 7}, (), ()),
+        ({}, (), ()),
+        ({7: 7, 8: 8, 9: 9}, (9,), ()),
+        ({7: 7, 8: 80}, (), (8,)),
+        ({8: 80, 9: 9}, (9,), (8,)),
+    ],
+)
+def test_parts_that_came_and_parts_with_other_storage_are_told_apart(
+    parts: dict[int, int], new: tuple[int, ...], rewritten: tuple[int, ...]
+) -> None:
+    now = replace(IN_PARTS, parts=parts)
+
+    changes = changes_since(IN_PARTS, now, shown="s.t", reads_whole=False)
+
+    assert (changes.new_parts, changes.rewritten_parts) == (new, rewritten)
+    assert not changes.is_another_table
+    assert is_settled(IN_PARTS, now) == (now == IN_PARTS)
+    noted = noted_from_present(IN_PARTS, now, read_whole=False)
+    assert noted == (now if now != IN_PARTS else None)
+
+
+def test_parts_that_were_not_noted_are_unknown_and_read_nothing() -> None:
+    changes = changes_since(NOW, IN_PARTS, shown="s.t", reads_whole=False)
+
+    assert changes == changes_since(NOW, NOW, shown="s.t", reads_whole=False)
+    assert not is_settled(NOW, IN_PARTS)
+    assert noted_from_present(NOW, IN_PARTS, read_whole=False) == IN_PARTS
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "is_another"),
+    [
+        (IN_PARTS, replace(IN_PARTS, parts={9: 9}), True),
+        # A partitioned table that is declared anew over the same partitions.
+        (IN_PARTS, replace(IN_PARTS, identity=70), False),
+        (IN_PARTS, replace(IN_PARTS, parts={}), False),
+        # It had no partition yet.
+        (replace(IN_PARTS, parts={}), IN_PARTS, True),
+        (NOW, replace(IN_PARTS, identity=70), True),
+        (VIEW, replace(VIEW, identity=70), False),
+    ],
+)
+def test_a_table_is_another_if_nothing_is_left_of_what_held_its_rows(
+    before: ReadAs, now: ReadAs, is_another: bool
+) -> None:
+    changes = changes_since(before, now, shown="s.t", reads_whole=False)
+
+    assert changes.is_another_table == is_another
+    assert (changes.new_parts, changes.whole) == ((), False)
+    assert ("read from the beginning" in "".join(changes.notes)) == is_another

@@ -1,0 +1,166 @@
+"""What `init` proposes for a table, from what the database says of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lakefeed.declaration.catalogue import (
+    CATALOGUE_FILE,
+    Catalogue,
+    CatalogueTable,
+    Column,
+    catalogue_text,
+    read_catalogue,
+)
+from lakefeed.declaration.document.loader import validate
+from lakefeed.declaration.document.positions import parse_document
+from lakefeed.declaration.tables import resolve_tables
+from lakefeed.loading.plan.table_plan import plan_table
+from lakefeed.orchestration.project.cursor_inference import (
+    TableFacts,
+    choose_cursor,
+    propose_declaration,
+)
+from lakefeed.source.inspection.tables import ColumnFacts
+from tests.naming import names
+
+MB = 1024 * 1024
+
+
+def table(
+    *columns: Column,
+    key: tuple[str, ...] = ("id",),
+    size: int = MB,
+    trigger: str = "",
+    kind: str = "table",
+) -> TableFacts:
+    every = (Column("id", "bigint", False), *columns)
+    facts = {
+        column.name: ColumnFacts(
+            column.name, False, not column.nullable, "", column.name == trigger
+        )
+        for column in every
+    }
+    return TableFacts(CatalogueTable("public", "t", kind, every, key), facts, (), 10, size)
+
+
+def proposed(facts: TableFacts) -> dict[str, object]:
+    text = propose_declaration("shop", "public", "SHOP_URL", [facts])
+    return dict(yaml.safe_load(text)["sources"]["shop"]["tables"]["t"])
+
+
+UPDATED = Column("updated_at", "timestamp with time zone", True)
+CREATED = Column("created_at", "timestamp with time zone", False)
+DEFAULTED = ColumnFacts("created_at", False, True, "now()", False)
+LAST_SEEN = Column("seen", "timestamp with time zone", True)
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (table(UPDATED), {"cursor": "updated_at"}),
+        (table(UPDATED, LAST_SEEN, trigger="seen"), {"cursor": "seen"}),
+        (table(CREATED, UPDATED), {"cursor": "updated_at"}),
+        (
+            table(Column("updated_at", "timestamp without time zone", True)),
+            {"cursor": {"column": "updated_at", "timezone": "UTC"}},
+        ),
+        (table(), {"mode": "full_refresh"}),
+        (table(UPDATED, key=()), {"mode": "full_refresh"}),
+        (table(size=500 * MB), {"cursor": "xmin"}),
+        (table(size=500 * MB, key=()), {"mode": "full_refresh"}),
+        (table(size=500 * MB, kind="foreign table"), {"mode": "full_refresh"}),
+    ],
+)
+def test_the_cursor_that_serves_best_is_chosen(
+    facts: TableFacts, expected: dict[str, object]
+) -> None:
+    assert proposed(facts) == expected
+
+
+def test_the_reason_stands_beside_the_choice() -> None:
+    text = propose_declaration("shop", "public", "SHOP_URL", [table(UPDATED, trigger="updated_at")])
+
+    assert "# about 10 rows, 1 MB; key id; kept by a trigger, not indexed, may be null" in text
+
+
+def test_a_cursor_that_only_inserts_set_says_so() -> None:
+    facts = table(CREATED)
+    by_default = replace(facts, columns={**facts.columns, "created_at": DEFAULTED})
+
+    assert choose_cursor(by_default).misses_updates
+    assert not choose_cursor(table(UPDATED)).misses_updates
+    assert not choose_cursor(table(CREATED, trigger="created_at")).misses_updates
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        (replace(table(), refused="no\nhandler"), "no\\nhandler"),
+        (replace(table(), denied=("id",)), "this role may not read it"),
+        (replace(table(UPDATED), denied=("id",)), "this role may not read id, of its key"),
+        (
+            table(Column('a"b', "int", False), key=('a"b',)),
+            "its key has a column named `a\"b`, which dbt can't quote",
+        ),
+        (table(Column('a"b', "int", True)), ""),
+        (table(Column("ID", "int", True)), ""),
+        (table(Column("ID", "int", True), key=("ID",)), ""),
+    ],
+)
+def test_a_table_is_left_out_where_its_key_cannot_be_loaded(facts: TableFacts, why: str) -> None:
+    assert facts.why_left_out == why
+    text = propose_declaration("shop", "public", "SHOP_URL", [facts])
+    assert (f"      # t: left out, {why} (" in text) == bool(why)
+
+
+def test_columns_that_the_lake_cannot_have_are_excluded() -> None:
+    odd = (
+        Column('a"b', "int", True),
+        Column("ID", "int", True),
+        Column("_dlt_load_id", "int", True),
+    )
+
+    assert proposed(table(*odd))["columns"] == {"exclude": ['a"b', "ID", "_dlt_load_id"]}
+
+
+@given(data=st.data(), schema=names, tables=st.lists(names, min_size=1, max_size=5, unique=True))
+def test_what_is_proposed_can_be_loaded_whatever_the_names(
+    data: st.DataObject, schema: str, tables: list[str]
+) -> None:
+    """Each table is in the declaration, as itself, under a name of its own, or is left out."""
+    facts = []
+    for name in tables:
+        columns = data.draw(st.lists(names, min_size=1, max_size=3, unique=True))
+        found = tuple(Column(one, "timestamp with time zone", True) for one in columns)
+        about = {one: ColumnFacts(one, True, True, "now()", one == columns[-1]) for one in columns}
+        whole = CatalogueTable(schema, name, "table", found, tuple(columns[:1]))
+        facts.append(TableFacts(whole, about, (), 1, 1))
+
+    text = propose_declaration("shop", schema, "SHOP_URL", facts)
+
+    known = {one.table.qualified: one.table for one in facts}
+    wanted = {(schema, f.table.name) for f in facts if not f.why_left_out}
+    if not wanted:
+        return
+    declared = validate(parse_document(text, "sources.yaml"))
+    resolved = resolve_tables(declared, Catalogue({"shop": known}))
+    assert {(one.schema, one.name) for one in resolved} == wanted
+    assert len({one.lake_name.lower() for one in resolved}) == len(wanted)
+    for one in resolved:
+        plan_table(one, one.catalogue)
+    again = catalogue_from(catalogue_text(Catalogue({"shop": known})))
+    assert again.sources["shop"] == known
+
+
+def catalogue_from(text: str) -> Catalogue:
+    with TemporaryDirectory() as folder:
+        (Path(folder) / CATALOGUE_FILE).write_text(text, encoding="utf-8")
+        return read_catalogue(Path(folder))

@@ -1,0 +1,106 @@
+"""Which models keep their last version, decided from plain data."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from lakefeed.orchestration.build.hold_back import hold_back
+from lakefeed.transformation.dbt_adapter.runner import BuildResult, NodeResult
+from lakefeed.transformation.manifest import Model
+from lakefeed.transformation.warehouse.publication_state import Held, ModelStanding, Standing
+
+NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
+
+
+def model(name: str, *reads: str) -> Model:
+    tables = (name.removeprefix("stg_"),) if name.startswith("stg_") else ()
+    return Model(name, bool(tables), "", reads, tables)
+
+
+# Each after those that it reads.
+MODELS = (
+    model("stg_shop__a"),
+    model("stg_shop__b"),
+    model("of_a", "stg_shop__a"),
+    model("of_b", "stg_shop__b"),
+    model("of_both", "of_a", "of_b"),
+    model("below", "of_both"),
+)
+NEWS = {"stg_shop__a", "stg_shop__b"}
+
+
+def built(*names: str, **failed: tuple[str, ...]) -> BuildResult:
+    """Models that were built; keywords are tests that failed, with what they read."""
+    nodes = [NodeResult(name, "model", "success", "", 0.1, (name,), name) for name in names]
+    nodes += [NodeResult(name, "test", "fail", "", 0.1, read) for name, read in failed.items()]
+    return BuildResult(tuple(nodes), 0.0)
+
+
+def held(result: BuildResult, **options: Any) -> dict[str, str]:
+    arguments = {"news": NEWS, "failed_tables": (), "before": {}} | options
+    return {name: one.because for name, one in hold_back(MODELS, result, **arguments).items()}
+
+
+def test_nothing_is_held_back_where_all_is_well() -> None:
+    assert held(built(*(one.name for one in MODELS))) == {}
+
+
+def test_a_failed_test_holds_back_what_it_read_and_all_below() -> None:
+    result = built("stg_shop__a", "stg_shop__b", "of_a", "of_b", short=("of_a",))
+
+    assert held(result) == dict.fromkeys(("of_a", "of_both", "below"), "test short failed")
+
+
+def test_nobody_knows_which_of_two_models_a_failed_test_is_about() -> None:
+    result = built(*(one.name for one in MODELS), fits=("of_a", "of_b"))
+
+    assert held(result).keys() == {"of_a", "of_b", "of_both", "below"}
+
+
+def test_a_test_of_a_source_holds_back_the_models_that_dbt_skipped_for_it() -> None:
+    result = built("stg_shop__b", "of_b", fresh=("source:shop.a",))
+    skipped = NodeResult("stg_shop__a", "model", "skipped", "", 0.0, ("stg_shop__a",))
+
+    told = held(BuildResult((*result.nodes, skipped), 0.0))
+
+    assert told == dict.fromkeys(
+        ("stg_shop__a", "of_a", "of_both", "below"), "a test of what it reads failed"
+    )
+
+
+def test_what_was_held_back_stays_so_until_it_is_built() -> None:
+    before = {"of_a": Held("test short failed"), "gone": Held("its build failed")}
+
+    assert held(built("stg_shop__b", "of_b"), before=before).keys() == {"of_a", "of_both", "below"}
+    assert held(built("of_a", "of_both", "below"), before=before) == {}
+
+
+@pytest.mark.parametrize(
+    ("failed", "due"),
+    [((), {"of_a", "of_b"}), (("shop__b",), {"of_a"}), (("shop__c",), {"of_a", "of_b"})],
+)
+def test_a_model_is_due_unless_it_waits_for_a_table_that_still_fails(
+    failed: tuple[str, ...], due: set[str]
+) -> None:
+    standing = Standing(models={
+        "of_a": ModelStanding(held=Held("test short failed")),
+        "of_b": ModelStanding(held=Held("shop.b failed to load", ("shop__b",))),
+        "of_both": ModelStanding(built_at=NOW),
+    })  # fmt: skip
+
+    assert standing.due(failed) == due
+
+
+def test_what_is_published_keeps_the_time_when_it_first_was() -> None:
+    old = ModelStanding(built_at=NOW, published_at=NOW)
+    later = NOW + dt.timedelta(hours=1)
+    standing = Standing(
+        models={"old": old, "new": ModelStanding(built_at=NOW), "never": ModelStanding()}
+    )
+
+    published = standing.published(later)
+
+    assert [published.models[n].published_at for n in ("old", "new", "never")] == [NOW, later, None]

@@ -1,0 +1,126 @@
+"""Runs are kept, in little, for long, and at no cost to the run."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from lakefeed.errors import TableFailed
+from lakefeed.orchestration.reports import run_history
+from lakefeed.orchestration.reports.data_test_history import verdicts
+from lakefeed.orchestration.reports.run_history import KeptRun, keep_run, read_runs
+from lakefeed.orchestration.reports.run_report import RunReport, TableReport
+from lakefeed.transformation.dbt_adapter.runner import BuildResult, NodeResult
+
+BEGAN = dt.datetime(2026, 11, 25, 1, 0, tzinfo=dt.UTC)
+FAILED = TableReport(
+    "shop.b", "shop__b", "failed", error=TableFailed("it is gone", where="s.yaml:3")
+)
+LOADED = TableReport("shop.a", "shop__a", "loaded", rows_written=3, notes=("a note",))
+
+
+def at(minute: int) -> dt.datetime:
+    return BEGAN + dt.timedelta(minutes=minute)
+
+
+def a_test(name: str, status: str, message: str = "") -> NodeResult:
+    return NodeResult(name, "test", status, message, 0.01, ("stg_a",), "stg_a")
+
+
+def built(*nodes: NodeResult) -> RunReport:
+    return RunReport((LOADED,), build=BuildResult(nodes, 1.0), seconds=2.0)
+
+
+def test_a_run_is_kept_as_it_was(tmp_path: Path) -> None:
+    failing = NodeResult(
+        *("t", "test", "fail", "Got 3 results", 0.1, ("stg_a",), "stg_a", "sources.yaml:7"),
+        *(("test_failures", "t"), "data/failures.duckdb"),
+    )
+    report = RunReport(
+        (LOADED, FAILED), ("a warning",), build=BuildResult((failing,), 1.0), seconds=2.0,
+        kept={"fct": "its build failed"}, published_at="2026-11-25T01:00:03+00:00",
+    )  # fmt: skip
+
+    assert keep_run(tmp_path, "run", BEGAN, report) == report
+
+    (kept,) = read_runs(tmp_path)
+    assert kept == KeptRun.of("run", BEGAN, report)
+    assert (kept.exit_code, kept.rows, kept.tables[1].error) == (1, 3, "s.yaml:3: it is gone")
+    assert kept.nodes is not None
+    assert kept.nodes[0].told.endswith("select * from test_failures.t")
+
+
+def test_runs_that_find_nothing_push_out_no_run_that_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_history, "MOST_RUNS", 3)
+    for minute in range(10):
+        keep_run(tmp_path, "run", at(minute), built() if minute == 2 else RunReport(()))
+
+    assert [run.started_at.minute for run in read_runs(tmp_path)] == [2, 7, 8, 9]
+
+
+def test_a_run_that_can_not_be_kept_is_warned_of_and_does_not_fail(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("in the way")
+
+    report = keep_run(tmp_path, "run", BEGAN, RunReport((LOADED,)))
+
+    assert report.exit_code == 0
+    assert "isn't kept for `lakefeed docs`" in report.warnings[0]
+
+
+def test_documents_that_can_not_be_read_are_passed_over(tmp_path: Path) -> None:
+    keep_run(tmp_path, "run", BEGAN, RunReport((LOADED,)))
+    for number, text in enumerate(("", "{}", '{"from": "a later version"}', "[]")):
+        (tmp_path / "runs" / f"2026112{number}T000000.000000Z.json").write_text(text)
+
+    assert [run.command for run in read_runs(tmp_path)] == ["run"]
+
+
+def test_a_document_of_a_later_version_is_read_without_what_it_has_more(tmp_path: Path) -> None:
+    keep_run(tmp_path, "run", BEGAN, built(a_test("a", "pass")))
+    (before,) = read_runs(tmp_path)
+    (path,) = (tmp_path / "runs").glob("*.json")
+    told = json.loads(path.read_text())
+    told["new"] = told["tables"][0]["new"] = told["nodes"][0]["new"] = {"of": "it"}
+    path.write_text(json.dumps(told))
+
+    assert read_runs(tmp_path) == (before,)
+
+
+def test_keeping_a_run_takes_a_few_milliseconds_with_a_thousand_kept(tmp_path: Path) -> None:
+    for minute in range(500):
+        keep_run(tmp_path, "run", at(minute), RunReport(()))
+    report = RunReport(tuple([LOADED] * 10))
+
+    took = []
+    for minute in range(500, 520):
+        started = time.perf_counter()
+        keep_run(tmp_path, "run", at(minute), report)
+        took.append(time.perf_counter() - started)
+
+    assert min(took) < 0.005
+
+
+def test_the_last_word_of_each_test_counts_and_since_when_it_says_so(tmp_path: Path) -> None:
+    for minute, nodes in enumerate(
+        (
+            [a_test("a", "pass"), a_test("b", "pass"), a_test("gone", "fail")],
+            [a_test("a", "fail", "Got 1 result"), a_test("b", "skipped")],
+            [a_test("a", "fail", "Got 2 results"), a_test("c", "warn", "Got 1 result")],
+        )
+    ):
+        keep_run(tmp_path, "run", at(minute), built(*nodes))
+
+    found = verdicts(read_runs(tmp_path), {"a", "b", "c"})
+
+    assert [(one.test.name, one.test.status, one.since.minute) for one in found] == [
+        ("a", "fail", 1),
+        ("c", "warn", 2),
+        ("b", "pass", 0),
+    ]
+    assert (found[0].ran_at.minute, found[0].test.message) == (2, "Got 2 results")

@@ -1,0 +1,86 @@
+"""A terminal of any width shows names and numbers whole."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from lakefeed.cli.main import main
+from lakefeed.orchestration.inspect.status import LoadFailure, TableStatus
+from lakefeed.orchestration.reports.run_report import RunReport, TableReport
+from lakefeed.render.grid import Column, print_rows
+from lakefeed.render.report import print_run, show_status
+
+LONG = "shop.a_table_whose_name_has_forty_characters_"
+
+
+def printed(width: int, columns: list[Column], rows: list[tuple[str, ...]]) -> str:
+    out = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    print_rows(out, columns, rows)
+    assert isinstance(out.file, io.StringIO)
+    return out.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_run_shows_names_and_numbers_whole(width: int) -> None:
+    table = TableReport(
+        LONG, "x", "loaded", 1_234_567, 1_234_567,
+        checkpoint_before="2026-11-23T20:20:42", checkpoint="2026-11-28T20:20:42",
+    )  # fmt: skip
+    out = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    print_run(out, RunReport((table,)))
+    assert isinstance(out.file, io.StringIO)
+    text = out.file.getvalue()
+
+    assert LONG in text
+    assert "1,234,567" in text
+    assert "…" not in text
+    assert max(map(len, text.splitlines()[:5])) <= width
+
+
+def test_the_least_important_columns_are_left_out_first_and_named() -> None:
+    columns = [Column("table"), Column("a", 2), Column("b", 1), Column("c", is_number=True)]
+    text = printed(30, columns, [("shop.orders", "aaaa", "bbbbbbbb", "1,000")])
+
+    assert "aaaa" in text
+    assert "bbbb" not in text
+    assert "not shown at this width: b" in text
+
+
+def test_rows_are_stacked_where_the_most_important_columns_do_not_fit() -> None:
+    columns = [Column("table"), Column("rows", is_number=True), Column("age")]
+
+    text = printed(20, columns, [(LONG, "1,000", "5m"), ("shop.b", "2", "1h")])
+
+    assert text.splitlines() == [
+        *(LONG, "  rows  1,000", "  age   5m", "shop.b", "  rows  2", "  age   1h")
+    ]
+
+
+def test_status_names_the_last_failure_and_the_tables_that_see_no_deletes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    failed = LoadFailure("2026-11-28T10:00:00+00:00", "can't connect to `shop`")
+    rows = [
+        TableStatus(
+            *("shop.a", "incremental", None, None, 0, 0, 0, 0, None, "", False),
+            last_failure=failed,
+        ),
+        TableStatus("shop.b", "full_refresh", None, None, 0, 0, 0, 0, None, "", True),
+    ]
+
+    show_status(rows, as_json=False)
+
+    text = capsys.readouterr().out
+    assert "shop.a failed at 2026-11-28 10:00:00: can't connect to `shop`" in text
+    assert "1 table without deletes: rows deleted in the source stay in staging" in text
+
+
+def test_help_shows_the_whole_summary_of_each_command() -> None:
+    text = " ".join(CliRunner().invoke(main, ["--help"], terminal_width=60).output.split())
+
+    for command in main.commands.values():
+        assert " ".join((command.help or "").partition("\n\n")[0].split()) in text
