@@ -26,7 +26,7 @@ from sqlalchemy.engine import make_url
 from lakefeed.declaration.project import Project, open_project
 from lakefeed.demo.server import embedded_postgres
 from lakefeed.loading.raw.commit_log import CommitLog
-from lakefeed.loading.raw.latest_rows import Held
+from lakefeed.loading.raw.latest_rows import LatestRows
 from lakefeed.orchestration.ingest.load import LoadRequest, load
 from lakefeed.orchestration.project.init import write_scaffold
 from lakefeed.orchestration.reports.listener import Listener
@@ -124,7 +124,7 @@ class Lake:
     def raw(self, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
         """Rows of the committed raw files of a table, sorted."""
         log = CommitLog(self.project.raw_url, table)
-        held = Held.of(log, log.loads())
+        held = LatestRows.of(log, log.loads())
         if not held:
             return []
         sql = f"select {columns} from {held.relation} order by all"

@@ -37,7 +37,7 @@ BUILDING = [
     ("dbt.adapters.duckdb.connections:DuckDBConnectionManager.execute", "after 15"),
     ("dbt.adapters.duckdb.connections:DuckDBConnectionManager.execute", "after 30"),
     ("lakefeed.orchestration.build.build:run_dbt", "after"),
-    ("lakefeed.orchestration.build.build:settle", "after"),
+    ("lakefeed.orchestration.build.build:finalize_candidate", "after"),
     ("lakefeed.transformation.warehouse.publication:keep", "after"),
     ("lakefeed.transformation.warehouse.publication:put_in_place", "before"),
     ("lakefeed.transformation.warehouse.publication:put_in_place", "after"),

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from lakefeed.loading.raw.commit_log import CommitLog
-from lakefeed.loading.raw.inventory import Contents
+from lakefeed.loading.raw.inventory import Inventory
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake
 from tests.faults.die_at import die
 from tests.integration.test_erase import files_with
@@ -79,7 +79,7 @@ def rebuilt(lake: Lake, table: str) -> list[tuple[object, ...]]:
 def unneeded(lake: Lake, table: str) -> set[str]:
     """Files with rows that no committed load names."""
     log = CommitLog(lake.project.raw_url, f"shop__{table}")
-    return Contents.of(log).data_files.keys() - {f for load in log.loads() for f in load.files}
+    return Inventory.of(log).data_files.keys() - {f for load in log.loads() for f in load.files}
 
 
 @pytest.mark.faults

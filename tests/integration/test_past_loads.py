@@ -10,7 +10,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from lakefeed.loading import probe
 from lakefeed.loading.raw.commit_log import CommitLog
-from lakefeed.loading.raw.latest_rows import Held
+from lakefeed.loading.raw.latest_rows import LatestRows
 from lakefeed.loading.raw.manifest_pack import MOST_UNPACKED
 from tests.conftest import Database, Lake, only
 
@@ -33,13 +33,13 @@ def load_times(database: Database, lake: Lake, times: int, start: int = 0) -> No
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Files that are read below raw: descriptions as they are read, data as it is compared with."""
     read: list[str] = []
-    cat_file, of = LocalFileSystem.cat_file, Held.of.__func__  # type: ignore[attr-defined]
+    cat_file, of = LocalFileSystem.cat_file, LatestRows.of.__func__  # type: ignore[attr-defined]
 
     def noting_cat(self: LocalFileSystem, path: str, *rest: object, **named: object) -> bytes:
         read.append(path)
         return cat_file(self, path, *rest, **named)
 
-    def noting_held(cls: type[Held], log: CommitLog, loads: list[object]) -> Held:
+    def noting_held(cls: type[LatestRows], log: CommitLog, loads: list[object]) -> LatestRows:
         held = of(cls, log, loads)
         read.extend(held.files)
         return held

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from lakefeed.loading.raw.commit_log import CommitLog
-from lakefeed.loading.raw.latest_rows import Held
+from lakefeed.loading.raw.latest_rows import LatestRows
 from lakefeed.orchestration.reports.run_report import TableReport
 from lakefeed.source.inspection.identity import identified
 from lakefeed.source.inspection.tables import inspect_tables
@@ -408,7 +408,7 @@ def test_it_is_told_and_read_whole(
         f"select attname from pg_attribute where attrelid = '{name}'::regclass and attnum > 0 "
         "and not attisdropped and attname <> 'at' order by 1"
     )]  # fmt: skip
-    held = Held.of(log, log.effective_loads()).relation
+    held = LatestRows.of(log, log.effective_loads()).relation
     kept = duckdb.sql(
         f"select {', '.join(f'{column}::varchar' for column in columns)} from {held} order by all"
     ).fetchall()

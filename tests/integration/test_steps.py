@@ -6,7 +6,7 @@ import pytest
 
 from lakefeed.loading.dlt_adapter.environment import prepare_dlt
 from lakefeed.loading.load import load_table
-from lakefeed.loading.load_result import LoadOptions, LoadOutcome
+from lakefeed.loading.load_result import LoadOptions, LoadResult
 from lakefeed.loading.plan.table_plan import plan_table
 from lakefeed.loading.standby import Standby, load_beside_recovery
 from lakefeed.orchestration.checks.audit import at_one_snapshot
@@ -30,7 +30,7 @@ class Ends(Standby):
         return isinstance(error, ConnectionError)
 
 
-def in_steps(lake: Lake, *, ended: int = 0) -> LoadOutcome:
+def in_steps(lake: Lake, *, ended: int = 0) -> LoadResult:
     """Loads the table in steps, after so many reads that were ended."""
     project = lake.project
     prepare_dlt(project)
@@ -38,7 +38,7 @@ def in_steps(lake: Lake, *, ended: int = 0) -> LoadOutcome:
     with at_one_snapshot(project, "shop") as (source, live):
         plan = plan_table(project.tables[0], live.tables["public.t"])
 
-        def load(options: LoadOptions) -> LoadOutcome:
+        def load(options: LoadOptions) -> LoadResult:
             nonlocal left
             if left:
                 left -= 1

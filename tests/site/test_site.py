@@ -74,7 +74,7 @@ def test_schema_changes_say_which_load_saw_them_first(seen: Overview) -> None:
 
 
 def test_a_test_that_warns_says_where_its_rows_are(seen: Overview, page: str) -> None:
-    worst = seen.verdicts[0].test
+    worst = seen.test_results[0].test
 
     assert (worst.name, worst.status) == ("shop__orders__status__accepted_values", "warn")
     assert "select * from test_failures.shop__orders__status__accepted_values" in page

@@ -18,10 +18,10 @@ def run(root: Path, as_json: bool, **request: Any) -> None:
     """Load what is new, build and test the models below it, and publish them."""
     from lakefeed.orchestration.ingest.load import LoadRequest
     from lakefeed.orchestration.run import run as run_project
-    from lakefeed.render.report import show_run
+    from lakefeed.render.report import print_report
 
     project = project_in(root)
-    show_run(lambda listener: run_project(project, LoadRequest(**request), listener), as_json)
+    print_report(lambda listener: run_project(project, LoadRequest(**request), listener), as_json)
 
 
 @click.command()
@@ -31,10 +31,10 @@ def load(root: Path, as_json: bool, **request: Any) -> None:
     """Load what is new into raw, without dbt."""
     from lakefeed.orchestration.ingest.load import LoadRequest
     from lakefeed.orchestration.run import load_alone
-    from lakefeed.render.report import show_run
+    from lakefeed.render.report import print_report
 
     project = project_in(root)
-    show_run(lambda listener: load_alone(project, LoadRequest(**request), listener), as_json)
+    print_report(lambda listener: load_alone(project, LoadRequest(**request), listener), as_json)
 
 
 @click.command()

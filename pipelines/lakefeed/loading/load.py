@@ -24,9 +24,9 @@ from lakefeed.loading.dlt_adapter.pipeline import TablePipeline
 from lakefeed.loading.dlt_adapter.resource import forget_other_columns, resource_of
 from lakefeed.loading.extract.extraction import Extraction
 from lakefeed.loading.extract.missed_rows import notes_of_parts
-from lakefeed.loading.load_result import LoadOptions, LoadOutcome
+from lakefeed.loading.load_result import LoadOptions, LoadResult
 from lakefeed.loading.locks.table_lock import table_lock
-from lakefeed.loading.plan.read_contract import Changes, changes_since, noted_from_present
+from lakefeed.loading.plan.read_contract import ContractChanges, changes_since, noted_from_present
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import Load
@@ -46,7 +46,7 @@ class _Desk:
 
 def load_table(
     project: Project, plan: TablePlan, source: SourceAtSnapshot, options: LoadOptions
-) -> LoadOutcome:
+) -> LoadResult:
     """Loads one table at the snapshot, and commits it, or leaves everything as it was.
 
     Side effects: appends to the table's raw folder, moves dlt's state. Safe to kill and to repeat.
@@ -109,7 +109,7 @@ def _repair(desk: _Desk) -> list[str]:
     return notes
 
 
-def _changes(plan: TablePlan, effective: list[Load], options: LoadOptions) -> Changes:
+def _changes(plan: TablePlan, effective: list[Load], options: LoadOptions) -> ContractChanges:
     """What changed since the newest load.
 
     Raises:
@@ -173,7 +173,7 @@ def _extract(
     options: LoadOptions,
     *,
     effective: list[Load],
-    changes: Changes,
+    changes: ContractChanges,
 ) -> Extraction:
     desk.spool.mkdir(parents=True, exist_ok=True)
     with source.session(plan) as session:
@@ -258,11 +258,11 @@ def _remote_files(pipeline: dlt.Pipeline, load_id: str) -> tuple[str, ...]:
 
 def _outcome(
     extraction: Extraction, committed: list[Load], notes: list[str], seconds: float
-) -> LoadOutcome:
+) -> LoadResult:
     reading = extraction.reading
     before = extraction.checkpoint_before
     after = extraction.checkpoint if extraction.checkpoint is not None else before
-    return LoadOutcome(
+    return LoadResult(
         rows_read=reading.rows_read if reading else 0,
         rows=reading.rows if reading and reading.is_news else 0,
         deleted=reading.deleted if reading and reading.is_news else 0,

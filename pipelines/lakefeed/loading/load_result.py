@@ -20,7 +20,7 @@ class LoadOptions:
 
 
 @dataclass(frozen=True)
-class LoadOutcome:
+class LoadResult:
     """What loading one table did. `committed` holds resumed loads first, then the new one.
 
     `step` is the one that was read, where more are to be read; None where that is all.

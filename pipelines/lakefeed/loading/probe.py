@@ -19,12 +19,12 @@ from lakefeed.loading.extract.extraction import (
 )
 from lakefeed.loading.extract.reader import holds_all, same_rows_as
 from lakefeed.loading.extract.rewrite_detection import rewritten_since_the_snapshot
-from lakefeed.loading.load_result import LoadOptions, LoadOutcome
+from lakefeed.loading.load_result import LoadOptions, LoadResult
 from lakefeed.loading.plan.queries import rows_query
-from lakefeed.loading.plan.read_contract import Changes, is_settled
+from lakefeed.loading.plan.read_contract import ContractChanges, is_settled
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.commit_log import CommitLog, checkpoint_after
-from lakefeed.loading.raw.latest_rows import Held
+from lakefeed.loading.raw.latest_rows import LatestRows
 from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.sql import quote
@@ -33,9 +33,9 @@ from lakefeed.sql import quote
 _MOST_ROWS = 20_000
 
 
-def look_for_news(
+def probe_table(
     project: Project, plan: TablePlan, source: SourceAtSnapshot, options: LoadOptions
-) -> LoadOutcome | None:
+) -> LoadResult | None:
     """The outcome of a load that finds nothing new; None where there is news, or there may be.
 
     Reads the source and raw; changes nothing.
@@ -52,7 +52,7 @@ def look_for_news(
             plan=plan,
             log=log,
             effective=effective,
-            changes=Changes(),
+            changes=ContractChanges(),
             whole=False,
             backfill=None,
             allow_shrink=False,
@@ -63,7 +63,7 @@ def look_for_news(
             return None
     checkpoint = checkpoint_after(effective)
     seconds = time.monotonic() - started
-    return LoadOutcome(*read, checkpoint, checkpoint, (), (), seconds)
+    return LoadResult(*read, checkpoint, checkpoint, (), (), seconds)
 
 
 def _is_settled(
@@ -87,7 +87,7 @@ def _rows_without_news(extraction: Extraction) -> tuple[int, int, int, int] | No
         return None
     query = rows_query(plan, condition, at_most=_MOST_ROWS + 1)
     start = next_start(plan, extraction.effective, extraction.snapshot)
-    held = Held.of(extraction.log, loads_to_compare(plan, extraction.effective, start))
+    held = LatestRows.of(extraction.log, loads_to_compare(plan, extraction.effective, start))
     if not holds_all(session, plan, held, session.rows_of(query)):
         return None
     nulls = f"count(*) filter ({quote(plan.cursor.name)} is null)" if plan.cursor else "0"
@@ -101,7 +101,7 @@ def _whole_without_news(extraction: Extraction) -> tuple[int, int, int, int] | N
     plan, session = extraction.plan, extraction.session
     if sum(load.rows for load in extraction.effective) > _MOST_ROWS:
         return None
-    held = Held.of(extraction.log, extraction.effective)
+    held = LatestRows.of(extraction.log, extraction.effective)
     query = rows_query(plan, at_most=_MOST_ROWS + 1)
     read = same_rows_as(session, plan, held, session.rows_of(query))
     return None if read is None else (read, 0, 0, 0)

@@ -18,9 +18,9 @@ from lakefeed.declaration.tables import Table
 from lakefeed.errors import LakefeedError, SourceUnreachable
 from lakefeed.loading.error_translation import root_of, said_by_server
 from lakefeed.loading.extract.steps import Steps
-from lakefeed.loading.load_result import LoadOptions, LoadOutcome
+from lakefeed.loading.load_result import LoadOptions, LoadResult
 from lakefeed.loading.locks.table_lock import LockLost
-from lakefeed.loading.sessions.retryable import ReadAgain
+from lakefeed.loading.sessions.retryable import RetryAtLaterSnapshot
 from lakefeed.source.connections.connection import Connection, connect
 from lakefeed.source.connections.failure import ConnectionLost
 from lakefeed.source.snapshot import read_conflicts
@@ -35,7 +35,7 @@ _COUNTED_AFTER_SECONDS = 1.0
 _SETTINGS = "hot_standby_feedback", "max_standby_streaming_delay"
 
 
-class RecoveryConflict(ReadAgain):
+class RecoveryConflict(RetryAtLaterSnapshot):
     """A read that the standby ended."""
 
     note = (
@@ -105,15 +105,15 @@ def is_standby(connection: Connection) -> bool:
 def load_beside_recovery(
     table: Table,
     options: LoadOptions,
-    load: Callable[[LoadOptions], LoadOutcome],
+    load: Callable[[LoadOptions], LoadResult],
     standby: Standby,
-) -> LoadOutcome:
+) -> LoadResult:
     """Loads a table that the standby didn't let be read: in steps where that is sound, and again.
 
     Raises:
         RecoveryConflict: it was ended too often in a row.
     """
-    done: list[LoadOutcome] = []
+    done: list[LoadResult] = []
     steps: Steps | None = Steps(_FIRST_PARTS)
     in_a_row = 0
     while True:
@@ -137,7 +137,7 @@ def load_beside_recovery(
         steps = Steps((steps.parts if steps else 1) * _MORE_PARTS)
 
 
-def _conflict(table: Table, standby: Standby, done: Sequence[LoadOutcome]) -> RecoveryConflict:
+def _conflict(table: Table, standby: Standby, done: Sequence[LoadResult]) -> RecoveryConflict:
     kept = " What it had read before is committed, and the next run goes on there." if done else ""
     return RecoveryConflict(
         f"{table.shown}: the standby ended its read again and again (conflict with recovery): the "
@@ -148,7 +148,7 @@ def _conflict(table: Table, standby: Standby, done: Sequence[LoadOutcome]) -> Re
     )
 
 
-def _together(done: Sequence[LoadOutcome]) -> LoadOutcome:
+def _together(done: Sequence[LoadResult]) -> LoadResult:
     """Several steps as one load."""
     first, last = done[0], done[-1]
     if len(done) == 1:

@@ -9,7 +9,7 @@ from lakefeed.render.wording import counted
 if TYPE_CHECKING:
     from lakefeed.orchestration.build.rebuild import RebuildReport
     from lakefeed.orchestration.build.rollback import Rollback
-    from lakefeed.orchestration.impact.trial_build import ChangedReport
+    from lakefeed.orchestration.impact.trial_build import TrialBuildReport
     from lakefeed.orchestration.reports.run_report import RunReport
     from lakefeed.transformation.dbt_adapter.runner import BuildResult
 
@@ -34,7 +34,7 @@ def render_rebuild(report: RebuildReport) -> str:
     return f"{line}\nthe warehouse{moment} is {report.path}{aside}"
 
 
-def render_changed(report: ChangedReport) -> str:
+def render_changed(report: TrialBuildReport) -> str:
     """What was built of a change, and where it can be looked at."""
     since = f"since {report.revision} ({report.commit[:9]})"
     if report.build is None:

@@ -13,7 +13,7 @@ from lakefeed.render.wording import counted, data_size
 if TYPE_CHECKING:
     from lakefeed.declaration.project import Project
     from lakefeed.orchestration.maintenance.erase import EraseReport
-    from lakefeed.orchestration.maintenance.orphaned_tables import Undeclared
+    from lakefeed.orchestration.maintenance.orphaned_tables import OrphanedTables
     from lakefeed.orchestration.maintenance.prune import PruneReport, TablePruning
 
 
@@ -127,7 +127,7 @@ def _table_lines(table: TablePruning) -> Iterator[str]:
         yield f"  {table.name:<28} {'; '.join(told)}"
 
 
-def _undeclared_lines(table: Undeclared) -> Iterator[str]:
+def _undeclared_lines(table: OrphanedTables) -> Iterator[str]:
     of_raw = [f"{counted(table.files, 'file')}, {data_size(table.size)}"] if table.files else []
     held = "; ".join([*of_raw, *(one.shown for one in table.relations)]) or "dlt's folder"
     yield f"  {table.name:<28} not declared: {held}"

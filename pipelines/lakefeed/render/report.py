@@ -76,7 +76,7 @@ class ProgressLines:
             self._status.stop()
 
 
-def show_run(work: Callable[[Listener | None], RunReport], as_json: bool) -> None:
+def print_report(work: Callable[[Listener | None], RunReport], as_json: bool) -> None:
     """Runs, prints, and exits with the report's code."""
     if as_json:
         report = work(None)

@@ -15,7 +15,7 @@ from rich.text import Text
 from lakefeed.render.wording import counted
 
 if TYPE_CHECKING:
-    from lakefeed.transformation.lineage.downstream_rows import MadeRows
+    from lakefeed.transformation.lineage.downstream_rows import ModelRows
 
 Row = dict[str, str | None]
 
@@ -28,7 +28,7 @@ _MOST_BESIDE = 4
 _OURS = ("_staged_batch",)
 
 
-def rows_of(made: MadeRows, but: Row | None = None) -> Iterator[RenderableType]:
+def rows_of(made: ModelRows, but: Row | None = None) -> Iterator[RenderableType]:
     """The rows: what all have in common once, then where they differ.
 
     Args:
@@ -55,7 +55,7 @@ def rows_of(made: MadeRows, but: Row | None = None) -> Iterator[RenderableType]:
             yield f"  --json has {', '.join(left)} as well"
 
 
-def _with_pointing(row: Row, rows: MadeRows) -> Row:
+def _with_pointing(row: Row, rows: ModelRows) -> Row:
     """The row, and how many rows of facts point at it."""
     ours = {name: value for name, value in row.items() if name not in _OURS}
     for one in rows.pointing:

@@ -16,10 +16,10 @@ from lakefeed.render.wording import counted, short
 
 if TYPE_CHECKING:
     from lakefeed.loading.raw.load_manifest import Load
-    from lakefeed.loading.raw.row_versions import RawVersion
+    from lakefeed.loading.raw.row_versions import RowVersion
     from lakefeed.orchestration.inspect.trace import Trace
-    from lakefeed.orchestration.inspect.version_precedence import Verdict
-    from lakefeed.transformation.lineage.downstream_rows import MadeRows
+    from lakefeed.orchestration.inspect.version_precedence import Precedence
+    from lakefeed.transformation.lineage.downstream_rows import ModelRows
 
 _MOST_VERSIONS = 20
 _STYLES = {"wins": "green", "deletes": "red"}
@@ -84,7 +84,7 @@ def _version(traced: Trace, place: int) -> Iterator[RenderableType]:
         yield _verdict_line(traced.judgement.verdicts[place])
 
 
-def _verdict_line(verdict: Verdict) -> Text:
+def _verdict_line(verdict: Precedence) -> Text:
     mark = {"wins": "✓", "deletes": "✗"}.get(verdict.standing, "·")
     style = _STYLES.get(verdict.standing, "dim")
     return Text.assemble("     ", (f"{mark} {verdict.standing}", style), f": {verdict.why}")
@@ -117,7 +117,7 @@ def _or_by_where(traced: Trace) -> str:
     return ", or it no longer meets `where`" if traced.table.settings.where else ""
 
 
-def _changes(before: RawVersion, now: RawVersion) -> dict[str, tuple[str | None, str | None]]:
+def _changes(before: RowVersion, now: RowVersion) -> dict[str, tuple[str | None, str | None]]:
     return {
         name: (before.values.get(name), value)
         for name, value in now.values.items()
@@ -125,7 +125,7 @@ def _changes(before: RawVersion, now: RawVersion) -> dict[str, tuple[str | None,
     }
 
 
-def _absent_after(traced: Trace, version: RawVersion, place: int) -> list[Load]:
+def _absent_after(traced: Trace, version: RowVersion, place: int) -> list[Load]:
     following = traced.versions[place + 1 :]
     return [
         load
@@ -154,7 +154,7 @@ def _staging(traced: Trace) -> Iterator[RenderableType]:
         yield from rows_of(made.history, but=traced.versions[-1].values if traced.versions else {})
 
 
-def _is_just(rows: MadeRows, winner: RawVersion) -> bool:
+def _is_just(rows: ModelRows, winner: RowVersion) -> bool:
     """Whether staging has this version alone, value by value."""
     found = rows.rows[0] if rows.total == 1 else {}
     return bool(found) and all(found.get(name, v) == v for name, v in winner.values.items())

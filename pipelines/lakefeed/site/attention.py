@@ -39,8 +39,8 @@ def _notices(seen: Overview) -> Iterator[Notice]:
         yield Notice("failed", f"the newest run failed in part{told}", "runs")
     for table in seen.tables:
         yield from _of_table(table)
-    for verdict in seen.verdicts:
-        test = verdict.test
+    for result in seen.test_results:
+        test = result.test
         if test.failed or test.status == "warn":
             told = f"test {test.name}: {wording.plain_message(test.message)}"
             yield Notice("failed" if test.failed else "warned", told, "tests")

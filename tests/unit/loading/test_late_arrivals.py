@@ -11,14 +11,14 @@ import duckdb
 from lakefeed.declaration.catalogue import CatalogueTable, Column
 from lakefeed.declaration.models import Cursor
 from lakefeed.declaration.project import open_project
-from lakefeed.loading.plan.read_contract import ReadAs
+from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.late_arrivals import continued, late_rows
 from lakefeed.loading.raw.load_manifest import Load
-from lakefeed.loading.sessions.transactions import InFlight
+from lakefeed.loading.sessions.transactions import OpenTransactions
 
 CURSOR = Cursor(column="at")
-READ_AS = ReadAs("at", ("id",), None, None, {"id": "integer", "at": "timestamptz"}, 7)
+READ_AS = ReadContract("at", ("id",), None, None, {"id": "integer", "at": "timestamptz"}, 7)
 DAY = dt.timedelta(days=1)
 
 
@@ -27,7 +27,9 @@ def a_load(number: int, checkpoint_before: str | None, horizon: str = "2026-11-2
         f"179546392{number}.5", "shop__a", False, f"2026-11-25T12:00:0{number}+00:00", 1, 1, 0,
         "at", None, None, checkpoint_before, "2026-11-25 11:00:00+00:00", ("a.parquet",),
         read_as=READ_AS,
-        in_flight=InFlight(f"2026-11-25T12:00:0{number}", f"{horizon}:00+00:00", {}, "7:7:"),
+        in_flight=OpenTransactions(
+            f"2026-11-25T12:00:0{number}", f"{horizon}:00+00:00", {}, "7:7:"
+        ),
     )  # fmt: skip
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from lakefeed.errors import TableFailed
-from lakefeed.loading.plan.read_contract import ReadAs
+from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.raw.load_manifest import FORMAT, Load
 from lakefeed.loading.raw.manifest_pack import pack, unpack
 from lakefeed.loading.raw.profile import Profile
-from lakefeed.loading.sessions.transactions import InFlight
+from lakefeed.loading.sessions.transactions import OpenTransactions
 
 AT = "2026-01-01T00:00:00+00:00"
 LOAD = Load(
@@ -29,8 +29,8 @@ LOAD = Load(
     checkpoint_before=None,
     checkpoint=AT,
     files=("orders/a.parquet",),
-    read_as=ReadAs("at", ("id",), None, None, {"id": "integer"}, 16395),
-    in_flight=InFlight(AT, AT, {"one": None}, "753:753:", "7/1"),
+    read_as=ReadContract("at", ("id",), None, None, {"id": "integer"}, 16395),
+    in_flight=OpenTransactions(AT, AT, {"one": None}, "753:753:", "7/1"),
 )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from lakefeed.declaration.catalogue import ColumnIdentity
 from lakefeed.loading.plan.read_contract import (
-    ReadAs,
+    ReadContract,
     changes_since,
     is_settled,
     noted_from_present,
@@ -18,16 +18,16 @@ from lakefeed.source.inspection.types import writes_the_same
 ID = ColumnIdentity(1, "integer")
 MOOD = ColumnIdentity(2, "enum", {"70": "sad", "71": "ok"})
 COLUMNS = {"id": "integer", "mood": "varchar"}
-NOW = ReadAs("at", ("id",), None, None, COLUMNS, 7, {"id": ID, "mood": MOOD})
+NOW = ReadContract("at", ("id",), None, None, COLUMNS, 7, {"id": ID, "mood": MOOD})
 UNKNOWN = replace(NOW, identities=None)
 VIEW = replace(NOW, definition="18/5 aaa")
 
 
-def told(before: ReadAs, now: ReadAs, *, reads_whole: bool = False) -> tuple[str, ...]:
+def told(before: ReadContract, now: ReadContract, *, reads_whole: bool = False) -> tuple[str, ...]:
     return changes_since(before, now, shown="s.t", reads_whole=reads_whole).notes
 
 
-def with_mood(mood: ColumnIdentity, *, table: int = 7) -> ReadAs:
+def with_mood(mood: ColumnIdentity, *, table: int = 7) -> ReadContract:
     return replace(NOW, identity=table, identities={"id": ID, "mood": mood})
 
 
@@ -62,7 +62,7 @@ def test_a_table_that_was_read_whole_for_nothing_is_not_read_whole_again() -> No
         replace(NOW, identities={"mood": MOOD, "id": ID}),
     ],
 )
-def test_nothing_has_to_be_done_where_values_are_written_as_before(now: ReadAs) -> None:
+def test_nothing_has_to_be_done_where_values_are_written_as_before(now: ReadContract) -> None:
     assert told(NOW, now) == ()
     assert is_settled(NOW, now)
 
@@ -214,7 +214,7 @@ def test_parts_that_were_not_noted_are_unknown_and_read_nothing() -> None:
     ],
 )
 def test_a_table_is_another_if_nothing_is_left_of_what_held_its_rows(
-    before: ReadAs, now: ReadAs, is_another: bool
+    before: ReadContract, now: ReadContract, is_another: bool
 ) -> None:
     changes = changes_since(before, now, shown="s.t", reads_whole=False)
 

@@ -10,7 +10,11 @@ import pytest
 from lakefeed.orchestration.build.hold_back import hold_back
 from lakefeed.transformation.dbt_adapter.runner import BuildResult, NodeResult
 from lakefeed.transformation.manifest import Model
-from lakefeed.transformation.warehouse.publication_state import Held, ModelStanding, Standing
+from lakefeed.transformation.warehouse.publication_state import (
+    HeldBack,
+    ModelState,
+    PublicationState,
+)
 
 NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
 
@@ -72,7 +76,7 @@ def test_a_test_of_a_source_holds_back_the_models_that_dbt_skipped_for_it() -> N
 
 
 def test_what_was_held_back_stays_so_until_it_is_built() -> None:
-    before = {"of_a": Held("test short failed"), "gone": Held("its build failed")}
+    before = {"of_a": HeldBack("test short failed"), "gone": HeldBack("its build failed")}
 
     assert held(built("stg_shop__b", "of_b"), before=before).keys() == {"of_a", "of_both", "below"}
     assert held(built("of_a", "of_both", "below"), before=before) == {}
@@ -85,20 +89,20 @@ def test_what_was_held_back_stays_so_until_it_is_built() -> None:
 def test_a_model_is_due_unless_it_waits_for_a_table_that_still_fails(
     failed: tuple[str, ...], due: set[str]
 ) -> None:
-    standing = Standing(models={
-        "of_a": ModelStanding(held=Held("test short failed")),
-        "of_b": ModelStanding(held=Held("shop.b failed to load", ("shop__b",))),
-        "of_both": ModelStanding(built_at=NOW),
+    standing = PublicationState(models={
+        "of_a": ModelState(held=HeldBack("test short failed")),
+        "of_b": ModelState(held=HeldBack("shop.b failed to load", ("shop__b",))),
+        "of_both": ModelState(built_at=NOW),
     })  # fmt: skip
 
     assert standing.due(failed) == due
 
 
 def test_what_is_published_keeps_the_time_when_it_first_was() -> None:
-    old = ModelStanding(built_at=NOW, published_at=NOW)
+    old = ModelState(built_at=NOW, published_at=NOW)
     later = NOW + dt.timedelta(hours=1)
-    standing = Standing(
-        models={"old": old, "new": ModelStanding(built_at=NOW), "never": ModelStanding()}
+    standing = PublicationState(
+        models={"old": old, "new": ModelState(built_at=NOW), "never": ModelState()}
     )
 
     published = standing.published(later)

@@ -11,7 +11,7 @@ import pytest
 
 from lakefeed.errors import TableFailed
 from lakefeed.orchestration.reports import run_history
-from lakefeed.orchestration.reports.data_test_history import verdicts
+from lakefeed.orchestration.reports.data_test_history import newest_test_results
 from lakefeed.orchestration.reports.run_history import KeptRun, keep_run, read_runs
 from lakefeed.orchestration.reports.run_report import RunReport, TableReport
 from lakefeed.transformation.dbt_adapter.runner import BuildResult, NodeResult
@@ -116,7 +116,7 @@ def test_the_last_word_of_each_test_counts_and_since_when_it_says_so(tmp_path: P
     ):
         keep_run(tmp_path, "run", at(minute), built(*nodes))
 
-    found = verdicts(read_runs(tmp_path), {"a", "b", "c"})
+    found = newest_test_results(read_runs(tmp_path), {"a", "b", "c"})
 
     assert [(one.test.name, one.test.status, one.since.minute) for one in found] == [
         ("a", "fail", 1),

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lakefeed.loading.plan.read_contract import ReadAs
+from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.orchestration.reports.schema_history import schema_changes
 
-FIRST = ReadAs("updated_at", ("id",), None, None, {"id": "integer", "name": "varchar"}, 7)
+FIRST = ReadContract("updated_at", ("id",), None, None, {"id": "integer", "name": "varchar"}, 7)
 
 
-def a_load(second: int, read_as: ReadAs | None) -> Load:
+def a_load(second: int, read_as: ReadContract | None) -> Load:
     return Load(
         f"179546392{second}.5", "shop__a", False, f"2026-11-25T00:00:0{second}", 1, 1, 0,
         "updated_at", None, None, None, None, read_as=read_as,
     )  # fmt: skip
 
 
-def changes(*noted: ReadAs | None) -> list[tuple[str, ...]]:
+def changes(*noted: ReadContract | None) -> list[tuple[str, ...]]:
     loads = [a_load(second, one) for second, one in enumerate(noted)]
     return [
         (one.load_id[-3:], one.kind, one.column, one.before, one.after)

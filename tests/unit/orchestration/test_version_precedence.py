@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lakefeed.loading.raw.load_manifest import Load
-from lakefeed.loading.raw.row_versions import RawVersion
+from lakefeed.loading.raw.row_versions import RowVersion
 from lakefeed.orchestration.inspect.version_precedence import Judgement, absent_from, judge
 
 
@@ -14,15 +14,15 @@ def load(number: int, *, whole: bool = False) -> Load:
     return Load(f"{number}.0", "shop__t", whole, moment, 1, 1, 0, "at", None, None, None, moment)
 
 
-def version(of: Load, cursor: int | None = None, *, gone: bool = False) -> RawVersion:
-    return RawVersion(of, "file", {}, str(cursor), cursor, "2026" if gone else None)
+def version(of: Load, cursor: int | None = None, *, gone: bool = False) -> RowVersion:
+    return RowVersion(of, "file", {}, str(cursor), cursor, "2026" if gone else None)
 
 
 ONE, TWO, THREE, WHOLE = load(1), load(2), load(3), load(4, whole=True)
 LOADS = [ONE, TWO, THREE, WHOLE]
 
 
-def judged(*versions: RawVersion, staged: tuple[Load, ...], deletes: str = "remove") -> Judgement:
+def judged(*versions: RowVersion, staged: tuple[Load, ...], deletes: str = "remove") -> Judgement:
     return judge(versions, LOADS, {one.load_id for one in staged}, deletes)
 
 

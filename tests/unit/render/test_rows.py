@@ -7,10 +7,10 @@ from io import StringIO
 from rich.console import Console
 
 from lakefeed.render.rows import rows_of, shown
-from lakefeed.transformation.lineage.downstream_rows import MadeRows, Pointing
+from lakefeed.transformation.lineage.downstream_rows import ModelRows, Pointing
 
 
-def printed(made: MadeRows) -> str:
+def printed(made: ModelRows) -> str:
     out = Console(file=StringIO(), width=160)
     for part in rows_of(made):
         out.print(part, markup=False)
@@ -18,8 +18,8 @@ def printed(made: MadeRows) -> str:
     return out.file.getvalue()
 
 
-def made(*rows: dict[str, str | None], total: int = 0, **more: Pointing) -> MadeRows:
-    return MadeRows(
+def made(*rows: dict[str, str | None], total: int = 0, **more: Pointing) -> ModelRows:
+    return ModelRows(
         "m", "marts.m", ("id",), total or len(rows), rows, pointing=tuple(more.values())
     )
 

@@ -11,7 +11,7 @@ import pytest
 
 from lakefeed.errors import BuildFailed
 from lakefeed.transformation.manifest import Model
-from lakefeed.transformation.warehouse.restore import put_back
+from lakefeed.transformation.warehouse.restore import restore_models
 
 PUBLISHED = """
 create schema marts;
@@ -53,7 +53,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 def test_a_model_is_again_what_was_published_of_it(files: tuple[Path, Path]) -> None:
     candidate, published = files
 
-    put_back(candidate, published, [model("t"), model("v"), model("never")])
+    restore_models(candidate, published, [model("t"), model("v"), model("never")])
 
     with duckdb.connect(str(candidate)) as session:
         assert session.sql("from marts.t").fetchall() == [(1, "one")]
@@ -82,7 +82,7 @@ def test_a_published_file_that_another_program_writes_is_named(files: tuple[Path
     writer.stdout.readline()
 
     with pytest.raises(BuildFailed, match="the warehouse can't be opened"):
-        put_back(candidate, published, [model("t")])
+        restore_models(candidate, published, [model("t")])
 
     writer.communicate(b"\n")
 
@@ -91,7 +91,7 @@ def test_what_was_never_published_is_taken_out(files: tuple[Path, Path]) -> None
     candidate, published = files
     published.unlink()
 
-    put_back(candidate, published, [model("t"), model("never")])
+    restore_models(candidate, published, [model("t"), model("never")])
 
     with duckdb.connect(str(candidate)) as session:
         names = session.sql("select table_name from information_schema.tables").fetchall()

@@ -45,9 +45,9 @@ from lakefeed.loading.plan.queries import (
     since_condition,
     size_query,
 )
-from lakefeed.loading.plan.read_contract import ReadAs
+from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.plan.table_plan import TablePlan
-from lakefeed.loading.raw.latest_rows import Held
+from lakefeed.loading.raw.latest_rows import LatestRows
 from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.loading.raw.profile import profile_name
 
@@ -129,14 +129,14 @@ class SnapshotLoader(BaseTableLoader):
                 plan,
                 self._queries(extraction, condition),
                 target,
-                held=Held.of(extraction.log, extraction.effective),
+                held=LatestRows.of(extraction.log, extraction.effective),
                 horizon=horizon,
                 allow_shrink=extraction.allow_shrink,
             )
         start = extraction.checkpoint_before if self.incremental is None else self.last_value
         is_wider = parts or (moved and moved.arrived)
         compared = loads_to_compare(plan, extraction.effective, None if is_wider else start)
-        held = Held.of(extraction.log, [] if extraction.backfill else compared)
+        held = LatestRows.of(extraction.log, [] if extraction.backfill else compared)
         queries = self._queries(extraction, condition, at_once=bool(held))
         reading = read_table(
             source, session, plan, queries, target, held=held, horizon=horizon, further=further
@@ -207,7 +207,7 @@ class SnapshotLoader(BaseTableLoader):
         marks = plan.table.settings.deletes == "mark"
         if not plan.watches_deletes or extraction.backfill or extraction.step:
             return None
-        held = Held.of(extraction.log, extraction.effective)
+        held = LatestRows.of(extraction.log, extraction.effective)
         if not held:
             return None
         if extraction.whole and not marks:
@@ -255,7 +255,7 @@ def _describe(extraction: Extraction, reading: Reading, load_id: str) -> Load:
     )
 
 
-def _read_as(extraction: Extraction) -> ReadAs:
+def _read_as(extraction: Extraction) -> ReadContract:
     """A range alone says nothing of parts that came or were rewritten."""
     now = extraction.plan.read_as
     before = extraction.effective[-1].read_as if extraction.effective else None

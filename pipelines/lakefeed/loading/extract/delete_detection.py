@@ -17,7 +17,7 @@ from lakefeed.errors import Refused
 from lakefeed.loading.plan.cursors import CursorValue
 from lakefeed.loading.plan.queries import MARKED, keys_query, rows_query
 from lakefeed.loading.plan.table_plan import DELETED_AT, TablePlan
-from lakefeed.loading.raw.latest_rows import GONE, POSITION, Held
+from lakefeed.loading.raw.latest_rows import GONE, POSITION, LatestRows
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.source.inspection.equality import named_key, names_of_key
 from lakefeed.sql import literal, quote
@@ -53,7 +53,7 @@ class Moved:
 def compare_keys(
     session: SourceSession,
     plan: TablePlan,
-    held: Held,
+    held: LatestRows,
     *,
     read: str,
     found_at: dt.datetime,
@@ -102,7 +102,7 @@ def little_memory(session: SourceSession) -> Iterator[None]:
 
 
 def _compare(
-    session: SourceSession, plan: TablePlan, keys_sql: str, held: Held
+    session: SourceSession, plan: TablePlan, keys_sql: str, held: LatestRows
 ) -> tuple[int, int, int, CursorValue | None]:
     """How many rows raw holds, how many of them are gone, how many arrived, and from which cursor
     on."""

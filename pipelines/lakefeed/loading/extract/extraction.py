@@ -13,13 +13,13 @@ from lakefeed.loading.extract.reader import Reading
 from lakefeed.loading.extract.steps import Step, Steps
 from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, horizon_for, reading_start
 from lakefeed.loading.plan.queries import since_condition, written_since
-from lakefeed.loading.plan.read_contract import Changes
+from lakefeed.loading.plan.read_contract import ContractChanges
 from lakefeed.loading.plan.table_plan import Range, TablePlan
 from lakefeed.loading.raw.commit_log import CommitLog, checkpoint_after
 from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
-from lakefeed.loading.sessions.transactions import InFlight, in_flight_at
+from lakefeed.loading.sessions.transactions import OpenTransactions, in_flight_at
 from lakefeed.source.snapshot import Snapshot
 
 # A row that every load reads again is written again once in so many loads.
@@ -35,7 +35,7 @@ class Extraction:
     plan: TablePlan
     log: CommitLog
     effective: list[Load]
-    changes: Changes
+    changes: ContractChanges
     whole: bool
     backfill: Range | None
     allow_shrink: bool
@@ -54,7 +54,7 @@ class Extraction:
         return self.source.snapshot
 
     @cached_property
-    def in_flight(self) -> InFlight:
+    def in_flight(self) -> OpenTransactions:
         """The transactions in flight at the snapshot, as far as they concern this table."""
         last = self.effective[-1].in_flight if self.effective else None
         return in_flight_at(self.snapshot, last)
@@ -120,7 +120,7 @@ class Extraction:
     @property
     def may_be_a_step(self) -> bool:
         """Whether a part of what is new can be read by itself, up to some value of the cursor."""
-        is_plain = self.changes == Changes(notes=self.changes.notes)
+        is_plain = self.changes == ContractChanges(notes=self.changes.notes)
         is_by_cursor = self.plan.cursor is not None and not (self.whole or self.backfill)
         return is_plain and is_by_cursor and self.checkpoint_may_move and not self.starts_anew
 
@@ -180,14 +180,14 @@ def next_condition(plan: TablePlan, effective: list[Load], snapshot: Snapshot) -
     return since_condition(plan, start) if plan.cursor else None
 
 
-def _seen_row_versions(effective: list[Load]) -> InFlight | None:
+def _seen_row_versions(effective: list[Load]) -> OpenTransactions | None:
     """The transactions at the newest load, if that was read by row versions."""
     last = effective[-1] if effective else None
     known = last and last.read_as and last.read_as.cursor == ROW_VERSION
     return last.in_flight if last and known else None
 
 
-def _horizon_of(plan: TablePlan, in_flight: InFlight) -> CursorValue | None:
+def _horizon_of(plan: TablePlan, in_flight: OpenTransactions) -> CursorValue | None:
     cursor, kind, safe_until = plan.table.cursor, plan.cursor_kind, in_flight.safe_until
     if cursor is None or kind is None or safe_until is None:
         return None

@@ -19,7 +19,7 @@ from lakefeed.loading.plan.queries import (
     part_query,
     rows_query,
 )
-from lakefeed.loading.plan.read_contract import Changes
+from lakefeed.loading.plan.read_contract import ContractChanges
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.source.inspection.equality import named_key, names_of_key
@@ -58,7 +58,7 @@ def note_of_arrived(moved: Moved) -> str:
     )
 
 
-def notes_of_parts(plan: TablePlan, changes: Changes) -> Iterator[str]:
+def notes_of_parts(plan: TablePlan, changes: ContractChanges) -> Iterator[str]:
     """What is to be said of parts that are others than at the newest load."""
     new = [part.name for part in plan.parts if part.oid in changes.new_parts]
     rewritten = [part.name for part in plan.parts if part.oid in changes.rewritten_parts]

@@ -18,7 +18,7 @@ from lakefeed.loading.extract.parquet_copy import (
 from lakefeed.loading.extract.profiler import profile_of
 from lakefeed.loading.plan.cursors import CursorValue
 from lakefeed.loading.plan.table_plan import TablePlan
-from lakefeed.loading.raw.latest_rows import Held, as_compared
+from lakefeed.loading.raw.latest_rows import LatestRows, as_compared
 from lakefeed.loading.raw.profile import Profile
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
@@ -58,7 +58,7 @@ def read_table(
     queries: Sequence[str],
     target: Target,
     *,
-    held: Held,
+    held: LatestRows,
     horizon: CursorValue | None,
     further: Iterable[str] = (),
 ) -> Reading:
@@ -92,7 +92,7 @@ def read_whole_table(
     queries: Sequence[str],
     target: Target,
     *,
-    held: Held,
+    held: LatestRows,
     horizon: CursorValue | None,
     allow_shrink: bool,
 ) -> Reading:
@@ -118,7 +118,7 @@ def read_whole_table(
     return replace(reading, is_news=not same)
 
 
-def holds_all(session: SourceSession, plan: TablePlan, held: Held, rows: str) -> bool:
+def holds_all(session: SourceSession, plan: TablePlan, held: LatestRows, rows: str) -> bool:
     """Whether raw holds these rows already, to the last value.
 
     Side effect: leaves the temporary table `incoming` with the rows.
@@ -132,14 +132,16 @@ def holds_all(session: SourceSession, plan: TablePlan, held: Held, rows: str) ->
     return _count(session, f"({_changed(session, plan, held)} limit 1)") == 0
 
 
-def same_rows_as(session: SourceSession, plan: TablePlan, held: Held, rows: str) -> int | None:
+def same_rows_as(
+    session: SourceSession, plan: TablePlan, held: LatestRows, rows: str
+) -> int | None:
     """How many rows there are, where they are all that raw holds; else None."""
     before = f"({held.newest_rows(session, plan)})"
     session.execute(f"create or replace temp table incoming as from {rows}")
     return _count(session, "incoming") if _same_rows(session, plan, "incoming", before) else None
 
 
-def _changed(session: SourceSession, plan: TablePlan, held: Held) -> str:
+def _changed(session: SourceSession, plan: TablePlan, held: LatestRows) -> str:
     """A query that leaves out rows equal, column by column, to the newest version in raw."""
     if not _same_types(session, held):
         return "select * from incoming"
@@ -151,7 +153,7 @@ def _changed(session: SourceSession, plan: TablePlan, held: Held) -> str:
     return f"select incoming.* from incoming anti join ({newest}) as held on {same}"
 
 
-def _same_types(session: SourceSession, held: Held) -> bool:
+def _same_types(session: SourceSession, held: LatestRows) -> bool:
     types = held.types(session)
     incoming = session.execute("describe incoming").fetchall()
     return all(types.get(row[0].lower(), row[1]) == row[1] for row in incoming)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from lakefeed.loading.plan.queries import relation_of
 from lakefeed.loading.plan.table_plan import TablePlan
-from lakefeed.loading.sessions.retryable import ReadAgain
+from lakefeed.loading.sessions.retryable import RetryAtLaterSnapshot
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.source.inspection.partitions import STANDS
 from lakefeed.sql import literal, quote_qualified
@@ -19,7 +19,7 @@ from lakefeed.sql import literal, quote_qualified
 _FIRST_OF_USERS = 16_384
 
 
-class Rewritten(ReadAgain):
+class Rewritten(RetryAtLaterSnapshot):
     """A table's rows were moved or removed, in a way that snapshots don't keep, after ours."""
 
     note = (

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from lakefeed.loading.maintenance.scratch_engine import Workplace
+from lakefeed.loading.maintenance.scratch_engine import ScratchEngine
 from lakefeed.loading.raw.commit_log import CommitLog
-from lakefeed.loading.raw.inventory import Contents
+from lakefeed.loading.raw.inventory import Inventory
 from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.loading.raw.scan import Named, is_compact, rows_in, rows_of
 
@@ -27,7 +27,7 @@ Group = tuple[str, ...]
 
 
 def find_groups(
-    log: CommitLog, loads: Sequence[Load], contents: Contents, at: Workplace
+    log: CommitLog, loads: Sequence[Load], contents: Inventory, at: ScratchEngine
 ) -> list[Group]:
     """The files that are to become one, in the order of their loads. Changes nothing."""
     small = [f for f in files_of(loads) if contents.sizes.get(f, LARGEST) < SMALL]
@@ -60,7 +60,7 @@ def files_of(loads: Sequence[Load]) -> list[str]:
     return list(dict.fromkeys(file for load in loads for file in load.files))
 
 
-def with_rows_of_others(log: CommitLog, loads: Sequence[Load], at: Workplace) -> list[Group]:
+def with_rows_of_others(log: CommitLog, loads: Sequence[Load], at: ScratchEngine) -> list[Group]:
     """Compact files that hold rows of loads that are gone, or that a prune which died left twice.
 
     Args:
@@ -86,5 +86,5 @@ def _runs(files: Sequence[str], sizes: Mapping[str, int]) -> Iterator[Group]:
     yield tuple(run)
 
 
-def _count(at: Workplace, rows: str) -> int:
+def _count(at: ScratchEngine, rows: str) -> int:
     return int(at.engine.execute(f"select count(*) from {rows}").fetchall()[0][0])

@@ -20,9 +20,9 @@ import duckdb
 from lakefeed.errors import Refused
 from lakefeed.loading.maintenance.expire import plan_removal, remove, remove_file
 from lakefeed.loading.maintenance.rewrite import Rewriting, put, rewrite, tally
-from lakefeed.loading.maintenance.scratch_engine import Workplace
+from lakefeed.loading.maintenance.scratch_engine import ScratchEngine
 from lakefeed.loading.raw.commit_log import PROFILES_FOLDER, CommitLog
-from lakefeed.loading.raw.inventory import Contents
+from lakefeed.loading.raw.inventory import Inventory
 from lakefeed.loading.raw.row_key import Key, condition_on
 from lakefeed.loading.raw.scan import ROW, rows_in
 
@@ -42,13 +42,13 @@ class Versions:
     is_torn: bool = False
 
 
-def find_versions(log: CommitLog, key: Key, at: Workplace) -> list[Versions]:
+def find_versions(log: CommitLog, key: Key, at: ScratchEngine) -> list[Versions]:
     """The files that hold versions of a key, the oldest load first. Changes nothing.
 
     Raises:
         Refused: a file lacks a column of the key, so that it can't be told what it holds.
     """
-    contents = Contents.of(log)
+    contents = Inventory.of(log)
     places = {load.load_id: place for place, load in enumerate(log.loads())}
     files = sorted(contents.data_files.items(), key=lambda one: places.get(one[1], -1))
     return [
@@ -58,7 +58,7 @@ def find_versions(log: CommitLog, key: Key, at: Workplace) -> list[Versions]:
     ]
 
 
-def erase(log: CommitLog, key: Key, at: Workplace) -> list[Versions]:
+def erase(log: CommitLog, key: Key, at: ScratchEngine) -> list[Versions]:
     """Takes all versions of a key out of raw; to be called by the holder of the table's lock.
 
     Side effects: files that hold one are replaced, the profiles of their loads removed, and what an
@@ -67,7 +67,7 @@ def erase(log: CommitLog, key: Key, at: Workplace) -> list[Versions]:
     Raises:
         Refused: a file lacks a column of the key; nothing was erased.
     """
-    remove(log, plan_removal(log.loads(), Contents.of(log), keeps_superseded=True))
+    remove(log, plan_removal(log.loads(), Inventory.of(log), keeps_superseded=True))
     found = find_versions(log, key, at)
     for load_id in {one.load_id for one in found}:
         remove_file(log, f"{PROFILES_FOLDER}/{load_id}.json")
@@ -82,7 +82,7 @@ def erase(log: CommitLog, key: Key, at: Workplace) -> list[Versions]:
 
 
 def _look(
-    log: CommitLog, key: Key, at: Workplace, file: Versions, places: Mapping[str, int]
+    log: CommitLog, key: Key, at: ScratchEngine, file: Versions, places: Mapping[str, int]
 ) -> Iterator[Versions]:
     """What a file holds of each load; of most files there is one."""
     rows = rows_in(str(at.fetch(log, file.file)))
@@ -108,7 +108,9 @@ def _look(
         yield replace(file, load_id=load_id, rows=counts.rows, tombstones=counts.tombstones)
 
 
-def _mend_uncommitted(log: CommitLog, files: Mapping[str, bool], key: Key, at: Workplace) -> None:
+def _mend_uncommitted(
+    log: CommitLog, files: Mapping[str, bool], key: Key, at: ScratchEngine
+) -> None:
     """Nobody reads these yet, and whoever commits them knows them by their names."""
     for file, is_torn in files.items():
         if is_torn:

@@ -24,7 +24,7 @@ from lakefeed.loading.raw.commit_log import (
     CommitLog,
     superseded,
 )
-from lakefeed.loading.raw.inventory import Contents
+from lakefeed.loading.raw.inventory import Inventory
 from lakefeed.loading.raw.load_manifest import Load
 
 
@@ -52,7 +52,7 @@ class Removal:
 
 def plan_removal(
     loads: list[Load],
-    contents: Contents,
+    contents: Inventory,
     *,
     keeps_superseded: bool,
     cutoff: dt.datetime | None = None,
@@ -104,7 +104,7 @@ def remove_file(log: CommitLog, file: str) -> None:
 
 
 def _files_to_remove(
-    gone: Sequence[Load], kept: Sequence[Load], contents: Contents
+    gone: Sequence[Load], kept: Sequence[Load], contents: Inventory
 ) -> Iterator[str]:
     ids = {load.load_id for load in gone}
     # A compact file can have rows of both.
@@ -119,14 +119,14 @@ def _files_to_remove(
     yield from (path for path, i in contents.files_of(LOADS_FOLDER).items() if i in ids)
 
 
-def _unnamed(kept: Sequence[Load], contents: Contents) -> Iterator[str]:
+def _unnamed(kept: Sequence[Load], contents: Inventory) -> Iterator[str]:
     """Files that a load had before it was rewritten without some of its rows."""
     named = {file for load in kept for file in load.files}
     ids = {load.load_id for load in kept}
     yield from (p for p, i in contents.data_files.items() if i in ids and p not in named)
 
 
-def _old_states(contents: Contents) -> tuple[list[str], str | None]:
+def _old_states(contents: Inventory) -> tuple[list[str], str | None]:
     """States that dlt will never restore, and the id of the load that wrote the one it will."""
     committed = set(contents.files_of(COMMITS_FOLDER).values())
     states = {p: i for p, i in contents.files_of(STATES_FOLDER).items() if i in committed}
@@ -136,7 +136,7 @@ def _old_states(contents: Contents) -> tuple[list[str], str | None]:
 
 
 def _useless_commits(
-    gone: set[str], kept: Sequence[Load], contents: Contents, newest_state: str | None
+    gone: set[str], kept: Sequence[Load], contents: Inventory, newest_state: str | None
 ) -> Iterator[str]:
     """Commits of loads that go, and those without a description from before what is kept.
 

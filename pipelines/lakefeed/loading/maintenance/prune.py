@@ -14,9 +14,9 @@ from lakefeed.loading.maintenance.compact import Group, find_groups, with_rows_o
 from lakefeed.loading.maintenance.expire import Removal, loads_by, plan_removal, remove
 from lakefeed.loading.maintenance.retention import Replaced, find_replaced
 from lakefeed.loading.maintenance.rewrite import Rewriting, rewrite
-from lakefeed.loading.maintenance.scratch_engine import Workplace
+from lakefeed.loading.maintenance.scratch_engine import ScratchEngine
 from lakefeed.loading.raw.commit_log import CommitLog
-from lakefeed.loading.raw.inventory import Contents
+from lakefeed.loading.raw.inventory import Inventory
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Pruning:
         return (*self.compacted, *(group for group in alone if group[0] not in grouped))
 
 
-def plan_pruning(log: CommitLog, at: Workplace, rules: Rules) -> Pruning:
+def plan_pruning(log: CommitLog, at: ScratchEngine, rules: Rules) -> Pruning:
     """What is to be done. Reads the keys of what may be past its retention; changes nothing."""
-    loads, contents = log.loads(), Contents.of(log)
+    loads, contents = log.loads(), Inventory.of(log)
     removal = plan_removal(
         loads, contents, keeps_superseded=rules.keeps_superseded, cutoff=rules.cutoff
     )
@@ -68,7 +68,7 @@ def plan_pruning(log: CommitLog, at: Workplace, rules: Rules) -> Pruning:
     return Pruning(removal, replaced, tuple(groups), tuple(with_rows_of_others(log, kept, at)))
 
 
-def prune_raw(log: CommitLog, pruning: Pruning, at: Workplace) -> None:
+def prune_raw(log: CommitLog, pruning: Pruning, at: ScratchEngine) -> None:
     """Does what was planned; to be called by the holder of the table's lock.
 
     Killed anywhere, raw says what it said of every moment that it still can tell of.

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lakefeed.declaration.catalogue import Column
-from lakefeed.loading.maintenance.scratch_engine import Workplace
+from lakefeed.loading.maintenance.scratch_engine import ScratchEngine
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.loading.raw.scan import LOAD_ID, ROW, Named, rows_of
@@ -62,7 +62,7 @@ class Replaced:
 
 
 def find_replaced(
-    log: CommitLog, loads: Sequence[Load], key: Sequence[Column], at: Workplace
+    log: CommitLog, loads: Sequence[Load], key: Sequence[Column], at: ScratchEngine
 ) -> Replaced:
     """Which rows of these loads are replaced by others of them. Reads keys; changes nothing.
 

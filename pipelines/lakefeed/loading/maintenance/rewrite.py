@@ -17,7 +17,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.maintenance.expire import remove_file
-from lakefeed.loading.maintenance.scratch_engine import Workplace
+from lakefeed.loading.maintenance.scratch_engine import ScratchEngine
 from lakefeed.loading.plan.table_plan import DELETED_AT
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import Load
@@ -75,7 +75,7 @@ class Written:
 
 
 def rewrite(
-    log: CommitLog, rewriting: Rewriting, at: Workplace, less: Less | None = None
+    log: CommitLog, rewriting: Rewriting, at: ScratchEngine, less: Less | None = None
 ) -> tuple[Load, ...]:
     """Puts new files in the place of others; to be called by the holder of the table's lock.
 
@@ -99,7 +99,7 @@ def rewrite(
     return described
 
 
-def tally(at: Workplace, rows: str, clause: str = "") -> dict[str, Tally]:
+def tally(at: ScratchEngine, rows: str, clause: str = "") -> dict[str, Tally]:
     """What each load has among these rows."""
     gone = f"{DELETED_AT} is not null" if DELETED_AT in at.types_of(rows) else "false"
     found = at.engine.execute(
@@ -120,7 +120,11 @@ def put(log: CommitLog, path: Path, file: str) -> None:
 
 
 def _write(
-    log: CommitLog, rewriting: Rewriting, group: tuple[str, ...], at: Workplace, less: Less | None
+    log: CommitLog,
+    rewriting: Rewriting,
+    group: tuple[str, ...],
+    at: ScratchEngine,
+    less: Less | None,
 ) -> Written:
     rows = rows_of(rewriting.named(group, {file: at.fetch(log, file) for file in group}))
     types = at.types_of(rows)

@@ -19,7 +19,7 @@ from lakefeed.sql import literal
 
 
 @dataclass(frozen=True)
-class Workplace:
+class ScratchEngine:
     """The engine that reads files, and a folder for those in work."""
 
     engine: DuckDBPyConnection
@@ -50,13 +50,13 @@ class Workplace:
 
 
 @contextmanager
-def open_workplace(project: Project, name: str) -> Iterator[Workplace]:
+def open_scratch_engine(project: Project, name: str) -> Iterator[ScratchEngine]:
     """Its folder is empty at first, whatever was left there by a process that died; gone after."""
     folder = spill_folder(project) / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
         with engine_for(project) as engine:
-            yield Workplace(engine, folder)
+            yield ScratchEngine(engine, folder)
     finally:
         shutil.rmtree(folder)

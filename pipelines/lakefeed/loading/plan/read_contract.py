@@ -14,7 +14,7 @@ from lakefeed.source.inspection.types import widens, writes_the_same
 
 
 @dataclass(frozen=True)
-class ReadAs:
+class ReadContract:
     """What a load's rows depend on. Types are DuckDB's; `identity` tells a table created anew.
 
     `identities` are those of the columns, and `definition` is that of a view or a foreign table;
@@ -35,14 +35,14 @@ class ReadAs:
     only: bool = False
     parts: dict[int, int] | None = None
 
-    def is_like(self, other: ReadAs) -> bool:
+    def is_like(self, other: ReadContract) -> bool:
         """Whether the same is read in the same way, whatever its columns and parts are."""
         unknown = replace(other, identities=None, definition=None, parts=None)
         return replace(self, identities=None, definition=None, parts=None) == unknown
 
 
 @dataclass(frozen=True)
-class Changes:
+class ContractChanges:
     """`whole` tells that the table has to be read whole; the notes tell the user what and why.
 
     `added` are columns that rows loaded before don't have. `others` says which columns are others
@@ -65,13 +65,13 @@ class Changes:
 
 
 def changes_since(
-    before: ReadAs | None,
-    now: ReadAs,
+    before: ReadContract | None,
+    now: ReadContract,
     *,
     shown: str,
     reads_whole: bool,
     loaded_before: Collection[str] = (),
-) -> Changes:
+) -> ContractChanges:
     """What has to be done, and said, about the difference between two loads of a table.
 
     Args:
@@ -80,7 +80,7 @@ def changes_since(
         loaded_before: columns that any load that counts has had.
     """
     if before is None:
-        return Changes()
+        return ContractChanges()
     others, retyped = _others(before, now), dict(_retyped(before, now))
     redefined = _redefined(before, now)
     causes = [*{**retyped, **others}.values(), *redefined, *_read_otherwise(before, now)]
@@ -95,19 +95,19 @@ def changes_since(
         unseen = (why for name, why in others.items() if name not in retyped)
         fewer = now.only and not before.only
         notes = () if reads_whole else forced
-        return Changes(bool(causes), (), notes, (*unseen, *redefined), fewer)
+        return ContractChanges(bool(causes), (), notes, (*unseen, *redefined), fewer)
     notes = tuple(_what_stays_as_it_was(before, now, shown))
     if _is_another_table(before, now):
         told = (
             "the table was created anew, or another took its name, since the last load: read from "
             "the beginning"
         )
-        return Changes(False, added, (told, *notes), is_another_table=True)
+        return ContractChanges(False, added, (told, *notes), is_another_table=True)
     new, rewritten = _other_parts(before, now)
-    return Changes(False, added, notes, new_parts=new, rewritten_parts=rewritten)
+    return ContractChanges(False, added, notes, new_parts=new, rewritten_parts=rewritten)
 
 
-def is_settled(before: ReadAs | None, now: ReadAs) -> bool:
+def is_settled(before: ReadContract | None, now: ReadContract) -> bool:
     """Whether nothing has to be done, said or noted about how a table is read."""
     if before is None or before.identities is None or not before.is_like(now):
         return False
@@ -115,7 +115,9 @@ def is_settled(before: ReadAs | None, now: ReadAs) -> bool:
     return is_noted and not changes_since(before, now, shown="", reads_whole=False).whole
 
 
-def noted_from_present(before: ReadAs | None, now: ReadAs, *, read_whole: bool) -> ReadAs | None:
+def noted_from_present(
+    before: ReadContract | None, now: ReadContract, *, read_whole: bool
+) -> ReadContract | None:
     """What a load without news leaves to be noted with the newest one; None where that is nothing.
 
     What wasn't noted is taken from the present. Of a table that was created anew the numbers of
@@ -137,7 +139,7 @@ def noted_from_present(before: ReadAs | None, now: ReadAs, *, read_whole: bool) 
     return told if told != before else None
 
 
-def _is_another_table(before: ReadAs, now: ReadAs) -> bool:
+def _is_another_table(before: ReadContract, now: ReadContract) -> bool:
     """Whether nothing is left of what held its rows."""
     if now.parts and before.parts is not None:
         return before.parts.keys().isdisjoint(now.parts)
@@ -146,7 +148,9 @@ def _is_another_table(before: ReadAs, now: ReadAs) -> bool:
     return are_known and before.identity != now.identity and not is_view
 
 
-def _other_parts(before: ReadAs, now: ReadAs) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _other_parts(
+    before: ReadContract, now: ReadContract
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Those that weren't there, and those with other storage; none where nothing was noted.
 
     A column that was widened has the table rewritten, and leaves its values as they are.
@@ -161,13 +165,13 @@ def _other_parts(before: ReadAs, now: ReadAs) -> tuple[tuple[int, ...], tuple[in
     return new, tuple(oid for oid, file in parts.items() if known.get(oid, file) != file)
 
 
-def _others(before: ReadAs, now: ReadAs) -> dict[str, str]:
+def _others(before: ReadContract, now: ReadContract) -> dict[str, str]:
     """Columns that are others under the same name, and in which way."""
     same_table = before.identity == now.identity
     return dict(other_columns(before.identities or {}, now.identities or {}, same_table=same_table))
 
 
-def _redefined(before: ReadAs, now: ReadAs) -> list[str]:
+def _redefined(before: ReadContract, now: ReadContract) -> list[str]:
     if before.identities is None or now.identities is None:
         return []
     is_another_kind = (before.definition is None) != (now.definition is None)
@@ -175,7 +179,7 @@ def _redefined(before: ReadAs, now: ReadAs) -> list[str]:
     return ["its definition changed"] if is_changed else []
 
 
-def _retyped(before: ReadAs, now: ReadAs) -> Iterator[tuple[str, str]]:
+def _retyped(before: ReadContract, now: ReadContract) -> Iterator[tuple[str, str]]:
     for name, new in now.columns.items():
         old = before.columns.get(name, new)
         was, now_is = _types_of(name, before, now)
@@ -185,7 +189,7 @@ def _retyped(before: ReadAs, now: ReadAs) -> Iterator[tuple[str, str]]:
             yield name, f"column `{name}` was {was} and is {now_is}"
 
 
-def _types_of(name: str, before: ReadAs, now: ReadAs) -> tuple[str, str]:
+def _types_of(name: str, before: ReadContract, now: ReadContract) -> tuple[str, str]:
     """PostgreSQL's types for a column, then and now; none where unknown, or a user's own."""
     old, new = (before.identities or {}).get(name), (now.identities or {}).get(name)
     if old is None or new is None or old.members or new.members:
@@ -193,7 +197,7 @@ def _types_of(name: str, before: ReadAs, now: ReadAs) -> tuple[str, str]:
     return old.type, new.type
 
 
-def _read_otherwise(before: ReadAs, now: ReadAs) -> Iterator[str]:
+def _read_otherwise(before: ReadContract, now: ReadContract) -> Iterator[str]:
     if before.key != now.key:
         was, now_is = ", ".join(before.key) or "none", ", ".join(now.key) or "none"
         yield f"its key was {was} and is {now_is}"
@@ -202,7 +206,7 @@ def _read_otherwise(before: ReadAs, now: ReadAs) -> Iterator[str]:
         yield f"it is now read {how} the tables that inherit from it"
 
 
-def _what_stays_as_it_was(before: ReadAs, now: ReadAs, shown: str) -> Iterator[str]:
+def _what_stays_as_it_was(before: ReadContract, now: ReadContract, shown: str) -> Iterator[str]:
     again = f"lakefeed run --select {shown} --full-refresh"
     if before.cursor != now.cursor:
         was, now_is = before.cursor or "none", now.cursor or "none"

@@ -13,7 +13,7 @@ from lakefeed.declaration.tables import ROW_VERSION, Table
 from lakefeed.errors import TableFailed
 from lakefeed.loading.plan.cursor_check import WITH_ROW_VERSIONS, cursor_of
 from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, in_zone
-from lakefeed.loading.plan.read_contract import ReadAs
+from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.source.inspection.types import CursorKind, lake_type
 from lakefeed.source.predicate import single_expression
 
@@ -60,11 +60,11 @@ class TablePlan:
         return tuple(by_name[name] for name in self.key)
 
     @property
-    def read_as(self) -> ReadAs:
+    def read_as(self) -> ReadContract:
         """What the rows of this load depend on, for the next one to compare with."""
         settings, cursor = self.table.settings, self.cursor.name if self.cursor else None
         identities = {one.name: one.identity for one in self.columns if one.identity}
-        return ReadAs(
+        return ReadContract(
             cursor=ROW_VERSION if self.table.reads_row_versions else cursor,
             key=self.key,
             where=settings.where,

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from duckdb import DuckDBPyConnection
 
 from lakefeed.loading.raw.commit_log import CommitLog
-from lakefeed.loading.raw.latest_rows import Held
+from lakefeed.loading.raw.latest_rows import LatestRows
 from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.sql import literal, quote
 
@@ -34,7 +34,7 @@ def seen_in(
 def _values(
     engine: DuckDBPyConnection, log: CommitLog, loads: Sequence[Load], column: str, which: str
 ) -> set[str]:
-    held = Held.of(log, list(loads))
+    held = LatestRows.of(log, list(loads))
     if not held or column not in _columns(engine, held):
         return set()
     rows = engine.execute(
@@ -44,5 +44,5 @@ def _values(
     return {row[0] for row in rows}
 
 
-def _columns(engine: DuckDBPyConnection, held: Held) -> set[str]:
+def _columns(engine: DuckDBPyConnection, held: LatestRows) -> set[str]:
     return {row[0] for row in engine.execute(f"describe from {held.relation}").fetchall()}

@@ -25,13 +25,13 @@ _DATA = re.compile(r"^([0-9]+\.[0-9]+)\..*\.parquet$")
 
 
 @dataclass(frozen=True)
-class Contents:
+class Inventory:
     """Sizes in bytes by path, below the raw folder of one table."""
 
     sizes: Mapping[str, int]
 
     @classmethod
-    def of(cls, log: CommitLog) -> Contents:
+    def of(cls, log: CommitLog) -> Inventory:
         """All that is there now; nothing where the table has no folder."""
         found = log.filesystem.find(log.folder, detail=True) if log.exists() else {}
         start = len(log.folder) + 1

@@ -15,7 +15,7 @@ from lakefeed.errors import StorageFailed
 from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, horizon_for
 from lakefeed.loading.plan.table_plan import DELETED_AT
 from lakefeed.loading.raw.commit_log import CommitLog
-from lakefeed.loading.raw.latest_rows import Held
+from lakefeed.loading.raw.latest_rows import LatestRows
 from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.source.inspection.types import CursorKind, cursor_kind
 from lakefeed.sql import literal, quote
@@ -128,7 +128,7 @@ def _query(
     chosen: Sequence[Continued],
     spans: Sequence[dt.timedelta],
 ) -> str:
-    rows = Held.of(log, [one.load for one in chosen]).relation
+    rows = LatestRows.of(log, [one.load for one in chosen]).relation
     name = quote(cursor.column)
     starts = ", ".join(
         f"({literal(one.load.load_id)}, {literal(str(one.start))}::{kind})" for one in chosen

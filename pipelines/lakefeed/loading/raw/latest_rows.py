@@ -20,14 +20,14 @@ GONE = "_lakefeed_gone"
 
 
 @dataclass(frozen=True)
-class Held:
+class LatestRows:
     """Committed loads of a table, in the order in which they count, and the files they name."""
 
     loads: tuple[Load, ...]
     files: tuple[Named, ...]
 
     @classmethod
-    def of(cls, log: CommitLog, loads: list[Load]) -> Held:
+    def of(cls, log: CommitLog, loads: list[Load]) -> LatestRows:
         """These loads, with paths that DuckDB can open."""
         named = [Named(load.load_id, log.path_of(f)) for load in loads for f in load.files]
         return cls(tuple(loads), tuple(named))

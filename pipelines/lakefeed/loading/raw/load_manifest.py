@@ -17,8 +17,8 @@ from typing import Any
 
 from lakefeed.documents import from_fields
 from lakefeed.errors import TableFailed
-from lakefeed.loading.plan.read_contract import ReadAs
-from lakefeed.loading.sessions.transactions import InFlight
+from lakefeed.loading.plan.read_contract import ReadContract
+from lakefeed.loading.sessions.transactions import OpenTransactions
 
 FORMAT = "1.1"
 _FIRST = "1.0"
@@ -48,8 +48,8 @@ class Load:
     checkpoint: str | None
     files: tuple[str, ...] = ()
     deleted: int = 0
-    read_as: ReadAs | None = None
-    in_flight: InFlight | None = None
+    read_as: ReadContract | None = None
+    in_flight: OpenTransactions | None = None
     format: str = FORMAT
 
     @classmethod

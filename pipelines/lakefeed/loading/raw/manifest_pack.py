@@ -17,7 +17,7 @@ from typing import Any
 
 from lakefeed.documents import from_fields
 from lakefeed.errors import TableFailed
-from lakefeed.loading.plan.read_contract import ReadAs
+from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.raw.load_manifest import Load
 
 NAME = "packed"
@@ -34,7 +34,7 @@ def pack(loads: list[Load]) -> str:
     How they were read is the same for most of them, and long for a wide table: kept once. What a
     newer version described isn't packed: what this one ignores would be missing in the copy.
     """
-    read_as: list[ReadAs | None] = []
+    read_as: list[ReadContract | None] = []
     packed = []
     for load in (one for one in loads if one.is_wholly_known):
         if not read_as or read_as[-1] != load.read_as:
@@ -52,7 +52,7 @@ def unpack(text: bytes) -> dict[str, Load]:
         data: dict[str, Any] = json.loads(text)
         if data["version"] != _VERSION:
             return {}
-        read_as = [one and from_fields(ReadAs, one) for one in data["read_as"]]
+        read_as = [one and from_fields(ReadContract, one) for one in data["read_as"]]
         fields = ({**one, "read_as": read_as[one["read_as"]]} for one in data["loads"])
         return {load.load_id: load for load in map(Load.from_fields, fields)}
     except (ValueError, KeyError, TypeError, IndexError, TableFailed):

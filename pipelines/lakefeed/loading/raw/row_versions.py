@@ -10,7 +10,7 @@ from duckdb import DuckDBPyConnection
 from lakefeed.declaration.tables import Table
 from lakefeed.loading.plan.table_plan import DELETED_AT
 from lakefeed.loading.raw.commit_log import CommitLog
-from lakefeed.loading.raw.latest_rows import Held
+from lakefeed.loading.raw.latest_rows import LatestRows
 from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.loading.raw.row_key import Key, condition_on
 from lakefeed.loading.raw.scan import LOAD_ID, rows_of
@@ -22,7 +22,7 @@ _RANK = "_lakefeed_rank"
 
 
 @dataclass(frozen=True)
-class RawVersion:
+class RowVersion:
     """A version of a row: the load and the file that hold it, and its values as text.
 
     `file` is below the table's raw folder. `deleted_at` is set in a tombstone. `cursor_rank` grows
@@ -39,13 +39,13 @@ class RawVersion:
 
 def raw_versions(
     engine: DuckDBPyConnection, log: CommitLog, loads: Sequence[Load], table: Table, key: Key
-) -> list[RawVersion]:
+) -> list[RowVersion]:
     """The versions of the row with this key in these loads, which come in their order.
 
     Within one load the newest cursor comes last, as staging takes it. Reads committed files alone,
     and of these the parts that can hold the key.
     """
-    held = Held.of(log, list(loads))
+    held = LatestRows.of(log, list(loads))
     if not held:
         return []
     relation = rows_of(held.files, file_as=_FILE)
@@ -65,7 +65,7 @@ def raw_versions(
     files = {log.path_of(file): file for load in loads for file in load.files}
     place = {load.load_id: number for number, load in enumerate(loads)}
     found = [
-        RawVersion(
+        RowVersion(
             loads[place[load_id]],
             files.get(file, file),
             dict(zip(names, values, strict=True)),

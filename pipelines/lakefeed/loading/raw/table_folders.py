@@ -10,7 +10,7 @@ from pathlib import Path
 from lakefeed.declaration.project import Project
 from lakefeed.loading.raw.commit_log import COMMITS_FOLDER, LOADS_FOLDER, CommitLog
 from lakefeed.loading.raw.filesystem import open_raw
-from lakefeed.loading.raw.inventory import Contents
+from lakefeed.loading.raw.inventory import Inventory
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def remove_raw_folder(log: CommitLog) -> None:
     declared again, raw is as it was at an earlier load. So dlt's working directory, which knows of
     later ones, has to be gone before. Descriptions go last: by them a folder is known as ours.
     """
-    filesystem, contents = log.filesystem, Contents.of(log)
+    filesystem, contents = log.filesystem, Inventory.of(log)
     commits = contents.files_of(COMMITS_FOLDER)
     for path in sorted(contents.sizes, key=lambda path: _place(path, commits)):
         filesystem.rm_file(f"{log.folder}/{path}")

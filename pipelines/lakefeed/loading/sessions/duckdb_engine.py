@@ -17,7 +17,7 @@ from lakefeed.declaration.project import Project
 from lakefeed.sql import literal
 
 # How many sessions read a source at the same time: tables, or ranges of a big one.
-SIDE_BY_SIDE = max(2, min(4, os.cpu_count() or 1))
+CONCURRENT_READS = max(2, min(4, os.cpu_count() or 1))
 
 
 class NoneFree(Exception):

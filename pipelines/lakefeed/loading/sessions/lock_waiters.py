@@ -14,7 +14,7 @@ from psycopg2.extensions import connection as PgConnection
 
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.plan.table_plan import TablePlan
-from lakefeed.loading.sessions.retryable import ReadAgain
+from lakefeed.loading.sessions.retryable import RetryAtLaterSnapshot
 
 # What pg_stat_activity shows stays the same until a transaction ends, or is told to look again.
 _WAITING = """
@@ -39,7 +39,7 @@ _LEAST_SECONDS_BETWEEN_LOOKS = 0.1
 _MOST_SECONDS_BETWEEN_LOOKS = 1.0
 
 
-class KeptWaiting(ReadAgain):
+class KeptWaiting(RetryAtLaterSnapshot):
     """A read that was given up, since another session had waited for too long because of it."""
 
     note = (

@@ -7,7 +7,7 @@ from typing import ClassVar
 from lakefeed.errors import TableFailed
 
 
-class ReadAgain(TableFailed):
+class RetryAtLaterSnapshot(TableFailed):
     """A table that is to be read once more in this run, at a later snapshot than the others.
 
     `note` is what the run says of it where that succeeds.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from lakefeed.loading.plan.queries import lock_query
 from lakefeed.loading.plan.table_plan import TablePlan
-from lakefeed.loading.sessions.duckdb_engine import SIDE_BY_SIDE, Engine, Engines, NoneFree
+from lakefeed.loading.sessions.duckdb_engine import CONCURRENT_READS, Engine, Engines, NoneFree
 from lakefeed.loading.sessions.lock_waiters import LockWatch
 from lakefeed.loading.sessions.session import CursorSession, ScannerSession, SourceSession
 from lakefeed.source.connections.connection import Connection
@@ -96,7 +96,7 @@ class SourceAtSnapshot:
     @staticmethod
     def sessions_for(plan: TablePlan) -> int:
         """How many sessions may read this table at the same time."""
-        return plan.table.settings.parallel or SIDE_BY_SIDE
+        return plan.table.settings.parallel or CONCURRENT_READS
 
     def interrupt(self) -> None:
         """Ends the statements that are running, so that whoever waits for them goes on.

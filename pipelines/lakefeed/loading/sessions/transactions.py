@@ -16,7 +16,7 @@ from lakefeed.source.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
-class InFlight:
+class OpenTransactions:
     """The transactions in flight at one snapshot.
 
     `horizon` is the start of the earliest one that runs; `prepared` has the bound for each prepared
@@ -52,7 +52,7 @@ class InFlight:
         """No transaction had this number yet, or a larger one."""
         return int(self.transactions.split(":")[1])
 
-    def continues(self, before: InFlight) -> bool:
+    def continues(self, before: OpenTransactions) -> bool:
         """Whether transactions are numbered on from there: no backup was restored in between."""
         known = before.history and self.history
         return self.next_number >= before.next_number and (
@@ -64,13 +64,13 @@ class InFlight:
         return transaction < self.next_number
 
 
-def in_flight_at(snapshot: Snapshot, last: InFlight | None) -> InFlight:
+def in_flight_at(snapshot: Snapshot, last: OpenTransactions | None) -> OpenTransactions:
     """What this load keeps, given what the one before it kept."""
     bounds = {
         one: last.prepared.get(one, last.horizon) if last else None
         for one in snapshot.horizon.prepared
     }
-    return InFlight(
+    return OpenTransactions(
         snapshot.taken_at.isoformat(),
         snapshot.horizon.at.isoformat(),
         bounds,
@@ -80,7 +80,10 @@ def in_flight_at(snapshot: Snapshot, last: InFlight | None) -> InFlight:
 
 
 def committed_too_late(
-    session: SourceSession, before: Sequence[InFlight], now: InFlight, reach: dt.datetime
+    session: SourceSession,
+    before: Sequence[OpenTransactions],
+    now: OpenTransactions,
+    reach: dt.datetime,
 ) -> Iterator[str]:
     """Transactions that were open longer than the lookback covers, and have committed since.
 

@@ -9,7 +9,7 @@ from lakefeed.declaration.project import Project
 from lakefeed.disk import storage_errors_named
 from lakefeed.errors import BuildFailed, LakefeedError, StorageFailed
 from lakefeed.orchestration.build.build_plan import BuildPlan, Layer, loads_seen_by_hand
-from lakefeed.orchestration.build.finalize import settle
+from lakefeed.orchestration.build.finalize import finalize_candidate
 from lakefeed.orchestration.build.publish import publish_candidate
 from lakefeed.orchestration.build.rollback import refuse_if_rolled_back
 from lakefeed.orchestration.reports.run_report import RunReport
@@ -24,7 +24,7 @@ from lakefeed.transformation.warehouse.candidate import (
     start_candidate,
 )
 from lakefeed.transformation.warehouse.connection import newest_batch, staged_since, warehouse_lock
-from lakefeed.transformation.warehouse.publication_state import read_standing
+from lakefeed.transformation.warehouse.publication_state import read_publication_state
 
 
 def build_changed(
@@ -118,7 +118,7 @@ def build_model(project: Project, name: str) -> BuildResult:
     report = _build_whole(project, plan, RunReport(()), ["--select", name])
     if report.build is None:
         raise report.build_error or BuildFailed(f"{name} could not be built")
-    held = read_standing(project.warehouse).held.get(name)
+    held = read_publication_state(project.warehouse).held.get(name)
     if held and not report.build.failures:
         raise BuildFailed(
             f"{name} stays as it was published last: {held.because}",
@@ -165,7 +165,7 @@ def _build(
     result = keep_failing_rows(project, candidate.path, result, failing_rows_of(project.warehouse))
     if all_or_nothing and result.failures:
         return replace(report, build=result)
-    held = settle(project, candidate.path, plan, result, seen)
+    held = finalize_candidate(project, candidate.path, plan, result, seen)
     if layer == "staging":
         # The marts have their chance yet.
         held = {}

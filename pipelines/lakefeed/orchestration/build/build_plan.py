@@ -24,7 +24,10 @@ from lakefeed.transformation.warehouse.connection import (
     staged_load_ids,
     staged_models,
 )
-from lakefeed.transformation.warehouse.publication_state import Standing, read_standing
+from lakefeed.transformation.warehouse.publication_state import (
+    PublicationState,
+    read_publication_state,
+)
 
 Layer = Literal["all", "staging", "below staging"]
 
@@ -104,7 +107,7 @@ def plan_build(
     known = {table.lake_name for table in project.tables if table.catalogue}
     held_back = set(failed) & known
     first = not project.warehouse.exists()
-    standing = read_standing(project.warehouse)
+    standing = read_publication_state(project.warehouse)
     due = standing.due(held_back)
     over_raw = {model: t.lake_name for t in project.tables for model in models_over_raw(t)}
     behind = {name for model, name in over_raw.items() if model in due}
@@ -130,7 +133,7 @@ def loads_seen_by_hand(project: Project) -> dict[str, set[str]]:
     }
 
 
-def _unstaged(project: Project, standing: Standing) -> set[str]:
+def _unstaged(project: Project, standing: PublicationState) -> set[str]:
     staged, present = staged_load_ids(project.warehouse), staged_models(project.warehouse)
     pruned_at = histories_pruned_at(project.warehouse)
     by_hand = loads_seen_by_hand(project)
@@ -167,7 +170,7 @@ def _held(project: Project, table: Table) -> set[str]:
     return CommitLog(project.raw_url, table.lake_name).load_ids()
 
 
-def _has_seen(standing: Standing, lake_name: str, loads: set[str]) -> bool:
+def _has_seen(standing: PublicationState, lake_name: str, loads: set[str]) -> bool:
     """Whether the model of a table, written by hand, was built when raw held these loads.
 
     Such a model keeps no ledger, but raw only grows: number and newest of its loads will do.

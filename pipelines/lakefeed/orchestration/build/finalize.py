@@ -17,35 +17,41 @@ from lakefeed.transformation.generate.staging_models import staging_model_name
 from lakefeed.transformation.manifest import Model, read_models, tables_above, with_those_below
 from lakefeed.transformation.warehouse.connection import count_rows, staged_load_ids
 from lakefeed.transformation.warehouse.publication_state import (
-    Held,
-    ModelStanding,
-    Standing,
-    TableStanding,
-    read_standing,
-    write_standing,
+    HeldBack,
+    ModelState,
+    PublicationState,
+    TableState,
+    read_publication_state,
+    write_publication_state,
 )
-from lakefeed.transformation.warehouse.restore import put_back
+from lakefeed.transformation.warehouse.restore import restore_models
 
 
-def settle(
+def finalize_candidate(
     project: Project,
     candidate: Path,
     plan: BuildPlan,
     result: BuildResult,
     seen: Mapping[str, set[str]],
-) -> dict[str, Held]:
+) -> dict[str, HeldBack]:
     """Puts back what must not be published, notes how the candidate stands, returns what is held.
 
     Args:
         seen: ids of the loads that raw held when the build began, by staging model, for those
             written by hand: they keep no ledger.
     """
-    models, before, news = read_models(project), read_standing(candidate), plan.news(project)
+    models, before, news = (
+        read_models(project),
+        read_publication_state(candidate),
+        plan.news(project),
+    )
     failed = [project.table(name) for name in plan.held_back]
     held = hold_back(models, result, news, failed, before.held)
     touched = {node.name for node in result.nodes if node.status != "skipped"} & held.keys()
     if touched:
-        put_back(candidate, project.warehouse, [model for model in models if model.name in touched])
+        restore_models(
+            candidate, project.warehouse, [model for model in models if model.name in touched]
+        )
     built = {node.name for node in result.nodes if node.status == "success"} - held.keys()
     ledger = {**staged_load_ids(candidate), **seen}
     fresh = {
@@ -58,17 +64,17 @@ def settle(
     as_it_was = held.keys() | (with_those_below(models, news) - built)
     after = _models_after(models, before.models, tables, built, as_it_was)
     noted = {name: replace(stood, held=held.get(name)) for name, stood in after.items()}
-    write_standing(candidate, Standing(tables, noted, before.published_at))
+    write_publication_state(candidate, PublicationState(tables, noted, before.published_at))
     return held
 
 
 def _fresh(
     project: Project, candidate: Path, table: Table, model: Model, ids: set[str]
-) -> TableStanding:
+) -> TableState:
     """A table whose staging model was built just now and holds these loads."""
     loads = CommitLog(project.raw_url, table.lake_name).loads()
     complete = [load for load in loads if load.load_id in ids and not load.is_backfill]
-    return TableStanding(
+    return TableState(
         table.shown,
         max((dt.datetime.fromisoformat(load.snapshot_at) for load in complete), default=None),
         len(ids),
@@ -80,11 +86,11 @@ def _fresh(
 
 def _tables_after(
     declared: Sequence[Table],
-    before: Mapping[str, TableStanding],
-    fresh: Mapping[str, TableStanding],
+    before: Mapping[str, TableState],
+    fresh: Mapping[str, TableState],
     held: Collection[str],
     looked_at: Mapping[str, str],
-) -> dict[str, TableStanding]:
+) -> dict[str, TableState]:
     """A look that found nothing new tells as much as a load does, and stays true."""
     after = {}
     for table in declared:
@@ -103,16 +109,16 @@ def _tables_after(
 
 def _models_after(
     models: Sequence[Model],
-    before: Mapping[str, ModelStanding],
-    tables: Mapping[str, TableStanding],
+    before: Mapping[str, ModelState],
+    tables: Mapping[str, TableState],
     built: Collection[str],
     as_it_was: Collection[str],
-) -> dict[str, ModelStanding]:
+) -> dict[str, ModelState]:
     """All but what is as it was are as complete as the tables that they read."""
     now = dt.datetime.now(dt.UTC)
     after = {}
     for name, read in tables_above(models).items():
-        stood = before.get(name, ModelStanding())
+        stood = before.get(name, ModelState())
         if name in built:
             stood = replace(stood, built_at=now, published_at=None)
         if name not in as_it_was:

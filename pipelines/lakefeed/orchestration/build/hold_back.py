@@ -8,7 +8,7 @@ from lakefeed.declaration.tables import Table
 from lakefeed.transformation.dbt_adapter.runner import BuildResult, NodeResult
 from lakefeed.transformation.generate.history_models import models_over_raw
 from lakefeed.transformation.manifest import Model, with_those_below
-from lakefeed.transformation.warehouse.publication_state import Held
+from lakefeed.transformation.warehouse.publication_state import HeldBack
 
 _SKIPPED = "a test of what it reads failed"
 
@@ -18,8 +18,8 @@ def hold_back(
     result: BuildResult,
     news: Collection[str],
     failed_tables: Sequence[Table],
-    before: Mapping[str, Held],
-) -> dict[str, Held]:
+    before: Mapping[str, HeldBack],
+) -> dict[str, HeldBack]:
     """The models that stay behind once a build has ended, each with the reason.
 
     Those whose build failed; all that a failed test has read, since nobody knows which of them is
@@ -37,12 +37,12 @@ def hold_back(
     reasons |= dict(reason for node in result.failures for reason in _suspects(node))
     skipped = {node.name: _SKIPPED for node in result.nodes if node.status == "skipped"}
     return {
-        name: Held(why, tuple(sorted(t.lake_name for t, waiting in below if name in waiting)))
+        name: HeldBack(why, tuple(sorted(t.lake_name for t, waiting in below if name in waiting)))
         for name, why in _spread(models, reasons, skipped)
     }
 
 
-def _still_behind(result: BuildResult, before: Mapping[str, Held]) -> dict[str, str]:
+def _still_behind(result: BuildResult, before: Mapping[str, HeldBack]) -> dict[str, str]:
     built = {node.name for node in result.nodes if node.status == "success"}
     return {name: held.because for name, held in before.items() if name not in built}
 

@@ -12,9 +12,9 @@ from lakefeed.transformation.warehouse.candidate import discard_candidate, open_
 from lakefeed.transformation.warehouse.connection import warehouse_lock
 from lakefeed.transformation.warehouse.publication import replace_published
 from lakefeed.transformation.warehouse.publication_state import (
-    Standing,
-    read_standing,
-    write_standing,
+    PublicationState,
+    read_publication_state,
+    write_publication_state,
 )
 
 
@@ -40,19 +40,19 @@ def publish_candidate(project: Project, build: str, report: RunReport) -> RunRep
             "this run staged what was new and built nothing on it",
             do="nothing is published and nothing lost: the next run builds it",
         )
-    standing = read_standing(candidate.path)
+    standing = read_publication_state(candidate.path)
     if not standing.has_new_models and not _holds_others_back(project, standing):
         discard_candidate(project)
         return report
     now = dt.datetime.now(dt.UTC)
-    write_standing(candidate.path, standing.published(now))
+    write_publication_state(candidate.path, standing.published(now))
     replace_published(project, candidate)
     discard_candidate(project)
     return replace(report, published_at=now.isoformat(timespec="seconds"))
 
 
-def _holds_others_back(project: Project, standing: Standing) -> bool:
+def _holds_others_back(project: Project, standing: PublicationState) -> bool:
     """Whether other models wait than in the published file."""
     if not project.warehouse.exists():
         return False
-    return standing.held != read_standing(project.warehouse).held
+    return standing.held != read_publication_state(project.warehouse).held

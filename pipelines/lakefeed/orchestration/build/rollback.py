@@ -29,7 +29,7 @@ from lakefeed.transformation.warehouse.publication import (
     put_in_place,
     set_aside,
 )
-from lakefeed.transformation.warehouse.publication_state import read_standing
+from lakefeed.transformation.warehouse.publication_state import read_publication_state
 
 _RESUME = "lakefeed rollback --resume"
 
@@ -141,7 +141,7 @@ def _version_before(project: Project, present: Version | None) -> Version | None
 
 def _can_be_read(version: Version) -> bool:
     try:
-        read_standing(version.path)
+        read_publication_state(version.path)
     except WarehouseDamaged:
         return False
     return True

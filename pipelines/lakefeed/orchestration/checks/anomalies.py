@@ -27,7 +27,7 @@ _ROWS_OF_EACH = 20
 
 
 @dataclass(frozen=True)
-class Unlike:
+class Anomaly:
     """One thing that is unlike the past of a table, or of one of its columns."""
 
     table: str
@@ -44,7 +44,7 @@ class Unlike:
 class DataReport:
     """What is unlike the past of its table, and how many tables have too little past to tell."""
 
-    unlike: tuple[Unlike, ...]
+    unlike: tuple[Anomaly, ...]
     young: int
 
 
@@ -72,7 +72,7 @@ def rows_by_day(arrivals: Sequence[Arrival], since: dt.date, today: dt.date) -> 
 
 def unlike_volumes(
     table: str, arrivals: Sequence[Arrival], since: dt.datetime, now: dt.datetime
-) -> Iterator[Unlike]:
+) -> Iterator[Anomaly]:
     """The last whole day, if it brought too few rows or too many; today, if too many already.
 
     Args:
@@ -88,7 +88,7 @@ def unlike_volumes(
         if usual is None or rows is None or is_early or usual.has(rows):
             continue
         when = "today" if day == today else f"on {day}"
-        yield Unlike(
+        yield Anomaly(
             table,
             None,
             "volume",
@@ -97,7 +97,7 @@ def unlike_volumes(
         )
 
 
-def unlike_size(table: str, sizes: Sequence[int]) -> Iterator[Unlike]:
+def unlike_size(table: str, sizes: Sequence[int]) -> Iterator[Anomaly]:
     """A table that is read whole, if its newest refresh changed its size as none before.
 
     Args:
@@ -107,7 +107,7 @@ def unlike_size(table: str, sizes: Sequence[int]) -> Iterator[Unlike]:
     if usual is None or usual.has(sizes[-1] - sizes[-2]):
         return
     change = sizes[-1] - sizes[-2]
-    yield Unlike(
+    yield Anomaly(
         table,
         None,
         "size",
@@ -118,7 +118,7 @@ def unlike_size(table: str, sizes: Sequence[int]) -> Iterator[Unlike]:
 
 def unlike_nulls(
     table: str, column: str, day: dt.date, counts: Mapping[dt.date, tuple[int, int]]
-) -> Iterator[Unlike]:
+) -> Iterator[Anomaly]:
     """A column, if the share of nulls among a day's rows is one that no day had.
 
     Args:
@@ -133,7 +133,7 @@ def unlike_nulls(
     usual = usual_share(past, rows) if rows >= LEAST_ROWS else None
     if usual and not usual.has(nulls / rows):
         low, high = max(usual.low, 0), min(usual.high, 1)
-        yield Unlike(
+        yield Anomaly(
             table,
             column,
             "nulls",
@@ -160,15 +160,15 @@ def new_values(
     return sorted(newest - known)
 
 
-def unlike_values(table: str, column: str, values: Sequence[str]) -> Iterator[Unlike]:
+def unlike_values(table: str, column: str, values: Sequence[str]) -> Iterator[Anomaly]:
     """A column of categories, if it has a new one."""
     listed = ", ".join(f"`{value}`" for value in values)
     if values:
         plural = "s" if len(values) > 1 else ""
-        yield Unlike(table, column, "new value", f"no load before had the value{plural} {listed}")
+        yield Anomaly(table, column, "new value", f"no load before had the value{plural} {listed}")
 
 
-def unlike_age(table: str, moments: Sequence[dt.datetime], now: dt.datetime) -> Iterator[Unlike]:
+def unlike_age(table: str, moments: Sequence[dt.datetime], now: dt.datetime) -> Iterator[Anomaly]:
     """A table that rows have stopped arriving in.
 
     Args:
@@ -177,7 +177,7 @@ def unlike_age(table: str, moments: Sequence[dt.datetime], now: dt.datetime) -> 
     recent = [one for one in moments if moments[-1] - one <= dt.timedelta(DAYS_BACK)]
     usual = usual_gap(recent)
     if usual and is_overdue(now - recent[-1], usual):
-        yield Unlike(
+        yield Anomaly(
             table,
             None,
             "late",

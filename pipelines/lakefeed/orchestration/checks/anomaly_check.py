@@ -18,9 +18,9 @@ from lakefeed.loading.sessions.duckdb_engine import engine_for
 from lakefeed.orchestration.checks.anomalies import (
     LEAST_ROWS,
     MOST_CATEGORIES,
+    Anomaly,
     Arrival,
     DataReport,
-    Unlike,
     new_values,
     unlike_age,
     unlike_nulls,
@@ -62,7 +62,7 @@ def with_data(project: Project, report: CheckReport) -> CheckReport:
 
 def check_data(project: Project, now: dt.datetime) -> DataReport:
     """Holds every table against its own past. Reads raw alone; changes nothing."""
-    unlike: list[Unlike] = []
+    unlike: list[Anomaly] = []
     young = 0
     with engine_for(project) as engine:
         for table in project.tables:
@@ -98,7 +98,7 @@ def _is_young(history: _History, now: dt.datetime) -> bool:
     return not loads or now - loads[0].loaded_at < dt.timedelta(LEAST_DAYS)
 
 
-def _unlike(history: _History, engine: DuckDBPyConnection, now: dt.datetime) -> Iterator[Unlike]:
+def _unlike(history: _History, engine: DuckDBPyConnection, now: dt.datetime) -> Iterator[Anomaly]:
     shown, loads = history.table.shown, history.loads
     yield from unlike_age(shown, [one.loaded_at for one in loads if one.rows + one.deleted], now)
     if history.table.mode == "full_refresh":

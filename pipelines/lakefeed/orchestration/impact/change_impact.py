@@ -11,7 +11,7 @@ from dataclasses import replace
 from lakefeed.declaration.differences import NOTHING, Difference
 from lakefeed.declaration.tables import Table
 from lakefeed.errors import TableFailed
-from lakefeed.loading.plan.read_contract import Changes, ReadAs, changes_since
+from lakefeed.loading.plan.read_contract import ContractChanges, ReadContract, changes_since
 from lakefeed.loading.plan.table_plan import plan_table
 
 # Of a table's settings, but for those that the next run has something to say of: `meaning_of`.
@@ -112,7 +112,7 @@ def _next_run(before: Table, now: Table) -> Iterator[str]:
             yield f"column `{name}` isn't read any more; staging keeps it, null in new rows"
 
 
-def _of_an_incremental_table(before: Table, now: Table, changes: Changes) -> Iterator[str]:
+def _of_an_incremental_table(before: Table, now: Table, changes: ContractChanges) -> Iterator[str]:
     yield from changes.notes
     for name in changes.added:
         yield (
@@ -125,7 +125,7 @@ def _of_an_incremental_table(before: Table, now: Table, changes: Changes) -> Ite
             yield f"its cursor is taken for time in {zone}; the values in raw stay as they are"
 
 
-def _read_as(table: Table, *, is_moved: bool = False) -> ReadAs:
+def _read_as(table: Table, *, is_moved: bool = False) -> ReadContract:
     """As its next load would be read, by the catalogue.
 
     The catalogue doesn't keep a table's number, by which a load knows one that is another now.

@@ -23,7 +23,7 @@ from lakefeed.transformation.warehouse.connection import newest_staged_snapshot,
 
 
 @dataclass(frozen=True)
-class ChangedReport:
+class TrialBuildReport:
     """What dbt made of a change; `build` is None where it touches nothing that dbt builds.
 
     `changed` are models that are other than at the revision, `below` those that read them.
@@ -62,7 +62,7 @@ class ChangedReport:
         }
 
 
-def build_changed_since(project: Project, revision: str) -> ChangedReport:
+def build_changed_since(project: Project, revision: str) -> TrialBuildReport:
     """Builds what changed since a git revision, and what is below it, and publishes nothing.
 
     Models that changed and those below are built from nothing, as in a rebuild, in a copy of the
@@ -103,7 +103,7 @@ def _as_of(project: Project) -> list[str]:
     return ["--vars", json.dumps({"lakefeed_as_of": moment})] if moment else []
 
 
-def _planned(project: Project, comparison: Comparison) -> ChangedReport:
+def _planned(project: Project, comparison: Comparison) -> TrialBuildReport:
     modified = set(comparison.modified)
     below = comparison.below(modified)
     present = relations_in(project.warehouse)
@@ -117,7 +117,7 @@ def _planned(project: Project, comparison: Comparison) -> ChangedReport:
         named = (comparison.now[id] for id in ids)
         return tuple(sorted(node.name for node in named if node.kind in MODELS))
 
-    return ChangedReport(
+    return TrialBuildReport(
         changed=models(modified),
         below=models(below),
         lacking=models(lacking),
@@ -136,7 +136,7 @@ def _is_built(comparison: Comparison) -> bool:
     return any(comparison.now[id].kind in (*MODELS, *TESTS) for id in touched)
 
 
-def _selectors(report: ChangedReport, comparison: Comparison, state: Path | None) -> list[str]:
+def _selectors(report: TrialBuildReport, comparison: Comparison, state: Path | None) -> list[str]:
     """What is modified and below, each test of it, and the models that are lacking, untested.
 
     An empty table tells nothing of its tests.

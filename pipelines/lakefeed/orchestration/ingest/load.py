@@ -15,12 +15,12 @@ from lakefeed.declaration.tables import Table
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.dlt_adapter.environment import prepare_dlt
 from lakefeed.loading.error_translation import explain_failure
-from lakefeed.loading.load_result import LoadOptions, LoadOutcome
+from lakefeed.loading.load_result import LoadOptions, LoadResult
 from lakefeed.loading.plan.backfill import parse_range, range_of_table
 from lakefeed.loading.plan.table_plan import TablePlan, plan_table
-from lakefeed.loading.probe import look_for_news
-from lakefeed.loading.sessions.duckdb_engine import SIDE_BY_SIDE, Engines, spill_folder
-from lakefeed.loading.sessions.retryable import ReadAgain
+from lakefeed.loading.probe import probe_table
+from lakefeed.loading.sessions.duckdb_engine import CONCURRENT_READS, Engines, spill_folder
+from lakefeed.loading.sessions.retryable import RetryAtLaterSnapshot
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.loading.standby import RecoveryConflict, Standby, is_standby, load_beside_recovery
 from lakefeed.orchestration.ingest.frozen_tables import refuse_frozen, without_changes_of_frozen
@@ -102,7 +102,7 @@ class _SourceRun:
         self.listener = listener
         self.live: LiveSource | None = None
         self._tables_now: tuple[Table, ...] = ()
-        self._again: dict[str, ReadAgain] = {}
+        self._again: dict[str, RetryAtLaterSnapshot] = {}
         self._is_second_pass = False
         self._standby: Standby | None = None
         # A standby has ended the session that held the snapshot, and would again.
@@ -150,7 +150,7 @@ class _SourceRun:
             self.warnings += [f"{self.source}: {line}" for line in snapshot.horizon.warnings]
             self.live = self._live_at(session, wanted)
             tables = self._with_live_catalogue(wanted)
-            at_most = max([SIDE_BY_SIDE, *(table.settings.parallel or 0 for table in tables)])
+            at_most = max([CONCURRENT_READS, *(table.settings.parallel or 0 for table in tables)])
             with closing(Engines(spill_folder(self.project), at_most)) as engines:
                 source = SourceAtSnapshot(connection, snapshot, session, engines)
                 reports = self._side_by_side(tables, source)
@@ -185,7 +185,7 @@ class _SourceRun:
 
     def _side_by_side(self, tables: Sequence[Table], source: SourceAtSnapshot) -> list[TableReport]:
         """Several tables at a time, reported in their order."""
-        pool = ThreadPoolExecutor(SIDE_BY_SIDE, "lakefeed")
+        pool = ThreadPoolExecutor(CONCURRENT_READS, "lakefeed")
         loads: list[Future[TableReport]] = []
         try:
             loads += [pool.submit(self._one, table, source) for table in tables]
@@ -253,8 +253,8 @@ class _SourceRun:
 
     def _outcome(
         self, plan: TablePlan, source: SourceAtSnapshot, options: LoadOptions
-    ) -> LoadOutcome:
-        def load(options: LoadOptions) -> LoadOutcome:
+    ) -> LoadResult:
+        def load(options: LoadOptions) -> LoadResult:
             # dlt reads its environment when it is imported: after `prepare_dlt`.
             from lakefeed.loading.load import load_table
 
@@ -263,7 +263,7 @@ class _SourceRun:
         before = self._again.get(plan.table.lake_name)
         if self._standby and isinstance(before, RecoveryConflict):
             return load_beside_recovery(plan.table, options, load, self._standby)
-        return look_for_news(self.project, plan, source, options) or load(options)
+        return probe_table(self.project, plan, source, options) or load(options)
 
     def _explained(self, table: Table, source: SourceAtSnapshot, error: Exception) -> LakefeedError:
         if not self._is_second_pass and self._standby and self._standby.has_ended(error):
@@ -274,7 +274,7 @@ class _SourceRun:
 
     def _stopped(self, table: Table, error: LakefeedError) -> TableReport:
         """Failed, unless it can be read again."""
-        if self._is_second_pass or not isinstance(error, ReadAgain):
+        if self._is_second_pass or not isinstance(error, RetryAtLaterSnapshot):
             return self._failed(table, error)
         self._again[table.lake_name] = error
         return TableReport(table.shown, table.lake_name, "failed", error=error)

@@ -18,17 +18,17 @@ from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.loading.sessions.duckdb_engine import engine_for
 from lakefeed.orchestration.build.rollback import read_rollback
 from lakefeed.orchestration.inspect.status import TableStatus, status, status_of_raw
-from lakefeed.orchestration.reports.data_test_history import Verdict, verdicts
+from lakefeed.orchestration.reports.data_test_history import DataTestResult, newest_test_results
 from lakefeed.orchestration.reports.lateness import Lateness, spans_to_count
 from lakefeed.orchestration.reports.run_history import KeptRun, read_runs
 from lakefeed.orchestration.reports.schema_history import SchemaChange, schema_changes
 from lakefeed.transformation.manifest import Model, read_models, test_names
 from lakefeed.transformation.warehouse.connection import count_rows
 from lakefeed.transformation.warehouse.publication_state import (
-    ModelStanding,
-    Standing,
-    TableStanding,
-    read_standing,
+    ModelState,
+    PublicationState,
+    TableState,
+    read_publication_state,
 )
 
 _DAY = dt.timedelta(days=1)
@@ -57,7 +57,7 @@ class TableOverview:
     table: Table
     status: TableStatus
     loads: tuple[LoadPoint, ...]
-    standing: TableStanding | None
+    standing: TableState | None
     lateness: Lateness | None
     changes: tuple[SchemaChange, ...]
     unread: str = ""
@@ -68,7 +68,7 @@ class ModelOverview:
     """A model, and how it stands in the warehouse, where it is there at all."""
 
     model: Model
-    standing: ModelStanding | None
+    standing: ModelState | None
     rows: int | None
 
 
@@ -85,7 +85,7 @@ class Overview:
     made_at: dt.datetime
     tables: tuple[TableOverview, ...]
     runs: tuple[KeptRun, ...]
-    verdicts: tuple[Verdict, ...]
+    test_results: tuple[DataTestResult, ...]
     models: tuple[ModelOverview, ...]
     changes: tuple[SchemaChange, ...]
     published_at: dt.datetime | None
@@ -100,7 +100,7 @@ def overview(project: Project, now: dt.datetime) -> Overview:
     standing, unread = _standing_of(project)
     models = read_models(project)
     runs, known = read_runs(project.data), test_names(project)
-    found = tuple(verdicts(runs, known))
+    found = tuple(newest_test_results(runs, known))
     rollback = read_rollback(project)
     tables = tuple(_tables(project, standing, now, unread=unread))
     changes = [change for table in tables for change in table.changes]
@@ -120,15 +120,15 @@ def overview(project: Project, now: dt.datetime) -> Overview:
     )
 
 
-def _standing_of(project: Project) -> tuple[Standing, str]:
+def _standing_of(project: Project) -> tuple[PublicationState, str]:
     try:
-        return read_standing(project.warehouse), ""
+        return read_publication_state(project.warehouse), ""
     except LakefeedError as error:
-        return Standing(), str(error)
+        return PublicationState(), str(error)
 
 
 def _tables(
-    project: Project, standing: Standing, now: dt.datetime, *, unread: str
+    project: Project, standing: PublicationState, now: dt.datetime, *, unread: str
 ) -> Iterator[TableOverview]:
     look = status_of_raw if unread else status
     standings = look(project, project.tables, now)
@@ -182,6 +182,8 @@ def _lateness(engine: DuckDBPyConnection, log: CommitLog, table: Table) -> Laten
     )
 
 
-def _model(project: Project, model: Model, standing: Standing, *, unread: str) -> ModelOverview:
+def _model(
+    project: Project, model: Model, standing: PublicationState, *, unread: str
+) -> ModelOverview:
     rows = None if unread else count_rows(project.warehouse, model.schema, model.identifier)
     return ModelOverview(model, standing.models.get(model.name), rows)

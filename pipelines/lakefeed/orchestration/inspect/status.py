@@ -14,7 +14,10 @@ from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.orchestration.permissions import refuse_missing
 from lakefeed.orchestration.reports.run_history import KeptRun, read_runs
 from lakefeed.transformation.warehouse.connection import staged_since
-from lakefeed.transformation.warehouse.publication_state import Standing, read_standing
+from lakefeed.transformation.warehouse.publication_state import (
+    PublicationState,
+    read_publication_state,
+)
 
 Freshness = Literal["ok", "late", "too late", ""]
 
@@ -70,7 +73,7 @@ def status(project: Project, tables: tuple[Table, ...], now: dt.datetime) -> lis
     """
     refuse_missing(project)
     staged = staged_since(project.warehouse, list(tables), 0)
-    standing = read_standing(project.warehouse)
+    standing = read_publication_state(project.warehouse)
     failures = _last_failures(read_runs(project.data))
     return [
         replace(
@@ -124,7 +127,7 @@ def _last_failures(runs: Iterable[KeptRun]) -> dict[str, LoadFailure]:
     return failures
 
 
-def _published_at(standing: Standing, table: Table) -> str | None:
+def _published_at(standing: PublicationState, table: Table) -> str | None:
     stood = standing.tables.get(table.lake_name)
     published = stood.published_at if stood else None
     return published.isoformat(timespec="seconds") if published else None

@@ -12,7 +12,7 @@ from lakefeed.errors import BuildFailed
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.loading.raw.row_key import Key, parse_key
-from lakefeed.loading.raw.row_versions import RawVersion, raw_versions
+from lakefeed.loading.raw.row_versions import RowVersion, raw_versions
 from lakefeed.loading.sessions.duckdb_engine import engine_for
 from lakefeed.orchestration.build.rollback import read_rollback
 from lakefeed.orchestration.inspect.version_precedence import Judgement, absent_from, judge
@@ -20,10 +20,14 @@ from lakefeed.orchestration.project.selection import table_named
 from lakefeed.source.inspection.types import lake_type
 from lakefeed.transformation.generate.generated_files import is_generated
 from lakefeed.transformation.generate.staging_models import staging_model_name
-from lakefeed.transformation.lineage.downstream_rows import MadeFrom, MadeRows, made_from
+from lakefeed.transformation.lineage.downstream_rows import (
+    DownstreamRows,
+    ModelRows,
+    downstream_rows,
+)
 from lakefeed.transformation.warehouse.connection import staged_load_ids
 from lakefeed.transformation.warehouse.open_file import reading
-from lakefeed.transformation.warehouse.publication_state import Held, read_standing
+from lakefeed.transformation.warehouse.publication_state import HeldBack, read_publication_state
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,11 @@ class Trace:
     key: dict[str, str]
     folder: str
     loads: int
-    versions: tuple[RawVersion, ...]
+    versions: tuple[RowVersion, ...]
     absent_from: tuple[Load, ...]
     committed_at: dict[str, str]
     judgement: Judgement | None
-    made: MadeFrom | None
+    made: DownstreamRows | None
     notes: tuple[str, ...]
 
     @property
@@ -60,7 +64,7 @@ class Trace:
         return [one.name for one in columns if one and lake_type(one.type).as_text]
 
     @property
-    def rows(self) -> list[MadeRows]:
+    def rows(self) -> list[ModelRows]:
         """The rows of every model, staging first."""
         made = self.made
         return (
@@ -103,8 +107,8 @@ def _with_warehouse(project: Project, traced: Trace, key: Key, loads: Sequence[L
         # While it is open, all that reads the file reads this one, be another published or not.
         with reading(project.warehouse) as session:
             staged = staged_load_ids(project.warehouse).get(model, set())
-            made = made_from(session, project, table, key) if session else None
-            held = read_standing(project.warehouse).held
+            made = downstream_rows(session, project, table, key) if session else None
+            held = read_publication_state(project.warehouse).held
     except BuildFailed as error:
         return replace(traced, notes=(f"{error.what}: what it made of the row isn't shown",))
     kept = [
@@ -129,7 +133,7 @@ def _with_warehouse(project: Project, traced: Trace, key: Key, loads: Sequence[L
     return replace(traced, made=made, judgement=judgement, notes=tuple(notes))
 
 
-def _why_not_staged(project: Project, model: str, waiting: int, held: Held | None) -> str:
+def _why_not_staged(project: Project, model: str, waiting: int, held: HeldBack | None) -> str:
     count = "1 load is" if waiting == 1 else f"{waiting} loads are"
     rolled_back = read_rollback(project)
     if rolled_back:
@@ -160,7 +164,7 @@ def _unseen(table: Table) -> Iterator[str]:
 
 
 def _disagreement(
-    judgement: Judgement, made: MadeFrom | None, model: str, known: set[str]
+    judgement: Judgement, made: DownstreamRows | None, model: str, known: set[str]
 ) -> Iterator[str]:
     """Rows that aren't where the rules have them: the declaration is another than at the build."""
     if made is None or made.staging is None or made.staging.unasked:
@@ -212,7 +216,7 @@ def as_json(traced: Trace) -> dict[str, Any]:
     }
 
 
-def _rows_as_json(rows: MadeRows) -> dict[str, Any]:
+def _rows_as_json(rows: ModelRows) -> dict[str, Any]:
     return {
         "model": rows.model,
         "relation": rows.relation,

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lakefeed.loading.raw.load_manifest import Load
-from lakefeed.loading.raw.row_versions import RawVersion
+from lakefeed.loading.raw.row_versions import RowVersion
 
 Standing = Literal["wins", "deletes", "replaced", "superseded", "passed over", "not staged"]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Precedence:
     """What became of a version, and why."""
 
     standing: Standing
@@ -31,13 +31,13 @@ class Verdict:
 class Judgement:
     """A verdict for each version; the version whose row staging has; and that in words."""
 
-    verdicts: tuple[Verdict, ...]
-    winner: RawVersion | None
+    verdicts: tuple[Precedence, ...]
+    winner: RowVersion | None
     told: str
 
 
 def judge(
-    versions: Sequence[RawVersion],
+    versions: Sequence[RowVersion],
     loads: Sequence[Load],
     staged: Collection[str],
     deletes: str,
@@ -52,7 +52,7 @@ def judge(
     return Judgement(verdicts, taken, _told(versions, counting, last, deletes))
 
 
-def absent_from(versions: Sequence[RawVersion], loads: Sequence[Load]) -> list[Load]:
+def absent_from(versions: Sequence[RowVersion], loads: Sequence[Load]) -> list[Load]:
     """The loads of the whole table that lack a row which was there before: there it is deleted."""
     holding = {version.load.load_id for version in versions}
     absent, present = [], False
@@ -70,36 +70,36 @@ def _loads_that_count(loads: Sequence[Load]) -> Sequence[Load]:
     return loads[start:]
 
 
-def _is_passed_over(version: RawVersion, deletes: str) -> bool:
+def _is_passed_over(version: RowVersion, deletes: str) -> bool:
     return version.deleted_at is not None and deletes == "ignore"
 
 
 def _verdict(
-    version: RawVersion,
-    running: Sequence[RawVersion],
+    version: RowVersion,
+    running: Sequence[RowVersion],
     *,
     loads: Sequence[Load],
     staged: Collection[str],
-) -> Verdict:
+) -> Precedence:
     superseding = _superseding(version.load, loads, staged)
     if superseding:
-        return Verdict(
+        return Precedence(
             "superseded",
             f"load {superseding.load_id} read the whole table later, so that this load no longer "
             "counts",
         )
     if version.load.load_id not in staged:
-        return Verdict("not staged", "no build has taken its load yet")
+        return Precedence("not staged", "no build has taken its load yet")
     if version not in running:
-        return Verdict("passed over", "`deletes: ignore` passes over what left the source")
+        return Precedence("passed over", "`deletes: ignore` passes over what left the source")
     if version is not running[-1]:
-        return Verdict("replaced", _what_replaces_it(version, running))
+        return Precedence("replaced", _what_replaces_it(version, running))
     if version.deleted_at:
-        return Verdict("deletes", "nothing newer counts, and this says that the row is gone")
-    return Verdict("wins", _why_it_wins(version, running))
+        return Precedence("deletes", "nothing newer counts, and this says that the row is gone")
+    return Precedence("wins", _why_it_wins(version, running))
 
 
-def _what_replaces_it(version: RawVersion, running: Sequence[RawVersion]) -> str:
+def _what_replaces_it(version: RowVersion, running: Sequence[RowVersion]) -> str:
     following = running[running.index(version) + 1]
     if following.load is version.load:
         return "the same load holds it with a newer cursor"
@@ -111,7 +111,7 @@ def _superseding(load: Load, loads: Sequence[Load], staged: Collection[str]) -> 
     return next((one for one in later if one.supersedes and one.load_id in staged), None)
 
 
-def _why_it_wins(version: RawVersion, running: Sequence[RawVersion]) -> str:
+def _why_it_wins(version: RowVersion, running: Sequence[RowVersion]) -> str:
     others = [one for one in running if one is not version]
     if not others:
         return "it is the only version in the loads that count"
@@ -127,9 +127,9 @@ def _why_it_wins(version: RawVersion, running: Sequence[RawVersion]) -> str:
 
 
 def _told(
-    versions: Sequence[RawVersion],
+    versions: Sequence[RowVersion],
     counting: Sequence[Load],
-    last: RawVersion | None,
+    last: RowVersion | None,
     deletes: str,
 ) -> str:
     if last is None and not counting:

@@ -19,7 +19,7 @@ from lakefeed.errors import EXIT_OK, LakefeedError, Refused
 from lakefeed.loading.dlt_adapter.load_packages import has_pending_packages
 from lakefeed.loading.locks.table_lock import table_lock
 from lakefeed.loading.maintenance.erase import Versions, erase, find_versions
-from lakefeed.loading.maintenance.scratch_engine import open_workplace
+from lakefeed.loading.maintenance.scratch_engine import open_scratch_engine
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.row_key import Key, parse_key
 from lakefeed.loading.raw.table_folders import remove_working_directory, working_directory
@@ -76,7 +76,7 @@ def plan_erase(project: Project, name: str, values: Sequence[str]) -> EraseRepor
     """
     table = table_named(project, name)
     log = CommitLog(project.raw_url, table.lake_name)
-    with open_workplace(project, f"look-{uuid.uuid4().hex}") as at:
+    with open_scratch_engine(project, f"look-{uuid.uuid4().hex}") as at:
         key = parse_key(at.engine, table, values)
         found = find_versions(log, key, at)
     return _found(project, table, key, found)
@@ -100,7 +100,7 @@ def erase_key(project: Project, name: str, values: Sequence[str]) -> EraseReport
     with (
         connect(connection_of(project, table.source), "lakefeed prune") as session,
         table_lock(project, table, session),
-        open_workplace(project, f"erase-{table.lake_name}") as at,
+        open_scratch_engine(project, f"erase-{table.lake_name}") as at,
     ):
         key = parse_key(at.engine, table, values)
         _refuse_pending(project, table)

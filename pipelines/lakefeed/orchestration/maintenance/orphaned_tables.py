@@ -10,18 +10,21 @@ from fnmatch import fnmatchcase
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table_names import wildcards_of
 from lakefeed.loading.raw.commit_log import CommitLog
-from lakefeed.loading.raw.inventory import Contents
+from lakefeed.loading.raw.inventory import Inventory
 from lakefeed.loading.raw.table_folders import (
     RawFolders,
     remove_raw_folder,
     remove_working_directory,
     working_directories,
 )
-from lakefeed.transformation.warehouse.orphaned_relations import LeftOver, left_over
+from lakefeed.transformation.warehouse.orphaned_relations import (
+    OrphanedRelation,
+    orphaned_relations,
+)
 
 
 @dataclass(frozen=True)
-class Undeclared:
+class OrphanedTables:
     """A table that is declared no longer: what raw holds of it, and what the warehouse does.
 
     `kept_because` says why it stays, where it does.
@@ -31,21 +34,21 @@ class Undeclared:
     lake_name: str
     files: int
     size: int
-    relations: tuple[LeftOver, ...]
+    relations: tuple[OrphanedRelation, ...]
     kept_because: str = ""
 
 
 def find_undeclared(
     project: Project, folders: RawFolders, select: Sequence[str] = ()
-) -> tuple[Undeclared, ...]:
+) -> tuple[OrphanedTables, ...]:
     """All tables of which something is left, or those that are selected.
 
     Below a source with wildcards only the database knows what is declared: a table that is missing
     from the catalogue may just not have been found there. So it stays, unless it is named.
     """
     declared = {table.lake_name for table in project.tables}
-    relations: dict[str, list[LeftOver]] = {}
-    for one in left_over(project):
+    relations: dict[str, list[OrphanedRelation]] = {}
+    for one in orphaned_relations(project):
         relations.setdefault(one.lake_name, []).append(one)
     # A declared table may have left a history that is declared no longer.
     names = ({*folders.ours, *working_directories(project)} - declared) | relations.keys()
@@ -68,7 +71,7 @@ def shown(lake_name: str) -> str:
 
 def remove_undeclared(
     project: Project,
-    tables: Iterable[Undeclared],
+    tables: Iterable[OrphanedTables],
     lock: Callable[[str], AbstractContextManager[None]],
 ) -> None:
     """Removes the working directories and raw folders of these, each under its lock."""
@@ -84,14 +87,16 @@ def _undeclared(
     project: Project,
     name: str,
     folders: RawFolders,
-    relations: Sequence[LeftOver],
+    relations: Sequence[OrphanedRelation],
     select: Sequence[str],
-) -> Undeclared:
+) -> OrphanedTables:
     is_declared = any(table.lake_name == name for table in project.tables)
     has_folder = name in folders.ours and not is_declared
-    sizes = Contents.of(CommitLog(project.raw_url, name)).sizes if has_folder else {}
+    sizes = Inventory.of(CommitLog(project.raw_url, name)).sizes if has_folder else {}
     doubt = "" if is_declared else _doubt(project, name, select)
-    return Undeclared(shown(name), name, len(sizes), sum(sizes.values()), tuple(relations), doubt)
+    return OrphanedTables(
+        shown(name), name, len(sizes), sum(sizes.values()), tuple(relations), doubt
+    )
 
 
 def _doubt(project: Project, lake_name: str, select: Collection[str]) -> str:

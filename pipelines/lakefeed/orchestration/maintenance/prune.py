@@ -20,14 +20,14 @@ from lakefeed.declaration.tables import Table
 from lakefeed.errors import EXIT_OK, BuildFailed, LakefeedError
 from lakefeed.loading.locks.table_lock import folder_lock
 from lakefeed.loading.maintenance.prune import Pruning, Rules, plan_pruning, prune_raw
-from lakefeed.loading.maintenance.scratch_engine import open_workplace
+from lakefeed.loading.maintenance.scratch_engine import open_scratch_engine
 from lakefeed.loading.raw.commit_log import CommitLog, superseded
 from lakefeed.loading.raw.table_folders import raw_folders
 from lakefeed.orchestration.build.build import build_and_publish, refuse_stale_files
 from lakefeed.orchestration.build.build_plan import plan_build
 from lakefeed.orchestration.build.rollback import refuse_if_rolled_back
 from lakefeed.orchestration.maintenance.orphaned_tables import (
-    Undeclared,
+    OrphanedTables,
     find_undeclared,
     is_selected,
     remove_undeclared,
@@ -42,7 +42,7 @@ from lakefeed.transformation.generate.staging_models import staging_model_name
 from lakefeed.transformation.manifest import read_models
 from lakefeed.transformation.warehouse.connection import staged_load_ids, warehouse_lock
 from lakefeed.transformation.warehouse.open_file import reading
-from lakefeed.transformation.warehouse.orphaned_relations import drop_left_over
+from lakefeed.transformation.warehouse.orphaned_relations import drop_orphaned
 
 _APPLICATION = "lakefeed prune"
 _LATER = "raw is pruned; the history in the warehouse follows with: lakefeed run"
@@ -88,7 +88,7 @@ class PruneReport:
     """What goes, or has gone; `others` are folders of raw that aren't Lakefeed's, and stay."""
 
     tables: tuple[TablePruning, ...]
-    undeclared: tuple[Undeclared, ...]
+    undeclared: tuple[OrphanedTables, ...]
     others: tuple[str, ...]
     errors: tuple[LakefeedError, ...] = ()
 
@@ -97,7 +97,7 @@ class PruneReport:
         return max([EXIT_OK, *(error.exit_code for error in self.errors)])
 
     @property
-    def removable(self) -> tuple[Undeclared, ...]:
+    def removable(self) -> tuple[OrphanedTables, ...]:
         """The tables that are declared no longer without a doubt."""
         return tuple(table for table in self.undeclared if not table.kept_because)
 
@@ -156,7 +156,7 @@ def prune(project: Project, request: PruneRequest, plan: PruneReport) -> PruneRe
                 remove_undeclared(project, plan.removable, sessions.lock)
         dropped = [one for table in plan.removable for one in table.relations]
         if request.undeclared and dropped:
-            drop_left_over(project, dropped)
+            drop_orphaned(project, dropped)
     errors += _bring_up_histories(project, tables)
     return replace(plan, tables=tuple(tables), errors=tuple(errors))
 
@@ -252,7 +252,7 @@ def _before(now: dt.datetime, span: dt.timedelta) -> dt.datetime:
 
 def _planned(project: Project, table: Table) -> TablePruning:
     log = CommitLog(project.raw_url, table.lake_name)
-    with open_workplace(project, f"look-{uuid.uuid4().hex}") as at:
+    with open_scratch_engine(project, f"look-{uuid.uuid4().hex}") as at:
         return _told(project, table, plan_pruning(log, at, _rules(project, table)))
 
 
@@ -264,7 +264,7 @@ def _pruned(project: Project, planned: TablePruning, sessions: _Sessions) -> Tab
     log = CommitLog(project.raw_url, table.lake_name)
     with (
         sessions.lock(planned.lake_name),
-        open_workplace(project, f"prune-{table.lake_name}") as at,
+        open_scratch_engine(project, f"prune-{table.lake_name}") as at,
     ):
         pruning = plan_pruning(log, at, _rules(project, table))
         prune_raw(log, pruning, at)

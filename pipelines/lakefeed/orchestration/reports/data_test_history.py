@@ -11,7 +11,7 @@ from lakefeed.transformation.dbt_adapter.runner import NodeResult
 
 
 @dataclass(frozen=True)
-class Verdict:
+class DataTestResult:
     """A test, the run that ran it last, and the one since which it has ended that way."""
 
     test: NodeResult
@@ -19,23 +19,23 @@ class Verdict:
     since: dt.datetime
 
 
-def verdicts(runs: Sequence[KeptRun], known: Collection[str]) -> list[Verdict]:
+def newest_test_results(runs: Sequence[KeptRun], known: Collection[str]) -> list[DataTestResult]:
     """Those of the tests that are known still; failures first, then warnings, then by model.
 
     Args:
         runs: the oldest first. A test that was skipped didn't run.
     """
-    last: dict[str, Verdict] = {}
+    last: dict[str, DataTestResult] = {}
     for run in runs:
         for node in run.nodes or ():
             if node.is_test and node.name in known and node.status != "skipped":
                 before = last.get(node.name)
                 is_as_before = before is not None and before.test.status == node.status
                 since = before.since if before and is_as_before else run.started_at
-                last[node.name] = Verdict(node, run.started_at, since)
+                last[node.name] = DataTestResult(node, run.started_at, since)
     return sorted(last.values(), key=_rank)
 
 
-def _rank(one: Verdict) -> tuple[bool, bool, str, str]:
+def _rank(one: DataTestResult) -> tuple[bool, bool, str, str]:
     test = one.test
     return not test.failed, test.status != "warn", test.model, test.name

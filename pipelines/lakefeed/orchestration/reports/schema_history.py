@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from lakefeed.loading.plan.read_contract import ReadAs
+from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.raw.load_manifest import Load
 
 Kind = Literal["added", "removed", "retyped", "key", "cursor", "where", "only", "created anew"]
@@ -37,7 +37,7 @@ def schema_changes(shown: str, loads: Sequence[Load]) -> list[SchemaChange]:
     ]
 
 
-def _differences(before: ReadAs, now: ReadAs) -> Iterator[tuple[Kind, str, str, str]]:
+def _differences(before: ReadContract, now: ReadContract) -> Iterator[tuple[Kind, str, str, str]]:
     for name, kind in now.columns.items():
         if name not in before.columns:
             yield "added", name, "", kind

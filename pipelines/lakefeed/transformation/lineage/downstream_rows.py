@@ -42,7 +42,7 @@ class Pointing:
 
 
 @dataclass(frozen=True)
-class MadeRows:
+class ModelRows:
     """The rows of one model, in `schema.name`, that were made from the row, as text.
 
     `total` counts all; `rows` has `MOST_ROWS` at most. `by` are the columns that hold the key.
@@ -59,15 +59,17 @@ class MadeRows:
 
 
 @dataclass(frozen=True)
-class MadeFrom:
+class DownstreamRows:
     """What the warehouse has of a row: staging, its history if it is kept, and the models below."""
 
-    staging: MadeRows | None
-    history: MadeRows | None
-    below: tuple[MadeRows, ...]
+    staging: ModelRows | None
+    history: ModelRows | None
+    below: tuple[ModelRows, ...]
 
 
-def made_from(session: DuckDBPyConnection, project: Project, table: Table, key: Key) -> MadeFrom:
+def downstream_rows(
+    session: DuckDBPyConnection, project: Project, table: Table, key: Key
+) -> DownstreamRows:
     """The rows of this warehouse that were made from the row with this key."""
     session.execute("set timezone = 'UTC'")
     models, over_raw = read_models(project), models_over_raw(table)
@@ -87,7 +89,7 @@ def made_from(session: DuckDBPyConnection, project: Project, table: Table, key: 
     ]
     found = [_with_pointing(session, named, rows, pointing) for rows in below.values()]
     reached = {one.model for rows in found for one in rows.pointing}
-    return MadeFrom(
+    return DownstreamRows(
         asked.get(staging_model_name(table)),
         asked.get(history_model_name(table)),
         tuple(rows for rows in found if not (rows.unasked and rows.model in reached)),
@@ -96,10 +98,10 @@ def made_from(session: DuckDBPyConnection, project: Project, table: Table, key: 
 
 def _rows_of(
     session: DuckDBPyConnection, model: Model, table: Table, key: Key, lineage: ModelLineage
-) -> MadeRows:
+) -> ModelRows:
     relation = f"{model.schema}.{model.identifier}"
     holding = [lineage.holding(table.shown, part.column.name) for part in key]
-    nothing = MadeRows(model.name, relation)
+    nothing = ModelRows(model.name, relation)
     if lineage.unknown:
         return replace(nothing, unasked=lineage.unknown)
     missing = [part.column.name for part, held in zip(key, holding, strict=True) if not held]
@@ -145,9 +147,9 @@ def _select(
 def _with_pointing(
     session: DuckDBPyConnection,
     named: dict[str, Model],
-    rows: MadeRows,
+    rows: ModelRows,
     relationships: Sequence[Relationship],
-) -> MadeRows:
+) -> ModelRows:
     """The rows, with the counts of those that point at them, such as the facts of a dimension."""
     ours = [one for one in relationships if one.to == rows.model]
     counted = [_counted(session, named, one, rows) for one in ours] if rows.rows else []
@@ -155,7 +157,7 @@ def _with_pointing(
 
 
 def _counted(
-    session: DuckDBPyConnection, named: dict[str, Model], one: Relationship, rows: MadeRows
+    session: DuckDBPyConnection, named: dict[str, Model], one: Relationship, rows: ModelRows
 ) -> Pointing | None:
     pointing, at = quote(one.column), quote(one.to_column)
     values = [

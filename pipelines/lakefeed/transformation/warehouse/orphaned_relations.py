@@ -17,16 +17,16 @@ from lakefeed.transformation.warehouse.connection import holds, warehouse_lock
 from lakefeed.transformation.warehouse.open_file import reading, writing
 from lakefeed.transformation.warehouse.publication import replace_published
 from lakefeed.transformation.warehouse.publication_state import (
-    Standing,
-    read_standing,
-    write_standing,
+    PublicationState,
+    read_publication_state,
+    write_publication_state,
 )
 
 _PREFIXES = {"staging": "stg_", "history": "hst_"}
 
 
 @dataclass(frozen=True)
-class LeftOver:
+class OrphanedRelation:
     """A table or view of the warehouse, and the table in the lake that it was made for.
 
     Of one that is noted in the ledger alone, `kind` is empty.
@@ -42,7 +42,7 @@ class LeftOver:
         return f"{self.schema}.{self.name}"
 
 
-def left_over(project: Project) -> tuple[LeftOver, ...]:
+def orphaned_relations(project: Project) -> tuple[OrphanedRelation, ...]:
     """What nothing declares of staging and history in the published warehouse.
 
     A model that has a file in the dbt project is declared there.
@@ -54,7 +54,7 @@ def left_over(project: Project) -> tuple[LeftOver, ...]:
     return tuple(one for one in _over_raw(project.warehouse) if one.name not in declared)
 
 
-def drop_left_over(project: Project, left: Iterable[LeftOver]) -> None:
+def drop_orphaned(project: Project, left: Iterable[OrphanedRelation]) -> None:
     """Publishes the warehouse without these; the version with them is kept as any earlier one.
 
     Raises:
@@ -64,21 +64,21 @@ def drop_left_over(project: Project, left: Iterable[LeftOver]) -> None:
     with warehouse_lock(project):
         candidate = start_candidate(project, uuid.uuid4().hex)
         _drop(candidate.path, left)
-        standing = read_standing(candidate.path)
-        if standing != Standing():
+        standing = read_publication_state(candidate.path)
+        if standing != PublicationState():
             standing = _without_undeclared(project, standing)
-            write_standing(candidate.path, standing.published(dt.datetime.now(dt.UTC)))
+            write_publication_state(candidate.path, standing.published(dt.datetime.now(dt.UTC)))
         replace_published(project, candidate)
         discard_candidate(project)
 
 
-def _without_undeclared(project: Project, standing: Standing) -> Standing:
+def _without_undeclared(project: Project, standing: PublicationState) -> PublicationState:
     declared = {table.lake_name for table in project.tables}
     tables = {name: one for name, one in standing.tables.items() if name in declared}
     return replace(standing, tables=tables)
 
 
-def _drop(file: Path, left: Iterable[LeftOver]) -> None:
+def _drop(file: Path, left: Iterable[OrphanedRelation]) -> None:
     with writing(file) as session:
         session.begin()
         for one in left:
@@ -90,7 +90,7 @@ def _drop(file: Path, left: Iterable[LeftOver]) -> None:
         session.commit()
 
 
-def _over_raw(file: Path) -> list[LeftOver]:
+def _over_raw(file: Path) -> list[OrphanedRelation]:
     """Models over raw in this file, those included that only the ledger knows."""
     with reading(file) as session:
         if session is None:
@@ -103,7 +103,7 @@ def _over_raw(file: Path) -> list[LeftOver]:
             schema = next((s for s, prefix in _PREFIXES.items() if name.startswith(prefix)), "")
             found.setdefault((schema, name), "")
     return [
-        LeftOver(schema, name, kind, name.removeprefix(_PREFIXES[schema]))
+        OrphanedRelation(schema, name, kind, name.removeprefix(_PREFIXES[schema]))
         for (schema, name), kind in sorted(found.items())
         if schema in _PREFIXES and name.startswith(_PREFIXES[schema])
     ]

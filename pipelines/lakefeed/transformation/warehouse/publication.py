@@ -25,7 +25,7 @@ from lakefeed.interruption import note_done, raise_if_interrupted
 from lakefeed.textfile import to_disk
 from lakefeed.transformation.warehouse.candidate import Candidate, assert_current
 from lakefeed.transformation.warehouse.open_file import log_of, reading
-from lakefeed.transformation.warehouse.publication_state import read_standing
+from lakefeed.transformation.warehouse.publication_state import read_publication_state
 
 _NAME = "%Y%m%dT%H%M%S.%fZ"
 _UNDONE = "-undone"
@@ -49,7 +49,7 @@ def published_version(project: Project) -> Version | None:
     if not file.exists():
         return None
     written = dt.datetime.fromtimestamp(file.stat().st_mtime, dt.UTC)
-    return Version(file, read_standing(file).published_at or written)
+    return Version(file, read_publication_state(file).published_at or written)
 
 
 def kept_versions(project: Project) -> list[Version]:

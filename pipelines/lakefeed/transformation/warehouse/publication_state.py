@@ -55,7 +55,7 @@ create or replace table _lakefeed.models (
 
 
 @dataclass(frozen=True)
-class TableStanding:
+class TableState:
     """A declared table in a warehouse file. Nothing is published yet where that has no time.
 
     `sees_deletes` is None in files of versions that didn't note it.
@@ -72,7 +72,7 @@ class TableStanding:
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldBack:
     """Why a model stays at its last version; `waits_for` are tables that failed to load."""
 
     because: str
@@ -80,13 +80,13 @@ class Held:
 
 
 @dataclass(frozen=True)
-class ModelStanding:
+class ModelState:
     """A model in a warehouse file. One that was never built with success has no `built_at`."""
 
     complete_through: dt.datetime | None = None
     built_at: dt.datetime | None = None
     published_at: dt.datetime | None = None
-    held: Held | None = None
+    held: HeldBack | None = None
 
     @property
     def is_new(self) -> bool:
@@ -95,15 +95,15 @@ class ModelStanding:
 
 
 @dataclass(frozen=True)
-class Standing:
+class PublicationState:
     """How a warehouse file stands: tables by their names in the lake, models by their own."""
 
-    tables: dict[str, TableStanding] = field(default_factory=dict)
-    models: dict[str, ModelStanding] = field(default_factory=dict)
+    tables: dict[str, TableState] = field(default_factory=dict)
+    models: dict[str, ModelState] = field(default_factory=dict)
     published_at: dt.datetime | None = None
 
     @property
-    def held(self) -> dict[str, Held]:
+    def held(self) -> dict[str, HeldBack]:
         return {name: model.held for name, model in self.models.items() if model.held}
 
     def due(self, failed: Collection[str]) -> set[str]:
@@ -114,9 +114,9 @@ class Standing:
     def has_new_models(self) -> bool:
         return any(model.is_new for model in self.models.values())
 
-    def published(self, now: dt.datetime) -> Standing:
+    def published(self, now: dt.datetime) -> PublicationState:
         """The same once it is published: what is new has come now."""
-        return Standing(
+        return PublicationState(
             {k: replace(t, published_at=t.published_at or now) for k, t in self.tables.items()},
             {
                 name: replace(model, published_at=now) if model.is_new else model
@@ -126,18 +126,18 @@ class Standing:
         )
 
 
-def read_standing(file: Path) -> Standing:
+def read_publication_state(file: Path) -> PublicationState:
     """How a warehouse file stands; nothing of one that Lakefeed never published."""
     with reading(file) as session:
         if session is None or not holds(session, "publication"):
-            return Standing()
+            return PublicationState()
         (published_at,) = session.execute(
             "select epoch_us(published_at) from _lakefeed.publication"
         ).fetchall()[0]
-        return Standing(_tables_in(session), _models_in(session), _time(published_at))
+        return PublicationState(_tables_in(session), _models_in(session), _time(published_at))
 
 
-def write_standing(file: Path, standing: Standing) -> None:
+def write_publication_state(file: Path, standing: PublicationState) -> None:
     """Replaces what the file says of itself. Nothing is left in a log beside it."""
     tables = [
         (t.shown, name, t.complete_through, t.loads, t.newest_load, t.rows, t.built_at,
@@ -165,7 +165,7 @@ def write_standing(file: Path, standing: Standing) -> None:
         session.commit()
 
 
-def _tables_in(session: DuckDBPyConnection) -> dict[str, TableStanding]:
+def _tables_in(session: DuckDBPyConnection) -> dict[str, TableState]:
     known = {row[0] for row in session.execute("describe _lakefeed.tables").fetchall()}
     sees = "sees_deletes" if "sees_deletes" in known else "null"
     query = f"""
@@ -174,7 +174,7 @@ def _tables_in(session: DuckDBPyConnection) -> dict[str, TableStanding]:
         from _lakefeed.tables
     """
     return {
-        name: TableStanding(
+        name: TableState(
             *(shown, _time(through), loads, newest, rows, _known(built), _time(at), sees)
         )
         for name, shown, through, loads, newest, rows, built, at, sees in session.execute(
@@ -183,15 +183,15 @@ def _tables_in(session: DuckDBPyConnection) -> dict[str, TableStanding]:
     }
 
 
-def _models_in(session: DuckDBPyConnection) -> dict[str, ModelStanding]:
+def _models_in(session: DuckDBPyConnection) -> dict[str, ModelState]:
     query = """
         select model, epoch_us(complete_through), epoch_us(built_at), epoch_us(published_at),
             held_back_because, waits_for
         from _lakefeed.models
     """
     return {
-        name: ModelStanding(
-            _time(through), _time(built), _time(at), Held(why, tuple(waits)) if why else None
+        name: ModelState(
+            _time(through), _time(built), _time(at), HeldBack(why, tuple(waits)) if why else None
         )
         for name, through, built, at, why, waits in session.execute(query).fetchall()
     }

@@ -16,7 +16,7 @@ _PUBLISHED = "lakefeed_published"
 _LEDGER = "staged_loads"
 
 
-def put_back(candidate: Path, published: Path, models: Iterable[Model]) -> None:
+def restore_models(candidate: Path, published: Path, models: Iterable[Model]) -> None:
     """Gives these models, in the candidate, what the published file has of them.
 
     Rows, definition and indexes, and for a staging model the loads that it holds, so that the next
