@@ -86,7 +86,7 @@ def test_a_disk_that_fills_up_at_any_point_is_named_and_nothing_is_lost(
     assert ended.returncode == 1, said
     assert "no space is left on this disk" in said
     assert "what was committed and published before is intact" in said
-    assert "fault of Lakefeed" not in said
+    assert "bug in Lakefeed" not in said
     assert "Traceback" not in said
     assert published == [(1, 5)]
     assert again.exit_code == 0, again
@@ -106,7 +106,7 @@ def test_a_limit_on_the_size_of_files_is_named(database: Database, fat: Lake) ->
     said = ended.stdout + ended.stderr
     assert ended.returncode == 1
     assert "the file is larger than this process may write" in said
-    assert "fault of Lakefeed" not in said
+    assert "bug in Lakefeed" not in said
     assert fat.run().exit_code == 0
 
 
@@ -130,6 +130,6 @@ def test_a_project_that_may_only_be_read_can_be_looked_at_and_refuses_to_load_at
         assert ended.returncode == 1, (name, said)
         assert f"{mounted}/" in said, name
         assert "read-only" in said, name
-        assert "fault of Lakefeed" not in said, name
+        assert "bug in Lakefeed" not in said, name
         assert "nowhere" not in said, name
     assert sorted(path.name for path in (fat.root / "data").iterdir()) == before

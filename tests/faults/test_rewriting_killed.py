@@ -71,8 +71,8 @@ def pruned(
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv(CONNECTION_VARIABLE, source.url)
         ended = lake.command("prune")
-    assert "versions past the retention; " in ended.stdout, ended
-    assert "small files become 1" in ended.stdout, ended
+    assert "versions past retention; " in ended.stdout, ended
+    assert "small files compacted into 1" in ended.stdout, ended
     return lake.raw("shop__t"), history(lake)
 
 

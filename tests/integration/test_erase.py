@@ -148,7 +148,7 @@ def test_a_warehouse_that_fails_its_tests_still_holds_the_row_and_that_is_said(
     ended = copied.command("prune", "--erase", "shop.people", "42")
 
     assert ended.returncode == 1
-    assert "STILL HOLD THE ROW" in ended.stdout and "wrong: " in ended.stdout
+    assert "STILL CONTAIN THE ROW" in ended.stdout and "wrong: " in ended.stdout
     assert not [path for path in files_with(copied, CANARY) if "raw" in path.parts]
     wrong.unlink()
     assert copied.command("prune", "--erase", "shop.people", "42").returncode == 0

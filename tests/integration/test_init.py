@@ -179,7 +179,7 @@ def test_a_schema_without_tables_is_named_with_those_that_have_some(
         "schema `public` has no tables\n"
         "  schemas with tables: person (1), sales (2); name one with --schema"
     )
-    assert "other schemas have tables, too: person (1);" in render_init(report)
+    assert "other schemas contain tables: person (1);" in render_init(report)
 
 
 def test_a_connection_that_fails_is_told_before_there_is_a_project_or_a_name(
@@ -204,7 +204,7 @@ def test_files_that_were_there_are_kept_and_named(database: Database, tmp_path: 
 
     assert report.kept == ("Dockerfile",)
     assert (tmp_path / "Dockerfile").read_text() == "FROM scratch\n"
-    assert "  kept Dockerfile: it was there, and differs from Lakefeed's" in render_init(report)
+    assert "  kept Dockerfile: it already exists and differs from the template" in render_init(report)
 
 
 def test_a_cursor_that_only_inserts_set_is_told_in_the_terminal_too(

@@ -64,7 +64,7 @@ def test_a_read_is_ended_on_the_source_as_well(database: Database, lake: Lake) -
     ended = start(lake, "load").until(lambda: sleeping(database)).end_by(signal.SIGINT)
 
     assert_interrupted(ended)
-    assert ended.told == "interrupted; tables that were loaded before stay loaded\n"
+    assert ended.told == "interrupted; tables that had finished loading stay loaded\n"
     assert sleeping(database) == []
 
 

@@ -67,7 +67,7 @@ def test_a_regular_past_raises_nothing(past: Lake) -> None:
 
     assert told(past) == []
     assert ended.returncode == 0, ended
-    assert ended.stdout == "1 table checked: all well\n"
+    assert ended.stdout == "1 table checked: no problems\n"
 
 
 def test_a_table_without_a_past_is_counted_and_not_judged(database: Database, lake: Lake) -> None:

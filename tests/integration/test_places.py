@@ -208,7 +208,7 @@ def test_neither_the_locale_nor_a_missing_home_keeps_a_load_from_its_folder(
     ended = lake.process("load", **environment)
 
     assert ended.returncode == 0, ended.stderr
-    assert "fault of Lakefeed" not in ended.stderr
+    assert "bug in Lakefeed" not in ended.stderr
     assert "1 row in" in ended.stdout
     assert lake.raw("shop__a", "id, word") == [(1, "one")]
 

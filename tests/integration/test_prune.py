@@ -93,7 +93,7 @@ def test_staging_says_the_same_after_a_prune_and_whatever_follows(
     pruned = copied.command("prune")
 
     assert pruned.returncode == 0, pruned
-    assert "superseded loads stay: history: true" in pruned.stdout
+    assert "superseded loads kept: history: true" in pruned.stdout
     assert loads(copied, "kept") == ran > loads(copied, "incremental")
     assert copied.run().build is None
     assert staged(copied) == before
@@ -165,7 +165,7 @@ def test_a_model_written_by_hand_keeps_what_it_may_read(copied: Lake) -> None:
 
     ended = copied.command("prune", "--select", "shop.whole")
 
-    assert "superseded loads stay: read by hand in all_words" in ended.stdout
+    assert "superseded loads kept: read by hand in all_words" in ended.stdout
     assert loads(copied, "whole") > 1
 
 
@@ -178,7 +178,7 @@ def test_what_is_superseded_stays_until_what_is_newer_is_built(copied: Lake) -> 
     assert copied.command("build").returncode == 0
     assert copied.command("prune", "--select", "shop.versions").returncode == 0
 
-    assert "superseded loads stay: what is newer isn't built yet" in ended.stdout
+    assert "superseded loads kept: what is newer isn't built yet" in ended.stdout
     assert (kept, loads(copied, "versions")) == (before, 1)
 
 
@@ -212,7 +212,7 @@ def test_what_is_declared_no_longer_goes_when_it_is_asked_for(copied: Lake) -> N
     ended = copied.command("prune", "--undeclared")
 
     assert ended.returncode == 0, ended
-    assert "of_somebody                  stays: this folder isn't Lakefeed's" in ended.stdout
+    assert "of_somebody                  kept: not written by Lakefeed" in ended.stdout
     assert foreign.exists()
     assert left_of(copied, "whole") == (False, False, [])
     assert ("hst_shop__kept",) not in left_of(copied, "kept")[2]

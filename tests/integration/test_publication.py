@@ -247,8 +247,8 @@ def test_a_build_of_which_nothing_is_well_leaves_no_warehouse(
     ended = lake.declare("a: {mode: full_refresh}").command("run")
 
     assert ended.returncode == 1
-    assert "kept as last published, since test none failed: stg_shop__a" in ended.stdout
-    assert "nothing new was published" in ended.stdout
+    assert "held back at the last published version, because test none failed: stg_shop__a" in ended.stdout
+    assert "nothing was published" in ended.stdout
     assert not lake.project.warehouse.exists()
 
 
@@ -365,7 +365,7 @@ def test_rollback_returns_to_the_version_before_and_holds_until_told_to_go_on(
     refused = published.command("build")
 
     assert first.returncode == 0, first
-    assert "published is the version of 20" in first.stdout
+    assert "restored the version of 20" in first.stdout
     assert (after_first, after_second) == ([(1, "three")], [(1, "two")])
     assert (held_run.exit_code, held_run.build, held_run.tables[0].status) == (0, None, "loaded")
     assert "is rolled back to the version of" in held_run.warnings[-1]

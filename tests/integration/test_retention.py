@@ -208,5 +208,5 @@ def test_a_dry_run_counts_versions_and_changes_nothing(copied: Lake) -> None:
     planned = copied.command("prune", "--dry-run", **{CONNECTION_VARIABLE: ""})
 
     assert planned.returncode == 0, planned
-    assert "2 versions past the retention" in planned.stdout
+    assert "2 versions past retention" in planned.stdout
     assert {path: path.read_bytes() for path in (copied.root / "data/raw").rglob("*.*")} == before

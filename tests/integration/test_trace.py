@@ -291,7 +291,7 @@ def test_the_command_prints_all_of_it(told: Told) -> None:
     assert ended.returncode == 0, ended.stderr
     for part in (
         "shop.marked, id 6: 2 versions in 5 loads", "word w6", "✗ deletes: ",
-        "data/raw/shop__marked/marked/load_date=", "missed in the source since 20",
+        "data/raw/shop__marked/marked/load_date=", "found deleted in the source at 20",
         "staging.stg_shop__marked has the row with _deleted_at", "history.hst_shop__marked: 1 row",
         "marts.dim_marked: 1 row by marked_id",
     ):  # fmt: skip

@@ -84,7 +84,7 @@ def test_what_changed_is_built_in_a_copy_with_what_is_below_and_nothing_is_publi
     assert rows(report.path, "select word from marts.of_a") == [("one!",)]
     assert lake.project.warehouse.read_bytes() == before
     told = render_changed(report)
-    assert f"nothing is published; this is in a copy of the warehouse: {report.path}" in told
+    assert f"nothing was published; the result is in a copy of the warehouse: {report.path}" in told
     assert "  failed: words_of_a: " in told
 
 
@@ -177,7 +177,7 @@ def test_where_nothing_changed_nothing_is_built(lake: Lake) -> None:
     report = build_changed_since(lake.project, "main")
 
     assert report.build is None
-    assert render_changed(report).startswith("nothing that dbt builds has changed since main (")
+    assert render_changed(report).startswith("no dbt models or tests changed since main (")
 
 
 @pytest.mark.parametrize("name", ["nonsense", "--all", "main:dbt"])

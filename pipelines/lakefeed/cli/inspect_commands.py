@@ -1,4 +1,4 @@
-"""Commands that tell how things are."""
+"""Commands that inspect a project: they read, compare and report."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def check(root: Path, connect: bool, data: bool, as_json: bool) -> None:
 @click.command()
 @PROJECT
 @SELECT
-@click.option("--repair", "repairs", is_flag=True, help="Load the differing ranges again.")
+@click.option("--repair", "repairs", is_flag=True, help="Reload the ranges that differ.")
 @JSON
 def audit(root: Path, select: tuple[str, ...], repairs: bool, as_json: bool) -> None:
     """Compare staging with the source, row by row, at one snapshot."""
@@ -48,10 +48,10 @@ def audit(root: Path, select: tuple[str, ...], repairs: bool, as_json: bool) -> 
 @click.command()
 @click.argument("revision", metavar="GIT-REV")
 @PROJECT
-@click.option("--markdown", "as_markdown", is_flag=True, help="For the summary of a pull request.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, for a pull request.")
 @JSON
 def diff(root: Path, revision: str, as_markdown: bool, as_json: bool) -> None:
-    """Show tables, models and tests affected by changes since a revision."""
+    """Show the tables, models and tests affected by changes since GIT-REV."""
     from lakefeed.orchestration.impact.diff import diff as diff_since
     from lakefeed.render.diff import show_diff
 
@@ -64,31 +64,30 @@ def diff(root: Path, revision: str, as_markdown: bool, as_json: bool) -> None:
 @PROJECT
 @JSON
 def explain(root: Path, table: str, as_json: bool) -> None:
-    """Show every effective setting of a table and the line it comes from."""
+    """Show each effective setting of a table and where it is set."""
     from lakefeed.declaration.explain import explain_table, table_as_json
     from lakefeed.orchestration.inspect.status import checkpoint_of_table
     from lakefeed.orchestration.project.selection import select_tables
 
     project = project_in(root)
-    tables = [
-        (found, checkpoint_of_table(project, found))
-        for found in select_tables(project, [table], option="")
-    ]
-    text = "\n".join(explain_table(*one) for one in tables)
-    show([table_as_json(*one) for one in tables], text, as_json=as_json)
+    selected = select_tables(project, [table], option="")
+    explained = [(found, checkpoint_of_table(project, found)) for found in selected]
+    text = "\n".join(explain_table(found, checkpoint) for found, checkpoint in explained)
+    document = [table_as_json(found, checkpoint) for found, checkpoint in explained]
+    show(document, text, as_json=as_json)
 
 
 @click.command()
 @click.argument("table")
 @click.argument("key", nargs=-1)
 @PROJECT
-@click.option("--all", "whole", is_flag=True, help="Show every version, equal ones included.")
+@click.option("--all", "whole", is_flag=True, help="Include versions with equal values.")
 @JSON
 def trace(root: Path, table: str, key: tuple[str, ...], whole: bool, as_json: bool) -> None:
-    """Show every version of a row, which one won and why, and the rows made from it.
+    """Show all versions of a row, which one staging uses and why, and the rows built from it.
 
-    KEY has a value for each column of the table's key: lakefeed trace shop.order_lines 4711 2. One
-    that begins with a dash comes after --.
+    KEY is one value for each column of the table's key: lakefeed trace shop.order_lines 4711 2.
+    Put values that start with a dash after --.
     """
     from lakefeed.orchestration.inspect.trace import trace as trace_row
     from lakefeed.render.trace import show_trace
@@ -103,7 +102,7 @@ def trace(root: Path, table: str, key: tuple[str, ...], whole: bool, as_json: bo
 @SELECT
 @JSON
 def status(root: Path, select: tuple[str, ...], as_json: bool) -> None:
-    """Show where each table stands: checkpoint, last load, rows, files, age."""
+    """Show the checkpoint, last load, rows, files and age of each table."""
     import datetime as dt
 
     from lakefeed.orchestration.build.rollback import read_rollback
@@ -112,8 +111,8 @@ def status(root: Path, select: tuple[str, ...], as_json: bool) -> None:
     from lakefeed.render.report import show_status
 
     project = project_in(root)
-    if held := read_rollback(project):
-        click.echo(f"note: {held.warning}", err=True)
+    if rollback := read_rollback(project):
+        click.echo(f"note: {rollback.warning}", err=True)
     rows = read_status(project, select_tables(project, select), dt.datetime.now(dt.UTC))
     sys.exit(show_status(rows, as_json))
 
@@ -124,14 +123,14 @@ def status(root: Path, select: tuple[str, ...], as_json: bool) -> None:
     "--output",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Put the site there. Default: data/docs.",
+    help="Output folder. Default: data/docs.",
 )
 def docs(root: Path, output: Path | None) -> None:
-    """Write a static site: runs, freshness, lateness, tests, lineage, dbt's documentation."""
+    """Write a static site: runs, freshness, late rows, tests, lineage and dbt docs."""
     from lakefeed.site.writing import write_site
 
     site = write_site(project_in(root), output)
     click.echo(f"wrote {site.report}\nopen it in a browser: {site.report.as_uri()}")
     if site.lacks_dbt:
-        click.echo(f"error: without dbt's documentation: {site.lacks_dbt}", err=True)
+        click.echo(f"error: dbt docs are missing: {site.lacks_dbt}", err=True)
         sys.exit(site.lacks_dbt.exit_code)

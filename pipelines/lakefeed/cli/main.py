@@ -1,4 +1,4 @@
-"""`lakefeed`. Its commands parse, call the core and print; imports wait until they are needed."""
+"""The `lakefeed` command. Commands import what they need when they run, so that they start fast."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from lakefeed.cli.options import Commands
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lakefeed")
 def main() -> None:
-    """PostgreSQL to raw Parquet, staging and a DuckDB star schema, as sources.yaml says.
+    """Load PostgreSQL into raw Parquet, staging and a DuckDB star schema, as sources.yaml says.
 
-    Exit codes: 0 all well; 1 part of it failed or was refused, or something was found; 2 the
-    declaration is wrong; 3 no declared source could be reached; 130 interrupted.
+    Exit codes: 0 success; 1 something failed, was refused or was found; 2 invalid configuration;
+    3 no source could be reached; 130 interrupted.
     """
-    # A command lives for seconds and leaves next to no cycles: looking for them as often as Python
-    # does by itself is a tenth of a load of many tables, imports included.
+    # A command lives for seconds and leaves few reference cycles. Collecting them as often as
+    # Python does by default takes a tenth of a load of many tables, imports included.
     gc.set_threshold(20_000, 20, 20)
 
 
-# In the order in which a newcomer needs them.
+# In the order a newcomer needs them.
 for _command in (
     project_commands.init,
     run_commands.run,

@@ -1,4 +1,4 @@
-"""Commands that begin something: a project, its generated files, the demo, a trial."""
+"""Commands that create things: a project, its generated files, the demo, the lab."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from lakefeed.cli.options import FOLDER, PROJECT, project_in
 
 @click.command()
 @click.option("--connection", required=True, metavar="URL", help="postgresql://user:pass@host/db")
-@click.option("--source", metavar="NAME", help="Its name in the lake. Default: the database's.")
-@click.option("--schema", default="public", show_default=True, help="The schema to read.")
+@click.option("--source", metavar="NAME", help="Name of the source. Default: the database's name.")
+@click.option("--schema", default="public", show_default=True, help="Schema to declare.")
 @FOLDER
 def init(root: Path, connection: str, source: str | None, schema: str) -> None:
-    """Start a project in this folder from a live database. What is there is kept."""
+    """Create a project in this folder from a live database. Existing files are kept."""
     from lakefeed.orchestration.project.init import init_project
     from lakefeed.render.init import render_init
 
@@ -26,7 +26,7 @@ def init(root: Path, connection: str, source: str | None, schema: str) -> None:
 @click.command()
 @PROJECT
 def sync(root: Path) -> None:
-    """Update sources.lock.yaml, staging models and dbt sources from the databases."""
+    """Update sources.lock.yaml and the generated dbt models from the databases."""
     from lakefeed.orchestration.project.sync import sync as sync_project
     from lakefeed.render.report import render_sync
 
@@ -48,10 +48,10 @@ def schema() -> None:
     type=click.FloatRange(min=0.01),
     default=1.0,
     show_default=True,
-    help="How big the shop is: 1 is some 9,000 rows.",
+    help="Size of the shop; 1 is about 9,000 rows.",
 )
-@click.option("--seed", type=int, default=7, show_default=True, help="Another seed, another shop.")
-@click.option("--keep", is_flag=True, help="Leave the database up, and say how to connect.")
+@click.option("--seed", type=int, default=7, show_default=True, help="Seed of the generated data.")
+@click.option("--keep", is_flag=True, help="Keep the database running and print how to connect.")
 def demo(root: Path, scale: float, seed: int, keep: bool) -> None:
     """Run the main job on a small shop in an embedded PostgreSQL."""
     from lakefeed.demo.run import run_demo
@@ -61,20 +61,22 @@ def demo(root: Path, scale: float, seed: int, keep: bool) -> None:
 
 @click.command()
 @PROJECT
-@click.option("--steps", type=click.IntRange(min=1), default=20, show_default=True, help="Runs.")
+@click.option(
+    "--steps", type=click.IntRange(min=1), default=20, show_default=True, help="Number of runs."
+)
 @click.option(
     "--rows",
     type=click.IntRange(min=2),
     default=200,
     show_default=True,
-    help="How many rows of each table are copied, at most.",
+    help="Maximum number of rows copied from each table.",
 )
 @click.option("--seed", type=int, help="Seed for a reproducible run. Default: random.")
 @click.option(
     "--server",
     metavar="URL",
-    help="A PostgreSQL for the scratch databases, with a "
-    "superuser, where tables need extensions. Default: an embedded one.",
+    help="PostgreSQL server for the scratch databases, as a superuser, for tables that need "
+    "extensions. Default: an embedded server.",
 )
 def lab(root: Path, steps: int, rows: int, seed: int | None, server: str | None) -> None:
     """Torture-test this declaration on scratch databases: random writers, killed runs."""

@@ -1,4 +1,4 @@
-"""Commands that move rows: from the source to raw, and from raw to what is published."""
+"""Commands that change the lake: load, build, publish, roll back, rebuild and prune."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lakefeed.cli.options import JSON, PROJECT, SELECT, load_options, project_in
 @PROJECT
 @load_options
 def run(root: Path, as_json: bool, **request: Any) -> None:
-    """Load what is new, build and test the models below it, and publish them."""
+    """Load new rows, build and test the models downstream of them, and publish the result."""
     from lakefeed.orchestration.ingest.load import LoadRequest
     from lakefeed.orchestration.run import run as run_project
     from lakefeed.render.report import print_report
@@ -28,7 +28,7 @@ def run(root: Path, as_json: bool, **request: Any) -> None:
 @PROJECT
 @load_options
 def load(root: Path, as_json: bool, **request: Any) -> None:
-    """Load what is new into raw, without dbt."""
+    """Load new rows into raw, without running dbt."""
     from lakefeed.orchestration.ingest.load import LoadRequest
     from lakefeed.orchestration.run import load_alone
     from lakefeed.render.report import print_report
@@ -43,11 +43,11 @@ def load(root: Path, as_json: bool, **request: Any) -> None:
     "--changed-since",
     "revision",
     metavar="GIT-REV",
-    help="Build only what changed since GIT-REV and the models below it, in a copy.",
+    help="Build only models changed since GIT-REV and their descendants, in a copy.",
 )
 @JSON
 def build(root: Path, revision: str | None, as_json: bool) -> None:
-    """Build and test all dbt models from raw, without loading, and publish them."""
+    """Build and test all dbt models from raw, without loading, and publish the result."""
     from lakefeed.orchestration.impact.trial_build import build_changed_since
     from lakefeed.orchestration.run import build_alone
     from lakefeed.render.build import render_build, render_changed
@@ -64,10 +64,10 @@ def build(root: Path, revision: str | None, as_json: bool) -> None:
 
 @click.command()
 @PROJECT
-@click.option("--resume", "resumes", is_flag=True, help="Resume building.")
+@click.option("--resume", "resumes", is_flag=True, help="Resume building after a rollback.")
 @JSON
 def rollback(root: Path, resumes: bool, as_json: bool) -> None:
-    """Roll back to the previous version; runs keep loading but don't build until --resume."""
+    """Publish the previous version again. Runs keep loading, but don't build until --resume."""
     from lakefeed.orchestration.build.rollback import resume, roll_back
     from lakefeed.render.build import render_resume, render_rollback
 
@@ -86,10 +86,10 @@ def rollback(root: Path, resumes: bool, as_json: bool) -> None:
 @click.option(
     "--as-of", metavar="LOAD|TIME", help="Rebuild as of this load or time, into a separate file."
 )
-@click.option("--output", type=click.Path(path_type=Path), help="Where to write the file.")
+@click.option("--output", type=click.Path(path_type=Path), help="Path of the file to write.")
 @JSON
 def rebuild(root: Path, as_of: str | None, output: Path | None, as_json: bool) -> None:
-    """Build the whole warehouse again, from the raw files alone."""
+    """Rebuild the whole warehouse from the raw files."""
     from lakefeed.orchestration.build.rebuild import rebuild as rebuild_warehouse
     from lakefeed.render.build import render_rebuild
 
@@ -111,12 +111,12 @@ def rebuild(root: Path, as_of: str | None, output: Path | None, as_json: bool) -
 def prune(root: Path, key: tuple[str, ...], erase: str | None, **request: Any) -> None:
     """Delete data no longer needed (superseded loads, old dlt state). Staging is unaffected.
 
-    With --erase, the KEY of a row: a value for each of its columns, in their order.
+    With --erase, KEY is one value for each column of the table's key, in their order.
     """
     from lakefeed.render.prune import run_erase, run_prune
 
     if bool(key) != bool(erase) or (erase and (request["select"] or request["undeclared"])):
-        raise click.UsageError("--erase TABLE goes with the KEY of a row, and with nothing else")
+        raise click.UsageError("--erase TABLE needs the KEY of a row and takes no other option")
     project, shown = project_in(root), {n: request.pop(n) for n in ("only_plans", "as_json")}
     if erase:
         sys.exit(run_erase(project, erase, key, **shown))

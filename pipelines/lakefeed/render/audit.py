@@ -1,4 +1,4 @@
-"""How `lakefeed audit` reports what it compared and what it repaired."""
+"""How the results of `lakefeed audit` are printed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def run_audit(project: Project, select: Sequence[str], *, repairs: bool, as_json: bool) -> int:
-    """Compares, repairs if asked to, and prints both; returns the exit code."""
+    """Compares tables, reloads what differs if asked to, and prints both; returns the exit code."""
     from lakefeed.declaration.project import open_project
     from lakefeed.orchestration.checks.audit import audit, repair
 
@@ -65,29 +65,29 @@ def _lines(
     from lakefeed.orchestration.checks.audit import likely_cause
 
     if audited.error:
-        yield f"✗ {audited.name:<28} not compared: {audited.error}"
+        yield f"✗ {audited.name:<28} could not be compared: {audited.error}"
         return
-    yield _verdict(audited, was_repaired=audited.name in repaired)
+    yield _summary(audited, was_repaired=audited.name in repaired)
     table = next(table for table in project.tables if table.shown == audited.name)
     cursor = table.settings.cursor.column if table.settings.cursor else "-"
     for found in audited.findings:
         between = f", {cursor} {short(found.low)} to {short(found.high)}" if found.low else ""
-        yield f"    {found.rows:,} {found.kind}, such as ({found.example}){between}"
-        yield f"      likely {likely_cause(found, cursor)}"
+        yield f"    {found.rows:,} {found.kind}, for example ({found.example}){between}"
+        yield f"      likely cause: {likely_cause(found, cursor)}"
     if audited.ranges and repairs:
-        yield "    loading them again …"
+        yield "    reloading …"
     elif audited.ranges and audited.name not in repaired:
-        yield f"    to load them again: lakefeed audit --select {audited.name} --repair"
+        yield f"    to reload them: lakefeed audit --select {audited.name} --repair"
     elif table.reads_row_versions and audited.findings:
-        yield f"    to load them again: lakefeed run --full-refresh --select {audited.name}"
+        yield f"    to reload them: lakefeed run --full-refresh --select {audited.name}"
 
 
-def _verdict(audited: TableAudit, *, was_repaired: bool) -> str:
-    later = f", {audited.pending:,} to come with the next load" if audited.pending else ""
+def _summary(audited: TableAudit, *, was_repaired: bool) -> str:
+    pending = f", {audited.pending:,} pending until the next load" if audited.pending else ""
     rows = counted(audited.rows, "row")
     if audited.is_clean:
         repaired = ", repaired" if was_repaired else ""
-        return f"✓ {audited.name:<28} {rows} equal{repaired}{later}"
+        return f"✓ {audited.name:<28} {rows} equal{repaired}{pending}"
     differing = sum(found.rows for found in audited.findings)
     still = " still" if was_repaired else ""
-    return f"✗ {audited.name:<28} {rows} compared,{still} {differing:,} differ{later}"
+    return f"✗ {audited.name:<28} {rows} compared,{still} {differing:,} differ{pending}"

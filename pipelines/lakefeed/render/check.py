@@ -1,4 +1,4 @@
-"""How `lakefeed check` tells what it found."""
+"""How the findings of `lakefeed check` are printed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def show_check(project: Project, report: CheckReport, as_json: bool) -> None:
-    """Prints what was found; on stderr where there are errors."""
+    """Prints the findings, to stderr if there are errors."""
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2))
     else:
@@ -24,16 +24,16 @@ def show_check(project: Project, report: CheckReport, as_json: bool) -> None:
 
 
 def _render_check(project: Project, report: CheckReport) -> str:
-    """Errors, then warnings, then what is unlike the past, then the verdict."""
+    """Errors, then warnings, then anomalies, then a summary."""
     errors = [str(error) for error in report.errors]
     lines = [f"error: {error}" for error in grouped(of_check(errors, project.tables))]
     warnings = of_check(report.warnings, project.tables)
     lines += [f"warning: {warning}" for warning in grouped(warnings)]
     found = [(len(errors), "error"), (len(report.warnings), "warning")]
     if report.data:
-        lines += [f"anomaly: {one}" for one in report.data.unlike]
-        found.append((len(report.data.unlike), "finding"))
-    verdict = ", ".join(counted(number, noun) for number, noun in found if number) or "all well"
+        lines += [f"anomaly: {anomaly}" for anomaly in report.data.unlike]
+        found.append((len(report.data.unlike), "unusual load"))
+    summary = ", ".join(counted(number, noun) for number, noun in found if number) or "no problems"
     if report.data and report.data.young:
-        verdict += f"; {counted(report.data.young, 'table')} with too short a past to compare"
-    return "\n".join([*lines, f"{counted(report.tables, 'table')} checked: {verdict}"])
+        summary += f"; {counted(report.data.young, 'table')} with too little history to compare"
+    return "\n".join([*lines, f"{counted(report.tables, 'table')} checked: {summary}"])

@@ -1,4 +1,4 @@
-"""How `lakefeed diff` tells what a change touches: plain, as Markdown, or as one JSON document."""
+"""How `lakefeed diff` prints what a change affects: as text, Markdown or JSON."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
         TableChange,
     )
 
-# Of the tests of a new project there are hundreds; JSON has them all.
+# A new project has hundreds of tests; `--json` lists them all.
 _MOST_LISTED = 20
 _NONE = "none"
 
 
 @dataclass(frozen=True)
 class _Form:
-    """How a title, a heading, an item at a depth (from 1 on), and a name or a value are written."""
+    """How titles, headings, items (`depth` starts at 1), names and prose are formatted."""
 
     title: Callable[[str], str]
     heading: Callable[[str], str]
@@ -36,7 +36,7 @@ class _Form:
 
 
 def _span(text: str) -> str:
-    """A code span of Markdown, which holds text with backticks between two of them."""
+    """A Markdown code span, also for text that contains backticks."""
     plain = " ".join(text.split())
     return f"`` {plain} ``" if "`" in plain else f"`{plain}`"
 
@@ -69,12 +69,12 @@ def render_diff(report: DiffReport, *, as_markdown: bool = False) -> Iterator[st
     """The lines of the report."""
     form = _MARKDOWN if as_markdown else _PLAIN
     since = f"since {form.code(report.revision)} ({report.commit[:9]})"
-    yield form.title(f"nothing is touched {since}" if report.is_empty else f"touched {since}")
+    yield form.title(f"nothing affected {since}" if report.is_empty else f"affected {since}")
     if report.is_first:
-        yield form.item(1, "there was no project at that revision: all of it is new")
+        yield form.item(1, "no project at that revision: everything is new")
     if report.stale:
         names = counted(len(report.stale), "generated file")
-        yield form.item(1, f"{names} to be written by lakefeed sync count as written")
+        yield form.item(1, f"{names} out of date: compared as `lakefeed sync` would write them")
     if report.settings:
         yield form.heading("settings")
         for setting in report.settings:
@@ -93,11 +93,11 @@ def render_diff(report: DiffReport, *, as_markdown: bool = False) -> Iterator[st
             yield from _node_lines(form, nodes, title.removesuffix("s"))
 
 
-def _setting_lines(form: _Form, one: SettingChange, depth: int) -> Iterator[str]:
-    before, now = (_NONE if value == "-" else form.code(value) for value in (one.before, one.now))
-    values = f"{before} → {now}"
-    means = f": {form.prose(one.means)}" if one.means else ""
-    yield form.item(depth, f"{form.code(one.setting)} {values} ({one.where}){means}")
+def _setting_lines(form: _Form, change: SettingChange, depth: int) -> Iterator[str]:
+    both = (change.before, change.now)
+    before, now = (_NONE if value == "-" else form.code(value) for value in both)
+    means = f": {form.prose(change.means)}" if change.means else ""
+    yield form.item(depth, f"{form.code(change.setting)} {before} → {now} ({change.where}){means}")
 
 
 def _table_lines(form: _Form, table: TableChange) -> Iterator[str]:
@@ -115,16 +115,16 @@ def _table_lines(form: _Form, table: TableChange) -> Iterator[str]:
 
 
 def _node_lines(form: _Form, nodes: Sequence[NodeChange], noun: str) -> Iterator[str]:
-    touched = [node for node in nodes if node.how != "below"]
-    for node in touched[:_MOST_LISTED]:
+    changed = [node for node in nodes if node.how != "below"]
+    for node in changed[:_MOST_LISTED]:
         yield form.item(1, f"{node.how} {form.code(node.name)} ({node.where})")
-    if len(touched) > _MOST_LISTED:
-        yield form.item(1, f"and {len(touched) - _MOST_LISTED} more")
-    below = [node.name for node in nodes if node.how == "below"]
-    if below:
-        # Tests have long names, and nobody asks which are run again.
-        which = "" if noun == "test" else f": {_listed(form, below)}"
-        yield form.item(1, f"{counted(len(below), noun)} below{which}")
+    if len(changed) > _MOST_LISTED:
+        yield form.item(1, f"and {len(changed) - _MOST_LISTED} more")
+    downstream = [node.name for node in nodes if node.how == "below"]
+    if downstream:
+        # Tests have long names, and which of them run again is of no interest.
+        which = "" if noun == "test" else f": {_listed(form, downstream)}"
+        yield form.item(1, f"{counted(len(downstream), noun)} downstream{which}")
 
 
 def _listed(form: _Form, names: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """Tables on a terminal: numbers and names are never cut, whatever the width.
 
-Where the width doesn't do, columns are left out, the least important first; where even the most
-important ones don't fit, each row stands below the one before, a value a line.
+Columns that don't fit are dropped, the least important first. If even the most important ones don't
+fit, rows are stacked: one line per value.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as Grid
 
-# What rich puts around a column: a blank on either side, and one between two columns.
+# Rich puts a space on either side of a column, and one between two columns.
 _PADDING = 3
 
 
 @dataclass(frozen=True)
 class Column:
-    """A heading; `importance` from 1, the first to be left out; None is never left out."""
+    """A heading and its `importance`: 1 is dropped first, None is never dropped."""
 
     heading: str
     importance: int | None = None
@@ -28,12 +28,12 @@ class Column:
 
 
 def print_rows(out: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    """Prints the rows, with as many of the columns as fit."""
+    """Prints rows with as many columns as fit the terminal."""
     widths = [
         max(cell_len(text) for text in (column.heading, *(row[place] for row in rows)))
         for place, column in enumerate(columns)
     ]
-    # A file or a log has no width to keep to.
+    # Files and logs have no width.
     width = out.width if out.is_terminal else _width(range(len(columns)), widths)
     kept = _fitting(columns, widths, width)
     if _width(kept, widths) > width:
@@ -49,7 +49,7 @@ def print_rows(out: Console, columns: Sequence[Column], rows: Sequence[Sequence[
     out.print(grid, markup=False, width=_width(kept, widths), crop=False)
     left_out = [column.heading for place, column in enumerate(columns) if place not in kept]
     if left_out:
-        out.print(f"not shown at this width: {', '.join(left_out)}", markup=False)
+        out.print(f"hidden at this width: {', '.join(left_out)}", markup=False)
 
 
 def _width(places: Iterable[int], widths: Sequence[int]) -> int:
@@ -57,7 +57,7 @@ def _width(places: Iterable[int], widths: Sequence[int]) -> int:
 
 
 def _fitting(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[int]:
-    """The places of the columns that stay."""
+    """The positions of the columns that stay."""
     kept = list(range(len(columns)))
     droppable = sorted(
         (importance, place)

@@ -1,4 +1,4 @@
-"""What is wrong in the same way with many tables is said once, with the tables' names."""
+"""Messages that many tables share are printed once, with the names of the other tables."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from lakefeed.orchestration.reports.run_report import TableReport
 
 _LINE = re.compile(r"sources\.yaml:\d+(:\d+)?")
-# From here on a list of single lines hides the others.
+# Fewer lines than these are clearer one by one.
 _FEWEST_GROUPED = 3
 _MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
 class Message:
-    """A text about a table (None: about no single one), and patterns of what it calls the table."""
+    """A text, the table it is about (None: no single one), and patterns of that table's names."""
 
     text: str
     table: str | None = None
@@ -29,7 +29,7 @@ class Message:
 
     @property
     def pattern(self) -> str:
-        """The text without what differs from table to table."""
+        """The text without the table's names and line numbers."""
         text = self.text
         for name in self.spellings:
             text = re.sub(rf"(?<!\w){name}(?!\w)", "…", text)
@@ -38,15 +38,18 @@ class Message:
 
 def of_failures(failures: Iterable[TableReport]) -> list[Message]:
     """The errors of failed tables."""
-    # In whatever schema it is.
     return [
-        Message(str(one.error), one.name, (rf"\w+\.{re.escape(one.name.partition('.')[2])}",))
-        for one in failures
+        Message(str(table.error), table.name, (_in_any_schema(table.name.partition(".")[2]),))
+        for table in failures
     ]
 
 
+def _in_any_schema(name: str) -> str:
+    return rf"\w+\.{re.escape(name)}"
+
+
 def of_check(texts: Iterable[str], tables: Sequence[Table]) -> list[Message]:
-    """Findings, each about the table that it names first, if it names any."""
+    """The findings of a check, each about the first table that it names, if any."""
     known = {name: table for table in tables for name in (table.shown, table.qualified)}
     names = "|".join(map(re.escape, sorted(known, key=len, reverse=True)))
     named = re.compile(rf"(?<!\w)({names})(?!\w)")
@@ -60,20 +63,20 @@ def of_check(texts: Iterable[str], tables: Sequence[Table]) -> list[Message]:
 
 
 def grouped(messages: Iterable[Message]) -> Iterator[str]:
-    """The texts in their order; of those that differ by table and line alone, the first.
+    """The texts in their order, without those that differ from an earlier one by table alone.
 
-    Below it stand the names of the other tables that it holds for.
+    The names of their tables follow the text that is kept.
     """
     alike: dict[str, list[Message]] = {}
     for message in messages:
         alike.setdefault(message.pattern, []).append(message)
     for group in alike.values():
         texts = list(dict.fromkeys(message.text for message in group))
-        others = list(dict.fromkeys(one.table for one in group[1:] if one.table))
+        others = list(dict.fromkeys(message.table for message in group[1:] if message.table))
         if len(group) < _FEWEST_GROUPED or not others:
             yield from texts
         else:
-            yield f"{texts[0]}\n  the same for {_listed(others)}"
+            yield f"{texts[0]}\n  same for {_listed(others)}"
 
 
 def _listed(names: Sequence[str]) -> str:

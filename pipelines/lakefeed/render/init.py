@@ -1,4 +1,4 @@
-"""How `lakefeed init` tells what it made."""
+"""How the result of `lakefeed init` is printed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ if TYPE_CHECKING:
 
 
 def render_init(report: InitReport) -> str:
-    """What was written, and the next step."""
+    """The files that were written, the tables that were skipped, and the next step."""
     return "\n".join(
         [
             *(f"  wrote {name}" for name in report.files),
-            *(f"  kept {name}: it was there, and differs from Lakefeed's" for name in report.kept),
+            *(
+                f"  kept {name}: it already exists and differs from the template"
+                for name in report.kept
+            ),
             *([f"  added to .gitignore: {' '.join(report.ignored)}"] if report.ignored else []),
-            *(f"  left out {_on_one_line(name)}: {why}" for name, why in report.left_out),
+            *(f"  skipped {_on_one_line(name)}: {why}" for name, why in report.left_out),
             *(f"  note: {_on_one_line(warning)}" for warning in report.warnings),
             *_other_schemas(report),
             f"{counted(report.tables, 'table')}: {report.incremental} incremental, "
-            f"{report.tables - report.incremental} read whole. Look at sources.yaml, then:",
+            f"{report.tables - report.incremental} full refresh. Review sources.yaml, then run:",
             "  lakefeed run",
         ]
     )
@@ -32,8 +35,8 @@ def _other_schemas(report: InitReport) -> Iterator[str]:
     if report.elsewhere:
         listed = ", ".join(f"{name} ({count})" for name, count in report.elsewhere.items())
         yield (
-            f"  note: other schemas have tables, too: {_on_one_line(listed)}; declare them in "
-            'sources.yaml, such as `audit.events` or `"audit.*"`'
+            f"  note: other schemas contain tables: {_on_one_line(listed)}; to load them, declare "
+            'them in sources.yaml, for example as `audit.events` or `"audit.*"`'
         )
 
 

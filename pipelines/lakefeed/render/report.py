@@ -1,4 +1,4 @@
-"""How reports look: a progress line on a terminal, plain lines elsewhere, a table at the end."""
+"""How runs and the status of tables are printed: progress while they load, a table at the end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lakefeed.orchestration.project.sync import SyncReport
     from lakefeed.orchestration.reports.listener import Listener
 
-# Wide enough for a line of ours where the output is a file and has no width of its own.
+# For files and pipes, which have no width of their own.
 _PLAIN_WIDTH = 160
 _MOST_FILES = 4
 
@@ -35,7 +35,7 @@ def console() -> Console:
 
 
 class ProgressLines:
-    """Says which tables are being loaded: one live line on a terminal; a line a table elsewhere."""
+    """Shows which tables are loading: one live line on a terminal, a line per table elsewhere."""
 
     def __init__(self, out: Console) -> None:
         self._out = out
@@ -50,7 +50,7 @@ class ProgressLines:
             self._show()
 
     def ended(self, report: TableReport) -> None:
-        """Prints how the table's load ended, if not by Ctrl-C."""
+        """Prints the result of a table's load, unless Ctrl-C ended it."""
         if is_interrupted():
             return
         with self._lock:
@@ -60,7 +60,7 @@ class ProgressLines:
             self._out.print(table_line(report), soft_wrap=True)
 
     def waits(self, why: str) -> None:
-        """Shows it until a table begins, on a terminal; the notes of the run have it, too."""
+        """Shows why the run is waiting, on a terminal; the run's notes contain it as well."""
         with self._lock:
             if self._out.is_terminal:
                 self._status.update(why)
@@ -77,7 +77,7 @@ class ProgressLines:
 
 
 def print_report(work: Callable[[Listener | None], RunReport], as_json: bool) -> None:
-    """Runs, prints, and exits with the report's code."""
+    """Runs the work, prints its report and exits with the report's code."""
     if as_json:
         report = work(None)
         click.echo(json.dumps(report.as_json(), indent=2, default=str))
@@ -89,7 +89,7 @@ def print_report(work: Callable[[Listener | None], RunReport], as_json: bool) ->
 
 
 def print_run(out: Console, report: RunReport) -> None:
-    """The summary of a run: what moved, what failed and why, what dbt made of it."""
+    """Prints the summary of a run: rows loaded, failures with their reasons, dbt's result."""
     print_notes(out, report)
     moved = [table for table in report.tables if table.status == "loaded"]
     if moved:
@@ -100,25 +100,17 @@ def print_run(out: Console, report: RunReport) -> None:
 
 
 def print_notes(out: Console, report: RunReport) -> None:
-    """What a user should know of the run, whatever became of it."""
+    """Prints warnings and the files that the run wrote."""
     for warning in report.warnings:
         out.print(f"note: {warning}", soft_wrap=True, markup=False)
     if report.synced:
         out.print(f"wrote {_files(report.synced)}", soft_wrap=True, markup=False)
 
 
-def _by_error(failures: Sequence[TableReport]) -> dict[str, list[str]]:
-    """What stopped several tables, such as a source that is down, is told once."""
-    grouped: dict[str, list[str]] = {}
-    for table in failures:
-        grouped.setdefault(str(table.error), []).append(table.name)
-    return grouped
-
-
 def _files(names: Sequence[str]) -> str:
     if len(names) <= _MOST_FILES:
         return ", ".join(names)
-    return f"{names[0]} and {len(names) - 1} more files, below dbt/"
+    return f"{names[0]} and {len(names) - 1} more files in dbt/"
 
 
 _MOVED = (
@@ -161,7 +153,7 @@ def _closing_line(report: RunReport, moved: Sequence[TableReport]) -> str:
 
 
 def _loads(report: RunReport, moved: int) -> str:
-    """How many tables were loaded, had nothing new, and failed."""
+    """How many tables were loaded, had no new rows, or failed."""
     failed = len(report.failures)
     unchanged = len(report.tables) - moved - failed
     if moved:
@@ -174,13 +166,13 @@ def _loads(report: RunReport, moved: int) -> str:
 
 
 def render_sync(report: SyncReport) -> str:
-    """What changed in the databases and which files were written for it."""
+    """What changed in the databases, and the files that were updated."""
     lines = [f"  {line}" for line in report.drift]
     lines += [f"  wrote {name}" for name in report.files]
     return "\n".join(
-        [*lines, f"{report.tables} tables in sources.lock.yaml"]
+        [*lines, f"{counted(report.tables, 'table')} in sources.lock.yaml"]
         if lines
-        else [f"{report.tables} tables, nothing to change"]
+        else [f"{counted(report.tables, 'table')}, nothing to update"]
     )
 
 
@@ -197,16 +189,16 @@ _STATUS = (
     Column("deletes", 8),
     Column("published", 5),
 )
-_FRESH = Column("fresh", 10)
+_FRESHNESS = Column("freshness", 10)
 
 
 def show_status(rows: Sequence[TableStatus], as_json: bool) -> int:
-    """Prints the status; the exit code is 1 where a table is too late."""
+    """Prints the status of tables and returns the exit code: 1 if a table is too late."""
     if as_json:
         click.echo(json.dumps([asdict(row) for row in rows], indent=2))
     else:
         out, bounded = console(), any(row.freshness for row in rows)
-        columns = (*_STATUS, _FRESH) if bounded else _STATUS
+        columns = (*_STATUS, _FRESHNESS) if bounded else _STATUS
         print_rows(out, columns, [_status_row(row)[: len(columns)] for row in rows])
         for row in rows:
             if failed := row.last_failure:
@@ -215,8 +207,8 @@ def show_status(rows: Sequence[TableStatus], as_json: bool) -> int:
         unseen = sum(not row.sees_deletes for row in rows)
         if unseen:
             out.print(
-                f"{counted(unseen, 'table')} without deletes: rows deleted in the source stay in "
-                "staging; to find them: `deletes: remove` or `mark`",
+                f"{counted(unseen, 'table')} without delete detection: rows deleted in the source "
+                "stay in staging; to detect them, set `deletes: remove` or `deletes: mark`",
                 soft_wrap=True,
                 markup=False,
             )
@@ -234,16 +226,16 @@ def _status_row(row: TableStatus) -> tuple[str, ...]:
         f"{row.files:,}",
         f"{row.raw_rows:,}",
         "-" if row.staged_rows is None else f"{row.staged_rows:,}",
-        "seen" if row.sees_deletes else "not seen",
+        "detected" if row.sees_deletes else "ignored",
         short(row.published_at),
         row.freshness or "-",
     )
 
 
 def print_freshness(rows: Sequence[TableFreshness]) -> None:
-    """How old the newest load of each table is."""
-    columns = (Column("table"), Column("newest load", 1), Column("age"), Column("fresh"))
-    shown = [
+    """Prints the age of each table's newest load."""
+    columns = (Column("table"), Column("newest load", 1), Column("age"), Column("freshness"))
+    cells = [
         (row.name, short(row.last_load), age(row.age_seconds), row.freshness or "-") for row in rows
     ]
-    print_rows(console(), columns, shown)
+    print_rows(console(), columns, cells)

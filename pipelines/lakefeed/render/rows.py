@@ -1,4 +1,4 @@
-"""How rows of a table or a model look: what they have in common, and where they differ."""
+"""How rows of a table or model are printed: common values once, then the differences."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ Row = dict[str, str | None]
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.+]")
 _LONGEST = 40
 _WIDTH = 100
-# More rows than these stand one below the other.
+# Up to this many rows stand side by side.
 _MOST_BESIDE = 4
-# Counts builds, and tells nothing of the row.
-_OURS = ("_staged_batch",)
+# Bookkeeping of builds, not a value of the row.
+_HIDDEN = ("_staged_batch",)
 
 
-def rows_of(made: ModelRows, but: Row | None = None) -> Iterator[RenderableType]:
-    """The rows: what all have in common once, then where they differ.
+def render_rows(made: ModelRows, but: Row | None = None) -> Iterator[RenderableType]:
+    """The rows: the values that all share once, then the columns in which they differ.
 
     Args:
-        but: columns that need not be told again where all rows agree in them.
+        but: columns to omit where all rows agree.
     """
     if made.unasked:
         yield f"\n{made.relation}: {made.unasked}"
@@ -40,28 +40,28 @@ def rows_of(made: ModelRows, but: Row | None = None) -> Iterator[RenderableType]
     first = f", {len(made.rows)} of them shown" if made.total > len(made.rows) else ""
     by = f" by {', '.join(made.by)}" if made.total else ""
     yield f"\n{made.relation}: {counted(made.total, 'row')}{by}{first}"
-    told = [_with_pointing(row, made) for row in made.rows]
-    names = list(told[0]) if told else []
-    differing = [name for name in names if len({row.get(name) for row in told}) > 1]
-    same = {n: told[0][n] for n in names if n not in differing and n not in (but or {})}
+    rows = [_with_references(row, made) for row in made.rows]
+    names = list(rows[0]) if rows else []
+    differing = [name for name in names if len({row.get(name) for row in rows}) > 1]
+    same = {n: rows[0][n] for n in names if n not in differing and n not in (but or {})}
     if same:
         yield from pairs(same, 2)
-    if 1 < len(told) <= _MOST_BESIDE:
-        yield Padding(_side_by_side(told, differing), (0, 0, 0, 2), expand=False)
-    elif len(told) > 1:
-        fitting = _fitting(told, differing)
-        yield Padding(_one_below_the_other(told, fitting), (0, 0, 0, 2), expand=False)
-        if left := [name for name in differing if name not in fitting]:
-            yield f"  --json has {', '.join(left)} as well"
+    if 1 < len(rows) <= _MOST_BESIDE:
+        yield Padding(_side_by_side(rows, differing), (0, 0, 0, 2), expand=False)
+    elif len(rows) > 1:
+        fitting = _fitting(rows, differing)
+        yield Padding(_stacked(rows, fitting), (0, 0, 0, 2), expand=False)
+        if hidden := [name for name in differing if name not in fitting]:
+            yield f"  also in --json: {', '.join(hidden)}"
 
 
-def _with_pointing(row: Row, rows: ModelRows) -> Row:
-    """The row, and how many rows of facts point at it."""
-    ours = {name: value for name, value in row.items() if name not in _OURS}
-    for one in rows.pointing:
-        value = next((v for k, v in row.items() if k.lower() == one.at.lower()), None)
-        ours[f"rows of {one.model}"] = str(one.rows.get(value or "", 0))
-    return ours
+def _with_references(row: Row, rows: ModelRows) -> Row:
+    """The row, and how many rows of each fact refer to it."""
+    found = {name: value for name, value in row.items() if name not in _HIDDEN}
+    for fact in rows.pointing:
+        value = next((v for k, v in row.items() if k.lower() == fact.at.lower()), None)
+        found[f"rows of {fact.model}"] = str(fact.rows.get(value or "", 0))
+    return found
 
 
 def _side_by_side(rows: Sequence[Row], names: Sequence[str]) -> Grid:
@@ -74,7 +74,7 @@ def _side_by_side(rows: Sequence[Row], names: Sequence[str]) -> Grid:
 
 
 def _fitting(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
-    """As many columns as a line holds."""
+    """As many columns as fit on a line."""
     fitting, width = [], 0
     for name in names:
         width += 3 + max(len(name), *(len(_short(row.get(name))) for row in rows))
@@ -83,7 +83,7 @@ def _fitting(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
     return fitting
 
 
-def _one_below_the_other(rows: Sequence[Row], names: Sequence[str]) -> Grid:
+def _stacked(rows: Sequence[Row], names: Sequence[str]) -> Grid:
     grid = Grid(box=SIMPLE_HEAD, pad_edge=False)
     for name in names:
         grid.add_column(Text(name), no_wrap=True)
@@ -93,15 +93,15 @@ def _one_below_the_other(rows: Sequence[Row], names: Sequence[str]) -> Grid:
 
 
 def pairs(row: Row, indent: int) -> Iterator[Text]:
-    """Names and values, as many to a line as fit."""
+    """Names and values, as many per line as fit."""
     line = Text(" " * indent)
     for name, value in row.items():
-        told = shown(value)
-        if len(line) > indent and len(line) + len(name) + len(told) > _WIDTH:
+        text = shown(value)
+        if len(line) > indent and len(line) + len(name) + len(text) > _WIDTH:
             yield line
             line = Text(" " * indent)
         line.append("" if len(line) == indent else "   ")
-        line.append(f"{name} ", style="dim").append(told)
+        line.append(f"{name} ", style="dim").append(text)
     yield line
 
 
@@ -110,7 +110,7 @@ def _short(value: str | None) -> str:
 
 
 def shown(value: str | None, longest: int = _LONGEST) -> str:
-    """A value on a line: times to the second, long texts cut, nothing that can't be printed."""
+    """A value on one line: times to the second, long texts cut, unprintable characters replaced."""
     if value is None:
         return "null"
     if _TIME.match(value):

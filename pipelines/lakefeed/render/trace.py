@@ -1,4 +1,4 @@
-"""How `lakefeed trace` tells what became of one row."""
+"""How `lakefeed trace` prints the versions of a row and what was built from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from lakefeed.render.report import console
-from lakefeed.render.rows import pairs, rows_of, shown
+from lakefeed.render.rows import pairs, render_rows, shown
 from lakefeed.render.wording import counted, short
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _STYLES = {"wins": "green", "deletes": "red"}
 
 
 def show_trace(traced: Trace, *, as_json: bool, whole: bool) -> None:
-    """Prints a trace: raw, staging, and what was made of it."""
+    """Prints a trace: the versions in raw, the row in staging, and the rows built from it."""
     if as_json:
         from lakefeed.orchestration.inspect.trace import as_json as trace_as_json
 
@@ -53,7 +53,7 @@ def _raw(traced: Trace, whole: bool) -> Iterator[RenderableType]:
     for place, version in enumerate(traced.versions):
         if place in shown:
             if hidden:
-                yield f"\n     … {counted(hidden, 'version')} not shown: --all"
+                yield f"\n     … {counted(hidden, 'version')} hidden; show them with --all"
             hidden = 0
             yield from _version(traced, place)
         else:
@@ -63,14 +63,16 @@ def _raw(traced: Trace, whole: bool) -> Iterator[RenderableType]:
 
 
 def _worth_showing(traced: Trace) -> set[int]:
-    """The newest versions, and the first; of those that are equal, the first and the last."""
+    """The first and the newest versions; of equal ones in a row, the first and the last."""
     versions = traced.versions
     judged = traced.judgement
     winner = judged.winner if judged else None
     changed = {0, len(versions) - 1} | {
         place
-        for place, one in enumerate(versions)
-        if one is winner or one.deleted_at or (place and _changes(versions[place - 1], one))
+        for place, version in enumerate(versions)
+        if version is winner
+        or version.deleted_at
+        or (place and _changes(versions[place - 1], version))
     }
     return {0, *sorted(changed)[-_MOST_VERSIONS:]}
 
@@ -81,17 +83,17 @@ def _version(traced: Trace, place: int) -> Iterator[RenderableType]:
     yield f"     {traced.folder}/{version.file}"
     yield from _what_is_new(traced, place)
     if traced.judgement:
-        yield _verdict_line(traced.judgement.verdicts[place])
+        yield _precedence_line(traced.judgement.verdicts[place])
 
 
-def _verdict_line(verdict: Precedence) -> Text:
-    mark = {"wins": "✓", "deletes": "✗"}.get(verdict.standing, "·")
-    style = _STYLES.get(verdict.standing, "dim")
-    return Text.assemble("     ", (f"{mark} {verdict.standing}", style), f": {verdict.why}")
+def _precedence_line(found: Precedence) -> Text:
+    mark = {"wins": "✓", "deletes": "✗"}.get(found.standing, "·")
+    style = _STYLES.get(found.standing, "dim")
+    return Text.assemble("     ", (f"{mark} {found.standing}", style), f": {found.why}")
 
 
 def _load_line(traced: Trace, load: Load) -> str:
-    kind = ", the whole table" if load.supersedes else ", a backfill" if load.is_backfill else ""
+    kind = ", full read" if load.supersedes else ", backfill" if load.is_backfill else ""
     committed = traced.committed_at.get(load.load_id)
     arrived = f", committed {short(committed)}" if committed else ""
     return f"snapshot {short(load.snapshot_at)}, load {load.load_id}{arrived}{kind}"
@@ -100,7 +102,7 @@ def _load_line(traced: Trace, load: Load) -> str:
 def _what_is_new(traced: Trace, place: int) -> Iterator[Text]:
     version = traced.versions[place]
     if version.deleted_at:
-        found = f"missed in the source since {shown(version.deleted_at)}"
+        found = f"found deleted in the source at {shown(version.deleted_at)}"
         yield Text(f"     {found}{_or_by_where(traced)}")
         return
     if place == 0:
@@ -110,11 +112,11 @@ def _what_is_new(traced: Trace, place: int) -> Iterator[Text]:
     for name, (old, new) in changes.items():
         yield Text.assemble("     ", (f"{name} ", "dim"), f"{shown(old)} → {shown(new)}")
     if not changes:
-        yield Text("     the same values again")
+        yield Text("     same values")
 
 
 def _or_by_where(traced: Trace) -> str:
-    return ", or it no longer meets `where`" if traced.table.settings.where else ""
+    return ", or no longer matches `where`" if traced.table.settings.where else ""
 
 
 def _changes(before: RowVersion, now: RowVersion) -> dict[str, tuple[str | None, str | None]]:
@@ -131,14 +133,14 @@ def _absent_after(traced: Trace, version: RowVersion, place: int) -> list[Load]:
         load
         for load in traced.absent_from
         if load.order > version.load.order
-        and not any(one.load.order < load.order for one in following)
+        and not any(later.load.order < load.order for later in following)
     ]
 
 
 def _absence(traced: Trace, load: Load) -> Text:
     return Text(
         f"\n   - {_load_line(traced, load)}\n"
-        f"     lacks the row: it was deleted in the source{_or_by_where(traced)}"
+        f"     without the row: deleted in the source{_or_by_where(traced)}"
     )
 
 
@@ -148,14 +150,16 @@ def _staging(traced: Trace) -> Iterator[RenderableType]:
     if judged:
         name = made.staging.relation if made and made.staging else "staging"
         yield f"\n{name} {judged.told}"
-    if made and made.staging and not (winner and _is_just(made.staging, winner)):
-        yield from rows_of(made.staging)
+    if made and made.staging and not (winner and _has_only(made.staging, winner)):
+        yield from render_rows(made.staging)
     if made and made.history:
-        yield from rows_of(made.history, but=traced.versions[-1].values if traced.versions else {})
+        yield from render_rows(
+            made.history, but=traced.versions[-1].values if traced.versions else {}
+        )
 
 
-def _is_just(rows: ModelRows, winner: RowVersion) -> bool:
-    """Whether staging has this version alone, value by value."""
+def _has_only(rows: ModelRows, winner: RowVersion) -> bool:
+    """Whether staging holds exactly this version, value by value."""
     found = rows.rows[0] if rows.total == 1 else {}
     return bool(found) and all(found.get(name, v) == v for name, v in winner.values.items())
 
@@ -164,10 +168,10 @@ def _made(traced: Trace) -> Iterator[RenderableType]:
     below = traced.made.below if traced.made else ()
     for rows in below:
         if not rows.unasked:
-            yield from rows_of(rows)
+            yield from render_rows(rows)
     unasked = [rows for rows in below if rows.unasked]
     if unasked:
-        yield "\nmade from the table as well, but not to be asked for one row"
+        yield "\nalso built from this table, but not searchable by row"
     for rows in unasked:
         yield f"  {rows.relation}: {rows.unasked}"
 
@@ -180,7 +184,7 @@ def _not_found(traced: Trace) -> Iterator[str]:
     nor = ", nor in the warehouse" if traced.made else ""
     yield f"{_asked_for(traced)}: no row in {counted(traced.loads, 'load')}{nor}"
     for name in traced.kept_as_text:
-        yield f"  `{name}` is looked for as PostgreSQL writes it: {name}::text"
+        yield f"  `{name}` is compared as PostgreSQL prints it: {name}::text"
     yield from (f"note: {note}" for note in traced.notes)
 
 

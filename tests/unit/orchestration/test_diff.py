@@ -108,7 +108,7 @@ def test_a_summary_is_markdown_whose_values_are_code(tmp_path: Path) -> None:
     assert (
         "\n".join(render_diff(told, as_markdown=True))
         == """\
-### Lakefeed: touched since `main` (012345678)
+### Lakefeed: affected since `main` (012345678)
 
 #### Tables
 

@@ -47,7 +47,7 @@ def test_the_least_important_columns_are_left_out_first_and_named() -> None:
 
     assert "aaaa" in text
     assert "bbbb" not in text
-    assert "not shown at this width: b" in text
+    assert "hidden at this width: b" in text
 
 
 def test_rows_are_stacked_where_the_most_important_columns_do_not_fit() -> None:
@@ -76,7 +76,7 @@ def test_status_names_the_last_failure_and_the_tables_that_see_no_deletes(
 
     text = capsys.readouterr().out
     assert "shop.a failed at 2026-11-28 10:00:00: can't connect to `shop`" in text
-    assert "1 table without deletes: rows deleted in the source stay in staging" in text
+    assert "1 table without delete detection: rows deleted in the source stay in staging" in text
 
 
 def test_help_shows_the_whole_summary_of_each_command() -> None:

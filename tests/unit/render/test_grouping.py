@@ -24,7 +24,7 @@ def test_errors_that_differ_by_table_and_line_alone_are_one_with_the_names_of_th
     assert told == (
         "sources.yaml:0: `at` of shop.a is a timestamp without time zone\n"
         "  grant select on public.a\n"
-        "  the same for 7 other tables: shop.b, shop.c, shop.d, shop.e, shop.f and 2 more"
+        "  same for 7 other tables: shop.b, shop.c, shop.d, shop.e, shop.f and 2 more"
     )
 
 
@@ -39,11 +39,11 @@ def test_the_same_text_for_several_tables_is_said_once_with_their_number() -> No
     ]
 
     assert list(grouped(of_failures(down))) == [
-        "can't connect to `shop`\n  the same for 2 other tables: shop.b, shop.c"
+        "can't connect to `shop`\n  same for 2 other tables: shop.b, shop.c"
     ]
 
 
 def test_others_keep_their_place_between_groups() -> None:
     texts = [Message("x"), *(Message(f"{name}: y", name, (name,)) for name in "pqr"), Message("z")]
 
-    assert list(grouped(texts)) == ["x", "p: y\n  the same for 2 other tables: q, r", "z"]
+    assert list(grouped(texts)) == ["x", "p: y\n  same for 2 other tables: q, r", "z"]

@@ -56,7 +56,7 @@ def test_options_that_exclude_each_other_are_reported_as_json_too(root: Path) ->
     code, printed, _ = invoke(root, "prune", "4711", "--json")
 
     assert (code, json.loads(printed)["exit_code"]) == (2, 2)
-    assert "--erase TABLE goes with" in json.loads(printed)["error"]["what"]
+    assert "--erase TABLE needs the KEY" in json.loads(printed)["error"]["what"]
 
 
 def test_without_json_standard_output_stays_empty_when_a_command_fails(tmp_path: Path) -> None:

@@ -6,13 +6,13 @@ from io import StringIO
 
 from rich.console import Console
 
-from lakefeed.render.rows import rows_of, shown
+from lakefeed.render.rows import render_rows, shown
 from lakefeed.transformation.lineage.downstream_rows import ModelRows, Pointing
 
 
 def printed(made: ModelRows) -> str:
     out = Console(file=StringIO(), width=160)
-    for part in rows_of(made):
+    for part in render_rows(made):
         out.print(part, markup=False)
     assert isinstance(out.file, StringIO)
     return out.file.getvalue()
@@ -49,7 +49,7 @@ def test_many_wide_rows_show_what_fits_and_name_the_rest() -> None:
     told = printed(made(*rows, total=70))
 
     assert "70 rows by id, 6 of them shown" in told
-    assert "--json has column4, column5, column6, column7 as well" in told
+    assert "also in --json: column4, column5, column6, column7" in told
     assert all(len(line.rstrip()) <= 110 for line in told.splitlines())
 
 
