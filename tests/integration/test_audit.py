@@ -64,7 +64,9 @@ def test_rows_that_no_load_can_see_are_found_with_their_likely_cause(
 
     assert found(audited(lake)) == {"missing": 1, "extra": 1, "differing": 2}
     assert told.returncode == 1
-    assert "1 missing, for example (201), at 2026-01-03 01:00:00 to 2026-01-03 01:00:00" in told.stdout
+    assert (
+        "1 missing, for example (201), at 2026-01-03 01:00:00 to 2026-01-03 01:00:00" in told.stdout
+    )
     assert "likely cause: committed later than the lookback covers" in told.stdout
     assert "✗ shop.t                       100 rows compared, 4 differ" in told.stdout
     assert "2 differing, for example (50)" in told.stdout

@@ -204,7 +204,9 @@ def test_files_that_were_there_are_kept_and_named(database: Database, tmp_path: 
 
     assert report.kept == ("Dockerfile",)
     assert (tmp_path / "Dockerfile").read_text() == "FROM scratch\n"
-    assert "  kept Dockerfile: it already exists and differs from the template" in render_init(report)
+    assert "  kept Dockerfile: it already exists and differs from the template" in render_init(
+        report
+    )
 
 
 def test_a_cursor_that_only_inserts_set_is_told_in_the_terminal_too(

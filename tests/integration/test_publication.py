@@ -247,7 +247,10 @@ def test_a_build_of_which_nothing_is_well_leaves_no_warehouse(
     ended = lake.declare("a: {mode: full_refresh}").command("run")
 
     assert ended.returncode == 1
-    assert "held back at the last published version, because test none failed: stg_shop__a" in ended.stdout
+    assert (
+        "held back at the last published version, because test none failed: stg_shop__a"
+        in ended.stdout
+    )
     assert "nothing was published" in ended.stdout
     assert not lake.project.warehouse.exists()
 

@@ -96,7 +96,7 @@ def opened(
 
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_opens_from_disk_and_nothing_scrolls_sideways(
+def test_the_page_opens_from_disk_without_horizontal_scrolling(
     browser: Browser, report: Path, size: tuple[int, int], scheme: str
 ) -> None:
     with opened(browser, report, size, scheme) as page:
@@ -110,7 +110,7 @@ def test_it_opens_from_disk_and_nothing_scrolls_sideways(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_texts_stand_out_from_their_ground(browser: Browser, report: Path, scheme: str) -> None:
+def test_text_has_enough_contrast(browser: Browser, report: Path, scheme: str) -> None:
     """By WCAG 2 AA: 4.5 to 1."""
     with opened(browser, report, scheme=scheme) as page:
         contrasts = page.evaluate(_CONTRASTS)
@@ -119,7 +119,9 @@ def test_texts_stand_out_from_their_ground(browser: Browser, report: Path, schem
     assert [one for one in contrasts if one["ratio"] < 4.5] == []
 
 
-def test_a_column_is_found_and_followed_to_the_mart_and_back(browser: Browser, demo: Path) -> None:
+def test_a_column_can_be_found_and_followed_to_a_mart_and_back(
+    browser: Browser, demo: Path
+) -> None:
     with opened(browser, demo) as page:
         page.get_by_label("Find a column, table or model").fill("shop.orders total")
         column = page.locator("[id='table-shop.orders.total']")
@@ -133,19 +135,19 @@ def test_a_column_is_found_and_followed_to_the_mart_and_back(browser: Browser, d
         expect(column).to_be_in_viewport()
 
 
-def test_the_drawing_leads_to_what_it_draws(browser: Browser, demo: Path) -> None:
+def test_the_graph_links_to_tables_and_models(browser: Browser, demo: Path) -> None:
     with opened(browser, demo) as page:
-        page.get_by_text("Tables and models, drawn").click()
+        page.get_by_text("Graph of tables and models").click()
         page.locator("svg.graph a", has_text="dim_customer").click()
 
         expect(page.locator("[id='model-dim_customer']")).to_have_attribute("open", "")
         expect(page.locator("[id='model-dim_customer.full_name']")).to_be_in_viewport()
 
 
-def test_dbts_page_opens_at_a_model_and_leads_back(browser: Browser, demo: Path) -> None:
+def test_the_dbt_docs_open_at_a_model_and_link_back(browser: Browser, demo: Path) -> None:
     with opened(browser, demo) as page:
         page.locator("#models tr", has_text="fct_order_line").get_by_role(
-            "link", name="in dbt’s"
+            "link", name="dbt docs"
         ).click()
         expect(page.get_by_role("heading", name="fct_order_line")).to_be_visible()
         expect(page.get_by_text("One row per line of an order.").first).to_be_visible()
@@ -154,7 +156,7 @@ def test_dbts_page_opens_at_a_model_and_leads_back(browser: Browser, demo: Path)
         expect(page.get_by_role("heading", name="Lineage")).to_be_attached()
 
 
-def test_hostile_names_do_nothing_in_dbts_page_either(browser: Browser, report: Path) -> None:
+def test_hostile_names_are_escaped_in_the_dbt_docs(browser: Browser, report: Path) -> None:
     """It shows descriptions as HTML: what they ask for is blocked, their scripts included."""
     blocked = "violates the following Content Security Policy|failed: file:.*/x$"
     with opened(browser, report.with_name("dbt.html"), expected=blocked) as page:
@@ -162,7 +164,9 @@ def test_hostile_names_do_nothing_in_dbts_page_either(browser: Browser, report: 
         expect(page.get_by_role("heading", name="stg_shop__hostile")).to_be_visible()
 
 
-def test_its_pictures_in_the_documentation(browser: Browser, report: Path, demo: Path) -> None:
+def test_the_screenshots_of_the_documentation_are_current(
+    browser: Browser, report: Path, demo: Path
+) -> None:
     """Written where `make docs` asks for them."""
     with opened(browser, demo, (1280, 1000)) as page:
         expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()

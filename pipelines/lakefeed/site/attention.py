@@ -1,4 +1,4 @@
-"""What somebody who opens the page should look at first."""
+"""What needs attention: failures, late tables, warnings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Level = Literal["failed", "warned"]
 
 @dataclass(frozen=True)
 class Notice:
-    """One thing to look at, how bad it is, and the anchor that tells more."""
+    """A problem, its level, and the anchor of the section with its details."""
 
     level: Level
     text: str
@@ -22,7 +22,7 @@ class Notice:
 
 
 def notices(seen: Overview) -> list[Notice]:
-    """What failed, then what is only late or warned of."""
+    """Failures, then warnings."""
     found = list(_notices(seen))
     return sorted(found, key=lambda notice: notice.level != "failed")
 
@@ -35,37 +35,37 @@ def _notices(seen: Overview) -> Iterator[Notice]:
     if seen.runs and seen.runs[-1].exit_code:
         run = seen.runs[-1]
         failed = [table.name for table in run.tables if table.error]
-        told = f": {', '.join(failed)}" if failed else ""
-        yield Notice("failed", f"the newest run failed in part{told}", "runs")
+        tables = f": {', '.join(failed)}" if failed else ""
+        yield Notice("failed", f"the last run partly failed{tables}", "runs")
     for table in seen.tables:
         yield from _of_table(table)
     for result in seen.test_results:
         test = result.test
         if test.failed or test.status == "warn":
-            told = f"test {test.name}: {wording.plain_message(test.message)}"
-            yield Notice("failed" if test.failed else "warned", told, "tests")
+            text = f"test {test.name}: {wording.plain_message(test.message)}"
+            yield Notice("failed" if test.failed else "warned", text, "tests")
     for because, names in _held_back(seen).items():
-        yield Notice("failed", f"held back, since {because}: {', '.join(names)}", "models")
+        yield Notice("failed", f"held back because {because}: {', '.join(names)}", "models")
 
 
 def _held_back(seen: Overview) -> dict[str, list[str]]:
-    """Models that stay at their last version, by the reason."""
+    """Models held back at their last published version, by reason."""
     held: dict[str, list[str]] = {}
-    for one in seen.models:
-        if one.standing and one.standing.held:
-            held.setdefault(one.standing.held.because, []).append(one.model.name)
+    for found in seen.models:
+        if found.standing and found.standing.held:
+            held.setdefault(found.standing.held.because, []).append(found.model.name)
     return held
 
 
 def _of_table(seen: TableOverview) -> Iterator[Notice]:
-    name, stands = seen.table.shown, seen.status
-    if stands.freshness in ("late", "too late"):
-        level: Level = "failed" if stands.freshness == "too late" else "warned"
-        age = "was never loaded" if stands.age_seconds is None else "is " + stands.freshness
-        told = f": its newest load was {wording.span(stands.age_seconds)} old"
-        yield Notice(level, f"{name} {age}{told if stands.age_seconds else ''}", "tables")
+    name, status = seen.table.shown, seen.status
+    if status.freshness in ("late", "too late"):
+        level: Level = "failed" if status.freshness == "too late" else "warned"
+        problem = "was never loaded" if status.age_seconds is None else "is " + status.freshness
+        age = f": its newest load is {wording.span(status.age_seconds)} old"
+        yield Notice(level, f"{name} {problem}{age if status.age_seconds else ''}", "tables")
     if seen.unread:
         yield Notice("failed", f"{name}: raw can't be read: {seen.unread}", "lateness")
     if seen.lateness and seen.lateness.beyond:
-        told = wording.counted(seen.lateness.beyond, "row")
-        yield Notice("warned", f"{name}: {told} came later than the lookback", "lateness")
+        rows = wording.counted(seen.lateness.beyond, "row")
+        yield Notice("warned", f"{name}: {rows} arrived later than the lookback", "lateness")

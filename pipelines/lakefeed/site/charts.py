@@ -1,4 +1,4 @@
-"""Bars: how long runs took, how many rows loads brought. Numbers only; the template draws them."""
+"""Bar charts of run durations and rows per load, as numbers that the template draws."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from lakefeed.site.outcomes import outcome_of
 HEIGHT = 64
 SLOT = 10
 MOST_BARS = 60
-# Few bars aren't drawn as wide as the page.
+# A few bars would otherwise stretch over the whole page.
 _LEAST_SLOTS = 40
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar from the left: its place, its height, what kind of thing it is, what it says."""
+    """A bar: its position from the left, its height, its kind (a CSS class) and its tooltip."""
 
     x: int
     height: float
@@ -31,25 +31,25 @@ class Bar:
 
 @dataclass(frozen=True)
 class Chart:
-    """Bars on a ground `width` wide, and what they show in words.
+    """Bars on a canvas of this width, with a `summary` for screen readers.
 
-    `first` and `last` stand below the oldest and the newest bar, `tallest` is the tallest's value.
+    `first` and `last` label the oldest and the newest bar; `tallest` is the highest value.
     """
 
     bars: tuple[Bar, ...]
     width: int
-    told: str
+    summary: str
     first: str = ""
     last: str = ""
     tallest: str = ""
 
 
 def runs_chart(runs: Sequence[KeptRun]) -> Chart:
-    """How long the newest runs took."""
+    """The duration of the last runs."""
     shown = runs[-MOST_BARS:]
     heights = _scaled([run.seconds for run in shown])
     bars = tuple(
-        Bar(place * SLOT, height, outcome_of(run), _told_of(run))
+        Bar(place * SLOT, height, outcome_of(run), _tooltip(run))
         for place, (run, height) in enumerate(zip(shown, heights, strict=True))
     )
     failed = sum(1 for run in shown if run.exit_code)
@@ -63,7 +63,7 @@ def runs_chart(runs: Sequence[KeptRun]) -> Chart:
 
 
 def loads_chart(loads: Sequence[LoadPoint]) -> Chart:
-    """How many rows the newest loads of a table brought."""
+    """The rows of a table's last loads."""
     shown = loads[-MOST_BARS:]
     heights = _scaled([load.rows for load in shown])
     bars = tuple(
@@ -80,14 +80,14 @@ def loads_chart(loads: Sequence[LoadPoint]) -> Chart:
     return Chart(
         bars,
         max(len(bars), _LEAST_SLOTS) * SLOT,
-        f"{wording.counted(len(shown), 'load')}, {wording.counted(most, 'row')} at most",
+        f"{wording.counted(len(shown), 'load')}, {wording.counted(most, 'row')} maximum",
         *_ends([load.at for load in shown]),
         wording.counted(most, "row"),
     )
 
 
 def _ends(times: Sequence[dt.datetime]) -> tuple[str, str]:
-    """What stands below the oldest bar and below the newest, if there is more than one."""
+    """The labels of the oldest and the newest bar; one label if there is only one bar."""
     if not times:
         return "", ""
     newest = wording.moment(times[-1])
@@ -95,15 +95,16 @@ def _ends(times: Sequence[dt.datetime]) -> tuple[str, str]:
 
 
 def _scaled(values: Sequence[float]) -> list[float]:
-    """Heights by the logarithm, since a first load may bring a thousand times what later ones do;
-    what is nothing is a line.
+    """Heights on a log scale, since a first load may have a thousand times the rows of later ones.
+
+    Zero is drawn as a line.
     """
     logs = [math.log10(1 + value) for value in values]
     most = max(logs, default=0)
     return [round(max(HEIGHT * log / most, 2) if most else 2, 1) for log in logs]
 
 
-def _told_of(run: KeptRun) -> str:
+def _tooltip(run: KeptRun) -> str:
     return (
         f"{wording.moment(run.started_at)}, {run.command}: {outcome_of(run)}, "
         f"{wording.counted(run.rows, 'row')}, {wording.seconds(run.seconds)}"

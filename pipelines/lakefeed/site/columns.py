@@ -1,4 +1,4 @@
-"""Lineage as it is read: from a table's columns to the marts, and from a model's columns back."""
+"""Column lineage for the page: from table columns to the marts, and from model columns back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lakefeed.transformation.lineage.project_lineage import Lineage
 
 @dataclass(frozen=True)
 class Place:
-    """A column somewhere, `owner.column`; `unchanged` tells that its value is the same there."""
+    """A column `owner.column`; `unchanged` means that the value is copied there as it is."""
 
     owner: str
     column: str
@@ -23,7 +23,7 @@ class Place:
 
 @dataclass(frozen=True)
 class ColumnLine:
-    """A column, and the columns that it ends in, or comes from."""
+    """A column, and the columns it is used in or comes from."""
 
     name: str
     type: str
@@ -32,7 +32,7 @@ class ColumnLine:
 
 @dataclass(frozen=True)
 class Lines:
-    """The columns of a table or of a model; `unknown` says why they aren't known, if so."""
+    """The columns of a table or model; `unknown` says why they can't be traced, if so."""
 
     name: str
     columns: tuple[ColumnLine, ...]
@@ -42,30 +42,30 @@ class Lines:
 def lines_of_tables(
     tables: Sequence[TableOverview], models: Sequence[ModelOverview], lineage: Lineage
 ) -> list[Lines]:
-    """For each table, where its columns end: in the marts, and not in what is between."""
-    marts = [one.model.name for one in models if not one.model.is_staging]
+    """For each table, the mart columns that its columns end up in."""
+    marts = [found.model.name for found in models if not found.model.is_staging]
     ends = _ends(marts, lineage)
     return [Lines(seen.table.shown, _columns_of(seen.table, ends)) for seen in tables]
 
 
 def lines_of_models(models: Sequence[ModelOverview], lineage: Lineage) -> list[Lines]:
-    """For each model, marts first, the columns of tables that its own come from."""
+    """For each model, marts first, the table columns that its columns come from."""
     return [
         Lines(
-            one.model.name,
+            seen.model.name,
             tuple(
                 ColumnLine(column, "", tuple(sorted(map(_origin, origins), key=_order)))
                 for column, origins in found.columns.items()
             ),
             found.unknown,
         )
-        for one in sorted(models, key=lambda one: (one.model.is_staging, one.model.name))
-        if (found := lineage.models.get(one.model.name))
+        for seen in sorted(models, key=lambda seen: (seen.model.is_staging, seen.model.name))
+        if (found := lineage.models.get(seen.model.name))
     ]
 
 
 def _ends(marts: Sequence[str], lineage: Lineage) -> Mapping[tuple[str, str], list[Place]]:
-    """By table and column; names of columns in lower case."""
+    """Mart columns by table and lower-case column name."""
     ends: dict[tuple[str, str], list[Place]] = {}
     for mart in marts:
         found = lineage.models.get(mart)
@@ -90,7 +90,7 @@ def _columns_of(
 
 
 def _distinct(origins: frozenset[Origin]) -> list[Origin]:
-    """One origin a column: a value that is passed on, and used besides, is passed on."""
+    """One origin per column: a value that is both copied and used counts as copied."""
     best: dict[tuple[str, str], Origin] = {}
     for origin in origins:
         key = (origin.table, origin.column)

@@ -1,4 +1,4 @@
-"""Tables and models as a drawing: what reads what, from left to right."""
+"""The graph of tables and models, laid out from left to right."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import mean
 from lakefeed.orchestration.inspect.overview import ModelOverview, TableOverview
 
 _NARROWEST, _WIDEST = 204, 420
-# A character of the graph's font, and what is left free beside a name.
+# Width of a character in the graph's font, and the space beside a name, in pixels.
 _CHARACTER, _MARGIN = 7.3, 18
 _GAP = 64
 _HEIGHT = 26
@@ -19,7 +19,7 @@ _LONGEST = int((_WIDEST - _MARGIN) / _CHARACTER)
 
 @dataclass(frozen=True)
 class Node:
-    """A box: a table or a model, its place, and the anchor that tells its columns."""
+    """A box: a table or model, its position, and the anchor of its columns."""
 
     name: str
     kind: str
@@ -34,7 +34,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """A line from the right side of one box to the left side of another."""
+    """A line from the right side of a box to the left side of another."""
 
     source: str
     target: str
@@ -43,7 +43,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Graph:
-    """Boxes of one size, and lines, on a ground of this size."""
+    """Boxes of one size and the lines between them, on a canvas of this size."""
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
@@ -53,13 +53,13 @@ class Graph:
 
 
 def draw(tables: Sequence[TableOverview], models: Sequence[ModelOverview]) -> Graph:
-    """Every table and model once, each to the right of all that it reads."""
+    """Lays out every table and model to the right of all that it reads."""
     reads = _reads(tables, models)
     rows = _rows(reads)
     kinds = {seen.table.shown: ("table", f"table-{seen.table.shown}") for seen in tables}
-    for one in models:
-        kind = "staging" if one.model.is_staging else "mart"
-        kinds[one.model.name] = (kind, f"model-{one.model.name}")
+    for seen in models:
+        kind = "staging" if seen.model.is_staging else "mart"
+        kinds[seen.model.name] = (kind, f"model-{seen.model.name}")
     tallest = max((len(names) for names in rows), default=0)
     box = _width_for(reads)
     placed = {
@@ -79,7 +79,7 @@ def draw(tables: Sequence[TableOverview], models: Sequence[ModelOverview]) -> Gr
 
 
 def _width_for(names: Iterable[str]) -> int:
-    """Wide enough for the longest name, within bounds."""
+    """The width of boxes: that of the longest name, within bounds."""
     longest = max(map(len, names), default=0)
     return max(_NARROWEST, min(_WIDEST, round(longest * _CHARACTER + _MARGIN)))
 
@@ -87,18 +87,18 @@ def _width_for(names: Iterable[str]) -> int:
 def _reads(
     tables: Sequence[TableOverview], models: Sequence[ModelOverview]
 ) -> dict[str, list[str]]:
-    """What each reads, by name; in an order in which what is read comes first."""
+    """The parents of each table and model, ordered so that parents come first."""
     shown = {seen.table.lake_name: seen.table.shown for seen in tables}
     reads: dict[str, list[str]] = {name: [] for name in shown.values()}
-    for one in models:
-        from_tables = [shown[name] for name in one.model.reads_tables if name in shown]
-        from_models = [name for name in one.model.reads_models if name in reads]
-        reads[one.model.name] = list(dict.fromkeys([*from_tables, *from_models]))
+    for seen in models:
+        from_tables = [shown[name] for name in seen.model.reads_tables if name in shown]
+        from_models = [name for name in seen.model.reads_models if name in reads]
+        reads[seen.model.name] = list(dict.fromkeys([*from_tables, *from_models]))
     return reads
 
 
 def _rows(reads: dict[str, list[str]]) -> list[list[str]]:
-    """Names by depth, each near to what it reads, so that few lines cross."""
+    """Names by depth, each near its parents, so that few lines cross."""
     depth: dict[str, int] = {}
     for name, above in reads.items():
         depth[name] = 1 + max((depth[read] for read in above), default=-1)

@@ -1,4 +1,4 @@
-"""How a run ended, and what it said."""
+"""The outcome of a run and its messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from lakefeed.site import wording
 
 
 def outcome_of(run: KeptRun) -> str:
-    """How a run ended, in one word of the page's own."""
+    """The outcome of a run, as the page names it."""
     if run.exit_code:
         return "failed"
     if any(node.status == "warn" for node in run.nodes or ()):
@@ -18,13 +18,13 @@ def outcome_of(run: KeptRun) -> str:
 
 
 def messages(run: KeptRun) -> list[tuple[str, str]]:
-    """What a run said, the worst first, each with the table, model or test that it is of."""
-    said = [(table.name, table.error) for table in run.tables if table.error]
-    said += [("", run.error)] if run.error else []
-    said += [
+    """The messages of a run, the worst first, each with its table, model or test."""
+    found = [(table.name, table.error) for table in run.tables if table.error]
+    found += [("", run.error)] if run.error else []
+    found += [
         (node.name, wording.plain_message(node.message or node.status))
         for node in run.nodes or ()
         if node.failed or node.status == "warn"
     ]
-    said += [(table.name, note) for table in run.tables for note in table.notes]
-    return said + [("", warning) for warning in run.warnings]
+    found += [(table.name, note) for table in run.tables for note in table.notes]
+    return found + [("", warning) for warning in run.warnings]

@@ -1,4 +1,4 @@
-"""The report: one page, with its style and its script in it, from plain data."""
+"""The report: one self-contained page, from plain data."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ DBT_PAGE = "dbt.html"
 
 
 def render(seen: Overview, lineage: Lineage, *, lacks_dbt: str = "") -> str:
-    """The page. Whatever stands in names and messages comes out as text.
+    """The HTML of the page; names and messages are escaped.
 
     Args:
-        lacks_dbt: why dbt's own documentation isn't beside it, if so.
+        lacks_dbt: why the dbt docs are missing, if they are.
     """
     templates = _templates()
     script = _text("page.js")
@@ -53,7 +53,7 @@ def _text(name: str) -> str:
 
 
 def _hash(script: str) -> str:
-    """By which the page's own script may run, and no other."""
+    """The hash that lets the content security policy run this script and no other."""
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
@@ -78,7 +78,7 @@ def _templates() -> Environment:
         "runs_chart": runs_chart,
         "loads_chart": loads_chart,
         "advice": advice_on,
-        # An id has no spaces, and a link to it must not be decoded into another.
+        # An id has no spaces, and a link must not decode into another id.
         "anchor": partial(quote, safe="."),
     }
     return templates

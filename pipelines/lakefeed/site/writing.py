@@ -1,4 +1,4 @@
-"""The site as files: made beside the one that is there, which it then replaces whole."""
+"""Writes the site beside the existing one, then replaces that as a whole."""
 
 from __future__ import annotations
 
@@ -19,21 +19,20 @@ from lakefeed.transformation.lineage.project_lineage import read_lineage
 
 @dataclass(frozen=True)
 class Site:
-    """Where the site is; `lacks_dbt` is why dbt's documentation isn't in it, if so."""
+    """Where the site is; `lacks_dbt` says why the dbt docs are missing, if they are."""
 
     report: Path
     lacks_dbt: LakefeedError | None = None
 
 
 def write_site(project: Project, output: Path | None = None) -> Site:
-    """Writes the report and dbt's documentation into a folder, `data/docs` unless another is given.
+    """Writes the report and the dbt docs into a folder, by default `data/docs`.
 
-    Connects to no source, and neither waits for runs nor keeps any waiting; only for another that
-    writes the site. Without dbt's documentation, where dbt can't read the project, the report says
-    why.
+    Connects to no source. Waits for another process that writes the site, but never for runs, nor
+    they for it. If dbt can't read the project, the report says why its docs are missing.
 
     Raises:
-        Refused: the folder holds something that isn't such a site.
+        Refused: the folder contains something other than such a site.
     """
     folder = (output or project.data / "docs").absolute()
     locks = project.data / "locks"
@@ -53,7 +52,7 @@ def write_site(project: Project, output: Path | None = None) -> Site:
 
 
 def _write_dbt_page(project: Project, page: Path, work: Path) -> LakefeedError | None:
-    """Returns what kept it from being written."""
+    """Returns the error that kept the page from being written, if any."""
     try:
         write_documentation(project, page, work)
     except LakefeedError as error:
@@ -64,18 +63,18 @@ def _write_dbt_page(project: Project, page: Path, work: Path) -> LakefeedError |
 
 
 def _refuse_others(folder: Path) -> None:
-    """What is replaced whole must be ours."""
+    """Refuses to replace a folder that contains other files."""
     known = {REPORT, DBT_PAGE}
     others = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     if folder.exists() and (not folder.is_dir() or set(others) - known):
         raise Refused(
-            f"{folder} holds something else than this site, which would be lost",
-            do="name a folder that is empty or isn't there: lakefeed docs --output FOLDER",
+            f"{folder} contains files that aren't part of this site and would be lost",
+            do="name an empty or new folder: lakefeed docs --output FOLDER",
         )
 
 
 def _replace(folder: Path, part: Path) -> None:
-    """Two renames: for a moment there is no site, and never half of one."""
+    """Replaces the site by two renames: for a moment there is none, but never half of one."""
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():

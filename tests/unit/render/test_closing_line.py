@@ -34,7 +34,7 @@ def closing_line(*statuses: Status) -> str:
     ],
     ids=str,
 )
-def test_the_last_line_says_how_many_tables_were_loaded_unchanged_and_failed(
+def test_the_closing_line_counts_loaded_unchanged_and_failed_tables(
     statuses: tuple[Status, ...], expected: str
 ) -> None:
     assert closing_line(*statuses) == expected

@@ -25,7 +25,7 @@ def printed(width: int, columns: list[Column], rows: list[tuple[str, ...]]) -> s
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_a_run_shows_names_and_numbers_whole(width: int) -> None:
+def test_names_and_numbers_of_a_run_are_never_cut(width: int) -> None:
     table = TableReport(
         LONG, "x", "loaded", 1_234_567, 1_234_567,
         checkpoint_before="2026-11-23T20:20:42", checkpoint="2026-11-28T20:20:42",
@@ -41,7 +41,7 @@ def test_a_run_shows_names_and_numbers_whole(width: int) -> None:
     assert max(map(len, text.splitlines()[:5])) <= width
 
 
-def test_the_least_important_columns_are_left_out_first_and_named() -> None:
+def test_the_least_important_columns_are_dropped_first_and_named() -> None:
     columns = [Column("table"), Column("a", 2), Column("b", 1), Column("c", is_number=True)]
     text = printed(30, columns, [("shop.orders", "aaaa", "bbbbbbbb", "1,000")])
 
@@ -50,7 +50,7 @@ def test_the_least_important_columns_are_left_out_first_and_named() -> None:
     assert "hidden at this width: b" in text
 
 
-def test_rows_are_stacked_where_the_most_important_columns_do_not_fit() -> None:
+def test_rows_are_stacked_when_the_most_important_columns_do_not_fit() -> None:
     columns = [Column("table"), Column("rows", is_number=True), Column("age")]
 
     text = printed(20, columns, [(LONG, "1,000", "5m"), ("shop.b", "2", "1h")])
@@ -60,7 +60,7 @@ def test_rows_are_stacked_where_the_most_important_columns_do_not_fit() -> None:
     ]
 
 
-def test_status_names_the_last_failure_and_the_tables_that_see_no_deletes(
+def test_status_names_the_last_failure_and_counts_tables_that_ignore_deletes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     failed = LoadFailure("2026-11-28T10:00:00+00:00", "can't connect to `shop`")

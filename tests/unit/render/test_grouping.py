@@ -16,7 +16,7 @@ def failed(name: str, line: int) -> TableReport:
     return TableReport(f"shop.{name}", f"shop__{name}", "failed", error=error)
 
 
-def test_errors_that_differ_by_table_and_line_alone_are_one_with_the_names_of_the_others() -> None:
+def test_errors_that_differ_only_by_table_and_line_are_grouped() -> None:
     failures = [failed(name, line) for line, name in enumerate("abcdefgh")]
 
     (told,) = grouped(of_failures(failures))
@@ -28,11 +28,11 @@ def test_errors_that_differ_by_table_and_line_alone_are_one_with_the_names_of_th
     )
 
 
-def test_two_that_are_alike_stay_two() -> None:
+def test_two_similar_errors_are_not_grouped() -> None:
     assert len(list(grouped(of_failures([failed("a", 1), failed("b", 2)])))) == 2
 
 
-def test_the_same_text_for_several_tables_is_said_once_with_their_number() -> None:
+def test_the_same_error_of_several_tables_is_printed_once_with_their_names() -> None:
     down = [
         TableReport(f"shop.{name}", name, "failed", error=TableFailed("can't connect to `shop`"))
         for name in ("a", "b", "c")
@@ -43,7 +43,7 @@ def test_the_same_text_for_several_tables_is_said_once_with_their_number() -> No
     ]
 
 
-def test_others_keep_their_place_between_groups() -> None:
+def test_other_errors_keep_their_place_between_groups() -> None:
     texts = [Message("x"), *(Message(f"{name}: y", name, (name,)) for name in "pqr"), Message("z")]
 
     assert list(grouped(texts)) == ["x", "p: y\n  same for 2 other tables: q, r", "z"]

@@ -85,7 +85,7 @@ def test_explain_gives_each_setting_with_its_origin(root: Path) -> None:
         (["trace", "order_lines", "1"], "did you mean `shop.order_lines`?"),
     ],
 )
-def test_a_name_that_nothing_has_is_answered_in_its_own_terms(
+def test_an_unknown_name_is_reported_with_the_nearest_valid_one(
     root: Path, arguments: list[str], message: str
 ) -> None:
     code, _, told = invoke(root, *arguments)

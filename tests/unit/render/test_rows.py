@@ -31,19 +31,19 @@ def test_a_value_is_one_short_line() -> None:
     assert shown("x" * 100) == "x" * 39 + "…"
 
 
-def test_what_looks_like_markup_is_text() -> None:
+def test_markup_in_values_is_escaped() -> None:
     assert "[red]x[/]" in printed(made({"id": "1", "note": "[red]x[/]"}))
     assert "[/nothing]" in printed(made({"id": "[/nothing]"}, {"id": "2"}))
 
 
-def test_what_rows_have_in_common_is_said_once() -> None:
+def test_values_that_rows_share_are_printed_once() -> None:
     told = printed(made({"id": "1", "city": "Utrecht"}, {"id": "2", "city": "Utrecht"}))
 
     assert told.count("Utrecht") == 1
     assert "city Utrecht" in told
 
 
-def test_many_wide_rows_show_what_fits_and_name_the_rest() -> None:
+def test_wide_rows_show_the_columns_that_fit_and_name_the_rest() -> None:
     rows = [{f"column{c}": f"{'v' * 30}{r}" for c in range(8)} for r in range(6)]
 
     told = printed(made(*rows, total=70))
@@ -53,7 +53,7 @@ def test_many_wide_rows_show_what_fits_and_name_the_rest() -> None:
     assert all(len(line.rstrip()) <= 110 for line in told.splitlines())
 
 
-def test_rows_that_point_at_a_row_are_counted_beside_it() -> None:
+def test_references_to_a_row_are_counted_beside_it() -> None:
     pointing = Pointing("fct", "k", "k", {"a": 3})
 
     told = printed(made({"k": "a"}, {"k": "b"}, pointing=pointing))

@@ -23,7 +23,7 @@ def a_model(name: str, reads_models: tuple[str, ...], *reads_tables: str) -> Mod
     return ModelOverview(Model(name, bool(reads_tables), "", reads_models, reads_tables), None, 0)
 
 
-def test_each_stands_to_the_right_of_all_that_it_reads(tmp_path: Path) -> None:
+def test_each_node_is_to_the_right_of_its_parents(tmp_path: Path) -> None:
     graph = draw(
         tables(tmp_path, "a", "b"),
         [
@@ -42,7 +42,7 @@ def test_each_stands_to_the_right_of_all_that_it_reads(tmp_path: Path) -> None:
     assert all(x[edge.source] < x[edge.target] for edge in graph.edges)
 
 
-def test_no_two_stand_at_one_place_and_all_within_the_ground(tmp_path: Path) -> None:
+def test_nodes_do_not_overlap_and_stay_within_the_canvas(tmp_path: Path) -> None:
     graph = draw(tables(tmp_path, *"abcdefg"), [a_model("m", (), "shop__a", "shop__b")])
 
     assert len({(node.x, node.y) for node in graph.nodes}) == len(graph.nodes)
@@ -50,7 +50,7 @@ def test_no_two_stand_at_one_place_and_all_within_the_ground(tmp_path: Path) -> 
     assert max(node.y + graph.box[1] for node in graph.nodes) <= graph.height
 
 
-def test_a_lake_without_models_is_drawn_without_lines(tmp_path: Path) -> None:
+def test_a_lake_without_models_has_no_edges(tmp_path: Path) -> None:
     assert draw(tables(tmp_path, "a"), []).edges == ()
 
 

@@ -1,8 +1,8 @@
 "use strict";
-// Without this script everything is there; it only finds and opens.
+// The page is complete without this script, which filters rows and opens what a link points to.
 for (const box of document.querySelectorAll("input[data-filters]")) {
   const parts = [...document.querySelectorAll(box.dataset.filters)];
-  const said = box.parentElement.querySelector("output");
+  const output = box.parentElement.querySelector("output");
   box.addEventListener("input", () => {
     const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
     let found = 0;
@@ -18,7 +18,7 @@ for (const box of document.querySelectorAll("input[data-filters]")) {
       part.open = words.length > 0 && shown > 0;
       found += shown;
     }
-    said.textContent = words.length ? `${found} found` : "";
+    output.textContent = words.length ? `${found} found` : "";
   });
 }
 function openTarget() {
