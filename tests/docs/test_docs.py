@@ -23,7 +23,7 @@ PAGES = [
     *(REPOSITORY / name for name in AT_THE_ROOT),
     *sorted((REPOSITORY / "docs").rglob("*.md")),
 ]
-RUN_HERE = ("README.md", "adding-a-table.md", "commands.md", "keeping-house.md")
+RUN_HERE = ("README.md", "adding-a-table.md", "commands.md", "housekeeping.md")
 
 
 def text_of(page: Path) -> str:
