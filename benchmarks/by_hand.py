@@ -36,7 +36,7 @@ from read_parquet('../lake/raw/{name}/*.parquet', union_by_name = true)
 {{% if is_incremental() %}}
 where updated_at >= (select max(updated_at) - interval 30 minute from {{{{ this }}}})
 {{% endif %}}
-qualify row_number() over (partition by {key} order by updated_at desc, _dlt_load_id desc) = 1
+qualify row_number() over (partition by {key} order by updated_at desc) = 1
 """
 
 
