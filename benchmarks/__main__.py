@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from benchmarks.again import nothing_new_case
+from benchmarks.hourly import hourly_case
 from benchmarks.machine import describe_commit, describe_machine
 from benchmarks.past import past_loads_case, past_runs_case
 from benchmarks.place import REPOSITORY, Place
@@ -30,6 +31,7 @@ from benchmarks.table import markdown, terminal, with_section
 from benchmarks.watch import Watch
 
 CASES: dict[str, Callable[[Source, Place, float, bool], list[Step]]] = {
+    "hourly": hourly_case,
     "lineitem": lineitem_case,
     "big": big_case,
     "wide": wide_case,

@@ -37,7 +37,7 @@ def lakefeed(root: Path, source: Source, *arguments: str) -> Command:
     return Command(
         [sys.executable, "-m", "lakefeed.cli.main", *arguments],
         root,
-        {VARIABLE: source.url, "PYTHONPATH": str(REPOSITORY)},
+        {VARIABLE: source.url, "PYTHONPATH": f"{REPOSITORY}/pipelines:{REPOSITORY}"},
     )
 
 

@@ -137,7 +137,8 @@ def _told(place: Place, program: Path, *arguments: str) -> str:
     return found.group() if found else "?"
 
 
-def _package(place: Place, environment: str, name: str) -> str:
+def package_version(place: Place, environment: str, name: str) -> str:
+    """The version of a package in one of the contenders' environments."""
     python = place.program(environment, "python")
     script = "from importlib.metadata import version; import sys; print(version(sys.argv[1]))"
     return _told(place, python, "-c", script, name)
@@ -151,23 +152,29 @@ def _psql_version(place: Place) -> str:
 
 LIMIT = Contender("COPY binary to /dev/null", _limit, None, _psql_version)
 DUCKDB = Contender(
-    "DuckDB scanner", _duckdb, _in_file, partial(_package, environment="loaders", name="duckdb")
+    "DuckDB scanner",
+    _duckdb,
+    _in_file,
+    partial(package_version, environment="loaders", name="duckdb"),
 )
 RIVET = Contender(
     "Rivet",
     _rivet,
     partial(_in_folder, below="output"),
-    partial(_package, environment="loaders", name="rivet-cli"),
+    partial(package_version, environment="loaders", name="rivet-cli"),
     "without row hashes",
 )
 SLING = Contender(
-    "Sling", _sling, _in_file, partial(_package, environment="sling", name="sling-linux-amd64")
+    "Sling",
+    _sling,
+    _in_file,
+    partial(package_version, environment="sling", name="sling-linux-amd64"),
 )
 INGESTR = Contender(
     "ingestr",
     _ingestr,
     _in_duckdb,
-    partial(_package, environment="ingestr", name="ingestr"),
+    partial(package_version, environment="ingestr", name="ingestr"),
     "to DuckDB",
     120,
 )
@@ -179,7 +186,7 @@ def dlt_backend(backend: str) -> Contender:
         f"dlt {backend}",
         partial(_dlt, backend=backend),
         partial(_in_folder, below="lake/raw"),
-        partial(_package, environment="loaders", name="dlt"),
+        partial(package_version, environment="loaders", name="dlt"),
     )
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _PROC = Path("/proc")
+_REAPER = Path(__file__).with_name("reaper.py")
 _INTERVAL = 0.02
 # Looking through all processes costs more than looking at a few.
 _LOOKS_PER_SEARCH = 10
@@ -44,20 +46,22 @@ class Usage:
 
 
 def run_measured(command: Command, limit_seconds: float) -> Usage:
-    """Runs a program to its end and measures all processes of its session.
+    """Runs a program and all that it leaves behind to the end, and measures them together.
 
-    Side effect: its output goes to `output.log` in its folder.
+    Side effect: its output goes to `output.log` in its folder. The reaper that starts it adds some
+    20 ms to the wall time of every contender.
 
     Args:
         limit_seconds: when to end it, which counts as a failure.
     """
-    log = command.folder / "output.log"
-    arguments = [str(one) for one in command.arguments]
+    log, used = command.folder / "output.log", command.folder / "cpu-seconds"
+    used.unlink(missing_ok=True)
+    arguments = [sys.executable, "-S", _REAPER, used, *command.arguments]
     with log.open("wb") as output:
         began = time.perf_counter()
         try:
             process = subprocess.Popen(
-                arguments,
+                [str(argument) for argument in arguments],
                 cwd=command.folder,
                 env={**os.environ, **command.environment},
                 stdin=subprocess.DEVNULL,
@@ -71,16 +75,15 @@ def run_measured(command: Command, limit_seconds: float) -> Usage:
         deadline = threading.Timer(limit_seconds, _end, [process.pid])
         deadline.start()
         memory.start()
-        # The usage of the whole tree, which `Popen.wait` doesn't tell.
-        _, status, used = os.wait4(process.pid, 0)
+        code = process.wait()
         wall = time.perf_counter() - began
-        process.returncode = code = os.waitstatus_to_exitcode(status)
     late = not deadline.is_alive()
     deadline.cancel()
     memory.stop()
     text = log.read_text(encoding="utf-8", errors="replace")
     error = failure(code, text, limit_seconds if late else None)
-    return Usage(wall, used.ru_utime + used.ru_stime, memory.peak, text, error)
+    cpu = float(used.read_text(encoding="utf-8")) if used.exists() else 0.0
+    return Usage(wall, cpu, memory.peak, text, error)
 
 
 def failure(code: int, output: str, limit_seconds: float | None) -> str | None:

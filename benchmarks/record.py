@@ -28,16 +28,20 @@ class Record:
 
 
 def ratios_of(rows: Sequence[Row], *, shortest_base: float = 0.0) -> dict[str, float]:
-    """The ratio of each row that has one, by group and contender.
+    """The ratios of each row that has any, by group and contender: of wall time and of CPU time.
 
     Args:
-        shortest_base: leaves out rows whose base took less, in seconds.
+        shortest_base: leaves out ratios to a base that took less, in seconds.
     """
-    return {
-        f"{row.group} | {row.contender}": round(row.ratio, 3)
-        for row in rows
-        if row.ratio and row.wall and row.wall / row.ratio >= shortest_base
-    }
+    ratios = {}
+    for row in rows:
+        for what, seconds, ratio in (
+            ("", row.wall, row.ratio),
+            (", CPU", row.client_cpu, row.cpu_ratio),
+        ):
+            if ratio and seconds and seconds / ratio >= shortest_base:
+                ratios[f"{row.group} | {row.contender}{what}"] = round(ratio, 3)
+    return ratios
 
 
 def regressions(

@@ -49,6 +49,14 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Base:
+    """What ratios are taken to: the medians of a group's base, in seconds."""
+
+    wall: float
+    cpu: float
+
+
+@dataclass(frozen=True)
 class Row:
     """What a step came to: medians of its runs. No numbers where it failed."""
 
@@ -59,6 +67,7 @@ class Row:
     wall: float | None
     ratio: float | None
     client_cpu: float | None
+    cpu_ratio: float | None
     server_cpu: float | None
     peak_bytes: int | None
     longest: float | None
@@ -86,7 +95,10 @@ def measure(steps: Sequence[Step], rounds: int, watch: Watch, listener: Listener
             said = f"{walls} s" if walls else checked[number].wrong
             listener(f"round {turn + 1}: {step.group}: {step.contender}: {said}")
     bases = {
-        step.group: median(run.usage.wall for run in runs[number])
+        step.group: Base(
+            median(run.usage.wall for run in runs[number]),
+            median(run.usage.cpu for run in runs[number]),
+        )
         for number, step in enumerate(steps)
         if step.base and runs[number]
     }
@@ -96,22 +108,24 @@ def measure(steps: Sequence[Step], rounds: int, watch: Watch, listener: Listener
     ]
 
 
-def summarise(step: Step, runs: Sequence[Measured], checked: Checked, base: float | None) -> Row:
+def summarise(step: Step, runs: Sequence[Measured], checked: Checked, base: Base | None) -> Row:
     """The row of a step: medians of its runs, its ratio to the base, what was found wrong."""
     said = checked.wrong or (checked.right if step.check else "")
     verdict = "; ".join(part for part in (said, step.remark) if part)
     if not runs:
-        nothing = (None,) * 7
+        nothing = (None,) * 8
         return Row(step.group, step.contender, step.version, 0, *nothing, verdict)
     wall = median(run.usage.wall for run in runs)
+    cpu = median(run.usage.cpu for run in runs)
     return Row(
         step.group,
         step.contender,
         step.version,
         len(runs),
         wall,
-        wall / base if base else None,
-        median(run.usage.cpu for run in runs),
+        wall / base.wall if base else None,
+        cpu,
+        cpu / base.cpu if base and base.cpu else None,
         median(run.server_cpu for run in runs),
         round(median(run.usage.peak_bytes for run in runs)),
         median(run.longest for run in runs),

@@ -10,10 +10,10 @@ from rich.table import Table as RichTable
 from benchmarks.rounds import Row
 
 HEADINGS = (
-    *("what", "contender", "version", "wall s", "× base", "client CPU s", "server CPU s"),
+    *("what", "contender", "version", "wall s", "× base", "CPU s", "× base", "server CPU s"),
     *("peak MB", "longest statement s", "written MB", "values"),
 )
-_NUMBERS = slice(3, 10)
+_NUMBERS = slice(3, 11)
 _NONE = "–"
 
 
@@ -26,6 +26,7 @@ def cells_of(row: Row, group: str | None = None) -> list[str]:
         _number(row.wall, 2),
         _number(row.ratio, 2),
         _number(row.client_cpu, 1),
+        _number(row.cpu_ratio, 2),
         _number(row.server_cpu, 1),
         _megabytes(row.peak_bytes, 0),
         _number(row.longest, 1),

@@ -34,7 +34,7 @@ def test_a_contender_that_became_slower_is_none_of_ours() -> None:
 
 def test_ratios_to_a_base_that_is_over_at_once_are_not_kept() -> None:
     rows = [
-        Row(name, "Lakefeed", "1", 3, wall, 2.0, 1.0, 0.5, 1, 0.25, 1, "")
+        Row(name, "Lakefeed", "1", 3, wall, 2.0, 1.0, None, 0.5, 1, 0.25, 1, "")
         for name, wall in (("long", 2.0), ("short", 0.02))
     ]
 

@@ -6,8 +6,11 @@ import pytest
 
 from benchmarks.__main__ import CASES, PAGE
 from benchmarks.process import Usage, failure
-from benchmarks.rounds import Checked, Measured, Row, Step, summarise
+from benchmarks.rounds import Base, Checked, Measured, Row, Step, summarise
 from benchmarks.table import all_cells, markdown, with_section
+
+
+BASE = Base(wall=1.5, cpu=0.5)
 
 
 def step(**changes: object) -> Step:
@@ -27,13 +30,16 @@ def measured(wall: float) -> Measured:
 
 
 def row(group: str, contender: str) -> Row:
-    return Row(group, contender, "1", 3, 2.0, 4.0, 1.0, 0.5, 100_000_000, 0.25, 10_000, "exact")
+    return Row(
+        group, contender, "1", 3, 2.0, 4.0, 1.0, 3.0, 0.5, 100_000_000, 0.25, 10_000, "exact"
+    )
 
 
 def test_a_row_has_the_median_of_its_runs_and_its_ratio_to_the_base() -> None:
-    found = summarise(step(), [measured(9), measured(2), measured(3)], Checked(5, ""), 1.5)
+    found = summarise(step(), [measured(9), measured(2), measured(3)], Checked(5, ""), BASE)
 
-    assert (found.runs, found.wall, found.ratio, found.verdict) == (3, 3, 2, "values exact")
+    assert (found.runs, found.wall, found.ratio) == (3, 3, 2)
+    assert (found.client_cpu, found.cpu_ratio, found.verdict) == (1.5, 3, "values exact")
 
 
 def test_a_row_says_what_was_lost_before_its_remark() -> None:
@@ -43,7 +49,7 @@ def test_a_row_says_what_was_lost_before_its_remark() -> None:
 
 
 def test_a_step_that_failed_has_no_numbers() -> None:
-    found = summarise(step(), [], Checked(0, "failed: no such program"), 1.5)
+    found = summarise(step(), [], Checked(0, "failed: no such program"), BASE)
 
     assert (found.wall, found.verdict) == (None, "failed: no such program")
 
@@ -57,7 +63,10 @@ def test_a_group_is_named_once() -> None:
 def test_markdown_has_a_line_a_row_and_escapes_what_would_break_it() -> None:
     lines = markdown([row("a", "x | y")]).splitlines()
 
-    assert lines[2] == "| a | x \\| y | 1 | 2.00 | 4.00 | 1.0 | 0.5 | 100 | 0.2 | 0.01 | exact |"
+    assert (
+        lines[2]
+        == "| a | x \\| y | 1 | 2.00 | 4.00 | 1.0 | 3.00 | 0.5 | 100 | 0.2 | 0.01 | exact |"
+    )
 
 
 def test_a_section_is_replaced_and_the_rest_of_the_page_stays() -> None:
