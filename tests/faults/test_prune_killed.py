@@ -33,8 +33,8 @@ ERASING = [
     *((f"lakefeed.loading.maintenance.rewrite:{name}", f"after {n}") for n in (1, 2, 3)
       for name in ("put", "remove_file", "CommitLog.redescribe")),
     ("lakefeed.orchestration.maintenance.erase:remove_working_directory", "before"),
-    ("lakefeed.orchestration.maintenance.erase:build_anew", "before"),
-    ("lakefeed.orchestration.maintenance.erase:build_anew", "after"),
+    ("lakefeed.orchestration.maintenance.erase:build_from_scratch", "before"),
+    ("lakefeed.orchestration.maintenance.erase:build_from_scratch", "after"),
     ("lakefeed.transformation.warehouse.publication:forget", "after"),
 ]  # fmt: skip
 CANARY = "Otto Canary 5512"
