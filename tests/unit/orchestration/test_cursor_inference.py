@@ -1,4 +1,4 @@
-"""What `init` proposes for a table, from what the database says of it."""
+"""The declaration that `init` proposes for a table, from what it learns of it."""
 
 from __future__ import annotations
 

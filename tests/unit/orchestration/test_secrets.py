@@ -1,4 +1,4 @@
-"""The secrets of an Airflow stack: made once, strong enough, and for those alone who need them."""
+"""The secrets of an Airflow stack: created once, strong, and readable only where needed."""
 
 from __future__ import annotations
 
