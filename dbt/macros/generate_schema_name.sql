@@ -1,4 +1,4 @@
-{# Schemas are called what they are configured to be: `staging` and `marts`, without a prefix. #}
+{# Uses configured schema names as they are (`staging`, `marts`), without dbt's default prefix. #}
 {% macro generate_schema_name(custom_schema_name, node) %}
     {{- (custom_schema_name or target.schema) | trim -}}
 {% endmacro %}

@@ -142,9 +142,9 @@ def test_what_another_run_made_void_is_never_published(loaded: Lake, database: D
 
     loaded.run()
 
-    with pytest.raises(Refused, match="another run has begun to build"):
+    with pytest.raises(Refused, match="another run has started to build"):
         build_changed(loaded.project, plan, RunReport(()), "below staging")
-    with pytest.raises(Refused, match="another run has begun to build"):
+    with pytest.raises(Refused, match="another run has started to build"):
         publish(loaded.project, plan.build, RunReport(()))
     assert loaded.query("select id from marts.of_a order by id") == [(1,), (2,), (3,)]
 
@@ -154,7 +154,7 @@ def test_staging_alone_is_not_published(loaded: Lake) -> None:
     assert plan is not None
     build_changed(loaded.project, plan, RunReport(()), "staging")
 
-    with pytest.raises(Refused, match="built nothing on it"):
+    with pytest.raises(Refused, match="not the models downstream"):
         publish(loaded.project, plan.build, RunReport(()))
 
     assert not loaded.project.warehouse.exists()
@@ -167,7 +167,7 @@ def test_a_warehouse_that_plain_dbt_wrote_meanwhile_is_not_overwritten(loaded: L
     with duckdb.connect(str(loaded.project.warehouse)) as warehouse:
         warehouse.execute("create table marts.by_hand as select 1 as id")
 
-    with pytest.raises(Refused, match="was changed while this run built its successor"):
+    with pytest.raises(Refused, match=r"another program changed warehouse\.duckdb"):
         publish(loaded.project, plan.build, RunReport(()))
 
     assert loaded.query("select id from marts.by_hand") == [(1,)]

@@ -33,8 +33,8 @@ ERASING = [
     *((f"lakefeed.loading.maintenance.rewrite:{name}", f"after {n}") for n in (1, 2, 3)
       for name in ("put", "remove_file", "CommitLog.redescribe")),
     ("lakefeed.orchestration.maintenance.erase:remove_working_directory", "before"),
-    ("lakefeed.orchestration.maintenance.erase:build_anew", "before"),
-    ("lakefeed.orchestration.maintenance.erase:build_anew", "after"),
+    ("lakefeed.orchestration.maintenance.erase:build_from_scratch", "before"),
+    ("lakefeed.orchestration.maintenance.erase:build_from_scratch", "after"),
     ("lakefeed.transformation.warehouse.publication:forget", "after"),
 ]  # fmt: skip
 CANARY = "Otto Canary 5512"
@@ -188,7 +188,9 @@ def test_what_a_load_left_that_was_killed_is_erased_as_well(
     if working_directory == "kept":
         ended = copied.command("prune", "--erase", "shop.u", "2")
         assert ended.returncode == 1
-        assert "was interrupted, and may hold the row; nothing was erased" in ended.stderr
+        assert (
+            "an interrupted load of shop.u may contain the row; nothing was erased" in ended.stderr
+        )
         assert copied.load().exit_code == 0
     else:
         shutil.rmtree(copied.root / "data/.dlt")

@@ -106,7 +106,7 @@ def test_a_change_that_was_not_synced_stops_and_is_summed_up_all_the_same(lake: 
 
     assert changed != declared
     assert (checked.returncode, told.returncode) == (2, 0)
-    assert "generated files are stale" in checked.stderr
+    assert "generated files are out of date with sources.yaml" in checked.stderr
     assert "`deletes` `ignore` → `mark`" in (lake.root / "data/summary.md").read_text()
 
 

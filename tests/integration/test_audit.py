@@ -1,4 +1,4 @@
-"""`lakefeed audit`: what staging lacks, has too much, or has otherwise than the source."""
+"""`lakefeed audit`: rows that are missing from staging, extra there, or differ from the source."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def found(audited: TableAudit) -> dict[str, int]:
     return {finding.kind: finding.rows for finding in audited.findings}
 
 
-def test_a_table_that_was_loaded_well_is_equal(database: Database, lake: Lake) -> None:
+def test_a_correctly_loaded_table_has_no_findings(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: at}").run()
 
@@ -36,7 +36,7 @@ def test_a_table_that_was_loaded_well_is_equal(database: Database, lake: Lake) -
     assert "✓ shop.t                       100 rows equal" in told.stdout
 
 
-def test_what_the_next_load_will_bring_is_no_finding(database: Database, lake: Lake) -> None:
+def test_pending_rows_are_not_a_finding(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: at}").run()
     database.execute(
@@ -49,7 +49,7 @@ def test_what_the_next_load_will_bring_is_no_finding(database: Database, lake: L
     assert (result.is_clean, result.pending, result.rows) == (True, 2, 101)
 
 
-def test_rows_that_no_load_can_see_are_found_with_their_likely_cause(
+def test_reports_rows_that_no_load_can_see_with_their_likely_cause(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*T)
@@ -67,12 +67,12 @@ def test_rows_that_no_load_can_see_are_found_with_their_likely_cause(
     assert (
         "1 missing, for example (201), at 2026-01-03 01:00:00 to 2026-01-03 01:00:00" in told.stdout
     )
-    assert "likely cause: committed later than the lookback covers" in told.stdout
+    assert "likely cause: committed after the lookback had passed" in told.stdout
     assert "✗ shop.t                       100 rows compared, 4 differ" in told.stdout
     assert "2 differing, for example (50)" in told.stdout
     assert "likely cause: changed without moving `at`" in told.stdout
     assert "1 extra, for example (7)" in told.stdout
-    assert "`deletes: remove` takes such rows out of staging" in told.stdout
+    assert "`deletes: remove` removes such rows from staging" in told.stdout
     assert "lakefeed audit --select shop.t --repair" in told.stdout
 
 
@@ -102,7 +102,7 @@ def test_repair_reads_only_the_ranges_that_differ(database: Database, lake: Lake
         ("at bigint not null default 5", "at"),
     ],
 )
-def test_cursors_of_all_kinds_are_compared_and_repaired(
+def test_all_kinds_of_cursors_are_compared_and_repaired(
     database: Database, lake: Lake, column: str, cursor: str
 ) -> None:
     database.execute(
@@ -121,7 +121,7 @@ def test_cursors_of_all_kinds_are_compared_and_repaired(
     assert found(audited(lake)) == {"extra": 1}
 
 
-def test_every_type_is_equal_to_itself(database: Database, lake: Lake) -> None:
+def test_every_type_equals_itself(database: Database, lake: Lake) -> None:
     database.execute(
         "create table t (id int primary key, f float8, r real, n numeric, d numeric(9, 2), j jsonb,"
         " b bytea, u uuid, a int[], ts timestamp, at timestamptz)",
@@ -143,9 +143,7 @@ def test_a_marked_row_is_not_extra(database: Database, lake: Lake) -> None:
     assert found(audited(lake)) == {}
 
 
-def test_rows_that_are_declared_never_to_be_loaded_are_not_missing(
-    database: Database, lake: Lake
-) -> None:
+def test_rows_excluded_by_the_declaration_are_not_missing(database: Database, lake: Lake) -> None:
     database.execute(*T, "alter table t alter at drop not null", "insert into t values (0, 'null')")
     declared = (
         "t: {cursor: {column: at, initial_value: 2026-01-10}, where: id <> 60, "
@@ -156,9 +154,7 @@ def test_rows_that_are_declared_never_to_be_loaded_are_not_missing(
     assert found(audited(lake)) == {}
 
 
-def test_a_table_that_is_read_whole_is_always_mended_by_the_next_load(
-    database: Database, lake: Lake
-) -> None:
+def test_differences_in_a_full_refresh_table_are_pending(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {mode: full_refresh}").run()
     database.execute("update t set word = 'x' where id = 1")
@@ -166,17 +162,17 @@ def test_a_table_that_is_read_whole_is_always_mended_by_the_next_load(
     assert (audited(lake).is_clean, audited(lake).pending) == (True, 1)
 
 
-def test_a_table_that_was_never_built_says_what_to_do(database: Database, lake: Lake) -> None:
+def test_says_how_to_build_a_table_that_was_never_built(database: Database, lake: Lake) -> None:
     database.execute(*T)
 
     told = lake.declare("t: {cursor: at}").command("audit")
 
     assert told.returncode == 1
-    assert "no staging model of ours in the warehouse" in told.stdout
+    assert "no generated staging model in the warehouse" in told.stdout
     assert "lakefeed run --select shop.t" in told.stdout
 
 
-def test_json_holds_the_findings(database: Database, lake: Lake) -> None:
+def test_the_json_report_contains_the_findings(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: at}").run()
     database.execute("delete from t where id = 7")
@@ -196,7 +192,7 @@ def test_a_table_without_a_key_is_compared_as_a_whole(database: Database, lake: 
     assert (audited(lake).is_clean, audited(lake).pending) == (True, 4)
 
 
-def test_row_versions_tell_what_is_pending_from_what_no_load_would_bring(
+def test_row_versions_distinguish_pending_rows_from_unseen_ones(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*T)

@@ -1,4 +1,4 @@
-"""`lakefeed check` finds without a connection what a run would stumble over."""
+"""`lakefeed check` finds, without a connection, what would stop a run."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def found(lake: Lake) -> list[str]:
         ("a: {cursor: att}", "shop.a has no column `att` to use as its cursor"),
         ("a: {cursor: at, primary_key: [c]}", "`primary_key` of shop.a names `c`"),
         ("a: {cursor: at, columns: {exclude: [x]}}", "`columns` of shop.a names `x`"),
-        ("aa: {cursor: at}", "`public.aa` of shop.aa isn't in sources.lock.yaml"),
+        ("aa: {cursor: at}", "`public.aa` (shop.aa) isn't in sources.lock.yaml"),
         ("'audit.*': {cursor: at}", "`audit.*` matches no table in sources.lock.yaml"),
     ],
 )
-def test_a_mistake_that_the_catalogue_shows_is_an_error(
+def test_a_mistake_that_the_catalogue_reveals_is_an_error(
     synced: Lake, declared: str, message: str
 ) -> None:
     errors = found(synced.declare(declared))
@@ -55,7 +55,7 @@ def test_a_mistake_that_the_catalogue_shows_is_an_error(
         ("localhost:5432", "the connection of `shop` isn't a PostgreSQL URL"),
     ],
 )
-def test_a_variable_that_holds_no_postgresql_url_is_an_error(
+def test_a_variable_without_a_postgresql_url_is_an_error(
     synced: Lake, url: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CONNECTION_VARIABLE, url)
@@ -65,25 +65,25 @@ def test_a_variable_that_holds_no_postgresql_url_is_an_error(
     assert message in error
 
 
-def test_a_variable_that_is_not_set_is_a_warning_since_it_may_be_set_elsewhere(
-    synced: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unset_variable_is_a_warning(synced: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(CONNECTION_VARIABLE)
 
     ended = synced.command("check")
 
     assert ended.returncode == 0
-    assert f"sources.yaml:4: the variable {CONNECTION_VARIABLE} isn't set here" in ended.stdout
+    assert (
+        f"sources.yaml:4: the environment variable {CONNECTION_VARIABLE} isn't set" in ended.stdout
+    )
     assert "2 tables checked: 1 warning" in ended.stdout
 
 
-def test_a_mistake_is_not_hidden_behind_the_files_that_are_stale_for_it(synced: Lake) -> None:
+def test_a_mistake_is_reported_without_the_stale_files_it_causes(synced: Lake) -> None:
     errors = found(synced.declare("a: {cursor: at}\nbb: {cursor: at}"))
 
-    assert not [error for error in errors if "stale" in error]
+    assert not [error for error in errors if "out of date" in error]
 
 
-def test_a_warning_of_many_tables_is_said_once(database: Database, lake: Lake) -> None:
+def test_a_warning_about_many_tables_is_printed_once(database: Database, lake: Lake) -> None:
     database.execute(*(f"create table t{n} (id int primary key, at timestamptz)" for n in range(9)))
     lake.declare('"*": {cursor: at}').load()
 
@@ -95,7 +95,7 @@ def test_a_warning_of_many_tables_is_said_once(database: Database, lake: Lake) -
 
 
 @pytest.mark.parametrize("declared", ["a: {cursor: at}\nb: {cursor: at}", '"*": {cursor: at}'])
-def test_a_mistake_in_the_schema_fails_and_changes_nothing_that_is_known(
+def test_a_wrong_schema_fails_and_leaves_the_catalogue_unchanged(
     synced: Lake, declared: str
 ) -> None:
     synced.declare(declared).load()
@@ -114,7 +114,7 @@ def test_a_mistake_in_the_schema_fails_and_changes_nothing_that_is_known(
     assert generated(synced) == known
 
 
-def test_a_table_taken_out_on_purpose_leaves_catalogue_and_models(synced: Lake) -> None:
+def test_a_removed_table_is_removed_from_catalogue_and_models(synced: Lake) -> None:
     synced.declare("a: {cursor: at}").load()
 
     assert "public.b" not in (synced.root / "sources.lock.yaml").read_text()

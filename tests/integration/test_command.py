@@ -111,9 +111,9 @@ def test_check_with_connect_warns_of_a_role_that_may_do_more_than_read(
     database.execute(f"revoke insert on t from {role}")
     as_reader = lake.command("check", "--connect").stdout
 
-    assert "shop: this role is a superuser; use a role that may only read" in as_superuser
-    assert "shop: this role may write to public.t; use a role that may only read" in as_writer
-    assert "may only read" not in as_reader
+    assert "shop: this role is a superuser; use a read-only role" in as_superuser
+    assert "shop: this role can write to public.t; use a read-only role" in as_writer
+    assert "read-only role" not in as_reader
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Small files put together by `lakefeed prune`: few files, and every reader sees the same rows."""
+"""Compaction: `lakefeed prune` merges small files, and every reader still sees the same rows."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return lake
 
 
-def test_many_small_files_become_few_and_every_reader_sees_the_same(
+def test_many_small_files_become_few_and_every_reader_sees_the_same_rows(
     source: Database, copied: Lake
 ) -> None:
     before, ids = told(copied), loads_of(copied, "events").load_ids()
@@ -98,7 +98,7 @@ def test_many_small_files_become_few_and_every_reader_sees_the_same(
 
 
 @pytest.mark.faults
-def test_a_build_of_some_of_the_loads_reads_no_rows_of_others(copied: Lake) -> None:
+def test_a_build_of_some_loads_reads_no_rows_of_others(copied: Lake) -> None:
     loads = loads_of(copied, "events").loads()
     moment = loads[4].load_id
     output = copied.root / "then.duckdb"
@@ -133,7 +133,7 @@ def test_a_row_is_erased_from_a_file_of_several_loads(copied: Lake) -> None:
     assert {table.status for table in copied.run().tables} <= {"unchanged", "loaded"}
 
 
-def test_a_file_of_several_loads_goes_once_all_of_them_are_superseded(copied: Lake) -> None:
+def test_a_file_of_several_loads_is_removed_once_all_are_superseded(copied: Lake) -> None:
     assert copied.command("prune").returncode == 0
     assert copied.run("shop.plain", full_refresh=True).exit_code == 0
 
@@ -143,7 +143,7 @@ def test_a_file_of_several_loads_goes_once_all_of_them_are_superseded(copied: La
     assert [".compact-" in path.name for path in copied.files("shop__plain")] == [False]
 
 
-def test_small_files_with_the_same_columns_are_put_together_while_they_are_enough() -> None:
+def test_small_files_with_equal_columns_are_merged_if_there_are_enough() -> None:
     names = [f"f{number}" for number in range(30)]
     sizes = {**dict.fromkeys(names, SMALL - 1), "f9": SMALL}
     columns = {

@@ -1,4 +1,4 @@
-"""A warehouse that can't be read: it is told what helps, and what helps needn't read it."""
+"""A warehouse that can't be read: errors say how to recover, and recovery needn't read it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ DAMAGE = [damage_log, empty, cut, lambda file: flip(file, 100)]
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_rollback_returns_to_the_version_before_without_reading_what_is_damaged(
+def test_rollback_replaces_a_damaged_file_without_reading_it(
     copied: Lake, damage: Callable[[Path], None]
 ) -> None:
     file = copied.project.warehouse
@@ -65,7 +65,7 @@ def test_rollback_returns_to_the_version_before_without_reading_what_is_damaged(
     assert (damage is damage_log) == Path(f"{rollback.set_aside}.wal").exists()
 
 
-def test_rollback_passes_over_a_version_that_is_damaged_too(source: Database, copied: Lake) -> None:
+def test_rollback_skips_damaged_versions(source: Database, copied: Lake) -> None:
     source.execute("update a set at = clock_timestamp()")
     copied.run()
     first, second = kept_versions(copied.project)
@@ -78,7 +78,7 @@ def test_rollback_passes_over_a_version_that_is_damaged_too(source: Database, co
     assert not first.path.exists()
 
 
-def test_a_run_loads_and_says_what_helps_and_rebuild_does_without_reading_it(
+def test_a_run_loads_and_says_how_to_recover_and_rebuild_does_so(
     source: Database, copied: Lake
 ) -> None:
     file = copied.project.warehouse
@@ -92,7 +92,7 @@ def test_a_run_loads_and_says_what_helps_and_rebuild_does_without_reading_it(
     assert ended.returncode == 1
     assert "✓ shop.a" in ended.stdout
     told = ended.stdout + ended.stderr
-    assert "its log is damaged" in told
+    assert "its write-ahead log is damaged" in told
     assert "lakefeed rebuild" in told
     assert "another program" not in told
     assert copied.query(ROWS)[-1] == (2, "two")
@@ -101,7 +101,7 @@ def test_a_run_loads_and_says_what_helps_and_rebuild_does_without_reading_it(
     assert resume(copied.project) is None
 
 
-def test_a_rebuild_that_fails_leaves_what_is_damaged_where_it_is(copied: Lake) -> None:
+def test_a_failed_rebuild_leaves_the_damaged_file_in_place(copied: Lake) -> None:
     file = copied.project.warehouse
     empty(file)
     (copied.root / "dbt/models/marts/wrong.sql").write_text("select nothing from nowhere")
@@ -114,7 +114,7 @@ def test_a_rebuild_that_fails_leaves_what_is_damaged_where_it_is(copied: Lake) -
 
 
 @pytest.mark.parametrize("act", [build_all, rebuild, roll_back])
-def test_a_folder_in_its_place_is_named_and_left_alone(
+def test_a_folder_in_its_place_is_reported_and_left_alone(
     copied: Lake, act: Callable[[object], object]
 ) -> None:
     copied.project.warehouse.unlink()

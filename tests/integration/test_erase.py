@@ -1,4 +1,4 @@
-"""`lakefeed prune --erase`: a row leaves every file that Lakefeed keeps, and nothing else does."""
+"""`lakefeed prune --erase` removes a row, and nothing else, from every file Lakefeed stores."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def without(lake: Lake, key: str) -> list[list[tuple[object, ...]]]:
     ]  # fmt: skip
 
 
-def test_no_file_has_the_row_any_more_and_the_others_are_as_they_were(copied: Lake) -> None:
+def test_no_file_contains_the_row_and_all_other_rows_are_unchanged(copied: Lake) -> None:
     kinds = {path.suffix for path in files_with(copied, CANARY)}
     places = {path.parts[1] for path in files_with(copied, CANARY)}
     assert kinds == {".parquet", ".duckdb"}
@@ -99,7 +99,7 @@ def test_no_file_has_the_row_any_more_and_the_others_are_as_they_were(copied: La
     assert without(copied, "id <> 42") == others
 
 
-def test_values_of_a_key_of_two_columns_are_given_in_its_order(copied: Lake) -> None:
+def test_values_of_a_composite_key_are_given_in_its_order(copied: Lake) -> None:
     places = {path.parts[1] for path in files_with(copied, KEY)}
     assert places >= {"raw", "warehouse.duckdb", "warehouse_test_failures.duckdb"}
 
@@ -131,14 +131,16 @@ def test_values_of_a_key_of_two_columns_are_given_in_its_order(copied: Lake) -> 
         ([], "--erase"),
     ],
 )
-def test_what_names_no_row_is_told(copied: Lake, arguments: list[str], told: str) -> None:
+def test_reports_a_key_that_identifies_no_row(
+    copied: Lake, arguments: list[str], told: str
+) -> None:
     ended = copied.command("prune", "--erase", *arguments)
 
     assert ended.returncode == 2
     assert told in ended.stderr
 
 
-def test_a_warehouse_that_fails_its_tests_still_holds_the_row_and_that_is_said(
+def test_reports_that_a_warehouse_which_fails_its_tests_still_contains_the_row(
     copied: Lake,
 ) -> None:
     wrong = copied.root / "dbt/tests/wrong.sql"

@@ -1,4 +1,4 @@
-"""History: every version of a row, from when to when, built by real dbt from all that raw holds."""
+"""History: every version of a row and its period of validity, built by real dbt from raw."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run(lake: Lake, **options: object) -> None:
     assert report.exit_code == 0, report
 
 
-def test_each_change_that_was_loaded_is_a_version(database: Database, lake: Lake) -> None:
+def test_each_loaded_change_is_a_version(database: Database, lake: Lake) -> None:
     database.execute(*T)
     run(declare(lake))
     change(database, "new", "2026-02-01Z")
@@ -72,7 +72,7 @@ def test_each_change_that_was_loaded_is_a_version(database: Database, lake: Lake
     assert is_the_same_from_nothing(lake)
 
 
-def test_a_row_that_is_read_again_unchanged_is_no_new_version(
+def test_an_unchanged_row_that_is_read_again_is_not_a_new_version(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*T)
@@ -84,7 +84,7 @@ def test_a_row_that_is_read_again_unchanged_is_no_new_version(
     assert is_the_same_from_nothing(lake)
 
 
-def test_of_two_versions_of_one_time_the_newer_snapshot_wins(
+def test_of_two_versions_at_the_same_time_the_newer_snapshot_wins(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*T)
@@ -98,9 +98,7 @@ def test_of_two_versions_of_one_time_the_newer_snapshot_wins(
     assert is_the_same_from_nothing(lake)
 
 
-def test_a_value_corrected_backwards_replaces_what_came_after_its_time(
-    database: Database, lake: Lake
-) -> None:
+def test_a_backdated_correction_replaces_later_versions(database: Database, lake: Lake) -> None:
     database.execute(*T)
     run(declare(lake, "cursor: at, lookback: 3650d"))
     for word, at in (("right", "2026-02-01Z"), ("wrong", "2026-03-01Z"), ("better", "2026-02-15Z")):
@@ -115,9 +113,7 @@ def test_a_value_corrected_backwards_replaces_what_came_after_its_time(
     assert is_the_same_from_nothing(lake)
 
 
-def test_a_time_of_change_after_the_snapshot_is_not_believed(
-    database: Database, lake: Lake
-) -> None:
+def test_a_time_of_change_after_the_snapshot_is_capped(database: Database, lake: Lake) -> None:
     database.execute(*T)
     run(declare(lake))
     change(database, "of the future", "2999-01-01Z")
@@ -128,7 +124,7 @@ def test_a_time_of_change_after_the_snapshot_is_not_believed(
     assert is_the_same_from_nothing(lake)
 
 
-def test_a_time_without_zone_is_meant_in_the_declared_one(database: Database, lake: Lake) -> None:
+def test_a_time_without_zone_is_in_the_declared_zone(database: Database, lake: Lake) -> None:
     database.execute(
         "create table t (id int primary key, word text, at timestamp)",
         "insert into t values (1, 'a', '2026-01-01')",
@@ -143,7 +139,7 @@ def test_a_time_without_zone_is_meant_in_the_declared_one(database: Database, la
 
 
 @pytest.mark.parametrize("settings", ["cursor: xmin", "cursor: n", "mode: full_refresh"])
-def test_without_a_cursor_of_time_a_version_begins_with_the_snapshot_that_saw_it(
+def test_without_a_time_cursor_a_version_begins_with_its_first_snapshot(
     database: Database, lake: Lake, settings: str
 ) -> None:
     database.execute(*T, "alter table t add n bigint not null default 1")
@@ -160,7 +156,7 @@ def test_without_a_cursor_of_time_a_version_begins_with_the_snapshot_that_saw_it
 
 
 @pytest.mark.parametrize("deletes", ["remove", "mark"])
-def test_a_deletion_ends_a_row_and_its_return_begins_another(
+def test_a_deletion_ends_a_version_and_its_return_begins_another(
     database: Database, lake: Lake, deletes: str
 ) -> None:
     database.execute(*T)
@@ -182,7 +178,7 @@ def test_a_deletion_ends_a_row_and_its_return_begins_another(
 
 
 @pytest.mark.parametrize("settings", ["mode: full_refresh", "cursor: at"])
-def test_a_row_that_a_load_of_the_whole_table_lacks_is_ended_not_forgotten(
+def test_a_row_missing_from_a_whole_table_load_ends_but_keeps_its_versions(
     database: Database, lake: Lake, settings: str
 ) -> None:
     database.execute(*T)
@@ -203,7 +199,7 @@ def test_a_row_that_a_load_of_the_whole_table_lacks_is_ended_not_forgotten(
     assert is_the_same_from_nothing(lake)
 
 
-def test_a_load_that_is_found_late_puts_its_versions_in_their_place(
+def test_a_late_load_puts_its_versions_in_their_place(
     database: Database, lake: Lake, tmp_path: Path
 ) -> None:
     database.execute(*T)
@@ -226,9 +222,7 @@ def test_a_load_that_is_found_late_puts_its_versions_in_their_place(
     ]
 
 
-def test_a_range_that_is_loaded_again_changes_nothing_that_is_so(
-    database: Database, lake: Lake
-) -> None:
+def test_reloading_a_range_keeps_correct_versions_unchanged(database: Database, lake: Lake) -> None:
     database.execute(*T)
     run(declare(lake))
     change(database, "new", "2026-02-01Z")
@@ -263,7 +257,7 @@ def run_after_load(lake: Lake) -> bool:
     ).failures
 
 
-def test_a_table_may_begin_and_cease_to_keep_history(database: Database, lake: Lake) -> None:
+def test_history_can_be_turned_on_and_off(database: Database, lake: Lake) -> None:
     database.execute(*T)
     run(lake.declare("t: {cursor: at}"))
     change(database, "new", "2026-02-01Z")
@@ -276,9 +270,7 @@ def test_a_table_may_begin_and_cease_to_keep_history(database: Database, lake: L
     assert not list((lake.root / "dbt/models/history").rglob("*.sql"))
 
 
-def test_deletions_that_were_noted_earlier_count_once_they_are_declared(
-    database: Database, lake: Lake
-) -> None:
+def test_earlier_tombstones_count_once_deletes_is_declared(database: Database, lake: Lake) -> None:
     """What the declaration means has changed, so history is built anew."""
     database.execute(*T)
     run(declare(lake, "cursor: at, deletes: mark, max_shrink: 90%"))
@@ -297,7 +289,7 @@ def test_deletions_that_were_noted_earlier_count_once_they_are_declared(
     assert lake.query(f"select is_current from {HISTORY} where id = 1") == [(False,)]
 
 
-def test_columns_that_come_go_and_widen_are_survived(database: Database, lake: Lake) -> None:
+def test_history_survives_added_dropped_and_widened_columns(database: Database, lake: Lake) -> None:
     database.execute(*T, "alter table t add n int, add gone text default 'x'")
     run(declare(lake))
     database.execute(
@@ -314,7 +306,7 @@ def test_columns_that_come_go_and_widen_are_survived(database: Database, lake: L
     assert is_the_same_from_nothing(lake)
 
 
-def test_history_begins_again_where_older_values_do_not_fit_a_retyped_column(
+def test_history_restarts_if_older_values_do_not_fit_a_retyped_column(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*T)
@@ -328,7 +320,7 @@ def test_history_begins_again_where_older_values_do_not_fit_a_retyped_column(
     assert is_the_same_from_nothing(lake)
 
 
-def test_without_a_key_history_is_refused(database: Database, lake: Lake) -> None:
+def test_history_without_a_key_is_refused(database: Database, lake: Lake) -> None:
     database.execute("create table t (id int)")
 
     told = failure(declare(lake, "mode: full_refresh").load())
@@ -336,7 +328,7 @@ def test_without_a_key_history_is_refused(database: Database, lake: Lake) -> Non
     assert "has no primary key, so versions of a row can't be told from other rows" in told
 
 
-def test_a_column_named_as_one_of_ours_is_refused(database: Database, lake: Lake) -> None:
+def test_a_column_with_a_reserved_name_is_refused(database: Database, lake: Lake) -> None:
     database.execute("create table t (id int primary key, valid_to date)")
 
     told = failure(declare(lake, "mode: full_refresh").load())
@@ -345,9 +337,7 @@ def test_a_column_named_as_one_of_ours_is_refused(database: Database, lake: Lake
     assert lake.declare("t: {mode: full_refresh}").load().exit_code == 0
 
 
-def test_keys_of_several_columns_with_odd_names_have_histories(
-    database: Database, lake: Lake
-) -> None:
+def test_composite_keys_with_odd_names_have_histories(database: Database, lake: Lake) -> None:
     database.execute(
         'create table t (id int, "B c" text, word text, at timestamptz, primary key (id, "B c"))',
         "insert into t select 1, i::text, 'a', '2026-01-01Z' from generate_series(1, 3) i",
@@ -365,7 +355,7 @@ def test_keys_of_several_columns_with_odd_names_have_histories(
 @pytest.mark.nightly
 @pytest.mark.parametrize("seed", range(1, 13 if NIGHTLY else 3))
 @pytest.mark.parametrize("settings", ["cursor: at, lookback: 3650d", "mode: full_refresh"])
-def test_whatever_happens_what_holds_now_is_what_staging_has(
+def test_current_versions_always_equal_staging(
     database: Database, lake: Lake, settings: str, seed: int
 ) -> None:
     """And history that grew equals history from nothing."""

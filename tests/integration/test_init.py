@@ -85,7 +85,7 @@ def test_init_chooses_cursors_by_what_keeps_them_and_says_why(shop: Lake) -> Non
         "no_key": {"mode": "full_refresh"},
     }
     assert re.search(r"# about 7 rows, \d+ kB; key id; has a default, indexed, not null\n", text)
-    assert "kept by a trigger" in text
+    assert "maintained by a trigger" in text
     assert "check the timezone" in text
 
 
@@ -142,7 +142,7 @@ def test_tables_that_the_role_may_not_read_are_left_out_and_named(
 def test_init_touches_no_project_that_is_there(shop: Lake, database: Database) -> None:
     before = (shop.root / "sources.yaml").read_text()
 
-    with pytest.raises(Refused, match="there is a project here already"):
+    with pytest.raises(Refused, match="this folder already has a project"):
         init_project(shop.root, database.url, "acme", "public")
     assert (shop.root / "sources.yaml").read_text() == before
 
@@ -177,7 +177,7 @@ def test_a_schema_without_tables_is_named_with_those_that_have_some(
 
     assert str(refused.value) == (
         "schema `public` has no tables\n"
-        "  schemas with tables: person (1), sales (2); name one with --schema"
+        "  choose a schema that has tables with --schema: person (1), sales (2)"
     )
     assert "other schemas contain tables: person (1);" in render_init(report)
 
@@ -220,8 +220,8 @@ def test_a_cursor_that_only_inserts_set_is_told_in_the_terminal_too(
     told = render_init(init_project(tmp_path, database.url, "acme", "public"))
 
     assert (
-        "  note: jobs: inserted_at, its cursor, is set when a row is inserted, so updates "
-        "of old rows are not seen\n" in told
+        "  note: jobs: its cursor inserted_at is only set when a row is inserted, so later "
+        "updates are missed\n" in told
     )
 
 

@@ -1,4 +1,4 @@
-"""One table that can't be read or counted keeps no other from being declared by `lakefeed init`."""
+"""`lakefeed init` declares the other tables even if one can't be read or counted."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_table_with_a_row_policy_is_left_out_with_the_reason(
 
     report = init_project(tmp_path, as_role(database, reader), "acme", "public")
 
-    reason = "row-level security would hide rows from this role, which needs bypassrls"
+    reason = "row-level security hides rows from this role; grant it bypassrls"
     assert report.left_out == (("public.notes", reason),)
     text = (tmp_path / "sources.yaml").read_text()
     assert f"      # notes: left out, {reason} (rows unknown)\n" in text
@@ -69,7 +69,9 @@ def test_a_table_whose_key_cannot_be_read_is_left_out_and_other_columns_alone_ar
 
     report = init_project(tmp_path, as_role(database, reader), "acme", "public")
 
-    assert report.left_out == (("public.hidden_key", "this role may not read Id, of its key"),)
+    assert report.left_out == (
+        ("public.hidden_key", "this role may not read Id in its primary key"),
+    )
     assert declared(tmp_path)["hidden_note"] == {
         "mode": "full_refresh",
         "columns": {"exclude": ["note"]},

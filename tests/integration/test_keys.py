@@ -394,10 +394,10 @@ def test_check_and_init_say_what_inherits_from_a_table(
         "grandchild": False,
     }
     assert (
-        "parent: read alone, since no key of its own holds over what inherits from it"
-        in " ".join(report.warnings)
+        "parent: read without the tables that inherit from it, since its primary key isn't "
+        "enforced across them" in " ".join(report.warnings)
     )
-    assert "what inherits from it (child), over which no key of its own holds" in warnings
+    assert "read together with the tables that inherit from it (child)" in warnings
 
 
 def test_the_lab_takes_keys_and_rows_as_they_are_declared(

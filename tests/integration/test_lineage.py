@@ -1,4 +1,4 @@
-"""Column lineage of a user's own models, from what real dbt compiled."""
+"""Column lineage of hand-written models, from SQL that real dbt compiled."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_generated_models_pass_on_the_columns_of_their_table(lineage: Lineage) -
     )
 
 
-def test_marts_are_followed_through_views_and_ephemeral_models(lineage: Lineage) -> None:
+def test_traces_marts_through_views_and_ephemeral_models(lineage: Lineage) -> None:
     assert told(lineage.models["dim_town"]) == {
         "town": "shop.customers.city",
         "letters": "shop.customers.city*",
@@ -109,35 +109,37 @@ def test_marts_are_followed_through_views_and_ephemeral_models(lineage: Lineage)
     assert lineage.models["dim_town"].holding("shop.customers", "city") == ("town",)
 
 
-def test_a_model_that_was_built_bit_by_bit_is_followed_past_itself(lineage: Lineage) -> None:
+def test_traces_an_incremental_model_past_itself(lineage: Lineage) -> None:
     found = told(lineage.models["fct_order"])
 
     assert (found["id"], found["total"]) == ("shop.orders.id", "shop.orders.total")
     assert found["code"] == ""
 
 
-def test_snapshots_and_what_reads_them_are_followed(lineage: Lineage) -> None:
+def test_traces_snapshots_and_their_descendants(lineage: Lineage) -> None:
     assert told(lineage.models["of_the_snapshot"]) == {"id": "shop.orders.id", "dbt_valid_from": ""}
 
 
-def test_a_model_that_cannot_be_followed_says_so_and_stops_no_other(
+def test_reports_a_model_that_cannot_be_traced_and_traces_the_others(
     lake: Lake, lineage: Lineage
 ) -> None:
-    assert lineage.models["pivoted"].unknown == "its SQL can't be followed: it is no select"
+    assert lineage.models["pivoted"].unknown == "its SQL can't be parsed: it isn't a select"
     assert lineage.models["stg_shop__own"].unknown == (
-        "none of its columns can be followed to a table"
+        "none of its columns can be traced to a table"
     )
     assert lineage.origins("stg_shop__own", "id") is None
 
 
-def test_the_lineage_of_some_models_needs_only_what_they_read(lake: Lake, lineage: Lineage) -> None:
+def test_the_lineage_of_some_models_reads_only_their_ancestors(
+    lake: Lake, lineage: Lineage
+) -> None:
     found = read_lineage(lake.project, of={"dim_town"})
 
     assert list(found.models) == ["hst_shop__customers", "dim_town"]
     assert found.models["dim_town"] == lineage.models["dim_town"]
 
 
-def test_nothing_is_known_before_dbt_has_run(tmp_path: Path) -> None:
+def test_lineage_is_empty_before_the_first_build(tmp_path: Path) -> None:
     write_scaffold(tmp_path)
 
     assert read_lineage(Lake(tmp_path).declare("t: {cursor: at}").project) == Lineage({})

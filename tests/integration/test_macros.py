@@ -1,4 +1,4 @@
-"""dbt's own unit tests of the macros that make staging, history and keys."""
+"""dbt unit tests of the macros for staging, history and keys."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def dbt(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return forked(plain_dbt, *arguments, folder=project)
 
 
-def test_the_macros_pass_the_unit_tests_that_dbt_runs(project: Path) -> None:
+def test_the_macros_pass_their_dbt_unit_tests(project: Path) -> None:
     written = re.findall("- name: ", (PROJECT / "models/unit_tests.yml").read_text())
 
     ended = dbt(project, "build")
@@ -52,7 +52,7 @@ VERSIONS = {
 }
 
 
-def test_gaps_and_overlaps_are_found(project: Path) -> None:
+def test_finds_gaps_and_overlaps(project: Path) -> None:
     models = []
     for name, versions in VERSIONS.items():
         rows = ", ".join(

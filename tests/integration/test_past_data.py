@@ -1,4 +1,4 @@
-"""`lakefeed check --data`: loads held against a past, which is made of copies of a real load."""
+"""`lakefeed check --data`: loads compared with a past made of copies of a real load."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def told(lake: Lake, in_days: int = 0) -> list[str]:
     return [str(one) for one in check_data(lake.project, at).unlike]
 
 
-def test_a_regular_past_raises_nothing(past: Lake) -> None:
+def test_a_regular_past_has_no_anomalies(past: Lake) -> None:
     ended = past.command("check", "--data")
 
     assert told(past) == []
@@ -70,7 +70,7 @@ def test_a_regular_past_raises_nothing(past: Lake) -> None:
     assert ended.stdout == "1 table checked: no problems\n"
 
 
-def test_a_table_without_a_past_is_counted_and_not_judged(database: Database, lake: Lake) -> None:
+def test_a_table_without_a_past_is_counted_but_not_judged(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: at}").load()
 
@@ -80,19 +80,19 @@ def test_a_table_without_a_past_is_counted_and_not_judged(database: Database, la
     assert json.loads(ended.stdout)["data"] == {"unlike": [], "young": 1}
 
 
-def test_what_is_new_in_a_load_is_told_in_words(database: Database, past: Lake) -> None:
+def test_describes_anomalies_in_words(database: Database, past: Lake) -> None:
     database.execute("update t set at = clock_timestamp(), status = 'returned', email = null")
     assert only(past.load()).rows_written == ROWS
 
     log = CommitLog(past.project.raw_url, "shop__t")
     day = log.loads()[-1].loaded_at.date()
     assert sorted(told(past)) == [
-        f"shop.t.email: 100% of the rows of {day} are null; usually 0% to 6% are (55 days)",
-        "shop.t.status: no load before had the value `returned`",
+        f"shop.t.email: 100% of the rows loaded on {day} are null; usually 0% to 6% (55 days)",
+        "shop.t.status: no earlier load had the value `returned`",
     ]
 
 
-def test_a_flood_and_silence_are_told_and_exit_with_1(past: Lake) -> None:
+def test_too_many_and_no_rows_are_reported_with_exit_code_1(past: Lake) -> None:
     log = CommitLog(past.project.raw_url, "shop__t")
     flood = log.loads()[-1]
     backdate(past, flood, now(), 5000, is_first=False)
@@ -104,11 +104,11 @@ def test_a_flood_and_silence_are_told_and_exit_with_1(past: Lake) -> None:
     assert (found["table"], found["column"], found["kind"]) == ("shop.t", None, "volume")
     assert found["words"].startswith("5,000 rows arrived ")
     silent = told(past, in_days=4)
-    assert any("no row has arrived for 4 days; usually the next ones come" in one for one in silent)
-    assert any("0 rows arrived on" in one for one in silent)
+    assert any("no rows have arrived for 4 days; usually new rows" in text for text in silent)
+    assert any("0 rows arrived on" in text for text in silent)
 
 
-def test_loads_without_profiles_are_judged_by_what_is_known(past: Lake) -> None:
+def test_loads_without_profiles_are_judged_by_their_manifests(past: Lake) -> None:
     for file in (past.root / "data/raw/shop__t/_lakefeed_profiles").iterdir():
         file.unlink()
 
@@ -116,7 +116,7 @@ def test_loads_without_profiles_are_judged_by_what_is_known(past: Lake) -> None:
     assert any("0 rows arrived on" in one for one in told(past, in_days=4))
 
 
-def test_however_often_a_table_is_loaded_a_bounded_number_of_profiles_is_read() -> None:
+def test_a_bounded_number_of_profiles_is_read() -> None:
     loads = [Load(str(n), *[None] * 11) for n in range(20_000)]  # type: ignore[arg-type]
 
     chosen = sampled(loads[-600:], loads[:-600], 500)
@@ -126,7 +126,7 @@ def test_however_often_a_table_is_loaded_a_bounded_number_of_profiles_is_read() 
     assert chosen[0] is loads[0]
 
 
-def test_descriptions_stay_as_small_as_they_were(past: Lake) -> None:
+def test_manifests_stay_as_small_as_before(past: Lake) -> None:
     (newest, *_) = (past.root / "data/raw/shop__t" / LOADS_FOLDER).glob("*.json")
 
     assert "profile" not in newest.read_text()

@@ -1,4 +1,4 @@
-"""`lakefeed prune`: what nothing needs goes, and staging says the same before and after."""
+"""`lakefeed prune` removes data no longer needed; staging is the same before and after."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SUPERSEDED = [name for name in TABLES if name != "kept"]
 
 
 def staged(lake: Lake) -> dict[str, list[tuple[object, ...]]]:
-    """All values of staging and history, but for the count of builds."""
+    """All values in staging and history, except batch numbers."""
     told = {
         name: lake.query(
             f"select * exclude (_staged_batch) from staging.stg_shop__{name} order by all"
@@ -85,9 +85,7 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return lake
 
 
-def test_staging_says_the_same_after_a_prune_and_whatever_follows(
-    source: Database, copied: Lake
-) -> None:
+def test_staging_is_the_same_after_a_prune_and_later_runs(source: Database, copied: Lake) -> None:
     before, ran = staged(copied), loads(copied, "kept")
 
     pruned = copied.command("prune")
@@ -112,7 +110,7 @@ def test_staging_says_the_same_after_a_prune_and_whatever_follows(
     assert staged(copied) == after
 
 
-def test_a_dry_run_shows_what_would_go_and_removes_nothing(copied: Lake) -> None:
+def test_a_dry_run_shows_what_would_be_removed_and_removes_nothing(copied: Lake) -> None:
     before = files_below(copied.root / "data/raw")
 
     planned = copied.command("prune", "--dry-run", "--json", **{CONNECTION_VARIABLE: ""})
@@ -132,7 +130,7 @@ def test_a_dry_run_shows_what_would_go_and_removes_nothing(copied: Lake) -> None
     )
 
 
-def test_what_was_pruned_can_not_be_asked_for_as_it_stood(copied: Lake) -> None:
+def test_pruned_data_cannot_be_rebuilt_as_of_an_earlier_time(copied: Lake) -> None:
     (first, last) = copied.query(
         "select min(snapshot_at), max(snapshot_at) from _lakefeed.staged_loads"
     )[0]
@@ -146,7 +144,7 @@ def test_what_was_pruned_can_not_be_asked_for_as_it_stood(copied: Lake) -> None:
     assert since.returncode == 0, since
 
 
-def test_a_table_that_is_being_loaded_is_left_and_the_others_go_on(copied: Lake) -> None:
+def test_a_table_that_is_being_loaded_is_skipped_and_the_others_pruned(copied: Lake) -> None:
     from filelock import FileLock
 
     with FileLock(copied.root / "data/locks/shop__whole.lock"):
@@ -157,7 +155,7 @@ def test_a_table_that_is_being_loaded_is_left_and_the_others_go_on(copied: Lake)
     assert (loads(copied, "whole") > 1, loads(copied, "without_key")) == (True, 1)
 
 
-def test_a_model_written_by_hand_keeps_what_it_may_read(copied: Lake) -> None:
+def test_superseded_loads_that_a_hand_written_model_may_read_are_kept(copied: Lake) -> None:
     (copied.root / "dbt/models/marts/all_words.sql").write_text(
         "{{ config(materialized='table') }} -- {{ source('shop', 'whole') }}\nselect 1 as n"
     )
@@ -165,11 +163,11 @@ def test_a_model_written_by_hand_keeps_what_it_may_read(copied: Lake) -> None:
 
     ended = copied.command("prune", "--select", "shop.whole")
 
-    assert "superseded loads kept: read by hand in all_words" in ended.stdout
+    assert "superseded loads kept: read by the hand-written all_words" in ended.stdout
     assert loads(copied, "whole") > 1
 
 
-def test_what_is_superseded_stays_until_what_is_newer_is_built(copied: Lake) -> None:
+def test_superseded_loads_are_kept_until_newer_ones_are_built(copied: Lake) -> None:
     copied.load("shop.versions", full_refresh=True)
     before = loads(copied, "versions")
 
@@ -178,7 +176,7 @@ def test_what_is_superseded_stays_until_what_is_newer_is_built(copied: Lake) -> 
     assert copied.command("build").returncode == 0
     assert copied.command("prune", "--select", "shop.versions").returncode == 0
 
-    assert "superseded loads kept: what is newer isn't built yet" in ended.stdout
+    assert "superseded loads kept: newer loads aren't built yet" in ended.stdout
     assert (kept, loads(copied, "versions")) == (before, 1)
 
 
@@ -195,7 +193,7 @@ def left_of(lake: Lake, table: str) -> tuple[bool, bool, list[tuple[object, ...]
     return folders[0].exists(), folders[1].exists(), relations
 
 
-def test_what_is_declared_no_longer_goes_when_it_is_asked_for(copied: Lake) -> None:
+def test_orphaned_tables_are_removed_on_request(copied: Lake) -> None:
     foreign = copied.root / "data/raw/of_somebody/else.parquet"
     foreign.parent.mkdir()
     foreign.write_text("not ours")
@@ -220,12 +218,12 @@ def test_what_is_declared_no_longer_goes_when_it_is_asked_for(copied: Lake) -> N
     assert "nothing to remove" in copied.command("prune", "--undeclared").stdout
 
 
-def test_a_table_that_a_wildcard_may_mean_goes_only_by_name(copied: Lake) -> None:
+def test_a_table_that_a_wildcard_may_match_is_removed_only_by_name(copied: Lake) -> None:
     copied.declare('"w*": {mode: full_refresh}\nincremental: {cursor: at}')
     assert copied.command("sync").returncode == 0
 
     ended = copied.command("prune", "--undeclared")
-    assert "may be one of theirs that was not found" in ended.stdout
+    assert "a wildcard of `shop` may still declare this table" in ended.stdout
     assert all(left_of(copied, "marked"))
     named = copied.command("prune", "--undeclared", "--select", "shop.marked")
 

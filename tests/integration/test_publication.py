@@ -1,4 +1,4 @@
-"""Publication: what people query is replaced whole, after its tests, and can be taken back."""
+"""Publication: the warehouse file is replaced whole, after its tests, and can be rolled back."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def versions(lake: Lake) -> list[Path]:
     return sorted((lake.root / "data/published").glob("*/warehouse.duckdb"))
 
 
-def test_readers_keep_what_they_have_open_while_a_run_builds_and_publishes(
+def test_readers_keep_their_version_while_a_run_builds_and_publishes(
     database: Database, published: Lake
 ) -> None:
     reader = subprocess.Popen(
@@ -99,7 +99,7 @@ def test_readers_keep_what_they_have_open_while_a_run_builds_and_publishes(
     assert not list((published.root / "data").glob("*.wal"))
 
 
-def test_nothing_new_means_no_copy_and_no_publication(published: Lake) -> None:
+def test_without_new_rows_nothing_is_copied_or_published(published: Lake) -> None:
     before = file_of(published)
 
     report = published.run()
@@ -109,7 +109,7 @@ def test_nothing_new_means_no_copy_and_no_publication(published: Lake) -> None:
     assert not versions(published)
 
 
-def test_what_is_below_a_failed_test_keeps_its_last_version_and_the_rest_moves_on(
+def test_descendants_of_a_failed_test_are_held_back_and_the_rest_is_published(
     database: Database, published: Lake
 ) -> None:
     database.execute("insert into a values (2, 'too long')", "insert into b values (2, 'two')")
@@ -127,7 +127,7 @@ def test_what_is_below_a_failed_test_keeps_its_last_version_and_the_rest_moves_o
     assert seen == {"of_a": [(1, "one")], "of_b": [(1, "one"), (2, "two")]}
     assert told == failed.kept
     assert words(published, "staging.stg_shop__a") == [(1, "one"), (2, "too long")]
-    # Failing again changes nothing that people see, and pushes no earlier version out.
+    # Failing again changes nothing that readers see, so it displaces no earlier version.
     assert (again.exit_code, again.published_at, after) == (1, None, before)
     assert mended.exit_code == 0
     assert mended.build is not None
@@ -136,7 +136,7 @@ def test_what_is_below_a_failed_test_keeps_its_last_version_and_the_rest_moves_o
     assert held(published) == {}
 
 
-def test_staging_that_fails_its_test_is_put_back_and_its_loads_are_staged_again(
+def test_staging_that_fails_its_test_is_restored_and_its_loads_are_staged_again(
     database: Database, lake: Lake
 ) -> None:
     """An incremental fact over it gets the rows as if nothing had happened."""
@@ -198,19 +198,21 @@ def test_a_seed_that_fails_its_test_keeps_its_last_version(published: Lake) -> N
     assert published.query("select zone from marts.of_zones") == [("north",), ("west",)]
 
 
-def test_a_model_built_by_itself_says_what_holds_it_back(
-    database: Database, published: Lake
-) -> None:
+def test_reports_why_a_single_model_is_held_back(database: Database, published: Lake) -> None:
     database.execute("insert into a values (2, 'too long')")
     published.run()
 
-    with pytest.raises(BuildFailed, match="stays as it was published last: test words_of_a failed"):
+    with pytest.raises(
+        BuildFailed, match="held back at its last published version: test words_of_a"
+    ):
         build_model(published.project, "below_of_a")
 
     assert build_model(published.project, "of_b").failures == []
 
 
-def test_what_fails_at_first_is_left_out_until_it_is_mended(database: Database, lake: Lake) -> None:
+def test_a_new_model_that_fails_is_left_out_until_it_is_fixed(
+    database: Database, lake: Lake
+) -> None:
     database.execute(
         "create table a (id int primary key, word text, at timestamptz default now())",
         "insert into a values (1, 'too long')",
@@ -238,7 +240,7 @@ def test_what_fails_at_first_is_left_out_until_it_is_mended(database: Database, 
     assert words(lake, "marts.view_of_a") == [(1, "short")]
 
 
-def test_a_build_of_which_nothing_is_well_leaves_no_warehouse(
+def test_a_first_build_in_which_everything_fails_publishes_nothing(
     database: Database, lake: Lake
 ) -> None:
     database.execute("create table a (id int primary key)", "insert into a values (1)")
@@ -255,7 +257,7 @@ def test_a_build_of_which_nothing_is_well_leaves_no_warehouse(
     assert not lake.project.warehouse.exists()
 
 
-def test_the_warehouse_says_through_when_it_is_complete_and_what_holds_it_back(
+def test_the_warehouse_records_through_when_it_is_complete_and_what_is_held_back(
     database: Database, published: Lake
 ) -> None:
     (first,) = published.query(
@@ -288,7 +290,7 @@ def test_the_warehouse_says_through_when_it_is_complete_and_what_holds_it_back(
     assert first
 
 
-def test_a_look_that_found_nothing_new_counts_as_complete_and_a_backfill_does_not(
+def test_a_probe_without_new_rows_counts_as_complete_and_a_backfill_does_not(
     database: Database, published: Lake
 ) -> None:
     through = "select complete_through from _lakefeed.tables where lake_name = 'shop__b'"
@@ -304,7 +306,7 @@ def test_a_look_that_found_nothing_new_counts_as_complete_and_a_backfill_does_no
     assert looked_at > first
 
 
-def test_dbt_by_hand_and_runs_parse_the_project_once(database: Database, published: Lake) -> None:
+def test_manual_dbt_and_runs_share_one_parse(database: Database, published: Lake) -> None:
     """The path of the candidate isn't in the profile: another path has dbt parse all anew."""
     log = published.root / "dbt/logs/dbt.log"
     log.unlink()
@@ -317,7 +319,7 @@ def test_dbt_by_hand_and_runs_parse_the_project_once(database: Database, publish
     assert "Unable to do partial parsing" not in log.read_text()
 
 
-def test_a_profile_of_the_users_own_is_built_beside_the_published_file_too(
+def test_a_hand_written_profile_is_built_beside_the_published_file_too(
     database: Database, published: Lake
 ) -> None:
     profile = published.root / "dbt/profiles.yml"
@@ -338,7 +340,7 @@ def change(database: Database, lake: Lake, word: str) -> RunReport:
     return report
 
 
-def test_earlier_versions_are_kept_as_many_as_declared(database: Database, published: Lake) -> None:
+def test_as_many_earlier_versions_are_kept_as_declared(database: Database, published: Lake) -> None:
     yaml = published.root / "sources.yaml"
     yaml.write_text(yaml.read_text() + "warehouse: {keep: 1}\n")
     change(database, published, "two")
@@ -353,7 +355,7 @@ def test_earlier_versions_are_kept_as_many_as_declared(database: Database, publi
     assert versions(published) == []
 
 
-def test_rollback_returns_to_the_version_before_and_holds_until_told_to_go_on(
+def test_rollback_returns_to_the_previous_version_until_building_is_resumed(
     database: Database, published: Lake
 ) -> None:
     for word in ("two", "three", "four"):
@@ -379,7 +381,7 @@ def test_rollback_returns_to_the_version_before_and_holds_until_told_to_go_on(
     assert "the next run builds" in published.command("rollback", "--resume").stdout
     assert published.run().exit_code == 0
     assert words(published, "marts.of_a") == [(1, "five")]
-    # Nothing returns to a version that was rolled back from.
+    # A rollback never returns to a version that was rolled back.
     roll_back(published.project)
     assert words(published, "marts.of_a") == [(1, "two")]
     roll_back(published.project)
@@ -391,19 +393,19 @@ def test_rollback_returns_to_the_version_before_and_holds_until_told_to_go_on(
     assert words(published, "marts.of_a") == [(1, "five")]
 
 
-def test_without_an_earlier_version_rollback_says_so(published: Lake) -> None:
+def test_rollback_without_an_earlier_version_is_refused(published: Lake) -> None:
     ended = published.command("rollback")
 
     assert ended.returncode == 1
-    assert "there is no earlier version of the warehouse to return to" in ended.stderr
+    assert "no earlier version of the warehouse is kept" in ended.stderr
     assert words(published, "marts.of_a") == [(1, "one")]
     assert published.run().warnings == ()
 
 
-def test_a_rollback_brings_back_what_was_held_back_then(
+def test_a_rollback_restores_the_held_back_state_of_that_version(
     database: Database, published: Lake
 ) -> None:
-    """What a version lacks is noted in the file itself."""
+    """The file itself records which models are held back."""
     database.execute("insert into a values (2, 'too long')")
     published.run()
     write(published, {"tests/words_of_a.sql": "select 1 from {{ ref('of_a') }} where id < 0"})
@@ -418,10 +420,10 @@ def test_a_rollback_brings_back_what_was_held_back_then(
     assert words(published, "marts.of_a") == [(1, "one"), (2, "too long")]
 
 
-def test_what_a_killed_dbt_left_beside_the_warehouse_is_taken_in_first(
+def test_the_log_of_a_killed_dbt_is_merged_into_the_warehouse_first(
     database: Database, published: Lake
 ) -> None:
-    """DuckDB would put its log into whatever file stands there by then."""
+    """Otherwise DuckDB would apply its log to whatever file is there by then."""
     killed = (
         "import duckdb, os, sys; c = duckdb.connect(sys.argv[1]);"
         " c.execute('create table marts.by_hand as select 7 as id'); os._exit(1)"

@@ -1,4 +1,4 @@
-"""Declared tests: what they find and hold back, what is said of it, and where the rows are."""
+"""Declared tests: what they find and hold back, what they report, and where failing rows are."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def failed(nodes: dict[str, NodeResult]) -> set[str]:
     return {name for name, node in nodes.items() if node.failed}
 
 
-def test_each_declared_test_is_one_of_dbt_and_passes_on_good_rows(
+def test_each_declared_test_becomes_a_dbt_test_and_passes_on_valid_rows(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*SHOP)
@@ -80,7 +80,7 @@ def test_each_declared_test_is_one_of_dbt_and_passes_on_good_rows(
         ("3, 1, 'paid', 99.5, 20), (4, 1, 'paid', 2, 1", {"rows"}),
     ],
 )
-def test_a_row_breaks_the_test_that_it_should_and_no_other(
+def test_an_invalid_row_fails_exactly_the_expected_test(
     database: Database, lake: Lake, row: str, broken: set[str]
 ) -> None:
     database.execute(*SHOP, f"insert into orders values ({row})")
@@ -88,7 +88,7 @@ def test_a_row_breaks_the_test_that_it_should_and_no_other(
     assert failed(results(lake.declare(DECLARED))) == broken
 
 
-def test_a_failed_test_names_its_line_and_keeps_the_rows_to_look_at(
+def test_a_failed_test_names_its_line_and_stores_its_failing_rows(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*SHOP, "insert into orders values (3, 1, 'lost', 1, 1)")
@@ -105,13 +105,13 @@ def test_a_failed_test_names_its_line_and_keeps_the_rows_to_look_at(
     assert ended.returncode == 1
     assert (
         f"  failed: {test}: Got 1 result, configured to fail if != 0 (sources.yaml:{line + 1}); "
-        f"in data/warehouse_test_failures.duckdb: select * from test_failures.{test}\n"
+        f"see its rows in data/warehouse_test_failures.duckdb: select * from test_failures.{test}\n"
     ) in ended.stdout
     assert failing(lake, test, "id, status") == [(3, "lost")]
     assert lake.query("from information_schema.tables where table_name = 'of_orders'") == []
 
 
-def test_the_rows_of_the_newest_run_are_kept_though_nothing_is_published(
+def test_failing_rows_of_the_latest_run_are_stored_even_if_nothing_is_published(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*SHOP, "insert into orders values (3, 1, 'lost', 1, 1)")
@@ -131,9 +131,7 @@ def test_the_rows_of_the_newest_run_are_kept_though_nothing_is_published(
     assert lake.query("from duckdb_tables() where schema_name = 'test_failures'") == []
 
 
-def test_the_rows_of_a_test_that_is_no_longer_declared_are_gone(
-    database: Database, lake: Lake
-) -> None:
+def test_failing_rows_of_a_removed_test_are_dropped(database: Database, lake: Lake) -> None:
     database.execute(*SHOP, "insert into orders values (3, 1, 'lost', 1, 1)")
     both = "orders: {cursor: at, tests: {columns: {status: {accepted_values: [placed]}}%s}}"
     lake.declare(both % ", rows: {max: 1}").run()
@@ -146,14 +144,16 @@ def test_the_rows_of_a_test_that_is_no_longer_declared_are_gone(
 
 
 def failing(lake: Lake, test: str, columns: str) -> list[tuple[object, ...]]:
-    """The rows that are kept of a failed test."""
+    """The stored failing rows of a test."""
     with duckdb.connect(
         lake.root / "data" / "warehouse_test_failures.duckdb", read_only=True
     ) as session:
         return session.execute(f"select {columns} from test_failures.{test} order by 1").fetchall()
 
 
-def test_a_warning_is_told_and_leaves_the_exit_code_at_0(database: Database, lake: Lake) -> None:
+def test_a_warning_is_reported_and_leaves_the_exit_code_at_0(
+    database: Database, lake: Lake
+) -> None:
     database.execute(*SHOP, "insert into orders values (3, 1, 'lost', 1, 1)")
     lake.declare(
         "orders: {cursor: at, tests: {columns: {status: "
@@ -170,9 +170,7 @@ def test_a_warning_is_told_and_leaves_the_exit_code_at_0(database: Database, lak
     assert rows == [(3,)]
 
 
-def test_new_rows_are_held_against_their_bounds_from_the_second_build_on(
-    database: Database, lake: Lake
-) -> None:
+def test_new_rows_are_checked_from_the_second_build_on(database: Database, lake: Lake) -> None:
     database.execute(*SHOP)
     lake.declare("orders: {cursor: at, tests: {new_rows: {max: 1}}}")
     assert failed(results(lake)) == set()
@@ -184,7 +182,7 @@ def test_new_rows_are_held_against_their_bounds_from_the_second_build_on(
     assert failing(lake, "shop__orders__new_rows", "rows_found") == [(2,)]
 
 
-def test_rows_that_are_marked_as_deleted_are_not_tested(database: Database, lake: Lake) -> None:
+def test_rows_marked_as_deleted_are_not_tested(database: Database, lake: Lake) -> None:
     database.execute(*SHOP, "insert into orders values (3, 1, 'lost', 1, 1)")
     lake.declare(
         "orders: {cursor: at, deletes: mark, max_shrink: 50%, "
@@ -197,9 +195,7 @@ def test_rows_that_are_marked_as_deleted_are_not_tested(database: Database, lake
     assert lake.query("select count(*) from staging.stg_shop__orders") == [(3,)]
 
 
-def test_tests_of_defaults_are_every_tables_but_those_with_their_own(
-    database: Database, lake: Lake
-) -> None:
+def test_default_tests_apply_to_tables_without_their_own(database: Database, lake: Lake) -> None:
     database.execute(*SHOP, "create table notes (id int primary key, at timestamptz)")
     head = "    defaults: {cursor: at, tests: {rows: {min: 1, severity: warn}}}\n"
     lake.declare("customers:\norders: {tests: {rows: {max: 9}}}\nnotes:", head=head)
@@ -233,7 +229,7 @@ def test_columns_with_odd_names_are_tested(database: Database, lake: Lake) -> No
 
 
 class TestUnfit:
-    """Tests that can't be made."""
+    """Invalid tests."""
 
     WRONG = """
 customers: {cursor: at}
@@ -246,11 +242,11 @@ orders:
     expressions: {total: total >= 0; drop table x}
 """
     TOLD = (
-        "sources.yaml:11:13: `tests` of shop.orders names the column `stauts`, which staging "
-        "lacks; did you mean `status`?",
-        "sources.yaml:12:39: `relationships` names the column `ids`, which shop.customers lacks "
-        "in staging; did you mean `id`?",
-        "sources.yaml:13:32: the condition `total` can't be used: it holds more than one statement",
+        "sources.yaml:11:13: `tests` of shop.orders names column `stauts`, which isn't in staging; "
+        "did you mean `status`?",
+        "sources.yaml:12:39: `relationships` names column `ids`, which isn't in staging of "
+        "shop.customers; did you mean `id`?",
+        "sources.yaml:13:32: the condition `total` is invalid: it holds more than one statement",
     )
 
     def test_sync_and_check_tell_them_all_with_their_places(
@@ -274,8 +270,8 @@ orders:
 
         assert report.exit_code == 1
         assert failure(report).startswith(
-            "sources.yaml:11: shop.orders can't be tested as declared: `tests` of shop.orders "
-            "names the column `stauts`"
+            "sources.yaml:11: the tests of shop.orders are invalid: `tests` of shop.orders "
+            "names column `stauts`"
         )
         assert lake.query("select count(*) from staging.stg_shop__customers") == [(2,)]
 
@@ -290,5 +286,5 @@ orders:
 
         report = lake.run()
 
-        assert "names the column `status`, which staging lacks" in failure(report)
+        assert "names column `status`, which isn't in staging" in failure(report)
         assert lake.query("select count(*) from staging.stg_shop__customers") == [(3,)]

@@ -1,4 +1,4 @@
-"""`lakefeed rebuild`: an empty file, tested, takes the warehouse's place."""
+"""`lakefeed rebuild` builds and tests an empty file, then replaces the warehouse with it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def grown(database: Database, lake: Lake) -> Lake:
     return lake
 
 
-def test_what_is_no_longer_built_is_gone(grown: Lake) -> None:
+def test_relations_that_are_no_longer_built_are_gone(grown: Lake) -> None:
     mart = grown.root / "dbt/models/marts/once.sql"
     mart.write_text("select 1 as n")
     assert grown.command("build").returncode == 0
@@ -40,7 +40,7 @@ def test_what_is_no_longer_built_is_gone(grown: Lake) -> None:
     assert list(grown.project.warehouse.parent.glob(".*building")) == []
 
 
-def test_what_fails_its_tests_replaces_nothing(grown: Lake) -> None:
+def test_a_rebuild_that_fails_its_tests_replaces_nothing(grown: Lake) -> None:
     (grown.root / "dbt/tests").mkdir()
     (grown.root / "dbt/tests/wrong.sql").write_text("select * from {{ ref('stg_shop__t') }}")
     before = grown.project.warehouse.read_bytes()
@@ -53,7 +53,7 @@ def test_what_fails_its_tests_replaces_nothing(grown: Lake) -> None:
     assert grown.project.warehouse.read_bytes() == before
 
 
-def test_as_of_a_load_or_a_time_leaves_out_what_came_later(grown: Lake) -> None:
+def test_as_of_a_load_or_time_leaves_out_later_loads(grown: Lake) -> None:
     first, second = grown.query(
         "select load_id, snapshot_at from _lakefeed.staged_loads order by snapshot_at"
     )
@@ -68,15 +68,15 @@ def test_as_of_a_load_or_a_time_leaves_out_what_came_later(grown: Lake) -> None:
 
 
 @pytest.mark.parametrize(
-    ("as_of", "told"),
+    ("as_of", "message"),
     [
-        ("yesterday", "neither a load's id nor a time"),
-        ("1234.5", "there is no such load"),
+        ("yesterday", "neither a load id nor a time"),
+        ("1234.5", "no such load"),
         ("2001-01-01", "nothing had been loaded by then"),
     ],
 )
-def test_a_moment_that_is_none_is_told(grown: Lake, as_of: str, told: str) -> None:
+def test_reports_an_invalid_moment(grown: Lake, as_of: str, message: str) -> None:
     ended = grown.command("rebuild", "--as-of", as_of)
 
     assert ended.returncode == 2
-    assert f"error: --as-of {as_of}: {told}" in ended.stderr
+    assert f"error: --as-of {as_of}: {message}" in ended.stderr

@@ -1,4 +1,4 @@
-"""`retention`: what `lakefeed prune` forgets of old versions, and what stays as it was."""
+"""`retention`: which old versions `lakefeed prune` removes, and what stays unchanged."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def as_of(lake: Lake, moment: str) -> dict[str, list[tuple[object, ...]]]:
     return staged(stood)
 
 
-def test_staging_says_the_same_without_old_versions_and_whatever_follows(
+def test_staging_is_the_same_without_old_versions_and_after_later_runs(
     source: Database, copied: Lake
 ) -> None:
     before = staged(copied)
@@ -144,7 +144,7 @@ def test_staging_says_the_same_without_old_versions_and_whatever_follows(
 
 
 @pytest.mark.faults
-def test_raw_still_tells_how_a_table_stood_since_and_refuses_to_tell_of_before(
+def test_raw_answers_as_of_times_within_the_retention_and_refuses_earlier_ones(
     copied: Lake,
 ) -> None:
     moments = [days_ago(60), days_ago(10)]
@@ -159,7 +159,7 @@ def test_raw_still_tells_how_a_table_stood_since_and_refuses_to_tell_of_before(
     assert "was pruned" in refused.stderr
 
 
-def test_history_forgets_versions_that_ended_before_and_no_others(copied: Lake) -> None:
+def test_history_loses_only_versions_that_ended_before_the_retention(copied: Lake) -> None:
     assert words(copied, "kept", 2) == ["first", "second", "third", "fourth", "fifth"]
     before = histories(copied)
 

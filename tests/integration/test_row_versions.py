@@ -1,4 +1,4 @@
-"""`cursor: xmin`: what is new is told by PostgreSQL's row versions, for tables without a clock."""
+"""`cursor: xmin`: new rows are found by PostgreSQL's row versions, without a cursor column."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def begin(database: Database, *statements: str) -> Any:
     return session
 
 
-def test_inserts_and_updates_are_read_and_nothing_else(database: Database, lake: Lake) -> None:
+def test_only_inserts_and_updates_are_read(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: xmin}").run()
     database.execute("insert into t values (11, 'new')", "update t set word = 'x' where id = 3")
@@ -38,14 +38,14 @@ def test_inserts_and_updates_are_read_and_nothing_else(database: Database, lake:
     assert only(lake.load()).rows_written == 0
 
 
-def test_nothing_new_commits_nothing(database: Database, lake: Lake) -> None:
+def test_a_load_without_new_rows_commits_nothing(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: xmin}").load()
 
     assert only(lake.load()).status == "unchanged"
 
 
-def test_a_late_commit_arrives(database: Database, lake: Lake) -> None:
+def test_rows_of_a_late_commit_are_loaded(database: Database, lake: Lake) -> None:
     database.execute(*T)
     late = begin(database, "insert into t values (20, 'late')")
     in_savepoint = begin(
@@ -69,7 +69,7 @@ def test_a_late_commit_arrives(database: Database, lake: Lake) -> None:
     in_savepoint.close()
 
 
-def test_deletes_are_found_beside_it(database: Database, lake: Lake) -> None:
+def test_deletes_are_found_as_well(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: xmin, deletes: remove}").run()
     database.execute("delete from t where id = 3", "update t set word = 'x' where id = 4")
@@ -93,7 +93,7 @@ def test_a_partitioned_table_has_row_versions_too(database: Database, lake: Lake
     assert only(lake.load()).rows_read == 1
 
 
-def test_a_view_has_none(database: Database, lake: Lake) -> None:
+def test_a_view_has_no_row_versions(database: Database, lake: Lake) -> None:
     database.execute(*T, "create view v as select * from t")
 
     told = failure(lake.declare("v: {cursor: xmin, primary_key: id}").load())
@@ -101,7 +101,7 @@ def test_a_view_has_none(database: Database, lake: Lake) -> None:
     assert "shop.v is a view, whose rows have no versions" in told
 
 
-def test_changing_from_another_cursor_reads_from_the_beginning(
+def test_changing_the_cursor_to_xmin_reads_from_the_beginning(
     database: Database, lake: Lake
 ) -> None:
     """What the other cursor did not see, this one must."""
@@ -120,7 +120,7 @@ def test_changing_from_another_cursor_reads_from_the_beginning(
     assert only(lake.load()).rows_read == 0
 
 
-def test_on_a_restored_server_all_rows_are_read_once_again(
+def test_on_a_restored_server_all_rows_are_read_again_once(
     database: Database,
     lake: Lake,
     tmp_path_factory: pytest.TempPathFactory,
@@ -141,7 +141,7 @@ def test_on_a_restored_server_all_rows_are_read_once_again(
         assert (again.rows_read, again.notes) == (0, ())
 
 
-def test_status_and_explain_show_where_it_stands(database: Database, lake: Lake) -> None:
+def test_status_and_explain_show_the_checkpoint(database: Database, lake: Lake) -> None:
     database.execute(*T)
     checkpoint = only(lake.declare("t: {cursor: xmin}").load()).checkpoint
 
@@ -177,7 +177,7 @@ CIRCLE = 2**32
         (1, CIRCLE + 1, CIRCLE + 5, True),
     ],
 )
-def test_numbers_that_come_round_are_told_apart(
+def test_transaction_ids_are_distinguished_across_wraparound(
     written: int, before: int, now: int, taken: bool
 ) -> None:
     condition = written_since(before, now).replace("xmin::text::bigint", str(written % CIRCLE))

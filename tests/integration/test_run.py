@@ -1,4 +1,4 @@
-"""`lakefeed run`: when dbt is started, on what, and what is held back."""
+"""`lakefeed run`: when dbt runs, on which models, and which are held back."""
 
 from __future__ import annotations
 
@@ -44,14 +44,16 @@ def built(lake: Lake, **options: object) -> list[str]:
     )
 
 
-def test_nothing_new_means_no_dbt(database: Database, lake: Lake) -> None:
+def test_without_new_rows_dbt_is_not_started(database: Database, lake: Lake) -> None:
     database.execute(*TWO)
     lake.declare(DECLARED).run()
 
     assert lake.run().build is None
 
 
-def test_only_models_below_what_changed_are_built(database: Database, lake: Lake) -> None:
+def test_only_changed_models_and_their_descendants_are_built(
+    database: Database, lake: Lake
+) -> None:
     database.execute(*TWO)
     mart(lake, "of_a", "select * from {{ ref('stg_shop__a') }}")
     mart(lake, "of_b", "select * from {{ ref('stg_shop__b') }}")
@@ -61,7 +63,7 @@ def test_only_models_below_what_changed_are_built(database: Database, lake: Lake
     assert built(lake) == ["of_b", "stg_shop__b"]
 
 
-def test_a_failed_table_holds_back_only_the_models_below_it_until_it_is_mended(
+def test_a_failed_table_holds_back_only_its_descendants_until_it_loads_again(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*TWO)
@@ -83,7 +85,7 @@ def test_a_failed_table_holds_back_only_the_models_below_it_until_it_is_mended(
     assert lake.query("select id from marts.of_both order by id") == [(1,), (2,)]
 
 
-def test_a_build_that_failed_is_made_up_for_by_the_next_run(database: Database, lake: Lake) -> None:
+def test_the_next_run_makes_up_for_a_failed_build(database: Database, lake: Lake) -> None:
     database.execute(*TWO)
     mart(lake, "broken", "select nothing from {{ ref('stg_shop__a') }}")
     report = lake.declare(DECLARED).run()
@@ -93,7 +95,7 @@ def test_a_build_that_failed_is_made_up_for_by_the_next_run(database: Database, 
     assert "broken" in built(lake)
 
 
-def test_loads_made_without_dbt_are_built_by_the_next_run(database: Database, lake: Lake) -> None:
+def test_the_next_run_builds_loads_made_without_dbt(database: Database, lake: Lake) -> None:
     database.execute(*TWO)
     lake.declare(DECLARED).run()
     database.execute("insert into a values (2)")
@@ -102,7 +104,7 @@ def test_loads_made_without_dbt_are_built_by_the_next_run(database: Database, la
     assert built(lake) == ["stg_shop__a"]
 
 
-def test_a_table_added_to_the_yaml_is_there_after_the_next_run_even_without_rows(
+def test_a_new_table_is_staged_by_the_next_run_even_without_rows(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*TWO, "create table c (id int primary key)")
@@ -112,7 +114,7 @@ def test_a_table_added_to_the_yaml_is_there_after_the_next_run_even_without_rows
     assert lake.query("select count(*) from staging.stg_shop__c") == [(0,)]
 
 
-def test_a_table_taken_out_of_the_yaml_keeps_its_raw_and_loses_its_model(
+def test_a_removed_table_keeps_its_raw_files_and_loses_its_model(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*TWO)
@@ -123,7 +125,7 @@ def test_a_table_taken_out_of_the_yaml_keeps_its_raw_and_loses_its_model(
     assert len(lake.files("shop__b")) == 1
 
 
-def test_a_second_source_needs_nothing_but_its_declaration(database: Database, lake: Lake) -> None:
+def test_a_second_source_only_needs_to_be_declared(database: Database, lake: Lake) -> None:
     database.execute(*TWO)
     lake.declare("a: {cursor: at}").run()
     yaml = (lake.root / "sources.yaml").read_text()
@@ -134,7 +136,7 @@ def test_a_second_source_needs_nothing_but_its_declaration(database: Database, l
     assert built(lake) == ["stg_other__b"]
 
 
-def test_check_fails_when_generated_models_are_stale_and_sync_mends_it(
+def test_check_fails_if_generated_models_are_out_of_date_and_sync_fixes_it(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*TWO)
@@ -144,7 +146,7 @@ def test_check_fails_when_generated_models_are_stale_and_sync_mends_it(
     model.write_text(model.read_text() + "-- touched\n")
 
     stale = check(lake.project)
-    with pytest.raises(BuildFailed, match=r"don't fit sources\.yaml"):
+    with pytest.raises(BuildFailed, match=r"out of date with sources\.yaml"):
         build_all(lake.project)
     sync(lake.project)
 
@@ -153,14 +155,14 @@ def test_check_fails_when_generated_models_are_stale_and_sync_mends_it(
     assert check(lake.project).errors == ()
 
 
-def test_sync_again_changes_no_byte(database: Database, lake: Lake) -> None:
+def test_a_second_sync_changes_nothing(database: Database, lake: Lake) -> None:
     database.execute(*TWO)
     sync(lake.declare(DECLARED).project)
 
     assert sync(lake.project).files == ()
 
 
-def test_a_warehouse_that_another_program_holds_is_named(database: Database, lake: Lake) -> None:
+def test_reports_a_warehouse_that_another_program_has_open(database: Database, lake: Lake) -> None:
     database.execute(*TWO)
     lake.declare(DECLARED).run()
     database.execute("insert into a values (2)")
@@ -184,19 +186,19 @@ def test_a_warehouse_that_another_program_holds_is_named(database: Database, lak
     assert built(lake) == ["stg_shop__a"]
 
 
-def test_the_json_report_says_what_the_table_says(database: Database, lake: Lake) -> None:
+def test_the_json_report_matches_the_printed_table(database: Database, lake: Lake) -> None:
     database.execute(*TWO)
     lake.declare(DECLARED)
 
     ended = lake.command("run", "--json")
 
-    told = json.loads(ended.stdout)
-    assert told["exit_code"] == ended.returncode == 0
-    assert [(t["name"], t["rows_written"], t["status"]) for t in told["tables"]] == [
+    report = json.loads(ended.stdout)
+    assert report["exit_code"] == ended.returncode == 0
+    assert [(t["name"], t["rows_written"], t["status"]) for t in report["tables"]] == [
         ("shop.a", 1, "loaded"),
         ("shop.b", 1, "loaded"),
     ]
-    assert told["staged"]["shop__a"] == {"rows": 1, "changed": 1}
+    assert report["staged"]["shop__a"] == {"rows": 1, "changed": 1}
 
 
 def test_tables_are_selected_by_name_pattern_and_tag(database: Database, lake: Lake) -> None:
@@ -214,7 +216,7 @@ def test_tables_are_selected_by_name_pattern_and_tag(database: Database, lake: L
     ]
 
 
-def test_two_builds_do_not_meet_in_the_warehouse(database: Database, lake: Lake) -> None:
+def test_two_builds_never_run_at_the_same_time(database: Database, lake: Lake) -> None:
     database.execute(*TWO)
     lake.declare(DECLARED).load()
     finished = threading.Event()

@@ -1,4 +1,4 @@
-"""Staging: one row per key in DuckDB, built by real dbt from committed files alone."""
+"""Staging: one row per key in DuckDB, built by real dbt from committed files only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def dbt(lake: Lake, *arguments: str) -> subprocess.CompletedProcess[str]:
     return forked(plain_dbt, *arguments, folder=lake.root / "dbt")
 
 
-def test_staging_keeps_the_newest_version_of_each_row(database: Database, lake: Lake) -> None:
+def test_staging_has_the_latest_version_of_each_row(database: Database, lake: Lake) -> None:
     database.execute(ORDERS, "insert into orders values (1, 'old'), (2, 'same')")
     lake.declare("orders: {cursor: updated_at}").run()
     database.execute("update orders set note = 'new', updated_at = now() where id = 1")
@@ -32,7 +32,7 @@ def test_staging_keeps_the_newest_version_of_each_row(database: Database, lake: 
     assert (report.staged["shop__orders"].rows, report.staged["shop__orders"].changed) == (2, 1)
 
 
-def test_a_value_corrected_backwards_replaces_the_wrong_one(database: Database, lake: Lake) -> None:
+def test_a_backdated_correction_replaces_the_wrong_value(database: Database, lake: Lake) -> None:
     """The newest snapshot wins, not the largest cursor."""
     database.execute(ORDERS, "insert into orders values (1, 'wrong', '2026-06-02Z')")
     lake.declare("orders: {cursor: updated_at, lookback: 30d}").run()
@@ -43,7 +43,7 @@ def test_a_value_corrected_backwards_replaces_the_wrong_one(database: Database, 
     assert lake.query(STAGED) == [(1, "right")]
 
 
-def test_a_table_without_rows_is_staged_typed_and_empty(database: Database, lake: Lake) -> None:
+def test_a_table_without_rows_is_staged_with_types(database: Database, lake: Lake) -> None:
     database.execute("create table t (id int primary key, n numeric(9, 2), at timestamptz)")
 
     report = lake.declare("t: {cursor: at}").run()
@@ -55,7 +55,7 @@ def test_a_table_without_rows_is_staged_typed_and_empty(database: Database, lake
     ) == [("id", "INTEGER"), ("n", "DECIMAL(9,2)"), ("at", "TIMESTAMP WITH TIME ZONE")]
 
 
-def test_a_full_refresh_drops_rows_that_are_gone(database: Database, lake: Lake) -> None:
+def test_a_full_refresh_removes_deleted_rows(database: Database, lake: Lake) -> None:
     database.execute(ORDERS, "insert into orders values (1, 'a'), (2, 'b'), (3, 'c')")
     lake.declare("orders: {mode: full_refresh, max_shrink: 50%}").run()
     database.execute("delete from orders where id = 2", "insert into orders values (4, 'd')")
@@ -75,7 +75,7 @@ def test_a_table_without_a_key_keeps_its_equal_rows(database: Database, lake: La
     assert lake.query("select a from staging.stg_shop__t") == [(1,), (1,), (1,)]
 
 
-def test_added_and_dropped_columns_are_survived(database: Database, lake: Lake) -> None:
+def test_staging_survives_added_and_dropped_columns(database: Database, lake: Lake) -> None:
     database.execute(
         "create table t (id int primary key, b text, at timestamptz default now())",
         "insert into t values (1, 'x')",
@@ -115,7 +115,7 @@ def test_files_without_a_commit_are_never_read(database: Database, lake: Lake) -
     assert lake.query(STAGED) == [(1, "a")]
 
 
-def test_loads_are_staged_once_in_whatever_order_they_are_found(
+def test_loads_are_staged_once_in_whatever_order_they_arrive(
     database: Database, lake: Lake
 ) -> None:
     """A load that becomes visible late, such as by a slow object store, still counts."""
@@ -138,7 +138,7 @@ def test_loads_are_staged_once_in_whatever_order_they_are_found(
     assert lake.query(STAGED) == [(1, "new"), (2, "first")]
 
 
-def test_a_staging_model_written_by_hand_is_left_alone(database: Database, lake: Lake) -> None:
+def test_a_hand_written_staging_model_is_left_alone(database: Database, lake: Lake) -> None:
     database.execute(ORDERS, "insert into orders values (1, 'a')")
     lake.declare("orders: {cursor: updated_at}").run()
     model = lake.root / "dbt/models/staging/shop/stg_shop__orders.sql"
@@ -166,9 +166,7 @@ def test_a_full_refresh_of_dbt_rebuilds_staging_from_raw(database: Database, lak
     assert lake.query(STAGED) == [(1, "new"), (2, "same")]
 
 
-def test_a_full_refresh_load_supersedes_what_was_staged_before(
-    database: Database, lake: Lake
-) -> None:
+def test_a_full_refresh_supersedes_staged_rows(database: Database, lake: Lake) -> None:
     database.execute(ORDERS, "insert into orders values (1, 'a'), (2, 'b')")
     lake.declare("orders: {cursor: updated_at}").run()
     database.execute("delete from orders where id = 2")

@@ -1,4 +1,4 @@
-"""`lakefeed trace`: what it says of a row, held against what staging really holds."""
+"""`lakefeed trace`: its account of a row, compared with real staging."""
 
 from __future__ import annotations
 
@@ -180,26 +180,24 @@ def traced(told: Told, table: str, *key: str) -> Trace:
     return trace(told.lake.project, f"shop.{table}", key)
 
 
-def standings(found: Trace) -> list[str]:
+def outcomes(found: Trace) -> list[str]:
     assert found.judgement is not None
     return [verdict.standing for verdict in found.judgement.verdicts]
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_the_version_that_is_said_to_win_is_the_one_that_staging_has(
-    told: Told, table: str
-) -> None:
+def test_the_winning_version_is_the_one_in_staging(told: Told, table: str) -> None:
     for step, winners in told.judged.items():
-        ours = {number: winners[table, number] for number in IDS}
-        theirs = {number: told.staged[step][table, number] for number in IDS}
-        assert ours == theirs, step
+        predicted = {number: winners[table, number] for number in IDS}
+        staged = {number: told.staged[step][table, number] for number in IDS}
+        assert predicted == staged, step
 
 
-def test_each_version_is_told_with_its_load_its_file_and_its_fate(told: Told) -> None:
+def test_shows_each_version_with_its_load_file_and_outcome(told: Told) -> None:
     found = traced(told, "again", "1")
 
     assert [one.values["word"] for one in found.versions] == ["w1", "new", "newer"]
-    assert standings(found) == ["replaced", "replaced", "wins"]
+    assert outcomes(found) == ["replaced", "replaced", "wins"]
     assert all((told.lake.root / found.folder / one.file).exists() for one in found.versions)
     assert set(found.committed_at) == {one.load.load_id for one in found.versions}
     assert found.judgement
@@ -208,46 +206,46 @@ def test_each_version_is_told_with_its_load_its_file_and_its_fate(told: Told) ->
     )
 
 
-def test_a_value_corrected_backwards_wins_by_its_snapshot(told: Told) -> None:
+def test_a_backdated_correction_wins_by_its_snapshot(told: Told) -> None:
     found = traced(told, "again", "2")
 
-    assert standings(found)[-1] == "wins"
+    assert outcomes(found)[-1] == "wins"
     assert found.judgement
-    assert "though load" in found.judgement.verdicts[-1].why
-    assert "corrected backwards" in found.judgement.verdicts[-1].why
+    assert "although load" in found.judgement.verdicts[-1].why
+    assert "the cursor was set back in the source" in found.judgement.verdicts[-1].why
 
 
-def test_a_row_that_left_the_source_is_told_by_its_tombstone(told: Told) -> None:
+def test_a_tombstone_shows_that_a_row_was_deleted(told: Told) -> None:
     kept, removed = traced(told, "marked", "6"), traced(told, "chosen", "4")
 
-    assert standings(kept)[-1] == "deletes"
+    assert outcomes(kept)[-1] == "deletes"
     assert kept.judgement and "has the row with _deleted_at" in kept.judgement.told
-    assert standings(removed)[-1] == "deletes"
+    assert outcomes(removed)[-1] == "deletes"
     assert removed.judgement and "has no row" in removed.judgement.told
     assert removed.judgement.winner is None
 
 
-def test_a_row_that_a_whole_load_lacks_was_deleted_there(told: Told) -> None:
+def test_a_row_missing_from_a_whole_table_load_was_deleted(told: Told) -> None:
     found = traced(told, "whole", "6")
 
-    assert set(standings(found)) == {"superseded"}
+    assert set(outcomes(found)) == {"superseded"}
     assert len(found.absent_from) == 1
     assert found.judgement and found.judgement.told == (
-        f"has no row: load {found.absent_from[0].load_id}, the whole table, lacks it"
+        f"has no row: load {found.absent_from[0].load_id} read the whole table without it"
     )
     back = traced(told, "whole", "3")
     assert len(back.absent_from) == 1
-    assert standings(back)[-1] == "wins"
+    assert outcomes(back)[-1] == "wins"
 
 
 def test_a_load_that_a_full_refresh_superseded_no_longer_counts(told: Told) -> None:
     found = traced(told, "plain", "1")
 
-    assert standings(found)[:-1] == ["superseded"] * (len(found.versions) - 1)
+    assert outcomes(found)[:-1] == ["superseded"] * (len(found.versions) - 1)
     assert found.versions[-1].load.supersedes
 
 
-def test_rows_of_marts_are_found_by_the_columns_that_hold_the_key(told: Told) -> None:
+def test_finds_rows_of_marts_by_the_columns_that_contain_the_key(told: Told) -> None:
     made = traced(told, "marked", "1").made
     assert made and made.history
     (dimension,) = (rows for rows in made.below if rows.model == "dim_marked")
@@ -259,7 +257,7 @@ def test_rows_of_marts_are_found_by_the_columns_that_hold_the_key(told: Told) ->
     assert "fct_marked" not in [rows.model for rows in made.below]
 
 
-def test_a_mart_of_another_grain_shows_how_many_and_the_first(told: Told) -> None:
+def test_a_mart_of_another_grain_shows_the_count_and_the_first_rows(told: Told) -> None:
     """By a join alone: the fact has the other table's column."""
     made = traced(told, "plain", "1").made
     assert made
@@ -267,10 +265,10 @@ def test_a_mart_of_another_grain_shows_how_many_and_the_first(told: Told) -> Non
 
     assert (of["fct_line"].by, of["fct_line"].total) == (("its_id",), 12)
     assert len(of["fct_line"].rows) == 10
-    assert of["by_word"].unasked == "no column of it is `id` of shop.plain, unchanged"
+    assert of["by_word"].unasked == "no column is an unchanged `id` of shop.plain"
 
 
-def test_staging_that_was_built_by_other_settings_is_told(told: Told, tmp_path: Path) -> None:
+def test_reports_staging_that_was_built_with_other_settings(told: Told, tmp_path: Path) -> None:
     shutil.copytree(told.lake.root, tmp_path / "changed")
     changed = Lake(tmp_path / "changed")
     text = (changed.root / "sources.yaml").read_text()
@@ -280,12 +278,12 @@ def test_staging_that_was_built_by_other_settings_is_told(told: Told, tmp_path: 
 
     assert found.judgement and found.judgement.winner is None
     assert found.notes == (
-        "stg_shop__marked was built by other rules than those of sources.yaml now, and holds "
-        f"load {found.versions[-1].load.load_id}: lakefeed rebuild",
+        "stg_shop__marked was built with other settings than sources.yaml has now and has the row "
+        f"of load {found.versions[-1].load.load_id}; bring it up to date: lakefeed rebuild",
     )
 
 
-def test_the_command_prints_all_of_it(told: Told) -> None:
+def test_the_command_prints_the_whole_trace(told: Told) -> None:
     ended = told.lake.command("trace", "shop.marked", "6")
 
     assert ended.returncode == 0, ended.stderr
@@ -298,7 +296,7 @@ def test_the_command_prints_all_of_it(told: Told) -> None:
         assert part in ended.stdout, ended.stdout
 
 
-def test_json_has_all_values_whole(told: Told) -> None:
+def test_the_json_report_contains_whole_values(told: Told) -> None:
     ended = told.lake.command("trace", "shop.whole", "6", "--json")
     found = json.loads(ended.stdout)
 
@@ -310,7 +308,7 @@ def test_json_has_all_values_whole(told: Told) -> None:
     assert [rows["model"] for rows in found["made"]] == ["stg_shop__whole"]
 
 
-def test_a_row_that_never_was_is_not_found(told: Told) -> None:
+def test_reports_a_row_that_never_existed_as_not_found(told: Told) -> None:
     ended = told.lake.command("trace", "shop.plain", "12345")
 
     assert ended.returncode == 1
@@ -320,7 +318,7 @@ def test_a_row_that_never_was_is_not_found(told: Told) -> None:
     )
 
 
-def test_a_warehouse_that_is_being_written_is_told(told: Told) -> None:
+def test_reports_a_warehouse_that_is_open_for_writing(told: Told) -> None:
     script = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print(); input()"
     writer = subprocess.Popen(
         [sys.executable, "-c", script, str(told.lake.project.warehouse)],
@@ -369,7 +367,7 @@ def test_a_key_of_any_type_is_found_without_a_warehouse(database: Database, lake
 
     assert [one["values"]["word"] for one in found["versions"]] == ["found"], ended.stderr
     assert [one["standing"] for one in found["versions"]] == ["not staged"]
-    assert found["notes"] == ["nothing is built yet: lakefeed build"]
+    assert found["notes"] == ["the warehouse isn't built yet; build it: lakefeed build"]
 
 
 def test_versions_are_found_across_changes_of_columns(database: Database, lake: Lake) -> None:
@@ -400,7 +398,7 @@ MISTAKES = {
 }
 
 
-def test_what_cannot_be_asked_is_told(database: Database, lake: Lake) -> None:
+def test_reports_why_a_row_cannot_be_traced(database: Database, lake: Lake) -> None:
     database.execute(
         "create table orders (id bigint, line int, primary key (id, line))",
         "create table views (id int)",
@@ -415,9 +413,7 @@ def test_what_cannot_be_asked_is_told(database: Database, lake: Lake) -> None:
             trace(lake.project, name, key)
 
 
-def test_what_a_failed_test_holds_back_and_what_is_staged_by_hand_is_told(
-    database: Database, lake: Lake
-) -> None:
+def test_reports_held_back_models_and_hand_written_staging(database: Database, lake: Lake) -> None:
     database.execute(
         "create table t (id int primary key, word text, at timestamptz default now())",
         "insert into t values (1, 'good')",
@@ -428,15 +424,15 @@ def test_what_a_failed_test_holds_back_and_what_is_staged_by_hand_is_told(
 
     found = trace(lake.project, "shop.t", ["1"])
 
-    assert standings(found) == ["wins", "not staged"]
+    assert outcomes(found) == ["wins", "not staged"]
     assert found.made and found.made.staging
     assert [row["word"] for row in found.made.staging.rows] == ["good"]
     assert found.notes == (
-        "1 load is not staged: stg_shop__t is kept as last published, since "
+        "1 load is not staged: stg_shop__t is held back at its last published version: "
         "test shop__t__word__accepted_values failed",
     )
     model = lake.root / "dbt/models/staging/shop/stg_shop__t.sql"
     model.write_text(model.read_text().split("\n", 1)[1])
     own = trace(lake.project, "shop.t", ["1"])
     assert own.judgement is None
-    assert "stg_shop__t is a model of your own" in own.notes[0]
+    assert "stg_shop__t is hand-written" in own.notes[0]

@@ -1,4 +1,4 @@
-"""What a change touches: `lakefeed diff` tells, `lakefeed build --changed-since` builds it."""
+"""The impact of a change: reported by `lakefeed diff`, built by `build --changed-since`."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def rows(file: Path, query: str) -> list[tuple[object, ...]]:
         return session.execute(query).fetchall()
 
 
-def test_what_changed_is_built_in_a_copy_with_what_is_below_and_nothing_is_published(
+def test_changed_models_and_descendants_are_built_in_a_copy_and_nothing_is_published(
     lake: Lake,
 ) -> None:
     write(lake, OTHER_WORDS)
@@ -88,7 +88,7 @@ def test_what_changed_is_built_in_a_copy_with_what_is_below_and_nothing_is_publi
     assert "  failed: words_of_a: " in told
 
 
-def test_what_the_copy_lacks_is_built_too_and_an_empty_table_is_not_tested(lake: Lake) -> None:
+def test_missing_upstream_models_are_built_and_empty_tables_are_not_tested(lake: Lake) -> None:
     write(lake, OTHER_WORDS)
     lake.project.warehouse.unlink()
     shutil.rmtree(lake.root / "data/raw/shop__a")
@@ -104,7 +104,7 @@ def test_what_the_copy_lacks_is_built_too_and_an_empty_table_is_not_tested(lake:
     assert rows(report.path, "select count(*) from marts.of_b") == [(1,)]
 
 
-def test_nothing_but_the_change_makes_a_difference(
+def test_only_the_change_makes_a_difference(
     first: tuple[Lake, Database], lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CONNECTION_VARIABLE, first[1].url)
@@ -113,7 +113,7 @@ def test_nothing_but_the_change_makes_a_difference(
     lake.declare(DECLARED.replace("cursor: at,", "cursor: at, columns: {exclude: [word]},"))
     write(lake, {"models/marts/of_a.sql": "select id from {{ ref('stg_shop__a') }}"})
     (lake.root / "dbt/tests/words_of_a.sql").unlink()
-    with pytest.raises(BuildFailed, match=r"generated files don't fit sources\.yaml"):
+    with pytest.raises(BuildFailed, match=r"out of date with sources\.yaml"):
         build_changed_since(lake.project, "main")
     write_generated(lake.project)
 
@@ -125,7 +125,7 @@ def test_nothing_but_the_change_makes_a_difference(
     assert rows(report.path, f"select {columns} from staging.stg_shop__a") == [(1,)]
 
 
-def test_a_diff_reaches_from_the_yaml_to_models_tests_and_exposures(lake: Lake) -> None:
+def test_a_diff_covers_yaml_models_tests_and_exposures(lake: Lake) -> None:
     exposure = (
         "exposures:\n  - name: weekly\n    type: dashboard\n    owner: {name: us}\n"
         "    depends_on: [ref('of_both')]\n"
@@ -144,7 +144,7 @@ def test_a_diff_reaches_from_the_yaml_to_models_tests_and_exposures(lake: Lake) 
     (table,) = report.tables
     assert (table.name, table.how) == ("shop.a", "changed")
     assert table.models == ("of_a", "of_both", "stg_shop__a")
-    assert [one.setting for one in table.settings] == ["tests.columns.word", "tests.rows"]
+    assert [change.setting for change in table.settings] == ["tests.columns.word", "tests.rows"]
     assert report.stale == ("dbt/models/staging/shop/_shop__models.yml",)
     assert report.models == (
         NodeChange("of_a", "changed", "dbt/models/marts/of_a.sql"),
@@ -159,7 +159,7 @@ def test_a_diff_reaches_from_the_yaml_to_models_tests_and_exposures(lake: Lake) 
     assert report.exposures == (NodeChange("weekly", "below", "dbt/models/marts/exposures.yml"),)
 
 
-def test_a_project_that_was_not_there_is_new_as_a_whole(lake: Lake) -> None:
+def test_a_project_missing_at_the_revision_is_entirely_new(lake: Lake) -> None:
     report = diff(lake.project, "empty")
     built = build_changed_since(lake.project, "empty")
 
@@ -173,7 +173,7 @@ def test_a_project_that_was_not_there_is_new_as_a_whole(lake: Lake) -> None:
     assert built.exit_code == 0
 
 
-def test_where_nothing_changed_nothing_is_built(lake: Lake) -> None:
+def test_without_changes_nothing_is_built(lake: Lake) -> None:
     report = build_changed_since(lake.project, "main")
 
     assert report.build is None
@@ -181,20 +181,20 @@ def test_where_nothing_changed_nothing_is_built(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("name", ["nonsense", "--all", "main:dbt"])
-def test_a_revision_that_is_none_is_told(lake: Lake, name: str) -> None:
-    told = f"git knows no revision `{name}` here"
-    with pytest.raises(DeclarationError, match=told), at_revision(lake.project, name):
+def test_reports_an_unknown_revision(lake: Lake, name: str) -> None:
+    message = f"git doesn't know the revision `{name}`"
+    with pytest.raises(DeclarationError, match=message), at_revision(lake.project, name):
         pass
 
 
-def test_a_folder_outside_git_is_told(lake: Lake) -> None:
+def test_reports_a_folder_outside_git(lake: Lake) -> None:
     shutil.rmtree(lake.root.parent / ".git")
 
-    with pytest.raises(DeclarationError, match="git can't tell the past of"):
+    with pytest.raises(DeclarationError, match="git failed in"):
         diff(lake.project, "main")
 
 
-def test_a_declaration_that_today_is_none_is_told_without_its_secret(lake: Lake) -> None:
+def test_reports_an_invalid_declaration_at_the_revision_without_its_secret(lake: Lake) -> None:
     good = (lake.root / "sources.yaml").read_text()
     bad = good.replace("${LAKEFEED_TEST_URL}", f"postgresql://me:{PASSWORD}@host/db")
     (lake.root / "sources.yaml").write_text(bad)
@@ -205,15 +205,15 @@ def test_a_declaration_that_today_is_none_is_told_without_its_secret(lake: Lake)
 
     assert ended.returncode == 2
     assert (
-        "the declaration of HEAD can't be read by today's rules:\nsources.yaml:4:" in ended.stderr
+        "this version of Lakefeed can't read sources.yaml at HEAD:\nsources.yaml:4:" in ended.stderr
     )
     assert PASSWORD not in ended.stdout + ended.stderr
 
 
-def test_a_model_that_could_not_be_parsed_then_is_told(lake: Lake) -> None:
+def test_reports_a_model_that_cannot_be_parsed_at_the_revision(lake: Lake) -> None:
     write(lake, {"models/marts/of_a.sql": "select {% if %}"})
     git(lake.root, "commit", "--all", "--message", "A mistake")
     write(lake, OTHER_WORDS)
 
-    with pytest.raises(BuildFailed, match=r"dbt of HEAD: dbt parse could not start: .*of_a"):
+    with pytest.raises(BuildFailed, match=r"dbt at HEAD: dbt parse could not start: .*of_a"):
         diff(lake.project, "HEAD")

@@ -1,6 +1,6 @@
--- A cancelled order that was paid is refunded in full. Returns the orders where it isn't.
--- In Airflow each table is read at a moment of its own: orders that changed after any payment aren't
--- judged yet.
+-- Paid orders that were cancelled are refunded in full. Returns those that aren't.
+-- Airflow reads each table at its own snapshot, so orders that changed after the newest payment are
+-- left out.
 {{ config(enabled=source_is_declared('shop')) }}
 
 with

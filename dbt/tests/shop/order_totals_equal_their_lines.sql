@@ -1,5 +1,5 @@
--- An order's total is the sum of its lines. Returns the orders where it isn't.
--- In Airflow each table is read at a moment of its own: orders newer than any line aren't judged yet.
+-- An order's total equals the sum of its lines. Returns the orders that differ.
+-- Airflow reads each table at its own snapshot, so orders newer than the newest line are left out.
 {{ config(enabled=source_is_declared('shop')) }}
 
 with

@@ -1,4 +1,4 @@
--- What was charged, less refunds, is never more than the order's total. Returns the orders where it is.
+-- Charges minus refunds never exceed the order's total. Returns the orders for which they do.
 {{ config(enabled=source_is_declared('shop')) }}
 
 select order_id, order_total, amount_charged, amount_refunded

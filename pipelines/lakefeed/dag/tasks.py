@@ -212,7 +212,7 @@ def _plan_of_run(project: Project, context: Mapping[str, Any]) -> BuildPlan:
     from lakefeed.dag.handover import failed_of, states_of, told_reports
     from lakefeed.orchestration.build.build_plan import plan_build
     from lakefeed.orchestration.build.rollback import read_rollback
-    from lakefeed.orchestration.reports.run_report import news_of
+    from lakefeed.orchestration.reports.run_report import outcome_of
 
     if rollback := read_rollback(project):
         raise AirflowSkipException(rollback.warning)
@@ -226,7 +226,7 @@ def _plan_of_run(project: Project, context: Mapping[str, Any]) -> BuildPlan:
         for table in loads[name]
         if status.get(table.lake_name, "failed") == "failed"
     ]
-    brought, _, complete_through = news_of(tables)
+    brought, _, complete_through = outcome_of(tables)
     plan = plan_build(project, brought, failed, complete_through)
     if plan is None:
         raise AirflowSkipException(_NOTHING_NEW)

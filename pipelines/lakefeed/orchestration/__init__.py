@@ -1,4 +1,4 @@
-"""Order, selection and reporting: what the command line and the DAG both call.
+"""Orchestration: the operations that the command line and the DAG share.
 
 Imports: `declaration`, `loading.raw`, `orchestration.build`, `orchestration.ingest`,
     `orchestration.reports`.

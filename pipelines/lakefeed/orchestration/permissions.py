@@ -1,4 +1,4 @@
-"""Whether what a command reads or writes is there and can be written to, asked before it begins."""
+"""Checks, before a command starts, that the folders it needs exist and are writable."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from lakefeed.loading.raw.filesystem import is_local
 
 
 def refuse_unwritable(project: Project, *, loads: bool = True, builds: bool = True) -> None:
-    """To be called before anything is loaded or built.
+    """Checks the folders that loads and builds write to, before either starts.
 
     Raises:
-        StorageFailed: a folder that loads or builds write to takes no file, or is a link to one
-            that isn't there; nothing was read or written.
+        StorageFailed: a folder is not writable, or is a link to a missing one; nothing was read or
+            written.
     """
     for folder in dict.fromkeys(_folders(project, loads=loads, builds=builds)):
         if error := why_unwritable(folder):
             raise error
     declared = project.root / project.declaration.warehouse.path
-    # Not made by us: it may be the place of a disk that isn't mounted.
+    # Never create the link's target: it may be the mount point of a disk that isn't mounted.
     if builds and declared.is_symlink() and not project.warehouse.parent.exists():
         raise refused(errno.ENOENT, f"{declared} -> {project.warehouse}")
 
 
 def refuse_missing(project: Project) -> None:
-    """To be called where nothing is loaded: what a link hides would look as if it had never been.
+    """Checks for broken links before a command that only reads, so that no data seems missing.
 
     Raises:
-        StorageFailed: a link leads to a folder that isn't there.
+        StorageFailed: a link points to a missing folder.
     """
     for folder in _folders(project, loads=True, builds=True):
         if error := leads_nowhere(folder):
@@ -40,7 +40,7 @@ def refuse_missing(project: Project) -> None:
 
 
 def _folders(project: Project, *, loads: bool, builds: bool) -> Iterator[Path]:
-    """The innermost first, so that what is refused is named as closely as can be."""
+    """The innermost folders first, so that an error names the exact folder."""
     yield project.data
     if loads and is_local(project.raw_url):
         yield Path(project.raw_url)

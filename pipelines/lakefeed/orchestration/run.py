@@ -1,6 +1,6 @@
-"""The commands that do something, each from beginning to end, and kept for `lakefeed docs`.
+"""`lakefeed run`, `load` and `build`: each from start to finish, recorded for `lakefeed docs`.
 
-`lakefeed run`: load, build what changed, publish it. The DAG does the same, task by task.
+The DAG performs the steps of `lakefeed run` as separate tasks.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from lakefeed.orchestration.ingest.load import LoadRequest, load
 from lakefeed.orchestration.permissions import refuse_unwritable
 from lakefeed.orchestration.reports.listener import Listener
 from lakefeed.orchestration.reports.run_history import keep_run
-from lakefeed.orchestration.reports.run_report import RunReport, news_of
+from lakefeed.orchestration.reports.run_report import RunReport, outcome_of
 
 
 def run(project: Project, request: LoadRequest, listener: Listener | None = None) -> RunReport:
-    """Loads the selected tables, builds the models below those that brought rows, publishes them.
+    """Loads the selected tables, then builds and publishes the models downstream of new rows.
 
-    While the warehouse is rolled back it loads, and builds nothing.
+    While the warehouse is rolled back, it only loads.
 
     Raises:
-        DeclarationError: a selector or the backfill's range is wrong.
-        Refused: another run has been building for long, or publishes at the same time.
+        DeclarationError: a selector or the backfill's range is invalid.
+        Refused: another run has been building for too long, or publishes at the same time.
     """
     refuse_unwritable(project)
     began, started = dt.datetime.now(dt.UTC), time.monotonic()
     project, report = load(project, request, listener)
     try:
-        report = _built(project, report)
+        report = _build(project, report)
     except LakefeedError as error:
         seconds = time.monotonic() - started
         keep_run(project.data, "run", began, replace(report, build_error=error, seconds=seconds))
@@ -46,10 +46,10 @@ def run(project: Project, request: LoadRequest, listener: Listener | None = None
 def load_alone(
     project: Project, request: LoadRequest, listener: Listener | None = None
 ) -> RunReport:
-    """Loads the selected tables into raw, and builds nothing.
+    """Loads the selected tables into raw without building.
 
     Raises:
-        DeclarationError: a selector or the backfill's range is wrong.
+        DeclarationError: a selector or the backfill's range is invalid.
     """
     refuse_unwritable(project, builds=False)
     began = dt.datetime.now(dt.UTC)
@@ -58,10 +58,10 @@ def load_alone(
 
 
 def build_alone(project: Project) -> RunReport:
-    """Builds and tests every model from raw, without loading, and publishes them.
+    """Builds, tests and publishes every model from raw, without loading.
 
     Raises:
-        BuildFailed: the generated models don't fit the declaration, or dbt could not start.
+        BuildFailed: the generated models are out of date, or dbt could not start.
         Refused: the warehouse is rolled back.
     """
     refuse_unwritable(project, loads=False)
@@ -70,9 +70,9 @@ def build_alone(project: Project) -> RunReport:
     return keep_run(project.data, "build", began, report)
 
 
-def _built(project: Project, report: RunReport) -> RunReport:
+def _build(project: Project, report: RunReport) -> RunReport:
     rollback = read_rollback(project)
     if rollback:
         return replace(report, warnings=(*report.warnings, rollback.warning))
-    plan = plan_build(project, *news_of(report.tables))
+    plan = plan_build(project, *outcome_of(report.tables))
     return build_and_publish(project, plan, report) if plan else report

@@ -59,7 +59,7 @@ class ProgressLines:
             self._show()
             self._out.print(table_line(report), soft_wrap=True)
 
-    def waits(self, why: str) -> None:
+    def waiting(self, why: str) -> None:
         """Shows why the run is waiting, on a terminal; the run's notes contain it as well."""
         with self._lock:
             if self._out.is_terminal:

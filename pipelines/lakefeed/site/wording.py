@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 
-from lakefeed.orchestration.reports.lateness import told
+from lakefeed.orchestration.reports.lateness import duration_text
 
 _NEVER = "never"
 
@@ -22,7 +22,7 @@ def counted(value: int, noun: str) -> str:
 
 def seconds(value: float) -> str:
     """`0.3 s`, `4 min 12 s`."""
-    return f"{value:.1f} s" if value < 60 else told(dt.timedelta(seconds=value))
+    return f"{value:.1f} s" if value < 60 else duration_text(dt.timedelta(seconds=value))
 
 
 def moment(value: dt.datetime | str | None) -> str:
@@ -46,8 +46,8 @@ def span(value: dt.timedelta | float | None) -> str:
     length = value if isinstance(value, dt.timedelta) else dt.timedelta(seconds=value)
     for unit in (dt.timedelta(days=1), dt.timedelta(hours=1), dt.timedelta(minutes=1)):
         if length >= 2 * unit:
-            return told(length // unit * unit)
-    return told(length)
+            return duration_text(length // unit * unit)
+    return duration_text(length)
 
 
 def before(value: dt.datetime | str | None, now: dt.datetime) -> str:

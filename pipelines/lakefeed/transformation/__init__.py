@@ -1,4 +1,4 @@
-"""Raw to staging to marts: the generated half of the dbt project, and dbt itself.
+"""From raw to staging to marts: generated dbt files, dbt itself and the warehouse.
 
 Imports: `declaration`.
 Public: `manifest`.

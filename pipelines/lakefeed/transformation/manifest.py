@@ -1,4 +1,4 @@
-"""The models of the dbt project and what each reads, as dbt's last run wrote them down."""
+"""Reads the dbt project's models and their dependencies from the manifest of dbt's last run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from lakefeed.declaration.project import Project
 
-# Models over raw: the layer of staging.
+# Folders of the staging layer, whose models read raw.
 _STAGING = ("models/staging", "models/history")
 _KINDS = ("model", "snapshot", "seed")
 _REFERENCE = re.compile(r"\{\{\s*(?:ref|source)\([^{}]*\)\s*\}\}")
@@ -19,11 +19,10 @@ _REFERENCE = re.compile(r"\{\{\s*(?:ref|source)\([^{}]*\)\s*\}\}")
 
 @dataclass(frozen=True)
 class Model:
-    """A model: its file's name, its layer, the models and raw tables that it reads, and where it
-    stands in the warehouse.
+    """A model: its layer, the models and raw tables that it reads, and its relation.
 
-    What an ephemeral model reads counts as read by those that read it. Snapshots and seeds count
-    as models: they are built, tested, published and put back alike.
+    Dependencies of an ephemeral model count as dependencies of the models that read it. Snapshots
+    and seeds count as models: they are built, tested, published and restored alike.
     """
 
     name: str
@@ -40,7 +39,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Relationship:
-    """A tested promise: each value of this column of a model is one of that column of another."""
+    """A tested relationship: each value of `column` in `model` exists in `to_column` of `to`."""
 
     model: str
     column: str
@@ -49,9 +48,9 @@ class Relationship:
 
 
 def read_models(project: Project) -> tuple[Model, ...]:
-    """All models that are built, each after those that it reads; none where dbt never ran.
+    """All models that dbt builds, upstream models first; empty if dbt never ran.
 
-    Raw tables are called by their names in the lake.
+    Raw tables are identified by their lake names.
     """
     nodes = _nodes(project)
     models = {node["name"]: _model_from(node, nodes) for node in nodes.values() if _is_built(node)}
@@ -62,7 +61,7 @@ def read_models(project: Project) -> tuple[Model, ...]:
 
 
 def tests_that_store(project: Project) -> set[tuple[str, ...]]:
-    """Schema and table of each test that stores the rows that fail it."""
+    """Schema and table of each test that stores its failing rows."""
     return {
         (node["schema"], node["alias"])
         for node in _nodes(project).values()
@@ -71,10 +70,11 @@ def tests_that_store(project: Project) -> set[tuple[str, ...]]:
 
 
 def compiled_sql(project: Project) -> dict[str, str]:
-    """The SQL of each model as dbt compiled it for its last build, by the model's name.
+    """The SQL of each model as dbt last compiled it, by model name.
 
-    The manifest has only what the last build was about; the files beside it have all, but for
-    snapshots, which are read as they are written. What was never built, or isn't SQL, has none.
+    Read from the compiled files, since the manifest only has the SQL of the last build's models.
+    Snapshots aren't compiled to a file, so their source is read. Models that were never built or
+    aren't SQL are missing.
     """
     compiled, manifest = project.dbt / "target" / "compiled", _read(project)
     found = {}
@@ -82,14 +82,14 @@ def compiled_sql(project: Project) -> dict[str, str]:
         if _is_built(node) and node.get("language") == "sql":
             path = compiled / node["package_name"] / node["original_file_path"]
             if node["resource_type"] == "snapshot":
-                found[node["name"]] = _of_one_relation(node, manifest)
+                found[node["name"]] = _snapshot_sql(node, manifest)
             elif path.is_file():
                 found[node["name"]] = path.read_text(encoding="utf-8")
     return found
 
 
 def read_relationships(project: Project) -> tuple[Relationship, ...]:
-    """The relationships between models that the project tests."""
+    """The relationships between models that the project's tests check."""
     return tuple(
         found
         for node in _read(project).get("nodes", {}).values()
@@ -98,7 +98,7 @@ def read_relationships(project: Project) -> tuple[Relationship, ...]:
 
 
 def source_relations(project: Project) -> dict[tuple[str, str], str]:
-    """The raw tables that models may name, by schema and identifier: their names in the lake."""
+    """The lake names of raw tables, by the schema and identifier that models may refer to."""
     return {
         (source["schema"], source["identifier"]): f"{source['source_name']}__{source['name']}"
         for source in _read(project).get("sources", {}).values()
@@ -106,14 +106,14 @@ def source_relations(project: Project) -> dict[tuple[str, str], str]:
 
 
 def test_names(project: Project) -> set[str]:
-    """The tests of the project, of data and of macros."""
+    """The names of all data tests and unit tests in the project."""
     manifest = _read(project)
-    nodes = [one for one in manifest.get("nodes", {}).values() if one["resource_type"] == "test"]
-    return {one["name"] for one in (*nodes, *manifest.get("unit_tests", {}).values())}
+    tests = [node for node in manifest.get("nodes", {}).values() if node["resource_type"] == "test"]
+    return {test["name"] for test in (*tests, *manifest.get("unit_tests", {}).values())}
 
 
 def with_those_below(models: Iterable[Model], names: Iterable[str]) -> set[str]:
-    """These models, and all that read them, directly or not. The models come in their order."""
+    """These models and all their descendants. `models` must be ordered upstream first."""
     found = set(names)
     for model in models:
         if found.intersection(model.reads_models):
@@ -122,7 +122,7 @@ def with_those_below(models: Iterable[Model], names: Iterable[str]) -> set[str]:
 
 
 def tables_above(models: Iterable[Model]) -> dict[str, set[str]]:
-    """The raw tables that each model reads, directly or not. The models come in their order."""
+    """The raw tables upstream of each model. `models` must be ordered upstream first."""
     above: dict[str, set[str]] = {}
     for model in models:
         through = (above.get(name, set()) for name in model.reads_models)
@@ -143,19 +143,19 @@ def _read(project: Project) -> dict[str, Any]:
 
 def _relationship(node: dict[str, Any]) -> Relationship | None:
     test, of = node.get("test_metadata") or {}, node.get("attached_node") or ""
-    others = [one for one in node["depends_on"]["nodes"] if one != of]
+    others = [unique_id for unique_id in node["depends_on"]["nodes"] if unique_id != of]
     if test.get("name") != "relationships" or not of or len(others) != 1:
         return None
     column, field = (test["kwargs"][name].strip('"') for name in ("column_name", "field"))
     return Relationship(of.split(".")[2], column, others[0].split(".")[2], field)
 
 
-def _of_one_relation(node: dict[str, Any], manifest: dict[str, Any]) -> str:
-    """A select that names what it reads in Jinja, as `relation: ref('x')` gives it, as SQL."""
-    read = {**manifest["nodes"], **manifest["sources"]}
-    names = [read[unique_id]["relation_name"] for unique_id in node["depends_on"]["nodes"]]
-    written: str = node["raw_code"]
-    return _REFERENCE.sub(lambda _: names[0], written) if len(names) == 1 else written
+def _snapshot_sql(node: dict[str, Any], manifest: dict[str, Any]) -> str:
+    """A snapshot's select with its Jinja reference, as in `relation: ref('x')`, resolved."""
+    nodes = {**manifest["nodes"], **manifest["sources"]}
+    names = [nodes[unique_id]["relation_name"] for unique_id in node["depends_on"]["nodes"]]
+    raw_code: str = node["raw_code"]
+    return _REFERENCE.sub(lambda _: names[0], raw_code) if len(names) == 1 else raw_code
 
 
 def _is_built(node: dict[str, Any]) -> bool:
@@ -168,7 +168,7 @@ def _is_ephemeral(node: dict[str, Any]) -> bool:
 
 
 def _model_from(node: dict[str, Any], nodes: Mapping[str, dict[str, Any]]) -> Model:
-    """A unique id is `model.<project>.<name>` or `source.<project>.<source>.<table>`."""
+    # A unique id is `model.<project>.<name>` or `source.<project>.<source>.<table>`.
     path = PurePosixPath(node["original_file_path"])
     ids = [unique_id.split(".") for unique_id in dict.fromkeys(_read_by(node, nodes))]
     return Model(
@@ -186,7 +186,7 @@ def _model_from(node: dict[str, Any], nodes: Mapping[str, dict[str, Any]]) -> Mo
 
 
 def _read_by(node: dict[str, Any], nodes: Mapping[str, dict[str, Any]]) -> Iterator[str]:
-    """Ids of what a node reads, through those that are ephemeral; a seed reads nothing."""
+    """Ids of the nodes that a node reads, looking through ephemeral models."""
     for unique_id in node["depends_on"].get("nodes", ()):
         if unique_id in nodes and _is_ephemeral(nodes[unique_id]):
             yield from _read_by(nodes[unique_id], nodes)
@@ -195,7 +195,7 @@ def _read_by(node: dict[str, Any], nodes: Mapping[str, dict[str, Any]]) -> Itera
 
 
 def _place(models: dict[str, Model], name: str, ordered: dict[str, Model]) -> None:
-    """Puts a model behind all that it reads."""
+    """Adds a model to `ordered` after the models that it reads."""
     if name in models and name not in ordered:
         for read in models[name].reads_models:
             _place(models, read, ordered)

@@ -1,4 +1,4 @@
-"""What is usual: weeks of loads, simulated, and what the rule says of the day that follows."""
+"""Baselines, checked on simulated weeks of loads and the day that follows."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_twenty_regular_weeks_raise_no_alarm(shape: Shape, seed: int) -> None:
 
 @pytest.mark.parametrize("weeks", [2, 3, 4, 5, 12])
 @pytest.mark.parametrize("shape", [every_day, no_weekends, quiet_weekends, constant])
-def test_a_day_that_brings_next_to_nothing_is_told(shape: Shape, weeks: int) -> None:
+def test_a_day_with_almost_no_rows_is_unusual(shape: Shape, weeks: int) -> None:
     past = days(shape, 7 * weeks)
     monday = MONDAY + dt.timedelta(7 * weeks)
 
@@ -97,7 +97,7 @@ def test_a_day_that_brings_next_to_nothing_is_told(shape: Shape, weeks: int) -> 
     assert not usual.has(9000)
 
 
-def test_an_empty_sunday_is_usual_where_sundays_are_empty_and_an_empty_monday_is_not() -> None:
+def test_an_empty_sunday_is_usual_if_sundays_are_empty_but_an_empty_monday_is_not() -> None:
     past = days(no_weekends, 63)
     sunday, monday = MONDAY + dt.timedelta(62), MONDAY + dt.timedelta(63)
 
@@ -105,10 +105,10 @@ def test_an_empty_sunday_is_usual_where_sundays_are_empty_and_an_empty_monday_is
     usual = usual_volume(monday, past)
     assert usual is not None
     assert not usual.has(0)
-    assert usual.told_from == "8 Mondays"
+    assert usual.basis == "8 Mondays"
 
 
-def test_an_outage_and_a_flood_in_the_past_change_little() -> None:
+def test_a_past_outage_or_flood_barely_changes_the_baseline() -> None:
     past = days(every_day, 56)
     odd = {**past, MONDAY + dt.timedelta(21): 0, MONDAY + dt.timedelta(35): 90_000}
     monday = MONDAY + dt.timedelta(56)
@@ -123,11 +123,11 @@ def test_an_outage_and_a_flood_in_the_past_change_little() -> None:
 
 
 @pytest.mark.parametrize("number", range(14))
-def test_nothing_is_said_of_a_table_that_is_younger_than_two_weeks(number: int) -> None:
+def test_a_table_younger_than_two_weeks_has_no_baseline(number: int) -> None:
     assert usual_volume(MONDAY + dt.timedelta(number), days(every_day, number)) is None
 
 
-def test_nothing_is_said_of_a_table_that_changes_now_and_then() -> None:
+def test_a_table_that_changes_now_and_then_has_no_baseline() -> None:
     assert usual_volume(MONDAY + dt.timedelta(140), days(now_and_then, 140)) is None
 
 
@@ -145,7 +145,7 @@ class TestShares:
             (0.08, 1500, False),
         ],
     )
-    def test_a_share_far_above_the_past_is_told(
+    def test_a_share_far_above_the_past_is_unusual(
         self, share: float, rows: int, is_usual: bool
     ) -> None:
         usual = usual_share(self.PAST, rows)
@@ -153,19 +153,19 @@ class TestShares:
         assert usual is not None
         assert usual.has(share) == is_usual
 
-    def test_a_column_that_has_lost_its_nulls_is_told_as_well(self) -> None:
+    def test_a_column_that_lost_its_nulls_is_unusual(self) -> None:
         usual = usual_share((0.5, 0.52, 0.49, 0.5, 0.51, 0.48, 0.5), 1000)
 
         assert usual is not None
         assert not usual.has(0.0)
 
-    def test_what_there_was_before_is_usual(self) -> None:
+    def test_any_past_share_is_usual(self) -> None:
         usual = usual_share((*self.PAST, 0.6), 1000)
 
         assert usual is not None
         assert usual.has(0.55)
 
-    def test_nothing_is_said_before_a_week(self) -> None:
+    def test_a_share_has_no_baseline_before_a_week(self) -> None:
         assert usual_share(self.PAST[:6], 1000) is None
 
 
@@ -173,7 +173,7 @@ class TestRefreshes:
     @pytest.mark.parametrize(
         ("rows", "is_usual"), [(262, True), (255, True), (12, False), (9000, False)]
     )
-    def test_a_change_of_size_is_held_against_earlier_changes(
+    def test_a_change_in_size_is_compared_with_earlier_changes(
         self, rows: int, is_usual: bool
     ) -> None:
         sizes = [240, 242, 242, 245, 247, 247, 250, 252, 255]
@@ -183,7 +183,7 @@ class TestRefreshes:
         assert usual is not None
         assert usual.has(rows - sizes[-1]) == is_usual
 
-    def test_nothing_is_said_before_seven_changes(self) -> None:
+    def test_a_size_has_no_baseline_before_seven_changes(self) -> None:
         assert usual_change([1, 2, 3, 4, 5, 6, 7]) is None
 
 
@@ -200,7 +200,7 @@ class TestGaps:
         ]
 
     @pytest.mark.parametrize("weeks", [3, 5, 8])
-    def test_a_night_and_a_weekend_are_usual_where_they_return(self, weeks: int) -> None:
+    def test_recurring_nights_and_weekends_are_usual_gaps(self, weeks: int) -> None:
         moments = self.office_hours(weeks)
         seen = moments[: len(moments) - 11]
 
@@ -210,7 +210,7 @@ class TestGaps:
         assert not any(is_overdue(later - one, usual) for one, later in pairwise(moments))
         assert is_overdue(dt.timedelta(hours=94), usual)
 
-    def test_two_outages_are_passed_over(self) -> None:
+    def test_two_outages_are_ignored(self) -> None:
         start = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
         up = (n for n in range(24 * 40) if not 100 < n < 130 and not 500 < n < 560)
         every_hour = [start + dt.timedelta(hours=n) for n in up]
@@ -220,7 +220,7 @@ class TestGaps:
         assert usual == dt.timedelta(hours=1)
         assert is_overdue(dt.timedelta(hours=9), usual)
 
-    def test_nothing_is_said_of_two_weeks_or_of_few_loads(self) -> None:
+    def test_two_weeks_or_few_loads_have_no_baseline(self) -> None:
         assert usual_gap(self.office_hours(2)) is None
         assert usual_gap(self.office_hours(8)[::80]) is None
         assert usual_gap([]) is None

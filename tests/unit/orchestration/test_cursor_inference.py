@@ -1,4 +1,4 @@
-"""What `init` proposes for a table, from what the database says of it."""
+"""The declaration that `init` proposes for a table, from what it learns of it."""
 
 from __future__ import annotations
 
@@ -79,19 +79,17 @@ LAST_SEEN = Column("seen", "timestamp with time zone", True)
         (table(size=500 * MB, kind="foreign table"), {"mode": "full_refresh"}),
     ],
 )
-def test_the_cursor_that_serves_best_is_chosen(
-    facts: TableFacts, expected: dict[str, object]
-) -> None:
+def test_the_best_cursor_is_chosen(facts: TableFacts, expected: dict[str, object]) -> None:
     assert proposed(facts) == expected
 
 
-def test_the_reason_stands_beside_the_choice() -> None:
+def test_the_comment_gives_the_reason_for_the_choice() -> None:
     text = propose_declaration("shop", "public", "SHOP_URL", [table(UPDATED, trigger="updated_at")])
 
-    assert "# about 10 rows, 1 MB; key id; kept by a trigger, not indexed, may be null" in text
+    assert "# about 10 rows, 1 MB; key id; maintained by a trigger, not indexed, nullable" in text
 
 
-def test_a_cursor_that_only_inserts_set_says_so() -> None:
+def test_a_cursor_that_is_only_set_on_insert_is_marked() -> None:
     facts = table(CREATED)
     by_default = replace(facts, columns={**facts.columns, "created_at": DEFAULTED})
 
@@ -105,23 +103,23 @@ def test_a_cursor_that_only_inserts_set_says_so() -> None:
     [
         (replace(table(), refused="no\nhandler"), "no\\nhandler"),
         (replace(table(), denied=("id",)), "this role may not read it"),
-        (replace(table(UPDATED), denied=("id",)), "this role may not read id, of its key"),
+        (replace(table(UPDATED), denied=("id",)), "this role may not read id in its primary key"),
         (
             table(Column('a"b', "int", False), key=('a"b',)),
-            "its key has a column named `a\"b`, which dbt can't quote",
+            "its primary key has a column named `a\"b`, which dbt can't quote",
         ),
         (table(Column('a"b', "int", True)), ""),
         (table(Column("ID", "int", True)), ""),
         (table(Column("ID", "int", True), key=("ID",)), ""),
     ],
 )
-def test_a_table_is_left_out_where_its_key_cannot_be_loaded(facts: TableFacts, why: str) -> None:
+def test_a_table_is_left_out_if_its_key_cannot_be_loaded(facts: TableFacts, why: str) -> None:
     assert facts.why_left_out == why
     text = propose_declaration("shop", "public", "SHOP_URL", [facts])
     assert (f"      # t: left out, {why} (" in text) == bool(why)
 
 
-def test_columns_that_the_lake_cannot_have_are_excluded() -> None:
+def test_columns_that_the_lake_cannot_store_are_excluded() -> None:
     odd = (
         Column('a"b', "int", True),
         Column("ID", "int", True),
@@ -132,10 +130,10 @@ def test_columns_that_the_lake_cannot_have_are_excluded() -> None:
 
 
 @given(data=st.data(), schema=names, tables=st.lists(names, min_size=1, max_size=5, unique=True))
-def test_what_is_proposed_can_be_loaded_whatever_the_names(
+def test_the_proposed_declaration_is_valid_for_any_names(
     data: st.DataObject, schema: str, tables: list[str]
 ) -> None:
-    """Each table is in the declaration, as itself, under a name of its own, or is left out."""
+    """Each table is declared under a unique name or left out."""
     facts = []
     for name in tables:
         columns = data.draw(st.lists(names, min_size=1, max_size=3, unique=True))

@@ -1,4 +1,4 @@
-"""Every file in `edits/` is a declaration before and now; its last comments are what is told."""
+"""Each file in `edits/` has a declaration before and now, and the expected output as comments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from lakefeed.declaration.models import Airflow, Raw, SourceDeclaration, TableDeclaration, Warehouse
 from lakefeed.declaration.project import Project, open_project
-from lakefeed.orchestration.impact.change_impact import TOLD_BY_RUNS
+from lakefeed.orchestration.impact.change_impact import DESCRIBED_BY_NEXT_RUN
 from lakefeed.orchestration.impact.diff import DiffReport, report_of
 from lakefeed.orchestration.impact.git_revision import Revision
 from lakefeed.render.diff import render_diff
@@ -18,7 +18,7 @@ from lakefeed.transformation.generate.generated_files import stale_files, write_
 
 FOLDER = Path(__file__).with_name("edits")
 EDITS = sorted(path for path in FOLDER.glob("*.yaml") if path.name != "sources.lock.yaml")
-NOW, TOLD = "\n# now\n", "\n# told\n"
+NOW, EXPECTED = "\n# now\n", "\n# expected\n"
 
 
 def project(declared: str, folder: Path) -> Project:
@@ -30,7 +30,7 @@ def project(declared: str, folder: Path) -> Project:
 
 def before_and_now(file: Path, folder: Path) -> tuple[Project, Project]:
     before, _, rest = file.read_text(encoding="utf-8").partition(NOW)
-    now, _, _ = rest.partition(TOLD)
+    now, _, _ = rest.partition(EXPECTED)
     return project(before, folder / "before"), project(now, folder / "now")
 
 
@@ -40,23 +40,23 @@ def report(file: Path, folder: Path) -> DiffReport:
 
 
 @pytest.mark.parametrize("file", EDITS, ids=lambda file: file.stem)
-def test_an_edit_is_told_as_its_file_says(file: Path, tmp_path: Path) -> None:
+def test_describes_each_edit_as_expected(file: Path, tmp_path: Path) -> None:
     lines = "\n".join(render_diff(report(file, tmp_path))).splitlines()
 
-    _, _, expected = file.read_text(encoding="utf-8").partition(TOLD)
+    _, _, expected = file.read_text(encoding="utf-8").partition(EXPECTED)
     assert lines == [line.removeprefix("#").removeprefix(" ") for line in expected.splitlines()]
 
 
-def test_no_setting_goes_unnoticed(tmp_path: Path) -> None:
+def test_every_setting_is_covered_by_an_edit(tmp_path: Path) -> None:
     reports = [report(file, tmp_path / file.stem) for file in EDITS]
-    of_tables = [one for r in reports for table in r.tables for one in table.settings]
-    of_files = [one for r in reports for one in r.settings]
+    of_tables = [change for r in reports for table in r.tables for change in table.settings]
+    of_files = [change for r in reports for change in r.settings]
 
-    assert {one.setting.partition(".")[0] for one in of_tables} == {
+    assert {change.setting.partition(".")[0] for change in of_tables} == {
         *TableDeclaration.model_fields,
         "relation",
     }
-    assert {one.setting for one in of_files} == {
+    assert {change.setting for change in of_files} == {
         *(f"raw.{name}" for name in Raw.model_fields),
         *(f"warehouse.{name}" for name in Warehouse.model_fields),
         *(f"airflow.{name}" for name in Airflow.model_fields),
@@ -65,11 +65,11 @@ def test_no_setting_goes_unnoticed(tmp_path: Path) -> None:
     assert len(SourceDeclaration.model_fields) == len(
         {"connection", "schema", "defaults", "tables"}
     )
-    silent = {one.setting for one in of_tables + of_files if not one.means}
-    assert silent == set(TOLD_BY_RUNS)
+    without_meaning = {change.setting for change in of_tables + of_files if not change.means}
+    assert without_meaning == set(DESCRIBED_BY_NEXT_RUN)
 
 
-def test_another_retention_makes_no_generated_file_stale(tmp_path: Path) -> None:
+def test_a_changed_retention_leaves_generated_files_up_to_date(tmp_path: Path) -> None:
     before, now = before_and_now(FOLDER / "retention.yaml", tmp_path)
     write_generated(before)
     shutil.copytree(before.dbt, now.dbt, symlinks=True)
@@ -80,7 +80,7 @@ def test_another_retention_makes_no_generated_file_stale(tmp_path: Path) -> None
     assert stale_files(now).names == []
 
 
-def test_what_changed_in_the_database_is_told_as_the_catalogue_noted_it(tmp_path: Path) -> None:
+def test_reports_changes_in_the_database_from_the_catalogue(tmp_path: Path) -> None:
     declared = (
         "version: 1\nsources:\n  shop:\n    connection: ${URL}\n    tables:\n"
         "      orders: {cursor: updated_at}\n"
@@ -94,7 +94,7 @@ def test_what_changed_in_the_database_is_told_as_the_catalogue_noted_it(tmp_path
     (table,) = report_of(Revision("main", "0123456789", before), now, Comparison()).tables
 
     assert table.source == (
-        "column `status` was text, is integer",
+        "column `status` changed from text to integer",
         "column `note` (text) was added",
     )
     assert table.next_run == (
@@ -102,11 +102,11 @@ def test_what_changed_in_the_database_is_told_as_the_catalogue_noted_it(tmp_path
     )
 
 
-def test_a_summary_is_markdown_whose_values_are_code(tmp_path: Path) -> None:
-    told = report(FOLDER / "where.yaml", tmp_path)
+def test_the_summary_is_markdown_with_values_as_code(tmp_path: Path) -> None:
+    where_changed = report(FOLDER / "where.yaml", tmp_path)
 
     assert (
-        "\n".join(render_diff(told, as_markdown=True))
+        "\n".join(render_diff(where_changed, as_markdown=True))
         == """\
 ### Lakefeed: affected since `main` (012345678)
 

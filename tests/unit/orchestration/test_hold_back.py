@@ -1,4 +1,4 @@
-"""Which models keep their last version, decided from plain data."""
+"""Which models are held back after a build, decided from plain data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def model(name: str, *reads: str) -> Model:
     return Model(name, bool(tables), "", reads, tables)
 
 
-# Each after those that it reads.
+# Upstream models first.
 MODELS = (
     model("stg_shop__a"),
     model("stg_shop__b"),
@@ -33,49 +33,48 @@ MODELS = (
     model("of_both", "of_a", "of_b"),
     model("below", "of_both"),
 )
-NEWS = {"stg_shop__a", "stg_shop__b"}
+ROOTS = {"stg_shop__a", "stg_shop__b"}
 
 
 def built(*names: str, **failed: tuple[str, ...]) -> BuildResult:
-    """Models that were built; keywords are tests that failed, with what they read."""
+    """Models that were built; keywords are failed tests with the models that they read."""
     nodes = [NodeResult(name, "model", "success", "", 0.1, (name,), name) for name in names]
     nodes += [NodeResult(name, "test", "fail", "", 0.1, read) for name, read in failed.items()]
     return BuildResult(tuple(nodes), 0.0)
 
 
 def held(result: BuildResult, **options: Any) -> dict[str, str]:
-    arguments = {"news": NEWS, "failed_tables": (), "before": {}} | options
-    return {name: one.because for name, one in hold_back(MODELS, result, **arguments).items()}
+    arguments = {"roots": ROOTS, "failed_tables": (), "before": {}} | options
+    found = hold_back(MODELS, result, **arguments)
+    return {name: reason.because for name, reason in found.items()}
 
 
-def test_nothing_is_held_back_where_all_is_well() -> None:
-    assert held(built(*(one.name for one in MODELS))) == {}
+def test_nothing_is_held_back_after_a_successful_build() -> None:
+    assert held(built(*(model.name for model in MODELS))) == {}
 
 
-def test_a_failed_test_holds_back_what_it_read_and_all_below() -> None:
+def test_a_failed_test_holds_back_the_models_it_read_and_their_descendants() -> None:
     result = built("stg_shop__a", "stg_shop__b", "of_a", "of_b", short=("of_a",))
 
     assert held(result) == dict.fromkeys(("of_a", "of_both", "below"), "test short failed")
 
 
-def test_nobody_knows_which_of_two_models_a_failed_test_is_about() -> None:
-    result = built(*(one.name for one in MODELS), fits=("of_a", "of_b"))
+def test_a_failed_test_of_two_models_holds_back_both() -> None:
+    result = built(*(model.name for model in MODELS), fits=("of_a", "of_b"))
 
     assert held(result).keys() == {"of_a", "of_b", "of_both", "below"}
 
 
-def test_a_test_of_a_source_holds_back_the_models_that_dbt_skipped_for_it() -> None:
+def test_a_failed_source_test_holds_back_the_models_that_dbt_skipped() -> None:
     result = built("stg_shop__b", "of_b", fresh=("source:shop.a",))
     skipped = NodeResult("stg_shop__a", "model", "skipped", "", 0.0, ("stg_shop__a",))
 
-    told = held(BuildResult((*result.nodes, skipped), 0.0))
-
-    assert told == dict.fromkeys(
-        ("stg_shop__a", "of_a", "of_both", "below"), "a test of what it reads failed"
+    assert held(BuildResult((*result.nodes, skipped), 0.0)) == dict.fromkeys(
+        ("stg_shop__a", "of_a", "of_both", "below"), "a test on an upstream model failed"
     )
 
 
-def test_what_was_held_back_stays_so_until_it_is_built() -> None:
+def test_a_model_is_held_back_until_it_is_built() -> None:
     before = {"of_a": HeldBack("test short failed"), "gone": HeldBack("its build failed")}
 
     assert held(built("stg_shop__b", "of_b"), before=before).keys() == {"of_a", "of_both", "below"}
@@ -89,22 +88,22 @@ def test_what_was_held_back_stays_so_until_it_is_built() -> None:
 def test_a_model_is_due_unless_it_waits_for_a_table_that_still_fails(
     failed: tuple[str, ...], due: set[str]
 ) -> None:
-    standing = PublicationState(models={
+    state = PublicationState(models={
         "of_a": ModelState(held=HeldBack("test short failed")),
         "of_b": ModelState(held=HeldBack("shop.b failed to load", ("shop__b",))),
         "of_both": ModelState(built_at=NOW),
     })  # fmt: skip
 
-    assert standing.due(failed) == due
+    assert state.due(failed) == due
 
 
-def test_what_is_published_keeps_the_time_when_it_first_was() -> None:
+def test_a_published_model_keeps_its_time_of_publication() -> None:
     old = ModelState(built_at=NOW, published_at=NOW)
     later = NOW + dt.timedelta(hours=1)
-    standing = PublicationState(
+    state = PublicationState(
         models={"old": old, "new": ModelState(built_at=NOW), "never": ModelState()}
     )
 
-    published = standing.published(later)
+    published = state.published(later)
 
     assert [published.models[n].published_at for n in ("old", "new", "never")] == [NOW, later, None]

@@ -35,7 +35,7 @@ def built(*nodes: NodeResult) -> RunReport:
     return RunReport((LOADED,), build=BuildResult(nodes, 1.0), seconds=2.0)
 
 
-def test_a_run_is_kept_as_it_was(tmp_path: Path) -> None:
+def test_a_recorded_run_is_read_back_unchanged(tmp_path: Path) -> None:
     failing = NodeResult(
         *("t", "test", "fail", "Got 3 results", 0.1, ("stg_a",), "stg_a", "sources.yaml:7"),
         *(("test_failures", "t"), "data/failures.duckdb"),
@@ -54,7 +54,7 @@ def test_a_run_is_kept_as_it_was(tmp_path: Path) -> None:
     assert kept.nodes[0].told.endswith("select * from test_failures.t")
 
 
-def test_runs_that_find_nothing_push_out_no_run_that_built(
+def test_runs_without_new_rows_do_not_displace_runs_that_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_history, "MOST_RUNS", 3)
@@ -64,16 +64,16 @@ def test_runs_that_find_nothing_push_out_no_run_that_built(
     assert [run.started_at.minute for run in read_runs(tmp_path)] == [2, 7, 8, 9]
 
 
-def test_a_run_that_can_not_be_kept_is_warned_of_and_does_not_fail(tmp_path: Path) -> None:
+def test_a_run_that_cannot_be_recorded_warns_but_does_not_fail(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("in the way")
 
     report = keep_run(tmp_path, "run", BEGAN, RunReport((LOADED,)))
 
     assert report.exit_code == 0
-    assert "isn't kept for `lakefeed docs`" in report.warnings[0]
+    assert "this run is missing from `lakefeed docs`" in report.warnings[0]
 
 
-def test_documents_that_can_not_be_read_are_passed_over(tmp_path: Path) -> None:
+def test_unreadable_records_are_skipped(tmp_path: Path) -> None:
     keep_run(tmp_path, "run", BEGAN, RunReport((LOADED,)))
     for number, text in enumerate(("", "{}", '{"from": "a later version"}', "[]")):
         (tmp_path / "runs" / f"2026112{number}T000000.000000Z.json").write_text(text)
@@ -81,18 +81,18 @@ def test_documents_that_can_not_be_read_are_passed_over(tmp_path: Path) -> None:
     assert [run.command for run in read_runs(tmp_path)] == ["run"]
 
 
-def test_a_document_of_a_later_version_is_read_without_what_it_has_more(tmp_path: Path) -> None:
+def test_unknown_fields_of_a_later_version_are_ignored(tmp_path: Path) -> None:
     keep_run(tmp_path, "run", BEGAN, built(a_test("a", "pass")))
     (before,) = read_runs(tmp_path)
     (path,) = (tmp_path / "runs").glob("*.json")
-    told = json.loads(path.read_text())
-    told["new"] = told["tables"][0]["new"] = told["nodes"][0]["new"] = {"of": "it"}
-    path.write_text(json.dumps(told))
+    record = json.loads(path.read_text())
+    record["new"] = record["tables"][0]["new"] = record["nodes"][0]["new"] = {"of": "it"}
+    path.write_text(json.dumps(record))
 
     assert read_runs(tmp_path) == (before,)
 
 
-def test_keeping_a_run_takes_a_few_milliseconds_with_a_thousand_kept(tmp_path: Path) -> None:
+def test_recording_a_run_takes_milliseconds_with_a_full_history(tmp_path: Path) -> None:
     for minute in range(500):
         keep_run(tmp_path, "run", at(minute), RunReport(()))
     report = RunReport(tuple([LOADED] * 10))
@@ -106,7 +106,7 @@ def test_keeping_a_run_takes_a_few_milliseconds_with_a_thousand_kept(tmp_path: P
     assert min(took) < 0.005
 
 
-def test_the_last_word_of_each_test_counts_and_since_when_it_says_so(tmp_path: Path) -> None:
+def test_each_test_has_its_latest_result_and_since_when_it_holds(tmp_path: Path) -> None:
     for minute, nodes in enumerate(
         (
             [a_test("a", "pass"), a_test("b", "pass"), a_test("gone", "fail")],

@@ -1,4 +1,4 @@
-"""What changed between loads, told from what each noted."""
+"""Schema changes between loads, from the read contract that each load recorded."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def a_load(second: int, read_as: ReadContract | None) -> Load:
     )  # fmt: skip
 
 
-def changes(*noted: ReadContract | None) -> list[tuple[str, ...]]:
-    loads = [a_load(second, one) for second, one in enumerate(noted)]
+def changes(*contracts: ReadContract | None) -> list[tuple[str, ...]]:
+    loads = [a_load(second, contract) for second, contract in enumerate(contracts)]
     return [
-        (one.load_id[-3:], one.kind, one.column, one.before, one.after)
-        for one in schema_changes("shop.a", loads)
+        (change.load_id[-3:], change.kind, change.column, change.before, change.after)
+        for change in schema_changes("shop.a", loads)
     ]
 
 
-def test_columns_that_came_went_and_changed_their_type() -> None:
+def test_reports_added_removed_and_retyped_columns() -> None:
     columns = {"id": "bigint", "note": "varchar"}
 
     assert changes(FIRST, FIRST, replace(FIRST, columns=columns)) == [
@@ -36,7 +36,7 @@ def test_columns_that_came_went_and_changed_their_type() -> None:
     ]
 
 
-def test_another_key_cursor_or_condition_other_tables_and_one_created_anew() -> None:
+def test_reports_changes_of_key_cursor_condition_inheritance_and_identity() -> None:
     second = replace(FIRST, key=("id", "name"), cursor="changed_at")
     third = replace(second, where="id > 3", only=True, identity=8)
 
@@ -49,5 +49,5 @@ def test_another_key_cursor_or_condition_other_tables_and_one_created_anew() -> 
     ]
 
 
-def test_loads_that_noted_nothing_are_passed_over() -> None:
+def test_loads_without_a_recorded_contract_are_skipped() -> None:
     assert changes(FIRST, None, FIRST) == []

@@ -1,4 +1,4 @@
-"""The secrets of an Airflow stack: made once, strong enough, and for those alone who need them."""
+"""The secrets of an Airflow stack: created once, strong, and readable only where needed."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ def contents(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in folder.iterdir()}
 
 
-def test_keys_are_as_long_as_airflow_asks_for(folder: Path) -> None:
-    held = contents(folder)
+def test_keys_are_as_long_as_airflow_requires(folder: Path) -> None:
+    secrets = contents(folder)
 
-    assert len(urlsafe_b64decode(held["fernet-key"])) == 32
-    assert len(held["api-secret-key"]) >= 64
-    assert len(held["jwt-secret"]) >= 64
+    assert len(urlsafe_b64decode(secrets["fernet-key"])) == 32
+    assert len(secrets["api-secret-key"]) >= 64
+    assert len(secrets["jwt-secret"]) >= 64
 
 
-def test_every_name_has_a_password_and_a_line_for_the_clients_of_postgres(folder: Path) -> None:
-    held = contents(folder)
+def test_every_name_has_a_password_and_a_line_in_pgpass(folder: Path) -> None:
+    secrets = contents(folder)
 
-    assert len(held["airflow-password"]) >= 32
-    assert held["pgpass"].splitlines() == [
-        f"*:*:*:{name}:{held[f'{name}-password']}" for name in NAMES
+    assert len(secrets["airflow-password"]) >= 32
+    assert secrets["pgpass"].splitlines() == [
+        f"*:*:*:{name}:{secrets[f'{name}-password']}" for name in NAMES
     ]
 
 
-def test_no_secret_is_like_another(folder: Path) -> None:
+def test_all_secrets_differ(folder: Path) -> None:
     values = contents(folder).values()
 
     assert len(set(values)) == len(values) == 6
 
 
-def test_what_is_there_is_kept_and_what_is_missing_is_made(folder: Path) -> None:
+def test_existing_secrets_are_kept_and_missing_ones_created(folder: Path) -> None:
     before = contents(folder)
     (folder / "jwt-secret").unlink()
 
@@ -60,7 +60,7 @@ def test_what_is_there_is_kept_and_what_is_missing_is_made(folder: Path) -> None
     assert after["pgpass"].startswith(before["pgpass"])
 
 
-def test_secrets_are_for_their_owner_and_a_server_in_its_group_alone(folder: Path) -> None:
+def test_only_the_owner_and_its_group_can_read_secrets(folder: Path) -> None:
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -68,7 +68,7 @@ def test_secrets_are_for_their_owner_and_a_server_in_its_group_alone(folder: Pat
     assert set(modes.values()) == {0o640}
 
 
-def test_a_folder_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+def test_an_existing_folder_keeps_its_mode(tmp_path: Path) -> None:
     tmp_path.chmod(0o770)
 
     make_secrets(tmp_path, NAMES)
@@ -76,7 +76,7 @@ def test_a_folder_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o770
 
 
-def test_the_command_names_what_it_made_and_shows_none_of_it(tmp_path: Path) -> None:
+def test_the_command_names_the_secrets_it_created_without_showing_them(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
@@ -84,11 +84,11 @@ def test_the_command_names_what_it_made_and_shows_none_of_it(tmp_path: Path) -> 
         str(tmp_path),
         "airflow",
     ]
-    told = [
+    outputs = [
         subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)
     ]
 
-    assert told == [
-        "made fernet-key, api-secret-key, jwt-secret, airflow-password\n",
-        "all secrets are there\n",
+    assert outputs == [
+        "created fernet-key, api-secret-key, jwt-secret, airflow-password\n",
+        "all secrets already exist\n",
     ]

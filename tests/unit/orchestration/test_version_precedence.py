@@ -1,4 +1,4 @@
-"""Which version wins and why, from plain data; test_trace.py asks staging itself."""
+"""Which version wins and why, from plain data; test_trace.py compares it with real staging."""
 
 from __future__ import annotations
 
@@ -23,66 +23,66 @@ LOADS = [ONE, TWO, THREE, WHOLE]
 
 
 def judged(*versions: RowVersion, staged: tuple[Load, ...], deletes: str = "remove") -> Judgement:
-    return judge(versions, LOADS, {one.load_id for one in staged}, deletes)
+    return judge(versions, LOADS, {load.load_id for load in staged}, deletes)
 
 
-def told(judgement: Judgement) -> list[str]:
+def outcomes(judgement: Judgement) -> list[str]:
     return [verdict.standing for verdict in judgement.verdicts]
 
 
-def test_the_newest_snapshot_wins_whatever_the_cursor_says() -> None:
+def test_the_newest_snapshot_wins_regardless_of_the_cursor() -> None:
     found = judged(version(ONE, 9), version(TWO, 1), staged=(ONE, TWO))
 
-    assert told(found) == ["replaced", "wins"]
-    assert "though load 1.0 has a newer cursor" in found.verdicts[1].why
+    assert outcomes(found) == ["replaced", "wins"]
+    assert "although load 1.0 has a newer cursor" in found.verdicts[1].why
 
 
 def test_within_one_load_the_newest_cursor_wins() -> None:
     found = judged(version(ONE, 1), version(ONE, 2), staged=(ONE,))
 
-    assert told(found) == ["replaced", "wins"]
-    assert found.verdicts[0].why == "the same load holds it with a newer cursor"
-    assert "newest cursor of its load" in found.verdicts[1].why
+    assert outcomes(found) == ["replaced", "wins"]
+    assert found.verdicts[0].why == "the same load has a version with a newer cursor"
+    assert found.verdicts[1].why == "it has the newest cursor of the load with the newest snapshot"
 
 
-def test_a_load_that_is_not_staged_neither_wins_nor_replaces() -> None:
+def test_an_unstaged_load_neither_wins_nor_replaces() -> None:
     found = judged(version(ONE), version(TWO), staged=(ONE,))
 
-    assert told(found) == ["wins", "not staged"]
+    assert outcomes(found) == ["wins", "not staged"]
 
 
-def test_a_load_before_a_staged_one_of_the_whole_table_counts_no_longer() -> None:
+def test_a_staged_load_of_the_whole_table_supersedes_earlier_loads() -> None:
     found = judged(version(ONE), version(THREE), staged=(ONE, WHOLE))
 
-    assert told(found) == ["superseded", "superseded"]
-    assert found.told == "has no row: load 4.0, the whole table, lacks it"
+    assert outcomes(found) == ["superseded", "superseded"]
+    assert found.told == "has no row: load 4.0 read the whole table without it"
     assert found.winner is None
 
 
 @pytest.mark.parametrize(
-    ("deletes", "standings", "has_row"),
+    ("deletes", "expected", "has_row"),
     [
         ("remove", ["replaced", "deletes"], False),
         ("mark", ["replaced", "deletes"], True),
         ("ignore", ["wins", "passed over"], True),
     ],
 )
-def test_a_tombstone_does_what_is_declared(
-    deletes: str, standings: list[str], has_row: bool
+def test_a_tombstone_is_applied_as_deletes_declares(
+    deletes: str, expected: list[str], has_row: bool
 ) -> None:
     found = judged(version(ONE), version(TWO, gone=True), staged=(ONE, TWO), deletes=deletes)
 
-    assert told(found) == standings
+    assert outcomes(found) == expected
     assert (found.winner is not None) == has_row
 
 
-def test_a_row_that_comes_back_wins_over_its_tombstone() -> None:
+def test_a_row_that_returns_wins_over_its_tombstone() -> None:
     found = judged(version(ONE, gone=True), version(TWO), staged=(ONE, TWO))
 
-    assert told(found) == ["replaced", "wins"]
+    assert outcomes(found) == ["replaced", "wins"]
 
 
-def test_a_whole_load_lacks_only_what_was_there() -> None:
+def test_a_row_is_absent_only_from_whole_table_loads_after_it_existed() -> None:
     later = load(5, whole=True)
 
     assert absent_from([version(ONE)], [*LOADS, later]) == [WHOLE]

@@ -1,4 +1,4 @@
-"""Where the columns of a select come from: unchanged, made from others, nowhere, or not known."""
+"""The origins of a select's columns: unchanged, computed, none or unknown."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ RELATIONS = {
 
 
 def lineage(sql: str) -> dict[str, str]:
-    """By column: `a.id`, `a.id*` where it is made from it, `= b.id` where a join made it equal."""
+    """Origins by column: `a.id` unchanged, `a.id*` computed, `= b.id` equated by a join."""
     found = columns_of_select(sql, RELATIONS)
     assert not isinstance(found, str), found
 
-    def told(column: Column | None) -> str:
+    def text(column: Column | None) -> str:
         if column is None:
             return "?"
         origins = sorted(
-            f"{one.table}.{one.column}{'' if one.unchanged else '*'}" for one in column.origins
+            f"{origin.table}.{origin.column}{'' if origin.unchanged else '*'}"
+            for origin in column.origins
         )
-        equal = sorted(f"= {one.table}.{one.column}" for one in column.equals)
+        equal = sorted(f"= {origin.table}.{origin.column}" for origin in column.equals)
         return " ".join(origins + equal)
 
-    return {name: told(column) for name, column in found.items()}
+    return {name: text(column) for name, column in found.items()}
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def lineage(sql: str) -> dict[str, str]:
         ("select id, max(x) as x from s.a group by all", {"id": "a.id", "x": "a.x*"}),
     ],
 )
-def test_a_column_is_passed_on_or_made_into_another(sql: str, expected: dict[str, str]) -> None:
+def test_distinguishes_unchanged_from_computed_columns(sql: str, expected: dict[str, str]) -> None:
     assert lineage(sql) == expected
 
 
@@ -81,7 +82,7 @@ def test_a_column_is_passed_on_or_made_into_another(sql: str, expected: dict[str
         ("select k from (values (1)) as v(k)", {"k": ""}),
     ],
 )
-def test_what_is_computed_names_all_that_it_is_made_from(
+def test_a_computed_column_has_all_its_inputs_as_origins(
     sql: str, expected: dict[str, str]
 ) -> None:
     assert lineage(sql) == expected
@@ -96,7 +97,7 @@ def test_what_is_computed_names_all_that_it_is_made_from(
         ("select * exclude (x, at) from s.a anti join s.b on b.id = a.id", ["id"]),
     ],
 )
-def test_stars_are_written_out(sql: str, expected: dict[str, str] | list[str]) -> None:
+def test_stars_are_expanded(sql: str, expected: dict[str, str] | list[str]) -> None:
     found = lineage(sql)
 
     assert (found if isinstance(expected, dict) else list(found)) == expected
@@ -117,11 +118,11 @@ def test_stars_are_written_out(sql: str, expected: dict[str, str] | list[str]) -
         ),
     ],
 )
-def test_a_join_makes_columns_equal(sql: str, expected: str) -> None:
+def test_a_join_equates_columns(sql: str, expected: str) -> None:
     assert lineage(sql) == {"id": expected}
 
 
-def test_what_is_united_comes_from_all_parts() -> None:
+def test_a_column_of_a_union_has_origins_in_all_parts() -> None:
     assert lineage("select id, x from s.a union all select id, y from s.b") == {
         "id": "a.id b.id",
         "x": "a.x b.y",
@@ -134,14 +135,14 @@ def test_what_is_united_comes_from_all_parts() -> None:
     assert lineage("select id from s.a union select id + 1 from s.a") == {"id": "a.id*"}
 
 
-def test_what_a_join_made_equal_stays_so_beside_a_constant() -> None:
+def test_a_union_with_a_constant_keeps_equalities_from_joins() -> None:
     joined = "select a.id from s.a join s.b on b.id = a.id"
 
     assert lineage(f"{joined} union all select null") == {"id": "a.id = b.id"}
     assert lineage(f"{joined} union all select x from s.a") == {"id": "a.id a.x"}
 
 
-def test_a_recursive_select_adds_nothing_by_reading_itself() -> None:
+def test_a_recursive_select_adds_no_origins_by_reading_itself() -> None:
     sql = """
         with recursive r as (
             select id, 1 as n from s.a union all select r.id, n + 1 from r where n < 3
@@ -151,17 +152,17 @@ def test_a_recursive_select_adds_nothing_by_reading_itself() -> None:
     assert lineage(sql) == {"id": "a.id", "n": ""}
 
 
-def test_an_incremental_model_may_ask_for_itself() -> None:
+def test_an_incremental_model_may_query_itself() -> None:
     sql = "select id, x from s.a where at > (select max(at) from s.itself) qualify at > x"
     assert lineage(sql) == {"id": "a.id", "x": "a.x"}
 
 
-def test_what_is_not_known_is_not_guessed() -> None:
+def test_unknown_origins_are_not_guessed() -> None:
     assert lineage("select id, y, y + 1 as z from s.unknown") == {"id": "?", "y": "?", "z": "?"}
     assert lineage("select id from read_parquet('x.parquet')") == {"id": "?"}
     assert lineage("select * from s.unknown") == {}
     assert lineage("select a.id, columns('x|at') as c from s.a") == {"id": "a.id", "c": "?"}
 
 
-def test_sql_that_cannot_be_read_says_so() -> None:
+def test_reports_sql_that_cannot_be_parsed() -> None:
     assert isinstance(columns_of_select("select frm where )(", RELATIONS), str)

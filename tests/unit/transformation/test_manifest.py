@@ -1,4 +1,4 @@
-"""What reads what, from the manifest that dbt wrote."""
+"""The models and their dependencies, read from dbt's manifest."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def project(tmp_path: Path) -> Project:
     return open_project(tmp_path)
 
 
-def test_models_are_read_through_ephemeral_ones_and_snapshots_count(project: Project) -> None:
+def test_looks_through_ephemeral_models_and_includes_snapshots(project: Project) -> None:
     models = read_models(project)
 
     assert [(one.name, one.reads_models) for one in models] == [

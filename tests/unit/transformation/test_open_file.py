@@ -1,4 +1,4 @@
-"""A warehouse that can't be opened: in use, damaged, none of ours or out of reach, told apart."""
+"""Errors for a warehouse that can't be opened: in use, damaged, another format or unreadable."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def damage_log(file: Path) -> None:
 
 
 def newer_version(file: Path) -> None:
-    """As a DuckDB of later days would write it: another version in the header, and its checksum."""
+    """Makes the file look written by a newer DuckDB: changes the header's version and checksum."""
     content = bytearray(file.read_bytes())
     content[12:20] = struct.pack("<Q", 9999)
     checksum = 5381
@@ -61,7 +61,7 @@ def newer_version(file: Path) -> None:
 
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
-    "log": (damage_log, "its log is damaged"),
+    "log": (damage_log, "its write-ahead log is damaged"),
     "main header": (lambda file: flip(file, 100), "Corrupt database file"),
     "database headers": (lambda file: flip(file, HEADER + 20, 2 * HEADER + 20), "Corrupt database"),
     "every block": (
@@ -70,13 +70,13 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "cut off": (lambda file: os.truncate(file, file.stat().st_size // 2), "Could not read enough"),
     "cut off early": (lambda file: os.truncate(file, HEADER), "Could not read enough"),
-    "empty": (lambda file: os.truncate(file, 0), "this file is empty"),
-    "a text": (lambda file: file.write_text("hello " * 9999), "this is no DuckDB file"),
-    "SQLite's": (
+    "empty": (lambda file: os.truncate(file, 0), "the file is empty"),
+    "text": (lambda file: file.write_text("hello " * 9999), "it isn't a DuckDB file"),
+    "SQLite": (
         lambda file: file.write_bytes(b"SQLite format 3\0" + bytes(9999)),
-        "this is no DuckDB file",
+        "it isn't a DuckDB file",
     ),
-    "a newer DuckDB's": (newer_version, "a newer DuckDB wrote it"),
+    "newer DuckDB": (newer_version, "a newer DuckDB wrote it"),
 }
 
 
@@ -88,14 +88,14 @@ def refusal(file: Path, opening: object) -> LakefeedError:
 
 @pytest.mark.parametrize("opening", [reading, writing])
 @pytest.mark.parametrize("how", DAMAGE)
-def test_what_is_damaged_is_told_so_with_what_helps(file: Path, how: str, opening: object) -> None:
-    damage, says = DAMAGE[how]
+def test_reports_a_damaged_file_and_how_to_recover(file: Path, how: str, opening: object) -> None:
+    damage, message = DAMAGE[how]
     damage(file)
 
     error = refusal(file, opening)
 
     assert isinstance(error, WarehouseDamaged)
-    assert says in error.what
+    assert message in error.what
     assert str(file) in error.where
     assert "another program" not in str(error)
     assert "lakefeed rebuild" in error.do
@@ -103,20 +103,22 @@ def test_what_is_damaged_is_told_so_with_what_helps(file: Path, how: str, openin
     assert "as warehouse.duckdb.damaged" in error.do
 
 
-def test_of_a_damaged_log_it_is_said_what_it_holds_and_to_move_it_away(file: Path) -> None:
+def test_says_what_a_damaged_log_contains_and_how_to_go_on_without_it(
+    file: Path,
+) -> None:
     damage_log(file)
 
     error = refusal(file, reading)
     file.with_name("warehouse.duckdb.wal").rename(file.with_name("elsewhere"))
 
-    assert "a program that was killed wrote last" in error.do
+    assert "the last changes of a program that was killed" in error.do
     assert f"move {file}.wal away" in error.do
     with reading(file) as session:
         assert session is not None
 
 
 @pytest.mark.parametrize("opening", [reading, writing])
-def test_what_another_program_has_open_is_told_so_and_is_not_damaged(
+def test_reports_a_file_that_another_program_has_open_as_in_use(
     file: Path, opening: object
 ) -> None:
     held = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); input()"
@@ -135,7 +137,7 @@ def test_what_another_program_has_open_is_told_so_and_is_not_damaged(
 
 
 @pytest.mark.parametrize("opening", [reading, writing])
-def test_a_folder_in_its_place_is_no_damage(tmp_path: Path, opening: object) -> None:
+def test_reports_a_folder_in_its_place_as_a_storage_error(tmp_path: Path, opening: object) -> None:
     (tmp_path / "warehouse.duckdb").mkdir()
 
     error = refusal(tmp_path / "warehouse.duckdb", opening)
@@ -144,7 +146,7 @@ def test_a_folder_in_its_place_is_no_damage(tmp_path: Path, opening: object) -> 
     assert "a folder stands where a file is needed" in error.what
 
 
-def test_an_error_in_a_query_is_no_damage(file: Path) -> None:
+def test_an_error_in_a_query_is_not_reported_as_damage(file: Path) -> None:
     with pytest.raises(duckdb.CatalogException), reading(file) as session:
         assert session is not None
         session.execute("select * from missing")

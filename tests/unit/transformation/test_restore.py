@@ -1,4 +1,4 @@
-"""Putting a model back to what was published: rows, definition, ledger."""
+"""Restoring a model to its published version: rows, definition and recorded loads."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def model(name: str) -> Model:
 
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[Path, Path]:
-    """A published file, and a candidate in which its models were built otherwise."""
+    """A published file, and a candidate in which its models were built differently."""
     published, candidate = tmp_path / "warehouse.duckdb", tmp_path / "candidate/warehouse.duckdb"
     candidate.parent.mkdir()
     for file, sql in ((published, PUBLISHED), (candidate, PUBLISHED + REBUILT)):
@@ -50,7 +50,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return candidate, published
 
 
-def test_a_model_is_again_what_was_published_of_it(files: tuple[Path, Path]) -> None:
+def test_restores_a_model_to_its_published_version(files: tuple[Path, Path]) -> None:
     candidate, published = files
 
     restore_models(candidate, published, [model("t"), model("v"), model("never")])
@@ -65,11 +65,11 @@ def test_a_model_is_again_what_was_published_of_it(files: tuple[Path, Path]) -> 
         with pytest.raises(duckdb.ConstraintException):
             session.execute("insert into marts.t values (1, 'again')")
         assert session.sql("select index_name from duckdb_indexes()").fetchall() == [("words",)]
-        ledger = "select model, load_id from _lakefeed.staged_loads order by all"
-        assert session.sql(ledger).fetchall() == [("other", "1.1"), ("other", "1.2"), ("t", "1.1")]
+        staged = "select model, load_id from _lakefeed.staged_loads order by all"
+        assert session.sql(staged).fetchall() == [("other", "1.1"), ("other", "1.2"), ("t", "1.1")]
 
 
-def test_a_published_file_that_another_program_writes_is_named(files: tuple[Path, Path]) -> None:
+def test_reports_a_published_file_that_another_program_has_open(files: tuple[Path, Path]) -> None:
     candidate, published = files
     script = (
         "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); input()"
@@ -87,7 +87,7 @@ def test_a_published_file_that_another_program_writes_is_named(files: tuple[Path
     writer.communicate(b"\n")
 
 
-def test_what_was_never_published_is_taken_out(files: tuple[Path, Path]) -> None:
+def test_drops_a_model_that_was_never_published(files: tuple[Path, Path]) -> None:
     candidate, published = files
     published.unlink()
 
@@ -96,5 +96,5 @@ def test_what_was_never_published_is_taken_out(files: tuple[Path, Path]) -> None
     with duckdb.connect(str(candidate)) as session:
         names = session.sql("select table_name from information_schema.tables").fetchall()
         assert sorted(names) == [("staged_loads",), ("v",)]
-        held = session.sql("select distinct model from _lakefeed.staged_loads").fetchall()
-        assert held == [("other",)]
+        staged = session.sql("select distinct model from _lakefeed.staged_loads").fetchall()
+        assert staged == [("other",)]

@@ -31,7 +31,7 @@ orders as (
 
 ),
 
--- The first address known of a customer holds from the beginning, the others since they were entered.
+-- A customer's first known address is valid from the beginning, later ones from when they were entered.
 customer_addresses as (
 
     select
@@ -63,7 +63,7 @@ moments_of_change as (
 
 ),
 
--- What ends a version and begins another may be in neither: its news is theirs.
+-- A change can end one version and begin the next without a row in either, so its batch counts for both.
 periods as (
 
     select
@@ -122,7 +122,8 @@ versions as (
 
 ),
 
--- Who has ordered but isn't loaded yet. The key stays when the row comes, since both hold from then on.
+-- Customers with orders whose own row isn't loaded yet. Once it is, their key stays the same, since
+-- both versions are valid from the beginning.
 inferred as (
 
     select

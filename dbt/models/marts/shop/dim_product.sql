@@ -82,7 +82,8 @@ versions as (
 
 ),
 
--- What was ordered but isn't loaded yet. The key stays when the row comes, since both hold from then on.
+-- Ordered products whose own row isn't loaded yet. Once it is, their key stays the same, since both
+-- versions are valid from the beginning.
 inferred as (
 
     select

@@ -64,7 +64,7 @@ changed_orders as (
             'customer_id', ref('dim_customer'), 'customer_id', 'customer_key', ['order_id']
         ) }}
         {%- if is_incremental() %}
-        -- A payment that left staging has no batch to tell of it.
+        -- A payment that was removed from staging leaves no batch number behind.
         or (order_id, amount_charged, amount_refunded) not in (
             select (built.order_id, built.amount_charged, built.amount_refunded)
             from {{ this }} as built
@@ -73,7 +73,7 @@ changed_orders as (
 
 ),
 
--- Each order with the customer as they were when it was placed.
+-- Each order with the version of its customer that was valid when it was placed.
 keyed_orders as (
 
     select

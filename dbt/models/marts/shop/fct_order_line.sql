@@ -63,7 +63,7 @@ changed_lines as (
 
 ),
 
--- Each line with the customer and the product as they were when it was ordered.
+-- Each line with the versions of its customer and product that were valid when it was ordered.
 keyed_lines as (
 
     select

@@ -52,7 +52,7 @@ changed_payments as (
 
 ),
 
--- Each payment with the customer as they were when it was made.
+-- Each payment with the version of its customer that was valid when it was made.
 keyed_payments as (
 
     select

@@ -1,4 +1,4 @@
-"""When dbt runs and what is published: build plan, candidate, hold-back, rollback, rebuild.
+"""Decides when dbt runs and what is published: build plan, hold-back, rollback, rebuild.
 
 Imports: `declaration`, `loading.raw`, `orchestration`, `orchestration.reports`,
     `transformation`, `transformation.dbt_adapter`, `transformation.generate`,

@@ -1,4 +1,4 @@
-"""When dbt runs: what a plan says is built and tested in the candidate."""
+"""Runs dbt: builds and tests the planned models in the candidate."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from lakefeed.transformation.warehouse.publication_state import read_publication
 def build_changed(
     project: Project, plan: BuildPlan, report: RunReport, layer: Layer = "all"
 ) -> RunReport:
-    """Builds what the plan says, all of it or one layer, and adds the outcome to the report.
+    """Builds the plan, or one layer of it, and returns the report with the outcome added.
 
-    Nothing of it can be seen before it is published (`publish`).
+    The result stays invisible to readers until `publish`.
 
     Raises:
-        Refused: the candidate of the layer before is gone.
+        Refused: the candidate that an earlier layer built is gone.
     """
     begins = layer != "below staging"
     with warehouse_lock(project):
@@ -44,15 +44,15 @@ def build_changed(
 
 
 def build_and_publish(project: Project, plan: BuildPlan, report: RunReport) -> RunReport:
-    """Builds what the plan says, and publishes it, with no other build in between."""
+    """Builds the plan and publishes it under one lock, so no other build can intervene."""
     return _build_whole(project, plan, report, plan.arguments("all"))
 
 
 def build_all(project: Project) -> RunReport:
-    """Builds and tests every model, and publishes them.
+    """Builds, tests and publishes every model.
 
     Raises:
-        BuildFailed: the generated models don't fit the declaration, or dbt could not start.
+        BuildFailed: the generated models are out of date, or dbt could not start.
         Refused: the warehouse is rolled back.
     """
     refuse_stale_files(project)
@@ -63,11 +63,11 @@ def build_all(project: Project) -> RunReport:
     return report
 
 
-def build_anew(project: Project) -> RunReport:
-    """Builds and tests every model in an empty file, and publishes that where nothing failed.
+def build_from_scratch(project: Project) -> RunReport:
+    """Builds and tests every model in an empty file; publishes it only if nothing failed.
 
     Raises:
-        BuildFailed: the generated models don't fit the declaration, or dbt could not start.
+        BuildFailed: the generated models are out of date, or dbt could not start.
         Refused: the warehouse is rolled back.
     """
     refuse_stale_files(project)
@@ -88,16 +88,16 @@ def build_anew(project: Project) -> RunReport:
 
 
 def refuse_stale_files(project: Project) -> None:
-    """What builds all builds what is declared.
+    """Refuses to build everything from generated files that are out of date.
 
     Raises:
-        BuildFailed: the generated models don't fit the declaration.
+        BuildFailed: the generated models are out of date.
     """
     stale = stale_files(project)
     if stale:
         raise BuildFailed(
-            f"generated files don't fit sources.yaml: {', '.join(stale.names[:5])}",
-            do="bring them up with: lakefeed sync",
+            f"generated files are out of date with sources.yaml: {', '.join(stale.names[:5])}",
+            do="regenerate them: lakefeed sync",
         )
 
 
@@ -107,10 +107,10 @@ def _plan_of_all(project: Project) -> BuildPlan:
 
 
 def build_model(project: Project, name: str) -> BuildResult:
-    """Builds and tests one model again, and publishes it.
+    """Rebuilds, tests and publishes one model.
 
     Raises:
-        BuildFailed: dbt could not start, or what the model reads holds it back.
+        BuildFailed: dbt could not start, or an upstream model holds this one back.
         Refused: the warehouse is rolled back.
     """
     refuse_if_rolled_back(project)
@@ -121,8 +121,8 @@ def build_model(project: Project, name: str) -> BuildResult:
     held = read_publication_state(project.warehouse).held.get(name)
     if held and not report.build.failures:
         raise BuildFailed(
-            f"{name} stays as it was published last: {held.because}",
-            do="mend that first; the next run then builds both",
+            f"{name} is held back at its last published version: {held.because}",
+            do="fix that first; the next run then builds both",
         )
     return report.build
 
@@ -139,7 +139,7 @@ def _build_whole(
                     return publish_candidate(project, plan.build, report)
         except StorageFailed as error:
             report = replace(report, build_error=error, held_back=plan.held_back)
-        # It may be what fills the disk.
+        # The candidate itself may be what fills the disk.
         discard_candidate(project)
         return report
 
@@ -156,7 +156,7 @@ def _build(
 ) -> RunReport:
     before, seen = newest_batch(candidate.path), loads_seen_by_hand(project)
     try:
-        # Nothing is to be staged where models alone are due.
+        # When only marts are due, there is nothing to stage.
         has_work = plan.whole or plan.changed or layer != "staging"
         nothing = BuildResult((), 0.0)
         result = run_dbt(project, "build", arguments, candidate.path) if has_work else nothing
@@ -167,17 +167,17 @@ def _build(
         return replace(report, build=result)
     held = finalize_candidate(project, candidate.path, plan, result, seen)
     if layer == "staging":
-        # The marts have their chance yet.
+        # The marts may still be built: whether to hold them back is decided then.
         held = {}
     else:
         mark_whole(candidate)
     return replace(
         report,
         build=result,
-        # What the layer before staged is in its own report.
+        # The staging layer reports its own rows.
         staged={}
         if layer == "below staging"
         else staged_since(candidate.path, list(project.tables), before),
         held_back=plan.held_back,
-        kept={name: one.because for name, one in held.items() if not one.waits_for},
+        kept={name: reason.because for name, reason in held.items() if not reason.waits_for},
     )

@@ -1,4 +1,4 @@
-"""What is to be built: the models below tables that brought rows, less those that are held back."""
+"""Plans a build: the models downstream of tables with new rows, minus those held back."""
 
 from __future__ import annotations
 
@@ -38,13 +38,17 @@ def _new_name() -> str:
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """What to give dbt. `whole` is true where everything is built.
+    """The models that dbt builds.
 
-    `changed` and `held_back` are tables by their names in the lake; `due` are models that an
-    earlier build left behind. `broken` are selectors of models that a failed build of staging holds
-    back; `histories` are the tables that have a model of history beside their staging model.
-    `complete_through` says of tables when this run has looked at all of them. `build` names
-    the candidate that all this is built in.
+    Attributes:
+        changed: lake names of the tables whose models are built.
+        held_back: lake names of the tables that failed to load; models downstream aren't built.
+        whole: whether every model is built.
+        broken: dbt selectors of the models downstream of failures in the staging layer.
+        due: models that an earlier build did not finish.
+        histories: lake names of the tables with a history model beside their staging model.
+        complete_through: by lake name, the moment (ISO 8601) through which this run read the table.
+        build: id of the candidate.
     """
 
     changed: tuple[str, ...]
@@ -57,7 +61,7 @@ class BuildPlan:
     build: str = field(default_factory=_new_name, compare=False)
 
     def arguments(self, layer: Layer) -> list[str]:
-        """Selectors for one layer; the two layers together run what `all` does, each node once."""
+        """dbt selectors for a layer. The two layers together run each node of `all` once."""
         over_raw = self._over_raw(self.changed)
         staging = [f"{'+' if self.whole else ''}{model}" for model in over_raw]
         below = [f"{model}+" for model in (*over_raw, *self.due)]
@@ -70,22 +74,24 @@ class BuildPlan:
         return [
             *(["--select", *select] if select else []),
             *(["--exclude", *exclude] if exclude else []),
-            # A test that reads both layers belongs to the later one.
+            # A test that reads both layers must run with the later one.
             *([] if layer == "all" else ["--indirect-selection", "cautious"]),
         ]
 
     def _over_raw(self, names: Iterable[str]) -> list[str]:
         names = list(names)
-        kept = [f"hst_{name}" for name in names if name in self.histories]
-        return [f"stg_{name}" for name in names] + kept
+        histories = [f"hst_{name}" for name in names if name in self.histories]
+        return [f"stg_{name}" for name in names] + histories
 
     def without_broken(self, result: BuildResult) -> BuildPlan:
-        """The same plan, holding back what lies below the models and tests that failed."""
-        broken = [",".join(f"{one}+" for one in node.selectors) for node in result.failures]
+        """The same plan without anything downstream of the models and tests that failed."""
+        broken = [
+            ",".join(f"{selector}+" for selector in node.selectors) for node in result.failures
+        ]
         return replace(self, broken=tuple(broken))
 
-    def news(self, project: Project) -> set[str]:
-        """The models that there is a reason to build, without those below them."""
+    def roots(self, project: Project) -> set[str]:
+        """The models that have a reason to be built, without their descendants."""
         if self.whole:
             return {model for table in project.tables for model in models_over_raw(table)}
         return {*self._over_raw(self.changed), *self.due}
@@ -97,21 +103,21 @@ def plan_build(
     failed: Iterable[str],
     complete_through: Mapping[str, str] | None = None,
 ) -> BuildPlan | None:
-    """What has to be built; None where nothing has.
+    """Plans the next build; None when everything is up to date.
 
-    A table counts as changed when raw holds committed loads that the published staging has not,
-    when raw lost versions that the published history has, or staging has no model of it at all; and
-    models are due that an earlier build left behind. So a build that was killed, failed or rolled
-    back is made up for by the next run.
+    A table has changed if raw has committed loads that the published staging model lacks, if
+    versions were pruned that the published history still has, or if its staging model doesn't
+    exist. Models that an earlier build did not finish are due as well. So the next run makes up
+    for a build that was killed, failed or rolled back.
     """
     known = {table.lake_name for table in project.tables if table.catalogue}
     held_back = set(failed) & known
     first = not project.warehouse.exists()
-    standing = read_publication_state(project.warehouse)
-    due = standing.due(held_back)
+    published = read_publication_state(project.warehouse)
+    due = published.due(held_back)
     over_raw = {model: t.lake_name for t in project.tables for model in models_over_raw(t)}
     behind = {name for model, name in over_raw.items() if model in due}
-    changed = {*brought_rows, *_unstaged(project, standing), *behind}
+    changed = {*brought_rows, *_unstaged(project, published), *behind}
     changed = (known if first else changed & known) - held_back
     below = due - over_raw.keys()
     if not changed and not below:
@@ -125,22 +131,22 @@ def plan_build(
 
 
 def loads_seen_by_hand(project: Project) -> dict[str, set[str]]:
-    """Ids of the loads that raw holds now, by staging model, for those written by hand."""
+    """Ids of the loads in raw now, by staging model, for hand-written staging models only."""
     return {
-        staging_model_name(table): _held(project, table)
+        staging_model_name(table): _loads_in_raw(project, table)
         for table in project.tables
         if is_generated(project, table) is False
     }
 
 
-def _unstaged(project: Project, standing: PublicationState) -> set[str]:
+def _unstaged(project: Project, published: PublicationState) -> set[str]:
     staged, present = staged_load_ids(project.warehouse), staged_models(project.warehouse)
     pruned_at = histories_pruned_at(project.warehouse)
     by_hand = loads_seen_by_hand(project)
     built = {model.name for model in read_models(project)} if by_hand else set()
     unstaged = set()
     for table in project.tables:
-        models, loads = _generated_models(project, table), _held(project, table)
+        models, loads = _generated_models(project, table), _loads_in_raw(project, table)
         if any(model not in present or not loads <= staged.get(model, set()) for model in models):
             unstaged.add(table.lake_name)
         history = history_model_name(table)
@@ -148,14 +154,14 @@ def _unstaged(project: Project, standing: PublicationState) -> set[str]:
             unstaged.add(table.lake_name)
         model = staging_model_name(table)
         if model in built & by_hand.keys() and not _has_seen(
-            standing, table.lake_name, by_hand[model]
+            published, table.lake_name, by_hand[model]
         ):
             unstaged.add(table.lake_name)
     return unstaged
 
 
 def _generated_models(project: Project, table: Table) -> list[str]:
-    """The models over the table's raw files that keep a ledger: those that aren't a user's own."""
+    """The generated models over the table's raw files: these record which loads they contain."""
     staging = [staging_model_name(table)] if is_generated(project, table) else []
     history = [history_model_name(table)] if has_history(project, table) else []
     return staging + history
@@ -165,16 +171,16 @@ def _pruned_at(project: Project, table: Table) -> str | None:
     return CommitLog(project.raw_url, table.lake_name).pruned_at()
 
 
-def _held(project: Project, table: Table) -> set[str]:
-    """Loads that staging has noted once it is up to date: those that no longer count as well."""
+def _loads_in_raw(project: Project, table: Table) -> set[str]:
+    """Loads that an up-to-date staging model has recorded, superseded ones included."""
     return CommitLog(project.raw_url, table.lake_name).load_ids()
 
 
-def _has_seen(standing: PublicationState, lake_name: str, loads: set[str]) -> bool:
-    """Whether the model of a table, written by hand, was built when raw held these loads.
+def _has_seen(published: PublicationState, lake_name: str, loads: set[str]) -> bool:
+    """Whether a table's hand-written staging model was built when raw had exactly these loads.
 
-    Such a model keeps no ledger, but raw only grows: number and newest of its loads will do.
+    Such a model doesn't record its loads, but raw only grows: count and newest load identify them.
     """
-    noted = standing.tables.get(lake_name)
+    state = published.tables.get(lake_name)
     newest = max(loads, key=float, default=None)
-    return noted is not None and (noted.loads, noted.newest_load) == (len(loads), newest)
+    return state is not None and (state.loads, state.newest_load) == (len(loads), newest)

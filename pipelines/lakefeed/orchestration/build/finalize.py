@@ -1,4 +1,4 @@
-"""What a build leaves in the candidate: what failed is put back, and it is noted how all stands."""
+"""Finalizes a candidate: restores held-back models and records the state of all of them."""
 
 from __future__ import annotations
 
@@ -34,44 +34,47 @@ def finalize_candidate(
     result: BuildResult,
     seen: Mapping[str, set[str]],
 ) -> dict[str, HeldBack]:
-    """Puts back what must not be published, notes how the candidate stands, returns what is held.
+    """Restores the models that must not be published and records the candidate's state.
 
     Args:
-        seen: ids of the loads that raw held when the build began, by staging model, for those
-            written by hand: they keep no ledger.
+        seen: ids of the loads in raw when the build began, by staging model, for hand-written
+            staging models, which don't record their loads.
+
+    Returns:
+        The models held back, with reasons.
     """
-    models, before, news = (
+    models, before, roots = (
         read_models(project),
         read_publication_state(candidate),
-        plan.news(project),
+        plan.roots(project),
     )
     failed = [project.table(name) for name in plan.held_back]
-    held = hold_back(models, result, news, failed, before.held)
+    held = hold_back(models, result, roots, failed, before.held)
     touched = {node.name for node in result.nodes if node.status != "skipped"} & held.keys()
     if touched:
         restore_models(
             candidate, project.warehouse, [model for model in models if model.name in touched]
         )
     built = {node.name for node in result.nodes if node.status == "success"} - held.keys()
-    ledger = {**staged_load_ids(candidate), **seen}
+    staged = {**staged_load_ids(candidate), **seen}
     fresh = {
-        table.lake_name: _fresh(project, candidate, table, model, ledger.get(model.name, set()))
+        table.lake_name: _fresh(project, candidate, table, model, staged.get(model.name, set()))
         for model in models
         for table in project.tables
         if model.name in built and model.name == staging_model_name(table)
     }
     tables = _tables_after(project.tables, before.tables, fresh, held, plan.complete_through)
-    as_it_was = held.keys() | (with_those_below(models, news) - built)
-    after = _models_after(models, before.models, tables, built, as_it_was)
-    noted = {name: replace(stood, held=held.get(name)) for name, stood in after.items()}
-    write_publication_state(candidate, PublicationState(tables, noted, before.published_at))
+    not_built = held.keys() | (with_those_below(models, roots) - built)
+    after = _models_after(models, before.models, tables, built, not_built)
+    states = {name: replace(state, held=held.get(name)) for name, state in after.items()}
+    write_publication_state(candidate, PublicationState(tables, states, before.published_at))
     return held
 
 
 def _fresh(
     project: Project, candidate: Path, table: Table, model: Model, ids: set[str]
 ) -> TableState:
-    """A table whose staging model was built just now and holds these loads."""
+    """The state of a table whose staging model was just built from these loads."""
     loads = CommitLog(project.raw_url, table.lake_name).loads()
     complete = [load for load in loads if load.load_id in ids and not load.is_backfill]
     return TableState(
@@ -89,20 +92,20 @@ def _tables_after(
     before: Mapping[str, TableState],
     fresh: Mapping[str, TableState],
     held: Collection[str],
-    looked_at: Mapping[str, str],
+    read_through: Mapping[str, str],
 ) -> dict[str, TableState]:
-    """A look that found nothing new tells as much as a load does, and stays true."""
+    """The tables' states after a build. A probe without new rows advances one as a load does."""
     after = {}
     for table in declared:
         name = table.lake_name
-        stood = [found[name] for found in (fresh, before) if name in found]
-        times = [one.complete_through for one in stood]
-        if name in looked_at and staging_model_name(table) not in held:
-            times.append(dt.datetime.fromisoformat(looked_at[name]))
-        if stood:
+        states = [found[name] for found in (fresh, before) if name in found]
+        times = [state.complete_through for state in states]
+        if name in read_through and staging_model_name(table) not in held:
+            times.append(dt.datetime.fromisoformat(read_through[name]))
+        if states:
             through = max((time for time in times if time), default=None)
             after[name] = replace(
-                stood[0], complete_through=through, sees_deletes=table.sees_deletes
+                states[0], complete_through=through, sees_deletes=table.sees_deletes
             )
     return after
 
@@ -112,23 +115,23 @@ def _models_after(
     before: Mapping[str, ModelState],
     tables: Mapping[str, TableState],
     built: Collection[str],
-    as_it_was: Collection[str],
+    not_built: Collection[str],
 ) -> dict[str, ModelState]:
-    """All but what is as it was are as complete as the tables that they read."""
+    """The models' states after a build. A model is as complete as its least complete table."""
     now = dt.datetime.now(dt.UTC)
     after = {}
     for name, read in tables_above(models).items():
-        stood = before.get(name, ModelState())
+        state = before.get(name, ModelState())
         if name in built:
-            stood = replace(stood, built_at=now, published_at=None)
-        if name not in as_it_was:
+            state = replace(state, built_at=now, published_at=None)
+        if name not in not_built:
             through = [tables[t].complete_through if t in tables else None for t in read]
-            stood = replace(stood, complete_through=_oldest(through))
-        after[name] = stood
+            state = replace(state, complete_through=_oldest(through))
+        after[name] = state
     return after
 
 
 def _oldest(times: Sequence[dt.datetime | None]) -> dt.datetime | None:
-    """None where any of them isn't known."""
+    """The earliest time; None if any is unknown."""
     known = [time for time in times if time]
     return min(known) if known and len(known) == len(times) else None

@@ -1,4 +1,4 @@
-"""Which models keep their last published version after a build, and why: from plain data."""
+"""Decides, from plain data, which models a build holds back at their published version, and why."""
 
 from __future__ import annotations
 
@@ -10,30 +10,34 @@ from lakefeed.transformation.generate.history_models import models_over_raw
 from lakefeed.transformation.manifest import Model, with_those_below
 from lakefeed.transformation.warehouse.publication_state import HeldBack
 
-_SKIPPED = "a test of what it reads failed"
+_SKIPPED = "a test on an upstream model failed"
 
 
 def hold_back(
     models: Sequence[Model],
     result: BuildResult,
-    news: Collection[str],
+    roots: Collection[str],
     failed_tables: Sequence[Table],
     before: Mapping[str, HeldBack],
 ) -> dict[str, HeldBack]:
-    """The models that stay behind once a build has ended, each with the reason.
+    """Returns the models that are held back after a build, each with its reason.
 
-    Those whose build failed; all that a failed test has read, since nobody knows which of them is
-    wrong; those below tables that failed to load, where there is news for them; those that stayed
-    behind `before` and still aren't built; and every model below any of these.
+    A model is held back if
+
+    - its build failed;
+    - a failed test reads it: any model that the test reads may be the wrong one;
+    - it is downstream of a table that failed to load, and other tables upstream have new rows;
+    - it was held back `before` and still isn't built;
+    - it is downstream of such a model.
 
     Args:
-        news: models that the build had a reason to build, of those that nothing held back.
+        roots: the models that the build had a reason to build.
     """
     below = [(t, with_those_below(models, models_over_raw(t))) for t in failed_tables]
-    with_news = with_those_below(models, news)
+    to_build = with_those_below(models, roots)
     reasons = _still_behind(result, before)
     for table, waiting in below:
-        reasons |= dict.fromkeys(waiting & with_news, f"{table.shown} failed to load")
+        reasons |= dict.fromkeys(waiting & to_build, f"{table.shown} failed to load")
     reasons |= dict(reason for node in result.failures for reason in _suspects(node))
     skipped = {node.name: _SKIPPED for node in result.nodes if node.status == "skipped"}
     return {
@@ -57,11 +61,11 @@ def _suspects(node: NodeResult) -> Iterator[tuple[str, str]]:
 def _spread(
     models: Sequence[Model], reasons: Mapping[str, str], skipped: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
-    """Each model that stays behind: for a reason of its own, else for that of one above it."""
+    """Each held-back model with its own reason, or else an upstream model's."""
     spread: dict[str, str] = {}
     for model in models:
         above = [spread[name] for name in model.reads_models if name in spread]
         why = [reasons.get(model.name), *above, skipped.get(model.name)]
-        if found := next((one for one in why if one), None):
-            spread[model.name] = found
-            yield model.name, found
+        if reason := next(filter(None, why), None):
+            spread[model.name] = reason
+            yield model.name, reason

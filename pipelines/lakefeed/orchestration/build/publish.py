@@ -1,4 +1,4 @@
-"""Publishing: a candidate becomes the warehouse that people query, if it holds anything new."""
+"""Publishes a candidate as the warehouse file, if it changes anything that readers see."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ from lakefeed.transformation.warehouse.publication_state import (
 
 
 def publish(project: Project, build: str, report: RunReport) -> RunReport:
-    """Publishes what this build left in the candidate, and adds to the report when.
+    """Publishes this build's candidate and returns the report with the time of publication.
 
     Raises:
-        Refused: it is gone, isn't built to its end, or the published file was changed since.
+        Refused: the candidate is gone or unfinished, or the published file has changed since.
     """
     with warehouse_lock(project):
         return publish_candidate(project, build, report)
 
 
 def publish_candidate(project: Project, build: str, report: RunReport) -> RunReport:
-    """As `publish`, by the holder of the warehouse's lock.
+    """Does what `publish` does, for a caller that holds the warehouse's lock.
 
-    A build that changed nothing that people see, such as one in which the same models fail again,
-    is thrown away: it would only push an earlier version out.
+    A build without visible changes, such as one in which the same models fail again, is discarded:
+    publishing it would only displace an earlier version that a rollback could return to.
     """
     candidate = open_candidate(project, build)
     if not candidate.is_whole:
         raise Refused(
-            "this run staged what was new and built nothing on it",
-            do="nothing is published and nothing lost: the next run builds it",
+            "this run built staging but not the models downstream",
+            do="nothing was published and nothing is lost: the next run builds them",
         )
-    standing = read_publication_state(candidate.path)
-    if not standing.has_new_models and not _holds_others_back(project, standing):
+    state = read_publication_state(candidate.path)
+    if not state.has_new_models and not _holds_others_back(project, state):
         discard_candidate(project)
         return report
     now = dt.datetime.now(dt.UTC)
-    write_publication_state(candidate.path, standing.published(now))
+    write_publication_state(candidate.path, state.published(now))
     replace_published(project, candidate)
     discard_candidate(project)
     return replace(report, published_at=now.isoformat(timespec="seconds"))
 
 
-def _holds_others_back(project: Project, standing: PublicationState) -> bool:
-    """Whether other models wait than in the published file."""
+def _holds_others_back(project: Project, state: PublicationState) -> bool:
+    """Whether the held-back models differ from those in the published file."""
     if not project.warehouse.exists():
         return False
-    return standing.held != read_publication_state(project.warehouse).held
+    return state.held != read_publication_state(project.warehouse).held

@@ -1,4 +1,4 @@
-"""`lakefeed rebuild`: the whole warehouse from raw, from nothing, as it is or as it stood."""
+"""`lakefeed rebuild`: rebuilds the whole warehouse from raw, as of now or an earlier time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lakefeed.declaration.project import Project
 from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED, DeclarationError
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import Load
-from lakefeed.orchestration.build.build import build_anew, refuse_stale_files
+from lakefeed.orchestration.build.build import build_from_scratch, refuse_stale_files
 from lakefeed.orchestration.permissions import refuse_unwritable
 from lakefeed.orchestration.reports.run_history import keep_run
 from lakefeed.transformation.dbt_adapter.failing_rows import failing_rows_of, keep_failing_rows
@@ -28,9 +28,9 @@ _LOAD_ID = re.compile(r"[0-9]+\.[0-9]+")
 
 @dataclass(frozen=True)
 class RebuildReport:
-    """What dbt made of it, and where the warehouse is, if nothing failed.
+    """dbt's result and the path of the new warehouse file, which exists if nothing failed.
 
-    `set_aside` is where the warehouse is now that could not be read.
+    `set_aside` is the path to which an unreadable warehouse file was moved.
     """
 
     build: BuildResult
@@ -57,17 +57,17 @@ class RebuildReport:
 def rebuild(
     project: Project, as_of: str | None = None, output: Path | None = None
 ) -> RebuildReport:
-    """Builds and tests every model in an empty file, and puts that in the warehouse's place.
+    """Builds and tests every model in an empty file and publishes that file.
 
-    Side effects: publishes it; with `as_of` or an `output` the published warehouse stays as it is,
-    and the file is there, or in `data/as_of`. Where a model or a test fails, nothing is replaced.
+    With `as_of` or `output`, the published warehouse stays as it is and the file is written to
+    `output`, by default below `data/as_of`. If a model or a test fails, nothing is replaced.
 
     Args:
-        as_of: a load's id or a time. Loads whose snapshots are newer don't count.
+        as_of: a load id or a time. Loads from later snapshots are ignored.
 
     Raises:
-        DeclarationError: there is no such load, no such time, nothing was loaded by then, or what
-            was is pruned.
+        DeclarationError: there is no such load or time, nothing had been loaded by then, or the
+            data as of then has been pruned.
         BuildFailed: the generated models don't fit the declaration, or dbt could not start.
         Refused: the warehouse is rolled back.
     """
@@ -76,7 +76,7 @@ def rebuild(
         began, started = dt.datetime.now(dt.UTC), time.monotonic()
         known = file_set_aside(project)
         before = known.stat().st_ino if known else None
-        report = replace(build_anew(project), seconds=time.monotonic() - started)
+        report = replace(build_from_scratch(project), seconds=time.monotonic() - started)
         assert report.build is not None
         keep_run(project.data, "rebuild", began, report)
         aside = file_set_aside(project)
@@ -84,12 +84,12 @@ def rebuild(
         return RebuildReport(report.build, project.warehouse, None, aside if is_new else None)
     refuse_stale_files(project)
     moment = _moment_of(project, as_of) if as_of else None
-    # Through a link, which stays.
+    # Replace the file that a link points to, not the link.
     target = Path(os.path.realpath(output or _place_of(project, moment)))
     if target == project.warehouse:
         raise DeclarationError(
-            f"--output {output}: that is the published warehouse",
-            do="to replace it: lakefeed rebuild, without --as-of and --output",
+            f"--output {output}: this is the published warehouse",
+            do="to replace it, run `lakefeed rebuild` without --as-of and --output",
         )
     folder = target.with_name(f".{target.name}.building")
     shutil.rmtree(folder, ignore_errors=True)
@@ -103,7 +103,7 @@ def rebuild(
 
 
 def _build_at(project: Project, path: Path, moment: dt.datetime | None) -> BuildResult:
-    """dbt keeps what it parsed beside the file: a variable would have the project parsed anew."""
+    # In a target folder of its own: a different --vars invalidates dbt's partial-parse cache.
     arguments = writing_into(project, path.parent / "target")
     if moment:
         arguments += ["--vars", json.dumps({"lakefeed_as_of": moment.isoformat()})]
@@ -126,8 +126,12 @@ def _moment_of(project: Project, as_of: str) -> dt.datetime:
     _refuse_what_was_pruned(project, as_of, moment)
     snapshots = sorted(_time(load.snapshot_at) for load in loads)
     if not snapshots or moment < snapshots[0]:
-        first = f"the first load is of {snapshots[0].isoformat()}" if snapshots else "load first"
-        raise DeclarationError(f"--as-of {as_of}: nothing had been loaded by then", do=first)
+        remedy = (
+            f"choose {snapshots[0].isoformat()}, the first load, or later"
+            if snapshots
+            else "load the tables first: lakefeed load"
+        )
+        raise DeclarationError(f"--as-of {as_of}: nothing had been loaded by then", do=remedy)
     return moment
 
 
@@ -140,8 +144,8 @@ def _refuse_what_was_pruned(project: Project, as_of: str, moment: dt.datetime) -
     latest = max(known, key=lambda name: known[name], default=None)
     if latest and moment < known[latest]:
         raise DeclarationError(
-            f"--as-of {as_of}: what raw held of {latest} then was pruned",
-            do=f"from {known[latest].isoformat()} on it can be told",
+            f"--as-of {as_of}: the data of {latest} as of then has been pruned",
+            do=f"choose {known[latest].isoformat()} or later",
         )
 
 
@@ -150,18 +154,18 @@ def _snapshot_of(loads: list[Load], load_id: str) -> dt.datetime:
         if load.load_id == load_id:
             return _time(load.snapshot_at)
     raise DeclarationError(
-        f"--as-of {load_id}: there is no such load",
-        do="take one from _dlt_load_id in staging or history, or give a time",
+        f"--as-of {load_id}: no such load",
+        do="use a `_dlt_load_id` from a staging or history model, or a time",
     )
 
 
 def _time(text: str) -> dt.datetime:
-    """In UTC, which is meant where no zone is said."""
+    """The time in UTC; a time without a zone is taken as UTC."""
     try:
         time = dt.datetime.fromisoformat(text)
     except ValueError:
         raise DeclarationError(
-            f"--as-of {text}: neither a load's id nor a time",
-            do="write a time such as 2026-11-23T20:15:00Z",
+            f"--as-of {text}: neither a load id nor a time",
+            do="give a time such as 2026-11-23T20:15:00Z",
         ) from None
     return time.replace(tzinfo=time.tzinfo or dt.UTC).astimezone(dt.UTC)

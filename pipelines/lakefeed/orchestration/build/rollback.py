@@ -1,8 +1,7 @@
-"""`lakefeed rollback`: the version before is published again, and stays until somebody says go on.
+"""`lakefeed rollback`: publishes the previous version and keeps it until building is resumed.
 
-A run an hour later would build the same again from raw, and so undo the rollback behind the back
-of whoever asked for it. So a rollback is noted in `data/rolled_back.json`: while it is there, runs
-load, so that nothing is missed, and nothing is built.
+The next scheduled run would rebuild from raw and silently undo the rollback. So a rollback is
+recorded in `data/rolled_back.json`: while that file exists, runs load but don't build.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ _RESUME = "lakefeed rollback --resume"
 
 @dataclass(frozen=True)
 class Rollback:
-    """From the version of which time to that of which; `undone` is None where none could be read.
+    """The publication times of the restored version and of the one it replaced.
 
-    `set_aside` is where the file is now that could not be read.
+    `undone` is None if the replaced file could not be read; `set_aside` is then its new path.
     """
 
     returned_to: str
@@ -52,47 +51,47 @@ class Rollback:
     @property
     def warning(self) -> str:
         return (
-            f"the warehouse is rolled back to the version of {self.returned_to}, and nothing is "
-            f"built until: {_RESUME}"
+            f"the warehouse is rolled back to the version of {self.returned_to}; nothing is built "
+            f"until you resume: {_RESUME}"
         )
 
 
 def roll_back(project: Project) -> Rollback:
-    """Publishes the version before the present one, in one step.
+    """Atomically publishes the version before the current one.
 
-    The present one is kept as undone: nothing returns to it. So another rollback goes further back.
-    One that can't be read is set aside.
+    The current version is kept and marked as undone, so that another rollback goes further back.
+    An unreadable file is set aside instead.
 
     Raises:
-        Refused: there is none before it.
+        Refused: there is no earlier version.
         BuildFailed: another program has the warehouse open for writing.
     """
     with warehouse_lock(project):
-        present = _present_version(project)
-        before = _version_before(project, present)
+        current = _current_version(project)
+        before = _version_before(project, current)
         if before is None:
             raise Refused(
-                "there is no earlier version of the warehouse to return to",
-                do="`warehouse: {keep: …}` says how many are kept of those that are replaced; "
-                "to build it anew from raw: lakefeed rebuild",
+                "no earlier version of the warehouse is kept",
+                do="to build the warehouse from raw: lakefeed rebuild (`warehouse: {keep: …}` "
+                "in sources.yaml sets how many earlier versions are kept)",
             )
-        rollback = Rollback(_said(before), _said(present) if present else None)
+        rollback = Rollback(_time_of(before), _time_of(current) if current else None)
         note = {"returned_to": rollback.returned_to, "undone": rollback.undone}
         replace_text(_note(project), json.dumps(note))
-        if present is None:
+        if current is None:
             aside = set_aside(project)
             put_in_place(project, before.path)
             rollback = replace(rollback, set_aside=str(aside) if aside else None)
         else:
             with reading(project.warehouse):
-                keep(project, present, is_undone=True)
+                keep(project, current, is_undone=True)
                 put_in_place(project, before.path)
         _forget_from(project, before)
     return rollback
 
 
 def read_rollback(project: Project) -> Rollback | None:
-    """The rollback that holds; None where there is none."""
+    """The rollback in effect, if any."""
     note = _note(project)
     if not note.exists():
         return None
@@ -100,14 +99,14 @@ def read_rollback(project: Project) -> Rollback | None:
 
 
 def resume(project: Project) -> Rollback | None:
-    """Lets runs build again; returns the rollback that held."""
+    """Lets runs build again; returns the rollback that was in effect."""
     rollback = read_rollback(project)
     _note(project).unlink(missing_ok=True)
     return rollback
 
 
 def refuse_if_rolled_back(project: Project) -> None:
-    """To be called before anything is built because somebody asked for it.
+    """Refuses a build that was explicitly requested while a rollback is in effect.
 
     Raises:
         Refused: the warehouse is rolled back.
@@ -116,12 +115,12 @@ def refuse_if_rolled_back(project: Project) -> None:
     if rollback:
         raise Refused(
             f"the warehouse is rolled back to the version of {rollback.returned_to}",
-            do=f"to have it built again: {_RESUME}",
+            do=f"to resume building: {_RESUME}",
         )
 
 
-def _present_version(project: Project) -> Version | None:
-    """The version that is published; None where none is, or it can't be read."""
+def _current_version(project: Project) -> Version | None:
+    """The published version; None if there is none or it can't be read."""
     try:
         take_in_log(project.warehouse)
         return published_version(project)
@@ -129,12 +128,12 @@ def _present_version(project: Project) -> Version | None:
         return None
 
 
-def _version_before(project: Project, present: Version | None) -> Version | None:
-    """The newest before this one that can be read."""
+def _version_before(project: Project, current: Version | None) -> Version | None:
+    """The newest readable version before the current one."""
     earlier = (
         version
         for version in reversed(kept_versions(project))
-        if not version.is_undone and (not present or version.published_at < present.published_at)
+        if not version.is_undone and (not current or version.published_at < current.published_at)
     )
     return next(filter(_can_be_read, earlier), None)
 
@@ -148,7 +147,11 @@ def _can_be_read(version: Version) -> bool:
 
 
 def _forget_from(project: Project, version: Version) -> None:
-    """A publication that died may have kept what it was about to replace, which is undone now."""
+    """Removes kept versions as new as this one.
+
+    An interrupted publication may have kept the file that it was about to replace; that file has
+    now been rolled back.
+    """
     for kept in kept_versions(project):
         if not kept.is_undone and kept.published_at >= version.published_at:
             forget(kept)
@@ -156,7 +159,7 @@ def _forget_from(project: Project, version: Version) -> None:
         version.path.parent.rmdir()
 
 
-def _said(version: Version) -> str:
+def _time_of(version: Version) -> str:
     return version.published_at.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 

@@ -1,4 +1,4 @@
-"""What may be wrong: declaration, databases, unusual loads, staging against the source.
+"""Checks: declaration, databases, anomalies in recent loads, and staging against the source.
 
 Imports: `declaration`, `declaration.document`, `loading`, `loading.extract`, `loading.plan`,
     `loading.raw`, `loading.sessions`, `orchestration`, `orchestration.ingest`,

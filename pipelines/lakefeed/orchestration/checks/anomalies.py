@@ -1,4 +1,4 @@
-"""What of a table's newest loads is unlike its own past, in words: decided from plain data."""
+"""Finds and describes anomalies: where a table's newest loads deviate from its own past."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from lakefeed.orchestration.checks.baselines import (
 
 Kind = Literal["volume", "size", "nulls", "new value", "late"]
 
-# A share of fewer rows says little.
+# A share of fewer rows scatters too much to be judged.
 LEAST_ROWS = 30
-# A column with more values than these isn't one of categories; of each, so many rows must be known.
+# A column with more distinct values isn't categorical. A new value is only an anomaly once there
+# are this many past rows for each known one.
 MOST_CATEGORIES = 50
 _ROWS_OF_EACH = 20
 
 
 @dataclass(frozen=True)
 class Anomaly:
-    """One thing that is unlike the past of a table, or of one of its columns."""
+    """A deviation from the past of a table or of one of its columns."""
 
     table: str
     column: str | None
@@ -42,7 +43,7 @@ class Anomaly:
 
 @dataclass(frozen=True)
 class DataReport:
-    """What is unlike the past of its table, and how many tables have too little past to tell."""
+    """The anomalies found, and the number of tables too young to be judged."""
 
     unlike: tuple[Anomaly, ...]
     young: int
@@ -50,7 +51,7 @@ class DataReport:
 
 @dataclass(frozen=True)
 class Arrival:
-    """When a load brought rows, and how many."""
+    """A load's time and its number of rows."""
 
     at: dt.datetime
     rows: int
@@ -61,26 +62,26 @@ class Arrival:
 
 
 def rows_by_day(arrivals: Sequence[Arrival], since: dt.date, today: dt.date) -> dict[dt.date, int]:
-    """Rows of each whole day before today, the first left out, of which only a part is known."""
+    """Rows by day, for whole days only: without today and the first day, which began mid-way."""
     first = max(since, today - dt.timedelta(2 * DAYS_BACK))
     days = {first + dt.timedelta(n): 0 for n in range(1, (today - first).days)}
-    for one in arrivals:
-        if one.day in days:
-            days[one.day] += one.rows
+    for arrival in arrivals:
+        if arrival.day in days:
+            days[arrival.day] += arrival.rows
     return days
 
 
-def unlike_volumes(
+def volume_anomalies(
     table: str, arrivals: Sequence[Arrival], since: dt.datetime, now: dt.datetime
 ) -> Iterator[Anomaly]:
-    """The last whole day, if it brought too few rows or too many; today, if too many already.
+    """Reports yesterday if it brought too few or too many rows, and today if already too many.
 
     Args:
-        since: when the table was first loaded; a day since then without arrivals brought 0 rows.
+        since: when the table was first loaded; later days without arrivals count as 0 rows.
     """
     today = now.astimezone(dt.UTC).date()
     past = rows_by_day(arrivals, since.astimezone(dt.UTC).date(), today)
-    so_far = sum(one.rows for one in arrivals if one.day == today)
+    so_far = sum(arrival.rows for arrival in arrivals if arrival.day == today)
     yesterday = today - dt.timedelta(1)
     for day, rows in ((yesterday, past.get(yesterday)), (today, so_far)):
         usual = usual_volume(day, past)
@@ -92,13 +93,13 @@ def unlike_volumes(
             table,
             None,
             "volume",
-            f"{_counted(rows)} arrived {when}, a {day:%A}; usually {usual.low:,.0f} to "
-            f"{usual.high:,.0f} do ({usual.told_from})",
+            f"{_rows_text(rows)} arrived {when}, a {day:%A}; usually {usual.low:,.0f} to "
+            f"{usual.high:,.0f} ({usual.basis})",
         )
 
 
-def unlike_size(table: str, sizes: Sequence[int]) -> Iterator[Anomaly]:
-    """A table that is read whole, if its newest refresh changed its size as none before.
+def size_anomalies(table: str, sizes: Sequence[int]) -> Iterator[Anomaly]:
+    """Reports a fully refreshed table whose size changed more than at any earlier refresh.
 
     Args:
         sizes: rows of each refresh, in order.
@@ -111,23 +112,23 @@ def unlike_size(table: str, sizes: Sequence[int]) -> Iterator[Anomaly]:
         table,
         None,
         "size",
-        f"{_counted(sizes[-1])} now, {sizes[-2]:,} at the refresh before: {change:+,}; usually "
-        f"{usual.low:+,.0f} to {usual.high:+,.0f} ({usual.told_from})",
+        f"{_rows_text(sizes[-1])} now, {sizes[-2]:,} at the previous refresh ({change:+,}); "
+        f"usually {usual.low:+,.0f} to {usual.high:+,.0f} ({usual.basis})",
     )
 
 
-def unlike_nulls(
+def null_anomalies(
     table: str, column: str, day: dt.date, counts: Mapping[dt.date, tuple[int, int]]
 ) -> Iterator[Anomaly]:
-    """A column, if the share of nulls among a day's rows is one that no day had.
+    """Reports a column whose share of nulls on a day lies outside all earlier days' shares.
 
     Args:
         counts: nulls and rows by day.
     """
     past = [
         nulls / rows
-        for one, (nulls, rows) in counts.items()
-        if 0 < (day - one).days <= DAYS_BACK and rows >= LEAST_ROWS
+        for past_day, (nulls, rows) in counts.items()
+        if 0 < (day - past_day).days <= DAYS_BACK and rows >= LEAST_ROWS
     ]
     nulls, rows = counts.get(day, (0, 0))
     usual = usual_share(past, rows) if rows >= LEAST_ROWS else None
@@ -137,61 +138,65 @@ def unlike_nulls(
             table,
             column,
             "nulls",
-            f"{nulls / rows:.0%} of the rows of {day} are null; usually {low:.0%} to {high:.0%} "
-            f"are ({usual.told_from})",
+            f"{nulls / rows:.0%} of the rows loaded on {day} are null; usually {low:.0%} to "
+            f"{high:.0%} ({usual.basis})",
         )
 
 
 def new_values(
     first: AbstractSet[str], then: AbstractSet[str], newest: AbstractSet[str], rows: int
 ) -> list[str]:
-    """Values that a column of categories never had; none where it goes on getting new ones.
+    """Returns the values that a categorical column never had before.
+
+    Returns none for a column that keeps getting new values.
 
     Args:
-        first: the values in the first half of its past.
-        then: those in the second half.
-        newest: those that are to be judged.
-        rows: how many rows that past has.
+        first: the values in the first half of the column's past.
+        then: the values in the second half.
+        newest: the values to judge.
+        rows: the number of rows in the column's past.
     """
     known = first | then
-    is_settled = bool(first) and then <= first and len(known) <= MOST_CATEGORIES
-    if not is_settled or rows < _ROWS_OF_EACH * len(known):
+    is_stable = bool(first) and then <= first and len(known) <= MOST_CATEGORIES
+    if not is_stable or rows < _ROWS_OF_EACH * len(known):
         return []
     return sorted(newest - known)
 
 
-def unlike_values(table: str, column: str, values: Sequence[str]) -> Iterator[Anomaly]:
-    """A column of categories, if it has a new one."""
+def value_anomalies(table: str, column: str, values: Sequence[str]) -> Iterator[Anomaly]:
+    """Reports a categorical column that has new values."""
     listed = ", ".join(f"`{value}`" for value in values)
     if values:
         plural = "s" if len(values) > 1 else ""
-        yield Anomaly(table, column, "new value", f"no load before had the value{plural} {listed}")
+        yield Anomaly(table, column, "new value", f"no earlier load had the value{plural} {listed}")
 
 
-def unlike_age(table: str, moments: Sequence[dt.datetime], now: dt.datetime) -> Iterator[Anomaly]:
-    """A table that rows have stopped arriving in.
+def age_anomalies(
+    table: str, moments: Sequence[dt.datetime], now: dt.datetime
+) -> Iterator[Anomaly]:
+    """Reports a table in which rows have stopped arriving.
 
     Args:
         moments: when rows arrived, in order.
     """
-    recent = [one for one in moments if moments[-1] - one <= dt.timedelta(DAYS_BACK)]
+    recent = [moment for moment in moments if moments[-1] - moment <= dt.timedelta(DAYS_BACK)]
     usual = usual_gap(recent)
     if usual and is_overdue(now - recent[-1], usual):
         yield Anomaly(
             table,
             None,
             "late",
-            f"no row has arrived for {_long(now - recent[-1])}; usually the next ones come within "
-            f"{_long(usual)} ({len(recent)} loads)",
+            f"no rows have arrived for {_duration(now - recent[-1])}; usually new rows arrive "
+            f"within {_duration(usual)} ({len(recent)} loads)",
         )
 
 
-def _counted(rows: int) -> str:
+def _rows_text(rows: int) -> str:
     return "1 row" if rows == 1 else f"{rows:,} rows"
 
 
-def _long(span: dt.timedelta) -> str:
-    """`70 min`, `9 h`, `3 days`: the coarsest unit of which there are two at least."""
+def _duration(span: dt.timedelta) -> str:
+    """`70 min`, `9 h`, `3 days`: in the coarsest unit that gives at least two."""
     seconds = span.total_seconds()
     for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:

@@ -1,4 +1,4 @@
-"""`lakefeed check --data`: the newest loads of each table, held against the table's own past."""
+"""`lakefeed check --data`: compares each table's newest loads with the table's own past."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from lakefeed.orchestration.checks.anomalies import (
     Anomaly,
     Arrival,
     DataReport,
+    age_anomalies,
     new_values,
-    unlike_age,
-    unlike_nulls,
-    unlike_size,
-    unlike_values,
-    unlike_volumes,
+    null_anomalies,
+    size_anomalies,
+    value_anomalies,
+    volume_anomalies,
 )
 from lakefeed.orchestration.checks.baselines import DAYS_BACK, LEAST_DAYS
 from lakefeed.orchestration.checks.check import CheckReport
 from lakefeed.source.inspection.types import lake_type
 
-# However often a table is loaded, so many profiles are read: half of the newest two days, half of
-# the weeks before.
+# At most this many profiles are read, however often a table is loaded: half from the newest two
+# days, half from the weeks before.
 _MOST_PROFILES = 500
 
 
 @dataclass(frozen=True)
 class _History:
-    """The loads of a table, the oldest first: those of today and yesterday, and those before.
+    """A table's loads, oldest first: `newest` are those since yesterday, `before` all others.
 
-    `profiles` are those of its loads, or of a sample, by load id.
+    `profiles` are the profiles of the loads, or of a sample of them, by load id.
     """
 
     table: Table
@@ -56,13 +56,13 @@ class _History:
 
 
 def with_data(project: Project, report: CheckReport) -> CheckReport:
-    """The report, and how the newest loads of every table compare with those before, as of now."""
+    """The report with the anomalies in every table's newest loads added."""
     return replace(report, data=check_data(project, dt.datetime.now(dt.UTC)))
 
 
 def check_data(project: Project, now: dt.datetime) -> DataReport:
-    """Holds every table against its own past. Reads raw alone; changes nothing."""
-    unlike: list[Anomaly] = []
+    """Compares every table with its own past. Reads only raw; changes nothing."""
+    anomalies: list[Anomaly] = []
     young = 0
     with engine_for(project) as engine:
         for table in project.tables:
@@ -70,12 +70,12 @@ def check_data(project: Project, now: dt.datetime) -> DataReport:
             if _is_young(history, now):
                 young += 1
             else:
-                unlike += _unlike(history, engine, now)
-    return DataReport(tuple(unlike), young)
+                anomalies += _anomalies(history, engine, now)
+    return DataReport(tuple(anomalies), young)
 
 
 def sampled(newest: Sequence[Load], before: Sequence[Load], most: int) -> list[Load]:
-    """The last half of `most` of the newest loads, and as many of those before, evenly spread."""
+    """At most `most` loads: half of them the newest, half evenly spread over those before."""
     half = most // 2
     step = max(1, -(-len(before) // half))
     return [*before[::step], *newest[-half:]]
@@ -98,22 +98,26 @@ def _is_young(history: _History, now: dt.datetime) -> bool:
     return not loads or now - loads[0].loaded_at < dt.timedelta(LEAST_DAYS)
 
 
-def _unlike(history: _History, engine: DuckDBPyConnection, now: dt.datetime) -> Iterator[Anomaly]:
-    shown, loads = history.table.shown, history.loads
-    yield from unlike_age(shown, [one.loaded_at for one in loads if one.rows + one.deleted], now)
+def _anomalies(
+    history: _History, engine: DuckDBPyConnection, now: dt.datetime
+) -> Iterator[Anomaly]:
+    name, loads = history.table.shown, history.loads
+    with_changes = [load.loaded_at for load in loads if load.rows + load.deleted]
+    yield from age_anomalies(name, with_changes, now)
     if history.table.mode == "full_refresh":
-        yield from unlike_size(shown, [load.rows for load in loads if load.supersedes])
+        yield from size_anomalies(name, [load.rows for load in loads if load.supersedes])
     else:
-        yield from unlike_volumes(shown, _arrivals(loads), loads[0].loaded_at, now)
+        yield from volume_anomalies(name, _arrivals(loads), loads[0].loaded_at, now)
     for column, counts in _nulls_by_day(history).items():
-        yield from unlike_nulls(shown, column, _judged_day(counts, now), counts)
-    for column in _categories(history):
-        yield from unlike_values(shown, column, _new_values(history, engine, column))
+        yield from null_anomalies(name, column, _judged_day(counts, now), counts)
+    for column in _categorical_columns(history):
+        yield from value_anomalies(name, column, _new_values(history, engine, column))
 
 
 def _arrivals(loads: Sequence[Load]) -> list[Arrival]:
-    """What came by itself: neither a first load nor a full refresh nor a backfill, which don't say
-    how much arrives. None of these continues a checkpoint.
+    """The loads that continue a checkpoint.
+
+    First loads, full refreshes and backfills don't: their size says nothing of how much arrives.
     """
     return [
         Arrival(load.loaded_at, load.rows)
@@ -136,14 +140,14 @@ def _nulls_by_day(history: _History) -> dict[str, dict[dt.date, tuple[int, int]]
 
 
 def _judged_day(counts: Mapping[dt.date, tuple[int, int]], now: dt.datetime) -> dt.date:
-    """Today, where enough rows came already; else yesterday."""
+    """Today if enough rows have arrived already, else yesterday."""
     today = now.astimezone(dt.UTC).date()
     has_enough = counts.get(today, (0, 0))[1] >= LEAST_ROWS
     return today if has_enough else today - dt.timedelta(1)
 
 
-def _categories(history: _History) -> list[str]:
-    """Columns of text that never had many values in one load."""
+def _categorical_columns(history: _History) -> list[str]:
+    """Text columns that never had many distinct values in a load."""
     profiles = history.profiles.values()
     catalogue = history.table.catalogue
     return [
@@ -155,15 +159,15 @@ def _categories(history: _History) -> list[str]:
 
 
 def _has_few_values(profile: Profile, column: str) -> bool:
-    """Whether this load says so, or doesn't have the column."""
+    """Whether the column has few distinct values in this load, or isn't in it."""
     found = profile.columns.get(column)
     return found is None or (found.distinct is not None and found.distinct <= MOST_CATEGORIES)
 
 
 def _new_values(history: _History, engine: DuckDBPyConnection, column: str) -> list[str]:
-    """New values of a column of categories.
+    """The new values of a categorical column.
 
-    Whether there may be any is told from the largest loads; that a value is new, from all.
+    The largest loads show whether it is stable; a value counts as new only if no load has it.
     """
     log, before = history.log, history.before
     largest = sorted(before, key=lambda load: load.rows, reverse=True)[:_MOST_PROFILES]

@@ -1,4 +1,4 @@
-"""`lakefeed audit`: is staging what the source holds, but for what the next load will bring?"""
+"""`lakefeed audit`: compares staging with the source, leaving out what the next load brings."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from lakefeed.transformation.generate.staging_models import staging_model_name
 from lakefeed.transformation.warehouse.connection import generated_models
 
 _CAUSES: dict[Kind, str] = {
-    "missing": "committed later than the lookback covers, or written with an old `{cursor}`",
-    "differing": "changed without moving `{cursor}`",
-    "extra": "deleted in the source; `deletes: remove` takes such rows out of staging",
+    "missing": "committed after the lookback had passed, or written with an old `{cursor}`",
+    "differing": "updated without a new `{cursor}`",
+    "extra": "deleted in the source; `deletes: remove` removes such rows from staging",
 }
 
 
 @dataclass(frozen=True)
 class TableAudit:
-    """How one table compares; `error` where it could not be compared."""
+    """The result for one table; `error` if it could not be compared."""
 
     name: str
     rows: int = 0
@@ -59,7 +59,7 @@ class TableAudit:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """All tables that were compared."""
+    """The results for all audited tables."""
 
     tables: tuple[TableAudit, ...]
 
@@ -75,7 +75,7 @@ def audit(project: Project, select: Sequence[str]) -> AuditReport:
     Reads whole tables from the source; changes nothing.
 
     Raises:
-        DeclarationError: a selector names nothing.
+        DeclarationError: a selector matches nothing.
     """
     selected = select_tables(project, select)
     audits: list[TableAudit] = []
@@ -87,7 +87,7 @@ def audit(project: Project, select: Sequence[str]) -> AuditReport:
 
 
 def repair(project: Project, report: AuditReport) -> list[RunReport]:
-    """Loads the ranges again in which rows are missing or differ, and builds on them."""
+    """Reloads the ranges with missing or differing rows and builds the models downstream."""
     return [
         run(project, LoadRequest((table.name,), since=str(part.since), until=str(part.until)))
         for table in report.tables
@@ -96,7 +96,7 @@ def repair(project: Project, report: AuditReport) -> list[RunReport]:
 
 
 def likely_cause(finding: Finding, cursor: str) -> str:
-    """What most often leads to such a finding."""
+    """The most likely cause of a finding."""
     return _CAUSES[finding.kind].format(cursor=cursor)
 
 
@@ -104,14 +104,14 @@ def _audit_source(project: Project, source: str, tables: list[Table]) -> Iterato
     try:
         with at_one_snapshot(project, source) as (at_snapshot, live):
             for table in tables:
-                yield _audited(project, table, at_snapshot, live)
+                yield _audit_table(project, table, at_snapshot, live)
     except LakefeedError as error:
         yield from (TableAudit(table.shown, error=error) for table in tables)
 
 
 @contextmanager
 def at_one_snapshot(project: Project, source: str) -> Iterator[tuple[SourceAtSnapshot, LiveSource]]:
-    """A source at one snapshot, for tables to be read one after the other, and what they are now.
+    """Opens a source at one snapshot, for reading tables in turn, and inspects its tables.
 
     Raises:
         SourceUnreachable, DeclarationError: there is no connection.
@@ -123,11 +123,11 @@ def at_one_snapshot(project: Project, source: str) -> Iterator[tuple[SourceAtSna
             yield SourceAtSnapshot(connection, snapshot, session, engines), live
 
 
-def _audited(
+def _audit_table(
     project: Project, table: Table, source: SourceAtSnapshot, live: LiveSource
 ) -> TableAudit:
     try:
-        found = _compared(project, table, source, live)
+        found = _compare(project, table, source, live)
     except LakefeedError as error:
         return TableAudit(table.shown, error=error)
     except Exception as error:  # noqa: BLE001 - one bad table must not stop its siblings
@@ -135,7 +135,7 @@ def _audited(
     return TableAudit(table.shown, found.rows, found.pending, found.findings, found.ranges)
 
 
-def _compared(
+def _compare(
     project: Project, table: Table, source: SourceAtSnapshot, live: LiveSource
 ) -> Comparison:
     plan = plan_table(table, live.tables.get(table.qualified))
@@ -149,16 +149,17 @@ def _compared(
 
 
 def attach_staging(session: SourceSession, project: Project, table: Table) -> str:
-    """The staging model of a table, as a from-clause item of this session.
+    """Attaches the warehouse to this session and returns the staging model as a from-clause item.
 
     Raises:
-        TableFailed: it was not built yet, or isn't ours.
+        TableFailed: the table has no generated staging model, or it isn't built yet.
     """
     model = staging_model_name(table)
     if model not in generated_models(project):
         raise TableFailed(
-            f"{table.shown} has no staging model of ours in the warehouse",
+            f"{table.shown} has no generated staging model in the warehouse",
             where=table.where,
-            do=f"load and build it first: lakefeed run --select {table.shown}",
+            do=f"load and build it first: lakefeed run --select {table.shown} (a hand-written "
+            "staging model can't be audited)",
         )
     return attach_warehouse(session, project.warehouse, model)

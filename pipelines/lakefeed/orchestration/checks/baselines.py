@@ -1,9 +1,10 @@
-"""What is usual for a table, told from its own past: medians, which a few odd days don't move.
+"""Baselines for anomalies: what is usual for a table, computed from its own past.
 
-The rule: *usual* is the median ± 6 spreads. The spread is the median distance from the median,
-times 1.4826 (so that it equals the standard deviation where values scatter normally), and no less
-than what chance alone brings. Nothing is said of a table before it has a past of 14 days, and its
-past is the last 8 weeks. (tests/unit/orchestration/test_usual.py simulates weeks of loads.)
+A value is usual within the median ± 6 spreads: medians, since a few odd days don't move them. The
+spread is the median absolute deviation times 1.4826, which equals the standard deviation for
+normally distributed values, and at least the variation that chance alone produces. A table's past
+is its last 8 weeks; a table younger than 14 days isn't judged.
+(tests/unit/orchestration/test_baselines.py simulates weeks of loads.)
 """
 
 from __future__ import annotations
@@ -20,61 +21,61 @@ LEAST_DAYS = 14
 LEAST_VALUES = 7
 WIDTH = 6
 
-# From so many on, a day is held against the same days of the week alone.
+# With this many past days of the same weekday, a day is compared with those alone.
 _SAME_WEEKDAYS = 4
 _TO_DEVIATION = 1.4826
-# Volumes that are ever so regular may still move by so much, and shares by a point.
+# However regular the past, volumes may vary by 4 % and shares by a percentage point.
 _LEAST_RELATIVE = 0.04
 _LEAST_SHARE = 0.01
-# How much longer than usual the next rows may be in coming; how many odd gaps are passed over.
+# New rows may take this much longer than usual; the longest gaps are ignored as outages.
 _PATIENCE = 1.5
 _ODD_GAPS = 2
 
 
 @dataclass(frozen=True)
 class Usual:
-    """The bounds of what is usual, and what they were told from: `8 Mondays`."""
+    """The bounds of what is usual, and the past that they are based on, such as `8 Mondays`."""
 
     low: float
     high: float
-    told_from: str
+    basis: str
 
     def has(self, value: float) -> bool:
         return self.low <= value <= self.high
 
 
 def usual_volume(day: dt.date, past: Mapping[dt.date, int]) -> Usual | None:
-    """How many rows a day usually brings; None where its past is short or brings none as a rule.
+    """The usual number of rows on a day; None if the past is too short or usually brings none.
 
-    From four weeks on a day is held against the same day of the week. Before, it is held against
-    all days, and from half the least to twice the most that any of them brought is usual as well:
-    there may be weekends among them.
+    After four weeks, a day is compared with the same day of the week. Before that, it is compared
+    with all days, and anything from half the lowest to twice the highest of them is usual too,
+    since they may include weekends.
 
     Args:
         past: rows by day, days without rows included.
     """
-    recent = {one: rows for one, rows in past.items() if 0 < (day - one).days <= DAYS_BACK}
-    alike = [rows for one, rows in recent.items() if one.weekday() == day.weekday()]
+    recent = {d: rows for d, rows in past.items() if 0 < (day - d).days <= DAYS_BACK}
+    same_weekday = [rows for d, rows in recent.items() if d.weekday() == day.weekday()]
     if len(recent) < LEAST_DAYS:
         return None
-    if len(alike) < _SAME_WEEKDAYS:
+    if len(same_weekday) < _SAME_WEEKDAYS:
         values = list(recent.values())
         usual = _around(values, _by_chance(median(values)))
         seen = (min(values) / 2, max(values) * 2)
         return _widened(usual, seen, f"{len(values)} days")
-    centre = median(alike)
+    centre = median(same_weekday)
     if centre == 0:
         return None
     spread = max(centre * _relative_spread(recent, day.weekday()), _by_chance(centre))
-    told_from = f"{len(alike)} {day:%A}s"
-    return Usual(max(centre - WIDTH * spread, 0), centre + WIDTH * spread, told_from)
+    basis = f"{len(same_weekday)} {day:%A}s"
+    return Usual(max(centre - WIDTH * spread, 0), centre + WIDTH * spread, basis)
 
 
 def usual_share(past: Sequence[float], rows: int) -> Usual | None:
-    """Which share of rows is usual; None where the past is short. What there was is usual.
+    """The usual share of rows; None if the past is too short. Any past share is usual.
 
     Args:
-        rows: of how many rows the share is that is to be judged: few rows scatter more.
+        rows: the number of rows behind the share to judge: the fewer, the more it scatters.
     """
     if len(past) < LEAST_VALUES:
         return None
@@ -84,10 +85,10 @@ def usual_share(past: Sequence[float], rows: int) -> Usual | None:
 
 
 def usual_change(before: Sequence[int]) -> Usual | None:
-    """By how many rows a table that is read whole usually changes; None where the past is short.
+    """The usual change in rows of a fully refreshed table; None if the past is too short.
 
     Args:
-        before: how many rows each refresh before held, in order.
+        before: the rows of each earlier refresh, in order.
     """
     changes = [later - earlier for earlier, later in pairwise(before)]
     if len(changes) < LEAST_VALUES:
@@ -97,12 +98,12 @@ def usual_change(before: Sequence[int]) -> Usual | None:
 
 
 def usual_gap(moments: Sequence[dt.datetime]) -> dt.timedelta | None:
-    """The longest that rows are usually in coming; None where the past is short.
+    """The longest usual gap between arrivals; None if the past is too short.
 
-    The longest gap but two, since nights and weekends return and an outage doesn't; in the first
-    four weeks, which have few weekends, the longest of all.
+    That is the third-longest gap, since nights and weekends recur and outages don't; in the first
+    four weeks, which have few weekends, the longest.
     """
-    gaps = sorted(later - one for one, later in pairwise(moments))
+    gaps = sorted(later - earlier for earlier, later in pairwise(moments))
     if len(gaps) < LEAST_VALUES or moments[-1] - moments[0] < dt.timedelta(LEAST_DAYS):
         return None
     is_young = moments[-1] - moments[0] < dt.timedelta(2 * LEAST_DAYS)
@@ -110,7 +111,7 @@ def usual_gap(moments: Sequence[dt.datetime]) -> dt.timedelta | None:
 
 
 def is_overdue(age: dt.timedelta, usual: dt.timedelta) -> bool:
-    """Whether rows are in coming for half as long again as is usual."""
+    """Whether rows have been missing for half as long again as usual."""
     return age > _PATIENCE * usual
 
 
@@ -121,8 +122,8 @@ def _around(values: Sequence[float], least_spread: float) -> Usual:
     return Usual(centre - WIDTH * spread, centre + WIDTH * spread, "")
 
 
-def _widened(usual: Usual, values: Sequence[float], told_from: str) -> Usual:
-    return Usual(min(usual.low, *values), max(usual.high, *values), told_from)
+def _widened(usual: Usual, values: Sequence[float], basis: str) -> Usual:
+    return Usual(min(usual.low, *values), max(usual.high, *values), basis)
 
 
 def _by_chance(rows: float) -> float:
@@ -130,21 +131,21 @@ def _by_chance(rows: float) -> float:
 
 
 def _relative_spread(past: Mapping[dt.date, int], weekday: int) -> float:
-    """How far days lie from the median of their day of the week, as a share of it.
+    """The typical distance of days from the median of their weekday, as a share of that median.
 
-    As a share, since a weekend may bring a tenth, or ten times as much. That of all days together
-    or of this day of the week, if that is more: eight Mondays alone say little of how they scatter.
+    A share, since a weekend may bring a tenth or ten times as much. The larger of this weekday's
+    and all days' together: eight Mondays alone are too few to show how they scatter.
     """
     by_weekday: dict[int, list[int]] = {}
     for day, rows in past.items():
         by_weekday.setdefault(day.weekday(), []).append(rows)
-    distances = {one: _relative_distances(rows) for one, rows in by_weekday.items()}
-    of_all = [distance for one in distances.values() for distance in one]
-    return _TO_DEVIATION * max(median(of_all), median(distances[weekday]))
+    distances = {day: _relative_distances(rows) for day, rows in by_weekday.items()}
+    all_distances = [distance for of_day in distances.values() for distance in of_day]
+    return _TO_DEVIATION * max(median(all_distances), median(distances[weekday]))
 
 
 def _relative_distances(values: Sequence[int]) -> list[float]:
-    """Widened for being few: their own median lies closer to them than the true one."""
+    """Distances from the median, widened since few values lie closer to their own median."""
     centre = median(values)
     widened = len(values) / max(len(values) - 1, 1)
     return [widened * abs(value - centre) / centre for value in values] if centre else []

@@ -1,6 +1,6 @@
-"""`lakefeed check`: the declaration and what is generated from it; if asked, the databases too.
+"""`lakefeed check`: validates the declaration and generated files; optionally the databases.
 
-What is asked of the rows (`--data`) is in data_check.py.
+`--data`, which looks for anomalies, is in anomaly_check.py.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from lakefeed.transformation.generate.generated_files import link_dbt_package
 
 @dataclass(frozen=True)
 class CheckReport:
-    """Errors, warnings (which leave the exit code at 0), and how many tables were looked at.
+    """Errors, warnings (which leave the exit code at 0), and the number of tables checked.
 
-    `data` is how their rows compare with the past; None where that wasn't asked.
+    `data` holds the anomalies found; None unless asked for.
     """
 
     errors: tuple[LakefeedError, ...]
@@ -60,19 +60,20 @@ class CheckReport:
 
 
 def check(project: Project) -> CheckReport:
-    """Looks at files and the environment alone: connections, tables as last synced, stale models.
+    """Checks files and the environment only: connections, tables as last synced, stale models.
 
-    Side effect: links the framework's macros, so that dbt and sqlfluff find them in a fresh clone.
+    Side effect: links the dbt package, so that dbt and sqlfluff find its macros in a fresh clone.
     """
     with suppress(OSError):
-        # Nothing here needs it.
+        # The check itself doesn't need the link.
         link_dbt_package(project)
     errors, warnings = declaration_errors(project), declaration_warnings(project)
     return CheckReport(tuple(errors), tuple(warnings), len(project.tables))
 
 
 def check_connected(project: Project) -> CheckReport:
-    """`check`, and every table held against its database: existence, cursor, key, privileges."""
+    """Does what `check` does and checks every table in its database: existence, cursor, key,
+    privileges."""
     report = check(project)
     errors, warnings = list(report.errors), _engine_warnings(project)
     seen = 0
@@ -83,7 +84,7 @@ def check_connected(project: Project) -> CheckReport:
                 warnings += _connection_warnings(connection)
                 seen += _check_source(session, project, source, errors, warnings)
         except LakefeedError as error:
-            if str(error) not in {str(one) for one in errors}:
+            if str(error) not in {str(known) for known in errors}:
                 errors.append(error)
     return CheckReport(tuple(errors), tuple(warnings), seen)
 
@@ -98,18 +99,18 @@ def _check_source(
     live = read_live(session, project, source)
     errors += [lost_wildcard_error(project, source, entry) for entry in live.lost_wildcards]
     warnings += [f"{source}: {line}" for line in read_horizon(session).warnings]
-    warnings += [f"changed since the last sync: {line}" for line in live.drift]
+    warnings += [f"source changed since the last sync: {line}" for line in live.drift]
     now = project.with_catalogue(project.catalogue.with_tables(source, live.tables))
     tables = now.tables_of(source)
-    told = {str(error) for error in errors}
-    errors += [error for error in test_errors(now) if str(error) not in told]
+    reported = {str(error) for error in errors}
+    errors += [error for error in test_errors(now) if str(error) not in reported]
     for table in tables:
         try:
             plan = plan_table(table, live.tables.get(table.qualified))
             _check_privileges(session, plan)
             warnings += [*_key_warnings(session, plan), *_cursor_warnings(session, plan)]
         except LakefeedError as error:
-            if str(error) not in told:
+            if str(error) not in reported:
                 errors.append(error)
     warnings += _role_warnings(session, source, live)
     return len(tables)
@@ -124,21 +125,21 @@ def _connection_warnings(connection: Connection) -> list[str]:
     if not connection.may_go_unencrypted:
         return []
     return [
-        f"{connection.source}: the connection may go unencrypted; add `sslmode=verify-full` to the "
-        "URL (and sslrootcert), or `sslmode=require` at least"
+        f"{connection.source}: the connection may be unencrypted; add `sslmode=verify-full` (with "
+        "`sslrootcert`) to the URL, or at least `sslmode=require`"
     ]
 
 
 def _role_warnings(session: PgConnection, source: str, live: LiveSource) -> list[str]:
-    """A role that may only read is the one boundary that holds, whatever is declared."""
-    advice = "use a role that may only read (docs/guarantees.md)"
+    """Warns of a role that can write: only a read-only role guarantees that nothing is written."""
+    advice = "use a read-only role (docs/guarantees.md)"
     if is_superuser(session):
         return [f"{source}: this role is a superuser; {advice}"]
     writable = [name for name, table in live.tables.items() if may_write(session, table)]
     if not writable:
         return []
     more = f" and {len(writable) - 1} more" if len(writable) > 1 else ""
-    return [f"{source}: this role may write to {writable[0]}{more}; {advice}"]
+    return [f"{source}: this role can write to {writable[0]}{more}; {advice}"]
 
 
 def _check_privileges(session: PgConnection, plan: TablePlan) -> None:
@@ -149,7 +150,7 @@ def _check_privileges(session: PgConnection, plan: TablePlan) -> None:
         raise TableFailed(
             f"this role may not read {', '.join(denied)} of {plan.table.shown}",
             where=plan.table.where,
-            do=f"grant select on {plan.table.qualified} to it, or leave the columns out "
+            do=f"grant select on {plan.table.qualified} to the role, or exclude the columns "
             "(`columns.exclude`)",
         )
 
@@ -163,8 +164,9 @@ def _key_warnings(session: PgConnection, plan: TablePlan) -> Iterator[str]:
         yield f"{name}: {warning}"
     if catalogue.heirs and not table.settings.only:
         yield (
-            f"{name}: it is read with what inherits from it ({', '.join(catalogue.heirs)}), over "
-            "which no key of its own holds; to read it alone: only: true"
+            f"{name}: it is read together with the tables that inherit from it "
+            f"({', '.join(catalogue.heirs)}), but its primary key isn't enforced across them; to "
+            "read it alone, set `only: true`"
         )
 
 
@@ -180,7 +182,7 @@ def _cursor_warnings(session: PgConnection, plan: TablePlan) -> list[str]:
         )
     if not facts.not_null:
         found.append(
-            f"{name}: the cursor `{plan.cursor.name}` may be null; such rows are read with "
-            "every load"
+            f"{name}: the cursor `{plan.cursor.name}` is nullable; rows without a value are read "
+            "by every load"
         )
     return found

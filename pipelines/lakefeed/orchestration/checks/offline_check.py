@@ -1,4 +1,4 @@
-"""What files and the environment tell of a declaration, without a connection."""
+"""Checks that need only files and the environment, no connection."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from lakefeed.transformation.generate.generated_files import stale_files
 
 
 def declaration_errors(project: Project) -> list[LakefeedError]:
-    """All that a run would find wrong before it reads a row, as far as the catalogue tells.
+    """The errors that would stop a run before it reads a row, as far as the catalogue shows.
 
-    Stale files are named only where nothing else is wrong: they follow from other mistakes.
+    Stale files are reported only if nothing else is wrong, since other errors cause them.
     """
     errors = [
         *_connection_errors(project),
@@ -33,17 +33,17 @@ def declaration_errors(project: Project) -> list[LakefeedError]:
     ]
     stale = stale_files(project)
     if stale and not errors:
-        message = f"generated files are stale: {', '.join(stale.names)}"
-        do = "bring them up to date with: lakefeed sync"
+        message = f"generated files are out of date with sources.yaml: {', '.join(stale.names)}"
+        do = "regenerate them: lakefeed sync"
         errors.append(DeclarationError(message, where="dbt", do=do))
     return errors
 
 
 def declaration_warnings(project: Project) -> list[str]:
-    """What keeps a run from starting here, or in containers, and need not elsewhere."""
+    """Reasons why a run can't start on this machine or in containers, though it may elsewhere."""
     unset = [
-        f"{project.declared.document.where(('sources', source, 'connection'))}: the variable "
-        f"{name} isn't set here, so `{source}` can't be reached; put it into .env, or export it"
+        f"{project.declared.document.where(('sources', source, 'connection'))}: the environment "
+        f"variable {name} isn't set, so `{source}` can't be reached; add it to .env or export it"
         for source in project.declaration.sources
         for name in unset_variables(project, source)
     ]
@@ -51,7 +51,7 @@ def declaration_warnings(project: Project) -> list[str]:
 
 
 def test_errors(project: Project) -> list[LakefeedError]:
-    """Declared tests that can't be made, as far as the catalogue tells."""
+    """The declared tests that can't run, as far as the catalogue shows."""
     return [
         DeclarationError(problems=[problem])
         for table in project.tables
@@ -60,7 +60,7 @@ def test_errors(project: Project) -> list[LakefeedError]:
 
 
 def _read_otherwise_in_containers(project: Project) -> Iterator[Disagreement]:
-    """Lines of `.env`, which the containers of a compose file get as Compose reads them."""
+    """Lines of `.env` that Docker Compose parses differently, if there is a compose file."""
     if any(project.root.glob("*compose*.y*ml")):
         yield from disagreements(project.root / ".env")
 
@@ -77,9 +77,9 @@ def _connection_errors(project: Project) -> Iterator[LakefeedError]:
 def _table_errors(table: Table) -> Iterator[LakefeedError]:
     if table.catalogue is None or table.catalogue.qualified != table.qualified:
         yield DeclarationError(
-            f"`{table.qualified}` of {table.shown} isn't in sources.lock.yaml",
+            f"`{table.qualified}` ({table.shown}) isn't in sources.lock.yaml",
             where=table.where,
-            do="for a new table: lakefeed sync; otherwise correct its name, or `schema`",
+            do="if the table is new: lakefeed sync; otherwise correct its name or `schema`",
         )
         reason = single_expression(table.settings.where) if table.settings.where else None
         if reason:
@@ -103,11 +103,12 @@ def _empty_wildcards(project: Project) -> Iterator[LakefeedError]:
     for name, source in project.declaration.sources.items():
         known = list(project.catalogue.sources.get(name, {}))
         for entry in wildcards_of(source):
-            if not any(entry in matching_wildcards(one, source) for one in known):
+            if not any(entry in matching_wildcards(table, source) for table in known):
                 schema = read_entry(entry, source.schema_).schema
-                hint = nearest(schema, {split(one)[0] for one in known} - {schema})
+                hint = nearest(schema, {split(table)[0] for table in known} - {schema})
                 yield DeclarationError(
                     f"`{entry}` matches no table in sources.lock.yaml{hint}",
                     where=project.declared.document.where(("sources", name, "tables", entry)),
-                    do="for new tables: lakefeed sync; otherwise correct the entry, or `schema`",
+                    do="if its tables are new: lakefeed sync; otherwise correct the entry or "
+                    "`schema`",
                 )

@@ -1,4 +1,4 @@
-"""What a change of the project affects, and a trial build of it.
+"""The impact of a change to the project, and a trial build of it.
 
 Imports: `declaration`, `declaration.document`, `loading.plan`, `loading.raw`,
     `orchestration.build`, `orchestration.project`, `transformation.dbt_adapter`,

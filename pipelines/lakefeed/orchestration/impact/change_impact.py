@@ -1,6 +1,7 @@
-"""What a difference between two declarations means for the runs to come, in words.
+"""Describes what a difference between two declarations means for future runs.
 
-What the next run will say of an edit is said here as well, by the same rule (loading/changes.py).
+Shares its rules with the loads themselves (loading/plan/read_contract.py), so that `lakefeed diff`
+announces what the next run reports.
 """
 
 from __future__ import annotations
@@ -14,75 +15,79 @@ from lakefeed.errors import TableFailed
 from lakefeed.loading.plan.read_contract import ContractChanges, ReadContract, changes_since
 from lakefeed.loading.plan.table_plan import plan_table
 
-# Of a table's settings, but for those that the next run has something to say of: `meaning_of`.
-_OF_TABLES = {
-    "lookback": "the next load begins so far below its checkpoint, which stays where it is",
-    "retention": "nothing changes until the next `lakefeed prune`, which drops versions that had "
-    "been replaced before",
-    "schema_changes": "what happens when the source's columns change",
-    "backend": "another reader; the values are the same",
-    "max_query_time": "bounds each statement on the source; the rows are the same",
-    "max_lock_wait": "how long others may wait because it is read; the rows are the same",
-    "parallel": "how many sessions read it; the rows are the same",
-    "max_shrink": "how many rows a refresh may lose before it is refused",
-    "freshness": "what `lakefeed status` and the DAG's freshness task call late",
-    "tests": "asked of staging with its next build",
-    "tags": "what `--select tag:…` finds",
+# For table settings that `next_run_of` doesn't describe.
+_TABLE_SETTINGS = {
+    "lookback": "the next load starts this far before its checkpoint; the checkpoint is unchanged",
+    "retention": "the next `lakefeed prune` removes row versions replaced longer ago than this; "
+    "nothing changes until then",
+    "schema_changes": "sets what happens when the source's columns change",
+    "backend": "reads the same values in another way",
+    "max_query_time": "limits each statement on the source; the rows are the same",
+    "max_lock_wait": "limits how long other sessions wait for this read; the rows are the same",
+    "parallel": "sets how many sessions read the table; the rows are the same",
+    "max_shrink": "sets how many rows a refresh may lose before it is refused",
+    "freshness": "sets when `lakefeed status` and the DAG's freshness task report the table as "
+    "late",
+    "tests": "run on staging with its next build",
+    "tags": "selects the table with `--select tag:…`",
 }
-_OF_VALUES = {
-    ("mode", "full_refresh"): "read whole with every load; rows that are gone leave staging",
-    ("mode", "incremental"): "each load goes on from a checkpoint; rows that are gone stay, unless "
-    "`deletes` says otherwise",
-    ("deletes", "ignore"): "rows that leave the source stay in staging from now on",
-    ("deletes", "remove"): "each load compares all keys; rows that are gone leave staging",
-    ("deletes", "mark"): "each load compares all keys; rows that are gone get a `_deleted_at`",
-    ("history", "true"): "a model of all versions that raw holds: lakefeed sync",
-    ("history", "false"): "its model of history goes, and what reads it fails",
-    ("retention", NOTHING): "`lakefeed prune` drops nothing by age any more; what it dropped stays "
-    "gone",
-    ("on_null_cursor", "include"): "rows without a cursor value are read with every load",
-    ("on_null_cursor", "exclude"): "rows without a cursor value are not read any more",
-    ("on_null_cursor", "error"): "a row without a cursor value stops the table",
+_TABLE_VALUES = {
+    ("mode", "full_refresh"): "each load reads the whole table; rows deleted in the source leave "
+    "staging",
+    ("mode", "incremental"): "each load continues from a checkpoint; rows deleted in the source "
+    "stay in staging unless `deletes` is set",
+    ("deletes", "ignore"): "from now on, rows deleted in the source stay in staging",
+    ("deletes", "remove"): "each load compares all keys and removes rows deleted in the source "
+    "from staging",
+    ("deletes", "mark"): "each load compares all keys and sets `_deleted_at` on rows deleted in "
+    "the source",
+    ("history", "true"): "adds a model with all row versions in raw; generate it: lakefeed sync",
+    ("history", "false"): "removes its history model; models that read it will fail",
+    ("retention", NOTHING): "`lakefeed prune` no longer removes row versions by age; removed ones "
+    "don't come back",
+    ("on_null_cursor", "include"): "every load reads the rows without a cursor value",
+    ("on_null_cursor", "exclude"): "rows without a cursor value are no longer read",
+    ("on_null_cursor", "error"): "a row without a cursor value fails the table",
 }
-# Of these the next run tells (`next_run_of`).
-TOLD_BY_RUNS = ("cursor", "primary_key", "where", "only", "columns", "name", "relation")
+# The table settings that `next_run_of` describes.
+DESCRIBED_BY_NEXT_RUN = ("cursor", "primary_key", "where", "only", "columns", "name", "relation")
 
-_OF_FILE = {
-    "raw.url": "raw is looked for there: what isn't, is loaded from the beginning",
-    "warehouse.path": "the next run builds it there, from raw",
-    "warehouse.keep": "how many versions `lakefeed rollback` has to choose from",
-    "connection": "checkpoints stay: another database needs lakefeed run --full-refresh",
-    "schema": "where tables are looked for that are named without one",
-    "dag_id": "another DAG to Airflow; runs of the old one stay under its name",
+_FILE_SETTINGS = {
+    "raw.url": "raw is read from there; tables without loads there are loaded from the beginning",
+    "warehouse.path": "the next run builds the warehouse there, from raw",
+    "warehouse.keep": "sets how many earlier versions `lakefeed rollback` can return to",
+    "connection": "checkpoints are unchanged; for another database, run lakefeed run "
+    "--full-refresh",
+    "schema": "the schema of tables that are declared without one",
+    "dag_id": "a new DAG in Airflow; earlier runs stay under the old id",
 }
-_UNKNOWN = "its columns aren't known here yet: lakefeed sync"
-_OF_AIRFLOW = "holds as soon as Airflow reads the file"
+_UNKNOWN = "its columns aren't known yet; read them: lakefeed sync"
+_AIRFLOW_SETTING = "takes effect when Airflow next parses the DAG file"
 
 
 def meaning_of(difference: Difference) -> str:
-    """What follows from a setting by itself; nothing where it is the run that tells."""
+    """The effect of a setting; empty for one whose effect `next_run_of` describes."""
     setting = difference.setting
     name = setting.partition(".")[0]
     if setting.startswith("airflow."):
-        return _OF_FILE.get(setting.removeprefix("airflow."), _OF_AIRFLOW)
+        return _FILE_SETTINGS.get(setting.removeprefix("airflow."), _AIRFLOW_SETTING)
     if name in ("raw", "warehouse", "sources"):
-        return _OF_FILE.get(setting if name != "sources" else setting.rpartition(".")[2], "")
+        return _FILE_SETTINGS.get(setting if name != "sources" else setting.rpartition(".")[2], "")
     if name == "tests" and difference.now == NOTHING:
-        return "not asked any more"
-    return _OF_VALUES.get((name, difference.now)) or _OF_TABLES.get(name, "")
+        return "no longer run"
+    return _TABLE_VALUES.get((name, difference.now)) or _TABLE_SETTINGS.get(name, "")
 
 
 def next_run_of(before: Table | None, now: Table | None) -> tuple[str, ...]:
-    """What the next run does about a table that came, went or changed; nothing else than usual
-    where that is nothing."""
+    """What the next run does about an added, removed or changed table; empty if nothing special."""
     if now is None:
-        return ("it isn't loaded any more; its raw files stay, and its staging model goes",)
+        return ("no longer loads the table; its raw files stay, its staging model is removed",)
     if before is None:
-        return ("it is read from the beginning", *([] if now.catalogue else [_UNKNOWN]))
+        return ("reads the table from the beginning", *([] if now.catalogue else [_UNKNOWN]))
     if before.lake_name != now.lake_name:
         return (
-            f"as `{now.lake_name}` it is read from the beginning; `{before.lake_name}` isn't "
-            "loaded any more, and keeps its raw files",
+            f"reads the table from the beginning as `{now.lake_name}`; `{before.lake_name}` is no "
+            "longer loaded and keeps its raw files",
         )
     return tuple(_next_run(before, now))
 
@@ -94,7 +99,7 @@ def _next_run(before: Table, now: Table) -> Iterator[str]:
     try:
         reads = _read_as(now, is_moved=before.qualified != now.qualified)
     except TableFailed as error:
-        yield f"it stops at this table: {error.what}"
+        yield f"fails at this table: {error.what}"
         return
     try:
         read = _read_as(before)
@@ -102,36 +107,37 @@ def _next_run(before: Table, now: Table) -> Iterator[str]:
         return
     if now.mode == "full_refresh":
         if read != reads:
-            yield "it reads the table whole, so that this holds for every row of it"
+            yield "reads the whole table, so the change applies to every row"
     else:
-        yield from _of_an_incremental_table(
+        yield from _incremental_changes(
             before, now, changes_since(read, reads, shown=now.shown, reads_whole=False)
         )
     for name in read.columns:
         if name not in reads.columns:
-            yield f"column `{name}` isn't read any more; staging keeps it, null in new rows"
+            yield f"no longer reads column `{name}`; staging keeps it, with null in new rows"
 
 
-def _of_an_incremental_table(before: Table, now: Table, changes: ContractChanges) -> Iterator[str]:
+def _incremental_changes(before: Table, now: Table, changes: ContractChanges) -> Iterator[str]:
     yield from changes.notes
     for name in changes.added:
         yield (
-            f"column `{name}` comes in, null in older rows; where the source has values in it, the "
-            "table is read from the beginning"
+            f"adds column `{name}`, with null in older rows; if the source has values in it, reads "
+            "the table from the beginning"
         )
     if before.cursor and now.cursor and before.cursor.column == now.cursor.column:
         zone = now.cursor.timezone or "UTC"
         if zone != (before.cursor.timezone or "UTC"):
-            yield f"its cursor is taken for time in {zone}; the values in raw stay as they are"
+            yield f"takes its cursor as time in {zone}; the values in raw stay as they are"
 
 
 def _read_as(table: Table, *, is_moved: bool = False) -> ReadContract:
-    """As its next load would be read, by the catalogue.
+    """How the next load would read the table, according to the catalogue.
 
-    The catalogue doesn't keep a table's number, by which a load knows one that is another now.
+    The catalogue doesn't store a table's oid, by which loads recognise a recreated table; made-up
+    ones stand in for it.
 
     Raises:
-        TableFailed: the declaration doesn't fit the table, or the table isn't known.
+        TableFailed: the declaration doesn't fit the table, or the table isn't in the catalogue.
     """
     read_as = plan_table(table, table.catalogue).read_as
     return replace(read_as, identity=2 if is_moved else 1)

@@ -1,4 +1,4 @@
-"""`lakefeed diff`: what a change of the project touches, from its YAML to tests and exposures."""
+"""`lakefeed diff`: what a change to the project affects, from its YAML to tests and exposures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lakefeed.orchestration.impact.change_impact import meaning_of, next_run_of
 from lakefeed.orchestration.impact.git_revision import (
     Revision,
     at_revision,
-    lend_uncommitted,
+    link_uncommitted,
     state_of,
 )
 from lakefeed.orchestration.project.catalogue_sync import table_drift
@@ -44,7 +44,7 @@ _NOT_COPIED = shutil.ignore_patterns("target", "logs", "dbt_packages")
 
 @dataclass(frozen=True)
 class SettingChange:
-    """A setting that is another now, where it stands, and what that means."""
+    """A changed setting, its location, and the effect of the change."""
 
     setting: str
     before: str
@@ -55,10 +55,12 @@ class SettingChange:
 
 @dataclass(frozen=True)
 class TableChange:
-    """A table that came, went or changed.
+    """A table that was added, removed or changed.
 
-    `source` are changes in the database, as the catalogue noted them; `next_run` is what the next
-    run does about it all, `models` what is built from the table.
+    Attributes:
+        source: changes in the database, as recorded in the catalogue.
+        next_run: what the next run does about the change.
+        models: the models downstream of the table.
     """
 
     name: str
@@ -73,7 +75,7 @@ class TableChange:
 
 @dataclass(frozen=True)
 class NodeChange:
-    """A model, a test or an exposure that came, went, changed, or is below what did."""
+    """A model, test or exposure that was added, removed or changed, or is downstream of one."""
 
     name: str
     how: How
@@ -82,9 +84,9 @@ class NodeChange:
 
 @dataclass(frozen=True)
 class DiffReport:
-    """What is otherwise than at a revision. `stale` are generated files that don't show it yet.
+    """The differences from a revision. `stale` are generated files that are out of date.
 
-    `is_first` tells that there was no project at that revision.
+    `is_first` is true if there was no project at that revision.
     """
 
     revision: str
@@ -107,13 +109,13 @@ class DiffReport:
 
 
 def diff(project: Project, revision: str) -> DiffReport:
-    """Holds the project, as it will be once it is synced, against what it was at a git revision.
+    """Compares the project, as `lakefeed sync` would leave it, with a git revision.
 
-    Connects to nothing, needs no secret, and writes nothing into the project.
+    Connects to nothing, needs no secret and writes nothing into the project.
 
     Raises:
         DeclarationError: git doesn't know the revision, or its declaration can't be read.
-        BuildFailed: dbt can't parse the project, or what it was, or there is none.
+        BuildFailed: there is no dbt project, or dbt can't parse it at either revision.
     """
     refuse_without_dbt(project)
     with at_revision(project, revision) as before, tempfile.TemporaryDirectory() as scratch:
@@ -126,20 +128,20 @@ def diff(project: Project, revision: str) -> DiffReport:
 
 
 def _synced_copy(project: Project, folder: Path) -> Project:
-    """Generated models show an edit of sources.yaml once they are synced."""
+    """A copy with regenerated models, so that edits to sources.yaml show up in them."""
     folder.mkdir()
     shutil.copytree(project.dbt, folder / "dbt", ignore=_NOT_COPIED)
     for name in (DECLARATION_FILE, CATALOGUE_FILE):
         if (project.root / name).exists():
             shutil.copy(project.root / name, folder / name)
     copy = open_project(folder)
-    lend_uncommitted(project, copy)
+    link_uncommitted(project, copy)
     write_generated(copy)
     return copy
 
 
 def report_of(before: Revision, project: Project, comparison: Comparison) -> DiffReport:
-    """The report, decided from two declarations and what dbt says of its half."""
+    """Assembles the report from two declarations and dbt's comparison."""
     old = before.project
     pairs = pair_tables(old.tables if old else (), project.tables)
     settings = file_differences(old, project) if old else ()
@@ -156,8 +158,14 @@ def report_of(before: Revision, project: Project, comparison: Comparison) -> Dif
     )
 
 
-def _with_meaning(one: Difference) -> SettingChange:
-    return SettingChange(one.setting, one.before, one.now, one.where, meaning_of(one))
+def _with_meaning(difference: Difference) -> SettingChange:
+    return SettingChange(
+        setting=difference.setting,
+        before=difference.before,
+        now=difference.now,
+        where=difference.where,
+        means=meaning_of(difference),
+    )
 
 
 def _table_change(
@@ -185,13 +193,13 @@ def _table_change(
 
 
 def _drift(before: Table, now: Table) -> Iterator[str]:
-    """What changed in the database; of a table that is another now, that is not the word."""
+    """What changed in the database; nothing if the entry now names a different table."""
     if before.catalogue and now.catalogue and before.qualified == now.qualified:
         yield from table_drift(before.catalogue, now.catalogue)
 
 
 def _models_of(lake_name: str, comparison: Comparison) -> tuple[str, ...]:
-    """All that is built from a table, now or, where it is gone, before."""
+    """The models downstream of a table; for a removed table, those at the revision."""
     for nodes in (comparison.now, comparison.before):
         sources = {
             n.id for n in nodes.values() if n.kind == "source" and n.is_source_of == lake_name
@@ -203,18 +211,18 @@ def _models_of(lake_name: str, comparison: Comparison) -> tuple[str, ...]:
 
 
 def _node_changes(comparison: Comparison, kinds: Collection[str]) -> Iterator[NodeChange]:
-    """Those that came, changed, or went, then those below them."""
+    """Added, changed and removed nodes, then their descendants."""
 
-    def told(how: How, nodes: Collection[Node]) -> Iterator[NodeChange]:
-        # What sources.yaml declares comes first.
+    def changes(how: How, nodes: Collection[Node]) -> Iterator[NodeChange]:
+        # Nodes declared in sources.yaml come first.
         for node in sorted(nodes, key=lambda node: (node.where.startswith("dbt/"), node.name)):
             if node.kind in kinds:
                 yield NodeChange(node.name, how, node.where)
 
     modified = [comparison.now[id] for id in comparison.modified]
-    yield from told("added", [node for node in modified if node.id not in comparison.before])
-    yield from told("changed", [node for node in modified if node.id in comparison.before])
-    yield from told("removed", comparison.removed)
-    yield from told(
+    yield from changes("added", [node for node in modified if node.id not in comparison.before])
+    yield from changes("changed", [node for node in modified if node.id in comparison.before])
+    yield from changes("removed", comparison.removed)
+    yield from changes(
         "below", [comparison.now[id] for id in comparison.below({*comparison.modified})]
     )

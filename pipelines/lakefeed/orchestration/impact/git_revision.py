@@ -1,4 +1,4 @@
-"""The project as it stands at a git revision, written into a folder of its own."""
+"""Exports the project at a git revision into a temporary folder."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from lakefeed.declaration.catalogue import CATALOGUE_FILE
 from lakefeed.declaration.document.loader import DECLARATION_FILE
 from lakefeed.declaration.project import Project, open_project
 from lakefeed.errors import BuildFailed, DeclarationError, LakefeedError
-from lakefeed.transformation.dbt_adapter.runner import lend_parsed
+from lakefeed.transformation.dbt_adapter.runner import copy_parse_cache
 from lakefeed.transformation.dbt_adapter.state_diff import write_state
 
-_OF_A_PROJECT = (DECLARATION_FILE, CATALOGUE_FILE, "dbt")
+_PROJECT_PATHS = (DECLARATION_FILE, CATALOGUE_FILE, "dbt")
 
 
 @dataclass(frozen=True)
 class Revision:
-    """A revision as it was named, its commit, and the project there; None where there was none."""
+    """A revision's name, its commit, and the project at it, if there was one."""
 
     name: str
     commit: str
@@ -32,13 +32,13 @@ class Revision:
 
 @contextmanager
 def at_revision(project: Project, name: str) -> Iterator[Revision]:
-    """The project at a revision, in a folder that is gone afterwards.
+    """Exports the project at a revision into a folder that is removed on exit.
 
-    Asks git alone. dbt packages of other people are those that are installed now.
+    Reads only git. Third-party dbt packages are the ones installed now.
 
     Raises:
-        DeclarationError: there is no git, no repository or no such revision, or the declaration
-            can't be read by today's rules.
+        DeclarationError: there is no git, no repository or no such revision, or this version of
+            Lakefeed can't read the declaration.
     """
     commit = _commit_of(project.root, name)
     with tempfile.TemporaryDirectory(prefix="lakefeed-") as folder:
@@ -50,23 +50,23 @@ def at_revision(project: Project, name: str) -> Iterator[Revision]:
             before = open_project(root)
         except LakefeedError as error:
             raise DeclarationError(
-                f"the declaration of {name} can't be read by today's rules:\n{error}",
-                do="compare with a revision in which it is mended",
+                f"this version of Lakefeed can't read sources.yaml at {name}:\n{error}",
+                do="compare with a revision whose sources.yaml is valid",
             ) from None
-        lend_uncommitted(project, before)
+        link_uncommitted(project, before)
         yield Revision(name, commit, before)
 
 
 def state_of(before: Revision, folder: Path) -> Path | None:
-    """Has dbt write what it parses of a revision; None where there was no dbt project.
+    """Writes dbt's state artifacts for a revision; None if there was no dbt project.
 
     Raises:
-        BuildFailed: dbt can't parse what it was.
+        BuildFailed: dbt can't parse the project at the revision.
     """
     try:
         return write_state(before.project, folder) if before.project else None
     except BuildFailed as error:
-        raise BuildFailed(error.what, where=f"{error.where} of {before.name}") from None
+        raise BuildFailed(error.what, where=f"{error.where} at {before.name}") from None
 
 
 def _commit_of(root: Path, name: str) -> str:
@@ -76,16 +76,16 @@ def _commit_of(root: Path, name: str) -> str:
         found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", wanted)
     except DeclarationError:
         raise DeclarationError(
-            f"git knows no revision `{name}` here",
-            do="name a branch, a tag or a commit; one of another clone is fetched first: "
-            "git fetch origin (in GitHub Actions: actions/checkout with fetch-depth: 0)",
+            f"git doesn't know the revision `{name}`",
+            do="name a branch, a tag or a commit; if it isn't in this clone yet: git fetch origin "
+            "(in GitHub Actions: actions/checkout with fetch-depth: 0)",
         ) from None
     return found.decode().strip()
 
 
 def _export(root: Path, commit: str, folder: Path) -> list[str]:
-    """Writes what the revision has of a project; returns the names of files and folders."""
-    listed = _git(root, "ls-tree", "-z", "--name-only", commit, "--", *_OF_A_PROJECT)
+    """Writes the project's files at the revision; returns the names of files and folders."""
+    listed = _git(root, "ls-tree", "-z", "--name-only", commit, "--", *_PROJECT_PATHS)
     names = [name for name in listed.decode().split("\0") if name]
     if names:
         archive = _git(root, "archive", "--format=tar", commit, "--", *names)
@@ -94,11 +94,11 @@ def _export(root: Path, commit: str, folder: Path) -> list[str]:
     return names
 
 
-def lend_uncommitted(project: Project, before: Project) -> None:
-    """Gives a copy of a project what isn't committed with it: dbt packages, and what dbt parsed."""
+def link_uncommitted(project: Project, before: Project) -> None:
+    """Links what isn't committed into a copy: installed dbt packages and dbt's parse cache."""
     if not before.dbt.exists():
         return
-    lend_parsed(project, before.dbt / "target")
+    copy_parse_cache(project, before.dbt / "target")
     installed = project.dbt / "dbt_packages"
     for package in installed.iterdir() if installed.exists() else ():
         lent = before.dbt / "dbt_packages" / package.name
@@ -110,11 +110,14 @@ def _git(root: Path, *arguments: str) -> bytes:
     try:
         ended = subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=False)
     except FileNotFoundError:
-        raise DeclarationError("git isn't installed, or not on the path") from None
-    if ended.returncode:
-        told = " ".join(ended.stderr.decode(errors="replace").split())
         raise DeclarationError(
-            f"git can't tell the past of {root}: {told.removeprefix('fatal: ')}",
-            do="go to a project that lies in a git repository, or make one: git init",
+            "git isn't installed or isn't on the PATH",
+            do="install git; it is needed to compare with a revision",
+        ) from None
+    if ended.returncode:
+        message = " ".join(ended.stderr.decode(errors="replace").split())
+        raise DeclarationError(
+            f"git failed in {root}: {message.removeprefix('fatal: ')}",
+            do="run this in a project inside a git repository; to create one: git init",
         )
     return ended.stdout

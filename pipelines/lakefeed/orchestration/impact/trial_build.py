@@ -1,4 +1,4 @@
-"""`lakefeed build --changed-since`: what a change touches, built and tested in a copy."""
+"""`lakefeed build --changed-since`: builds and tests what a change affects, in a copy."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ from lakefeed.transformation.warehouse.connection import newest_staged_snapshot,
 
 @dataclass(frozen=True)
 class TrialBuildReport:
-    """What dbt made of a change; `build` is None where it touches nothing that dbt builds.
+    """The outcome of a trial build; `build` is None if the change affects nothing that dbt builds.
 
-    `changed` are models that are other than at the revision, `below` those that read them.
-    `lacking` are models above them that the copy had not. `is_copy` is false where nothing was
-    published, so that all of it is built from nothing. `unloaded` are tables that raw holds no load
-    of: they are empty, and not tested.
+    Attributes:
+        changed: the models that differ from the revision.
+        below: the descendants of the changed models.
+        lacking: upstream models that were missing from the copy and were built as well.
+        unloaded: tables without a load in raw: they are empty and their tests are skipped.
+        is_copy: false if nothing was published yet, so that everything is built from scratch.
     """
 
     revision: str = ""
@@ -63,17 +65,17 @@ class TrialBuildReport:
 
 
 def build_changed_since(project: Project, revision: str) -> TrialBuildReport:
-    """Builds what changed since a git revision, and what is below it, and publishes nothing.
+    """Builds the models changed since a git revision and their descendants; publishes nothing.
 
-    Models that changed and those below are built from nothing, as in a rebuild, in a copy of the
-    published file; from the loads that this holds, so that nothing but the change makes a
-    difference. What they read stays as it is published, and is built where the copy lacks it.
+    They are built from scratch, as in a rebuild, in a copy of the published file and from the same
+    loads, so that any difference comes from the change. Upstream models stay as published; those
+    missing from the copy are built.
 
-    Side effects: writes `data/changed`, in place of what an earlier call left there.
+    Side effects: replaces `data/changed`.
 
     Raises:
         DeclarationError: git doesn't know the revision, or its declaration can't be read.
-        BuildFailed: the generated models don't fit the declaration, or dbt could not start.
+        BuildFailed: the generated models are out of date, or dbt could not start.
     """
     refuse_stale_files(project)
     folder = project.data / "changed"
@@ -97,8 +99,10 @@ def build_changed_since(project: Project, revision: str) -> TrialBuildReport:
 
 
 def _as_of(project: Project) -> list[str]:
-    """Loads that came after those that are published would be in what is built, and not in the
-    rest."""
+    """dbt arguments that limit the build to the published loads.
+
+    Otherwise later loads would appear in the models built here but not in the rest of the copy.
+    """
     moment = newest_staged_snapshot(project.warehouse)
     return ["--vars", json.dumps({"lakefeed_as_of": moment})] if moment else []
 
@@ -137,9 +141,9 @@ def _is_built(comparison: Comparison) -> bool:
 
 
 def _selectors(report: TrialBuildReport, comparison: Comparison, state: Path | None) -> list[str]:
-    """What is modified and below, each test of it, and the models that are lacking, untested.
+    """Selects the modified nodes, their descendants and tests, and the missing upstream models.
 
-    An empty table tells nothing of its tests.
+    Tests on models of unloaded tables are excluded: on an empty table they prove nothing.
     """
     empty = {model for table in report.unloaded for model in models_over_raw(table)}
     untested = [

@@ -1,4 +1,4 @@
-"""Loading the selected tables: one snapshot a source, failures kept apart.
+"""Loads the selected tables: one snapshot for each source, failures isolated by table.
 
 Imports: `declaration`, `loading`, `loading.dlt_adapter`, `loading.plan`, `loading.sessions`,
     `orchestration.project`, `orchestration.reports`, `source`, `source.connections`,

@@ -1,4 +1,4 @@
-"""Tables that are declared to stop when their columns change."""
+"""Tables declared with `schema_changes: freeze`, which fail when their columns change."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from lakefeed.orchestration.project.catalogue_sync import LiveSource
 
 
 def refuse_frozen(project: Project, table: Table, live: LiveSource) -> None:
-    """To be called before it is read.
+    """Refuses, before it is read, a frozen table that has changed.
 
     Raises:
-        TableFailed: the table may not change, and has.
+        TableFailed: the table is frozen and its columns have changed.
     """
     if _has_changed(project, table):
         changes = [line for line in live.drift if f".{table.qualified}:" in line]
         raise TableFailed(
-            f"{table.shown} is frozen, and its columns changed: {'; '.join(changes)}",
+            f"{table.shown} is frozen, but its columns changed: {'; '.join(changes)}",
             where=table.where_of("schema_changes"),
             do="review the change, then accept it with: lakefeed sync",
         )
@@ -29,7 +29,7 @@ def refuse_frozen(project: Project, table: Table, live: LiveSource) -> None:
 def without_changes_of_frozen(
     project: Project, live: LiveSource, tables: Sequence[Table]
 ) -> LiveSource:
-    """What the catalogue takes over: a frozen table stays in it as it was."""
+    """The live tables to write to the catalogue, in which frozen tables stay unchanged."""
     known = project.catalogue
     frozen = [(table.source, table.qualified) for table in tables if _has_changed(project, table)]
     kept = {name: before for source, name in frozen if (before := known.table(source, name))}

@@ -1,4 +1,4 @@
-"""Loading the selected tables: one snapshot a source, every table on its own feet."""
+"""Loads the selected tables: one snapshot for each source, failures isolated by table."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ from lakefeed.source.connections.failure import ConnectionLost, EndedByStandby
 from lakefeed.source.snapshot import open_snapshot
 from lakefeed.transformation.generate.data_test_validation import refuse_unfit_tests
 
-# How often a standby may end the questions to the catalogue, which take a moment.
+# How often to retry when a standby cancels the short queries on its system catalogue.
 _MOST_TIMES_ENDED = 3
 
 
 @dataclass(frozen=True)
 class LoadRequest:
-    """Which tables to load, and how. `since` and `until` are texts of a backfill's range."""
+    """Which tables to load, and how. `since` and `until` bound a backfill, as typed."""
 
     select: tuple[str, ...] = ()
     full_refresh: bool = False
@@ -57,12 +57,13 @@ class LoadRequest:
 def load(
     project: Project, request: LoadRequest, listener: Listener | None = None
 ) -> tuple[Project, RunReport]:
-    """Loads the selected tables into raw, and returns the project with its catalogue brought up.
+    """Loads the selected tables into raw and returns the project with its updated catalogue.
 
-    Side effects: raw files, dlt state, the catalogue and the generated models.
+    Side effects: writes raw files, dlt state, the catalogue and the generated models.
 
     Raises:
-        DeclarationError: a selector or the range is wrong, or it comes with a full refresh.
+        DeclarationError: a selector or the range is invalid, or a range is combined with a full
+            refresh.
     """
     started = time.monotonic()
     selected = select_tables(project, request.select)
@@ -88,9 +89,9 @@ def load(
 
 
 class _SourceRun:
-    """One pass over the tables of one source, at one snapshot.
+    """Loads the tables of one source at one snapshot.
 
-    A second pass, at a later snapshot, takes the tables that the first couldn't be used for.
+    A second pass, at a later snapshot, reads the tables that the first snapshot couldn't serve.
     """
 
     def __init__(
@@ -105,7 +106,8 @@ class _SourceRun:
         self._again: dict[str, RetryAtLaterSnapshot] = {}
         self._is_second_pass = False
         self._standby: Standby | None = None
-        # A standby has ended the session that held the snapshot, and would again.
+        # Turned off once a standby has cancelled the session that held the snapshot: it would again
+        # (https://www.postgresql.org/docs/current/hot-standby.html#HOT-STANDBY-CONFLICT).
         self._holds_snapshot = True
         self._times_ended = 0
         self.warnings: list[str] = []
@@ -132,7 +134,7 @@ class _SourceRun:
             return [self._failed(table, error) for table in wanted]
 
     def _was_ended_by_standby(self, error: LakefeedError) -> bool:
-        """Whether the catalogue can be asked again, without holding a snapshot."""
+        """Whether to retry, without holding a snapshot, after a standby ended the session."""
         may_be = isinstance(error, ConnectionLost | EndedByStandby)
         if not may_be or self._times_ended == _MOST_TIMES_ENDED:
             return False
@@ -143,7 +145,7 @@ class _SourceRun:
     def _at_one_snapshot(
         self, connection: Connection, wanted: Sequence[Table]
     ) -> list[TableReport]:
-        opened = open_snapshot(connection, self._say, holds=self._holds_snapshot)
+        opened = open_snapshot(connection, self._warn, holds=self._holds_snapshot)
         with opened as (snapshot, session):
             if snapshot.conflicts is not None:
                 self._standby = Standby(connection, snapshot.conflicts)
@@ -153,19 +155,19 @@ class _SourceRun:
             at_most = max([CONCURRENT_READS, *(table.settings.parallel or 0 for table in tables)])
             with closing(Engines(spill_folder(self.project), at_most)) as engines:
                 source = SourceAtSnapshot(connection, snapshot, session, engines)
-                reports = self._side_by_side(tables, source)
+                reports = self._load_concurrently(tables, source)
             self.live = without_changes_of_frozen(self.project, self.live, tables)
             self.warnings += source.warnings
             self.warnings = list(dict.fromkeys(self.warnings))
             return reports
 
-    def _say(self, sentence: str) -> None:
-        """While there is nothing else to be seen of the run."""
-        self.warnings.append(f"{self.source}: {sentence}")
-        self.listener.waits(self.warnings[-1])
+    def _warn(self, message: str) -> None:
+        """Also shows the warning at once: nothing else is visible while the run waits."""
+        self.warnings.append(f"{self.source}: {message}")
+        self.listener.waiting(self.warnings[-1])
 
     def _lost_wildcards(self) -> list[TableReport]:
-        """An entry that lost all its tables has no table to fail, so it fails itself."""
+        """Failures of wildcards that lost all their tables: there is no table left to fail."""
         if self.request.select or self.live is None:
             return []
         failed = []
@@ -177,19 +179,21 @@ class _SourceRun:
         return failed
 
     def _live_at(self, session: PgConnection, wanted: Sequence[Table]) -> LiveSource:
-        """The source as it is; in a second pass, what it is of the tables that are read again."""
+        """The source's tables now; in a second pass, updated for the tables that are read again."""
         live = read_live(session, self.project, self.source)
         if self.live is None:
             return live
         return with_live_tables(self.project, self.source, self.live, live, wanted)
 
-    def _side_by_side(self, tables: Sequence[Table], source: SourceAtSnapshot) -> list[TableReport]:
-        """Several tables at a time, reported in their order."""
+    def _load_concurrently(
+        self, tables: Sequence[Table], source: SourceAtSnapshot
+    ) -> list[TableReport]:
+        """Loads several tables at a time and reports them in their order."""
         pool = ThreadPoolExecutor(CONCURRENT_READS, "lakefeed")
         loads: list[Future[TableReport]] = []
         try:
-            loads += [pool.submit(self._one, table, source) for table in tables]
-            return [one.result() for one in loads]
+            loads += [pool.submit(self._load_reported, table, source) for table in tables]
+            return [load.result() for load in loads]
         except BaseException:
             # Ctrl-C must not wait for a long read.
             pool.shutdown(wait=False, cancel_futures=True)
@@ -199,9 +203,9 @@ class _SourceRun:
             pool.shutdown()
 
     def _with_live_catalogue(self, wanted: Sequence[Table]) -> list[Table]:
-        """The wanted tables as they are now; without `--select`, new members of wildcards too.
+        """The wanted tables as they are now; without `--select`, also new matches of wildcards.
 
-        A backfill of everything means everything that has a cursor.
+        A backfill without `--select` covers the tables with a cursor.
         """
         assert self.live is not None
         catalogue = self.project.catalogue.with_tables(self.source, self.live.tables)
@@ -210,15 +214,15 @@ class _SourceRun:
         if not self.request.select and not self._is_second_pass:
             return [table for table in now if table.cursor or not self.request.since]
         found = {table.lake_name: table for table in now}
-        # A member of a wildcard that is gone was asked for by name: it fails, by name.
+        # A dropped table that matched a wildcard was selected by name, so it fails by name.
         return [found.get(table.lake_name, table) for table in wanted]
 
-    def _one(self, table: Table, source: SourceAtSnapshot) -> TableReport:
+    def _load_reported(self, table: Table, source: SourceAtSnapshot) -> TableReport:
         if not self._is_second_pass:
             self.listener.started(table)
         try:
             report = self._load_table(table, source)
-        except Exception as error:  # noqa: BLE001 - one bad table must not stop its siblings
+        except Exception as error:  # noqa: BLE001 - one bad table must not stop the others
             return self._stopped(table, self._explained(table, source, error))
         self.listener.ended(report)
         return report
@@ -255,7 +259,7 @@ class _SourceRun:
         self, plan: TablePlan, source: SourceAtSnapshot, options: LoadOptions
     ) -> LoadResult:
         def load(options: LoadOptions) -> LoadResult:
-            # dlt reads its environment when it is imported: after `prepare_dlt`.
+            # Imported late: dlt reads its environment on import, and `prepare_dlt` sets it.
             from lakefeed.loading.load import load_table
 
             return load_table(self.project, plan, source, options)
@@ -267,13 +271,13 @@ class _SourceRun:
 
     def _explained(self, table: Table, source: SourceAtSnapshot, error: Exception) -> LakefeedError:
         if not self._is_second_pass and self._standby and self._standby.has_ended(error):
-            return RecoveryConflict(f"{table.shown}: its read was ended by the standby")
+            return RecoveryConflict(f"{table.shown}: the standby cancelled the read")
         if isinstance(error, LakefeedError):
             return error
         return explain_failure(table, source.connection, error)
 
     def _stopped(self, table: Table, error: LakefeedError) -> TableReport:
-        """Failed, unless it can be read again."""
+        """Reports a failure, or queues the table for the second pass if it can be read again."""
         if self._is_second_pass or not isinstance(error, RetryAtLaterSnapshot):
             return self._failed(table, error)
         self._again[table.lake_name] = error

@@ -1,4 +1,4 @@
-"""How things stand: tables, runs, and the life of one row.
+"""Inspection: the state of tables and runs, and the trace of a single row.
 
 Imports: `declaration`, `loading.raw`, `loading.sessions`, `orchestration`,
     `orchestration.build`, `orchestration.project`, `orchestration.reports`,

@@ -1,4 +1,4 @@
-"""All that `lakefeed docs` shows of a lake, gathered as plain data. Connects to no source."""
+"""Gathers everything that `lakefeed docs` shows of a lake. Connects to no source."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LoadKind = Literal["first", "whole", "backfill", "new"]
 
 @dataclass(frozen=True)
 class LoadPoint:
-    """One committed load: what it brought, and what kind of load it was."""
+    """A committed load: its rows and its kind."""
 
     load_id: str
     at: dt.datetime
@@ -48,10 +48,10 @@ class LoadPoint:
 
 @dataclass(frozen=True)
 class TableOverview:
-    """A declared table: where it stands, its loads (the oldest first), how late its rows come.
+    """A declared table: its state, its loads (oldest first) and how late its rows arrive.
 
-    `lateness` is None where its loads don't go by a clock, or where `unread` says why its files
-    can't be read.
+    `lateness` is None if the table's cursor isn't a time, or if its files can't be read: `unread`
+    then says why.
     """
 
     table: Table
@@ -65,7 +65,7 @@ class TableOverview:
 
 @dataclass(frozen=True)
 class ModelOverview:
-    """A model, and how it stands in the warehouse, where it is there at all."""
+    """A model and its state in the warehouse, if it exists there."""
 
     model: Model
     standing: ModelState | None
@@ -74,11 +74,13 @@ class ModelOverview:
 
 @dataclass(frozen=True)
 class Overview:
-    """A lake as it was at one moment.
+    """The state of a lake at one moment.
 
-    `runs` come the oldest first. `never_ran` counts the tests that no kept run has run. `unread`
-    says why the warehouse couldn't be looked at, if so; `rolled_back` what holds while it is rolled
-    back.
+    Attributes:
+        runs: the recorded runs, oldest first.
+        never_ran: the number of tests that no recorded run has run.
+        rolled_back: the warning to show while the warehouse is rolled back.
+        unread: why the warehouse could not be read, if so.
     """
 
     name: str
@@ -96,13 +98,13 @@ class Overview:
 
 
 def overview(project: Project, now: dt.datetime) -> Overview:
-    """The lake as of now. Reads raw, the warehouse and the runs that are kept; changes nothing."""
-    standing, unread = _standing_of(project)
+    """The lake as of now. Reads raw, the warehouse and the recorded runs; changes nothing."""
+    state, unread = _publication_state(project)
     models = read_models(project)
     runs, known = read_runs(project.data), test_names(project)
     found = tuple(newest_test_results(runs, known))
     rollback = read_rollback(project)
-    tables = tuple(_tables(project, standing, now, unread=unread))
+    tables = tuple(_tables(project, state, now, unread=unread))
     changes = [change for table in tables for change in table.changes]
     return Overview(
         project.root.name,
@@ -110,9 +112,9 @@ def overview(project: Project, now: dt.datetime) -> Overview:
         tables,
         runs,
         found,
-        tuple(_model(project, model, standing, unread=unread) for model in models),
+        tuple(_model(project, model, state, unread=unread) for model in models),
         tuple(sorted(changes, key=lambda change: change.at)),
-        standing.published_at,
+        state.published_at,
         project.warehouse.exists(),
         len(known) - len(found),
         rollback.warning if rollback else "",
@@ -120,7 +122,7 @@ def overview(project: Project, now: dt.datetime) -> Overview:
     )
 
 
-def _standing_of(project: Project) -> tuple[PublicationState, str]:
+def _publication_state(project: Project) -> tuple[PublicationState, str]:
     try:
         return read_publication_state(project.warehouse), ""
     except LakefeedError as error:
@@ -128,27 +130,27 @@ def _standing_of(project: Project) -> tuple[PublicationState, str]:
 
 
 def _tables(
-    project: Project, standing: PublicationState, now: dt.datetime, *, unread: str
+    project: Project, state: PublicationState, now: dt.datetime, *, unread: str
 ) -> Iterator[TableOverview]:
-    look = status_of_raw if unread else status
-    standings = look(project, project.tables, now)
+    read_status = status_of_raw if unread else status
+    statuses = read_status(project, project.tables, now)
     with engine_for(project) as engine:
-        for table, stands in zip(project.tables, standings, strict=True):
+        for table, table_status in zip(project.tables, statuses, strict=True):
             log = CommitLog(project.raw_url, table.lake_name)
             loads = log.loads()
-            seen = TableOverview(
+            found = TableOverview(
                 table=table,
-                status=stands,
+                status=table_status,
                 loads=tuple(_points(table, loads)),
-                standing=standing.tables.get(table.lake_name),
+                standing=state.tables.get(table.lake_name),
                 lateness=None,
                 changes=tuple(schema_changes(table.shown, loads)),
             )
             try:
-                yield replace(seen, lateness=_lateness(engine, log, table))
+                yield replace(found, lateness=_lateness(engine, log, table))
             except StorageFailed as error:
-                # One file that is lost or torn must not keep the rest from being seen.
-                yield replace(seen, unread=error.what)
+                # A lost or torn file must not hide the rest of the lake.
+                yield replace(found, unread=error.what)
 
 
 def _points(table: Table, loads: Sequence[Load]) -> Iterator[LoadPoint]:
@@ -183,7 +185,7 @@ def _lateness(engine: DuckDBPyConnection, log: CommitLog, table: Table) -> Laten
 
 
 def _model(
-    project: Project, model: Model, standing: PublicationState, *, unread: str
+    project: Project, model: Model, state: PublicationState, *, unread: str
 ) -> ModelOverview:
     rows = None if unread else count_rows(project.warehouse, model.schema, model.identifier)
-    return ModelOverview(model, standing.models.get(model.name), rows)
+    return ModelOverview(model, state.models.get(model.name), rows)

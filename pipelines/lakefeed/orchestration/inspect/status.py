@@ -1,4 +1,4 @@
-"""`lakefeed status`: where each table stands, from its commit log alone."""
+"""`lakefeed status`: the state of each table, from its commit log and the warehouse."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Freshness = Literal["ok", "late", "too late", ""]
 
 @dataclass(frozen=True)
 class TableFreshness:
-    """How old the newest load of a table is, and whether that is too old."""
+    """The age of a table's newest load, and whether it exceeds the declared freshness."""
 
     name: str
     last_load: str | None
@@ -34,7 +34,7 @@ class TableFreshness:
 
 @dataclass(frozen=True)
 class LoadFailure:
-    """When a run failed to load a table, and what it was told."""
+    """When a run failed to load a table, and the error."""
 
     at: str
     error: str
@@ -42,11 +42,12 @@ class LoadFailure:
 
 @dataclass(frozen=True)
 class TableStatus:
-    """One table: its checkpoint, its newest load, what raw and staging hold, and its age.
+    """A table's checkpoint, newest load, contents of raw and staging, and age.
 
-    `published_at` is when what staging holds of it was published. `sees_deletes` says whether rows
-    deleted in the source leave staging, or are marked there. `last_failure` is how its newest load
-    failed; None where that succeeded.
+    Attributes:
+        published_at: when its staging model's current rows were published.
+        sees_deletes: whether rows deleted in the source are removed from staging or marked there.
+        last_failure: how its newest load failed; None if it succeeded.
     """
 
     name: str
@@ -69,18 +70,18 @@ def status(project: Project, tables: tuple[Table, ...], now: dt.datetime) -> lis
     """The state of these tables. Reads raw and the warehouse; connects to no source.
 
     Raises:
-        StorageFailed: a link leads to a folder that isn't there.
+        StorageFailed: a link points to a missing folder.
     """
     refuse_missing(project)
     staged = staged_since(project.warehouse, list(tables), 0)
-    standing = read_publication_state(project.warehouse)
+    state = read_publication_state(project.warehouse)
     failures = _last_failures(read_runs(project.data))
     return [
         replace(
             raw,
             last_failure=failures.get(table.shown),
             staged_rows=staged[table.lake_name].rows if table.lake_name in staged else None,
-            published_at=_published_at(standing, table),
+            published_at=_published_at(state, table),
         )
         for table, raw in zip(tables, status_of_raw(project, tables, now), strict=True)
     ]
@@ -89,7 +90,7 @@ def status(project: Project, tables: tuple[Table, ...], now: dt.datetime) -> lis
 def status_of_raw(
     project: Project, tables: tuple[Table, ...], now: dt.datetime
 ) -> list[TableStatus]:
-    """The same without what the warehouse holds, for when that can't be opened."""
+    """The state of these tables from raw alone, for when the warehouse can't be opened."""
     return [
         _status_of(table, CommitLog(project.raw_url, table.lake_name).loads(), now)
         for table in tables
@@ -97,7 +98,7 @@ def status_of_raw(
 
 
 def freshness(project: Project, now: dt.datetime) -> list[TableFreshness]:
-    """The age of every table. Reads raw alone, so that it may run beside a build."""
+    """The age of every table. Reads only raw, so that it can run during a build."""
     return [
         TableFreshness(table.shown, _time_of(newest), age, _freshness(table, age))
         for table in project.tables
@@ -112,10 +113,10 @@ def checkpoint_of_table(project: Project, table: Table) -> str | None:
 
 
 def _last_failures(runs: Iterable[KeptRun]) -> dict[str, LoadFailure]:
-    """How the newest load of a table failed, by table, of those whose newest load failed.
+    """The failures of newest loads, by table.
 
     Args:
-        runs: the oldest first.
+        runs: oldest first.
     """
     failures: dict[str, LoadFailure] = {}
     for run in runs:
@@ -127,9 +128,9 @@ def _last_failures(runs: Iterable[KeptRun]) -> dict[str, LoadFailure]:
     return failures
 
 
-def _published_at(standing: PublicationState, table: Table) -> str | None:
-    stood = standing.tables.get(table.lake_name)
-    published = stood.published_at if stood else None
+def _published_at(state: PublicationState, table: Table) -> str | None:
+    table_state = state.tables.get(table.lake_name)
+    published = table_state.published_at if table_state else None
     return published.isoformat(timespec="seconds") if published else None
 
 

@@ -1,4 +1,4 @@
-"""`lakefeed trace`: one row, from every version in raw to what the warehouse made of it."""
+"""`lakefeed trace`: follows one row from its versions in raw to its rows in the warehouse."""
 
 from __future__ import annotations
 
@@ -32,12 +32,15 @@ from lakefeed.transformation.warehouse.publication_state import HeldBack, read_p
 
 @dataclass(frozen=True)
 class Trace:
-    """One row of one table: its versions in raw, staging's choice, and the rows made from it.
+    """One row of a table: its versions in raw, the one in staging, and the downstream rows.
 
-    `folder` is the table's raw folder, as declared, below which the files of versions lie.
-    `absent_from` are loads of the whole table that lacked the row. `committed_at` has times by load
-    id. `judgement` is None where staging is a user's own model. `made` is None where no warehouse
-    could be read; `notes` say why, and what else should be known.
+    Attributes:
+        folder: the table's raw folder, as declared; files of versions are relative to it.
+        absent_from: loads of the whole table without the row.
+        committed_at: commit times by load id.
+        judgement: None if the staging model is hand-written.
+        made: None if no warehouse could be read; `notes` then say why.
+        notes: whatever else affects how to read the result.
     """
 
     table: Table
@@ -58,10 +61,10 @@ class Trace:
 
     @property
     def kept_as_text(self) -> list[str]:
-        """Columns of the key that the lake keeps as PostgreSQL's text."""
+        """Key columns that the lake stores as PostgreSQL's text representation."""
         found = self.table.catalogue
         columns = [found.column(name) for name in self.key] if found else []
-        return [one.name for one in columns if one and lake_type(one.type).as_text]
+        return [column.name for column in columns if column and lake_type(column.type).as_text]
 
     @property
     def rows(self) -> list[ModelRows]:
@@ -73,10 +76,10 @@ class Trace:
 
 
 def trace(project: Project, name: str, values: Sequence[str]) -> Trace:
-    """Follows the row with this key. Reads raw and the published warehouse; changes nothing.
+    """Traces the row with this key. Reads raw and the published warehouse; changes nothing.
 
     Raises:
-        DeclarationError: no such table, a table without key, or values that can't be its key.
+        DeclarationError: there is no such table, it has no key, or the values don't fit its key.
     """
     table = table_named(project, name)
     log = CommitLog(project.raw_url, table.lake_name)
@@ -100,89 +103,93 @@ def trace(project: Project, name: str, values: Sequence[str]) -> Trace:
 
 
 def _with_warehouse(project: Project, traced: Trace, key: Key, loads: Sequence[Load]) -> Trace:
-    """The same, with what the published warehouse has, if one can be read."""
+    """Adds what the published warehouse has, if it can be read."""
     table = traced.table
     model = staging_model_name(table)
     try:
-        # While it is open, all that reads the file reads this one, be another published or not.
+        # Everything reads the file that is open here, even if another version is published
+        # meanwhile.
         with reading(project.warehouse) as session:
             staged = staged_load_ids(project.warehouse).get(model, set())
             made = downstream_rows(session, project, table, key) if session else None
             held = read_publication_state(project.warehouse).held
     except BuildFailed as error:
-        return replace(traced, notes=(f"{error.what}: what it made of the row isn't shown",))
+        return replace(traced, notes=(f"{error.what}: rows in the warehouse aren't shown",))
     kept = [
-        f"{rows.relation} is kept as last published, since {held[rows.model].because}"
+        f"{rows.relation} is held back at its last published version: {held[rows.model].because}"
         for rows in (made.below if made else ())
         if rows.model in held
     ]
     if is_generated(project, table) is False:
-        note = f"{model} is a model of your own: which version it takes is for it to say"
+        note = f"{model} is hand-written, so Lakefeed can't say which version it takes"
         return replace(traced, made=made, notes=(note, *kept))
     judgement = judge(traced.versions, loads, staged, table.settings.deletes)
-    waiting = sum(load.load_id not in staged for load in loads)
-    why_not = [_why_not_staged(project, model, waiting, held.get(model))] if waiting else []
+    unstaged = sum(load.load_id not in staged for load in loads)
+    why_not = [_why_not_staged(project, model, unstaged, held.get(model))] if unstaged else []
     known = {load.load_id for load in loads}
     notes = [
         *why_not,
-        *_forgotten(project, table),
-        *_unseen(table),
+        *_pruned_versions(project, table),
+        *_unseen_changes(table),
         *_disagreement(judgement, made, model, known),
         *kept,
     ]
     return replace(traced, made=made, judgement=judgement, notes=tuple(notes))
 
 
-def _why_not_staged(project: Project, model: str, waiting: int, held: HeldBack | None) -> str:
-    count = "1 load is" if waiting == 1 else f"{waiting} loads are"
+def _why_not_staged(project: Project, model: str, unstaged: int, held: HeldBack | None) -> str:
+    count = "1 load is" if unstaged == 1 else f"{unstaged} loads are"
     rolled_back = read_rollback(project)
     if rolled_back:
         return f"{count} not staged: {rolled_back.warning}"
     if held:
-        return f"{count} not staged: {model} is kept as last published, since {held.because}"
+        return (
+            f"{count} not staged: {model} is held back at its last published version: "
+            f"{held.because}"
+        )
     if not project.warehouse.exists():
-        return "nothing is built yet: lakefeed build"
-    return f"{count} not staged yet: the next run does it, or lakefeed build"
+        return "the warehouse isn't built yet; build it: lakefeed build"
+    return f"{count} not staged yet; the next run stages them, or run: lakefeed build"
 
 
-def _forgotten(project: Project, table: Table) -> Iterator[str]:
+def _pruned_versions(project: Project, table: Table) -> Iterator[str]:
     since = CommitLog(project.raw_url, table.lake_name).complete_since()
     if since:
         yield (
-            f"`lakefeed prune` removed what had been replaced before {since:%Y-%m-%d %H:%M:%S} UTC"
+            f"`lakefeed prune` removed the versions replaced before {since:%Y-%m-%d %H:%M:%S} UTC"
         )
 
 
-def _unseen(table: Table) -> Iterator[str]:
-    """What may have become of the row without a load that could see it."""
+def _unseen_changes(table: Table) -> Iterator[str]:
+    """Changes in the source that no load can see."""
     settings = table.settings
     if settings.where and settings.deletes == "ignore" and table.mode == "incremental":
         yield (
-            f"once a row no longer meets `where` ({table.where_of('where')}) it is not loaded any "
-            "more, and stays as it was"
+            f"a row that no longer meets `where` ({table.where_of('where')}) isn't loaded again "
+            "and keeps its last loaded version"
         )
 
 
 def _disagreement(
     judgement: Judgement, made: DownstreamRows | None, model: str, known: set[str]
 ) -> Iterator[str]:
-    """Rows that aren't where the rules have them: the declaration is another than at the build."""
+    """Reports a staging row that contradicts the rules: the declaration changed since the build."""
     if made is None or made.staging is None or made.staging.unasked:
         return
     expected = judgement.winner.load.load_id if judgement.winner else ""
     found = {row.get("_dlt_load_id") or "" for row in made.staging.rows} or {""}
     if not found <= known | {""}:
-        yield f"{model} has a load that was committed meanwhile: ask again"
+        yield f"{model} contains a load that was committed during the trace; run it again"
     elif found != {expected}:
-        held = f"load {max(found)}" if any(found) else "no row"
+        actual = f"the row of load {max(found)}" if any(found) else "no row"
         yield (
-            f"{model} was built by other rules than those of sources.yaml now, and holds {held}: "
-            "lakefeed rebuild"
+            f"{model} was built with other settings than sources.yaml has now and has {actual}; "
+            "bring it up to date: lakefeed rebuild"
         )
 
 
 def as_json(traced: Trace) -> dict[str, Any]:
-    """All of it as JSON types, for `--json`; values are DuckDB's texts."""
+    """The trace as JSON types, for `--json`; values are DuckDB's text representation."""
     verdicts = traced.judgement.verdicts if traced.judgement else ()
     winner = traced.judgement.winner if traced.judgement else None
     return {
@@ -191,19 +198,19 @@ def as_json(traced: Trace) -> dict[str, Any]:
         "loads": traced.loads,
         "versions": [
             {
-                "load_id": one.load.load_id,
-                "snapshot_at": one.load.snapshot_at,
-                "committed_at": traced.committed_at.get(one.load.load_id),
-                "whole_table": one.load.supersedes,
-                "backfill": one.load.is_backfill,
-                "file": f"{traced.folder}/{one.file}",
-                "cursor": one.cursor,
-                "deleted_at": one.deleted_at,
+                "load_id": version.load.load_id,
+                "snapshot_at": version.load.snapshot_at,
+                "committed_at": traced.committed_at.get(version.load.load_id),
+                "whole_table": version.load.supersedes,
+                "backfill": version.load.is_backfill,
+                "file": f"{traced.folder}/{version.file}",
+                "cursor": version.cursor,
+                "deleted_at": version.deleted_at,
                 "standing": verdicts[place].standing if verdicts else None,
                 "why": verdicts[place].why if verdicts else None,
-                "values": one.values,
+                "values": version.values,
             }
-            for place, one in enumerate(traced.versions)
+            for place, version in enumerate(traced.versions)
         ],
         "absent_from": [
             {"load_id": load.load_id, "snapshot_at": load.snapshot_at}
@@ -223,6 +230,6 @@ def _rows_as_json(rows: ModelRows) -> dict[str, Any]:
         "by": list(rows.by),
         "total": rows.total,
         "rows": list(rows.rows),
-        "pointing": [vars(one) for one in rows.pointing],
+        "pointing": [vars(pointing) for pointing in rows.pointing],
         "unasked": rows.unasked or None,
     }

@@ -1,8 +1,8 @@
-"""`lakefeed prune --erase`: one key of one table, out of all that Lakefeed keeps.
+"""`lakefeed prune --erase`: erases one key of one table from everything that Lakefeed stores.
 
-Raw first, since all else is made of it: then the warehouse is built anew from what is left, and the
-versions of it that were kept go. Each step can be done again, so that what died is finished by the
-same command.
+Raw comes first, since everything else derives from it. Then the warehouse is rebuilt and its
+earlier versions are removed. Every step is idempotent, so running the same command again finishes
+an interrupted erasure.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lakefeed.loading.maintenance.scratch_engine import open_scratch_engine
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.row_key import Key, parse_key
 from lakefeed.loading.raw.table_folders import remove_working_directory, working_directory
-from lakefeed.orchestration.build.build import build_anew, refuse_stale_files
+from lakefeed.orchestration.build.build import build_from_scratch, refuse_stale_files
 from lakefeed.orchestration.build.rollback import refuse_if_rolled_back
 from lakefeed.orchestration.project.selection import table_named
 from lakefeed.source.connections.connection import connect, connection_of
@@ -41,10 +41,11 @@ _ELSEWHERE = ("data/docs", "data/runs", "data/lab", "data/.duckdb", "dbt/logs", 
 
 @dataclass(frozen=True)
 class EraseReport:
-    """Where versions of the key were found; what became of the warehouse and of its copies.
+    """Where versions of the key were found, and what happened to the warehouse and its copies.
 
-    `failures` are models and tests that failed, so that the warehouse still holds the row.
-    `not_looked_at` are folders of the project that may hold it.
+    Attributes:
+        failures: models and tests that failed in the rebuild: the warehouse still has the row.
+        not_looked_at: folders of the project that aren't searched and may contain the row.
     """
 
     table: str
@@ -63,16 +64,16 @@ class EraseReport:
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON types, for `--json`."""
-        told = {**asdict(self), "error": str(self.error) if self.error else None}
-        return {**told, "failures": [f"{node.name}: {node.told}" for node in self.failures]}
+        fields = {**asdict(self), "error": str(self.error) if self.error else None}
+        return {**fields, "failures": [f"{node.name}: {node.told}" for node in self.failures]}
 
 
 def plan_erase(project: Project, name: str, values: Sequence[str]) -> EraseReport:
-    """Where raw holds versions of a key. Changes nothing; connects to no source.
+    """Finds the versions of a key in raw. Changes nothing; connects to no source.
 
     Raises:
-        DeclarationError: there is no such table, or these can't be values of its key.
-        Refused: raw can't tell which rows have the key.
+        DeclarationError: there is no such table, or the values don't fit its key.
+        Refused: the rows with this key can't be identified in raw.
     """
     table = table_named(project, name)
     log = CommitLog(project.raw_url, table.lake_name)
@@ -83,16 +84,17 @@ def plan_erase(project: Project, name: str, values: Sequence[str]) -> EraseRepor
 
 
 def erase_key(project: Project, name: str, values: Sequence[str]) -> EraseReport:
-    """Erases a key from raw, dlt's working directory, the warehouse, and all copies of that.
+    """Erases a key from raw, dlt's working directory, the warehouse and all copies of it.
 
-    Side effects: replaces files of raw, removes rows that failed tests, publishes a warehouse that
-    is built from nothing, removes all versions that `lakefeed rollback` could return to and those
-    in `data/as_of` and `data/changed`.
+    Side effects: rewrites raw files, removes stored rows of failed tests, rebuilds and publishes
+    the warehouse, and removes every earlier version of it as well as `data/as_of` and
+    `data/changed`.
 
     Raises:
-        DeclarationError: there is no such table, or these can't be values of its key.
-        Refused: the table is being loaded or has a load pending, or the warehouse is rolled back.
-        SourceUnreachable: the lock that keeps loads out is in the source.
+        DeclarationError: there is no such table, or the values don't fit its key.
+        Refused: the table is being loaded or has a pending load, or the warehouse is rolled back.
+        SourceUnreachable: the source, which holds the lock against concurrent loads, is
+            unreachable.
     """
     refuse_stale_files(project)
     refuse_if_rolled_back(project)
@@ -115,13 +117,13 @@ def _found(project: Project, table: Table, key: Key, found: Sequence[Versions]) 
 
 
 def _rebuilt(project: Project, report: EraseReport) -> EraseReport:
-    """The warehouse from what raw holds now; where that fails, the one that is there stays."""
+    """Rebuilds the warehouse from raw; if that fails, the published one stays."""
     with warehouse_lock(project):
-        # Not by the build, which would leave the rows in blocks of the file that are free.
+        # Remove the file: `drop table` would leave the rows' bytes in its free blocks.
         forget_failing_rows(project.warehouse)
     if project.warehouse.exists():
         try:
-            built = build_anew(project).build
+            built = build_from_scratch(project).build
         except LakefeedError as error:
             return replace(report, error=error)
         if built and built.failures:
@@ -133,14 +135,14 @@ def _rebuilt(project: Project, report: EraseReport) -> EraseReport:
 
 
 def _remove_copies(project: Project) -> Iterator[str]:
-    """What `rebuild --as-of` and `build --changed-since` wrote can be written again."""
+    """Removes copies of the warehouse that a command can write again; yields what it removed."""
     trial = project.data / "changed"
     if trial.exists():
         shutil.rmtree(trial)
         yield "the trial build of a change"
     if file_set_aside(project):
         forget_damaged(project)
-        yield "a warehouse that could not be read"
+        yield "the unreadable warehouse that was set aside"
     for folder in sorted((project.data / "as_of").glob("*")):
         shutil.rmtree(folder)
         yield f"the warehouse as of {folder.name}"
@@ -149,12 +151,12 @@ def _remove_copies(project: Project) -> Iterator[str]:
 def _refuse_pending(project: Project, table: Table) -> None:
     if has_pending_packages(working_directory(project, table.lake_name)):
         raise Refused(
-            f"a load of {table.shown} was interrupted, and may hold the row; nothing was erased",
+            f"an interrupted load of {table.shown} may contain the row; nothing was erased",
             where=table.where,
-            do=f"have it finished first: lakefeed load --select {table.shown}",
+            do=f"finish the load first: lakefeed load --select {table.shown}",
         )
 
 
 def _elsewhere(project: Project) -> tuple[str, ...]:
-    """Folders that may hold rows, and aren't looked into."""
+    """Folders that may contain rows but aren't searched."""
     return tuple(name for name in _ELSEWHERE if any((project.root / name).glob("*")))

@@ -1,4 +1,4 @@
-"""What belongs to tables that sources.yaml declares no longer: raw, dlt's folder, the warehouse."""
+"""Finds and removes orphaned tables: data of tables that sources.yaml no longer declares."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from lakefeed.transformation.warehouse.orphaned_relations import (
 
 @dataclass(frozen=True)
 class OrphanedTables:
-    """A table that is declared no longer: what raw holds of it, and what the warehouse does.
+    """An orphaned table: its files in raw and its relations in the warehouse.
 
-    `kept_because` says why it stays, where it does.
+    `kept_because` says why it isn't removed; empty if it is.
     """
 
     name: str
@@ -41,31 +41,31 @@ class OrphanedTables:
 def find_undeclared(
     project: Project, folders: RawFolders, select: Sequence[str] = ()
 ) -> tuple[OrphanedTables, ...]:
-    """All tables of which something is left, or those that are selected.
+    """Finds all orphaned tables, or the selected ones.
 
-    Below a source with wildcards only the database knows what is declared: a table that is missing
-    from the catalogue may just not have been found there. So it stays, unless it is named.
+    In a source with wildcards, a table that is missing from the catalogue may still be declared
+    and just not have been found in the database. So it is kept unless it is named.
     """
     declared = {table.lake_name for table in project.tables}
     relations: dict[str, list[OrphanedRelation]] = {}
-    for one in orphaned_relations(project):
-        relations.setdefault(one.lake_name, []).append(one)
-    # A declared table may have left a history that is declared no longer.
+    for relation in orphaned_relations(project):
+        relations.setdefault(relation.lake_name, []).append(relation)
+    # A table that is still declared may have an orphaned history model.
     names = ({*folders.ours, *working_directories(project)} - declared) | relations.keys()
     chosen = [name for name in sorted(names) if not select or is_selected(name, select)]
     return tuple(
-        _undeclared(project, name, folders, relations.get(name, ()), select) for name in chosen
+        _orphaned(project, name, folders, relations.get(name, ()), select) for name in chosen
     )
 
 
 def is_selected(lake_name: str, select: Iterable[str]) -> bool:
-    """Whether any selector names this folder, as itself or as one would say it."""
+    """Whether any selector matches this folder, by its name or as `source.table`."""
     names = (lake_name, shown(lake_name))
     return any(fnmatchcase(name, selector) for name in names for selector in select)
 
 
 def shown(lake_name: str) -> str:
-    """`shop__old` as people type and read it: `shop.old`."""
+    """The `source.table` form of a lake name: `shop.old` for `shop__old`."""
     return lake_name.replace("__", ".", 1)
 
 
@@ -74,7 +74,7 @@ def remove_undeclared(
     tables: Iterable[OrphanedTables],
     lock: Callable[[str], AbstractContextManager[None]],
 ) -> None:
-    """Removes the working directories and raw folders of these, each under its lock."""
+    """Removes the working directories and raw folders of these tables, each under its lock."""
     declared = {table.lake_name for table in project.tables}
     for table in tables:
         if table.lake_name not in declared:
@@ -83,7 +83,7 @@ def remove_undeclared(
                 remove_raw_folder(CommitLog(project.raw_url, table.lake_name))
 
 
-def _undeclared(
+def _orphaned(
     project: Project,
     name: str,
     folders: RawFolders,
@@ -100,13 +100,13 @@ def _undeclared(
 
 
 def _doubt(project: Project, lake_name: str, select: Collection[str]) -> str:
-    """Why it can't be told whether a table is declared; nothing where it can, or it is named."""
+    """Why a table may still be declared; empty if it certainly isn't, or if it was named."""
     if lake_name in select or shown(lake_name) in select:
         return ""
     for name, source in project.declaration.sources.items():
         if lake_name.startswith(f"{name}__") and wildcards_of(source):
             return (
-                f"`{name}` declares wildcards, and the table may be one of theirs that was not "
-                f"found; to remove it: lakefeed prune --undeclared --select {shown(lake_name)}"
+                f"a wildcard of `{name}` may still declare this table; to remove it anyway: "
+                f"lakefeed prune --undeclared --select {shown(lake_name)}"
             )
     return ""

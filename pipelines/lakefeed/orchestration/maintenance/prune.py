@@ -1,8 +1,8 @@
-"""`lakefeed prune`: what nothing needs any more is planned, told, and removed.
+"""`lakefeed prune`: plans, reports and removes data that is no longer needed.
 
-From raw: loads that a newer full refresh superseded, versions past their retention, dlt's old
-states, what killed writers left; small files become few. If asked: what belongs to tables that are
-declared no longer. Staging says the same before and after.
+From raw, that is superseded loads, row versions past their retention, old dlt state and files of
+interrupted writers; small files are compacted. On request, orphaned tables are removed as well.
+Staging is unaffected.
 """
 
 from __future__ import annotations
@@ -45,16 +45,24 @@ from lakefeed.transformation.warehouse.open_file import reading
 from lakefeed.transformation.warehouse.orphaned_relations import drop_orphaned
 
 _APPLICATION = "lakefeed prune"
-_LATER = "raw is pruned; the history in the warehouse follows with: lakefeed run"
+_LATER = "raw is already pruned; to prune the history in the warehouse as well: lakefeed run"
 
 
 @dataclass(frozen=True)
 class TablePruning:
-    """What goes from a declared table's raw folder; `kept_because` says why superseded loads stay.
+    """What is removed from a declared table's raw folder.
 
-    `loads` were superseded, and hold `rows`; `files` of `size` bytes go; `versions` of rows that
-    stay had been replaced before their retention. `compacted` files become `compacted_into`;
-    `mended` ones lose rows of loads that are gone. `error` says why nothing could be done.
+    Attributes:
+        loads: superseded loads to remove.
+        rows: the rows of these loads.
+        files: files to remove.
+        size: the size of these files in bytes.
+        versions: row versions to remove because they were replaced before the retention.
+        compacted: small files to merge.
+        compacted_into: the files they are merged into.
+        mended: files to rewrite without the rows of loads that are gone.
+        kept_because: why superseded loads are kept.
+        error: why nothing could be done.
     """
 
     name: str
@@ -77,7 +85,7 @@ class TablePruning:
 
 @dataclass(frozen=True)
 class PruneRequest:
-    """Which tables, and whether what is declared no longer goes too."""
+    """Which tables to prune, and whether to remove orphaned tables as well."""
 
     select: tuple[str, ...] = ()
     undeclared: bool = False
@@ -85,7 +93,7 @@ class PruneRequest:
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What goes, or has gone; `others` are folders of raw that aren't Lakefeed's, and stay."""
+    """What a prune removes or removed; `others` are folders in raw that aren't Lakefeed's."""
 
     tables: tuple[TablePruning, ...]
     undeclared: tuple[OrphanedTables, ...]
@@ -98,21 +106,21 @@ class PruneReport:
 
     @property
     def removable(self) -> tuple[OrphanedTables, ...]:
-        """The tables that are declared no longer without a doubt."""
+        """The orphaned tables that are certainly no longer declared."""
         return tuple(table for table in self.undeclared if not table.kept_because)
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON types, for `--json`."""
-        told = asdict(replace(self, errors=()))
-        return {**told, "errors": [str(error) for error in self.errors]}
+        fields = asdict(replace(self, errors=()))
+        return {**fields, "errors": [str(error) for error in self.errors]}
 
 
 def plan_prune(project: Project, request: PruneRequest) -> PruneReport:
-    """What a prune would remove. Reads raw and the warehouse; connects to no source.
+    """Plans what a prune would remove. Reads raw and the warehouse; connects to no source.
 
     Raises:
-        DeclarationError: a selector names nothing.
-        BuildFailed: the generated models don't fit the declaration.
+        DeclarationError: a selector matches nothing.
+        BuildFailed: the generated models are out of date.
     """
     refuse_stale_files(project)
     folders = raw_folders(project)
@@ -128,13 +136,15 @@ def plan_prune(project: Project, request: PruneRequest) -> PruneReport:
 
 
 def prune(project: Project, request: PruneRequest, plan: PruneReport) -> PruneReport:
-    """Removes what was planned, as far as it still is what nothing needs, and tells what went.
+    """Removes what was planned, if it is still not needed, and reports what was removed.
 
-    Side effects: removes files from raw and writes others anew; builds and publishes histories that
-    lost versions. With `undeclared`, removes folders and working directories, and publishes the
-    warehouse without what belonged to them. Each raw folder is worked on under
-    its lock, and all under the warehouse's, so that no build reads what goes. A table that can't be
-    had is told, and the others go on.
+    Each raw folder is pruned under its table's lock, and all of them under the warehouse's lock, so
+    that no build reads what is removed. A table that can't be pruned is reported and doesn't stop
+    the others.
+
+    Side effects: removes and rewrites files in raw; rebuilds and publishes histories that lost
+    versions. With `undeclared`, also removes the folders and working directories of orphaned
+    tables, and publishes the warehouse without their relations.
 
     Raises:
         Refused: another run is building, or, with `undeclared`, the warehouse is rolled back.
@@ -154,15 +164,15 @@ def prune(project: Project, request: PruneRequest, plan: PruneReport) -> PruneRe
                     tables.append(replace(planned, error=str(error)))
             if request.undeclared:
                 remove_undeclared(project, plan.removable, sessions.lock)
-        dropped = [one for table in plan.removable for one in table.relations]
+        dropped = [relation for table in plan.removable for relation in table.relations]
         if request.undeclared and dropped:
             drop_orphaned(project, dropped)
-    errors += _bring_up_histories(project, tables)
+    errors += _rebuild_histories(project, tables)
     return replace(plan, tables=tuple(tables), errors=tuple(errors))
 
 
-def _bring_up_histories(project: Project, tables: Sequence[TablePruning]) -> list[LakefeedError]:
-    """Builds the histories that lost versions, and what is below; where that fails, a run will."""
+def _rebuild_histories(project: Project, tables: Sequence[TablePruning]) -> list[LakefeedError]:
+    """Builds the histories that lost versions and their descendants; the next run retries."""
     pruned = {table.lake_name for table in tables if table.versions or table.loads}
     changed = [table for table in project.tables if table.lake_name in pruned]
     behind = [table.lake_name for table in changed if keeps_history(table)]
@@ -175,12 +185,12 @@ def _bring_up_histories(project: Project, tables: Sequence[TablePruning]) -> lis
     except LakefeedError as error:
         return [error]
     failed = report.build.failures if report.build else ()
-    told = [BuildFailed(f"{node.name}: {node.told}", do=_LATER) for node in failed]
-    return [*told, *([report.build_error] if report.build_error else [])]
+    errors = [BuildFailed(f"{node.name}: {node.told}", do=_LATER) for node in failed]
+    return [*errors, *([report.build_error] if report.build_error else [])]
 
 
 class _Sessions:
-    """A session on each source whose tables are locked, opened when it is needed."""
+    """Sessions on the sources whose tables are locked, opened on demand."""
 
     def __init__(self, project: Project, stack: ExitStack) -> None:
         self._project = project
@@ -189,7 +199,7 @@ class _Sessions:
 
     @contextmanager
     def lock(self, lake_name: str) -> Iterator[None]:
-        """The lock of a raw folder. Of a table whose source is gone, that of this machine."""
+        """Locks a raw folder. If its source is gone, the lock holds on this machine only."""
         sources = self._project.declaration.sources
         source = next((name for name in sources if lake_name.startswith(f"{name}__")), None)
         session = self._of(source) if source else None
@@ -206,34 +216,34 @@ class _Sessions:
 
 
 def readers_by_hand(project: Project, table: Table) -> list[str]:
-    """Models that read the table's raw files and aren't ours: what they need isn't known."""
-    ours = set(models_over_raw(table))
+    """The hand-written models that read the table's raw files and may need any part of them."""
+    generated = set(models_over_raw(table))
     by_hand = [
         model.name
         for model in read_models(project)
-        if table.lake_name in model.reads_tables and model.name not in ours
+        if table.lake_name in model.reads_tables and model.name not in generated
     ]
     staging = staging_model_name(table)
     return sorted({*by_hand, *([staging] if is_generated(project, table) is False else [])})
 
 
 def _why_superseded_stay(project: Project, table: Table) -> str:
-    # What is published may still be compared with a build from the same loads.
+    # A trial build compares with the published loads, so they are kept until newer ones are built.
     if _is_behind(project, table):
-        return "what is newer isn't built yet"
+        return "newer loads aren't built yet"
     if table.settings.retention:
         return f"retention: {shown(table.settings.retention)}"
     by_hand = readers_by_hand(project, table)
     if table.settings.history or not by_hand:
         return "history: true" if table.settings.history else ""
-    return f"read by hand in {', '.join(by_hand)}"
+    return f"read by the hand-written {', '.join(by_hand)}"
 
 
 def _is_behind(project: Project, table: Table) -> bool:
-    """Whether the published staging lacks a load that raw has."""
-    held = CommitLog(project.raw_url, table.lake_name).load_ids()
+    """Whether the published staging model lacks a load that is in raw."""
+    in_raw = CommitLog(project.raw_url, table.lake_name).load_ids()
     staged = staged_load_ids(project.warehouse).get(staging_model_name(table), set())
-    return project.warehouse.exists() and not held <= staged
+    return project.warehouse.exists() and not in_raw <= staged
 
 
 def _rules(project: Project, table: Table) -> Rules:
@@ -253,11 +263,11 @@ def _before(now: dt.datetime, span: dt.timedelta) -> dt.datetime:
 def _planned(project: Project, table: Table) -> TablePruning:
     log = CommitLog(project.raw_url, table.lake_name)
     with open_scratch_engine(project, f"look-{uuid.uuid4().hex}") as at:
-        return _told(project, table, plan_pruning(log, at, _rules(project, table)))
+        return _table_pruning(project, table, plan_pruning(log, at, _rules(project, table)))
 
 
 def _pruned(project: Project, planned: TablePruning, sessions: _Sessions) -> TablePruning:
-    """What was done: planned anew under the lock, since a load may have come in between."""
+    """Prunes a table. Plans again under the lock, since a load may have committed in between."""
     if not planned.has_work:
         return planned
     table = project.table(planned.lake_name)
@@ -268,10 +278,10 @@ def _pruned(project: Project, planned: TablePruning, sessions: _Sessions) -> Tab
     ):
         pruning = plan_pruning(log, at, _rules(project, table))
         prune_raw(log, pruning, at)
-        return _told(project, table, pruning)
+        return _table_pruning(project, table, pruning)
 
 
-def _told(project: Project, table: Table, pruning: Pruning) -> TablePruning:
+def _table_pruning(project: Project, table: Table, pruning: Pruning) -> TablePruning:
     removal, why = pruning.removal, ""
     if not removal.loads and superseded(CommitLog(project.raw_url, table.lake_name).loads()):
         why = _why_superseded_stay(project, table)

@@ -1,4 +1,4 @@
-"""A project's files and selection: `init`, `sync`, the catalogue, the secrets of its stack.
+"""A project's files: `init`, `sync`, the catalogue, table selection, the Airflow stack's secrets.
 
 Imports: `declaration`, `declaration.document`, `loading.plan`, `source.connections`,
     `source.inspection`, `transformation.generate`.

@@ -1,4 +1,4 @@
-"""Keeps `sources.lock.yaml` equal to the live databases, and says what changed."""
+"""Keeps the catalogue (`sources.lock.yaml`) in sync with the databases and reports drift."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ from lakefeed.transformation.generate.generated_files import write_generated
 class LiveSource:
     """The declared tables of one source as they are in the database now.
 
-    `lost_wildcards` are entries that match no table, where the catalogue knows tables that nothing
-    declares any more: a mistake in `schema` or in the entry would look like that.
+    `lost_wildcards` are entries that match no table while the catalogue has tables that no entry
+    declares any more, which suggests a mistake in `schema` or in the entry.
     """
 
     tables: dict[str, CatalogueTable]
@@ -49,7 +49,7 @@ class LiveSource:
 
 
 def read_live(session: PgConnection, project: Project, source: str) -> LiveSource:
-    """Asks the database for the declared tables, members of wildcards included."""
+    """Reads the declared tables from the database, including those that match wildcards."""
     declared = project.source(source)
     live = inspect_tables(session, _schemas(session, declared))
     explicit = {qualify(e, declared.schema_) for e in declared.tables if not is_wildcard(e)}
@@ -66,7 +66,7 @@ def read_live(session: PgConnection, project: Project, source: str) -> LiveSourc
 def with_live_tables(
     project: Project, source: str, earlier: LiveSource, later: LiveSource, of: Collection[Table]
 ) -> LiveSource:
-    """What was found earlier, with these tables as they were found later."""
+    """The earlier result with these tables replaced by the later one's."""
     names = {table.qualified for table in of}
     tables = {
         **{name: table for name, table in earlier.tables.items() if name not in names},
@@ -88,29 +88,30 @@ def _lost_wildcards(
     live: dict[str, CatalogueTable],
 ) -> Iterator[str]:
     explicit = {qualify(entry, declared.schema_) for entry in declared.tables}
-    left = [name for name in known if name not in live and name not in explicit]
-    for entry in wildcards_of(declared) if left else ():
-        meant = read_entry(entry, declared.schema_)
-        if not any(meant.matches(name) for name in live):
-            yield entry
+    lost = [name for name in known if name not in live and name not in explicit]
+    for wildcard in wildcards_of(declared) if lost else ():
+        entry = read_entry(wildcard, declared.schema_)
+        if not any(entry.matches(name) for name in live):
+            yield wildcard
 
 
 def lost_wildcard_error(project: Project, source: str, entry: str) -> DeclarationError:
-    """Says that an entry lost all the tables that it matched, and what to do."""
+    """The error for a wildcard that matches none of its former tables."""
     schema = read_entry(entry, project.source(source).schema_).schema
     return DeclarationError(
-        f"`{entry}` matches no table in schema `{schema}` any more; tables known so far are kept",
+        f"`{entry}` no longer matches any table in schema `{schema}`; the tables in "
+        "sources.lock.yaml are kept",
         where=project.declared.document.where(("sources", source, "tables", entry)),
-        do="correct `schema` or the entry; if the tables are gone for good, take the entry out",
+        do="correct `schema` or the entry; if the tables are gone for good, remove the entry",
     )
 
 
 def describe_drift(
     source: str, known: dict[str, CatalogueTable], live: dict[str, CatalogueTable]
 ) -> Iterator[str]:
-    """What changed in the database since the catalogue was written, in words.
+    """Describes what changed in the database since the catalogue was written.
 
-    Tables that the catalogue doesn't know yet have not changed.
+    Tables that aren't in the catalogue yet don't count as changed.
     """
     for qualified, table in live.items():
         before = known.get(qualified)
@@ -121,10 +122,11 @@ def describe_drift(
 
 
 def table_drift(before: CatalogueTable, now: CatalogueTable) -> Iterator[str]:
-    """What changed of one table in the database, in words."""
+    """Describes what changed in one table in the database."""
     yield from _column_drift(before, now)
     if before.primary_key != now.primary_key:
-        yield f"primary key was {before.primary_key}, is {now.primary_key}"
+        keys = (", ".join(key) or "none" for key in (before.primary_key, now.primary_key))
+        yield "primary key changed from {} to {}".format(*keys)
 
 
 def _column_drift(before: CatalogueTable, now: CatalogueTable) -> Iterator[str]:
@@ -133,10 +135,10 @@ def _column_drift(before: CatalogueTable, now: CatalogueTable) -> Iterator[str]:
         if old is None:
             yield f"column `{column.name}` ({column.type}) was added"
         elif old.type != column.type:
-            yield f"column `{column.name}` was {old.type}, is {column.type}"
+            yield f"column `{column.name}` changed from {old.type} to {column.type}"
         elif old.nullable != column.nullable:
-            may = "may" if column.nullable else "can no longer"
-            yield f"column `{column.name}` {may} be null"
+            now_is = "is now nullable" if column.nullable else "is no longer nullable"
+            yield f"column `{column.name}` {now_is}"
     for column in before.columns:
         if now.column(column.name) is None:
             yield f"column `{column.name}` was dropped"
@@ -145,18 +147,17 @@ def _column_drift(before: CatalogueTable, now: CatalogueTable) -> Iterator[str]:
 def adopt(
     project: Project, live: dict[str, LiveSource], selected: Collection[Table] | None = None
 ) -> tuple[Project, list[str]]:
-    """Writes catalogue and generated models where they differ; returns the names of files written.
+    """Updates the catalogue and the generated models; returns the project and the files written.
 
-    Side effects: reads the catalogue again first, under a lock, so that loads of several tables at
-    once (a process each in Airflow) keep each other's changes.
+    A declared table that is missing from the database keeps its entry and its staging model.
+    Nothing is written if a wildcard lost all its tables, which is more often a mistake.
 
-    A declared table that is missing from the database keeps its entry, and so its staging model.
-
-    Where a wildcard lost all that it matched, nothing is written: that is a mistake more often.
+    Side effects: rereads the catalogue under a lock first, so that concurrent loads (a process for
+    each table in Airflow) keep each other's changes.
 
     Args:
-        selected: take over these tables, and what the catalogue doesn't know yet, alone: of the
-            others a load that began later may know better. All where None.
+        selected: adopt only these tables and those that are new to the catalogue; a load that
+            began later may know the others better. None adopts all.
     """
     with _catalogue_lock(project):
         catalogue = read_catalogue(project.root)
@@ -194,8 +195,8 @@ def _adopted(
         for q, t in known.items()
         if q in explicit or (q not in selected and matching_wildcards(q, declared))
     }
-    news = {q: t for q, t in live.items() if q in selected or q not in known}
-    return {**kept, **news}
+    updated = {q: t for q, t in live.items() if q in selected or q not in known}
+    return {**kept, **updated}
 
 
 @contextmanager
@@ -207,7 +208,7 @@ def _catalogue_lock(project: Project) -> Iterator[None]:
 
 
 def write_catalogue(project: Project, catalogue: Catalogue) -> bool:
-    """Replaces `sources.lock.yaml` whole, where its text would change."""
+    """Replaces `sources.lock.yaml` if its text changes; returns whether it did."""
     path, text = project.root / CATALOGUE_FILE, catalogue_text(catalogue)
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False

@@ -1,4 +1,4 @@
-"""The declaration that `init` proposes for a database: a mode and cursor a table, and why."""
+"""Proposes a declaration for a database: a mode and cursor for each table, with reasons."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from lakefeed.source.inspection.tables import ColumnFacts
 from lakefeed.source.inspection.types import cursor_kind
 
 _UPDATED_WORDS = ("updat", "modif", "chang", "touched")
-# From here on a scan for changed row versions is worth more than seeing rows go.
+# Above this size, reading only changed row versions outweighs detecting deletes by full refresh.
 _TOO_BIG_TO_READ_WHOLE = 256 * 1024 * 1024
 _CREATED_WORDS = ("creat", "insert", "added", "logged", "occurred", "happened", "moved", "sent")
 
 
 @dataclass(frozen=True)
 class CursorChoice:
-    """The cursor that init chooses for a table, and why; None where nothing serves.
+    """The cursor chosen for a table, or None, with the reasons.
 
-    `misses_updates` says that it is only set when a row is inserted.
+    `misses_updates` is true for a column that is only set when a row is inserted.
     """
 
     column: Column | None
@@ -33,11 +33,14 @@ class CursorChoice:
 
 @dataclass(frozen=True)
 class TableFacts:
-    """What the database says of a table.
+    """What `init` learns of a table from the database.
 
-    `denied` are columns that this role may not read. `rows` and `size` (bytes) are None where they
-    can't be had. `refused` is what the server said where the table can't be read at all. `doubts`
-    are what `compared_by_text` says of its key.
+    Attributes:
+        denied: columns that this role may not read.
+        rows: the number of rows; None if unknown.
+        size: bytes; None if unknown.
+        doubts: warnings about its key (`compared_by_text`).
+        refused: why the table can't be read at all; empty if it can.
     """
 
     table: CatalogueTable
@@ -50,69 +53,69 @@ class TableFacts:
 
     @property
     def excluded(self) -> tuple[str, ...]:
-        """Columns that aren't loaded: this role may not read them, or the lake can't have them."""
+        """Columns that aren't loaded: the role may not read them or the lake can't store them."""
         gone = {*self.denied, *self._unusable}
         return tuple(column.name for column in self.table.columns if column.name in gone)
 
     @property
     def why_left_out(self) -> str:
-        """What keeps the table from being loaded; empty where nothing does."""
+        """Why the table can't be loaded; empty if it can."""
         if self.refused:
             return _on_one_line(self.refused)
         columns, unusable = [column.name for column in self.table.columns], self._unusable
         if len(self.denied) == len(columns):
             return "this role may not read it"
         if denied := [name for name in self.table.primary_key if name in self.denied]:
-            return f"this role may not read {_listed(denied)}, of its key"
+            return f"this role may not read {_listed(denied)} in its primary key"
         if reasons := [unusable[name] for name in self.table.primary_key if name in unusable]:
-            return f"its key has {_on_one_line(reasons[0])}"
+            return f"its primary key has {_on_one_line(reasons[0])}"
         if len(self.excluded) == len(columns):
             return f"it has {_on_one_line(next(iter(unusable.values())))}"
         return ""
 
     @property
     def _unusable(self) -> dict[str, str]:
-        # Of two columns that can't be told apart, the key's is kept.
+        # Of two columns whose names collide in the lake, keep the one in the key.
         key = set(self.table.primary_key)
         names = sorted((c.name for c in self.table.columns), key=lambda name: name not in key)
         return unusable_columns(name for name in names if name not in self.denied)
 
 
 def choose_cursor(facts: TableFacts) -> CursorChoice:
-    """Ranks the columns that could be the cursor: kept by a trigger first, then by its name.
+    """Chooses the cursor: preferably a column maintained by a trigger, else by its name.
 
-    A column that is only set at insertion serves where rows never change; it is the last resort
-    and says so.
+    A column that is only set on insert, which suits rows that never change, is the last resort and
+    is marked as such.
     """
     table = facts.table
     if not table.primary_key:
         return CursorChoice(None, "no primary key")
-    ranked = [
+    candidates = [
         (_rank(column, facts.columns[column.name]), column)
         for column in table.columns
         if column.name not in facts.excluded
         and cursor_kind(column.type) in ("timestamptz", "timestamp")
     ]
-    rank, best = max(ranked, key=lambda one: one[0], default=(0, None))
+    rank, best = max(candidates, key=lambda candidate: candidate[0], default=(0, None))
     if best is None or rank == 0:
-        return CursorChoice(None, "no column moves with every change")
+        return CursorChoice(None, "no column records when a row changed")
     chosen = facts.columns[best.name]
     return CursorChoice(best, ", ".join(_reasons(best, chosen)), _misses_updates(best, chosen))
 
 
 def is_incremental(facts: TableFacts) -> bool:
-    """Whether what is new is told by a column, or by row versions."""
+    """Whether the table is loaded incrementally, by a cursor column or by row versions."""
     return bool(choose_cursor(facts).column) or _is_big_with_row_versions(facts)
 
 
 def doubts_of(facts: TableFacts) -> Iterator[str]:
-    """What is to be known of the table's key and cursor."""
+    """Warnings about the table's key and cursor."""
     yield from _doubts_of_key(facts)
     choice = choose_cursor(facts)
     if choice.column and choice.misses_updates:
         yield (
-            f"{_listed([choice.column.name])}, its cursor, is set when a row is inserted, so "
-            "updates of old rows are not seen"
+            f"its cursor {_listed([choice.column.name])} is only set when a row is inserted, so "
+            "later updates are missed"
         )
 
 
@@ -120,13 +123,16 @@ def _doubts_of_key(facts: TableFacts) -> Iterator[str]:
     yield from map(_on_one_line, facts.doubts)
     if facts.table.heirs:
         heirs = _listed(facts.table.heirs)
-        yield f"read alone, since no key of its own holds over what inherits from it ({heirs})"
+        yield (
+            "read without the tables that inherit from it, since its primary key isn't enforced "
+            f"across them ({heirs})"
+        )
 
 
 def propose_declaration(
     source: str, schema: str, variable: str, tables: Iterable[TableFacts]
 ) -> str:
-    """The text of `sources.yaml`, each table with a comment that explains it."""
+    """The text of `sources.yaml`, with a comment that explains each table."""
     tables = list(tables)
     loaded = [facts for facts in tables if not facts.why_left_out]
     names = names_in_lake(source, [facts.table.name for facts in loaded])
@@ -136,14 +142,15 @@ def propose_declaration(
     }
     listed = "".join(lines.get(f.table.name) or _left_out(schema, f) for f in tables)
     return (
-        "# What Lakefeed loads, written by `lakefeed init`. Every key: `lakefeed schema`;\n"
-        f"# what applies to one table: `lakefeed explain {source}.TABLE`.\n"
+        "# The tables that Lakefeed loads, written by `lakefeed init`.\n"
+        f"# All settings: `lakefeed schema`. One table's settings: `lakefeed explain {source}."
+        "TABLE`.\n"
         "version: 1\n\n"
         "sources:\n"
         f"  {source}:\n"
         f"    connection: ${{{variable}}}\n"
         f"    schema: {yaml_name(schema)}\n"
-        "    # Clocks of applications aren't covered by the safe horizon: look back a little.\n"
+        "    # The safe horizon doesn't cover timestamps set by applications: look back a little.\n"
         "    defaults: {lookback: 30m}\n"
         "    tables:\n"
         f"{listed}"
@@ -167,13 +174,13 @@ def _rank(column: Column, facts: ColumnFacts) -> int:
 
 def _reasons(column: Column, facts: ColumnFacts) -> Iterator[str]:
     if facts.kept_by_trigger:
-        yield "kept by a trigger"
+        yield "maintained by a trigger"
     elif _misses_updates(column, facts):
-        yield "set when a row is inserted: updates of old rows are NOT seen"
+        yield "only set on insert: later updates are NOT loaded"
     if facts.set_by_default:
         yield "has a default"
     yield "indexed" if facts.indexed else "not indexed"
-    yield "not null" if facts.not_null else "may be null"
+    yield "not null" if facts.not_null else "nullable"
 
 
 def _misses_updates(column: Column, facts: ColumnFacts) -> bool:
@@ -211,12 +218,12 @@ def _settings(facts: TableFacts, choice: CursorChoice, name: str | None) -> tupl
         column = yaml_name(choice.column.name)
         settings = f"cursor: {column}"
         if cursor_kind(choice.column.type) == "timestamp":
-            # Which zone a bare timestamp is kept in, only its owner knows.
+            # PostgreSQL doesn't record the time zone of a `timestamp`: only its owner knows it.
             settings = f"cursor: {{column: {column}, timezone: UTC}}"
             remark = "; check the timezone"
     elif _is_big_with_row_versions(facts):
         settings = "cursor: xmin"
-        remark = ", so row versions tell what is new; `deletes: remove` would tell what is gone"
+        remark = ", so changes are found by row version; `deletes: remove` also finds deletes"
     if facts.table.heirs:
         settings += ", only: true"
     if facts.excluded:
@@ -237,7 +244,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _on_one_line(text: str) -> str:
-    """A text that can't end the comment that it is put into."""
+    """The text without line breaks, which would end the YAML comment that contains it."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 

@@ -1,4 +1,4 @@
-"""What git must not take: the secret, data, and what is made again at any time."""
+"""Keeps the secret, data and generated artifacts out of git."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from lakefeed.errors import Refused
 
 _FILE = ".gitignore"
 _SECRET = ".env"
-_ADDED = "# Lakefeed: a secret, data, and what is made again at any time."
+_HEADING = "# Lakefeed: secrets, data and generated artifacts"
 
 
 def refuse_tracked_secret(root: Path) -> None:
-    """A file that git tracks is committed whatever is ignored.
+    """Refuses to write a secret into a tracked file: git commits it even if it is ignored.
 
     Raises:
-        Refused: `.env` is such a file.
+        Refused: git tracks `.env`.
     """
     if _git(root, "ls-files", "--error-unmatch", "--", _SECRET) == 0:
         raise Refused(
             f"git tracks {root / _SECRET}, so the password in it would be committed",
-            do=f"take it out of git first: git rm --cached {_SECRET}",
+            do=f"untrack it first: git rm --cached {_SECRET}",
         )
 
 
 def ignore(root: Path, lines: Sequence[str]) -> list[str]:
-    """Adds to `.gitignore` those lines without which git would take files; returns what it added.
+    """Adds the lines that are missing to `.gitignore`; returns the added lines.
 
     Args:
-        lines: as they stand in a `.gitignore`; `!` lines follow what they take exceptions from.
+        lines: lines of a `.gitignore`; a `!` line follows the line that it makes an exception to.
 
     Raises:
-        Refused: git would take `.env` all the same, or the file can't be written.
+        Refused: `.env` still isn't ignored, or `.gitignore` can't be written.
     """
     path = root / _FILE
     missing: list[str] = []
@@ -45,17 +45,17 @@ def ignore(root: Path, lines: Sequence[str]) -> list[str]:
         if was_added:
             missing.append(line)
     if missing:
-        _append(path, [_ADDED, *missing])
+        _append(path, [_HEADING, *missing])
     if not _is_ignored(root, _SECRET):
         raise Refused(
-            f"git would take {root / _SECRET}, which holds the password, whatever {path} says",
-            do=f"see why: git check-ignore --verbose --no-index {_SECRET}",
+            f"git doesn't ignore {root / _SECRET}, which contains the password, despite {path}",
+            do=f"find out why: git check-ignore --verbose --no-index {_SECRET}",
         )
     return missing
 
 
 def _example(line: str) -> str:
-    """A path that the line is about."""
+    """A path that the line matches."""
     path = line.strip("/").replace("*", "raw")
     return f"{path}/example" if line.endswith("/") else path
 
@@ -68,23 +68,23 @@ def _append(path: Path, lines: Sequence[str]) -> None:
             file.write(separator + "".join(f"{line}\n" for line in lines).encode())
     except OSError as error:
         raise Refused(
-            f"{path} can't be written ({error.strerror}), so git might take the password",
-            do=f"make it writable, or add to it yourself: {' '.join(lines[1:])}",
+            f"{path} can't be written ({error.strerror}), so the password might be committed",
+            do=f"make it writable, or add these lines yourself: {' '.join(lines[1:])}",
         ) from None
 
 
 def _is_ignored(root: Path, path: str) -> bool:
-    """What git says of it; where there is no git or no repository yet, what the file says."""
-    told = _git(root, "check-ignore", "--quiet", "--no-index", "--", path)
-    if told in (0, 1):
-        return told == 0
+    """Whether git ignores the path; without git or a repository, whether `.gitignore` lists it."""
+    exit_code = _git(root, "check-ignore", "--quiet", "--no-index", "--", path)
+    if exit_code in (0, 1):
+        return exit_code == 0
     file = root / _FILE
     text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
     return _ignores(text, path)
 
 
 def _ignores(text: str, path: str) -> bool:
-    """The last line that is about it decides; patterns of several folders are taken for none."""
+    """Whether the last matching line ignores the path. Patterns with slashes never match."""
     ignored, parents = False, [path, *map(str, PurePosixPath(path).parents)]
     for line in text.splitlines():
         pattern = line.strip().removeprefix("!").strip("/")
@@ -95,7 +95,7 @@ def _ignores(text: str, path: str) -> bool:
 
 
 def _git(root: Path, *arguments: str) -> int | None:
-    """The exit code; None where git isn't installed."""
+    """Runs git and returns its exit code; None if git isn't installed or doesn't answer."""
     try:
         ended = subprocess.run(
             ["git", *arguments], cwd=root, capture_output=True, check=False, timeout=60

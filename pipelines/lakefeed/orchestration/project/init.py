@@ -1,4 +1,4 @@
-"""`lakefeed init`: a whole project from a live database, ready to run."""
+"""`lakefeed init`: creates a project from a live database, ready to run."""
 
 from __future__ import annotations
 
@@ -30,16 +30,18 @@ from lakefeed.source.inspection.tables import database_name, schemas_with_tables
 from lakefeed.sql import sql_name
 
 _TEMPLATE = files("lakefeed.orchestration.project") / "template"
-# A dot file that tools would obey where the template lies.
+# Stored without the dot, so that tools don't apply these files to the template's own folder.
 _RENAMED = {"gitignore": ".gitignore", "dockerignore": ".dockerignore"}
 
 
 @dataclass(frozen=True)
 class InitReport:
-    """What was written and what was kept; how many tables are declared, how many incremental.
+    """The files written and kept, and the number of tables declared, incremental ones among them.
 
-    `left_out` are tables and why. `warnings` are what is to be known of keys and cursors.
-    `elsewhere` has the other schemas with tables, and how many.
+    Attributes:
+        left_out: tables that aren't declared, with the reason.
+        warnings: what to know about keys and cursors.
+        elsewhere: other schemas with tables, and how many they have.
     """
 
     files: tuple[str, ...]
@@ -53,23 +55,25 @@ class InitReport:
 
 
 def init_project(root: Path, url: str, source: str | None, schema: str) -> InitReport:
-    """Writes a project into `root`, ready for `lakefeed run`.
+    """Creates a project in `root`, ready for `lakefeed run`.
 
-    Side effects: creates files; of those that are there it changes `.env`, by one line, and
-    `.gitignore`, where git would take what it must not.
+    Side effects: creates files; of existing ones, changes only `.env`, by one line, and
+    `.gitignore`, by the lines that are missing.
 
     Args:
-        source: its name in the lake; the database's own where None.
+        source: the source's name; by default the database's name.
 
     Raises:
-        Refused: `root` holds a project already, the variable for the URL is taken, or git would
-            take the password.
+        Refused: `root` already has a project, the variable for the URL is set to another one, or
+            the password might be committed.
         DeclarationError: the schema has no tables that can be loaded.
-        SourceUnreachable: no connection.
+        SourceUnreachable: the database can't be reached.
     """
     _refuse_project(root)
     if source is not None and not re.fullmatch(IDENTIFIER, source):
-        raise DeclarationError(f"--source {source}: use letters, digits and underscores")
+        raise DeclarationError(
+            f"--source {source}: invalid name", do="use letters, digits and underscores"
+        )
     connection = connection_from_url(source or "", url)
     with connect(connection, "lakefeed init") as session:
         source = source or _as_identifier(database_name(session))
@@ -96,7 +100,7 @@ def init_project(root: Path, url: str, source: str | None, schema: str) -> InitR
         incremental=sum(1 for facts in declared if is_incremental(facts)),
         left_out=tuple((f.table.qualified, f.why_left_out) for f in found if f.why_left_out),
         warnings=tuple(
-            f"{one.table.name}: {doubt}" for one in declared for doubt in doubts_of(one)
+            f"{facts.table.name}: {doubt}" for facts in declared for doubt in doubts_of(facts)
         ),
         elsewhere={name: tables for name, tables in elsewhere.items() if name != schema},
     )
@@ -105,8 +109,8 @@ def init_project(root: Path, url: str, source: str | None, schema: str) -> InitR
 def _refuse_project(root: Path) -> None:
     if (root / DECLARATION_FILE).exists():
         raise Refused(
-            f"there is a project here already: {root / DECLARATION_FILE}",
-            do="add tables to that file, or go to another folder",
+            f"this folder already has a project: {root / DECLARATION_FILE}",
+            do="add tables to that file, or run `lakefeed init` in another folder",
         )
 
 
@@ -114,10 +118,11 @@ def _nothing_to_declare(
     schema: str, found: Sequence[TableFacts], elsewhere: dict[str, int]
 ) -> DeclarationError:
     others = ", ".join(f"{name} ({count})" for name, count in elsewhere.items() if name != schema)
-    do = f"schemas with tables: {others}; name one with --schema" if others else ""
+    do = f"choose a schema that has tables with --schema: {others}" if others else ""
     if not found:
         return DeclarationError(
-            f"schema `{schema}` has no tables", do=do or "no schema of this database has any"
+            f"schema `{schema}` has no tables",
+            do=do or "create tables first; no schema of this database has any",
         )
     first = found[0]
     why = f"; {first.table.qualified}: {first.why_left_out}"
@@ -129,13 +134,13 @@ def _nothing_to_declare(
 
 
 def write_scaffold(root: Path) -> tuple[list[str], list[str]]:
-    """Writes what every project has, leaving files alone that are there.
+    """Writes the files that every project has; never overwrites an existing one.
 
-    Returns: the names of files that it wrote, and of those that it found, with another text.
+    Returns: the names of the files written, and of existing files with other content.
     """
     written, kept = [], []
     with as_file(_TEMPLATE) as template:
-        # pip compiles what it installs, the template's DAG file as well.
+        # pip compiles every installed module, including the template's DAG file.
         found = (p for p in template.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
         for path in sorted(found):
             name = str(path.relative_to(template))
@@ -160,17 +165,18 @@ def _as_identifier(name: str) -> str:
 
 
 def _refuse_other_url(root: Path, variable: str, url: str) -> None:
-    """The environment wins over `.env`, so that another URL there would silently be loaded."""
-    held = {**read_variables(root / ".env"), **os.environ}
-    if held.get(variable) not in (None, url):
+    """Refuses a variable that is already set: the environment takes precedence over `.env`."""
+    variables = {**read_variables(root / ".env"), **os.environ}
+    if variables.get(variable) not in (None, url):
         raise Refused(
-            f"the variable {variable} is set already, to another database",
-            do=f"unset {variable} (environment, .env), or give the source another name: --source",
+            f"the variable {variable} is already set, to another database",
+            do=f"unset {variable} (in the environment or .env), or name the source differently: "
+            "--source",
         )
 
 
 def write_secret(path: Path, variable: str, url: str) -> None:
-    """Sets one variable in a `.env` that nobody else may read."""
+    """Sets a variable in `.env`; creates the file readable by its owner only."""
     if not path.exists():
         path.touch(mode=0o600)
         path.write_text("# Read by lakefeed; ignored by git.\n", encoding="utf-8")
@@ -178,6 +184,6 @@ def write_secret(path: Path, variable: str, url: str) -> None:
     if read_variables(path).get(variable) != url:
         unset_key(path, variable)
         raise Refused(
-            f"the connection has characters that can't stand in {path}",
-            do="write it as a URL, with user and password percent-encoded",
+            f"the connection has characters that can't be written to {path}",
+            do="write it as a URL with percent-encoded user and password",
         )

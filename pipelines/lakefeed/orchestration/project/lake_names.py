@@ -1,4 +1,4 @@
-"""What tables are called in the lake, where `init` has to choose."""
+"""Chooses names in the lake for tables whose default names collide."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from lakefeed.declaration.tables import LONGEST_LAKE_NAME, default_name
 
 
 def names_in_lake(source: str, tables: Sequence[str]) -> Iterator[str | None]:
-    """A `name` for each table whose own would be another's in the lake; None for all others."""
+    """A `name` for each table whose default name is taken; None for all others."""
     defaults = {table: default_name(source, table) for table in tables}
-    # A table that is called as its name in the lake keeps it.
+    # A table whose own name equals its default name keeps it.
     taken = {_folded(name) for table, name in defaults.items() if name == table}
     for table, name in defaults.items():
         if name == table:
@@ -27,7 +27,7 @@ def names_in_lake(source: str, tables: Sequence[str]) -> Iterator[str | None]:
 
 
 def _free_name(source: str, name: str, taken: set[str]) -> str:
-    """One in the letters that `name` allows, with a number."""
+    """A free name with a numeric suffix, in the characters that `name` allows."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     plain = re.sub(r"\W+", "_", plain).strip("_").lower()
     plain = plain if re.match("[a-z]", plain) else f"table_{plain}".rstrip("_")
@@ -39,5 +39,5 @@ def _free_name(source: str, name: str, taken: set[str]) -> str:
 
 
 def _folded(name: str) -> str:
-    """One spelling for names that some file systems can't tell apart."""
+    """One spelling for all names that case-insensitive or normalizing file systems confuse."""
     return unicodedata.normalize("NFKC", name).casefold()

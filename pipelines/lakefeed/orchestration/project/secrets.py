@@ -1,4 +1,4 @@
-"""The secrets of an Airflow stack, made at its first start in a folder that its services share.
+"""Creates the secrets of an Airflow stack at its first start, in a folder its services share.
 
 python -m lakefeed.orchestration.project.secrets FOLDER NAME...
 """
@@ -14,23 +14,24 @@ from pathlib import Path
 _KEYS: dict[str, Callable[[], str]] = {
     "fernet-key": lambda: urlsafe_b64encode(secrets.token_bytes(32)).decode(),
     "api-secret-key": lambda: secrets.token_hex(64),
-    # Airflow signs with HS512, which wants 64 bytes or more.
+    # Airflow signs with HS512, whose key must have at least 64 bytes (RFC 7518, section 3.2).
     "jwt-secret": lambda: secrets.token_hex(64),
 }
 _PASSWORD = "-password"
 _PGPASS = "pgpass"
 
-# A server of another user reads its password as a member of the folder's group.
+# A server that runs as another user reads its password through the folder's group.
 _OWNER_AND_GROUP = 0o640
-# PostgreSQL's clients ignore a file of passwords that anybody else can read.
+# libpq ignores a password file that others can read
+# (https://www.postgresql.org/docs/current/libpq-pgpass.html).
 _OWNER = 0o600
 
 
 def make_secrets(folder: Path, names: Sequence[str]) -> list[str]:
-    """Makes Airflow's keys and a password for each name, where there is none; returns what it made.
+    """Creates Airflow's keys and a password for each name, unless they exist; returns new ones.
 
-    Side effects: creates `folder`, for this user alone, where it is missing; writes `pgpass` anew,
-    which tells PostgreSQL's clients the password of each user who has one.
+    Side effects: creates `folder`, accessible to its owner only; rewrites `pgpass`, from which
+    PostgreSQL's clients read the passwords.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     wanted = _KEYS | {f"{name}{_PASSWORD}": lambda: secrets.token_hex(32) for name in names}
@@ -44,7 +45,7 @@ def make_secrets(folder: Path, names: Sequence[str]) -> list[str]:
 
 
 def _write(path: Path, text: str, mode: int) -> None:
-    """Whole or not at all: what is there already is never made again."""
+    """Writes atomically: a secret that exists counts as complete and is never replaced."""
     beside = path.with_name(f".{path.name}")
     beside.unlink(missing_ok=True)
     beside.touch(mode=_OWNER)
@@ -55,7 +56,7 @@ def _write(path: Path, text: str, mode: int) -> None:
 
 def main(folder: str, *names: str) -> None:
     made = make_secrets(Path(folder), names)
-    sys.stdout.write(f"made {', '.join(made)}\n" if made else "all secrets are there\n")
+    sys.stdout.write(f"created {', '.join(made)}\n" if made else "all secrets already exist\n")
 
 
 if __name__ == "__main__":

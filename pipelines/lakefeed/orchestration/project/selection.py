@@ -16,27 +16,35 @@ _TAG = "tag:"
 def select_tables(
     project: Project, selectors: Sequence[str], *, option: str = "--select "
 ) -> tuple[Table, ...]:
-    """The tables that any of the selectors names, in the order of the file; all without one.
+    """The tables that any selector matches, in the file's order; all tables without selectors.
 
     Args:
-        option: how the selectors were given, for the error.
+        option: the option that the selectors came from, for the error.
 
     Raises:
-        DeclarationError: a selector names nothing, with the nearest name that exists.
+        DeclarationError: a selector matches nothing; suggests the nearest existing name.
     """
     if not selectors:
         return project.tables
-    unknown = [one for one in selectors if not any(_selects(one, t) for t in project.tables)]
+    unknown = [
+        selector
+        for selector in selectors
+        if not any(_selects(selector, table) for table in project.tables)
+    ]
     if unknown:
         raise _unknown_selector(project, unknown[0], option)
-    return tuple(t for t in project.tables if any(_selects(one, t) for one in selectors))
+    return tuple(
+        table
+        for table in project.tables
+        if any(_selects(selector, table) for selector in selectors)
+    )
 
 
 def table_named(project: Project, name: str) -> Table:
-    """The one table of this name: `shop.orders`.
+    """The table with this name, such as `shop.orders`.
 
     Raises:
-        DeclarationError: there is none, with the nearest name that exists.
+        DeclarationError: there is no such table; suggests the nearest existing name.
     """
     for table in project.tables:
         if name in (table.shown, table.lake_name, f"{table.source}.{table.qualified}"):
@@ -52,7 +60,7 @@ def _unknown_selector(project: Project, selector: str, option: str) -> Declarati
         kind, wanted = "table", selector
         known = [table.shown for table in project.tables]
     hint = nearest(wanted, known) or _same_short_name(project, wanted)
-    listed = ", ".join(known) or "none; to find members of wildcards: lakefeed sync"
+    listed = ", ".join(known) or "none; to find the tables of wildcards: lakefeed sync"
     return DeclarationError(
         f"{option}{selector}: no such {kind}{hint}", do=f"declared {kind}s: {listed}"
     )
@@ -60,7 +68,7 @@ def _unknown_selector(project: Project, selector: str, option: str) -> Declarati
 
 def _same_short_name(project: Project, name: str) -> str:
     found = [table.shown for table in project.tables if name in (table.short_name, table.name)]
-    return f"; did you mean {' or '.join(f'`{one}`' for one in found)}?" if found else ""
+    return f"; did you mean {' or '.join(f'`{table}`' for table in found)}?" if found else ""
 
 
 def _selects(selector: str, table: Table) -> bool:

@@ -1,6 +1,6 @@
-"""What `init` learns of each table of a schema, without waiting long for any of them.
+"""Inspects the tables of a schema for `init`, with bounded waits.
 
-A table that can't be read or counted keeps no other from being declared.
+A table that can't be read or counted doesn't keep the others from being declared.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _SMALL_ENOUGH_TO_COUNT = 64 * 1024 * 1024
 
 
 def survey(connection: Connection, session: PgConnection, schema: str) -> Iterator[TableFacts]:
-    """The facts of all tables of a schema.
+    """Yields the facts of all tables of a schema.
 
-    Side effect: bounds how long statements of this transaction wait.
+    Side effect: limits how long statements of this transaction wait.
 
     Args:
-        session: one of the connection's.
+        session: a session of this connection.
     """
     bound_waits(session)
     for table in inspect_tables(session, [schema]).values():
@@ -58,7 +58,7 @@ def _facts(connection: Connection, session: PgConnection, table: CatalogueTable)
     except (TableBusy, TableRefused) as error:
         return TableFacts(table, {}, (), None, None, refused=str(error))
     if hidden:
-        reason = "row-level security would hide rows from this role, which needs bypassrls"
+        reason = "row-level security hides rows from this role; grant it bypassrls"
         return TableFacts(table, columns, tuple(denied), None, None, refused=reason)
     if len(columns) < len(names):
         reason = "it is being dropped or altered"
@@ -81,7 +81,7 @@ def _reason_out_of_reach(connection: Connection, table: CatalogueTable) -> str:
 
 
 def _size(session: PgConnection, table: CatalogueTable) -> tuple[int | None, int | None, str]:
-    """Rows and bytes as far as they can be had, and what the server said if it can't be read."""
+    """Rows and bytes, each None if unknown, and the server's message if it can't be read."""
     rows: int | None = None
     size: int | None = None
     only = bool(table.heirs)

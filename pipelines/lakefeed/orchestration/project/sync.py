@@ -1,4 +1,4 @@
-"""`lakefeed sync`: the catalogue from the live databases, and all that is generated from it."""
+"""`lakefeed sync`: updates the catalogue from the databases and regenerates the dbt files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lakefeed.transformation.generate.data_test_validation import unfit_tests
 
 @dataclass(frozen=True)
 class SyncReport:
-    """What changed in the databases, and which files were written for it."""
+    """What changed in the databases, and the files that were written."""
 
     drift: tuple[str, ...]
     files: tuple[str, ...]
@@ -26,12 +26,12 @@ class SyncReport:
 
 
 def sync(project: Project) -> SyncReport:
-    """Reads every declared source, and brings catalogue, staging models and dbt sources up to it.
+    """Reads every declared source and updates catalogue, staging models and dbt sources.
 
     Raises:
         DeclarationError, SourceUnreachable: a source has no connection, or can't be reached.
-        DeclarationError: a wildcard matches nothing any more.
-        DeclarationError: all is brought up, but for tests that can't be made.
+        DeclarationError: a wildcard no longer matches any table.
+        DeclarationError: everything is up to date except declared tests that can't run.
     """
     live: dict[str, LiveSource] = {}
     for source in project.declaration.sources:

@@ -1,4 +1,4 @@
-"""What runs did, as plain data: runs, tests, schemas and late rows over time.
+"""Reports as plain data: runs, tests, schema changes and late rows over time.
 
 Imports: `declaration`, `loading.plan`, `loading.raw`, `transformation.dbt_adapter`,
     `transformation.warehouse`.

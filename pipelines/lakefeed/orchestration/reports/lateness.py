@@ -1,9 +1,9 @@
-"""How late rows arrive, and what that says of the lookback: from plain data.
+"""Measures how late rows arrive and advises on the lookback.
 
-A load reads from `min(checkpoint, horizon) - lookback` on. A row below `min(checkpoint, horizon)`
-that raw didn't have yet came late: by so much it lies below, and with a lookback that is shorter
-than that, that load would have missed it. What the horizon brings, rows of transactions that were
-still open, is above: no lookback is needed for it.
+A load reads from `min(checkpoint, horizon) - lookback`. A row below `min(checkpoint, horizon)` that
+isn't in raw yet is a late row; its lateness is its distance from that bound, and a load with a
+shorter lookback would have missed it. Rows of transactions that were still open lie above the
+safe horizon and need no lookback.
 """
 
 from __future__ import annotations
@@ -16,27 +16,31 @@ from itertools import pairwise
 ZERO = dt.timedelta(0)
 _DAY = dt.timedelta(days=1)
 
-# Bounds between which late rows are counted.
+# Upper bounds of the buckets in which late rows are counted.
 BUCKETS = tuple(
     dt.timedelta(minutes=minutes) for minutes in (1, 10, 30, 2 * 60, 24 * 60)
 )  # fmt: skip
-# Lookbacks that people write, to compare with.
-_LADDER = tuple(
+# Common lookbacks, to compare with.
+_LOOKBACKS = tuple(
     dt.timedelta(minutes=minutes)
     for minutes in (1, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 4320, 10080)
 )
-# From so much of the lookback on, there may be rows that came later still.
+# If the latest row came this close to the lookback, later ones may have been missed.
 _CLOSE = 0.8
 
 
 @dataclass(frozen=True)
 class Lateness:
-    """How late the rows of a table's past loads came.
+    """How late the rows of a table's past loads arrived.
 
-    `loads` are those that continued a checkpoint, `rows` what they brought. `above` says how many
-    of these came later than each of several spans, zero among them; `longest` is by how much the
-    latest came late. With `whole_days` the cursor is a date, and a lookback means whole days.
-    `finds_returned` says that rows that come back after they were deleted are read in any case.
+    Attributes:
+        lookback: the declared lookback.
+        loads: the number of loads that continued a checkpoint.
+        rows: the rows of these loads.
+        above: how many of these rows were later than each of several spans, including zero.
+        longest: the lateness of the latest row.
+        whole_days: whether the cursor is a date, so that a lookback counts in whole days.
+        finds_returned: whether rows that return after a delete are read regardless of the lookback.
     """
 
     lookback: dt.timedelta
@@ -49,8 +53,8 @@ class Lateness:
 
     @property
     def lookbacks(self) -> list[dt.timedelta]:
-        """Lookbacks to compare with, the shortest first."""
-        return [one for one in _LADDER if not self.whole_days or one >= _DAY]
+        """Lookbacks to compare with, shortest first."""
+        return [lookback for lookback in _LOOKBACKS if not self.whole_days or lookback >= _DAY]
 
     @property
     def late(self) -> int:
@@ -58,18 +62,18 @@ class Lateness:
 
     @property
     def beyond(self) -> int:
-        """Rows that came later than today's lookback."""
+        """Rows that arrived later than the declared lookback allows."""
         return self.above.get(self.lookback, 0)
 
     def missed_with(self, lookback: dt.timedelta) -> int:
-        """How many of these rows this lookback would have missed."""
+        """The number of rows that this lookback would have missed."""
         return self.above[lookback]
 
     @property
     def buckets(self) -> list[tuple[dt.timedelta | None, int]]:
-        """Late rows by how late they were: up to each bound, and, below None, later than all.
+        """Late rows counted by lateness, up to each bound; None stands for later than all bounds.
 
-        The lookback is one of the bounds.
+        The declared lookback is one of the bounds.
         """
         bounds = sorted({ZERO, *BUCKETS, self.lookback})
         counts: list[tuple[dt.timedelta | None, int]] = [
@@ -79,24 +83,26 @@ class Lateness:
 
 
 def spans_to_count(lookback: dt.timedelta) -> list[dt.timedelta]:
-    """The spans that `Lateness.above` has to know."""
-    return sorted({ZERO, *BUCKETS, *_LADDER, lookback})
+    """The spans that `Lateness.above` must contain."""
+    return sorted({ZERO, *BUCKETS, *_LOOKBACKS, lookback})
 
 
 def advice_on(lateness: Lateness) -> Sequence[str]:
-    """What another lookback would have missed, in sentences."""
+    """Says, in sentences, what another lookback would have missed."""
     if not lateness.loads:
-        return ("No load has gone on from a checkpoint yet, so there is nothing to tell.",)
+        return ("No load has continued from a checkpoint yet, so lateness isn't known.",)
     if not lateness.late:
         return _none_late(lateness)
-    said = _some_beyond(lateness) if lateness.beyond else _all_within(lateness)
+    sentences = _some_beyond(lateness) if lateness.beyond else _all_within(lateness)
     if lateness.finds_returned:
-        said.append("Rows that came back after they were deleted count here, and are found anyway.")
-    return said
+        sentences.append(
+            "This includes rows that returned after a delete, which are loaded with any lookback."
+        )
+    return sentences
 
 
-def told(span: dt.timedelta) -> str:
-    """`45 s`, `14 min`, `2 h`, `3 days`; `1 h 30 min` where the coarser unit alone would lie."""
+def duration_text(span: dt.timedelta) -> str:
+    """`45 s`, `14 min`, `2 h`, `3 days`; `1 h 30 min` if the coarser unit alone isn't exact."""
     seconds = round(span.total_seconds())
     for unit, size, smaller, part in (
         ("day", 86400, "h", 3600),
@@ -112,63 +118,71 @@ def told(span: dt.timedelta) -> str:
 
 
 def _none_late(lateness: Lateness) -> Sequence[str]:
-    came = f"None of {_counted(lateness.rows)} in {_loads(lateness)} came late"
+    none_late = f"None of {_count(lateness.rows)} in {_count(lateness.loads, 'load')} arrived late"
     if not lateness.lookback:
-        return (f"{came}. Without a lookback, none could have been seen.",)
+        return (f"{none_late}. Without a lookback, late rows can't be seen.",)
     return (
-        f"{came}: without a lookback, nothing would have been missed. "
-        f"The lookback is {told(lateness.lookback)}.",
+        f"{none_late}: without a lookback, nothing would have been missed. "
+        f"The lookback is {duration_text(lateness.lookback)}.",
     )
 
 
 def _all_within(lateness: Lateness) -> list[str]:
     longest = _rounded_up(lateness.longest)
-    said = [
-        f"{_all(lateness.late)} came within {told(longest)}; the lookback is "
-        f"{told(lateness.lookback)}.",
+    sentences = [
+        f"{_all_late_rows(lateness.late)} arrived within {duration_text(longest)}; the lookback is "
+        f"{duration_text(lateness.lookback)}.",
     ]
-    enough = next((one for one in lateness.lookbacks if one >= lateness.longest), None)
-    shorter = [one for one in lateness.lookbacks if lateness.above[one] and one < lateness.lookback]
+    enough = _shortest_sufficient(lateness)
+    shorter = [
+        lookback
+        for lookback in lateness.lookbacks
+        if lateness.above[lookback] and lookback < lateness.lookback
+    ]
     if enough and enough < lateness.lookback:
-        said.append(f"{told(enough)} would have been enough.")
-    said.append(_would_have_missed(lateness, shorter[-1] if shorter else ZERO))
+        sentences.append(f"{duration_text(enough)} would have been enough.")
+    sentences.append(_would_have_missed(lateness, shorter[-1] if shorter else ZERO))
     if lateness.longest > _CLOSE * lateness.lookback:
-        said.append("That is close to the lookback: others may have come later, unseen.")
-    return said
+        sentences.append("That is close to the lookback: later rows may have been missed.")
+    return sentences
 
 
 def _some_beyond(lateness: Lateness) -> list[str]:
-    """They came by a lookback that was longer then, or with a row that `deletes` found returned."""
-    enough = next((one for one in lateness.lookbacks if one >= lateness.longest), None)
-    said = [
-        f"{_counted(lateness.late, 'late row')} came within {told(_rounded_up(lateness.longest))}; "
-        f"the lookback is {told(lateness.lookback)} now.",
+    """Advice when rows arrived later than the lookback.
+
+    Such rows were loaded with a longer lookback, or because they returned after a delete.
+    """
+    longest = duration_text(_rounded_up(lateness.longest))
+    sentences = [
+        f"{_count(lateness.late, 'late row')} arrived within {longest}; the lookback is now "
+        f"{duration_text(lateness.lookback)}.",
         _would_have_missed(lateness, lateness.lookback),
     ]
-    if enough:
-        said.append(f"{told(enough)} would have missed none.")
-    return said
+    if enough := _shortest_sufficient(lateness):
+        sentences.append(f"{duration_text(enough)} would have missed none.")
+    return sentences
+
+
+def _shortest_sufficient(lateness: Lateness) -> dt.timedelta | None:
+    """The shortest common lookback that would have missed nothing."""
+    return next((span for span in lateness.lookbacks if span >= lateness.longest), None)
 
 
 def _would_have_missed(lateness: Lateness, lookback: dt.timedelta) -> str:
     missed = lateness.missed_with(lookback)
-    given = f"With {told(lookback)}" if lookback else "Without one"
-    return f"{given}, {_counted(missed)} would have been missed."
+    given = f"With {duration_text(lookback)}" if lookback else "Without a lookback"
+    return f"{given}, {_count(missed)} would have been missed."
 
 
 def _rounded_up(span: dt.timedelta) -> dt.timedelta:
-    """To the next second, or minute, so that `within` is true."""
+    """Rounded up to a second or minute, so that "within" is true."""
     unit = 60 if span.total_seconds() >= 120 else 1
     return dt.timedelta(seconds=-(-span.total_seconds() // unit) * unit)
 
 
-def _all(rows: int) -> str:
+def _all_late_rows(rows: int) -> str:
     return "The only late row" if rows == 1 else f"All {rows:,} late rows"
 
 
-def _counted(number: int, noun: str = "row") -> str:
+def _count(number: int, noun: str = "row") -> str:
     return f"1 {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _loads(lateness: Lateness) -> str:
-    return "1 load" if lateness.loads == 1 else f"{lateness.loads:,} loads"

@@ -1,4 +1,4 @@
-"""Who hears of a run while it goes on."""
+"""Listeners that follow a run while it is in progress."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from lakefeed.orchestration.reports.run_report import TableReport
 
 
 class Listener(Protocol):
-    """Hears of each table as its load begins and ends, from several threads."""
+    """Is called, from several threads, when a table's load starts or ends and when a run waits."""
 
     def started(self, table: Table) -> None: ...
 
     def ended(self, report: TableReport) -> None: ...
 
-    def waits(self, why: str) -> None: ...
+    def waiting(self, why: str) -> None: ...
 
 
 class Silence:
@@ -27,5 +27,5 @@ class Silence:
     def ended(self, report: TableReport) -> None:
         """Ignores it."""
 
-    def waits(self, why: str) -> None:
+    def waiting(self, why: str) -> None:
         """Ignores it."""

@@ -1,10 +1,10 @@
-"""What became of each run, kept for `lakefeed docs` to look back on: one small document a run.
+"""The run history that `lakefeed docs` shows: one small document for each run.
 
-    data/runs/20261125T014540.123456Z.json           looked, or loaded, and built nothing
+    data/runs/20261125T014540.123456Z.json           probed or loaded, without building
     data/runs/20261125T020000.654321Z-built.json     built models and ran tests as well
 
-The 500 newest of either kind are kept: runs that find nothing new may be many, and must not push
-out what the tests said.
+The 500 newest of each kind are kept, so that many runs without new rows don't displace the test
+results.
 """
 
 from __future__ import annotations
@@ -43,10 +43,11 @@ class TableOutcome:
 
 @dataclass(frozen=True)
 class KeptRun:
-    """One run: the command that it was, when it began (UTC), and what it did.
+    """A recorded run: its command, when it started (UTC), and its outcome.
 
-    `nodes` is None where dbt wasn't started; of what passed nothing but that is kept. `error` is
-    what kept it from building at all.
+    Attributes:
+        nodes: dbt's results, without messages for those that passed; None if dbt wasn't started.
+        error: why it could not build at all.
     """
 
     command: str
@@ -66,7 +67,7 @@ class KeptRun:
 
     @classmethod
     def of(cls, command: str, started: dt.datetime, report: RunReport) -> KeptRun:
-        """What is kept of a report."""
+        """The record of a report."""
         return cls(
             command,
             started,
@@ -97,10 +98,10 @@ class KeptRun:
 
 
 def keep_run(data: Path, command: str, started: dt.datetime, report: RunReport) -> RunReport:
-    """Keeps what became of a run, below this data folder, and forgets the oldest ones.
+    """Records a run below this data folder and removes the oldest records.
 
     Returns:
-        The report; with a warning, where it couldn't be kept: that is no reason for a run to fail.
+        The report, with a warning added if it could not be recorded: that doesn't fail the run.
     """
     folder, started = _folder(data), started.astimezone(dt.UTC)
     built = _BUILT if report.build else ""
@@ -110,13 +111,13 @@ def keep_run(data: Path, command: str, started: dt.datetime, report: RunReport) 
         for old in _too_old(folder):
             old.unlink(missing_ok=True)
     except OSError as error:
-        warning = f"what became of this run isn't kept for `lakefeed docs`: {error}"
+        warning = f"this run is missing from `lakefeed docs`: it could not be recorded: {error}"
         return replace(report, warnings=(*report.warnings, warning))
     return report
 
 
 def read_runs(data: Path) -> tuple[KeptRun, ...]:
-    """The runs that are kept, the oldest first. One that can't be read is passed over."""
+    """The recorded runs, oldest first. Unreadable records are skipped."""
     return tuple(_readable(sorted(_folder(data).glob("*.json"))))
 
 
@@ -125,7 +126,7 @@ def _readable(paths: list[Path]) -> Iterator[KeptRun]:
         try:
             yield KeptRun.from_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            # Another run forgot it meanwhile, or another version of Lakefeed wrote it.
+            # Another run has just removed it, or another version of Lakefeed wrote it.
             continue
 
 

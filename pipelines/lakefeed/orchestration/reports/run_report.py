@@ -1,4 +1,4 @@
-"""What a run did, as plain data: printed by the command line, logged by Airflow, dumped as JSON."""
+"""The report of a run as plain data, for the command line, Airflow's logs and JSON."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Status = Literal["loaded", "unchanged", "failed"]
 
 @dataclass(frozen=True)
 class TableReport:
-    """How loading one table ended. Counts are rows; checkpoints are text as the source has them.
+    """How loading one table ended. Counts are rows; checkpoints are in the source's text format.
 
-    `complete_through` is the moment at which the source was read, unless a range alone was read.
+    `complete_through` is the moment at which the source was read; None for a backfill of a range.
     """
 
     name: str
@@ -45,10 +45,13 @@ class TableReport:
 
 @dataclass(frozen=True)
 class RunReport:
-    """How a whole run ended. `build` is None where dbt was not started.
+    """How a run ended.
 
-    `kept` are the models that stay at their last published version, and why, but for those below
-    the tables of `held_back`. `published_at` is None where nothing was published.
+    Attributes:
+        build: dbt's result; None if dbt was not started.
+        held_back: lake names of the tables that failed to load; models downstream are held back.
+        kept: the other models that are held back, with reasons.
+        published_at: None if nothing was published.
     """
 
     tables: tuple[TableReport, ...]
@@ -68,7 +71,7 @@ class RunReport:
 
     @property
     def exit_code(self) -> int:
-        """0 all well, 1 part of it failed, 2 the declaration is wrong, 3 no source was reached."""
+        """0 success, 1 partial failure, 2 invalid declaration, 3 no source could be reached."""
         errors = [table.error for table in self.failures if table.error]
         if self.tables and len(errors) == len(self.tables):
             if all(isinstance(error, SourceUnreachable) for error in errors):
@@ -94,9 +97,13 @@ class RunReport:
         }
 
 
-def news_of(tables: Iterable[TableReport]) -> tuple[list[str], list[str], dict[str, str]]:
-    """What loads leave to be built: which tables brought rows, which failed, and through when the
-    source was read of the others."""
+def outcome_of(tables: Iterable[TableReport]) -> tuple[list[str], list[str], dict[str, str]]:
+    """What a build plan needs to know of the loads, by lake name.
+
+    Returns:
+        The tables with new rows, the tables that failed, and the moment through which the source
+        was read for each of the others.
+    """
     tables = list(tables)
     return (
         [table.lake_name for table in tables if table.status == "loaded"],

@@ -1,4 +1,4 @@
-"""What changed between the loads of a table, in the source or in sources.yaml: as each noted it."""
+"""Schema changes between the loads of a table, in the source or in sources.yaml."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ Kind = Literal["added", "removed", "retyped", "key", "cursor", "where", "only", 
 
 @dataclass(frozen=True)
 class SchemaChange:
-    """One change, the load that saw it first, and what was before; `column` is empty for others."""
+    """A change, the load that first saw it, and the values before and after.
+
+    `column` is empty for a change that isn't about a column.
+    """
 
     table: str
     load_id: str
@@ -28,12 +31,12 @@ class SchemaChange:
 
 
 def schema_changes(shown: str, loads: Sequence[Load]) -> list[SchemaChange]:
-    """The changes between these loads, the oldest first; `shown` is the table's name."""
-    noted = [(load, load.read_as) for load in loads if load.read_as is not None]
+    """The changes between these loads, oldest first; `shown` is the table's name."""
+    contracts = [(load, load.read_as) for load in loads if load.read_as is not None]
     return [
-        SchemaChange(shown, load.load_id, load.loaded_at, *told)
-        for (_, before), (load, now) in pairwise(noted)
-        for told in _differences(before, now)
+        SchemaChange(shown, load.load_id, load.loaded_at, *difference)
+        for (_, before), (load, now) in pairwise(contracts)
+        for difference in _differences(before, now)
     ]
 
 

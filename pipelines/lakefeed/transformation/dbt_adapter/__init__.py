@@ -1,4 +1,4 @@
-"""dbt, run in this process, with its results as plain data. The only importer of dbt.
+"""Runs dbt in this process and returns its results as plain data. Only this package imports dbt.
 
 Imports: `declaration`, `transformation`, `transformation.generate`, `transformation.warehouse`.
 Public: `dbt_docs`, `failing_rows`, `runner`, `state_diff`.

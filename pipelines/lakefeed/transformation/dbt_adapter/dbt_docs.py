@@ -1,7 +1,7 @@
-"""dbt's own documentation as one file that opens from disk, made beside the warehouse.
+"""Writes dbt's documentation as a single file that opens from disk.
 
-Nobody waits for it, and nothing that runs is disturbed: dbt looks at a copy of the warehouse
-without its rows, and writes into a folder of its own.
+dbt inspects an empty copy of the warehouse and writes into a separate folder, so that running
+builds and readers aren't blocked.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _POLICY = (
     "default-src 'none'; script-src 'unsafe-eval' %s; style-src 'unsafe-inline'; img-src data:; "
     "font-src data:"
 )
-# dbt's page asks for two files by names that are templates (dbt-docs 1.11), which only fills the
-# console with errors.
-_MENDED = (
+# The page of dbt-core 1.11 requests two files by names that are unrendered templates, which logs
+# errors in the browser's console. Remove these once dbt's page no longer does.
+_PAGE_FIXES = (
     ('<link rel="shortcut icon" href="${require(\'./assets/favicons/favicon.ico\')}"/>', ""),
     ('xlink:href="{{ getIcon(', 'ng-attr-xlink:href="{{ getIcon('),
 )
-_BACK = (
+_BACK_LINK = (
     '<a href="index.html" target="_self" style="position:fixed;left:20px;bottom:16px;z-index:9;'
     'padding:6px 12px;border-radius:6px;background:#0b5f78;color:#fff">&larr; Report</a>'
 )
@@ -37,22 +37,23 @@ _SCRIPT = re.compile(r"<script[^>]*>(.*?)</script>", re.DOTALL)
 
 
 def write_documentation(project: Project, page: Path, work: Path) -> None:
-    """Writes dbt's documentation of the project into this page; works in a folder of its own.
+    """Writes dbt's documentation of the project to `page`, using `work` as a scratch folder.
 
     Raises:
-        BuildFailed: dbt can't read the project, or another program is writing the warehouse.
+        BuildFailed: dbt can't read the project, or another program has the warehouse open for
+            writing.
     """
     warehouse, target = work / project.warehouse.name, work / "target"
     _copy_without_rows(project.warehouse, warehouse)
     arguments = writing_into(project, target)
     run_dbt(project, "parse", arguments, warehouse)
-    # Compiling the models over raw would write out the names of all their files.
+    # Compiled, the models over raw would list the names of all their files.
     run_dbt(project, "docs", ["generate", "--no-compile", *arguments], warehouse)
     page.write_text(_as_one_page(target), encoding="utf-8")
 
 
 def _copy_without_rows(published: Path, copy: Path) -> None:
-    """Schemas, tables, views and comments, which is all that dbt asks for."""
+    """Copies schemas, tables, views and comments, which is all that dbt's catalog needs."""
     if not published.exists():
         return
     try:
@@ -62,25 +63,26 @@ def _copy_without_rows(published: Path, copy: Path) -> None:
             session.execute(f"copy from database published to {quote(name)} (schema)")
             session.execute("detach published")
     except duckdb.Error:
-        # A view that reads what isn't there any more can't be made again.
+        # A view over a relation that no longer exists can't be recreated: copy the whole file.
         with reading(published):
             shutil.copyfile(published, copy)
 
 
 def _as_one_page(target: Path) -> str:
-    """dbt's page with its two documents in it.
+    """dbt's page with the manifest and catalog embedded.
 
-    `dbt docs generate --static` puts them in as they are, so that `</script>` in a description
-    would end the script. And whatever a description holds, nothing but the page's own scripts is to
-    run, and nothing is to be fetched.
+    `dbt docs generate --static` (https://github.com/dbt-labs/dbt-core/issues/8614) embeds them
+    unescaped, so that `</script>` in a description would end the script. The content security
+    policy makes sure that only the page's own scripts run and that nothing is fetched, whatever a
+    description contains.
     """
     page = (target / "index.html").read_text(encoding="utf-8")
     for name in ("manifest", "catalog"):
         document = (target / f"{name}.json").read_text(encoding="utf-8")
         page = page.replace(f'"{name.upper()}.JSON INLINE DATA"', document.replace("<", "\\u003c"))
-    for wrong, right in _MENDED:
+    for wrong, right in _PAGE_FIXES:
         page = page.replace(wrong, right)
-    page = page.replace("</body>", f"{_BACK}</body>", 1)
+    page = page.replace("</body>", f"{_BACK_LINK}</body>", 1)
     scripts = " ".join(map(_hash, _SCRIPT.findall(page)))
     tag = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY % scripts}">'
     return page.replace("<head>", f"<head>{tag}", 1)

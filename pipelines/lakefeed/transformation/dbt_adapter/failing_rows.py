@@ -1,9 +1,9 @@
-"""The rows that fail a test: in a file of their own, which doesn't wait for a publication.
+"""Stores the failing rows of tests in a separate file.
 
     data/warehouse.duckdb                  published
-    data/warehouse_test_failures.duckdb    a table for each test that failed when it ran last
+    data/warehouse_test_failures.duckdb    a table for each test that failed when it last ran
 
-dbt stores them in the candidate, which may never be published, just because of what they are.
+dbt stores failing rows in the candidate, which may never be published because of these failures.
 """
 
 from __future__ import annotations
@@ -23,33 +23,32 @@ from lakefeed.transformation.dbt_adapter.runner import BuildResult, NodeResult
 from lakefeed.transformation.manifest import tests_that_store
 from lakefeed.transformation.warehouse.open_file import reading, writing
 
-# To look at, not to work with. dbt counts them all.
+# Enough to diagnose a failure; dbt's message has the full count.
 _MOST_ROWS = 10_000
 
 
 def failing_rows_of(warehouse: Path) -> Path:
-    """Where the rows are kept that fail the tests of a warehouse file."""
+    """The path of the file that stores the failing rows of a warehouse file's tests."""
     return warehouse.with_name(f"{warehouse.stem}_test_failures.duckdb")
 
 
 def keep_failing_rows(
     project: Project, built: Path, result: BuildResult, kept: Path
 ) -> BuildResult:
-    """Moves what the tests of a build have stored out of the file that it built.
+    """Moves the failing rows that a build's tests stored out of the file that it built.
 
-    Side effects: writes `kept` anew, with the rows of each test that failed, 10,000 at most; the
-    tables of tests that pass now, or aren't in the project any more, are gone. Without any of
-    them there is no such file.
+    Side effects: updates `kept` with at most 10,000 rows of each failed test and drops the tables
+    of tests that now pass or no longer exist; removes the file if no table remains.
 
     Returns:
-        The same result, whose failed tests say where their rows are.
+        The result, in which failed tests say where their rows are.
     """
     stored = [node for node in result.nodes if node.stored_in]
     if not stored and not kept.exists():
         return result
     part = kept.with_name(f"{kept.name}.part")
     part.unlink(missing_ok=True)
-    _forget_unreadable(kept)
+    _remove_unreadable(kept)
     if kept.exists():
         shutil.copyfile(kept, part)
     with writable_database(part) as file, writing(built) as session:
@@ -57,25 +56,26 @@ def keep_failing_rows(
         for statement in _moves(stored):
             session.execute(statement)
         known = tests_that_store(project) | {node.stored_in for node in stored}
-        left = _forget_others(session, known)
+        remaining = _drop_others(session, known)
         session.execute("detach kept")
-    if left:
+    if remaining:
         part.replace(kept)
     else:
         part.unlink()
         kept.unlink(missing_ok=True)
-    return replace(result, nodes=tuple(_saying_where(node, project, kept) for node in result.nodes))
+    nodes = tuple(_with_rows_location(node, project, kept) for node in result.nodes)
+    return replace(result, nodes=nodes)
 
 
 def forget_failing_rows(warehouse: Path) -> None:
-    """Removes the file with all of them; the tests store them again when they run again."""
+    """Removes the file with all failing rows; tests store them again when they next run."""
     kept = failing_rows_of(warehouse)
     for file in (kept, kept.with_name(f"{kept.name}.part")):
         file.unlink(missing_ok=True)
 
 
-def _forget_unreadable(kept: Path) -> None:
-    """They are there to be looked at, and the tests that fail store theirs again."""
+def _remove_unreadable(kept: Path) -> None:
+    """Removes a damaged file: failing tests store their rows again."""
     try:
         with reading(kept):
             pass
@@ -94,8 +94,8 @@ def _moves(stored: Sequence[NodeResult]) -> Iterator[str]:
         yield f"drop table if exists {name}"
 
 
-def _forget_others(session: DuckDBPyConnection, known: set[tuple[str, ...]]) -> int:
-    """Drops tables of tests that are gone; how many are left."""
+def _drop_others(session: DuckDBPyConnection, known: set[tuple[str, ...]]) -> int:
+    """Drops the tables of tests that no longer exist; returns the number that remain."""
     query = "select schema_name, table_name from duckdb_tables() where database_name = 'kept'"
     present = set(session.execute(query).fetchall())
     for schema, table in present - known:
@@ -103,7 +103,7 @@ def _forget_others(session: DuckDBPyConnection, known: set[tuple[str, ...]]) -> 
     return len(present & known)
 
 
-def _saying_where(node: NodeResult, project: Project, kept: Path) -> NodeResult:
+def _with_rows_location(node: NodeResult, project: Project, kept: Path) -> NodeResult:
     if not node.has_failing_rows:
         return node
     inside = kept.is_relative_to(project.root)

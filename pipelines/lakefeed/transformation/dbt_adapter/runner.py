@@ -1,4 +1,4 @@
-"""The only runner of dbt: in this process, quietly, with its result as plain data."""
+"""Runs dbt in this process, without output, and returns its results as plain data."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from lakefeed.transformation.generate.data_tests import declared_at
 from lakefeed.transformation.generate.generated_files import link_dbt_package
 
 _TESTS = ("test", "unit_test")
-# What dbt keeps of a project that it has parsed.
-_PARSED = Path("target", "partial_parse.msgpack")
+# dbt's cache of the parsed project (https://docs.getdbt.com/reference/parsing#partial-parsing).
+_PARSE_CACHE = Path("target", "partial_parse.msgpack")
 _QUIET = ["--log-level", "none", "--log-level-file", "info", "--no-send-anonymous-usage-stats"]
 
 
 @dataclass(frozen=True)
 class NodeResult:
-    """One model or test: its name, how it ended, and dbt's message.
+    """The result of one model or test.
 
-    `selectors` select the model itself, or what a test reads. `model` is the model that a test
-    belongs to: the one it is declared at, else the last that it reads. `where` is the line of
-    sources.yaml that declares a test. `stored_in` is the schema and the table in which a test
-    stores the rows that fail it, and `rows_in` the file where that is kept.
+    `selectors` select the model itself, or the nodes that a test reads. `model` is the model that
+    a test belongs to: the one it is declared on, else the last it reads. `where` is the `file:line`
+    of its declaration. A test stores its failing rows in the schema and table `stored_in`, in the
+    file `rows_in`.
     """
 
     name: str
@@ -62,17 +62,19 @@ class NodeResult:
 
     @property
     def told(self) -> str:
-        """What dbt says of it, the line that asked for it, and how to see the rows."""
+        """dbt's message, where the test is declared, and how to see its failing rows."""
         place = f" ({self.where})" if self.where else ""
         rows = (
-            f"; in {self.rows_in}: select * from {'.'.join(self.stored_in)}" if self.rows_in else ""
+            f"; see its rows in {self.rows_in}: select * from {'.'.join(self.stored_in)}"
+            if self.rows_in
+            else ""
         )
         return f"{self.message or self.status}{place}{rows}"
 
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build ran, in the order in which it ended."""
+    """The results of a build's nodes, in the order in which they finished."""
 
     nodes: tuple[NodeResult, ...]
     seconds: float
@@ -90,7 +92,7 @@ class BuildResult:
         return [asdict(node) for node in self.nodes]
 
     def count(self, kind: str) -> int:
-        """How many models were built, or tests passed."""
+        """The number of nodes of this kind that succeeded."""
         return sum(
             1 for node in self.nodes if node.kind == kind and node.status in ("success", "pass")
         )
@@ -104,16 +106,18 @@ def run_dbt(
     Side effects: whatever the command does; changes the working directory for its duration.
 
     Raises:
-        BuildFailed: dbt could not start: a model that can't be parsed, a missing project.
+        BuildFailed: dbt could not start, for example because a model can't be parsed.
     """
     return _as_result(project, _invoke(project, [command, *arguments], warehouse))
 
 
 def select_nodes(project: Project, arguments: Sequence[str], scratch: Path) -> tuple[str, ...]:
-    """The unique ids of what these selectors mean, as `dbt ls` finds them.
+    """The unique ids of the nodes that these arguments select, as `dbt ls` lists them.
 
-    Side effects: writes dbt's manifest; changes the working directory for its duration. `scratch`
-    stands for the warehouse, which is not read.
+    Side effects: writes dbt's manifest; changes the working directory for its duration.
+
+    Args:
+        scratch: a path in place of the warehouse, which isn't read.
 
     Raises:
         BuildFailed: dbt could not start.
@@ -124,29 +128,21 @@ def select_nodes(project: Project, arguments: Sequence[str], scratch: Path) -> t
 
 
 def writing_into(project: Project, folder: Path) -> list[str]:
-    """What has dbt write into this folder instead of `dbt/target`.
-
-    Side effect: the folder begins with what dbt keeps of the project, of which it parses again
-    what has changed. It would parse all of it otherwise.
-    """
-    lend_parsed(project, folder)
+    """Arguments that make dbt write into this folder; copies dbt's parse cache there, for speed."""
+    copy_parse_cache(project, folder)
     return ["--target-path", str(folder)]
 
 
-def lend_parsed(project: Project, folder: Path) -> None:
-    """Puts what dbt keeps of a project into another folder, where it keeps none yet."""
-    kept, lent = project.dbt / _PARSED, folder / _PARSED.name
-    if kept.exists() and not lent.exists():
+def copy_parse_cache(project: Project, folder: Path) -> None:
+    """Copies dbt's parse cache of a project into another folder, unless it already has one."""
+    cache, copied = project.dbt / _PARSE_CACHE, folder / _PARSE_CACHE.name
+    if cache.exists() and not copied.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(kept, lent)
+        shutil.copyfile(cache, copied)
 
 
 def refuse_without_dbt(project: Project) -> None:
-    """Where there is no dbt project, dbt's own word for it would be of little help.
-
-    Raises:
-        BuildFailed: saying where it was looked for.
-    """
+    """Raises BuildFailed if there is no dbt project, with a clearer message than dbt's own."""
     if not (project.dbt / "dbt_project.yml").exists():
         raise BuildFailed(
             f"there is no dbt project in {project.dbt}",
@@ -170,12 +166,13 @@ def _invoke(project: Project, command: Sequence[str], warehouse: Path) -> Any:
         try:
             outcome = dbtRunner().invoke([*_QUIET, *command])
         finally:
-            # dbt-duckdb keeps the file open, and locked, for as long as the process lives. Whoever
-            # opens a path that is still open gets that file, were another there by now.
+            # Otherwise dbt-duckdb keeps the file open and locked until the process ends, and DuckDB
+            # returns the open file to whoever opens its path, even if another file is there by now
+            # (https://github.com/duckdb/dbt-duckdb/issues/616).
             if DuckDBConnectionManager._ENV is not None:
                 DuckDBConnectionManager._ENV.close()
             DuckDBConnectionManager.close_all_connections()
-    # dbt makes an outcome even of Ctrl-C.
+    # dbt reports even Ctrl-C as a regular result.
     raise_if_interrupted()
     if outcome.exception is not None:
         if refused := storage_error(outcome.exception):
@@ -183,7 +180,7 @@ def _invoke(project: Project, command: Sequence[str], warehouse: Path) -> Any:
         raise BuildFailed(
             f"dbt {command[0]} could not start: {_plain(outcome.exception)}",
             where=str(project.dbt.relative_to(project.root)),
-            do="mend the model or test that it names; staging models come from: lakefeed sync",
+            do="fix the model or test named above; to regenerate staging models: lakefeed sync",
         )
     return outcome.result
 
@@ -210,7 +207,7 @@ def _as_result(project: Project, result: Any) -> BuildResult:
 
 
 def _selectors_of(node: Any) -> tuple[str, ...]:
-    """A unique id is `model.<project>.<name>`; a source needs its kind said."""
+    # A unique id is `model.<project>.<name>`; a selector of a source needs the prefix `source:`.
     read = node.depends_on.nodes if _is_test(node) else [node.unique_id]
     ids = [part.split(".", 2) for part in read]
     return tuple(f"source:{name}" if kind == "source" else name for kind, _, name in ids)
@@ -220,13 +217,14 @@ def _model_of(node: Any) -> str:
     if not _is_test(node):
         return str(node.name)
     attached = getattr(node, "attached_node", None)
-    read = [one for one in [attached, *reversed(node.depends_on.nodes)] if one]
+    read = [unique_id for unique_id in [attached, *reversed(node.depends_on.nodes)] if unique_id]
     return read[0].split(".")[2] if read else ""
 
 
 def _stored_in(result: Any) -> tuple[str, ...]:
-    """A test whose query fails stores nothing."""
-    node, ran = result.node, str(result.status) in ("pass", "fail", "warn")
+    node = result.node
+    # A test whose query fails stores nothing.
+    ran = str(result.status) in ("pass", "fail", "warn")
     stores = ran and getattr(node.config, "store_failures", None)
     return (str(node.schema), str(node.alias)) if stores else ()
 
@@ -237,7 +235,7 @@ def _is_test(node: Any) -> bool:
 
 @contextmanager
 def _working_in(folder: Path) -> Iterator[None]:
-    """As `contextlib.chdir`, also from a folder that was removed, which nobody can go back to."""
+    """Like `contextlib.chdir`, but also works if the current folder has been removed."""
     try:
         before = Path.cwd()
     except FileNotFoundError:
@@ -252,34 +250,35 @@ def _working_in(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _opening(warehouse: Path) -> Iterator[None]:
-    """dbt-duckdb opens this file, wherever the profile points.
+    """Makes dbt-duckdb open this file, whatever path the profile has.
 
-    The profile itself can't say so. dbt parses every model again when the path in it is another
-    than last time, be it by an environment variable or a target, so that each `dbt build` by hand
-    between two runs would cost two whole parses; and a profile may be a user's own.
+    Changing the profile instead would invalidate dbt's parse cache, so that every manual `dbt
+    build` between two runs would cost two full parses; besides, the profile may be hand-written
+    (https://docs.getdbt.com/reference/parsing#known-limitations).
     """
     from dbt.adapters.duckdb.environments import Environment
 
-    as_it_is = Environment.__dict__["initialize_db"]
+    original = Environment.__dict__["initialize_db"]
 
     def open_warehouse(environment: Any, credentials: Any, plugins: Any = None) -> Any:
         elsewhere = copy(credentials)
         elsewhere.path = str(warehouse)
-        return as_it_is.__func__(environment, elsewhere, plugins)
+        return original.__func__(environment, elsewhere, plugins)
 
     Environment.initialize_db = classmethod(open_warehouse)
     try:
         yield
     finally:
-        Environment.initialize_db = as_it_is
+        Environment.initialize_db = original
 
 
 @contextmanager
 def _quiet_environment(command: str) -> Iterator[None]:
-    """dbt's telemetry is off whatever the user's profile says; the environment is put back.
+    """Turns off dbt's telemetry and hides this process's command line; restores both on exit.
 
-    dbt writes the process's command line into its logs and results. What is said in ours, such as
-    the key of a row that is erased, is none of theirs.
+    dbt writes `sys.argv` into its logs and artifacts
+    (https://github.com/dbt-labs/dbt-core/issues/10313). Ours may contain personal data, such as the
+    key of a row to erase.
     """
     before = os.environ.get("DBT_SEND_ANONYMOUS_USAGE_STATS")
     os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"] = "false"

@@ -1,4 +1,4 @@
-"""Two states of a dbt project held against each other, by dbt's own comparison of states."""
+"""Compares two states of a dbt project, using dbt's own state comparison."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _SECTIONS = ("nodes", "sources", "exposures", "unit_tests")
 
 @dataclass(frozen=True)
 class Node:
-    """A model, a test, a source or an exposure: dbt's id of it, where it is written, what it reads.
+    """A model, test, source or exposure: its dbt id, its file, and the ids of what it reads.
 
-    `stands_at` are schema and name in the warehouse, of what stands there.
+    `stands_at` is the schema and name of its relation in the warehouse, if it has one.
     """
 
     id: str
@@ -33,14 +33,14 @@ class Node:
 
     @property
     def is_source_of(self) -> str:
-        """The raw table that a dbt source is, by its name in the lake."""
+        """The lake name of the raw table behind a dbt source."""
         _, _, source, table = self.id.split(".", 3)
         return f"{source}__{table}"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All nodes before and now, by dbt's ids, and which are modified: what is new is, too."""
+    """All nodes before and now, by dbt id, and the ids of modified nodes, new ones included."""
 
     before: Mapping[str, Node] = field(default_factory=dict)
     now: Mapping[str, Node] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Comparison:
         return [node for id, node in self.before.items() if id not in self.now]
 
     def below(self, ids: set[str]) -> set[str]:
-        """All that reads these, directly or not, without these."""
+        """The descendants of these nodes, without the nodes themselves."""
         found, front = set(ids), set(ids)
         while front:
             front = {id for id, node in self.now.items() if front.intersection(node.reads)} - found
@@ -59,20 +59,20 @@ class Comparison:
         return found - ids
 
     def above(self, ids: set[str]) -> set[str]:
-        """All that these read, directly or not, without these."""
+        """The ancestors of these nodes, without the nodes themselves."""
         found, front = set(ids), set(ids)
         while front:
-            read = {one for id in front if id in self.now for one in self.now[id].reads}
+            read = {above for id in front if id in self.now for above in self.now[id].reads}
             front = read - found
             found |= front
         return found - ids
 
 
 def write_state(project: Project, folder: Path) -> Path | None:
-    """Has dbt parse a project; returns the folder of its manifest, None where there is no dbt.
+    """Parses a project with dbt; returns the manifest's folder, None without a dbt project.
 
     Raises:
-        BuildFailed: dbt can't parse it.
+        BuildFailed: dbt can't parse the project.
     """
     if not (project.dbt / "dbt_project.yml").exists():
         return None
@@ -83,18 +83,18 @@ def write_state(project: Project, folder: Path) -> Path | None:
 def compare_states(
     project: Project, state: Path | None, target: Path, variables: Sequence[str] = ()
 ) -> Comparison:
-    """Holds a dbt project against an earlier state of it; against nothing where that is None.
+    """Compares a dbt project with an earlier state; with None, everything counts as modified.
 
     Args:
         variables: as dbt takes them on its command line.
 
-    Side effect: `target` then holds what dbt has parsed.
+    Side effect: writes dbt's manifest and parse cache to `target`.
 
     Raises:
         BuildFailed: dbt can't parse the project.
     """
     known = ["--select", "state:modified", "--state", str(state)] if state else []
-    # A test of a model that is modified is not, by that.
+    # `empty`: a test doesn't count as modified just because its model is.
     written = writing_into(project, target)
     arguments = [*known, "--indirect-selection", "empty", *written, *variables]
     modified = select_nodes(project, arguments, target / project.warehouse.name)

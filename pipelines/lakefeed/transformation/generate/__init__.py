@@ -1,4 +1,4 @@
-"""The generated half of the dbt project: staging and history models, their tests and YAML.
+"""Generates the dbt files: staging and history models, their tests and YAML.
 
 Imports: `declaration`, `declaration.document`, `source`, `source.inspection`.
 Public: `data_test_validation`, `data_tests`, `generated_files`, `history_models`,

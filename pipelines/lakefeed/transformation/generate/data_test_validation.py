@@ -1,4 +1,4 @@
-"""Declared tests that can't be made: what they name isn't there, or is no condition."""
+"""Validates declared tests: the tables and columns they name, and their conditions."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ from lakefeed.transformation.generate.staging_models import staged_columns
 
 
 def unfit_tests(declared: Declared, table: Table, tables: Sequence[Table]) -> list[Problem]:
-    """What is wrong with the tests of a table, as far as the catalogue is known.
+    """The problems in a table's tests, as far as the catalogue shows.
 
     Args:
-        tables: all that are declared, members of wildcards included.
+        tables: all declared tables, including those that match wildcards.
     """
     tests = table.settings.tests
     if tests is None:
         return []
-    conditions = _no_conditions(declared, tests, table.paths["tests"])
-    return [*_misnamed(declared, table, tests, tables), *conditions]
+    conditions = _invalid_conditions(declared, tests, table.paths["tests"])
+    return [*_unknown_names(declared, table, tests, tables), *conditions]
 
 
 def refuse_unfit_tests(declared: Declared, table: Table, tables: Sequence[Table]) -> None:
-    """A table whose tests name what isn't there is not loaded, as with a cursor that isn't there.
+    """Refuses to load a table whose tests name unknown tables or columns.
 
-    A condition that is none is told by `lakefeed check`, and by dbt: to parse it takes as long as
-    to find that a table has nothing new.
+    Conditions aren't checked here: parsing one takes as long as probing a table without new rows.
+    `lakefeed check` and dbt report them.
 
     Raises:
-        TableFailed: with all that is wrong.
+        TableFailed: lists all problems.
     """
     tests = table.settings.tests
-    problems = list(_misnamed(declared, table, tests, tables)) if tests else []
+    problems = list(_unknown_names(declared, table, tests, tables)) if tests else []
     if problems:
         more = "".join(f"\n  {problem}" for problem in problems[1:])
         raise TableFailed(
-            f"{table.shown} can't be tested as declared: {problems[0].message}{more}",
+            f"the tests of {table.shown} are invalid: {problems[0].message}{more}",
             where=f"{problems[0].file}:{problems[0].line}",
-            do="mend its `tests`, or take them out",
+            do="correct or remove these `tests`",
         )
 
 
-def _misnamed(
+def _unknown_names(
     declared: Declared, table: Table, tests: Tests, tables: Sequence[Table]
 ) -> Iterator[Problem]:
-    """Tables and columns that aren't there."""
+    """Tables and columns that don't exist."""
     below = table.paths["tests"]
     yield from (problem for _, problem in undeclared_references(declared, table, tables))
     if table.catalogue:
@@ -65,7 +65,7 @@ def _unknown_columns(
     known = [column.name for column in staged_columns(table)]
     for name in tests.columns:
         if name not in known:
-            message = f"`tests` of {table.shown} names the column `{name}`, which staging lacks"
+            message = f"`tests` of {table.shown} names column `{name}`, which isn't in staging"
             path = (*below, "columns", name)
             yield declared.document.problem(path, message + nearest(name, known))
 
@@ -78,19 +78,19 @@ def _unknown_fields(
         for table in tables
         if table.catalogue
     }
-    for name, one in tests.columns.items():
-        shown, field = one.refers_to
-        if one.relationships and shown in columns and field not in columns[shown]:
-            message = f"`relationships` names the column `{field}`, which {shown} lacks in staging"
+    for name, column_tests in tests.columns.items():
+        shown, field = column_tests.refers_to
+        if column_tests.relationships and shown in columns and field not in columns[shown]:
+            message = f"`relationships` names column `{field}`, which isn't in staging of {shown}"
             path = (*below, "columns", name, "relationships")
             hint = nearest(field, columns[shown])
             yield declared.document.problem(path, message + hint, value=True)
 
 
-def _no_conditions(declared: Declared, tests: Tests, below: YamlPath) -> Iterator[Problem]:
-    for name, one in tests.expressions.items():
-        reason = single_expression(one.condition, dialect="duckdb")
+def _invalid_conditions(declared: Declared, tests: Tests, below: YamlPath) -> Iterator[Problem]:
+    for name, expression in tests.expressions.items():
+        reason = single_expression(expression.condition, dialect="duckdb")
         if reason:
             path = (*below, "expressions", name)
-            message = f"the condition `{name}` can't be used: {reason}"
+            message = f"the condition `{name}` is invalid: {reason}"
             yield declared.document.problem(path, message, value=True)

@@ -1,7 +1,7 @@
-"""Declared tests as dbt's: what stands for them in the YAML beside a staging model, and back.
+"""Translates declared tests to dbt's generic tests, and dbt's tests back to their declaration.
 
-A test says in its `meta` which part of sources.yaml it was made from: not the line, with which the
-generated file would change whenever a line is put in above.
+A test's `meta` contains the path of its declaration in sources.yaml. It doesn't contain the line,
+since the generated file would then change with every line inserted above.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from lakefeed.declaration.tables import Table, lake_name_of
 from lakefeed.source.inspection.equality import comparable
 from lakefeed.source.inspection.types import lake_type
 
-# The schema of the warehouse in which each test keeps the rows that fail it.
+# The schema in which tests store their failing rows.
 FAILURES_SCHEMA = "test_failures"
 
 
 @dataclass(frozen=True)
 class DataTest:
-    """One of dbt's generic tests: what it is called, what it is given, what it was made from.
+    """A generic dbt test: its kind, its arguments, and the declaration it comes from.
 
-    `declared` are the keys that lead to it, below the table's `tests`.
+    `declared` is the path of its declaration below the table's `tests`.
     """
 
     kind: str
@@ -38,7 +38,7 @@ class DataTest:
     arguments: dict[str, Any]
 
     def entry(self, table: Table) -> dict[str, Any]:
-        """As it stands in dbt's YAML."""
+        """The test's entry in dbt's YAML."""
         config: dict[str, Any] = {
             "severity": self.severity,
             "store_failures": True,
@@ -51,7 +51,7 @@ class DataTest:
         return {self.kind: {"name": self._name(table), **arguments, "config": config}}
 
     def _name(self, table: Table) -> str:
-        """`shop__orders__status__accepted_values`, which is its table of failures as well."""
+        """`shop__orders__status__accepted_values`: also names its table of failing rows."""
         parts = self.declared[1:] if len(self.declared) > 1 else self.declared
         if self.declared[0] == "expressions":
             parts = (*parts, "expression")
@@ -59,7 +59,7 @@ class DataTest:
 
 
 def tests_of_column(table: Table, column: Column, known: Sequence[Table]) -> list[dict[str, Any]]:
-    """The declared tests of a column but for those that every key has.
+    """The declared tests of a column, without those that every key gets anyway.
 
     Args:
         known: all tables that have a staging model.
@@ -77,26 +77,29 @@ def tests_of_table(table: Table) -> list[dict[str, Any]]:
         return []
     tests = [
         DataTest(
-            "lakefeed.meets", ("expressions", name), one.severity, {"condition": one.condition}
+            "lakefeed.meets",
+            ("expressions", name),
+            expression.severity,
+            {"condition": expression.condition},
         )
-        for name, one in declared.expressions.items()
+        for name, expression in declared.expressions.items()
     ]
     for name, kind, bounds in (
         ("rows", "lakefeed.row_count", declared.rows),
         ("new_rows", "lakefeed.new_row_count", declared.new_rows),
     ):
         if bounds:
-            arguments = _said({"least": bounds.min, "most": bounds.max})
+            arguments = _without_none({"least": bounds.min, "most": bounds.max})
             tests.append(DataTest(kind, (name,), bounds.severity, arguments))
     return [test.entry(table) for test in tests]
 
 
 def declared_at(project: Project, meta: Mapping[str, Any]) -> str:
-    """`file:line` of the declaration that a test was made from; nothing where there is none."""
-    told = meta.get("lakefeed", {})
-    table = next((one for one in project.tables if one.lake_name == told.get("table")), None)
+    """`file:line` of a test's declaration; empty if it isn't declared in sources.yaml."""
+    declared = meta.get("lakefeed", {})
+    table = next((t for t in project.tables if t.lake_name == declared.get("table")), None)
     path = table.paths.get("tests") if table else None
-    return project.declared.document.where((*path, *told["tests"])) if path else ""
+    return project.declared.document.where((*path, *declared["tests"])) if path else ""
 
 
 def _tests_of(
@@ -124,15 +127,15 @@ def _tests_of(
 
 
 def _compared_alike(column: Column, target: Table, field: str) -> dict[str, str]:
-    """How a column and the one that it refers to are compared, if not by their values."""
+    """How a column and its referenced column are compared, if not by their values."""
     referred = target.catalogue.column(field) if target.catalogue else None
     form = comparable(column.type)
     return {"compared_as": form} if form and referred and form == comparable(referred.type) else {}
 
 
 def _range(column: Column, declared: Range) -> dict[str, Any]:
-    """A number that is kept as text is compared as a number."""
-    bounds = _said({"least": _as_yaml(declared.min), "most": _as_yaml(declared.max)})
+    """Arguments of a range test. A number that the lake stores as text is compared as a number."""
+    bounds = _without_none({"least": _as_yaml(declared.min), "most": _as_yaml(declared.max)})
     is_number = all(isinstance(bound, (int, float)) for bound in bounds.values())
     if is_number and lake_type(column.type).duckdb == "varchar":
         bounds["compare_as"] = "double"
@@ -145,12 +148,12 @@ def _as_yaml(bound: int | Decimal | dt.date | None) -> int | float | str | None:
     return str(bound) if isinstance(bound, dt.date) else bound
 
 
-def _said(arguments: dict[str, Any]) -> dict[str, Any]:
+def _without_none(arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
 def _plain(name: str) -> str:
-    """A name of letters, digits and underscores; no two columns have the same."""
+    """A unique name of letters, digits and underscores."""
     plain = re.sub(r"[^a-z0-9_]", "", lake_name_of(name))
     if plain == name:
         return plain

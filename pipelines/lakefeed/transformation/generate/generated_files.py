@@ -1,4 +1,4 @@
-"""Keeps the generated half of the dbt project equal to the declaration."""
+"""Keeps the generated dbt files in sync with the declaration."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FOLDERS = ("staging", "history")
 
 @dataclass(frozen=True)
 class GeneratedChanges:
-    """Paths below the project that differ from the declaration."""
+    """Generated files to write (text by path) and to remove, relative to the project."""
 
     to_write: dict[str, str]
     to_remove: tuple[str, ...]
@@ -38,18 +38,18 @@ class GeneratedChanges:
 
 
 def stale_files(project: Project) -> GeneratedChanges:
-    """What `write_generated` would change. Files without the header are a user's own."""
+    """What `write_generated` would change. Files without the header are hand-written."""
     wanted = generated_files(project) | history_files(project)
     to_write = {
         f"dbt/{name}": text
         for name, text in wanted.items()
-        if _is_ours(project.dbt / name) and _text(project.dbt / name) != text
+        if _is_generated(project.dbt / name) and _text(project.dbt / name) != text
     }
     present = (
         path
         for folder in _FOLDERS
         for path in (project.dbt / "models" / folder).rglob("*")
-        if path.suffix in (".sql", ".yml") and _text(path) and _is_ours(path)
+        if path.suffix in (".sql", ".yml") and _text(path) and _is_generated(path)
     )
     to_remove = sorted(
         f"dbt/{path.relative_to(project.dbt)}"
@@ -60,9 +60,9 @@ def stale_files(project: Project) -> GeneratedChanges:
 
 
 def write_generated(project: Project) -> GeneratedChanges:
-    """Writes and removes generated files until none is stale; returns what changed.
+    """Writes and removes generated files until all are up to date; returns what changed.
 
-    Side effect: links the framework's macros, so that plain `dbt build` works from here on.
+    Side effect: links Lakefeed's dbt package, so that a plain `dbt build` works.
     """
     link_dbt_package(project)
     changes = stale_files(project)
@@ -74,23 +74,23 @@ def write_generated(project: Project) -> GeneratedChanges:
 
 
 def is_generated(project: Project, table: Table) -> bool | None:
-    """Whether a table's staging model is ours; false where it is a user's own, None without one."""
+    """Whether a table's staging model is generated; False if hand-written, None if missing."""
     path = project.dbt / "models" / "staging" / table.source / f"{staging_model_name(table)}.sql"
-    return _is_ours(path) if path.exists() else None
+    return _is_generated(path) if path.exists() else None
 
 
 def has_history(project: Project, table: Table) -> bool:
-    """Whether a table's model of history is there, and ours."""
+    """Whether a table has a generated history model."""
     path = project.dbt / "models" / "history" / table.source / f"{history_model_name(table)}.sql"
-    return path.exists() and _is_ours(path)
+    return path.exists() and _is_generated(path)
 
 
 def link_dbt_package(project: Project) -> None:
-    """Puts the framework's macros where dbt looks for packages, as `dbt deps` would.
+    """Links Lakefeed's dbt package into `dbt_packages/`, as `dbt deps` would install it.
 
-    The macros exist once, inside the installed package; `dbt_packages/` is never committed. A copy
-    of them, as `cp -rL` makes it, does as well while it is the same; where a file system has no
-    links, we copy them ourselves.
+    The macros exist once, inside the installed Python package; `dbt_packages/` is never committed.
+    An identical copy, such as one made by `cp -rL`, is accepted. On file systems without links, the
+    package is copied.
     """
     link = project.dbt / "dbt_packages" / "lakefeed"
     target = Path(str(files("lakefeed.transformation") / "dbt_package"))
@@ -101,7 +101,7 @@ def link_dbt_package(project: Project) -> None:
             return
         shutil.rmtree(link)
     link.parent.mkdir(parents=True, exist_ok=True)
-    # In one step, since another process may be doing the same.
+    # Replaced atomically, since another process may do the same.
     part = link.with_name(f".lakefeed-{uuid.uuid4().hex}")
     try:
         part.symlink_to(target, target_is_directory=True)
@@ -117,7 +117,7 @@ def _contents(folder: Path) -> dict[Path, bytes]:
     return {path.relative_to(folder): path.read_bytes() for path in paths}
 
 
-def _is_ours(path: Path) -> bool:
+def _is_generated(path: Path) -> bool:
     text = _text(path)
     return text is None or HEADER in text.split("\n", 1)[0]
 

@@ -1,4 +1,4 @@
-"""The generated models of history, one for each table that declares `history: true`."""
+"""Generates a history model for each table that declares `history: true`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from lakefeed.transformation.generate.staging_models import (
 )
 
 _LAKE_COLUMNS = {
-    "valid_from": "Since when the version holds, by the source's time of change: its cursor, or "
-    "the snapshot that first saw it. The first version of a row holds from 1900 on.",
-    "valid_to": "Until when it holds, exclusive; null for the version that holds now.",
-    "is_current": "Whether it holds now.",
-    "loaded_at": "The snapshot of the load that brought it.",
-    "_changed_at": "The source's time of change, for the first version of a row as well.",
-    "_was_deleted": "Whether it ended because the row left the source.",
-    "_dlt_load_id": "The load that brought it.",
-    "_staged_batch": "Counts up with every build that staged news of this row.",
+    "valid_from": "Start of the version's validity (inclusive): the cursor value, or the time of "
+    "the first snapshot with this version. 1900-01-01 for the first version of a row.",
+    "valid_to": "End of the version's validity (exclusive); null for the current version.",
+    "is_current": "Whether this is the current version.",
+    "loaded_at": "Snapshot time of the load that contains the version.",
+    "_changed_at": "When the source changed the row; also set for its first version.",
+    "_was_deleted": "Whether the version ended because the row was deleted in the source.",
+    "_dlt_load_id": "Id of the load that contains the version.",
+    "_staged_batch": "Number of the build that last changed a version of this row.",
 }
 
 
@@ -35,18 +35,18 @@ def history_model_name(table: Table) -> str:
 
 
 def keeps_history(table: Table) -> bool:
-    """Whether the table has a model of history: it is asked for, and its key is known."""
+    """Whether the table has a history model: `history: true`, and its key is known."""
     return bool(table.settings.history and table.catalogue and table.key)
 
 
 def models_over_raw(table: Table) -> tuple[str, ...]:
-    """The models that read the table's raw files."""
+    """The models that read the table's raw files: staging and history."""
     history = (history_model_name(table),) if keeps_history(table) else ()
     return (staging_model_name(table), *history)
 
 
 def history_files(project: Project) -> dict[str, str]:
-    """Text by path below `dbt/`: the models of history, and a YAML for those of each source."""
+    """Text by path below `dbt/`: the history models, and a YAML file for each source."""
     files = {}
     for source in project.declaration.sources:
         tables = [table for table in project.tables_of(source) if keeps_history(table)]
@@ -66,7 +66,7 @@ def _history_model(table: Table) -> str:
 
 
 def _model_entry(table: Table) -> dict[str, Any]:
-    """No column of it is unique by itself: the tests of the model say what is."""
+    """A history model's YAML. No single column is unique, so the model's own tests cover keys."""
     key = list(table.key)
     compared = {"compared_as": how} if (how := compared_as(table)) else {}
     columns = [column_entry(column) for column in staged_columns(table)]
@@ -76,8 +76,8 @@ def _model_entry(table: Table) -> dict[str, Any]:
             entry["data_tests"] = ["not_null"]
     return {
         "name": history_model_name(table),
-        "description": f"{table.qualified} of `{table.source}`. One row per {', '.join(key)} and "
-        "version: what it was, and from when to when.",
+        "description": f"History of {table.qualified} in `{table.source}`. One row per "
+        f"{', '.join(key)} and version, with the period in which it was valid.",
         "config": {"schema": "history", "tags": list(table.settings.tags)},
         "data_tests": [
             {

@@ -1,7 +1,7 @@
-"""The generated half of the dbt project: sources, staging models, their YAML, the profile.
+"""Generates the dbt sources, staging models, their YAML and the profile.
 
 Everything here is a pure function of the declaration and the catalogue; `sync` compares the result
-with what is on disk. Files are generated whole; one that lacks the header is a user's own.
+with the files on disk. Files are generated whole; a file without the header is hand-written.
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ from lakefeed.source.inspection.equality import comparable
 from lakefeed.source.inspection.types import lake_type
 from lakefeed.transformation.generate.data_tests import tests_of_column, tests_of_table
 
+# Marks a file as generated. Existing projects contain this text: if it changes, their files would
+# be taken for hand-written ones.
 HEADER = "Written by `lakefeed sync` from sources.yaml; a file without this line is left alone."
 
-# What Jinja reads as its own, or drops at the end of a text.
+# Jinja's delimiters, and a trailing newline, which Jinja drops.
 _JINJA = re.compile(r"\{[{%#]|\n\Z")
 _DELETED_AT = {
-    "_deleted_at": "When the row was first missed in the source; null for rows that are there."
+    "_deleted_at": "When the row was first found deleted in the source; null for existing rows."
 }
 _LAKE_COLUMNS = {
-    "_dlt_load_id": "The load that brought this version of the row.",
-    "_staged_batch": "Counts up with every build that staged new rows.",
+    "_dlt_load_id": "Id of the load that contains this version of the row.",
+    "_staged_batch": "Number of the build that last changed this row.",
 }
 
 
@@ -36,7 +38,7 @@ def staging_model_name(table: Table) -> str:
 
 
 def generated_files(project: Project) -> dict[str, str]:
-    """Text by path below `dbt/`, for every table that the catalogue knows."""
+    """Text by path below `dbt/`, for every table in the catalogue."""
     known = [table for table in project.tables if table.catalogue]
     files = {
         "profiles.yml": _profile(project),
@@ -55,7 +57,7 @@ def generated_files(project: Project) -> dict[str, str]:
 
 
 def staged_columns(table: Table) -> list[Column]:
-    """The source's columns that reach staging, in their order."""
+    """The source's columns that are in staging, in their order."""
     assert table.catalogue is not None
     chosen, needed = table.settings.columns, {*table.key}
     if table.cursor:
@@ -72,7 +74,7 @@ def staged_columns(table: Table) -> list[Column]:
 
 
 def macro_call(macro: str, table: Table, *more: str) -> str:
-    """A model that is one call: the table's source, key and cursor, and what else it takes."""
+    """A model that consists of one macro call, with the table's source, key and cursor."""
     arguments = [f"source('{table.source}', '{table.short_name}')"]
     if table.key:
         listed = ", ".join(jinja_text(name) for name in table.key)
@@ -87,7 +89,7 @@ def _sources_yaml(project: Project, source: str, tables: list[Table]) -> str:
     entries = [
         {
             "name": table.short_name,
-            "description": f"Raw versions of {table.qualified}: one row per version loaded.",
+            "description": f"Raw row versions of {table.qualified}: one row per loaded version.",
             "config": {
                 "tags": list(table.settings.tags),
                 "meta": {"lakefeed": _raw_meta(project, table)},
@@ -102,7 +104,7 @@ def _sources_yaml(project: Project, source: str, tables: list[Table]) -> str:
                 {
                     "name": source,
                     "schema": "raw",
-                    "description": f"Tables of `{source}` in the raw layer.",
+                    "description": f"Raw tables of the source `{source}`.",
                     "tables": entries,
                 }
             ],
@@ -121,7 +123,7 @@ def _raw_meta(project: Project, table: Table) -> dict[str, Any]:
 
 
 def compared_as(table: Table) -> dict[str, str]:
-    """Of the columns of the key those that are compared otherwise than by their values, and how."""
+    """The key columns that aren't compared by their plain values, and how they are compared."""
     forms = {column.name: comparable(column.type) for column in table.key_columns}
     return {name: form for name, form in forms.items() if form}
 
@@ -132,13 +134,13 @@ def _models_yaml(tables: list[Table], known: list[Table]) -> str:
 
 def _model_entry(table: Table, known: list[Table]) -> dict[str, Any]:
     grain = (
-        f"One row per {', '.join(table.key)}: its newest version."
+        f"One row per {', '.join(table.key)}: its latest version."
         if table.key
-        else "One row per row of the newest full refresh."
+        else "One row per row in the latest full refresh."
     )
     entry: dict[str, Any] = {
         "name": staging_model_name(table),
-        "description": f"{table.qualified} of `{table.source}`. {grain}",
+        "description": f"{table.qualified} in `{table.source}`. {grain}",
         "config": {"schema": "staging", "tags": list(table.settings.tags)},
     }
     if tests := [*_key_tests(table), *tests_of_table(table)]:
@@ -170,9 +172,9 @@ def _column_entry(table: Table, column: Column, known: list[Table]) -> dict[str,
 
 
 def column_entry(column: Column) -> dict[str, Any]:
-    """A column of the source as a model's YAML describes it."""
+    """A source column's entry in a model's YAML."""
     kind = lake_type(column.type)
-    note = ", kept as PostgreSQL's text" if kind.as_text else ""
+    note = ", stored as PostgreSQL's text" if kind.as_text else ""
     return {
         "name": column.name,
         "description": f"{column.type} in the source{note}.",
@@ -182,7 +184,7 @@ def column_entry(column: Column) -> dict[str, Any]:
 
 def _profile(project: Project) -> str:
     declared = project.declaration.warehouse.path
-    # dbt-duckdb takes the name of the database from the path, and DuckDB from the file.
+    # For a link, dbt-duckdb names the database after the path, but DuckDB after the linked file.
     is_renamed = project.warehouse.name != PurePosixPath(declared).name
     path = project.seen_from_dbt(str(project.warehouse) if is_renamed else declared)
     return yaml_text(
@@ -207,7 +209,8 @@ def _declared_sources(project: Project) -> str:
     names = ", ".join(f"'{source}'" for source in project.declaration.sources)
     return (
         f"{{# {HEADER} #}}\n"
-        "{# Whether sources.yaml declares a source; marts of others are not built. #}\n"
+        "{# Whether sources.yaml declares this source. Marts of undeclared sources aren't built. #}"
+        "\n"
         "{% macro source_is_declared(name) %}\n"
         f"    {{{{- return(name in [{names}]) -}}}}\n"
         "{% endmacro %}\n"
@@ -215,12 +218,12 @@ def _declared_sources(project: Project) -> str:
 
 
 def jinja_text(text: str) -> str:
-    """A text as a literal of Jinja's."""
+    """A text as a Jinja string literal."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _unrendered(value: Any) -> Any:
-    """dbt renders strings in its YAML, but not keys; this makes them come out as they were."""
+    """Escapes strings that contain Jinja, since dbt renders the values (not keys) of its YAML."""
     if isinstance(value, dict):
         return {key: _unrendered(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -231,6 +234,6 @@ def _unrendered(value: Any) -> Any:
 
 
 def yaml_text(data: dict[str, Any]) -> str:
-    """A generated YAML file, whose strings come out of dbt as they went in."""
+    """A generated YAML file with Jinja escaped, so that dbt reads every string unchanged."""
     body = dumped(_unrendered(data), width=96)
     return f"# {HEADER}\n{body}"

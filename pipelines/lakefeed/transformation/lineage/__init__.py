@@ -1,4 +1,4 @@
-"""Which source columns, and which rows, the columns and rows of each model come from.
+"""Lineage of models: the source columns and rows that their columns and rows come from.
 
 Imports: `declaration`, `loading.raw`, `transformation`, `transformation.generate`.
 Public: `column_lineage`, `downstream_rows`, `project_lineage`.

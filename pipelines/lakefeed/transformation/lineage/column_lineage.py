@@ -1,4 +1,4 @@
-"""What the columns of a select are made of: sqlglot reads it, we follow each through its parts."""
+"""Traces the columns of a select to their origins, in SQL that sqlglot has parsed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
 
 _DIALECT = "duckdb"
-_CHOOSING = ("having", "qualify", "order", "limit", "offset", "distinct")
+_ROW_CLAUSES = ("having", "qualify", "order", "limit", "offset", "distinct")
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A column of a table of the source: `shop.customers`, `city`.
+    """A column of a source table, such as `shop.customers`, `city`.
 
-    `unchanged` tells that the value is passed on as it is, through selects, joins and renames; else
-    something is made from it.
+    `unchanged` is true if the value only passes through selects, joins and renames, and false if
+    another value is computed from it.
     """
 
     table: str
@@ -29,59 +29,59 @@ class Origin:
 
 @dataclass(frozen=True)
 class Column:
-    """Where a column comes from, and which columns of tables a join made it equal to."""
+    """A column's origins, and the source columns that a join equates it with."""
 
     origins: frozenset[Origin] = frozenset()
     equals: frozenset[Origin] = frozenset()
 
 
-# Columns by name, in lower case; None for one that can't be followed.
+# Columns by lower-case name; None for a column that can't be traced.
 Columns = dict[str, Column | None]
-# Columns of tables and models by schema and name; None for a model that can't be followed.
+# Columns of tables and models by schema and name; None for a model that can't be traced.
 Relations = Mapping[tuple[str, str], Columns | None]
 
 
 def columns_of_select(sql: str, relations: Relations) -> Columns | str:
-    """The columns of a select over these relations; why not, where it can't be read at all.
+    """Returns the columns of a select over these relations, or why it can't be parsed.
 
-    What it reads besides, such as a seed, comes from no table of the source.
+    Other relations, such as seeds, don't come from a source table.
     """
     try:
-        parsed = _values_alone(parse_one(sql, dialect=_DIALECT))
+        parsed = _without_row_clauses(parse_one(sql, dialect=_DIALECT))
         qualified = qualify(
             parsed,
             dialect=_DIALECT,
             schema=_schema(parsed, relations),
-            # What isn't known, such as the model itself, must not keep the rest from being read.
+            # Unknown relations, such as the model itself, must not prevent tracing the others.
             allow_partial_qualification=True,
             validate_qualify_columns=False,
             quote_identifiers=False,
         )
         root = build_scope(qualified)
-        return _Followed(relations).columns_of(root) if root else "it is no select"
-    except Exception as error:  # noqa: BLE001 - what sqlglot can't read is not ours to fail of
+        return _Tracer(relations).columns_of(root) if root else "it isn't a select"
+    except Exception as error:  # noqa: BLE001 - SQL that sqlglot can't parse must not fail a trace
         return str(error).split("\n", 1)[0].split(". Line", 1)[0]
 
 
-def _values_alone(parsed: exp.Expr) -> exp.Expr:
-    """The select without what only chooses and orders rows, but for equations of columns.
+def _without_row_clauses(parsed: exp.Expr) -> exp.Expr:
+    """Removes clauses that only filter or order rows, except equations between columns.
 
-    There incremental models ask for themselves, whose columns aren't known yet.
+    In these clauses, incremental models query themselves, whose columns aren't known yet.
     """
     for select in list(parsed.find_all(exp.Select)):
-        for part in _CHOOSING:
+        for part in _ROW_CLAUSES:
             select.set(part, None)
         where = select.args.get("where")
         if where:
             select.set("where", None)
-            kept = [part for part in _parts(where.this) if _sides(part)]
-            if kept:
-                select.where(*kept, copy=False)
+            equations = [part for part in _conjuncts(where.this) if _sides(part)]
+            if equations:
+                select.where(*equations, copy=False)
     return parsed
 
 
 def _schema(parsed: exp.Expr, relations: Relations) -> dict[str, Any]:
-    """The columns of what it reads, so that stars can be written out."""
+    """The columns of the relations read, so that sqlglot can expand `*`."""
     schema: dict[str, Any] = {}
     for table in parsed.find_all(exp.Table):
         columns = relations.get((table.db.lower(), table.name.lower()))
@@ -91,26 +91,26 @@ def _schema(parsed: exp.Expr, relations: Relations) -> dict[str, Any]:
     return schema
 
 
-class _Followed:
-    """One reading of a select: its scopes, each followed once."""
+class _Tracer:
+    """Traces the scopes of a select, each once."""
 
     def __init__(self, relations: Relations) -> None:
         self._relations = relations
         self._done: dict[int, Columns] = {}
 
     def columns_of(self, scope: Scope) -> Columns:
-        """The columns that a select, or several in a union, give.
+        """The output columns of a select or set operation.
 
-        To a recursive CTE that reads itself, it is the first of its parts.
+        Where a recursive CTE reads itself, its first part stands for it.
         """
         select = id(scope.expression)
         if select not in self._done:
-            self._done[select] = self._follow(scope)
+            self._done[select] = self._trace(scope)
         return self._done[select]
 
-    def _follow(self, scope: Scope) -> Columns:
+    def _trace(self, scope: Scope) -> Columns:
         if isinstance(scope.expression, exp.SetOperation):
-            return _united(scope, [self.columns_of(one) for one in scope.set_operation_scopes])
+            return _united(scope, [self.columns_of(part) for part in scope.set_operation_scopes])
         if not isinstance(scope.expression, exp.Select):
             return {}
         equal = _equal_columns(scope.expression)
@@ -121,14 +121,14 @@ class _Followed:
         }
 
     def _value(self, scope: Scope, value: exp.Expr, equal: _Equal) -> Column | None:
-        passed_on = _passed_on(value, equal)
-        if passed_on:
-            return self._passed_on(scope, passed_on, equal)
+        unchanged = _unchanged_column(value, equal)
+        if unchanged:
+            return self._unchanged(scope, unchanged, equal)
         if value.find(exp.Star, exp.Columns) and not value.find(exp.Count):
             return None
-        return _made_from(self._read(scope, column) for column in _columns_in(value))
+        return _computed_from(self._read(scope, column) for column in _columns_in(value))
 
-    def _passed_on(self, scope: Scope, column: exp.Column, equal: _Equal) -> Column | None:
+    def _unchanged(self, scope: Scope, column: exp.Column, equal: _Equal) -> Column | None:
         found = self._read(scope, column)
         if found is None:
             return None
@@ -143,12 +143,12 @@ class _Followed:
         return Column(found.origins, (found.equals | same) - found.origins)
 
     def _read(self, scope: Scope | None, column: exp.Column) -> Column | None:
-        """A column of what a select reads, or of what the selects around it read."""
+        """Resolves a column in a select, its subqueries or the enclosing selects."""
         name = column.name.lower()
         if not column.table:
-            # What a lambda is about is read beside it.
+            # A lambda's parameter: the list it iterates over is traced separately.
             in_lambda = column.find_ancestor(exp.Lambda)
-            return Column() if in_lambda else self._only_one(scope, name)
+            return Column() if in_lambda else self._of_only_unknown(scope, name)
         while scope is not None:
             if column.table in scope.sources:
                 return self._column_of(scope, scope.sources[column.table], name)
@@ -159,11 +159,12 @@ class _Followed:
             scope = scope.parent
         return None
 
-    def _only_one(self, scope: Scope | None, name: str) -> Column | None:
-        """A column that is known of no relation, where only one isn't known, such as a seed."""
+    def _of_only_unknown(self, scope: Scope | None, name: str) -> Column | None:
+        """Assigns an unqualified column to the only unknown relation, such as a seed."""
         sources = [source for _, source in scope.selected_sources.values()] if scope else []
-        foreign = [one for one in sources if isinstance(one, exp.Table) and not self._knows(one)]
-        return self._column_of_relation(foreign[0], name) if len(foreign) == 1 else None
+        tables = [source for source in sources if isinstance(source, exp.Table)]
+        unknown = [table for table in tables if not self._knows(table)]
+        return self._column_of_relation(unknown[0], name) if len(unknown) == 1 else None
 
     def _knows(self, table: exp.Table) -> bool:
         return bool(self._relations.get((table.db.lower(), table.name.lower())))
@@ -173,7 +174,7 @@ class _Followed:
             return self._column_of_relation(source, name)
         if isinstance(source.expression, exp.UDTF):
             columns = _columns_in(source.expression)
-            return _made_from(self._read(scope, column) for column in columns)
+            return _computed_from(self._read(scope, column) for column in columns)
         return self.columns_of(source).get(name)
 
     def _column_of_relation(self, table: exp.Expr, name: str) -> Column | None:
@@ -183,7 +184,7 @@ class _Followed:
         return Column() if columns == {} else (columns or {}).get(name)
 
 
-# For each column, those that conditions of the same select make equal to it.
+# For each column, the columns that conditions of the same select equate with it.
 _Equal = dict[tuple[str, str], list[exp.Column]]
 
 
@@ -191,13 +192,13 @@ def _equal_columns(select: exp.Select) -> _Equal:
     classes: list[dict[tuple[str, str], exp.Column]] = []
     for left, right in _equations(select):
         pair = {_name(left): left, _name(right): right}
-        touching = [one for one in classes if one.keys() & pair.keys()]
-        classes = [one for one in classes if one not in touching]
-        classes.append({k: v for one in (*touching, pair) for k, v in one.items()})
+        touching = [known for known in classes if known.keys() & pair.keys()]
+        classes = [known for known in classes if known not in touching]
+        classes.append({k: v for merged in (*touching, pair) for k, v in merged.items()})
     return {
-        name: [other for key, other in one.items() if key != name]
-        for one in classes
-        for name in one
+        name: [other for key, other in columns.items() if key != name]
+        for columns in classes
+        for name in columns
     }
 
 
@@ -205,21 +206,21 @@ def _equations(select: exp.Select) -> Iterator[tuple[exp.Column, exp.Column]]:
     where = select.args.get("where")
     conditions = [join.args.get("on") for join in select.args.get("joins") or ()]
     for condition in (*conditions, where.this if where else None):
-        for part in _parts(condition):
+        for part in _conjuncts(condition):
             sides = _sides(part)
             if sides:
                 yield sides
 
 
-def _parts(condition: exp.Expr | None) -> Iterable[exp.Expr]:
-    """What must all be true."""
+def _conjuncts(condition: exp.Expr | None) -> Iterable[exp.Expr]:
+    """The conditions joined by `and`."""
     if condition is None:
         return ()
     return condition.flatten() if isinstance(condition, exp.And) else (condition,)
 
 
 def _sides(part: exp.Expr) -> tuple[exp.Column, exp.Column] | None:
-    """The columns that a condition makes equal."""
+    """The two columns that a condition equates, if it does."""
     if not isinstance(part, exp.EQ):
         return None
     left, right = part.this, part.expression
@@ -227,12 +228,14 @@ def _sides(part: exp.Expr) -> tuple[exp.Column, exp.Column] | None:
     return (left, right) if both else None
 
 
-def _passed_on(value: exp.Expr, equal: _Equal) -> exp.Column | None:
-    """The column that a value is: as it stands, as the one that a group agrees in, or, where it is
-    joined by `using`, either side.
+def _unchanged_column(value: exp.Expr, equal: _Equal) -> exp.Column | None:
+    """The column that an expression passes on unchanged, if it does.
+
+    That is a plain column, an `any_value` of one, or the `coalesce` of both sides of a join, as
+    `using` produces it.
     """
     if isinstance(value, exp.Paren | exp.AnyValue | exp.IgnoreNulls):
-        return _passed_on(value.this, equal)
+        return _unchanged_column(value.this, equal)
     if isinstance(value, exp.Column):
         return value
     if isinstance(value, exp.Coalesce):
@@ -253,7 +256,7 @@ def _name(column: exp.Column) -> tuple[str, str]:
     return (column.table.lower(), column.name.lower())
 
 
-def _made_from(columns: Iterable[Column | None]) -> Column | None:
+def _computed_from(columns: Iterable[Column | None]) -> Column | None:
     origins: set[Origin] = set()
     for column in columns:
         if column is None:
@@ -266,18 +269,18 @@ def _united(scope: Scope, parts: list[Columns]) -> Columns:
     left, right = parts
     by_name = scope.expression.args.get("by_name")
     names = list(dict.fromkeys([*left, *right])) if by_name else list(left)
-    beside = right if by_name else dict(zip(left, right.values(), strict=False))
-    return {name: _either(left.get(name, Column()), beside.get(name, Column())) for name in names}
+    matched = right if by_name else dict(zip(left, right.values(), strict=False))
+    return {name: _union(left.get(name, Column()), matched.get(name, Column())) for name in names}
 
 
-def _either(one: Column | None, other: Column | None) -> Column | None:
-    """A column that comes from one place in some rows, and from another in others."""
-    if one is None or other is None:
+def _union(left: Column | None, right: Column | None) -> Column | None:
+    """A column of a set operation, which comes from `left` in some rows and `right` in others."""
+    if left is None or right is None:
         return None
-    both = one.origins | other.origins
+    both = left.origins | right.origins
     origins = both - {replace(origin, unchanged=True) for origin in both if not origin.unchanged}
-    # Where the one is a constant, as null often is, the other is as equal as it was.
+    # If one side is a constant, often null, the other side's equalities still hold.
     both_equal = (
-        one.equals & other.equals if one.origins and other.origins else one.equals | other.equals
+        left.equals & right.equals if left.origins and right.origins else left.equals | right.equals
     )
     return Column(origins, both_equal - origins)

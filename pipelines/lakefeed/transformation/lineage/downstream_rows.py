@@ -1,4 +1,4 @@
-"""The rows of the warehouse that were made from one row of the source, found by lineage."""
+"""Finds the rows of the warehouse that come from one row of the source, by column lineage."""
 
 from __future__ import annotations
 
@@ -23,17 +23,15 @@ from lakefeed.transformation.manifest import (
     tables_above,
 )
 
-# So many rows of a model are read; all are counted.
+# At most this many rows of a model are read; all are counted.
 MOST_ROWS = 10
-# Of versions of a row, the newest are read.
+# Columns by which the newest versions are chosen when there are more.
 _SINCE = ("valid_from", "dbt_valid_from")
 
 
 @dataclass(frozen=True)
 class Pointing:
-    """How many rows of a model point at those of another that are shown, by the value that they
-    point at.
-    """
+    """The number of rows in `model` that refer to the rows shown, by the value in column `at`."""
 
     model: str
     column: str
@@ -43,10 +41,15 @@ class Pointing:
 
 @dataclass(frozen=True)
 class ModelRows:
-    """The rows of one model, in `schema.name`, that were made from the row, as text.
+    """The rows of one model that come from the source row, with values as text.
 
-    `total` counts all; `rows` has `MOST_ROWS` at most. `by` are the columns that hold the key.
-    Where the model can't be asked, `unasked` says why.
+    Attributes:
+        relation: `schema.name`.
+        by: the model's columns that contain the key.
+        total: the number of all such rows.
+        rows: at most `MOST_ROWS` of them.
+        pointing: rows of other models that refer to these.
+        unasked: why the model can't be queried; empty if it was.
     """
 
     model: str
@@ -60,7 +63,7 @@ class ModelRows:
 
 @dataclass(frozen=True)
 class DownstreamRows:
-    """What the warehouse has of a row: staging, its history if it is kept, and the models below."""
+    """A row in the warehouse: in staging, in its history if there is one, and in the marts."""
 
     staging: ModelRows | None
     history: ModelRows | None
@@ -70,33 +73,35 @@ class DownstreamRows:
 def downstream_rows(
     session: DuckDBPyConnection, project: Project, table: Table, key: Key
 ) -> DownstreamRows:
-    """The rows of this warehouse that were made from the row with this key."""
+    """Finds the rows of this warehouse that come from the row with this key."""
     session.execute("set timezone = 'UTC'")
     models, over_raw = read_models(project), models_over_raw(table)
     named, above = {model.name: model for model in models}, tables_above(models)
-    descend = [model for model in models if table.lake_name in above[model.name]]
-    lineage = read_lineage(project, of={model.name for model in descend})
-    asked = {
-        model.name: _rows_of(session, model, table, key, lineage.models[model.name])
-        for model in descend
+    descendants = [model for model in models if table.lake_name in above[model.name]]
+    lineage = read_lineage(project, of={model.name for model in descendants})
+    by_model = {
+        model.name: _model_rows(session, model, table, key, lineage.models[model.name])
+        for model in descendants
     }
-    below = {name: rows for name, rows in asked.items() if name not in over_raw}
-    answered = {name for name, rows in below.items() if not rows.unasked}
-    pointing = [
-        one
-        for one in read_relationships(project)
-        if one.to in answered and one.model in named and one.model not in answered
+    below = {name: rows for name, rows in by_model.items() if name not in over_raw}
+    queried = {name for name, rows in below.items() if not rows.unasked}
+    relationships = [
+        relationship
+        for relationship in read_relationships(project)
+        if relationship.to in queried
+        and relationship.model in named
+        and relationship.model not in queried
     ]
-    found = [_with_pointing(session, named, rows, pointing) for rows in below.values()]
-    reached = {one.model for rows in found for one in rows.pointing}
+    found = [_with_pointing(session, named, rows, relationships) for rows in below.values()]
+    reached = {pointing.model for rows in found for pointing in rows.pointing}
     return DownstreamRows(
-        asked.get(staging_model_name(table)),
-        asked.get(history_model_name(table)),
+        by_model.get(staging_model_name(table)),
+        by_model.get(history_model_name(table)),
         tuple(rows for rows in found if not (rows.unasked and rows.model in reached)),
     )
 
 
-def _rows_of(
+def _model_rows(
     session: DuckDBPyConnection, model: Model, table: Table, key: Key, lineage: ModelLineage
 ) -> ModelRows:
     relation = f"{model.schema}.{model.identifier}"
@@ -106,15 +111,16 @@ def _rows_of(
         return replace(nothing, unasked=lineage.unknown)
     missing = [part.column.name for part, held in zip(key, holding, strict=True) if not held]
     if missing:
-        told = ", ".join(f"`{name}`" for name in missing)
-        return replace(nothing, unasked=f"no column of it is {told} of {table.shown}, unchanged")
-    # With a key of several columns, which of their copies belong together isn't known.
+        listed = ", ".join(f"`{name}`" for name in missing)
+        return replace(nothing, unasked=f"no column is an unchanged {listed} of {table.shown}")
+    # For a composite key, use the first copy of each column: which others belong together is
+    # unknown.
     used = holding if len(key) == 1 else [held[:1] for held in holding]
     condition = _condition(key, used)
     try:
         total, rows = _select(session, _quoted(model), condition)
     except duckdb.CatalogException:
-        return replace(nothing, unasked="it is not in the warehouse yet")
+        return replace(nothing, unasked="it isn't in the warehouse yet")
     except duckdb.Error as error:
         return replace(nothing, unasked=str(error).split("\n", 1)[0])
     by = tuple(name for held in used for name in held)
@@ -150,29 +156,40 @@ def _with_pointing(
     rows: ModelRows,
     relationships: Sequence[Relationship],
 ) -> ModelRows:
-    """The rows, with the counts of those that point at them, such as the facts of a dimension."""
-    ours = [one for one in relationships if one.to == rows.model]
-    counted = [_counted(session, named, one, rows) for one in ours] if rows.rows else []
-    return replace(rows, pointing=tuple(one for one in counted if one))
+    """Adds the counts of rows that refer to these, such as the facts of a dimension."""
+    if not rows.rows:
+        return rows
+    counts = (
+        _count_pointing(session, named, relationship, rows)
+        for relationship in relationships
+        if relationship.to == rows.model
+    )
+    return replace(rows, pointing=tuple(filter(None, counts)))
 
 
-def _counted(
-    session: DuckDBPyConnection, named: dict[str, Model], one: Relationship, rows: ModelRows
+def _count_pointing(
+    session: DuckDBPyConnection,
+    named: dict[str, Model],
+    relationship: Relationship,
+    rows: ModelRows,
 ) -> Pointing | None:
-    pointing, at = quote(one.column), quote(one.to_column)
+    pointing, at = quote(relationship.column), quote(relationship.to_column)
     values = [
-        v for row in rows.rows for name, v in row.items() if name.lower() == one.to_column.lower()
+        value
+        for row in rows.rows
+        for name, value in row.items()
+        if name.lower() == relationship.to_column.lower()
     ]
     try:
         counts = session.execute(
-            f"select {pointing}::varchar, count(*) from {_quoted(named[one.model])} "
-            f"where {pointing} in (select {at} from {_quoted(named[one.to])} "
+            f"select {pointing}::varchar, count(*) from {_quoted(named[relationship.model])} "
+            f"where {pointing} in (select {at} from {_quoted(named[relationship.to])} "
             f"where {at}::varchar in (select unnest($1::varchar[]))) group by 1",
             [values],
         ).fetchall()
     except duckdb.Error:
         return None
-    return Pointing(one.model, one.column, one.to_column, dict(counts))
+    return Pointing(relationship.model, relationship.column, relationship.to_column, dict(counts))
 
 
 def _quoted(model: Model) -> str:

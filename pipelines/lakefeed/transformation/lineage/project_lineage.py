@@ -1,7 +1,7 @@
-"""Which columns of the source each column of each model comes from, as the models' SQL says.
+"""Column lineage of all models, from their compiled SQL.
 
-Read from what dbt compiled last, so it is the lineage of what was built. The generated models over
-raw are macros, whose columns are those of their table by declaration.
+The SQL is what dbt last compiled, so this is the lineage of what was built. The generated models
+over raw are macro calls; their columns follow from the declaration.
 """
 
 from __future__ import annotations
@@ -22,21 +22,23 @@ from lakefeed.transformation.lineage.column_lineage import (
 )
 from lakefeed.transformation.manifest import Model, compiled_sql, read_models, source_relations
 
-_OF_STAGING = ("_dlt_load_id", "_staged_batch")
-_OF_HISTORY = ("is_current", "loaded_at", "_was_deleted", "_dlt_load_id", "_staged_batch")
-# What the cursor says of a version.
-_BY_CURSOR = ("valid_from", "valid_to", "_changed_at")
-_OF_SNAPSHOTS = ("dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "dbt_valid_to")
+_STAGING_COLUMNS = ("_dlt_load_id", "_staged_batch")
+_HISTORY_COLUMNS = ("is_current", "loaded_at", "_was_deleted", "_dlt_load_id", "_staged_batch")
+# Columns of history that derive from the cursor.
+_FROM_CURSOR = ("valid_from", "valid_to", "_changed_at")
+_SNAPSHOT_COLUMNS = ("dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "dbt_valid_to")
 
 
 @dataclass(frozen=True)
 class ModelLineage:
-    """Where the columns of one model come from. Names of its columns are in lower case.
+    """The origins of one model's columns, by lower-case name.
 
-    A column that comes from no table, such as a constant, has no origins; one that couldn't be
-    followed is missing. `equals` has columns that a join made equal: after `join orders on
-    orders.order_id = order_lines.order_id`, the lines' `order_id` is the orders' as well.
-    `unknown` says why nothing is known, where that is so.
+    Attributes:
+        columns: origins of each column; empty for one that comes from no table, such as a
+            constant. Columns that can't be traced are missing.
+        equals: source columns that a join equates: after `join orders on orders.order_id =
+            order_lines.order_id`, the lines' `order_id` is the orders' as well.
+        unknown: why the lineage is unknown; empty if it is known.
     """
 
     columns: Mapping[str, frozenset[Origin]] = field(default_factory=dict)
@@ -44,8 +46,9 @@ class ModelLineage:
     unknown: str = ""
 
     def holding(self, table: str, column: str) -> tuple[str, ...]:
-        """The columns that hold this column of a table unchanged: those that it was passed on to,
-        then those that a join made equal to it.
+        """The model's columns with the unchanged values of a source column.
+
+        Columns that it was passed on to come before columns that a join equates with it.
         """
         wanted = Origin(table, column, unchanged=True)
         places = (self.columns, self.equals)
@@ -54,21 +57,21 @@ class ModelLineage:
 
 @dataclass(frozen=True)
 class Lineage:
-    """The lineage of all models, by name, each after those that it reads."""
+    """The lineage of all models, by name, upstream models first."""
 
     models: Mapping[str, ModelLineage]
 
     def origins(self, model: str, column: str) -> frozenset[Origin] | None:
-        """Where a column comes from; None where that isn't known."""
+        """The origins of a column; None if unknown."""
         found = self.models.get(model)
         return found.columns.get(column.lower()) if found else None
 
 
 def read_lineage(project: Project, of: Collection[str] | None = None) -> Lineage:
-    """The lineage of every model that dbt knows, as of its last build; empty before the first.
+    """The lineage of every model as of dbt's last build; empty before the first build.
 
     Args:
-        of: of these models and those that they read, directly or not; of all where None.
+        of: only these models and their ancestors; None for all models.
     """
     compiled = compiled_sql(project)
     generated = dict(_generated(project))
@@ -89,7 +92,7 @@ def read_lineage(project: Project, of: Collection[str] | None = None) -> Lineage
 
 
 def _with_those_above(models: Sequence[Model], names: Collection[str] | None) -> Sequence[Model]:
-    """These models, and all that they read, in their order."""
+    """These models and all their ancestors, in order."""
     if names is None:
         return models
     wanted = set(names)
@@ -103,15 +106,15 @@ def _from_sql(
     model: Model, sql: str | None, known: Mapping[tuple[str, str], Columns | None]
 ) -> tuple[ModelLineage, Columns | None]:
     if sql is None:
-        return ModelLineage(unknown="dbt has not compiled it as SQL yet: lakefeed build"), None
+        return ModelLineage(unknown="dbt hasn't compiled its SQL yet; run: lakefeed build"), None
     itself = (model.schema.lower(), model.identifier.lower())
     columns = columns_of_select(sql, {**known, itself: {}})
     if isinstance(columns, str):
-        return ModelLineage(unknown=f"its SQL can't be followed: {columns}"), None
+        return ModelLineage(unknown=f"its SQL can't be parsed: {columns}"), None
     if model.is_snapshot:
-        columns |= dict.fromkeys(_OF_SNAPSHOTS, Column())
+        columns |= dict.fromkeys(_SNAPSHOT_COLUMNS, Column())
     if not any(columns.values()):
-        return ModelLineage(unknown="none of its columns can be followed to a table"), columns
+        return ModelLineage(unknown="none of its columns can be traced to a table"), columns
     equals = {name: found.equals for name, found in columns.items() if found and found.equals}
     return ModelLineage(_origins(columns), equals), columns
 
@@ -121,29 +124,29 @@ def _origins(columns: Columns) -> dict[str, frozenset[Origin]]:
 
 
 def _raw_tables(project: Project) -> dict[tuple[str, str], Columns | None]:
-    """What a model finds that names a raw table itself, without our macros."""
+    """The columns of raw tables, for models that read them without the macros."""
     tables = {table.lake_name: table for table in project.tables if table.catalogue}
     return {
-        (schema.lower(), name.lower()): dict(_passed_on(tables[lake_name]))
+        (schema.lower(), name.lower()): dict(_source_columns(tables[lake_name]))
         for (schema, name), lake_name in source_relations(project).items()
         if lake_name in tables
     }
 
 
 def _generated(project: Project) -> Iterator[tuple[str, Columns]]:
-    """The models over raw that are ours, by what their macros promise."""
+    """The columns of the generated models over raw, as their macros define them."""
     for table in project.tables:
         if table.catalogue and is_generated(project, table):
             marks = ("_deleted_at",) if table.settings.deletes == "mark" else ()
-            ours = dict.fromkeys((*marks, *_OF_STAGING), Column())
-            yield staging_model_name(table), {**dict(_passed_on(table)), **ours}
+            added = dict.fromkeys((*marks, *_STAGING_COLUMNS), Column())
+            yield staging_model_name(table), {**dict(_source_columns(table)), **added}
         if table.catalogue and has_history(project, table):
             cursor = {Origin(table.shown, table.cursor.column, False)} if table.cursor else ()
-            ours = dict.fromkeys(_OF_HISTORY, Column())
-            ours |= dict.fromkeys(_BY_CURSOR, Column(frozenset(cursor)))
-            yield history_model_name(table), {**dict(_passed_on(table)), **ours}
+            added = dict.fromkeys(_HISTORY_COLUMNS, Column())
+            added |= dict.fromkeys(_FROM_CURSOR, Column(frozenset(cursor)))
+            yield history_model_name(table), {**dict(_source_columns(table)), **added}
 
 
-def _passed_on(table: Table) -> Iterator[tuple[str, Column]]:
+def _source_columns(table: Table) -> Iterator[tuple[str, Column]]:
     for column in staged_columns(table):
         yield column.name.lower(), Column(frozenset({Origin(table.shown, column.name, True)}))

@@ -1,4 +1,4 @@
-"""The warehouse files: the candidate, the published file and its earlier versions, and their state.
+"""The warehouse files and their state: the candidate, the published file, earlier versions.
 
 Imports: `declaration`, `loading.locks`, `transformation`, `transformation.generate`.
 Public: `candidate`, `connection`, `open_file`, `orphaned_relations`, `publication`,

@@ -1,12 +1,12 @@
-"""The candidate: the warehouse as it may become, built and tested beside the published file.
+"""The candidate: a copy of the warehouse in which dbt builds and tests before publication.
 
-    data/warehouse.duckdb                  published: what people query
-    data/candidate/warehouse.duckdb        a copy of it, on which dbt works
-    data/candidate/warehouse.duckdb.json   whose it is, and of which file it is a copy
+    data/warehouse.duckdb                  the published file, which people query
+    data/candidate/warehouse.duckdb        the copy in which dbt works
+    data/candidate/warehouse.duckdb.json   its build, and the file that it was copied from
 
-DuckDB names a database after its file, and dbt writes that name into the SQL of views: so the
-candidate has the name of the published file, in another folder. Whatever dies leaves the published
-file as it was; a candidate that was left behind is thrown away by the next build.
+The candidate has the same file name as the published file, since DuckDB names a database after its
+file and dbt writes that name into the SQL of views. If a build is killed, the published file is
+unchanged, and the next build discards the candidate.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from lakefeed.errors import Refused, WarehouseDamaged
 from lakefeed.textfile import replace_text
 from lakefeed.transformation.warehouse.open_file import log_of, reading, writing
 
-# A file's number, size and time of change.
+# A file's inode, size and modification time.
 Identity = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate: its file, the build it is of, and the published file it was copied from.
+    """A candidate: its file, its build, and the published file that it was copied from.
 
-    `is_whole` is false while only staging is built in it.
+    `is_whole` is false while only the staging layer is built.
     """
 
     path: Path
@@ -40,13 +40,13 @@ class Candidate:
 
 
 def start_candidate(project: Project, build: str, *, empty: bool = False) -> Candidate:
-    """A copy of the published file, for this build alone; nothing yet where there is none.
+    """Starts a candidate for this build as a copy of the published file, if there is one.
 
     Args:
-        empty: nothing in any case, to be built from nothing.
+        empty: start without a copy, to build from scratch.
 
-    Side effects: throws away what an earlier build left, and has the published file take in what a
-    writer that was killed left beside it.
+    Side effects: discards the candidate of an earlier build; merges a write-ahead log that a killed
+    writer left behind into the published file.
 
     Raises:
         BuildFailed: another program has the published file open for writing.
@@ -61,14 +61,14 @@ def start_candidate(project: Project, build: str, *, empty: bool = False) -> Can
 
 
 def copy_published(project: Project, path: Path) -> Identity | None:
-    """Copies the published file, which no writer touches meanwhile; None where there is none.
+    """Copies the published file while locking out writers; returns None if there is none.
 
-    Side effects: makes the folder; has the published file take in what a writer that was killed
-    left beside it.
+    Side effects: creates the folder; merges a write-ahead log that a killed writer left behind into
+    the published file.
 
     Raises:
         BuildFailed: another program has the published file open for writing.
-        WarehouseDamaged: the published file can't be read.
+        WarehouseDamaged: the published file is damaged.
     """
     published = project.warehouse
     take_in_log(published)
@@ -81,7 +81,7 @@ def copy_published(project: Project, path: Path) -> Identity | None:
 
 
 def _identity_of_published(project: Project) -> Identity | None:
-    """Which file is published, be it damaged; nobody writes it.
+    """The identity of the published file, even if it is damaged.
 
     Raises:
         BuildFailed: another program has the published file open for writing.
@@ -95,16 +95,16 @@ def _identity_of_published(project: Project) -> Identity | None:
 
 
 def open_candidate(project: Project, build: str) -> Candidate:
-    """The candidate that an earlier step of this build left.
+    """Opens the candidate that an earlier step of this build left.
 
     Raises:
-        Refused: another build has begun since, or the published file was changed.
+        Refused: another build has started since, or the published file has changed.
     """
     note = _note(_path(project))
     found = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
     if found.get("build") != build:
         raise Refused(
-            "what this run built is gone: another run has begun to build the warehouse since",
+            "another run has started to build the warehouse and discarded what this run built",
             do="nothing is lost: the next run builds what is missing",
         )
     copied_from = tuple(found["copied_from"]) if found["copied_from"] else None
@@ -114,36 +114,36 @@ def open_candidate(project: Project, build: str) -> Candidate:
 
 
 def assert_current(project: Project, candidate: Candidate) -> None:
-    """Holds the published file against the one that the candidate was copied from.
+    """Checks that the published file is still the one that the candidate was copied from.
 
     Raises:
-        Refused: it is another, so that publishing would undo what became of it.
+        Refused: it has changed since, so publishing would undo that change.
     """
     published = project.warehouse
     if (_identity(published) if published.exists() else None) != candidate.copied_from:
         raise Refused(
-            f"{published.name} was changed while this run built its successor",
-            do="nothing is published and nothing lost: the next run builds what is missing",
+            f"another program changed {published.name} while this run was building",
+            do="nothing was published and nothing is lost: the next run builds what is missing",
         )
 
 
 def mark_whole(candidate: Candidate) -> None:
-    """Notes that all of it is built, so that it may be published."""
+    """Records that the candidate is completely built and may be published."""
     _write_note(replace(candidate, is_whole=True))
 
 
 def discard_candidate(project: Project) -> None:
-    """Throws away the candidate, if there is one."""
+    """Removes the candidate, if there is one."""
     path = _path(project)
-    for leftover in (_note(path), log_of(path), path):
-        leftover.unlink(missing_ok=True)
+    for file in (_note(path), log_of(path), path):
+        file.unlink(missing_ok=True)
     shutil.rmtree(f"{path}.tmp", ignore_errors=True)
 
 
 def take_in_log(file: Path) -> None:
-    """Puts what a killed writer left beside a file into it, as its next writer would.
+    """Merges the write-ahead log that a killed writer left behind into its file.
 
-    DuckDB would put it into whatever file stands there by then.
+    Otherwise DuckDB would apply it to whatever file is at that path when it is next opened.
     """
     if not file.exists():
         log_of(file).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A warehouse file: who may write it, which loads it has staged, what they changed."""
+"""Queries on a warehouse file, and the lock that builds hold."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lakefeed.transformation.warehouse.open_file import reading
 
 @dataclass(frozen=True)
 class StagedTable:
-    """Rows of a staging table, and how many of them the newest build brought or changed."""
+    """Rows of a staging table, and how many of them the newest build added or changed."""
 
     rows: int
     changed: int
@@ -29,26 +29,26 @@ class StagedTable:
 
 @contextmanager
 def warehouse_lock(project: Project) -> Iterator[None]:
-    """Held by whoever builds; dies with its holder.
+    """The lock that every build holds. It is released when its holder's process ends.
 
     Raises:
-        Refused: another build is running.
+        Refused: another build has held the lock for ten minutes.
     """
     try:
         with file_lock(project.data / "locks" / "warehouse.lock", timeout=600):
             yield
     except Busy as error:
-        told = error.holder
+        holder = error.holder
         raise Refused(
-            "another run has been building the warehouse for ten minutes"
-            + (f", and goes on: {told}" if told else ""),
-            do="wait for it to end, then: lakefeed build"
-            + (f". To end it{told.where}: kill {told.pid}" if told else ""),
+            "another run has been building the warehouse for more than ten minutes"
+            + (f": {holder}" if holder else ""),
+            do="wait for it to end, then run: lakefeed build"
+            + (f". To end it{holder.where}: kill {holder.pid}" if holder else ""),
         ) from None
 
 
 def staged_load_ids(file: Path) -> dict[str, set[str]]:
-    """Ids of staged loads by staging model. Empty where nothing was ever built."""
+    """Ids of staged loads by staging model; empty before the first build."""
     with reading(file) as warehouse:
         if warehouse is None or not holds(warehouse, "staged_loads"):
             return {}
@@ -60,7 +60,7 @@ def staged_load_ids(file: Path) -> dict[str, set[str]]:
 
 
 def histories_pruned_at(file: Path) -> dict[str, str | None]:
-    """By model of history, when raw had last lost versions when it was built."""
+    """By history model, when raw had last been pruned at the time of its build."""
     with reading(file) as warehouse:
         if warehouse is None or not holds(warehouse, "histories"):
             return {}
@@ -69,13 +69,13 @@ def histories_pruned_at(file: Path) -> dict[str, str | None]:
 
 
 def staged_models(file: Path) -> set[str]:
-    """Names of the models over raw that were ever built: staging and history."""
+    """Names of the staging and history models in this file."""
     with reading(file) as warehouse:
         return set() if warehouse is None else _staging_tables(warehouse)
 
 
 def generated_models(project: Project) -> set[str]:
-    """Names of the staging models that were built from our macro, not staged by hand."""
+    """Names of the staging models that were built by the staging macro, not hand-written."""
     with reading(project.warehouse) as warehouse:
         if warehouse is None:
             return set()
@@ -83,7 +83,7 @@ def generated_models(project: Project) -> set[str]:
 
 
 def newest_batch(file: Path) -> int:
-    """The number of the newest build that staged something in this file."""
+    """The number of the newest build that staged rows in this file."""
     with reading(file) as warehouse:
         if warehouse is None or not holds(warehouse, "staged_loads"):
             return 0
@@ -92,7 +92,7 @@ def newest_batch(file: Path) -> int:
 
 
 def newest_staged_snapshot(file: Path) -> str | None:
-    """The snapshot of the newest load that this file holds; None where it holds none."""
+    """The snapshot time of the newest staged load; None if nothing is staged."""
     with reading(file) as warehouse:
         if warehouse is None or not holds(warehouse, "staged_loads"):
             return None
@@ -102,14 +102,14 @@ def newest_staged_snapshot(file: Path) -> str | None:
 
 
 def relations_in(file: Path) -> set[tuple[str, str]]:
-    """Schema and name of each table and view in this file."""
+    """Schema and name of every table and view in this file."""
     query = "select table_schema, table_name from information_schema.tables"
     with reading(file) as warehouse:
         return set() if warehouse is None else set(warehouse.execute(query).fetchall())
 
 
 def staged_since(file: Path, tables: list[Table], batch: int) -> dict[str, StagedTable]:
-    """Rows in this file and rows brought after that batch, by name in the lake."""
+    """Rows of each table, and rows staged after this batch, by lake name."""
     with reading(file) as warehouse:
         if warehouse is None:
             return {}
@@ -127,7 +127,7 @@ def staged_since(file: Path, tables: list[Table], batch: int) -> dict[str, Stage
 
 
 def count_rows(file: Path, schema: str, name: str) -> int | None:
-    """Rows of a table in this file; None of a view, which may read what isn't found from here."""
+    """Rows of a table in this file; None for a view, which may read files by relative paths."""
     query = (
         "select table_type from information_schema.tables "
         "where table_schema = ? and table_name = ? and table_catalog = current_database()"
@@ -142,7 +142,7 @@ def count_rows(file: Path, schema: str, name: str) -> int | None:
 
 
 def query_warehouse(project: Project, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
-    """Column names and rows of a query on the warehouse, read only."""
+    """Column names and rows of a read-only query on the warehouse."""
     with reading(project.warehouse) as warehouse:
         if warehouse is None:
             return [], []
@@ -151,7 +151,7 @@ def query_warehouse(project: Project, sql: str) -> tuple[list[str], list[tuple[o
 
 
 def holds(warehouse: duckdb.DuckDBPyConnection, name: str, database: str = "") -> bool:
-    """Whether `_lakefeed` of a database, the session's own where none is named, has this table."""
+    """Whether the schema `_lakefeed` of a database, by default the current one, has this table."""
     query = (
         "select count(*) from information_schema.tables where table_schema = '_lakefeed' "
         "and table_name = ? and table_catalog = coalesce(nullif(?, ''), current_database())"

@@ -1,4 +1,4 @@
-"""Opening a warehouse file, and what is said where it can't be: in use, out of reach, damaged."""
+"""Opens a warehouse file, and explains why it can't be opened: in use, unreadable or damaged."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from lakefeed.duckdb_paths import writable_database
 from lakefeed.errors import BuildFailed, LakefeedError, WarehouseDamaged
 
 _MAGIC = b"DUCK"
-# What DuckDB says when it comes upon the damage later.
+# DuckDB's messages when it only finds the damage while reading.
 _DAMAGED = ("Corrupt database file", "Could not read enough bytes", "Failed to deserialize")
-_ANEW = (
-    "build it anew from raw: lakefeed rebuild; or return to the version before: lakefeed rollback. "
-    "Either keeps what can't be read, as {name}.damaged"
+_RECOVER = (
+    "rebuild it from raw: lakefeed rebuild; or return to the previous version: lakefeed rollback. "
+    "Both keep the unreadable file as {name}.damaged"
 )
 
 
 @contextmanager
 def reading(file: Path) -> Iterator[duckdb.DuckDBPyConnection | None]:
-    """A session that reads this warehouse file and keeps writers out; None where there is no file.
+    """A session that reads this warehouse file and locks out writers; None if there is no file.
 
     Raises:
-        BuildFailed: a writer has it open.
-        WarehouseDamaged: it can't be read.
-        StorageFailed: the file system doesn't give it.
+        BuildFailed: another program has the file open for writing.
+        WarehouseDamaged: the file is damaged.
+        StorageFailed: the file system refuses to read the file.
     """
     if not file.exists():
         yield None
@@ -39,14 +39,14 @@ def reading(file: Path) -> Iterator[duckdb.DuckDBPyConnection | None]:
 
 @contextmanager
 def writing(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A session that has this warehouse file to itself.
+    """A session with exclusive access to this warehouse file.
 
-    Side effect: makes the file. When it ends, all is in the file, and nothing in a log beside it.
+    Side effect: creates the file if needed. On exit, the write-ahead log is merged into the file.
 
     Raises:
-        BuildFailed: another program has it open.
-        WarehouseDamaged: it can't be read.
-        StorageFailed: the file system doesn't take what is written.
+        BuildFailed: another program has the file open.
+        WarehouseDamaged: the file is damaged.
+        StorageFailed: the file system refuses to write the file.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -58,7 +58,7 @@ def writing(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def log_of(file: Path) -> Path:
-    """Where DuckDB keeps what isn't in the file yet."""
+    """The path of DuckDB's write-ahead log for this file."""
     return file.with_name(f"{file.name}.wal")
 
 
@@ -80,51 +80,51 @@ def _opened(file: Path, path: Path, *, read_only: bool) -> Iterator[duckdb.DuckD
 
 
 def cannot_open(file: Path, error: duckdb.Error, *, read_only: bool = True) -> LakefeedError:
-    """Why DuckDB can't open a warehouse file, and what to do."""
-    said = _first_line(error)
-    if "Could not set lock" in said:
+    """The error that explains why DuckDB can't open a warehouse file, and what to do."""
+    message = _first_line(error)
+    if "Could not set lock" in message:
         return BuildFailed(
-            f"the warehouse can't be opened: {said}",
+            f"the warehouse can't be opened: {message}",
             where=str(file),
-            do=f"another program has it open{' for writing' if read_only else ''}; close it and "
-            "run again",
+            do=f"another program has it open{' for writing' if read_only else ''}; close that "
+            "program and run this again",
         )
     if refused := storage_error(error):
         return refused
-    anew, log = _ANEW.format(name=file.name), log_of(file)
-    if "WAL file" in said:
+    recover, log = _RECOVER.format(name=file.name), log_of(file)
+    if "WAL file" in message:
         return WarehouseDamaged(
-            f"the warehouse can't be opened, since its log is damaged: {said}",
+            f"the warehouse can't be opened because its write-ahead log is damaged: {message}",
             where=str(log),
-            do="it holds what a program that was killed wrote last. To go on without that, move "
-            f"{log} away; or {anew}",
+            do="the log contains the last changes of a program that was killed; to open the "
+            f"warehouse without them, move {log} away; or {recover}",
         )
     newer = "a newer DuckDB wrote it: " if "newer version" in str(error) else ""
     return WarehouseDamaged(
-        f"the warehouse can't be opened: {newer}{said}", where=str(file), do=anew
+        f"the warehouse can't be opened: {newer}{message}", where=str(file), do=recover
     )
 
 
 def _refuse_what_is_no_database(file: Path) -> None:
-    """DuckDB itself would fetch an extension for a file of SQLite's, say.
+    """Refuses other files before DuckDB sees them: for a SQLite file, it would fetch an extension.
 
     Raises:
-        WarehouseDamaged: the file isn't DuckDB's.
-        StorageFailed: it can't be read at all.
+        WarehouseDamaged: the file isn't a DuckDB file.
+        StorageFailed: the file can't be read at all.
     """
     try:
         with file.open("rb") as opened:
-            is_one = opened.read(12)[8:] == _MAGIC
+            is_duckdb = opened.read(12)[8:] == _MAGIC
     except FileNotFoundError:
         return
     except OSError as error:
         raise storage_error(error) or error from error
-    if not is_one:
-        found = "this is no DuckDB file" if file.stat().st_size else "this file is empty"
+    if not is_duckdb:
+        found = "it isn't a DuckDB file" if file.stat().st_size else "the file is empty"
         raise WarehouseDamaged(
             f"the warehouse can't be opened: {found}",
             where=str(file),
-            do=_ANEW.format(name=file.name),
+            do=_RECOVER.format(name=file.name),
         )
 
 

@@ -1,4 +1,4 @@
-"""What a warehouse holds of tables and histories that nothing declares any more."""
+"""Finds and drops orphaned relations: models of tables and histories no longer declared."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _PREFIXES = {"staging": "stg_", "history": "hst_"}
 
 @dataclass(frozen=True)
 class OrphanedRelation:
-    """A table or view of the warehouse, and the table in the lake that it was made for.
+    """An orphaned table or view of the warehouse, and the lake name of its table.
 
-    Of one that is noted in the ledger alone, `kind` is empty.
+    `kind` is empty if only Lakefeed's own tables still mention it.
     """
 
     schema: str
@@ -43,63 +43,66 @@ class OrphanedRelation:
 
 
 def orphaned_relations(project: Project) -> tuple[OrphanedRelation, ...]:
-    """What nothing declares of staging and history in the published warehouse.
+    """The orphaned staging and history models in the published warehouse.
 
-    A model that has a file in the dbt project is declared there.
+    A model with a file in the dbt project counts as declared.
     """
     tables = project.tables
     declared = {staging_model_name(table) for table in tables}
     declared |= {history_model_name(table) for table in tables if table.settings.history}
     declared |= {path.stem for path in (project.dbt / "models").rglob("*.sql")}
-    return tuple(one for one in _over_raw(project.warehouse) if one.name not in declared)
+    return tuple(model for model in _over_raw(project.warehouse) if model.name not in declared)
 
 
-def drop_orphaned(project: Project, left: Iterable[OrphanedRelation]) -> None:
-    """Publishes the warehouse without these; the version with them is kept as any earlier one.
+def drop_orphaned(project: Project, orphaned: Iterable[OrphanedRelation]) -> None:
+    """Publishes the warehouse without these relations; the previous version is kept as usual.
 
     Raises:
         Refused: another run is building the warehouse.
-        BuildFailed: another program has it open for writing.
+        BuildFailed: another program has the warehouse open for writing.
     """
     with warehouse_lock(project):
         candidate = start_candidate(project, uuid.uuid4().hex)
-        _drop(candidate.path, left)
-        standing = read_publication_state(candidate.path)
-        if standing != PublicationState():
-            standing = _without_undeclared(project, standing)
-            write_publication_state(candidate.path, standing.published(dt.datetime.now(dt.UTC)))
+        _drop(candidate.path, orphaned)
+        state = read_publication_state(candidate.path)
+        if state != PublicationState():
+            state = _declared_only(project, state)
+            write_publication_state(candidate.path, state.published(dt.datetime.now(dt.UTC)))
         replace_published(project, candidate)
         discard_candidate(project)
 
 
-def _without_undeclared(project: Project, standing: PublicationState) -> PublicationState:
+def _declared_only(project: Project, state: PublicationState) -> PublicationState:
     declared = {table.lake_name for table in project.tables}
-    tables = {name: one for name, one in standing.tables.items() if name in declared}
-    return replace(standing, tables=tables)
+    tables = {name: table for name, table in state.tables.items() if name in declared}
+    return replace(state, tables=tables)
 
 
-def _drop(file: Path, left: Iterable[OrphanedRelation]) -> None:
+def _drop(file: Path, orphaned: Iterable[OrphanedRelation]) -> None:
     with writing(file) as session:
         session.begin()
-        for one in left:
-            if one.kind:
-                session.execute(f"drop {one.kind} {quote(one.schema)}.{quote(one.name)}")
-            for ledger in ("staged_loads", "histories", "compared_keys"):
-                if holds(session, ledger):
-                    session.execute(f"delete from _lakefeed.{ledger} where model = ?", [one.name])
+        for relation in orphaned:
+            if relation.kind:
+                qualified = f"{quote(relation.schema)}.{quote(relation.name)}"
+                session.execute(f"drop {relation.kind} {qualified}")
+            for table in ("staged_loads", "histories", "compared_keys"):
+                if holds(session, table):
+                    session.execute(
+                        f"delete from _lakefeed.{table} where model = ?", [relation.name]
+                    )
         session.commit()
 
 
 def _over_raw(file: Path) -> list[OrphanedRelation]:
-    """Models over raw in this file, those included that only the ledger knows."""
+    """Models over raw in this file, including those that only `_lakefeed.staged_loads` mentions."""
     with reading(file) as session:
         if session is None:
             return []
         found = {(schema, name): kind for schema, name, kind in session.execute(_RELATIONS)
                  .fetchall()}  # fmt: skip
-        ledger = "select distinct model from _lakefeed.staged_loads"
-        noted = session.execute(ledger).fetchall() if holds(session, "staged_loads") else []
-        for (name,) in noted:
+        query = "select distinct model from _lakefeed.staged_loads"
+        recorded = session.execute(query).fetchall() if holds(session, "staged_loads") else []
+        for (name,) in recorded:
             schema = next((s for s, prefix in _PREFIXES.items() if name.startswith(prefix)), "")
             found.setdefault((schema, name), "")
     return [

@@ -1,12 +1,13 @@
-"""The published file and its earlier versions: replaced whole, at once, and kept.
+"""The published warehouse file and its earlier versions.
 
     data/warehouse.duckdb                                          published
-    data/published/20261123T202042.123456Z/warehouse.duckdb        published then, replaced since
-    data/published/20261123T212040.654321Z-undone/warehouse.duckdb rolled back from
-    data/warehouse.duckdb.damaged                                  replaced: it couldn't be read
+    data/published/20261123T202042.123456Z/warehouse.duckdb        an earlier version
+    data/published/20261123T212040.654321Z-undone/warehouse.duckdb a version that was rolled back
+    data/warehouse.duckdb.damaged                                  an unreadable file, set aside
 
-A version is named after the time when it was published. DuckDB's locks belong to the file that
-a process has open, not to its name: readers of a version that was replaced go on reading it.
+The published file is always replaced whole and atomically. A version is named after its time of
+publication. Readers that have a replaced version open keep reading it, since DuckDB's locks belong
+to the open file, not to its name.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _UNDONE = "-undone"
 
 @dataclass(frozen=True)
 class Version:
-    """A file that is or was published, and when. `is_undone` says that it was rolled back from."""
+    """A version that is or was published, and when. `is_undone` is true if it was rolled back."""
 
     path: Path
     published_at: dt.datetime
@@ -41,9 +42,9 @@ class Version:
 
 
 def published_version(project: Project) -> Version | None:
-    """The file that is published; None where there is none.
+    """The published version, if there is one.
 
-    One that plain dbt made was published when it was last written.
+    A file that plain dbt built counts as published when it was last written.
     """
     file = project.warehouse
     if not file.exists():
@@ -53,41 +54,41 @@ def published_version(project: Project) -> Version | None:
 
 
 def kept_versions(project: Project) -> list[Version]:
-    """The versions that were published before, the oldest first."""
+    """The earlier versions, oldest first."""
     files = _folder(project).glob(f"*Z*/{escape(project.warehouse.name)}")
     return sorted(map(_version, files), key=lambda version: version.published_at)
 
 
 def replace_published(project: Project, candidate: Candidate) -> None:
-    """Makes the candidate the published file, in one step, and keeps the one before.
+    """Atomically replaces the published file with the candidate and keeps the previous version.
 
-    Whatever dies, the published file is one of the two, whole.
+    If the process is killed, the published file is still either the old or the new one, complete.
+
+    Side effect: an unreadable published file is set aside instead of being kept as a version.
 
     Raises:
         Refused: the published file isn't the one that the candidate was copied from.
-        BuildFailed: another program has it open for writing.
-
-    Side effect: one that can't be read is set aside, and isn't kept as a version.
+        BuildFailed: another program has the published file open for writing.
     """
     to_disk(candidate.path)
     try:
-        present = published_version(project)
+        current = published_version(project)
     except WarehouseDamaged:
         assert_current(project, candidate)
         set_aside(project)
         put_in_place(project, candidate.path)
     else:
-        # Keeps writers out, whose log would go into the file that comes.
+        # Lock out writers: their write-ahead log would be applied to the new file.
         with reading(project.warehouse):
             assert_current(project, candidate)
-            if present:
-                keep(project, present)
+            if current:
+                keep(project, current)
             put_in_place(project, candidate.path)
     forget_old_versions(project)
 
 
 def put_in_place(project: Project, file: Path) -> None:
-    """Publishes this file. The one that was published is gone, unless it was kept."""
+    """Publishes this file in place of the current one, which is lost unless it was kept."""
     project.warehouse.parent.mkdir(parents=True, exist_ok=True)
     raise_if_interrupted()
     file.replace(project.warehouse)
@@ -96,15 +97,15 @@ def put_in_place(project: Project, file: Path) -> None:
 
 
 def set_aside(project: Project) -> Path | None:
-    """Moves a published file that can't be read, and its log, out of the way; returns where to.
+    """Moves an unreadable published file and its log away; returns the new path.
 
-    What was set aside before is gone. None where there is no file.
+    Replaces a file that was set aside before. Returns None if there is no published file.
     """
     file, aside = project.warehouse, _damaged(project)
     if not file.exists():
         return None
     forget_damaged(project)
-    # The log first: it must not come to belong to another file.
+    # Move the log first, so that it is never applied to another file.
     for path, moved in ((log_of(file), log_of(aside)), (file, aside)):
         if path.exists():
             path.replace(moved)
@@ -112,19 +113,19 @@ def set_aside(project: Project) -> Path | None:
 
 
 def file_set_aside(project: Project) -> Path | None:
-    """What was set aside last and is still there."""
+    """The unreadable file that was set aside, if it still exists."""
     aside = _damaged(project)
     return aside if aside.exists() else None
 
 
 def forget_damaged(project: Project) -> None:
-    """Removes what was set aside."""
+    """Removes the file that was set aside."""
     for file in (_damaged(project), log_of(_damaged(project))):
         file.unlink(missing_ok=True)
 
 
 def keep(project: Project, version: Version, *, is_undone: bool = False) -> None:
-    """Gives the published file a second name, by which it stays; a copy, where links fail."""
+    """Keeps the published file as a version: by a hard link, or a copy if links fail."""
     name = version.published_at.strftime(_NAME) + (_UNDONE if is_undone else "")
     kept = _folder(project) / name / version.path.name
     kept.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +139,7 @@ def keep(project: Project, version: Version, *, is_undone: bool = False) -> None
 
 
 def forget_old_versions(project: Project) -> None:
-    """Removes all but the newest, as many as are to be kept, and what was undone before those."""
+    """Removes the earlier versions beyond `warehouse.keep`, and undone ones older than the rest."""
     versions = kept_versions(project)
     earlier = [version for version in versions if not version.is_undone]
     kept = earlier[max(len(earlier) - project.declaration.warehouse.keep, 0) :]
@@ -149,7 +150,7 @@ def forget_old_versions(project: Project) -> None:
 
 
 def forget_all_versions(project: Project) -> list[dt.datetime]:
-    """Removes every version that was published before; returns when each was."""
+    """Removes all earlier versions; returns their publication times."""
     versions = kept_versions(project)
     for version in versions:
         forget(version)
@@ -157,7 +158,7 @@ def forget_all_versions(project: Project) -> list[dt.datetime]:
 
 
 def forget(version: Version) -> None:
-    """Removes a version that was kept."""
+    """Removes an earlier version."""
     version.path.unlink()
     with suppress(OSError):
         version.path.parent.rmdir()

@@ -1,10 +1,11 @@
-"""How each table and model of a warehouse file stands: since when, through when, held back or not.
+"""The publication state: how complete and how recent each table and model of a warehouse file is.
 
-Kept in the file itself, so that it is published, kept and rolled back with what it tells of:
+Stored in the file itself, so that it is published, kept and rolled back with the data:
 
     _lakefeed.publication   when this file was published
-    _lakefeed.tables        for each declared table: complete through when, and the loads it holds
-    _lakefeed.models        for each staging model and mart: complete through when, held back or not
+    _lakefeed.tables        each declared table: through when it is complete, and its loads
+    _lakefeed.models        each staging model and mart: through when it is complete, and whether it
+                            is held back
 """
 
 from __future__ import annotations
@@ -20,24 +21,24 @@ from lakefeed.transformation.warehouse.connection import holds
 from lakefeed.transformation.warehouse.open_file import reading, writing
 
 _TABLES = {
-    "table_name": "The table as declared: source.table.",
-    "lake_name": "Its name in the lake.",
-    "complete_through": "All that was committed in the source by then is here.",
-    "loads": "How many loads its staging model holds.",
-    "newest_load": "The newest of them.",
-    "row_count": "Rows of its staging model, where that is a table.",
-    "built_at": "When its staging model was last built with success.",
+    "table_name": "The declared table: source.table.",
+    "lake_name": "The name of the table in the lake.",
+    "complete_through": "Everything committed in the source by this time is included.",
+    "loads": "Number of loads in its staging model.",
+    "newest_load": "Id of the newest load in its staging model.",
+    "row_count": "Number of rows in its staging model; null if that is a view.",
+    "built_at": "When its staging model was last built successfully.",
     "published_at": "When that build was published.",
-    "sees_deletes": "Whether rows deleted in the source leave staging, or are marked there.",
+    "sees_deletes": "Whether rows deleted in the source are removed or marked in staging.",
 }
 _MODELS = {
-    "model": "A staging model or a mart.",
-    "complete_through": "Where the table that is furthest behind of those below it stood.",
-    "built_at": "When it was last built, and passed its tests.",
+    "model": "The staging model or mart.",
+    "complete_through": "The earliest complete_through of the tables upstream.",
+    "built_at": "When it was last built and passed its tests.",
     "published_at": "When that build was published.",
-    "is_held_back": "Whether it was left at this version, though there is newer data.",
-    "held_back_because": "What holds it back.",
-    "waits_for": "The tables that failed to load, if it is they.",
+    "is_held_back": "Whether it is held back at an earlier version although there is newer data.",
+    "held_back_because": "Why it is held back.",
+    "waits_for": "Tables upstream that failed to load, if that is why.",
 }
 _DDL = """
 create schema if not exists _lakefeed;
@@ -56,9 +57,9 @@ create or replace table _lakefeed.models (
 
 @dataclass(frozen=True)
 class TableState:
-    """A declared table in a warehouse file. Nothing is published yet where that has no time.
+    """The state of a declared table. `published_at` is None until the build is published.
 
-    `sees_deletes` is None in files of versions that didn't note it.
+    `sees_deletes` is None in files of older versions, which didn't record it.
     """
 
     shown: str
@@ -73,7 +74,7 @@ class TableState:
 
 @dataclass(frozen=True)
 class HeldBack:
-    """Why a model stays at its last version; `waits_for` are tables that failed to load."""
+    """Why a model is held back; `waits_for` are the tables upstream that failed to load."""
 
     because: str
     waits_for: tuple[str, ...] = ()
@@ -81,7 +82,7 @@ class HeldBack:
 
 @dataclass(frozen=True)
 class ModelState:
-    """A model in a warehouse file. One that was never built with success has no `built_at`."""
+    """The state of a model. `built_at` is None if it was never built successfully."""
 
     complete_through: dt.datetime | None = None
     built_at: dt.datetime | None = None
@@ -90,13 +91,13 @@ class ModelState:
 
     @property
     def is_new(self) -> bool:
-        """Whether it was built since the last publication."""
+        """Whether the model was built since the last publication."""
         return self.built_at is not None and self.published_at is None
 
 
 @dataclass(frozen=True)
 class PublicationState:
-    """How a warehouse file stands: tables by their names in the lake, models by their own."""
+    """The state of a warehouse file: tables by lake name, models by name."""
 
     tables: dict[str, TableState] = field(default_factory=dict)
     models: dict[str, ModelState] = field(default_factory=dict)
@@ -107,7 +108,7 @@ class PublicationState:
         return {name: model.held for name, model in self.models.items() if model.held}
 
     def due(self, failed: Collection[str]) -> set[str]:
-        """Models to build again though nothing is new: none that waits for what still fails."""
+        """Held-back models to build again, except those that wait for a table that still fails."""
         return {n for n, held in self.held.items() if not set(held.waits_for) & set(failed)}
 
     @property
@@ -115,7 +116,7 @@ class PublicationState:
         return any(model.is_new for model in self.models.values())
 
     def published(self, now: dt.datetime) -> PublicationState:
-        """The same once it is published: what is new has come now."""
+        """The state after publication at `now`, the time of all new tables and models."""
         return PublicationState(
             {k: replace(t, published_at=t.published_at or now) for k, t in self.tables.items()},
             {
@@ -127,7 +128,7 @@ class PublicationState:
 
 
 def read_publication_state(file: Path) -> PublicationState:
-    """How a warehouse file stands; nothing of one that Lakefeed never published."""
+    """Reads a warehouse file's state; empty for a file that Lakefeed never published."""
     with reading(file) as session:
         if session is None or not holds(session, "publication"):
             return PublicationState()
@@ -137,22 +138,22 @@ def read_publication_state(file: Path) -> PublicationState:
         return PublicationState(_tables_in(session), _models_in(session), _time(published_at))
 
 
-def write_publication_state(file: Path, standing: PublicationState) -> None:
-    """Replaces what the file says of itself. Nothing is left in a log beside it."""
+def write_publication_state(file: Path, state: PublicationState) -> None:
+    """Replaces a warehouse file's state, leaving no write-ahead log behind."""
     tables = [
         (t.shown, name, t.complete_through, t.loads, t.newest_load, t.rows, t.built_at,
          t.published_at, t.sees_deletes)
-        for name, t in sorted(standing.tables.items())
+        for name, t in sorted(state.tables.items())
     ]  # fmt: skip
     models = [
         (name, m.complete_through, m.built_at, m.published_at, m.held is not None,
          m.held.because if m.held else None, list(m.held.waits_for) if m.held else [])
-        for name, m in sorted(standing.models.items())
+        for name, m in sorted(state.models.items())
     ]  # fmt: skip
     with writing(file) as session:
         session.begin()
         session.execute(_DDL)
-        session.execute("insert into _lakefeed.publication values (?)", [standing.published_at])
+        session.execute("insert into _lakefeed.publication values (?)", [state.published_at])
         for table in tables:
             session.execute(
                 "insert into _lakefeed.tables values (?, ?, ?, ?, ?, ?, ?, ?, ?)", table

@@ -1,4 +1,4 @@
-"""Putting models of the candidate back to what the published file holds of them."""
+"""Restores models of the candidate to their published version."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from lakefeed.transformation.warehouse.connection import holds
 from lakefeed.transformation.warehouse.open_file import cannot_open, writing
 
 _PUBLISHED = "lakefeed_published"
-_LEDGER = "staged_loads"
+_STAGED_LOADS = "staged_loads"
 
 
 def restore_models(candidate: Path, published: Path, models: Iterable[Model]) -> None:
-    """Gives these models, in the candidate, what the published file has of them.
+    """Restores these models in the candidate to their version in the published file.
 
-    Rows, definition and indexes, and for a staging model the loads that it holds, so that the next
-    build stages the others again. What was never published is taken out. A view is put back as it
-    was defined: it shows what it reads.
+    Restores rows, definition and indexes, and the recorded loads of a staging model, so that the
+    next build stages the other loads again. Models that were never published are dropped. Of a
+    view, only the definition is restored.
 
     Raises:
         BuildFailed: another program has the published file open for writing.
@@ -50,17 +50,16 @@ def _statements(session: DuckDBPyConnection, model: Model) -> Iterator[str]:
         if kind == "table":
             yield f"insert into {relation} from {_PUBLISHED}.{relation}"
             yield from _indexes(session, model)
-    if holds(session, _LEDGER):
+    if holds(session, _STAGED_LOADS):
+        table = f"_lakefeed.{_STAGED_LOADS}"
         of_model = f"where model = {literal(model.name)}"
-        yield f"delete from _lakefeed.{_LEDGER} {of_model}"
-        if holds(session, _LEDGER, _PUBLISHED):
-            yield (
-                f"insert into _lakefeed.{_LEDGER} from {_PUBLISHED}._lakefeed.{_LEDGER} {of_model}"
-            )
+        yield f"delete from {table} {of_model}"
+        if holds(session, _STAGED_LOADS, _PUBLISHED):
+            yield f"insert into {table} from {_PUBLISHED}.{table} {of_model}"
 
 
 def _definitions(session: DuckDBPyConnection, database: str, model: Model) -> list[tuple[str, str]]:
-    """What stands under the model's name in a database: `table` or `view`, and its DDL."""
+    """The kind (`table` or `view`) and DDL of the model's relation in a database."""
     query = f"""
         select 'table', sql from duckdb_tables()
         where database_name = {database} and schema_name = $1 and table_name = $2

@@ -1,7 +1,7 @@
-"""What the macros of Lakefeed stand for in the eyes of sqlfluff, which runs no dbt.
+"""Stand-ins for Lakefeed's macros, with which sqlfluff lints models without running dbt.
 
-`.sqlfluff` names this folder as its library. The real macros ask the warehouse and dbt's graph; to
-lint a model it is enough that each call gives SQL of the right kind: a query, a condition, a value.
+`.sqlfluff` names this folder as its library. The real macros query the warehouse and dbt's graph.
+For linting, it is enough that each call returns SQL of the right kind: a query, condition or value.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def merged_versions(relation: str, **_arguments: object) -> str:
 
 
 def __getattr__(name: str) -> Callable[..., str]:
-    """A condition for those that are one; a value for all others."""
+    """Every other macro: a condition or a value."""
     if name.startswith("__"):
         raise AttributeError(name)
     return lambda *_values, **_named: "true" if name in _CONDITIONS else "'a value'"

@@ -1,16 +1,16 @@
 {#
-    The commit log as dbt sees it: committed loads of a raw table that a model has yet to stage, in
-    the order in which they count. Costs two listings, and reads only what is new; all descriptions
-    only where a load arrived late.
+    The commit log as dbt sees it: the committed loads of a raw table that a model has yet to stage, in
+    order of their snapshots. Costs two listings and reads only the manifests of new loads; it reads all
+    manifests only if a load arrived late.
 
-    A load is committed when `_dlt_loads` has its entry; `_lakefeed_loads` says what it holds. One
-    that doesn't `count` was superseded: it is noted as staged, and its files are not read.
+    A load is committed once `_dlt_loads` has its entry; its manifest in `_lakefeed_loads` lists its
+    files. Superseded loads are recorded as staged without reading their files: they aren't `counting`.
 
-    `anew` tells that the model is to be emptied first, since a load supersedes what it holds, or one
-    arrived late, with a snapshot older than what it holds, or the caller says so. Where none is late, what is new comes
-    after all that is staged, so that what is new tells by itself what counts.
+    `anew` means that the model must be emptied first: a new load supersedes its rows, a load arrived
+    late (its snapshot is older than the newest staged one), or the caller asks for it. If no load is
+    late, all new loads come after the staged ones, so the new loads alone determine what counts.
 
-    `model_name` is none for a model that is built from nothing.
+    `model_name` is none for a model that is built from scratch.
 #}
 {% macro loads_to_stage(raw, model_name=none, anew=false) %}
     {%- set folder = lakefeed.raw_folder(raw) -%}
@@ -38,8 +38,8 @@
 
 
 {#
-    The same for a model that keeps history, which reads superseded loads as well. `anew` where a load
-    arrived late, or where the caller says so: all loads are then read again.
+    The same for a history model, which also reads superseded loads. `anew` means that all loads are
+    read again, because a load arrived late or the caller asks for it.
 #}
 {% macro loads_to_keep(raw, model_name=none, anew=false) %}
     {%- set folder = lakefeed.raw_folder(raw) -%}
@@ -55,17 +55,17 @@
 
 
 {#
-    These loads from the first on with which all values fit the columns as they are now: a column that
-    was retyped so that older values would be rounded or lost had its table read whole.
+    These loads, starting at the first one from which all values fit the current column types. If a
+    column was retyped so that older values would be rounded or lost, its table has been read whole.
 #}
 {% macro loads_that_fit(raw, loads) %}
     {%- set columns = raw.meta.lakefeed.columns -%}
     {%- set start = namespace(at=0) -%}
     {%- if loads -%}
-        {%- set rows = lakefeed.rows_of(loads) -%}
-        {%- set held = lakefeed.described('from ' ~ rows) -%}
-        {%- set unfit = lakefeed.values_lost(held, columns).values() | list -%}
-        {%- for name in raw.meta.lakefeed.key if name in held -%}
+        {%- set rows = lakefeed.rows_of_loads(loads) -%}
+        {%- set raw_types = lakefeed.described('from ' ~ rows) -%}
+        {%- set unfit = lakefeed.values_lost(raw_types, columns).values() | list -%}
+        {%- for name in raw.meta.lakefeed.key if name in raw_types -%}
             {%- do unfit.append(lakefeed.quote(name) ~ ' is null') -%}
         {%- endfor -%}
         {%- set query -%}
@@ -85,7 +85,7 @@
 {% endmacro %}
 
 
-{# The newest load that supersedes, and those after it. #}
+{# The newest superseding load and the loads after it. #}
 {% macro loads_that_count(loads) %}
     {%- set start = namespace(at=0) -%}
     {%- for load in loads if load.supersedes -%}{%- set start.at = loads.index(load) -%}{%- endfor -%}
@@ -93,7 +93,7 @@
 {% endmacro %}
 
 
-{# The snapshot of the newest load that a model has staged; none where it has staged nothing. #}
+{# The snapshot of the newest load that a model has staged; none if it has staged nothing. #}
 {% macro newest_staged_snapshot(model_name) %}
     {%- set query -%}
         select max(snapshot_at) from _lakefeed.staged_loads where model = '{{ model_name }}'
@@ -102,7 +102,7 @@
 {% endmacro %}
 
 
-{# Ids of committed loads that hold files; with a model's name, those that it has yet to stage. #}
+{# Ids of committed loads with a manifest; with a model's name, those that it has yet to stage. #}
 {% macro committed_load_ids(folder, model_name=none) %}
     {%- set listed = lakefeed.as_pattern(folder, always=true) -%}
     {%- set query -%}
@@ -128,8 +128,8 @@
 
 
 {#
-    What these loads hold, in the order of their snapshots; where `lakefeed rebuild --as-of` has said a
-    moment, of none that is newer.
+    The manifests of these loads, in order of their snapshots. With `lakefeed rebuild --as-of`, later
+    snapshots are left out.
 #}
 {% macro described_loads(folder, load_ids) %}
     {%- set as_of = var('lakefeed_as_of', none) -%}
@@ -172,18 +172,18 @@
 {% endmacro %}
 
 
-{# The raw folder of a table; a relative one is meant from the dbt project's folder. #}
+{# The raw folder of a table. A relative path starts at the dbt project's folder. #}
 {% macro raw_folder(raw) %}
     {{- return(raw.meta.lakefeed.folder) -}}
 {% endmacro %}
 
 
 {#
-    The pattern that a path alone matches, whatever its folders are called: DuckDB reads names of files
-    as patterns. `always`: what comes after the path is one.
+    The path escaped as a glob pattern that matches only itself, since DuckDB takes file names as
+    patterns. Pass `always` if the caller appends a pattern to the path.
 
-    A bracket with one sign in it is that sign. A backslash would be a separator in a pattern; it is
-    given as the range from `[` to `]`. (pipelines/lakefeed/duckdb_paths.py says the same)
+    A character in brackets stands for itself. A backslash would be a path separator in a pattern, so it
+    is written as the range from `[` to `]`. (pipelines/lakefeed/duckdb_paths.py has the same rule.)
 #}
 {% macro as_pattern(path, always=false) %}
     {%- if not (always or '*' in path or '?' in path or '[' in path) -%}

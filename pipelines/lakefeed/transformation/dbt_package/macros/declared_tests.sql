@@ -1,9 +1,9 @@
 {#
-    Generic tests for what sources.yaml declares below `tests`. Each gives whole rows, where it can,
-    so that what is kept of a failed test tells which rows to look at. A null breaks none of them.
+    Generic tests for what sources.yaml declares below `tests`. They return whole rows if possible, so
+    that the stored failing rows show what is wrong. Nulls pass all of them.
 #}
 
-{# The column has one of these values. #}
+{# Every value of the column is one of these values. #}
 {% test one_of(model, column_name, values) %}
     {%- set listed = [] -%}
     {%- for value in values -%}{%- do listed.append(lakefeed.sql_text(value)) -%}{%- endfor -%}
@@ -13,7 +13,7 @@
 {% endtest %}
 
 
-{# The column lies between these values, both included; `compare_as` is a type to cast it to. #}
+{# Every value lies between these bounds (inclusive), cast to the type `compare_as` if given. #}
 {% test in_range(model, column_name, least=none, most=none, compare_as=none) %}
     {%- set value = 'cast(' ~ column_name ~ ' as ' ~ compare_as ~ ')' if compare_as else column_name -%}
     select *
@@ -24,7 +24,7 @@
 {% endtest %}
 
 
-{# Each value is found in a column of another model, as they are compared (keys.sql). #}
+{# Every value exists in a column of another model. For `compared_as`, see keys.sql. #}
 {% test refers_to(model, column_name, to, field, compared_as='{value}') %}
     select *
     from {{ model }} as referring
@@ -40,7 +40,7 @@
 {% endtest %}
 
 
-{# No row makes the condition false. #}
+{# The condition isn't false for any row. #}
 {% test meets(model, condition) %}
     select *
     from {{ model }}
@@ -50,7 +50,7 @@
 {% endtest %}
 
 
-{# The model holds so many rows. #}
+{# The number of rows in the model is within these bounds. #}
 {% test row_count(model, least=none, most=none) %}
     select count(*) as rows_found
     from {{ model }}
@@ -59,8 +59,8 @@
 
 
 {#
-    The newest build that brought rows brought so many. Where all rows have come with one build, as
-    with a first load, there is nothing to hold them against.
+    The number of rows that the newest build added is within these bounds. Passes if a single build
+    added all rows, as after a first load.
 #}
 {% test new_row_count(model, least=none, most=none) %}
     select _staged_batch, count(*) as rows_found
@@ -75,13 +75,13 @@
 {% endtest %}
 
 
-{# Whether a count is below or above its bounds. #}
+{# Whether a count is outside its bounds. #}
 {% macro is_beyond(count, least, most) %}
     {{- count ~ ' < ' ~ least if least is not none else 'false' }} or {{ count ~ ' > ' ~ most if most is not none else 'false' -}}
 {% endmacro %}
 
 
-{# A number as it is, anything else as a text, which DuckDB casts to the type of the column. #}
+{# A number as it is, anything else as a string, which DuckDB casts to the column's type. #}
 {% macro sql_bound(value) %}
     {{- return(value if value is number else lakefeed.sql_text(value)) -}}
 {% endmacro %}

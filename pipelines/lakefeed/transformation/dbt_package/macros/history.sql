@@ -1,15 +1,15 @@
 {#
-    One model of history: every version of every row of one raw table, one row per key and version.
+    A history model: all versions of all rows of a raw table, one row per key and version.
 
-    Promises: the versions of a key follow one another as they did in the source, without overlap and,
-    but for times at which the row was gone, without a gap, whatever order loads arrive in. Built bit
-    by bit and built from nothing they are the same. A load is read once, but for a model that is built
-    anew: a load arrived late, or the declaration means something else now.
+    Promises: in whatever order loads arrive, the versions of a key follow each other as in the source,
+    without overlaps, and without gaps except while the row was deleted. An incremental build gives the
+    same result as a build from scratch. Each load is read once, unless the model is rebuilt because a
+    load arrived late or a declaration changed that determines the versions.
 
-    `valid_from` is the source's time of change: the cursor where that is a time, else the time of the
-    snapshot that first saw the version; see versions_of.sql for what follows from it.
+    `valid_from` is the source's time of change: the cursor if it is a time, else the time of the first
+    snapshot with the version. versions_of.sql has the details.
 
-    Reads superseded loads as well, since raw keeps them all.
+    Also reads superseded loads, for their versions.
 #}
 {% macro history(raw_table, unique_key, cursor=none, timezone='UTC') %}
     {{- config(
@@ -40,13 +40,13 @@
 {%- endmacro %}
 
 
-{# Pre-hook: opens the loads that this history lacks; all of them where it is built anew. #}
+{# Pre-hook: opens the loads that this history lacks, or all of them if it must be rebuilt. #}
 {% macro open_history() %}
     {%- if not execute %}{{ return('select 1') }}{% endif -%}
     {%- set raw = lakefeed.raw_table_of(model) -%}
     {%- set name = this.identifier if is_incremental() else none -%}
-    {%- set otherwise = name and lakefeed.history_was_made_from(name) != lakefeed.history_is_made_from() -%}
-    {%- set new = lakefeed.loads_to_keep(raw, name, otherwise) -%}
+    {%- set is_outdated = name and lakefeed.history_was_made_from(name) != lakefeed.history_is_made_from() -%}
+    {%- set new = lakefeed.loads_to_keep(raw, name, is_outdated) -%}
     {{ lakefeed.open_loads(raw, new.loads, new.loads) }}
     create table if not exists _lakefeed.histories (model varchar, made_from varchar);
     {% if new.anew -%}
@@ -56,8 +56,8 @@
 
 
 {#
-    Post-hook: takes out the versions that were given anew, and notes loads and declaration, in the
-    transaction that wrote them.
+    Post-hook: deletes the versions that were replaced and records loads and declaration, in the same
+    transaction that wrote the new versions.
 #}
 {% macro close_history() %}
     {%- if not execute %}{{ return('select 1') }}{% endif -%}
@@ -71,7 +71,7 @@
             where _staged_batch = (select batch from lakefeed_new_loads_batch)
         );
     {%- endif %}
-    {{ lakefeed.note_staged_loads() }}
+    {{ lakefeed.record_staged_loads() }}
     delete from _lakefeed.histories where model = '{{ this.identifier }}';
     insert into _lakefeed.histories values (
         '{{ this.identifier }}', '{{ lakefeed.history_is_made_from() | replace("'", "''") }}'
@@ -79,13 +79,13 @@
 {% endmacro %}
 
 
-{# What the versions depend on besides the rows, as text to compare. #}
+{# Everything besides the rows that determines the versions, as text to compare. #}
 {% macro history_is_made_from() %}
     {%- set raw = lakefeed.raw_table_of(model).meta.lakefeed -%}
-    {%- set ours = model.config.meta.lakefeed -%}
+    {%- set settings = model.config.meta.lakefeed -%}
     {%- set made_from = {
         'key': raw.key, 'columns': raw.columns, 'deletes': raw.deletes != 'ignore',
-        'cursor': ours.cursor, 'timezone': ours.timezone
+        'cursor': settings.cursor, 'timezone': settings.timezone
     } -%}
     {%- if raw.get('compared_as') -%}
         {%- do made_from.update({'compared_as': raw.compared_as}) -%}
@@ -96,7 +96,7 @@
 {% endmacro %}
 
 
-{# When raw last lost versions, as `lakefeed prune` notes it before; none where it never did. #}
+{# When `lakefeed prune` last removed versions from raw; none if it never did. #}
 {% macro raw_was_pruned_at(folder) %}
     {%- set note = lakefeed.sql_text(lakefeed.as_pattern(folder) ~ '/_lakefeed_pruned.json') -%}
     {%- if not run_query('select 1 from glob(' ~ note ~ ')').rows -%}{{- return(none) -}}{%- endif -%}
@@ -135,15 +135,15 @@
 
 
 {#
-    When versions begin of which it isn't known since when they held: the first of each key. It is a
-    date like another, since few tools know infinity.
+    The `valid_from` of the first version of each key, whose actual start is unknown. An ordinary date,
+    since few tools understand infinity.
 #}
 {% macro beginning() %}
     {{- return("timestamptz '1900-01-01 00:00:00+00'") -}}
 {% endmacro %}
 
 
-{# Whether a version, by its alias, is the one that holds at a moment. #}
+{# Whether a version, given by its alias, is valid at a moment. #}
 {% macro valid_at(version, moment) %}
     {{- return(
         moment ~ ' >= ' ~ version ~ '.valid_from and ('

@@ -1,6 +1,6 @@
 {#
-    The rows of a staging model that were staged since this fact was last built. Batches are numbers
-    that the warehouse counts up itself, so no clock is involved.
+    Whether rows were staged since this fact was last built. Batch numbers come from a sequence in the
+    warehouse, so no clock is involved.
 #}
 {% macro staged_since_last_build(batch_columns) %}
     {%- if is_incremental() -%}
@@ -14,12 +14,14 @@
 
 
 {#
-    Whether a fact may belong to another version of its member than when it was last built: the member
-    has a version that is new, or the fact's is gone, as after a correction backwards.
+    Whether a fact may belong to another version of its dimension member than when it was last built:
+    the member has a new version, or the fact's version no longer exists, as after a backdated
+    correction.
 
     Args:
-        member, member_id: what names the member in the fact's rows, and in the dimension.
-        version_key: the dimension's key, which the fact has under the same name.
+        member: the fact's column that identifies the member.
+        member_id: the dimension's column that identifies the member.
+        version_key: the dimension's key, which has the same name in the fact.
         fact_key: the fact's own key.
 #}
 {% macro member_changed_since_last_build(member, dimension, member_id, version_key, fact_key) %}
@@ -42,7 +44,7 @@
 {% endmacro %}
 
 
-{# Post-hook of a fact: removes facts whose row has left staging (`full_refresh`). #}
+{# Post-hook of a fact: removes facts whose row is no longer in staging. #}
 {% macro remove_vanished(staging_model, key) %}
     {%- if is_incremental() -%}
     delete from {{ this }} as fact

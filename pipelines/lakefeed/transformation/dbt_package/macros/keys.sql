@@ -1,11 +1,12 @@
 {#
-    A key as its columns are compared: by their values, or by what `compared_as` has for them, which is
-    the same where PostgreSQL holds two values equal that it writes differently, such as 1.0 and 1.00.
-    `lakefeed sync` writes that (pipelines/lakefeed/source/inspection/equality.py).
+    A key as an expression to compare by. Columns are compared by their values unless `compared_as` has
+    an expression for them: one that is equal for values that PostgreSQL considers equal but writes
+    differently, such as 1.0 and 1.00.
 
     Args:
-        columns: their names.
-        compared_as: expressions by name, with `{value}` for the column.
+        columns: the names of the key's columns.
+        compared_as: expressions by column name, with `{value}` in place of the column; written by
+            `lakefeed sync` (pipelines/lakefeed/source/inspection/equality.py).
 #}
 {% macro key_of(columns, compared_as={}) %}
     {%- set compared = [] -%}
@@ -17,17 +18,17 @@
 {% endmacro %}
 
 
-{# The key of the raw table that the model is made of, as it is compared. #}
+{# The key of a raw table as an expression to compare by. #}
 {% macro key_of_raw(raw) %}
     {{- return(lakefeed.key_of(raw.key, raw.get('compared_as'))) -}}
 {% endmacro %}
 
 
 {#
-    Whether the rows of a model were merged by keys that were compared in another way, as by versions
-    that compared texts. Noted of models alone whose keys are compared otherwise than by their values.
+    Whether a model's rows were merged by a differently compared key, as earlier versions of Lakefeed
+    did. Recorded only for models whose keys aren't compared by their plain values.
 #}
-{% macro keys_were_compared_otherwise(raw, model_name) %}
+{% macro key_comparison_changed(raw, model_name) %}
     {%- if not raw.get('compared_as') -%}{{- return(false) -}}{%- endif -%}
     {%- set query -%}
         create schema if not exists _lakefeed;
@@ -38,7 +39,7 @@
 {% endmacro %}
 
 
-{% macro note_compared_keys(raw, model_name) %}
+{% macro record_compared_keys(raw, model_name) %}
     {%- if raw.get('compared_as') %}
     create table if not exists _lakefeed.compared_keys (model varchar, compared_as varchar);
     delete from _lakefeed.compared_keys where model = '{{ model_name }}';

@@ -1,9 +1,10 @@
 {#
-    The versions in a relation, where neighbours that agree in all of these columns are one. For a
-    dimension of several tables: cut their versions at every moment at which one of them changes, and
-    merge what came out equal.
+    The versions in a relation, with adjacent versions merged if they agree in all of these columns. For
+    a dimension of several tables: split their versions wherever one of them changes, then merge equal
+    neighbours.
 
-    `relation` has key and columns, valid_from, valid_to, loaded_at, _was_deleted and _staged_batch.
+    `relation` must have the key, the columns, valid_from, valid_to, loaded_at, _was_deleted and
+    _staged_batch.
 #}
 {% macro merged_versions(relation, key, columns) %}
     {%- set key_columns = lakefeed.quoted_list(key) -%}

@@ -1,11 +1,11 @@
 {#
-    The select that makes staging of raw rows: per key the row of the newest load, then of the newest
-    cursor; all rows where there is no key. Pure, as versions_of.sql is.
+    The select that turns raw rows into staging rows: for each key the row with the newest load, then
+    the newest cursor; without a key, all rows. Reads only the relations passed to it.
 
     Args:
-        rows: a relation with `_load_position`, and `_deleted_at` if it removes what was deleted.
+        rows: a relation with `_load_position`, and with `_deleted_at` if `removes_deleted`.
         batch: an expression for `_staged_batch`.
-        compared_as: how columns of the key are compared (keys.sql).
+        compared_as: how key columns are compared (keys.sql).
 #}
 {% macro newest_of(
     rows, batch, key=none, cursor=none, removes_deleted=false, compared_as={}

@@ -1,7 +1,7 @@
 {#
-    Generic test: the versions of each key follow one another. Each ends where the next one begins, and
-    the last one holds still; but one that ended because its row was deleted ends before the next, or is
-    the last. The first holds from the beginning.
+    Generic test: the versions of each key are contiguous. Each version ends where the next one begins,
+    and the last one is still valid. A version that ended because its row was deleted may end before the
+    next one begins, or be the last. The first version is valid from `beginning()`.
 #}
 {% test no_gaps_no_overlaps(model, key, compared_as={}) %}
     with

@@ -1,12 +1,13 @@
 {#
-    One staging model: the committed rows of one raw table, one row per key, merged incrementally.
+    A staging model: the committed rows of a raw table, one row per key, merged incrementally.
 
-    Promises: staging holds, for each key, the row from the newest source snapshot, then with the
-    newest cursor, whatever order loads arrive in. A load is read once, but for a model that is staged
-    anew. Rows, and the note of which loads they came from, are written in one transaction.
+    Promises: in whatever order loads arrive, staging has for each key the row from the newest source
+    snapshot, then with the newest cursor. Each load is read once, unless the model is staged again from
+    scratch. Rows and the record of their loads are written in one transaction.
 
-    Rows that have left the source (tombstones, see pipelines/lakefeed/loading/extract/delete_detection.py) are removed with
-    `deletes: remove`, get `_deleted_at` with `mark`, and are passed over with `ignore`.
+    Rows deleted in the source (tombstones, see
+    pipelines/lakefeed/loading/extract/delete_detection.py) are removed with `deletes: remove`, get a
+    `_deleted_at` with `mark`, and stay with `ignore`.
 
     The raw table is described by its dbt source (`meta.lakefeed`, written by `lakefeed sync`).
 #}
@@ -31,23 +32,23 @@
 
 
 {#
-    Pre-hook: notes which committed loads this model has not staged, and opens their rows as the
+    Pre-hook: finds the committed loads that this model hasn't staged and opens their rows as the
     temporary view `lakefeed_new_rows`.
 #}
 {% macro open_new_loads() %}
     {%- if not execute %}{{ return('select 1') }}{% endif -%}
     {%- set raw = lakefeed.raw_table_of(model) -%}
     {%- set name = this.identifier if is_incremental() else none -%}
-    {%- set otherwise = name and lakefeed.keys_were_compared_otherwise(raw.meta.lakefeed, name) -%}
-    {%- set new = lakefeed.loads_to_stage(raw, name, otherwise) -%}
+    {%- set is_outdated = name and lakefeed.key_comparison_changed(raw.meta.lakefeed, name) -%}
+    {%- set new = lakefeed.loads_to_stage(raw, name, is_outdated) -%}
     {{ lakefeed.open_loads(raw, new.loads, new.counting) }}
     {% if is_incremental() -%}{{ lakefeed.fit_model(raw, new.anew) }}{%- endif %}
 {% endmacro %}
 
 
 {#
-    Opens these loads for the model that is being built: the rows of those that count, and what is
-    noted of all of them once it is built.
+    Opens these loads for the model that is being built: the rows of the counting ones, and the records
+    of all of them, which are written once the model is built.
 #}
 {% macro open_loads(raw, loads, counting) -%}
     create schema if not exists _lakefeed;
@@ -78,8 +79,8 @@
 
 
 {#
-    Post-hook: takes out the rows that have a newer version among the new, or a tombstone, and notes the
-    loads as staged, in the transaction that wrote their rows.
+    Post-hook: deletes the rows that have a newer version or a tombstone among the new rows, and records
+    the loads as staged, in the same transaction that wrote the new rows.
 #}
 {% macro close_new_loads() %}
     {%- if not execute %}{{ return('select 1') }}{% endif -%}
@@ -92,12 +93,12 @@
             select ({{ lakefeed.key_of_raw(raw) }}) from lakefeed_new_rows
         );
     {%- endif %}
-    {{ lakefeed.note_compared_keys(raw, this.identifier) }}
-    {{ lakefeed.note_staged_loads() }}
+    {{ lakefeed.record_compared_keys(raw, this.identifier) }}
+    {{ lakefeed.record_staged_loads() }}
 {% endmacro %}
 
 
-{% macro note_staged_loads() -%}
+{% macro record_staged_loads() -%}
     insert into _lakefeed.staged_loads
     select '{{ this.identifier }}', load_id, snapshot_at, batch
     from lakefeed_new_loads cross join lakefeed_new_loads_batch
@@ -107,7 +108,7 @@
 {% endmacro %}
 
 
-{# The select over the files of these loads; typed and empty where there are none. #}
+{# The select over the files of these loads; typed but empty if there are none. #}
 {% macro new_rows(raw, loads) %}
     {%- set columns = raw.meta.lakefeed.columns -%}
     {%- set watches_deletes = raw.meta.lakefeed.deletes != 'ignore' -%}
@@ -121,13 +122,13 @@
         cast(0 as bigint) as _load_position
     where false
     {%- else -%}
-    {%- set rows = lakefeed.rows_of(loads) -%}
-    {%- set held = lakefeed.described('from ' ~ rows) -%}
-    {%- do lakefeed.refuse_lossy_casts(held, columns, rows) -%}
-    {%- set deleted_at = 'files._deleted_at' if '_deleted_at' in held else 'null::timestamptz' -%}
+    {%- set rows = lakefeed.rows_of_loads(loads) -%}
+    {%- set raw_types = lakefeed.described('from ' ~ rows) -%}
+    {%- do lakefeed.refuse_lossy_casts(raw_types, columns, rows) -%}
+    {%- set deleted_at = 'files._deleted_at' if '_deleted_at' in raw_types else 'null::timestamptz' -%}
     select
         {% for name, type in columns.items() -%}
-        cast({{ 'files.' ~ lakefeed.quote(name) if name in held else 'null' }} as {{ type }})
+        cast({{ 'files.' ~ lakefeed.quote(name) if name in raw_types else 'null' }} as {{ type }})
             as {{ lakefeed.quote(name) }},
         {% endfor -%}
         {{ deleted_at ~ ' as _deleted_at,' if watches_deletes }}
@@ -143,14 +144,14 @@
 
 
 {#
-    The rows of these loads, as a from-clause item. A row belongs to the load in its `_dlt_load_id` only
-    in a file that this load names: a compact file, which `lakefeed prune` writes, holds several loads'.
+    The rows of these loads, as a from-clause item. A compact file, written by `lakefeed prune`, has rows
+    of several loads: of its rows, only those count whose load lists the file.
 #}
-{% macro rows_of(loads) %}
+{% macro rows_of_loads(loads) %}
     {%- set state = namespace(is_compact=false) -%}
     {%- set paths = {} -%}
     {%- set pairs = [] -%}
-    {# All of one table, so that their folder is the same. #}
+    {# All loads belong to one table, so they share its folder. #}
     {%- set folder = loads[0].folder if loads else '' -%}
     {%- set named = folder.replace("'", "''") -%}
     {%- set read = lakefeed.as_pattern(folder).replace("'", "''") -%}
@@ -178,9 +179,9 @@
 
 
 {#
-    Gives the model the columns and types that its raw table has now, and empties it where it is
-    staged anew. It is created again, since DuckDB can't alter a table in the transaction that has
-    deleted from it. Columns that the raw table has no longer stay.
+    Gives the model the current columns and types of its raw table, and empties it if it is staged again
+    from scratch. The table is recreated, since DuckDB can't alter a table in a transaction that has
+    deleted rows from it. Columns that the raw table no longer has are kept.
 #}
 {% macro fit_model(raw, anew) %}
     {%- set wanted = dict(raw.meta.lakefeed.columns) -%}
@@ -206,42 +207,42 @@
 
 
 {#
-    Fails where a value of a retyped column would be rounded or lost. `lakefeed run` doesn't come
-    here: it reads a table whole whose columns can't be cast.
+    Fails if a cast to a new column type would round or lose a value. `lakefeed run` never gets here: it
+    reads the whole table if its columns can't be cast.
 #}
-{% macro refuse_lossy_casts(held, wanted, relation) %}
-    {%- for name, is_lost in lakefeed.values_lost(held, wanted).items() -%}
+{% macro refuse_lossy_casts(present, wanted, relation) %}
+    {%- for name, is_lost in lakefeed.values_lost(present, wanted).items() -%}
         {%- set lost = 'select count(*) from ' ~ relation ~ ' where ' ~ is_lost -%}
         {%- if run_query(lost).columns[0].values()[0] -%}
             {{- exceptions.raise_compiler_error(
-                'column ' ~ name ~ ' was ' ~ held[name] ~ ' and is ' ~ (wanted[name] | upper) ~ ' now: ' ~
-                'load the table before it is built, with lakefeed run --full-refresh'
+                'column ' ~ name ~ ' changed from ' ~ present[name] ~ ' to ' ~ (wanted[name] | upper) ~
+                ', which would round or lose values; reload the table: lakefeed run --full-refresh'
             ) -}}
         {%- endif -%}
     {%- endfor -%}
 {% endmacro %}
 
 
-{# By the name of each column that is held in another type: what is true of values a cast would damage. #}
-{% macro values_lost(held, wanted) %}
+{# For each column whose type changed: the condition for values that the cast would damage. #}
+{% macro values_lost(present, wanted) %}
     {%- set nulls = [] -%}
     {%- for name, type in wanted.items() -%}
         {%- do nulls.append('cast(null as ' ~ type ~ ') as ' ~ lakefeed.quote(name)) -%}
     {%- endfor -%}
     {%- set types = lakefeed.described('select ' ~ nulls | join(', ')) -%}
     {%- set conditions = {} -%}
-    {%- for name, type in types.items() if held.get(name, type) != type -%}
+    {%- for name, type in types.items() if present.get(name, type) != type -%}
         {%- set column = lakefeed.quote(name) -%}
         {%- do conditions.update({
             name: column ~ ' is distinct from try_cast(try_cast(' ~ column ~ ' as ' ~ type ~ ') as '
-                ~ held[name] ~ ')'
+                ~ present[name] ~ ')'
         }) -%}
     {%- endfor -%}
     {{- return(conditions) -}}
 {% endmacro %}
 
 
-{# DuckDB's type of each column that a query gives, by name. #}
+{# DuckDB's type of each column of a query, by name. #}
 {% macro described(query) %}
     {%- set found = {} -%}
     {%- for row in run_query('describe ' ~ query).rows -%}
@@ -251,25 +252,25 @@
 {% endmacro %}
 
 
-{# The dbt source that a model over raw reads: its only source. #}
+{# The only dbt source that a model over raw reads. #}
 {% macro raw_table_of(model_node) %}
     {%- set ids = model_node.depends_on.nodes | select('string') | list -%}
     {%- for id in ids if id.startswith('source.') -%}
         {{- return(graph.sources[id]) -}}
     {%- endfor -%}
     {{- exceptions.raise_compiler_error(
-        model_node.name ~ ' reads no raw table: pass source(...) to its macro'
+        model_node.name ~ ' reads no raw table; pass source(...) to its macro'
     ) -}}
 {% endmacro %}
 
 
-{# A name as an SQL identifier: `adapter.quote` doesn't double the quotes within it. #}
+{# A name as an SQL identifier. `adapter.quote` doesn't escape quotes within the name. #}
 {% macro quote(name) %}
     {{- return('"' ~ name.replace('"', '""') ~ '"') -}}
 {% endmacro %}
 
 
-{# These names as SQL identifiers; none for none. #}
+{# A list of SQL identifiers from one or more names; none if there are none. #}
 {% macro quoted(names) %}
     {%- set quoted = [] -%}
     {%- for name in ([names] if names is string else names or []) -%}

@@ -1,6 +1,6 @@
 {#
-    A hashed surrogate key over columns: md5 of their texts, where a null differs from an empty text
-    and ('a', 'bc') differs from ('ab', 'c'). Null only where every part is null.
+    A surrogate key: the md5 hash of these columns as text. Null differs from an empty string, and
+    ('a', 'bc') from ('ab', 'c'). The key is null only if every column is null.
 #}
 {% macro surrogate_key(columns) %}
     {%- set parts = [] -%}

@@ -1,4 +1,4 @@
-{# Generic test: no two rows agree in all of these columns, as they are compared (keys.sql). #}
+{# Generic test: no two rows agree in all of these columns. For `compared_as`, see keys.sql. #}
 {% test unique_combination(model, columns, compared_as={}) %}
     select
         {% for name in columns -%}

@@ -1,29 +1,30 @@
 {#
-    The select that makes versions of raw rows. Pure: it reads the relations it is given, and dbt's unit
-    tests give it what they like (tests/integration/macros).
+    The select that turns raw rows into versions. It reads only the relations passed to it, so that
+    dbt's unit tests can pass their own (tests/integration/macros).
 
-    Per key, in the order of the source's snapshots:
+    For each key, in the order of the source's snapshots:
 
-    - A row that equals the one before it, in all columns of the table, is no new version.
-    - A version changed when its cursor says, but never after the snapshot that saw it. Without a cursor
-      of time, it changed when a snapshot first saw it.
-    - A newer snapshot is right about all that comes after its time of change: what was taken for later
-      versions is dropped. So of two versions of one time the newer snapshot's stays, and a value that
-      was corrected backwards replaces the wrong one, as it does in staging.
-    - A tombstone ends the row, as does a load of the whole table that lacks it. What comes back begins
-      at its time of change, or where that lies before the end, when a snapshot saw it again.
-    - The first version holds from the beginning, so that no fact is older than its dimension.
+    - A row that equals the previous one in all columns isn't a new version.
+    - A version changed at the time in its cursor, but never after the snapshot that contains it. If the
+      cursor isn't a time, it changed at the first snapshot that contains it.
+    - A newer snapshot overrides everything after its time of change: versions that seemed to be later
+      are dropped. So of two versions of the same time, the newer snapshot's is kept, and a backdated
+      correction replaces the wrong value, as it does in staging.
+    - A tombstone ends the row, and so does a load of the whole table without it. If the row returns, it
+      begins at its time of change, or, if that is before its end, at the snapshot that saw it again.
+    - The first version is valid from `beginning()`, so that no fact is older than its dimension.
 
-    Versions that are `known` stand for all loads before the new ones, all of which have newer snapshots:
-    of a key that has news, its versions are made again from both, and given whole.
+    `known` versions stand for all loads before the new ones, which must have newer snapshots. For each
+    key in the new rows, all of its versions are computed again from both and returned.
 
     Args:
-        rows: `columns`, `_dlt_load_id`, `_load_position`, and `_deleted_at` if it watches deletes.
-        loads: position, snapshot_at, supersedes.
-        known: what this select gave before; none for nothing.
+        rows: a relation with `columns`, `_dlt_load_id`, `_load_position`, and `_deleted_at` if
+            `watches_deletes`.
+        loads: a relation with position, snapshot_at and supersedes.
+        known: the earlier result of this select; none if there is none.
         batch: an expression for `_staged_batch`.
         columns: DuckDB's types by name.
-        compared_as: how columns of the key are compared (keys.sql).
+        compared_as: how key columns are compared (keys.sql).
 #}
 {% macro versions_of(
     rows, loads, known, batch, columns, key, cursor=none, timezone='UTC', watches_deletes=false,
@@ -118,7 +119,7 @@
 
     ),
 
-    missed as (
+    absences as (
 
         select
             events_in_order.* replace (
@@ -138,7 +139,7 @@
 
         select * exclude (_next_position) from events_in_order
         union all by name
-        select * exclude (_next_position) from missed
+        select * exclude (_next_position) from absences
 
     ),
 
@@ -186,7 +187,7 @@
 
     ),
 
-    standing as (
+    effective_events as (
 
         select *
         from dated
@@ -213,7 +214,7 @@
             coalesce(lead(_is_end) over in_time, false) as _was_deleted,
             _dlt_load_id,
             {{ batch }} as _staged_batch
-        from standing
+        from effective_events
         window in_time as (partition by {{ key_columns }} order by _changed_at)
         qualify not _is_end
 
@@ -224,7 +225,7 @@
 {%- endmacro %}
 
 
-{# When a row of raw changed, as far as it says so itself: null where it doesn't. #}
+{# The time of change in a raw row's cursor; null if the cursor isn't a time. #}
 {% macro time_of_change(columns, cursor, timezone) %}
     {%- set type = columns.get(cursor, '') -%}
     {%- set column = 'new_rows.' ~ lakefeed.quote(cursor or '') -%}
