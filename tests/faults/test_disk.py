@@ -84,8 +84,8 @@ def test_a_disk_that_fills_up_at_any_point_is_named_and_nothing_is_lost(
 
     said = ended.stdout + ended.stderr
     assert ended.returncode == 1, said
-    assert "no space is left on this disk" in said
-    assert "what was committed and published before is intact" in said
+    assert "no space left on this disk" in said
+    assert "committed loads and the published warehouse are intact" in said
     assert "bug in Lakefeed" not in said
     assert "Traceback" not in said
     assert published == [(1, 5)]

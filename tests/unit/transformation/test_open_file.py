@@ -141,7 +141,7 @@ def test_a_folder_in_its_place_is_no_damage(tmp_path: Path, opening: object) -> 
     error = refusal(tmp_path / "warehouse.duckdb", opening)
 
     assert isinstance(error, StorageFailed)
-    assert "a folder stands where a file is needed" in error.what
+    assert "found a folder where a file is expected" in error.what
 
 
 def test_an_error_in_a_query_is_no_damage(file: Path) -> None:
