@@ -46,7 +46,7 @@ def test_facts_that_are_not_known_change_nothing(copied: Lake) -> None:
 def test_a_newer_format_stops_the_table_by_name(copied: Lake) -> None:
     edit(copied, format="2.0")
 
-    assert "written by a newer Lakefeed (format 2.0" in failure(copied.run())
+    assert "written by a newer version of Lakefeed (format 2.0" in failure(copied.run())
     told = copied.command("status")
     assert told.returncode == 1
     assert "upgrade Lakefeed" in told.stderr

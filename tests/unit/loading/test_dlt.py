@@ -16,7 +16,7 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from dlt.common.typing import TSecretStrValue
 
 from lakefeed.loading.dlt_adapter import patches
-from lakefeed.loading.dlt_adapter.config_providers import Sparing, use_sparing_providers
+from lakefeed.loading.dlt_adapter.config_providers import FilteringProvider, use_filtering_providers
 from lakefeed.loading.dlt_adapter.pipeline import TablePipeline
 
 
@@ -40,7 +40,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def knobs(project: Path, config: str) -> Knobs:
     (project / ".dlt" / "config.toml").write_text(config)
-    use_sparing_providers(project)
+    use_filtering_providers(project)
     return resolve_configuration(Knobs(), sections=("shop", "deep"))
 
 
@@ -72,7 +72,7 @@ def test_dlt_asks_our_providers(project: Path) -> None:
 
     asked = Container()[PluggableRunContext].providers.providers
 
-    assert [type(provider) for provider in asked] == [Sparing] * 3
+    assert [type(provider) for provider in asked] == [FilteringProvider] * 3
 
 
 def test_a_pipeline_keeps_the_schema_that_it_has_read(project: Path) -> None:

@@ -32,7 +32,11 @@ CONNECTION = connection_from_url("shop", "postgresql://loader:hunter2@db/shop")
             "permission denied for schema s",
             "grant usage on schema public to the role",
         ),
-        ("[Errno 28] No space left on device: 'x.parquet'", "x.parquet: no space", "free some space"),
+        (
+            "[Errno 28] No space left on device: 'x.parquet'",
+            "x.parquet: no space",
+            "free some space",
+        ),
     ],
 )
 def test_a_failure_is_told_in_the_words_of_who_failed(

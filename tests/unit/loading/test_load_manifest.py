@@ -72,7 +72,7 @@ def test_a_newer_major_format_is_refused_by_name(version: object) -> None:
         Load.from_json(json.dumps(fields(format=version)))
 
     assert str(refused.value) == (
-        f"load {LOAD.load_id} of shop__orders: it was written by a newer Lakefeed (format "
+        f"load {LOAD.load_id} of shop__orders: written by a newer version of Lakefeed (format "
         f"{version}; this one reads {FORMAT})\n  upgrade Lakefeed"
     )
 
