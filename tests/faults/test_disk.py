@@ -105,7 +105,7 @@ def test_a_limit_on_the_size_of_files_is_named(database: Database, fat: Lake) ->
 
     said = ended.stdout + ended.stderr
     assert ended.returncode == 1
-    assert "the file is larger than this process may write" in said
+    assert "the file exceeds the size that this process may write" in said
     assert "bug in Lakefeed" not in said
     assert fat.run().exit_code == 0
 

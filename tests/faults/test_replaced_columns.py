@@ -39,7 +39,7 @@ def test_a_foreign_table_that_shows_something_else_is_read_whole(
 
     told = only(lake.load())
 
-    assert told.notes == ("its definition changed, so the table is read whole",)
+    assert told.notes == ("the definition changed, so the table is read in full",)
     assert lake.raw("shop__t", "a") == sorted([("first",), (shows,)])
     assert only(lake.load()).status == "unchanged"
 
@@ -66,5 +66,5 @@ def test_what_columns_are_is_known_on_an_older_server(
     assert [table.rows_read for table in report.tables] == [1, 1]
     assert [table.notes[0].partition(":")[0] for table in report.tables] == [
         "labels or attributes in the type of column `m` were renamed",
-        "its definition changed, so the table is read whole",
+        "the definition changed, so the table is read in full",
     ]

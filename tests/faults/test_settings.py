@@ -295,8 +295,8 @@ def test_amounts_of_one_table_are_written_in_one_way_whatever_lc_monetary_is(
     read = only(lake.run())
 
     assert (
-        "amounts in column `a` were written as $1,234,567.89 and -$1,234,567.89, and are as "
-        "1.234.567,89 € and -1.234.567,89 €, so the table is read whole"
+        "the format of amounts in column `a` was $1,234,567.89 and -$1,234,567.89 and is "
+        "1.234.567,89 € and -1.234.567,89 €, so the table is read in full"
     ) in read.notes
     assert read.rows_written == 3
     assert lake.query("select a, b, c, d from staging.stg_shop__t where id = 3") == [

@@ -187,7 +187,7 @@ def test_a_killed_run_that_its_server_still_waits_for_is_made_way_for(
     report = only(copied.load())
 
     assert report.rows_written == ROWS
-    assert "ended what a run that is gone had left in the source" in report.notes[0]
+    assert "ended a session that a dead run had left behind" in report.notes[0]
 
 
 def test_what_a_killed_run_asked_for_ends_on_the_server_soon(

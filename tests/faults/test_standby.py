@@ -86,7 +86,7 @@ def test_a_table_that_can_not_be_read_at_once_is_read_in_steps(pair: Pair, lake:
         report = lake.load()
 
     assert [str(table.error) for table in report.failures] == []
-    assert any("steps, each a load of its own" in note for note in report.tables[0].notes)
+    assert any("steps, one load each" in note for note in report.tables[0].notes)
     assert lake.raw("shop__t", "count(distinct id)") == [(4000,)]
     catch_up(pair.primary, pair.standby)
     assert only(lake.load("shop.t")).status == "unchanged"
@@ -100,7 +100,7 @@ def test_a_table_that_can_not_be_read_at_all_fails_and_names_the_standbys_settin
     with pair.ending_reads(longer_than=0.05):
         error = failure(lake.load())
 
-    assert "shop.t: the standby ended its read again and again (conflict with recovery)" in error
+    assert "shop.t: the standby repeatedly cancelled the read (conflict with recovery)" in error
     assert "`hot_standby_feedback` is off, `max_standby_streaming_delay` is 0" in error
 
 

@@ -20,12 +20,15 @@ DECLARED = "good: {cursor: at}\n"
         (
             "select 1",
             "gone: {cursor: at}",
-            ("`public.gone` isn't in the database, or this role can't see it", "check the name"),
+            (
+                "`public.gone` doesn't exist in the database, or this role can't see it",
+                "check the name",
+            ),
         ),
         (
             "create table t (id int primary key)",
             "t: {cursor: updated_at}",
-            ("shop.t has no column `updated_at` to use as its cursor", "its columns are: id"),
+            ("shop.t has no column `updated_at` to use as its cursor", "the columns are: id"),
         ),
         (
             "create table t (id int, at timestamptz)",
@@ -36,8 +39,8 @@ DECLARED = "good: {cursor: at}\n"
             "create table t (id int primary key, at text)",
             "t: {cursor: at}",
             (
-                "`at` of shop.t is text, which can't be a cursor",
-                "a cursor is a timestamp, a date or a whole number",
+                "`at` of shop.t has type text and can't be a cursor",
+                "use a timestamp, a date or an integer column",
             ),
         ),
         (
@@ -49,27 +52,27 @@ DECLARED = "good: {cursor: at}\n"
             "create table t (id int primary key, n int)",
             "t: {cursor: n, lookback: 30m}",
             (
-                "`lookback` of shop.t doesn't fit its cursor",
-                "a numeric cursor takes a plain number",
+                "`lookback` of shop.t doesn't match the type of its cursor",
+                "use a number, since the cursor is numeric",
             ),
         ),
         (
             "create table t (id int primary key, at timestamptz)",
             "t: {cursor: at, columns: {exclude: [nothing]}}",
             (
-                "`columns` of shop.t names `nothing`, which the table doesn't have",
-                "its columns are: id, at",
+                "`columns` of shop.t names `nothing`, which doesn't exist in the table",
+                "the columns are: id, at",
             ),
         ),
         (
             "create table t (id int primary key, at timestamptz)",
             "t: {cursor: at, primary_key: [nothing]}",
-            ("`primary_key` of shop.t names `nothing`", "its columns are: id, at"),
+            ("`primary_key` of shop.t names `nothing`", "the columns are: id, at"),
         ),
         (
             "create table t (id int primary key)",
             "t: {mode: full_refresh, where: 'id = 1; drop table t'}",
-            ("`where` of shop.t can't be used", "write one condition"),
+            ("`where` of shop.t is invalid", "write a single condition"),
         ),
         (
             "create table t (id int primary key)",
@@ -106,9 +109,7 @@ def test_a_declared_key_that_is_not_unique_stops_the_table(database: Database, l
     )
     report = lake.declare("t: {cursor: at, primary_key: [a]}").load()
 
-    assert "`primary_key: [a]` of shop.t doesn't tell its rows apart: 2 rows share (1)" in failure(
-        report
-    )
+    assert "`primary_key: [a]` of shop.t isn't unique: 2 rows share (1)" in failure(report)
     assert lake.files("shop__t") == []
 
 

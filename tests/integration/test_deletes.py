@@ -292,7 +292,7 @@ def test_without_a_key_it_is_refused(database: Database, lake: Lake) -> None:
 
     told = failure(lake.declare("t: {mode: full_refresh, deletes: mark}").load())
 
-    assert "has no primary key, so rows that are gone can't be told" in told
+    assert "has no primary key, which `deletes` needs to detect deleted rows" in told
 
 
 def test_a_load_that_arrives_late_does_not_bring_deleted_rows_back(

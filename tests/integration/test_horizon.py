@@ -288,7 +288,10 @@ def test_a_late_commit_that_the_lookback_cannot_cover_is_told_to_such_a_role(
     told = only(lake.load()).notes
 
     assert len(told) == 1
-    assert "has committed since the last load: its rows may lie below the lookback" in told[0]
+    assert (
+        "has committed since the last load; its rows may be older than the lookback covers"
+        in told[0]
+    )
     assert "lakefeed run --select shop.orders --full-refresh" in told[0]
     lake.load(full_refresh=True)
     assert 1 in ids(lake)

@@ -62,8 +62,8 @@ def test_a_read_that_has_to_give_way_again_fails_and_names_who_waited(
     alter(database, "alter table t add another text", load)
 
     error = failure(load.result())
-    assert "sources.yaml:6: shop.t was given up, since reading it kept another session" in error
-    assert "(`deploy`) waits for ALTER TABLE" in error
+    assert "sources.yaml:6: reading shop.t was cancelled because it kept another session" in error
+    assert "(`deploy`) is waiting for ALTER TABLE" in error
     assert lake.files("shop__t") == []
 
 

@@ -213,7 +213,7 @@ def test_the_run_says_how_many_rows_only_a_comparison_of_keys_found(
 ) -> None:
     _, after, _ = loads
 
-    assert "without a change that its cursor shows" in after[name].notes[-1]
+    assert "appeared or reappeared below the cursor's checkpoint" in after[name].notes[-1]
 
 
 def test_what_is_written_later_to_a_table_that_counts_from_1_again_is_found(

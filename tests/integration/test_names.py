@@ -191,7 +191,7 @@ def test_a_column_named_like_one_of_the_lakes_own_is_refused(
 
     report = lake.declare("t: {mode: full_refresh}").load()
 
-    assert f"has a column `{name}`, a name that the lake itself uses" in failure(report)
+    assert f"has a column `{name}`, a name reserved by Lakefeed" in failure(report)
     assert not (lake.root / "data" / "raw").exists()
 
 
@@ -200,7 +200,7 @@ def test_columns_that_differ_in_case_alone_are_refused(database: Database, lake:
 
     report = lake.declare("t: {mode: full_refresh}").load()
 
-    assert "`id` and `Id`, which DuckDB can't tell apart" in failure(report)
+    assert "`id` and `Id`, which are the same name to DuckDB" in failure(report)
     assert not (lake.root / "data" / "raw").exists()
 
 

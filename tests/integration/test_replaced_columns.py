@@ -19,7 +19,7 @@ from lakefeed.source.inspection.tables import inspect_tables
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, failure, new_lake, only
 
 ROWS = 5
-WHOLE = ", so the table is read whole"
+WHOLE = ", so the table is read in full"
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,16 @@ PAIR = "create type {t}_pair as (x int, y text)"
 
 CASES = {
     "dropped_and_added": Case(
-        "a int", "i", ("alter table {t} drop a, add a int default 7",), "column `a` is another one"
+        "a int", "i", ("alter table {t} drop a, add a int default 7",), "column `a` was replaced"
     ),
     "dropped_and_added_empty": Case(
-        "a int", "i", ("alter table {t} drop a, add a int",), "column `a` is another one"
+        "a int", "i", ("alter table {t} drop a, add a int",), "column `a` was replaced"
     ),
     "dropped_and_added_wider": Case(
         "a int",
         "i",
         ("alter table {t} drop a, add a bigint default 7",),
-        "column `a` is another one",
+        "column `a` was replaced",
     ),
     "swapped": Case(
         "a int, b int",
@@ -62,19 +62,19 @@ CASES = {
             "alter table {t} rename b to a",
             "alter table {t} rename c to b",
         ),
-        "column `a` is another one (the former is now `b`, this one was `b`)",
+        "column `a` was replaced (the old one is now `b`, the new one was `b`)",
     ),
     "renamed_over_a_dropped_one": Case(
         "a int, b int",
         "i, i * 10",
         ("alter table {t} drop a", "alter table {t} rename b to a"),
-        "column `a` is another one (this one was `b`)",
+        "column `a` was replaced (the new one was `b`)",
     ),
     "in_the_place_of_the_renamed": Case(
         "a int",
         "i",
         ("alter table {t} rename a to b", "alter table {t} add a int default 3"),
-        "column `a` is another one (the former is now `b`)",
+        "column `a` was replaced (the old one is now `b`)",
     ),
     "key_swapped": Case(
         "other int unique",
@@ -84,7 +84,7 @@ CASES = {
             "alter table {t} rename other to id",
             "alter table {t} rename was_id to other",
         ),
-        "column `id` is another one",
+        "column `id` was replaced",
         setting="cursor: at, primary_key: id",
     ),
     "label_renamed": Case(
@@ -158,7 +158,7 @@ CASES = {
             "alter table {t} alter a type {t}_other using (case a when 'ok' then 'sad' else 'ok' "
             "end)::{t}_other",
         ),
-        "labels or attributes in the type of column `a` are others",
+        "labels or attributes in the type of column `a` changed",
         before=(MOOD,),
     ),
     "number_to_a_label": Case(
@@ -192,7 +192,7 @@ CASES = {
             "alter type {t}_pair drop attribute y cascade",
             "alter type {t}_pair add attribute y text cascade",
         ),
-        "labels or attributes in the type of column `a` are others",
+        "labels or attributes in the type of column `a` changed",
         before=(PAIR,),
     ),
     "attribute_renamed_in_an_array_of_a_domain": Case(
@@ -206,13 +206,13 @@ CASES = {
         "a int generated always as (id * 2) stored",
         "",
         ("alter table {t} alter a set expression as (id * 3)",),
-        "generated column `a` has another expression",
+        "the expression of generated column `a` changed",
     ),
     "generated_virtual": Case(
         "a int generated always as (id * 2) virtual",
         "",
         ("alter table {t} alter a set expression as (id * 3)",),
-        "generated column `a` has another expression",
+        "the expression of generated column `a` changed",
     ),
     "generated_no_longer": Case(
         "a int generated always as (id * 2) stored",
@@ -258,7 +258,7 @@ CASES = {
         "a int",
         "null",
         ("alter table {t} drop a, add a int",),
-        "column `a` is another one",
+        "column `a` was replaced",
         setting="cursor: xmin",
     ),
     "deletes_removed": Case(
@@ -269,14 +269,14 @@ CASES = {
             "alter table {t} rename b to a",
             "alter table {t} rename c to b",
         ),
-        "column `a` is another one",
+        "column `a` was replaced",
         setting="cursor: at, deletes: remove",
     ),
     "replaced_view": Case(
         "a int",
         "i",
         ("create or replace view {t} as select id, a + 1 as a, at from {t}_base",),
-        "its definition changed",
+        "the definition changed",
         setting="cursor: at, primary_key: id",
         relation="view",
     ),
@@ -284,7 +284,7 @@ CASES = {
         "a int",
         "i",
         ("create or replace view {t}_below as select id, a + 1 as a, at from {t}_base",),
-        "its definition changed",
+        "the definition changed",
         setting="cursor: at, primary_key: id",
         relation="view over a view",
     ),
@@ -300,7 +300,7 @@ CASES = {
         "a {t}_mood",
         "'ok'",
         ("alter type {t}_mood rename value 'ok' to 'fine'",),
-        "its definition changed",
+        "the definition changed",
         before=(MOOD,),
         setting="cursor: at, primary_key: id",
         relation="view of texts",
@@ -309,14 +309,14 @@ CASES = {
         "a int",
         "i",
         ("alter table {t} drop a, add a int default 9",),
-        "column `a` is another one",
+        "column `a` was replaced",
         relation="partitioned",
     ),
     "expression_of_one_partition": Case(
         "a int generated always as (id * 2) stored",
         "",
         ("alter table {t}_low alter a set expression as (id * 5)",),
-        "generated column `a` has another expression",
+        "the expression of generated column `a` changed",
         relation="partitioned",
     ),
     "partition_with_its_columns_elsewhere": Case(
@@ -457,7 +457,7 @@ def test_a_column_that_went_and_came_back_empty_is_empty(
     database.execute("alter table t add m mood")
 
     assert only(lake.load()).notes == (
-        "column `m` is back, and rows loaded before may have other values in it" + WHOLE,
+        "column `m` is back, and its values may differ from those loaded before" + WHOLE,
     )
     assert lake.raw("shop__t", "id, m")[-2:] == [(2, "sad"), (2, None)]
     assert only(lake.load()).status == "unchanged"

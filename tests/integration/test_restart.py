@@ -95,7 +95,7 @@ def test_a_second_load_of_a_table_that_is_being_loaded_is_refused(
         ended = lake.command("load")
 
     assert ended.returncode == 1
-    assert "shop.t is being loaded by another run" in ended.stdout
+    assert "shop.t is already being loaded by another run" in ended.stdout
 
 
 def test_many_runs_at_once_double_nothing(database: Database, lake: Lake) -> None:
@@ -198,7 +198,7 @@ def test_a_file_that_cannot_be_written_to_its_end_is_never_read(
     )  # fmt: skip
 
     assert ended.returncode == 1, ended.stdout
-    assert "the file is larger than this process may write" in ended.stdout
+    assert "the file exceeds the size that this process may write" in ended.stdout
     assert "Traceback" not in ended.stdout + ended.stderr
     assert lake.raw("shop__t", "id") == []
     assert only(lake.load()).rows_written == 200_000
@@ -239,16 +239,16 @@ def test_a_second_load_on_another_machine_is_refused(
 
     here, there = failure(lake.load()), failure(elsewhere.load())
 
-    assert "shop.slow is being loaded by another run, which goes on" in here
+    assert "shop.slow is already being loaded by another run" in here
     assert f"process {running.pid} on {socket.gethostname()}, since 20" in here
     assert f"To end it: kill {running.pid}" in here
     holder = database.rows(
         "select pid from pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock'"
         " and database = (select oid from pg_database where datname = current_database())"
     )[0][0]
-    assert "shop.slow is being loaded by another run: session" in there
-    assert f"session {holder} of the source, from a socket of its own machine, since 20" in there
-    assert "that run goes on: wait for it to end" in there
+    assert "shop.slow is already being loaded by another run: session" in there
+    assert f"session {holder} in the source, from a local socket, since 20" in there
+    assert "wait for that run to finish; nothing was read" in there
     assert f"select pg_terminate_backend({holder})" in there
     assert running.wait() == 0
     assert only(elsewhere.load()).status == "unchanged"

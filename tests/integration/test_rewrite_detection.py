@@ -221,8 +221,8 @@ def test_a_table_that_is_rewritten_again_and_again_is_refused_by_name(
     report = lake.load()
 
     told = failure(report)
-    assert "sources.yaml:6: shop.t was truncated, rewritten or exchanged" in told
-    assert "run again when that is done" in told
+    assert "sources.yaml:6: shop.t was truncated, rewritten or swapped" in told
+    assert "run again once the change is complete" in told
     assert [table.status for table in report.tables] == ["failed", "loaded"]
     assert lake.files("shop__t") == []
 
@@ -243,4 +243,4 @@ def test_an_audit_does_not_take_an_emptied_table_for_the_source(
 
     (found,) = audit(lake.project, []).tables
 
-    assert "was truncated, rewritten or exchanged" in str(found.error)
+    assert "was truncated, rewritten or swapped" in str(found.error)

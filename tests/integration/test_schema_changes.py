@@ -120,7 +120,7 @@ def test_a_retyped_column_is_told_and_the_table_read_whole(database: Database, l
 
     assert only(report).rows_written == 4
     assert only(report).notes == (
-        "column `d` was decimal(8,2) and is decimal(6,1), so the table is read whole",
+        "column `d` was decimal(8,2) and is decimal(6,1), so the table is read in full",
     )
     assert any("column `d` was numeric(8,2), is numeric(6,1)" in line for line in report.warnings)
 
@@ -153,14 +153,18 @@ def test_a_table_that_was_created_anew_is_told(database: Database, lake: Lake) -
     database.execute("create table kept as table t", "drop table t")
     create(database)
 
-    assert "the table was created anew" in notes(lake)
+    assert "the table was recreated or replaced" in notes(lake)
 
 
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
-        ("cursor: at", "cursor: n", "its cursor was `at` and is `n`: read from the beginning"),
-        ("cursor: at", "cursor: at, primary_key: n", "its key was id and is n"),
+        (
+            "cursor: at",
+            "cursor: n",
+            "the cursor was `at` and is `n`, so the table is read from the beginning",
+        ),
+        ("cursor: at", "cursor: at, primary_key: n", "the key was id and is n"),
         ("cursor: at", "cursor: at, where: n > 10", "`where` changed"),
         (
             "cursor: at, columns: {exclude: [b]}",

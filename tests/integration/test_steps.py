@@ -57,7 +57,7 @@ def test_steps_bring_what_one_load_brings(database: Database, lake: Lake, settin
 
     loaded = in_steps(lake)
 
-    assert "it was read in 6 steps, each a load of its own" in loaded.notes
+    assert "the table was read in 6 steps, one load each" in loaded.notes
     assert len(loaded.committed) == 6
     assert lake.raw("shop__t", "count(*), count(distinct id)") == [(3004, 3004)]
     assert only(lake.load()).status == "unchanged"

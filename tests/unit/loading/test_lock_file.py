@@ -65,6 +65,5 @@ def test_nobody_is_named_by_a_note_that_was_left(path: Path, note: str) -> None:
 
 def test_a_role_that_may_not_see_other_sessions_says_so() -> None:
     assert str(Session(7, None, None, None, None)) == (
-        "session 7 of the source; from where and since when, this role may not see without "
-        "pg_read_all_stats"
+        "session 7 in the source (this role needs pg_read_all_stats to see its origin and start)"
     )

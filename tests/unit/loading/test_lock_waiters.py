@@ -26,4 +26,4 @@ def test_a_query_is_told_by_its_first_words(query: str, kind: str) -> None:
 def test_a_session_whose_query_is_hidden_is_told_by_the_lock_that_it_waits_for() -> None:
     waiter = Waiter(7, "", "<insufficient privilege>", "AccessExclusiveLock")
 
-    assert str(waiter) == "pid 7 waits for AccessExclusiveLock"
+    assert str(waiter) == "pid 7 is waiting for AccessExclusiveLock"

@@ -72,10 +72,10 @@ def test_columns_of_a_table_created_anew_are_known_by_what_they_are_made_of() ->
     restored = with_mood(ColumnIdentity(9, "enum", {"1": "ok", "2": "sad"}), table=8)
     renamed = with_mood(ColumnIdentity(9, "enum", {"1": "fine", "2": "sad"}), table=8)
 
-    assert "created anew" in "".join(told(NOW, restored))
+    assert "recreated or replaced" in "".join(told(NOW, restored))
     assert noted_from_present(NOW, restored, read_whole=False) == restored
     assert told(NOW, renamed) == (
-        "labels or attributes in the type of column `mood` are others, so the table is read whole",
+        "labels or attributes in the type of column `mood` changed, so the table is read in full",
     )
 
 

@@ -93,7 +93,7 @@ def remove(log: CommitLog, removal: Removal) -> None:
 
 
 def remove_file(log: CommitLog, file: str) -> None:
-    """Removes a file from the table's raw folder, if it exists, and its `load_date` folder if empty."""
+    """Removes a file from the raw folder, if it exists, and its `load_date` folder if empty."""
     path = f"{log.folder}/{file}"
     with suppress(FileNotFoundError):
         log.filesystem.rm_file(path)
