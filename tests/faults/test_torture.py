@@ -1,4 +1,4 @@
-"""Random writers against runs that are killed at random: at the end nothing is lost or doubled."""
+"""Random writers, and runs killed at random: no row is lost or duplicated in the end."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ DDL = (
 
 @dataclass
 class Writer:
-    """Whoever uses the source: short transactions, and some that stay open."""
+    """A user of the source: short transactions, and some that stay open."""
 
     database: Database
     choose: random.Random
@@ -199,7 +199,7 @@ class Writer:
         self.open_ones.clear()
 
 
-def test_random_writers_against_runs_that_are_killed_at_random(
+def test_no_row_is_lost_or_duplicated_by_random_writers_and_runs_killed_at_random(
     database: Database, lake: Lake
 ) -> None:
     say(f"seed {SEED}, to repeat: LAKEFEED_TORTURE_SEED={SEED} make test-faults")
@@ -245,7 +245,7 @@ def test_random_writers_against_runs_that_are_killed_at_random(
 
 
 def say(line: str) -> None:
-    """For pytest to show where the test fails."""
+    """Shown by pytest if the test fails."""
     sys.stdout.write(f"{line}\n")
 
 
@@ -274,7 +274,7 @@ def rows_of(lake: Lake, table: str, prefix: str, where: str = "") -> list[tuple[
 
 
 def history(warehouse: Path, table: str) -> list[tuple[Any, ...]]:
-    """All versions, value by value; batches count the builds of one file."""
+    """All versions with all values, without the count of builds."""
     query = f"select * exclude (_staged_batch) from history.hst_shop__{table} order by all"
     with duckdb.connect(warehouse, read_only=True) as session:
         return session.execute(query).fetchall()

@@ -1,4 +1,4 @@
-"""What bad input gets: an error that names the table, the line of YAML and what to do."""
+"""Bad input causes an error that names the table, the line of YAML and the remedy."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ DECLARED = "good: {cursor: at}\n"
         ),
     ],
 )
-def test_a_table_that_cannot_load_fails_alone_by_name_and_line(
+def test_a_table_that_cannot_be_loaded_fails_alone_with_its_name_and_line(
     database: Database, lake: Lake, ddl: str, declared: str, told: tuple[str, str]
 ) -> None:
     database.execute(GOOD, FILL, ddl)
@@ -113,7 +113,7 @@ def test_a_declared_key_that_is_not_unique_stops_the_table(database: Database, l
     assert lake.files("shop__t") == []
 
 
-def test_a_refresh_that_loses_most_rows_is_refused_until_it_is_allowed(
+def test_a_full_refresh_that_loses_most_rows_is_refused_until_allow_shrink(
     database: Database, lake: Lake
 ) -> None:
     database.execute("create table t (id int primary key)")
@@ -130,7 +130,7 @@ def test_a_refresh_that_loses_most_rows_is_refused_until_it_is_allowed(
     assert lake.query("select count(*) from staging.stg_shop__t") == [(0,)]
 
 
-def test_a_column_that_may_not_be_read_is_named_with_the_grant(
+def test_a_column_without_select_privilege_is_named_with_the_grant(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.execute(

@@ -1,4 +1,4 @@
-"""Small files put together by `lakefeed prune`: few files, and every reader sees the same rows."""
+"""`lakefeed prune` compacts small files, and every reader sees the same rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VALUES = "select * exclude (_staged_batch) from {} order by all"
 
 
 def told(lake: Lake) -> list[list[tuple[object, ...]]]:
-    """All that raw, staging and history say, but for the count of builds."""
+    """All rows of raw, staging and history, without the count of builds."""
     relations = ("staging.stg_shop__events", "staging.stg_shop__plain", "history.hst_shop__events")
     return [
         *(lake.query(VALUES.format(relation)) for relation in relations),
@@ -64,7 +64,7 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return lake
 
 
-def test_many_small_files_become_few_and_every_reader_sees_the_same(
+def test_many_small_files_become_few_and_every_reader_sees_the_same_rows(
     source: Database, copied: Lake
 ) -> None:
     before, ids = told(copied), loads_of(copied, "events").load_ids()
@@ -98,7 +98,9 @@ def test_many_small_files_become_few_and_every_reader_sees_the_same(
 
 
 @pytest.mark.faults
-def test_a_build_of_some_of_the_loads_reads_no_rows_of_others(copied: Lake) -> None:
+def test_a_build_of_some_loads_reads_no_rows_of_other_loads_in_a_compacted_file(
+    copied: Lake,
+) -> None:
     loads = loads_of(copied, "events").loads()
     moment = loads[4].load_id
     output = copied.root / "then.duckdb"
@@ -115,7 +117,7 @@ def test_a_build_of_some_of_the_loads_reads_no_rows_of_others(copied: Lake) -> N
     assert {row[-1] for row in before} <= {load.load_id for load in loads[:5]}
 
 
-def test_a_row_is_erased_from_a_file_of_several_loads(copied: Lake) -> None:
+def test_a_row_is_erased_from_a_compacted_file(copied: Lake) -> None:
     assert copied.command("prune").returncode == 0
     others = [row for row in copied.raw("shop__events") if row[0] != 15]
 
@@ -133,7 +135,7 @@ def test_a_row_is_erased_from_a_file_of_several_loads(copied: Lake) -> None:
     assert {table.status for table in copied.run().tables} <= {"unchanged", "loaded"}
 
 
-def test_a_file_of_several_loads_goes_once_all_of_them_are_superseded(copied: Lake) -> None:
+def test_a_compacted_file_is_removed_once_all_its_loads_are_superseded(copied: Lake) -> None:
     assert copied.command("prune").returncode == 0
     assert copied.run("shop.plain", full_refresh=True).exit_code == 0
 
@@ -143,7 +145,7 @@ def test_a_file_of_several_loads_goes_once_all_of_them_are_superseded(copied: La
     assert [".compact-" in path.name for path in copied.files("shop__plain")] == [False]
 
 
-def test_small_files_with_the_same_columns_are_put_together_while_they_are_enough() -> None:
+def test_small_files_with_the_same_columns_are_compacted_if_there_are_enough() -> None:
     names = [f"f{number}" for number in range(30)]
     sizes = {**dict.fromkeys(names, SMALL - 1), "f9": SMALL}
     columns = {

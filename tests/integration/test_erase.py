@@ -1,4 +1,4 @@
-"""`lakefeed prune --erase`: a row leaves every file that Lakefeed keeps, and nothing else does."""
+"""`lakefeed prune --erase` removes a row from every file that Lakefeed keeps, and nothing else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ visits:
 
 @pytest.fixture(scope="module")
 def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """Otto was loaded, changed, read again whole, and has left the source; he made a visit."""
+    """Otto was loaded, changed, read again by a full refresh and deleted; he made a visit."""
     source.execute(
         "create table people "
         "(id int primary key, name text, at timestamptz default clock_timestamp())",
@@ -53,14 +53,14 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 def files_with(lake: Lake, text: str) -> list[Path]:
-    """Every file of the project that has these bytes in it."""
+    """Every file of the project that contains these bytes."""
     files = (path for path in lake.root.rglob("*") if path.is_file() and not path.is_symlink())
     found = [path for path in files if text.encode() in path.read_bytes()]
     return sorted(path.relative_to(lake.root) for path in found)
 
 
 def without(lake: Lake, key: str) -> list[list[tuple[object, ...]]]:
-    """All that the warehouse says of other rows."""
+    """All other rows of the warehouse."""
     return [
         lake.query(f'select id, name, "at" from staging.stg_shop__people where {key} order by all'),
         lake.query('select id, name, "at", valid_from, valid_to, loaded_at, _dlt_load_id'
@@ -69,7 +69,7 @@ def without(lake: Lake, key: str) -> list[list[tuple[object, ...]]]:
     ]  # fmt: skip
 
 
-def test_no_file_has_the_row_any_more_and_the_others_are_as_they_were(copied: Lake) -> None:
+def test_no_file_contains_the_row_and_other_rows_are_unchanged(copied: Lake) -> None:
     kinds = {path.suffix for path in files_with(copied, CANARY)}
     places = {path.parts[1] for path in files_with(copied, CANARY)}
     assert kinds == {".parquet", ".duckdb"}
@@ -99,7 +99,7 @@ def test_no_file_has_the_row_any_more_and_the_others_are_as_they_were(copied: La
     assert without(copied, "id <> 42") == others
 
 
-def test_values_of_a_key_of_two_columns_are_given_in_its_order(copied: Lake) -> None:
+def test_values_of_a_composite_key_are_given_in_key_order(copied: Lake) -> None:
     places = {path.parts[1] for path in files_with(copied, KEY)}
     assert places >= {"raw", "warehouse.duckdb", "warehouse_test_failures.duckdb"}
 
@@ -131,14 +131,16 @@ def test_values_of_a_key_of_two_columns_are_given_in_its_order(copied: Lake) -> 
         ([], "--erase"),
     ],
 )
-def test_what_names_no_row_is_told(copied: Lake, arguments: list[str], told: str) -> None:
+def test_arguments_that_name_no_row_are_refused(
+    copied: Lake, arguments: list[str], told: str
+) -> None:
     ended = copied.command("prune", "--erase", *arguments)
 
     assert ended.returncode == 2
     assert told in ended.stderr
 
 
-def test_a_warehouse_that_fails_its_tests_still_holds_the_row_and_that_is_said(
+def test_a_warehouse_that_fails_its_tests_keeps_the_row_and_the_command_says_so(
     copied: Lake,
 ) -> None:
     wrong = copied.root / "dbt/tests/wrong.sql"

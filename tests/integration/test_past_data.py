@@ -1,4 +1,4 @@
-"""`lakefeed check --data`: loads held against a past, which is made of copies of a real load."""
+"""`lakefeed check --data` compares loads with a history made of copies of a real load."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def now() -> dt.datetime:
 
 @pytest.fixture
 def past(database: Database, lake: Lake) -> Lake:
-    """A lake whose table brought about 100 rows a day, each day of ten weeks up to yesterday."""
+    """A lake with a table that loaded about 100 rows a day for ten weeks up to yesterday."""
     database.execute(*T)
     lake.declare("t: {cursor: at}").load()
     log = CommitLog(lake.project.raw_url, "shop__t")
@@ -44,7 +44,7 @@ def past(database: Database, lake: Lake) -> Lake:
 
 
 def backdate(lake: Lake, real: Load, at: dt.datetime, rows: int, *, is_first: bool) -> None:
-    """The same load again, as if it had been then; its files are shared."""
+    """A copy of the load at that time, with the same files."""
     load_id = f"{at.timestamp():.6f}"
     log = CommitLog(lake.project.raw_url, real.table)
     before = None if is_first else real.checkpoint
@@ -57,12 +57,12 @@ def backdate(lake: Lake, real: Load, at: dt.datetime, rows: int, *, is_first: bo
 
 
 def told(lake: Lake, in_days: int = 0) -> list[str]:
-    """What would be told then."""
+    """The findings at that time."""
     at = now() + dt.timedelta(in_days)
     return [str(one) for one in check_data(lake.project, at).unlike]
 
 
-def test_a_regular_past_raises_nothing(past: Lake) -> None:
+def test_a_regular_history_has_no_anomalies(past: Lake) -> None:
     ended = past.command("check", "--data")
 
     assert told(past) == []
@@ -70,7 +70,7 @@ def test_a_regular_past_raises_nothing(past: Lake) -> None:
     assert ended.stdout == "1 table checked: no problems\n"
 
 
-def test_a_table_without_a_past_is_counted_and_not_judged(database: Database, lake: Lake) -> None:
+def test_a_table_without_history_is_counted_but_not_checked(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: at}").load()
 
@@ -80,7 +80,7 @@ def test_a_table_without_a_past_is_counted_and_not_judged(database: Database, la
     assert json.loads(ended.stdout)["data"] == {"unlike": [], "young": 1}
 
 
-def test_what_is_new_in_a_load_is_told_in_words(database: Database, past: Lake) -> None:
+def test_anomalies_of_a_load_are_described_in_words(database: Database, past: Lake) -> None:
     database.execute("update t set at = clock_timestamp(), status = 'returned', email = null")
     assert only(past.load()).rows_written == ROWS
 
@@ -92,7 +92,7 @@ def test_what_is_new_in_a_load_is_told_in_words(database: Database, past: Lake) 
     ]
 
 
-def test_a_flood_and_silence_are_told_and_exit_with_1(past: Lake) -> None:
+def test_too_many_and_too_few_rows_are_reported_and_exit_with_1(past: Lake) -> None:
     log = CommitLog(past.project.raw_url, "shop__t")
     flood = log.loads()[-1]
     backdate(past, flood, now(), 5000, is_first=False)
@@ -108,7 +108,7 @@ def test_a_flood_and_silence_are_told_and_exit_with_1(past: Lake) -> None:
     assert any("0 rows arrived on" in one for one in silent)
 
 
-def test_loads_without_profiles_are_judged_by_what_is_known(past: Lake) -> None:
+def test_loads_without_profiles_are_checked_by_what_is_known(past: Lake) -> None:
     for file in (past.root / "data/raw/shop__t/_lakefeed_profiles").iterdir():
         file.unlink()
 
@@ -116,7 +116,7 @@ def test_loads_without_profiles_are_judged_by_what_is_known(past: Lake) -> None:
     assert any("0 rows arrived on" in one for one in told(past, in_days=4))
 
 
-def test_however_often_a_table_is_loaded_a_bounded_number_of_profiles_is_read() -> None:
+def test_the_number_of_profiles_read_is_bounded() -> None:
     loads = [Load(str(n), *[None] * 11) for n in range(20_000)]  # type: ignore[arg-type]
 
     chosen = sampled(loads[-600:], loads[:-600], 500)
@@ -126,7 +126,7 @@ def test_however_often_a_table_is_loaded_a_bounded_number_of_profiles_is_read() 
     assert chosen[0] is loads[0]
 
 
-def test_descriptions_stay_as_small_as_they_were(past: Lake) -> None:
+def test_load_manifests_do_not_grow(past: Lake) -> None:
     (newest, *_) = (past.root / "data/raw/shop__t" / LOADS_FOLDER).glob("*.json")
 
     assert "profile" not in newest.read_text()

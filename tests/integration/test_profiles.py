@@ -1,4 +1,4 @@
-"""Profiles: what is kept of each load's rows, beside its description, and what is not."""
+"""Profiles: which statistics of each load's rows are kept, and which aren't."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def profiles(lake: Lake) -> list[Profile]:
     return list(log.profiles([load.load_id for load in log.loads()]).values())
 
 
-def test_a_load_keeps_what_its_rows_look_like(database: Database, lake: Lake) -> None:
+def test_a_load_writes_a_profile_of_its_rows(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: at}").load()
 
@@ -46,7 +46,7 @@ def test_a_load_keeps_what_its_rows_look_like(database: Database, lake: Lake) ->
     assert 3600 <= profile.lateness < 3700
 
 
-def test_of_many_rows_it_keeps_what_the_files_say(
+def test_the_profile_of_many_rows_comes_from_parquet_metadata(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lakefeed.loading.extract.profiler.MOST_ROWS_READ", 2)
@@ -64,7 +64,7 @@ def test_of_many_rows_it_keeps_what_the_files_say(
 
 
 @pytest.mark.parametrize("many", [True, False])
-def test_no_text_is_kept(
+def test_a_profile_contains_no_text_values(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch, many: bool
 ) -> None:
     if many:
@@ -77,7 +77,7 @@ def test_no_text_is_kept(
     assert "example.org" not in file.read_text()
 
 
-def test_a_load_that_brings_nothing_keeps_nothing_and_old_loads_have_none(
+def test_loads_without_rows_and_loads_by_earlier_versions_have_no_profile(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*T)

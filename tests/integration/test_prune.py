@@ -1,4 +1,4 @@
-"""`lakefeed prune`: what nothing needs goes, and staging says the same before and after."""
+"""`lakefeed prune` removes data that is no longer needed, and staging doesn't change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SUPERSEDED = [name for name in TABLES if name != "kept"]
 
 
 def staged(lake: Lake) -> dict[str, list[tuple[object, ...]]]:
-    """All values of staging and history, but for the count of builds."""
+    """All values of staging and history, without the count of builds."""
     told = {
         name: lake.query(
             f"select * exclude (_staged_batch) from staging.stg_shop__{name} order by all"
@@ -47,7 +47,7 @@ def files_below(folder: Path) -> dict[Path, bytes]:
 
 
 def change(database: Database, word: str) -> None:
-    """A row of each table changes, one comes, and one goes."""
+    """Updates, inserts and deletes a row of each table."""
     for name in TABLES:
         database.execute(
             f"update {name} set word = '{word}', at = clock_timestamp() where id = 2",
@@ -85,7 +85,7 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return lake
 
 
-def test_staging_says_the_same_after_a_prune_and_whatever_follows(
+def test_staging_is_the_same_after_a_prune_and_after_any_later_command(
     source: Database, copied: Lake
 ) -> None:
     before, ran = staged(copied), loads(copied, "kept")
@@ -112,7 +112,7 @@ def test_staging_says_the_same_after_a_prune_and_whatever_follows(
     assert staged(copied) == after
 
 
-def test_a_dry_run_shows_what_would_go_and_removes_nothing(copied: Lake) -> None:
+def test_a_dry_run_shows_what_would_be_removed_and_removes_nothing(copied: Lake) -> None:
     before = files_below(copied.root / "data/raw")
 
     planned = copied.command("prune", "--dry-run", "--json", **{CONNECTION_VARIABLE: ""})
@@ -132,7 +132,7 @@ def test_a_dry_run_shows_what_would_go_and_removes_nothing(copied: Lake) -> None
     )
 
 
-def test_what_was_pruned_can_not_be_asked_for_as_it_stood(copied: Lake) -> None:
+def test_a_pruned_state_cannot_be_rebuilt(copied: Lake) -> None:
     (first, last) = copied.query(
         "select min(snapshot_at), max(snapshot_at) from _lakefeed.staged_loads"
     )[0]
@@ -146,7 +146,7 @@ def test_what_was_pruned_can_not_be_asked_for_as_it_stood(copied: Lake) -> None:
     assert since.returncode == 0, since
 
 
-def test_a_table_that_is_being_loaded_is_left_and_the_others_go_on(copied: Lake) -> None:
+def test_a_table_that_is_being_loaded_is_skipped_and_the_others_are_pruned(copied: Lake) -> None:
     from filelock import FileLock
 
     with FileLock(copied.root / "data/locks/shop__whole.lock"):
@@ -157,7 +157,7 @@ def test_a_table_that_is_being_loaded_is_left_and_the_others_go_on(copied: Lake)
     assert (loads(copied, "whole") > 1, loads(copied, "without_key")) == (True, 1)
 
 
-def test_a_model_written_by_hand_keeps_what_it_may_read(copied: Lake) -> None:
+def test_loads_that_a_handwritten_model_may_read_are_kept(copied: Lake) -> None:
     (copied.root / "dbt/models/marts/all_words.sql").write_text(
         "{{ config(materialized='table') }} -- {{ source('shop', 'whole') }}\nselect 1 as n"
     )
@@ -169,7 +169,7 @@ def test_a_model_written_by_hand_keeps_what_it_may_read(copied: Lake) -> None:
     assert loads(copied, "whole") > 1
 
 
-def test_what_is_superseded_stays_until_what_is_newer_is_built(copied: Lake) -> None:
+def test_superseded_loads_stay_until_the_newer_ones_are_built(copied: Lake) -> None:
     copied.load("shop.versions", full_refresh=True)
     before = loads(copied, "versions")
 
@@ -183,7 +183,7 @@ def test_what_is_superseded_stays_until_what_is_newer_is_built(copied: Lake) -> 
 
 
 def left_of(lake: Lake, table: str) -> tuple[bool, bool, list[tuple[object, ...]]]:
-    """Whether raw and dlt have a folder of a table, and what the warehouse has of it."""
+    """Whether raw and dlt have a folder of a table, and the relations in the warehouse."""
     name = f"shop__{table}"
     relations = lake.query(
         "select table_name from information_schema.tables where table_schema in"
@@ -195,7 +195,7 @@ def left_of(lake: Lake, table: str) -> tuple[bool, bool, list[tuple[object, ...]
     return folders[0].exists(), folders[1].exists(), relations
 
 
-def test_what_is_declared_no_longer_goes_when_it_is_asked_for(copied: Lake) -> None:
+def test_orphaned_data_is_removed_on_request(copied: Lake) -> None:
     foreign = copied.root / "data/raw/of_somebody/else.parquet"
     foreign.parent.mkdir()
     foreign.write_text("not ours")
@@ -220,7 +220,7 @@ def test_what_is_declared_no_longer_goes_when_it_is_asked_for(copied: Lake) -> N
     assert "nothing to remove" in copied.command("prune", "--undeclared").stdout
 
 
-def test_a_table_that_a_wildcard_may_mean_goes_only_by_name(copied: Lake) -> None:
+def test_an_orphaned_table_that_a_wildcard_may_match_is_removed_only_by_name(copied: Lake) -> None:
     copied.declare('"w*": {mode: full_refresh}\nincremental: {cursor: at}')
     assert copied.command("sync").returncode == 0
 

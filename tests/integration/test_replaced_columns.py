@@ -1,4 +1,4 @@
-"""Columns that become others under the same name, with no row written: found by what they are.
+"""Columns replaced under the same name without a row being written are found by their identity.
 
 A table for each change, all of them loaded together, changed, and loaded again.
 """
@@ -370,7 +370,7 @@ def create(source: Database, name: str, case: Case) -> None:
 
 @pytest.fixture(scope="module")
 def lake(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """All tables, loaded once."""
+    """A lake with all tables, loaded once."""
     made = new_lake(tmp_path_factory.mktemp("shared"))
     for name, case in CASES.items():
         create(source, name, case)
@@ -383,7 +383,7 @@ def lake(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 @pytest.fixture(scope="module")
 def loads(source: Database, lake: Lake) -> list[dict[str, TableReport]]:
-    """What the two loads after the changes say of each table."""
+    """The reports of the two loads after the changes, by table."""
     for name, case in CASES.items():
         source.execute(*(statement.replace("{t}", name) for statement in case.change))
     with pytest.MonkeyPatch.context() as patched:
@@ -393,7 +393,7 @@ def loads(source: Database, lake: Lake) -> list[dict[str, TableReport]]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_is_told_and_read_whole(
+def test_a_replaced_column_is_reported_and_the_table_is_read_in_full(
     source: Database, lake: Lake, loads: list[dict[str, TableReport]], name: str
 ) -> None:
     told = loads[0][f"shop__{name}"]
@@ -429,7 +429,7 @@ RENAME = "alter type mood rename value 'ok' to 'fine'"
 
 
 @pytest.mark.parametrize("mode", ["cursor: at", "mode: full_refresh"])
-def test_a_frozen_table_stops_until_it_is_read_whole_on_purpose(
+def test_a_frozen_table_stops_until_a_full_refresh_is_requested(
     database: Database, tmp_path: Path, mode: str
 ) -> None:
     database.execute(*MOODS)
@@ -446,7 +446,7 @@ def test_a_frozen_table_stops_until_it_is_read_whole_on_purpose(
     assert only(frozen.load()).status == "unchanged"
 
 
-def test_a_column_that_went_and_came_back_empty_is_empty(
+def test_a_column_that_was_dropped_and_added_again_is_empty(
     database: Database, tmp_path: Path
 ) -> None:
     database.execute(*MOODS)
@@ -463,7 +463,7 @@ def test_a_column_that_went_and_came_back_empty_is_empty(
     assert only(lake.load()).status == "unchanged"
 
 
-def test_a_range_is_not_loaded_before_the_table_is_read_whole(
+def test_a_backfill_is_refused_until_the_table_was_read_in_full(
     database: Database, tmp_path: Path
 ) -> None:
     database.execute(*MOODS)
@@ -474,7 +474,7 @@ def test_a_range_is_not_loaded_before_the_table_is_read_whole(
     assert "can't load a range: labels or" in failure(lake.load(since="2026-01-01"))
 
 
-def test_identities_are_read_past_those_who_alter_a_table(database: Database) -> None:
+def test_reading_identities_does_not_wait_for_an_alter_table(database: Database) -> None:
     database.execute(
         *MOODS,
         "alter table t add twice int generated always as (id * 2) stored",

@@ -1,4 +1,4 @@
-"""What was lost or interrupted is noticed and made up for."""
+"""Loads recover from interruptions and from lost files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_lost_working_directory_is_rebuilt_from_raw(database: Database, lake: 
     assert (report.checkpoint_before, report.rows_written) == (checkpoint, 1)
 
 
-def test_lost_raw_is_said_and_loaded_again_from_the_beginning(
+def test_a_lost_raw_folder_is_reported_and_loaded_again_from_the_beginning(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*T)
@@ -44,7 +44,7 @@ def test_lost_raw_is_said_and_loaded_again_from_the_beginning(
     assert [row[:2] for row in lake.raw("shop__t", "id, note")] == [(1, "a"), (2, "b")]
 
 
-def test_a_deleted_warehouse_is_built_again_from_raw(database: Database, lake: Lake) -> None:
+def test_a_deleted_warehouse_is_rebuilt_from_raw(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: at}").run()
     lake.project.warehouse.unlink()
@@ -54,7 +54,7 @@ def test_a_deleted_warehouse_is_built_again_from_raw(database: Database, lake: L
     assert lake.query("select count(*) from staging.stg_shop__t") == [(2,)]
 
 
-def test_a_truncated_state_file_of_a_dead_load_does_not_block(
+def test_a_truncated_state_file_of_an_interrupted_load_does_not_block_the_next(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*T)
@@ -70,7 +70,7 @@ def test_a_truncated_state_file_of_a_dead_load_does_not_block(
     assert any("set aside the state of 1 loads" in note for note in report.notes)
 
 
-def test_what_dlt_was_killed_over_while_it_removed_it_does_not_block(
+def test_a_load_package_that_dlt_was_killed_while_removing_does_not_block_the_next_load(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*T)
@@ -98,7 +98,7 @@ def test_a_second_load_of_a_table_that_is_being_loaded_is_refused(
     assert "shop.t is already being loaded by another run" in ended.stdout
 
 
-def test_many_runs_at_once_double_nothing(database: Database, lake: Lake) -> None:
+def test_concurrent_runs_duplicate_no_rows(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: at}")
     command = [sys.executable, "-m", "lakefeed.cli.main", "run"]
@@ -115,9 +115,7 @@ def test_many_runs_at_once_double_nothing(database: Database, lake: Lake) -> Non
     assert lake.query("select id from staging.stg_shop__t order by id") == [(1,), (2,)]
 
 
-def test_a_database_that_goes_away_leaves_the_checkpoint_where_it_was(
-    database: Database, lake: Lake
-) -> None:
+def test_a_lost_connection_does_not_move_the_checkpoint(database: Database, lake: Lake) -> None:
     database.execute(*T, "create view slow as select id, pg_sleep(9)::text as x from t")
     lake.declare("slow: {mode: full_refresh}")
     run = subprocess.Popen(
@@ -163,7 +161,7 @@ def test_a_query_that_runs_too_long_is_stopped_by_the_server(
     assert "max_query_time" in told
 
 
-def test_a_table_that_another_session_has_locked_fails_in_time_and_is_made_up_for(
+def test_a_table_locked_by_another_session_fails_in_time_and_the_next_run_loads_it(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lakefeed.source.connections.session_settings.LOCK_TIMEOUT_SECONDS", 1)
@@ -181,9 +179,7 @@ def test_a_table_that_another_session_has_locked_fails_in_time_and_is_made_up_fo
     assert only(lake.load("shop.t")).rows_written == 2
 
 
-def test_a_file_that_cannot_be_written_to_its_end_is_never_read(
-    database: Database, lake: Lake
-) -> None:
+def test_a_partly_written_file_is_never_read(database: Database, lake: Lake) -> None:
     """As on a full disk."""
     database.execute(*T, "insert into t select i, md5(i::text) from generate_series(3, 200000) i")
     lake.declare("t: {cursor: at}")
@@ -226,7 +222,7 @@ def wait_for_reader(database: Database) -> None:
 def test_a_second_load_on_another_machine_is_refused(
     database: Database, lake: Lake, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Two project folders share nothing but the raw layer."""
+    """Two project folders share only the raw layer."""
     database.execute(*T, SLOW)
     elsewhere = Lake(tmp_path_factory.mktemp("elsewhere"))
     write_scaffold(elsewhere.root)

@@ -1,4 +1,4 @@
-"""`retention`: what `lakefeed prune` forgets of old versions, and what stays as it was."""
+"""`retention`: which old row versions `lakefeed prune` removes, and what doesn't change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HISTORIES = ["kept", "whole"]
 
 
 def staged(lake: Lake) -> dict[str, list[tuple[object, ...]]]:
-    """All values of staging, but for the count of builds."""
+    """All values of staging, without the count of builds."""
     return {
         name: lake.query(
             f"select * exclude (_staged_batch) from staging.stg_shop__{name} order by all"
@@ -37,7 +37,7 @@ def staged(lake: Lake) -> dict[str, list[tuple[object, ...]]]:
 
 
 def histories(lake: Lake) -> dict[str, list[tuple[object, ...]]]:
-    """All values of history, but for the count of builds."""
+    """All values of history, without the count of builds."""
     return {
         name: lake.query(
             f"select * exclude (_staged_batch) from history.hst_shop__{name} order by all"
@@ -47,7 +47,7 @@ def histories(lake: Lake) -> dict[str, list[tuple[object, ...]]]:
 
 
 def words(lake: Lake, table: str, key: int) -> list[object]:
-    """What a row of history said, from version to version."""
+    """The versions of a row in history."""
     rows = lake.query(
         f"select word from history.hst_shop__{table} where id = {key} order by valid_from"
     )
@@ -55,7 +55,7 @@ def words(lake: Lake, table: str, key: int) -> list[object]:
 
 
 def change(database: Database, word: str) -> None:
-    """Row 2 of each table changes, one comes, and one goes."""
+    """Updates row 2 of each table, inserts a row and deletes one."""
     for name in TABLES:
         database.execute(
             f"update {name} set word = '{word}', at = clock_timestamp() where id = 2",
@@ -65,7 +65,7 @@ def change(database: Database, word: str) -> None:
 
 
 def age(lake: Lake, table: str, *, days: int) -> None:
-    """Has the loads that raw holds of a table be so much older."""
+    """Makes all loads of a table in raw older by this much."""
     log = CommitLog(lake.project.raw_url, f"shop__{table}")
     for load in log.loads():
         at = dt.datetime.fromisoformat(load.snapshot_at) - dt.timedelta(days=days)
@@ -74,7 +74,7 @@ def age(lake: Lake, table: str, *, days: int) -> None:
 
 @pytest.fixture(scope="module")
 def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """Three loads of long ago, two of some weeks ago, all staged."""
+    """Three loads from long ago and two from some weeks ago, all staged."""
     lake = new_lake(tmp_path_factory.mktemp("shared"))
     for name in TABLES:
         key = "" if name == "without_key" else "primary key"
@@ -105,7 +105,7 @@ def days_ago(days: float) -> str:
 
 
 def as_of(lake: Lake, moment: str) -> dict[str, list[tuple[object, ...]]]:
-    """Staging as it stood."""
+    """Staging as of a time."""
     output = lake.root / f"{moment.replace(':', '')}.duckdb"
     ended = lake.command("rebuild", "--as-of", moment, "--output", str(output))
     assert ended.returncode == 0, ended
@@ -114,7 +114,7 @@ def as_of(lake: Lake, moment: str) -> dict[str, list[tuple[object, ...]]]:
     return staged(stood)
 
 
-def test_staging_says_the_same_without_old_versions_and_whatever_follows(
+def test_staging_is_the_same_without_old_versions_and_after_any_later_command(
     source: Database, copied: Lake
 ) -> None:
     before = staged(copied)
@@ -144,7 +144,7 @@ def test_staging_says_the_same_without_old_versions_and_whatever_follows(
 
 
 @pytest.mark.faults
-def test_raw_still_tells_how_a_table_stood_since_and_refuses_to_tell_of_before(
+def test_a_table_can_be_rebuilt_as_of_times_since_the_cutoff_but_not_before(
     copied: Lake,
 ) -> None:
     moments = [days_ago(60), days_ago(10)]
@@ -159,7 +159,7 @@ def test_raw_still_tells_how_a_table_stood_since_and_refuses_to_tell_of_before(
     assert "was pruned" in refused.stderr
 
 
-def test_history_forgets_versions_that_ended_before_and_no_others(copied: Lake) -> None:
+def test_history_loses_only_versions_that_ended_before_the_cutoff(copied: Lake) -> None:
     assert words(copied, "kept", 2) == ["first", "second", "third", "fourth", "fifth"]
     before = histories(copied)
 
@@ -186,7 +186,7 @@ def test_history_forgets_versions_that_ended_before_and_no_others(copied: Lake) 
     assert copied.query(f"{told} order by all") == versions
 
 
-def test_a_row_that_was_deleted_long_ago_stays_deleted(source: Database, copied: Lake) -> None:
+def test_a_row_deleted_long_ago_stays_deleted(source: Database, copied: Lake) -> None:
     assert copied.command("prune").returncode == 0
     shutil.rmtree(copied.root / "data/.dlt")
 

@@ -1,4 +1,4 @@
-"""`cursor: xmin`: what is new is told by PostgreSQL's row versions, for tables without a clock."""
+"""`cursor: xmin`: changes are found by PostgreSQL's row versions, without a cursor column."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def begin(database: Database, *statements: str) -> Any:
     return session
 
 
-def test_inserts_and_updates_are_read_and_nothing_else(database: Database, lake: Lake) -> None:
+def test_only_inserted_and_updated_rows_are_read(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: xmin}").run()
     database.execute("insert into t values (11, 'new')", "update t set word = 'x' where id = 3")
@@ -38,14 +38,14 @@ def test_inserts_and_updates_are_read_and_nothing_else(database: Database, lake:
     assert only(lake.load()).rows_written == 0
 
 
-def test_nothing_new_commits_nothing(database: Database, lake: Lake) -> None:
+def test_a_load_without_new_rows_commits_nothing(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: xmin}").load()
 
     assert only(lake.load()).status == "unchanged"
 
 
-def test_a_late_commit_arrives(database: Database, lake: Lake) -> None:
+def test_a_late_commit_is_loaded(database: Database, lake: Lake) -> None:
     database.execute(*T)
     late = begin(database, "insert into t values (20, 'late')")
     in_savepoint = begin(
@@ -69,7 +69,7 @@ def test_a_late_commit_arrives(database: Database, lake: Lake) -> None:
     in_savepoint.close()
 
 
-def test_deletes_are_found_beside_it(database: Database, lake: Lake) -> None:
+def test_deletes_are_found_too(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: xmin, deletes: remove}").run()
     database.execute("delete from t where id = 3", "update t set word = 'x' where id = 4")
@@ -81,7 +81,7 @@ def test_deletes_are_found_beside_it(database: Database, lake: Lake) -> None:
     assert lake.query(STAGED) == database.rows("select id, word from t order by id")
 
 
-def test_a_partitioned_table_has_row_versions_too(database: Database, lake: Lake) -> None:
+def test_a_partitioned_table_can_be_read_by_row_versions(database: Database, lake: Lake) -> None:
     database.execute(
         "create table t (id int primary key, word text) partition by range (id)",
         "create table t1 partition of t for values from (0) to (100)",
@@ -93,7 +93,7 @@ def test_a_partitioned_table_has_row_versions_too(database: Database, lake: Lake
     assert only(lake.load()).rows_read == 1
 
 
-def test_a_view_has_none(database: Database, lake: Lake) -> None:
+def test_a_view_has_no_row_versions(database: Database, lake: Lake) -> None:
     database.execute(*T, "create view v as select * from t")
 
     told = failure(lake.declare("v: {cursor: xmin, primary_key: id}").load())
@@ -101,10 +101,10 @@ def test_a_view_has_none(database: Database, lake: Lake) -> None:
     assert "shop.v is a view: its rows have no `xmin`" in told
 
 
-def test_changing_from_another_cursor_reads_from_the_beginning(
+def test_a_change_from_another_cursor_reads_from_the_beginning(
     database: Database, lake: Lake
 ) -> None:
-    """What the other cursor did not see, this one must."""
+    """Row versions must find the rows that the other cursor missed."""
     database.execute(
         "create table t (id int primary key, word text, at timestamptz default now())",
         "insert into t values (1, 'a'), (2, 'b')",
@@ -122,13 +122,13 @@ def test_changing_from_another_cursor_reads_from_the_beginning(
     assert only(lake.load()).rows_read == 0
 
 
-def test_on_a_restored_server_all_rows_are_read_once_again(
+def test_all_rows_of_a_restored_server_are_read_once_again(
     database: Database,
     lake: Lake,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its transactions are numbered otherwise: a change may have a smaller number than before."""
+    """Its transaction numbers restart, so a change may have a smaller number than before."""
     database.execute(*T, *["select pg_current_xact_id()"] * 200)
     lake.declare("t: {cursor: xmin}").load()
     with embedded_postgres(tmp_path_factory.mktemp("restored")) as url:
@@ -143,7 +143,7 @@ def test_on_a_restored_server_all_rows_are_read_once_again(
         assert (again.rows_read, again.notes) == (0, ())
 
 
-def test_status_and_explain_show_where_it_stands(database: Database, lake: Lake) -> None:
+def test_status_and_explain_show_the_checkpoint(database: Database, lake: Lake) -> None:
     database.execute(*T)
     checkpoint = only(lake.declare("t: {cursor: xmin}").load()).checkpoint
 
@@ -152,7 +152,7 @@ def test_status_and_explain_show_where_it_stands(database: Database, lake: Lake)
     assert checkpoint in lake.command("explain", "shop.t").stdout
 
 
-def test_a_range_is_refused(database: Database, lake: Lake) -> None:
+def test_a_backfill_is_refused(database: Database, lake: Lake) -> None:
     database.execute(*T)
 
     told = failure(lake.declare("t: {cursor: xmin}").load("shop.t", since="1"))
@@ -179,7 +179,7 @@ CIRCLE = 2**32
         (1, CIRCLE + 1, CIRCLE + 5, True),
     ],
 )
-def test_numbers_that_come_round_are_told_apart(
+def test_transaction_numbers_that_wrapped_around_are_distinguished(
     written: int, before: int, now: int, taken: bool
 ) -> None:
     condition = written_since(before, now).replace("xmin::text::bigint", str(written % CIRCLE))
@@ -187,7 +187,7 @@ def test_numbers_that_come_round_are_told_apart(
     assert duckdb.sql(f"select {condition}").fetchall() == [(taken,)]
 
 
-def test_it_costs_one_scan_of_the_table(database: Database, lake: Lake) -> None:
+def test_a_load_costs_one_scan_of_the_table(database: Database, lake: Lake) -> None:
     """And no sort and no second query, however many rows there are."""
     database.execute(*T, "insert into t select i, 'w' from generate_series(11, 200000) i")
     lake.declare("t: {cursor: xmin}").load()

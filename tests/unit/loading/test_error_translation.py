@@ -1,4 +1,4 @@
-"""What a failed table is told: the server's own words, without our query around them."""
+"""The error of a failed table: the server's message with a remedy, without the query or secrets."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CONNECTION = connection_from_url("shop", "postgresql://loader:hunter2@db/shop")
         ),
     ],
 )
-def test_a_failure_is_told_in_the_words_of_who_failed(
+def test_a_failure_is_reported_with_its_root_cause_and_a_remedy(
     lake: Lake, said: str, reason: str, remedy: str
 ) -> None:
     table = lake.declare("orders: {mode: full_refresh}").project.tables[0]
@@ -55,7 +55,7 @@ def test_a_failure_is_told_in_the_words_of_who_failed(
     assert "hunter2" not in told
 
 
-def test_a_connection_that_duckdb_did_not_get_is_told_without_what_it_connected_by(
+def test_a_failed_connection_is_reported_without_its_connection_string(
     lake: Lake,
 ) -> None:
     table = lake.declare("orders: {mode: full_refresh}").project.tables[0]
@@ -75,7 +75,7 @@ def test_a_connection_that_duckdb_did_not_get_is_told_without_what_it_connected_
 @pytest.mark.parametrize(
     ("name", "written"), [("orders", "public.orders"), ('My "T"', 'public."My ""T"""')]
 )
-def test_what_to_do_names_a_table_as_sql_does(lake: Lake, name: str, written: str) -> None:
+def test_the_remedy_quotes_the_table_name_for_sql(lake: Lake, name: str, written: str) -> None:
     table = lake.declare(f"{json.dumps(name)}: {{mode: full_refresh}}").project.tables[0]
 
     told = str(explain_failure(table, CONNECTION, OSError("ERROR: permission denied for table x")))
