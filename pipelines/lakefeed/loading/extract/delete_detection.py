@@ -53,7 +53,7 @@ class Moved:
 def compare_keys(
     session: SourceSession,
     plan: TablePlan,
-    held: LatestRows,
+    latest: LatestRows,
     *,
     read: str,
     found_at: dt.datetime,
@@ -66,7 +66,7 @@ def compare_keys(
     `ARRIVED`, with the keys of the rows that arrived.
 
     Args:
-        held: the latest rows in raw.
+        latest: the latest rows in raw.
         read: a condition in the source's SQL for rows that this load reads anyway, or that no load
             reads.
         found_at: the snapshot's time.
@@ -76,16 +76,16 @@ def compare_keys(
         Refused: all rows were deleted, or more than `max_shrink` allows.
     """
     with limited_memory(session):
-        alive, deleted, arrived, earliest = _compare(session, plan, keys_query(plan, read), held)
+        alive, deleted, arrived, earliest = _compare(session, plan, keys_query(plan, read), latest)
     is_empty = deleted == alive and not _has_rows(session, plan)
     refuse_shrink(plan, before=alive, lost=deleted, is_empty=is_empty, allow_shrink=allow_shrink)
     keys = ", ".join(names_of_key(plan.key_columns))
     known = "true" if again else f"{GONE} is null"
     gone_since = f"coalesce({GONE}, {literal(found_at.isoformat())}::timestamptz)"
     query = (
-        f"select {held.as_planned(session, plan)}, {gone_since} as {DELETED_AT} "
-        f"from (select *, {named_key(plan.key_columns)}, {held.position} as {POSITION} "
-        f"from {held.relation}) as held join "
+        f"select {latest.as_planned(session, plan)}, {gone_since} as {DELETED_AT} "
+        f"from (select *, {named_key(plan.key_columns)}, {latest.position} as {POSITION} "
+        f"from {latest.relation}) as latest join "
         f"(select {keys}, {POSITION}, {GONE} from moved_keys where {_PRESENT} is null and {known}) "
         f"using ({keys}, {POSITION})"
     )
@@ -108,7 +108,7 @@ def limited_memory(session: SourceSession) -> Iterator[None]:
 
 
 def _compare(
-    session: SourceSession, plan: TablePlan, keys_sql: str, held: LatestRows
+    session: SourceSession, plan: TablePlan, keys_sql: str, latest: LatestRows
 ) -> tuple[int, int, int, CursorValue | None]:
     """The numbers of rows in raw, deleted rows and arrived rows, and the smallest cursor value of
     the latter."""
@@ -119,21 +119,21 @@ def _compare(
         f"from {session.rows_of(keys_sql)})"
     )
     arrived = f"{_PRESENT} and not {MARKED} and ({POSITION} is null or {GONE} is not null)"
-    session.execute(f"create temp table held_keys as {held.keys(session, plan)}")
+    session.execute(f"create temp table raw_keys as {latest.keys(session, plan)}")
     session.execute(
-        f"create or replace temp table moved_keys as from held_keys full join {source} "
+        f"create or replace temp table moved_keys as from raw_keys full join {source} "
         f"using ({keys}) where {_PRESENT} is null or ({arrived})"
     )
     session.execute(
         f"create or replace temp table {ARRIVED} as select {keys} from moved_keys where {_PRESENT}"
     )
     alive, deleted, count, earliest = session.execute(
-        f"select (select count(*) from held_keys where {GONE} is null), "
+        f"select (select count(*) from raw_keys where {GONE} is null), "
         f"count(*) filter ({_PRESENT} is null and {GONE} is null), "
         f"count(*) filter ({_PRESENT}), "
         f"min({_CURSOR if plan.cursor else 'null'}) filter ({_PRESENT}) from moved_keys"
     ).fetchall()[0]
-    session.execute("drop table held_keys")
+    session.execute("drop table raw_keys")
     return int(alive), int(deleted), int(count), earliest
 
 

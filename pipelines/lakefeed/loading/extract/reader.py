@@ -118,7 +118,7 @@ def read_whole_table(
     return replace(reading, is_news=not same)
 
 
-def holds_all(session: SourceSession, plan: TablePlan, held: LatestRows, rows: str) -> bool:
+def holds_all(session: SourceSession, plan: TablePlan, latest_rows: LatestRows, rows: str) -> bool:
     """Whether raw already has all of these rows with the same values.
 
     Side effect: creates the temporary table `incoming` with the rows.
@@ -127,34 +127,34 @@ def holds_all(session: SourceSession, plan: TablePlan, held: LatestRows, rows: s
         rows: a from-clause item; it is read once.
     """
     session.execute(f"create or replace temp table incoming as from {rows}")
-    if not held or _count(session, "incoming") == 0:
+    if not latest_rows or _count(session, "incoming") == 0:
         return _count(session, "incoming") == 0
-    return _count(session, f"({_changed(session, plan, held)} limit 1)") == 0
+    return _count(session, f"({_changed(session, plan, latest_rows)} limit 1)") == 0
 
 
 def same_rows_as(
-    session: SourceSession, plan: TablePlan, held: LatestRows, rows: str
+    session: SourceSession, plan: TablePlan, latest_rows: LatestRows, rows: str
 ) -> int | None:
     """The number of these rows if they are exactly the rows in raw; otherwise None."""
-    before = f"({held.newest_rows(session, plan)})"
+    before = f"({latest_rows.newest_rows(session, plan)})"
     session.execute(f"create or replace temp table incoming as from {rows}")
     return _count(session, "incoming") if _same_rows(session, plan, "incoming", before) else None
 
 
-def _changed(session: SourceSession, plan: TablePlan, held: LatestRows) -> str:
+def _changed(session: SourceSession, plan: TablePlan, latest_rows: LatestRows) -> str:
     """A query for the rows that differ from their latest version in raw in any column."""
-    if not _same_types(session, held):
+    if not _same_types(session, latest_rows):
         return "select * from incoming"
     same = " and ".join(
         f"{as_compared(column, 'incoming')} is not distinct from {as_compared(column, 'latest')}"
         for column in plan.columns
     )
-    latest = held.newest_rows(session, plan, among="incoming")
+    latest = latest_rows.newest_rows(session, plan, among="incoming")
     return f"select incoming.* from incoming anti join ({latest}) as latest on {same}"
 
 
-def _same_types(session: SourceSession, held: LatestRows) -> bool:
-    types = held.types(session)
+def _same_types(session: SourceSession, latest_rows: LatestRows) -> bool:
+    types = latest_rows.types(session)
     incoming = session.execute("describe incoming").fetchall()
     return all(types.get(row[0].lower(), row[1]) == row[1] for row in incoming)
 
