@@ -55,10 +55,10 @@ def test_keys_with_citext_or_case_insensitive_collations_are_named_by_every_comm
     proposed = init_project(tmp_path / "new", debian_database.url, "shop", "public")
 
     for number, why in enumerate(NAMED.values()):
-        told = f"the key column `id` is compared as text, {why}"
-        assert f"shop.t{number} (sources.yaml:{6 + number}): {told}" in "\n".join(warnings)
-        assert told in notes[f"shop.t{number}"]
-        assert f"t{number}: {told}" in "\n".join(proposed.warnings)
+        warning = f"the key column `id` is compared as text, {why}"
+        assert f"shop.t{number} (sources.yaml:{6 + number}): {warning}" in "\n".join(warnings)
+        assert warning in notes[f"shop.t{number}"]
+        assert f"t{number}: {warning}" in "\n".join(proposed.warnings)
     assert len(warnings) == len(proposed.warnings) == len(NAMED)
     assert not any(notes[f"shop.t{number}"] for number in range(len(NAMED), len(tables)))
 

@@ -66,7 +66,7 @@ def leave(disk: Path, megabytes: float) -> Path:
     return filler
 
 
-# The whole run needs about 40 MB; the last of these is well below what differs between two runs.
+# A run needs about 40 MB; the last value leaves a margin for differences between two runs.
 @pytest.mark.parametrize("megabytes", [0, 8, 22, 32])
 def test_a_disk_that_fills_up_at_any_point_is_reported_and_nothing_is_lost(
     database: Database, fat: Lake, mounted: Path, megabytes: float
@@ -82,12 +82,12 @@ def test_a_disk_that_fills_up_at_any_point_is_reported_and_nothing_is_lost(
     filler.unlink()
     again = fat.run()
 
-    said = ended.stdout + ended.stderr
-    assert ended.returncode == 1, said
-    assert "no space left on this disk" in said
-    assert "committed loads and the published warehouse are intact" in said
-    assert "bug in Lakefeed" not in said
-    assert "Traceback" not in said
+    output = ended.stdout + ended.stderr
+    assert ended.returncode == 1, output
+    assert "no space left on this disk" in output
+    assert "committed loads and the published warehouse are intact" in output
+    assert "bug in Lakefeed" not in output
+    assert "Traceback" not in output
     assert published == [(1, 5)]
     assert again.exit_code == 0, again
     assert fat.query(ROWS) == database.rows("select count(*), sum(length(pad)) from fat")
@@ -103,10 +103,10 @@ def test_an_exceeded_file_size_limit_is_named(database: Database, fat: Lake) -> 
         command, cwd=fat.root, preexec_fn=limit, capture_output=True, text=True, check=False
     )
 
-    said = ended.stdout + ended.stderr
+    output = ended.stdout + ended.stderr
     assert ended.returncode == 1
-    assert "the file exceeds the size that this process may write" in said
-    assert "bug in Lakefeed" not in said
+    assert "the file exceeds the size that this process may write" in output
+    assert "bug in Lakefeed" not in output
     assert fat.run().exit_code == 0
 
 
@@ -126,10 +126,10 @@ def test_a_read_only_project_can_be_inspected_and_refuses_to_load_at_once(
 
     assert {c: e.stderr for c, e in looks.items() if e.returncode} == {}
     for name, ended in acts.items():
-        said = ended.stdout + ended.stderr
-        assert ended.returncode == 1, (name, said)
-        assert f"{mounted}/" in said, name
-        assert "read-only" in said, name
-        assert "bug in Lakefeed" not in said, name
-        assert "nowhere" not in said, name
+        output = ended.stdout + ended.stderr
+        assert ended.returncode == 1, (name, output)
+        assert f"{mounted}/" in output, name
+        assert "read-only" in output, name
+        assert "bug in Lakefeed" not in output, name
+        assert "nowhere" not in output, name
     assert sorted(path.name for path in (fat.root / "data").iterdir()) == before

@@ -19,7 +19,7 @@ T = (
     "insert into t values (1, 'a'), (2, 'b')",
 )
 QUICK = "select count(*) as n from {{ ref('stg_shop__t') }}"
-# Hours of work, for which it has no rows to wait for.
+# Hours of work within DuckDB, without reading rows from a source.
 LONG = (
     f"{QUICK} union all select count(*) from range(10000000) as a, range(10000000) as b "
     "where a.range + b.range = 7"

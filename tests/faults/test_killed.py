@@ -130,8 +130,8 @@ def test_a_read_killed_between_two_ranges_starts_over_and_says_so(
     loaded = only(lake.load())
 
     assert lake.raw("shop__big", "count(*), count(distinct id)") == [(90_000, 90_000)]
-    told = "an earlier read of it was cut short, so it starts over"
-    assert loaded.notes == ((told,) if working_directory == "kept" else ())
+    note = "an earlier read of it was cut short, so it starts over"
+    assert loaded.notes == ((note,) if working_directory == "kept" else ())
     assert not list((lake.root / "data" / ".dlt").rglob("*.parquet"))
 
 
@@ -198,7 +198,7 @@ def test_a_killed_run_leaves_no_password_in_files(
     )
     lake.declare("t: {cursor: at}\nu: {mode: full_refresh}")
 
-    told = die(lake, target, moment)
+    output = die(lake, target, moment)
 
     assert len([path for path in lake.root.rglob("*") if path.is_file()]) > 10
-    assert_unseen(lake.root, told)
+    assert_unseen(lake.root, output)

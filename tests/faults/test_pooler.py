@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="pgbouncer is not installed"),
 ]
 
-# What our transactions must set for themselves.
+# Settings that Lakefeed must set in its own transactions.
 UNKIND = {
     "timezone": "Asia/Tokyo",
     "datestyle": "SQL, DMY",

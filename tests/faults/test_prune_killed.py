@@ -154,7 +154,7 @@ def test_a_killed_erasure_leaves_the_row_complete_or_erased_and_can_be_finished(
     left = rebuilt(copied, "u")
     assert left in (before, before[:1])
     for table in ("t", "u"):
-        # Nothing of the other table goes, and the row may not come back from where it was.
+        # The other table is untouched, and the row doesn't reappear.
         assert table == "u" or files_with(copied, CANARY)
     assert copied.command("prune", "--erase", "shop.u", "2").returncode == 0
 

@@ -37,9 +37,9 @@ def test_a_redefined_foreign_table_is_read_in_full(
     assert only(lake.load()).status == "unchanged"
     debian_database.execute(change)
 
-    told = only(lake.load())
+    table = only(lake.load())
 
-    assert told.notes == ("the definition changed, so the table is read in full",)
+    assert table.notes == ("the definition changed, so the table is read in full",)
     assert lake.raw("shop__t", "a") == sorted([("first",), (shows,)])
     assert only(lake.load()).status == "unchanged"
 

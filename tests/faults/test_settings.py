@@ -36,13 +36,13 @@ from tests.started import start
 
 pytestmark = pytest.mark.faults
 
-# What can't be set for a database, has no second value on these servers, or keeps everyone out.
+# Settings that can't be set for a database, have only one value here, or lock everyone out.
 NOT_WALKED = {
     *("local_preload_libraries", "session_preload_libraries", "log_statement_stats"),
     *("transaction_isolation", "transaction_read_only", "transaction_deferrable"),
     *("default_table_access_method", "dynamic_library_path", "extension_control_path"),
 }
-# Where the smallest and the largest value say nothing: a load takes a second at least.
+# Settings for which the smallest and largest values don't help: a load takes at least a second.
 VALUES = {
     "application_name": ("other",),
     "backtrace_functions": ("nothing",),
@@ -78,7 +78,7 @@ where context in ('user', 'superuser', 'backend', 'superuser-backend') order by 
 
 GERMAN = "de_DE.UTF-8"
 
-# Names that stand before PostgreSQL's own in one of the search paths.
+# Names that hide PostgreSQL's own in one of the search paths.
 SHADOWS = (
     "create schema shadow",
     "create function shadow.left(text, int) returns text language sql as $$ select 'shadow' $$",
@@ -133,8 +133,8 @@ class Walk:
             catch_up(self.server, self.standby)
         whole, again = self.lake.load(full_refresh=True), self.lake.load()
         reports = [*whole.tables, *again.tables]
-        told = [f"{t.name} {t.status} {t.error or ''} {t.checkpoint}" for t in reports]
-        return [*told, *whole.warnings, *again.warnings, *map(self._newest, reports)]
+        lines = [f"{t.name} {t.status} {t.error or ''} {t.checkpoint}" for t in reports]
+        return [*lines, *whole.warnings, *again.warnings, *map(self._newest, reports)]
 
     def accepts(self, setting: str, value: str) -> bool:
         """Some values need what this server was built without."""
@@ -215,7 +215,7 @@ def values_of(kind: str, now: str, low: str, high: str, choices: list[str] | Non
     if kind == "bool":
         return ["off" if now == "on" else "on"]
     values = [low, high] if kind in ("integer", "real") else choices or []
-    # Longer lists are levels of messages, from one end to the other.
+    # Longer lists are message levels; their ends suffice.
     values = values if len(values) <= 4 else [values[0], values[-1]]
     return [value for value in values if value != now]
 
@@ -255,7 +255,7 @@ def test_no_setting_changes_a_value_or_makes_a_load_fail(walk: Walk, reader: Non
 def localized(monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """A database of Debian's server, which has the German locale and messages."""
     with TemporaryDirectory() as folder:
-        # The server is another user's.
+        # The server belongs to another user.
         Path(folder).chmod(0o755)
         try:
             made = ["localedef", "-i", "de_DE", "-f", "UTF-8", f"{folder}/{GERMAN}"]
@@ -312,9 +312,9 @@ def test_translated_errors_of_a_server_are_reported_without_the_query(
         "grant select on u to reader",
     )
 
-    told = failure(lake.declare("u: {mode: full_refresh}").load())
+    message = failure(lake.declare("u: {mode: full_refresh}").load())
 
-    assert "shop.u: Division durch Null\n" in told
+    assert "shop.u: Division durch Null\n" in message
 
 
 def test_a_login_role_that_switches_to_another_role_can_load_and_be_interrupted(

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.faults
 
 SILENT_AFTER_SECONDS = 2
 ROWS = 60_000
-# What a client has sent when the network falls silent.
+# What the client has sent when the network falls silent.
 STATEMENTS = {
     "the first settings": b"pg_advisory_xact_lock_shared",
     "the question for transactions in flight": b"pg_prepared_xacts",
@@ -136,7 +136,7 @@ def test_a_stopped_server_on_a_local_socket_ends_the_load(
     try:
         ended = run.ended()
     finally:
-        # A worker that had ended by itself is gone as soon as its postmaster goes on.
+        # A worker that has ended is gone as soon as its postmaster continues.
         for process in stopped:
             with suppress(psutil.NoSuchProcess):
                 process.resume()

@@ -35,7 +35,7 @@ SCHEMA = (
     "create trigger touch before insert or update on customers"
     " for each row execute function touch()",
     "create trigger touch before insert or update on orders for each row execute function touch()",
-    # What happens to these as wholes is below.
+    # Changes of these tables as a whole are below.
     "create table accounts (id int primary key, name text, alias text, extra int,"
     " updated_at timestamptz not null default now())",
     "create table events (id int primary key, word text,"
@@ -78,7 +78,7 @@ WHOLES = (
         may_change=True,
         alike=(("name", "alias"),),
     ),
-    # Nothing may leave it for good: deletes aren't looked for.
+    # No row may leave it for good, since the table doesn't watch deletes.
     Whole(
         "public",
         "events",
@@ -98,21 +98,21 @@ WHOLES = (
     ),
     Whole("public", "lookups", ("id", "word"), may_lose=True, may_part=False, may_change=True),
 )
-# Each a transaction, in which no trigger moves a cursor.
+# Each is one transaction in which no trigger updates the cursor.
 SUDDEN = (
-    # A partition that comes with old rows.
+    # Attaches a partition with old rows.
     "create table events_{n} (like events including all);"
     " insert into events_{n} select {n} + i, 'old', '2001-01-01Z' from generate_series(1, 5) i;"
     " alter table events attach partition events_{n} for values from ({n}) to ({n} + 100)",
-    # Another table's rows, all of them old.
+    # Swaps in another table with old rows.
     "truncate accounts;"
     " insert into accounts select {n} + i, 'again', 'a', 1, '2001-01-01Z'"
     " from generate_series(1, 9) i",
-    # Rows that are restored, and rows that are converted.
+    # Restores rows, and converts rows.
     "insert into accounts select i, 'back', 'a', 1, '2002-02-02Z' from generate_series(1, 3) i"
     " on conflict do nothing",
     "alter table accounts alter name type text using name || '.'",
-    # Another column under the same name.
+    # Replaces a column under the same name.
     "alter table accounts drop column extra; alter table accounts add column extra int default {n}",
 )
 DDL = (

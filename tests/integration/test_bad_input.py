@@ -15,7 +15,7 @@ DECLARED = "good: {cursor: at}\n"
 
 
 @pytest.mark.parametrize(
-    ("ddl", "declared", "told"),
+    ("ddl", "declared", "expected"),
     [
         (
             "select 1",
@@ -87,7 +87,7 @@ DECLARED = "good: {cursor: at}\n"
     ],
 )
 def test_a_table_that_cannot_be_loaded_fails_alone_with_its_name_and_line(
-    database: Database, lake: Lake, ddl: str, declared: str, told: tuple[str, str]
+    database: Database, lake: Lake, ddl: str, declared: str, expected: tuple[str, str]
 ) -> None:
     database.execute(GOOD, FILL, ddl)
     lake.declare(DECLARED + declared)
@@ -96,8 +96,8 @@ def test_a_table_that_cannot_be_loaded_fails_alone_with_its_name_and_line(
 
     what, what_to_do = failure(report).splitlines()
     assert what.startswith("sources.yaml:7: ")
-    assert told[0] in what
-    assert told[1] in what_to_do
+    assert expected[0] in what
+    assert expected[1] in what_to_do
     assert report.exit_code == 1
     assert lake.raw("shop__good", "id") == [(1,)]
     assert not (lake.root / "data/raw/shop__t").exists()
@@ -142,11 +142,11 @@ def test_a_column_without_select_privilege_is_named_with_the_grant(
     monkeypatch.setenv(CONNECTION_VARIABLE, database.url.replace("postgres:@", "limited:@"))
     lake.declare("t: {mode: full_refresh}")
 
-    told = failure(lake.load())
+    message = failure(lake.load())
     checked = check_connected(lake.project)
     database.execute("revoke all on t from limited", "drop role limited")
 
-    assert told == (
+    assert message == (
         "sources.yaml:6: shop.t: permission denied for table t\n"
         "  grant select on public.t to the role in the connection URL"
     )
@@ -167,11 +167,11 @@ def test_a_row_policy_fails_loudly_instead_of_hiding_rows(
     )
     monkeypatch.setenv(CONNECTION_VARIABLE, database.url.replace("postgres:@", "tenant:@"))
 
-    told = failure(lake.declare("t: {mode: full_refresh}").load())
+    message = failure(lake.declare("t: {mode: full_refresh}").load())
     database.execute("drop table t", "drop role tenant")
 
-    assert "row-level security" in told
-    assert "bypassrls" in told
+    assert "row-level security" in message
+    assert "bypassrls" in message
 
 
 def test_a_frozen_table_stops_when_its_columns_change(database: Database, lake: Lake) -> None:

@@ -13,7 +13,7 @@ import pytest
 from lakefeed.orchestration.reports.run_report import RunReport
 from tests.conftest import Database, Lake, failure, only
 
-# Some 80 MB: enough for two sessions.
+# About 80 MB: enough for two sessions.
 BIG = (
     "create table big (id int primary key, n int, filler text, updated_at timestamptz)",
     "insert into big select i, 0, repeat(md5(i::text), 25), "
@@ -174,7 +174,7 @@ def test_each_statement_finishes_within_max_query_time(database: Database, lake:
     assert lake.raw("shop__big", "count(distinct id)") == [(90_000,)]
 
 
-# In four parts, each of which takes a moment.
+# Four partitions, each of which takes a moment to read.
 SLOWLY = """
 big:
   cursor: updated_at
@@ -211,7 +211,7 @@ def test_a_second_session_that_would_wait_for_a_lock_leaves_the_read_to_the_firs
 ) -> None:
     """A pending ALTER TABLE waits for the first session, so waiting for it would deadlock."""
     with closing(database.connect()) as holder, closing(database.connect()) as altering:
-        # The second engine is in use, for a while.
+        # The second engine is in use for a while.
         holder.cursor().execute("lock table other in access exclusive mode")
         loading = start()
         until(lambda: database.rows(COPYING.format("pid")), loading)

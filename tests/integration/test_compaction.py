@@ -20,7 +20,7 @@ plain: {cursor: id}
 VALUES = "select * exclude (_staged_batch) from {} order by all"
 
 
-def told(lake: Lake) -> list[list[tuple[object, ...]]]:
+def contents(lake: Lake) -> list[list[tuple[object, ...]]]:
     """All rows of raw, staging and history, without the count of builds."""
     relations = ("staging.stg_shop__events", "staging.stg_shop__plain", "history.hst_shop__events")
     return [
@@ -67,9 +67,9 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
 def test_many_small_files_become_few_and_every_reader_sees_the_same_rows(
     source: Database, copied: Lake
 ) -> None:
-    before, ids = told(copied), loads_of(copied, "events").load_ids()
+    before, ids = contents(copied), loads_of(copied, "events").load_ids()
     traced = copied.command("trace", "shop.events", "2")
-    # Seven loads found a row deleted, which lies in a file of its own.
+    # Seven loads found a deleted row, and its tombstone is in a separate file.
     assert (len(copied.files("shop__events")), len(copied.files("shop__plain"))) == (17, 10)
 
     planned = copied.command("prune", "--dry-run")
@@ -77,14 +77,14 @@ def test_many_small_files_become_few_and_every_reader_sees_the_same_rows(
     pruned = copied.command("prune")
 
     assert pruned.returncode == 0, pruned
-    assert "15 small files compacted into 1" in planned.stdout
-    # The two files of the last load have a column more.
+    assert "15 small files become 1" in planned.stdout
+    # The two files of the last load have an additional column.
     assert (len(copied.files("shop__events")), len(copied.files("shop__plain"))) == (3, 1)
-    assert told(copied) == before
+    assert contents(copied) == before
     assert loads_of(copied, "events").load_ids() == ids
     assert {table.status for table in copied.run().tables} == {"unchanged"}
     assert dbt(copied, "build", "--full-refresh").returncode == 0
-    assert told(copied) == before
+    assert contents(copied) == before
     again = copied.command("trace", "shop.events", "2")
     assert _without_files(again.stdout) == _without_files(traced.stdout) != ""
     assert "nothing to remove" in copied.command("prune").stdout
@@ -92,9 +92,9 @@ def test_many_small_files_become_few_and_every_reader_sees_the_same_rows(
     source.execute("update events set word = 'later', at = clock_timestamp() where id = 1")
     assert copied.run().exit_code == 0
     assert copied.query("select word from staging.stg_shop__events where id = 1") == [("later",)]
-    later = told(copied)
+    later = contents(copied)
     assert copied.command("rebuild").returncode == 0
-    assert told(copied) == later
+    assert contents(copied) == later
 
 
 @pytest.mark.faults

@@ -137,13 +137,13 @@ def test_a_table_that_shrinks_too_much_is_refused_until_allow_shrink(
     declare(lake, "remove", ", max_shrink: 20%").run()
     database.execute("delete from t where id > 7")
 
-    told = failure(lake.run())
+    message = failure(lake.run())
 
     assert (
         "sources.yaml:6: shop.t had 10 rows and lost 3 of them (30%); `max_shrink` allows 20%"
-        in told
+        in message
     )
-    assert "lakefeed run --select shop.t --allow-shrink" in told
+    assert "lakefeed run --select shop.t --allow-shrink" in message
     assert len(lake.query(STAGED)) == 10
     assert lake.run(allow_shrink=True).tables[0].rows_deleted == 3
     assert lake.query(STAGED) == words(*range(1, 8))
@@ -164,9 +164,9 @@ def test_a_small_table_may_lose_some_rows_but_not_all(
     assert only(lake.load()).error is None
     database.execute("delete from t")
 
-    told = failure(lake.load())
+    message = failure(lake.load())
 
-    assert "sources.yaml:6: shop.t had 1 row and now has none" in told
+    assert "sources.yaml:6: shop.t had 1 row and now has none" in message
     assert only(lake.load(allow_shrink=True)).error is None
 
 
@@ -292,9 +292,9 @@ def test_deletes_are_found_after_a_column_was_retyped(database: Database, lake: 
 def test_deletes_without_a_key_is_refused(database: Database, lake: Lake) -> None:
     database.execute("create table t (id int)")
 
-    told = failure(lake.declare("t: {mode: full_refresh, deletes: mark}").load())
+    message = failure(lake.declare("t: {mode: full_refresh, deletes: mark}").load())
 
-    assert "has no primary key, which `deletes` needs to detect deleted rows" in told
+    assert "has no primary key, which `deletes` needs to detect deleted rows" in message
 
 
 def test_a_load_that_is_committed_late_does_not_restore_deleted_rows(

@@ -79,11 +79,11 @@ def staged(lake: Lake) -> dict[str, list[tuple[object, ...]]]:
 def test_an_earlier_lake_is_loaded_without_reading_rows_again(
     ran: tuple[Lake, dict[str, TableReport]],
 ) -> None:
-    lake, told = ran
+    lake, reports = ran
 
-    assert sum(table.rows_written for table in told.values()) == 0
-    # Row versions of another server are numbered otherwise; a full refresh reads all there is.
-    read_again = {name for name, table in told.items() if table.rows_read > 2}
+    assert sum(table.rows_written for table in reports.values()) == 0
+    # Another server numbers row versions differently; a full refresh reads all rows.
+    read_again = {name for name, table in reports.items() if table.rows_read > 2}
     assert read_again == {"shop.notes", "shop.countries"}
     assert audit(lake.project, ()).exit_code == 0
 

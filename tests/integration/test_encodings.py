@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, failure
 from tests.integration.spelling import lake_texts, source_texts, staging
 
-# Each changes what `::text` shows, or the bytes that carry it.
+# Each of these changes the output of `::text`, or its bytes.
 SETTINGS = (
     "datestyle = 'SQL, DMY'",
     "intervalstyle = 'sql_standard'",

@@ -294,11 +294,11 @@ def test_keys_that_can_only_be_compared_as_text_are_named_by_check_init_and_the_
     comments = (tmp_path / "new" / "sources.yaml").read_text(encoding="utf-8")
 
     for number, (reason, _) in enumerate(NOT_EXACT.values()):
-        told = f"the key column `id` is compared as text, since {reason}"
-        assert f"shop.t{number} (sources.yaml:{6 + number}): {told}" in warnings
-        assert told in first[number]
-        assert f"t{number}: {told}" in "\n".join(proposed.warnings)
-        assert f"# {told}" in comments
+        warning = f"the key column `id` is compared as text, since {reason}"
+        assert f"shop.t{number} (sources.yaml:{6 + number}): {warning}" in warnings
+        assert warning in first[number]
+        assert f"t{number}: {warning}" in "\n".join(proposed.warnings)
+        assert f"# {warning}" in comments
     assert "compared as text" not in "\n".join(again)
 
 

@@ -105,7 +105,7 @@ def test_values_of_a_composite_key_are_given_in_key_order(copied: Lake) -> None:
 
     assert copied.command("prune", "--erase", "shop.visits", "42", KEY).returncode == 0
 
-    # The command line has it as well: dbt would write that down.
+    # dbt would log its command line, which has the key.
     assert files_with(copied, KEY) == []
     assert copied.query("select person, nr from staging.stg_shop__visits order by all") == [
         (1, "a"),
@@ -113,13 +113,13 @@ def test_values_of_a_composite_key_are_given_in_key_order(copied: Lake) -> None:
     ]
     loads = CommitLog(copied.project.raw_url, "shop__visits").loads()
     assert sum(load.rows for load in loads) == len(copied.raw("shop__visits"))
-    # It is still in the source.
+    # The row is still in the source.
     copied.run()
     assert len(copied.query("from staging.stg_shop__visits")) == 3
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (
             ["shop.people", "Otto"],
@@ -132,12 +132,12 @@ def test_values_of_a_composite_key_are_given_in_key_order(copied: Lake) -> None:
     ],
 )
 def test_arguments_that_name_no_row_are_refused(
-    copied: Lake, arguments: list[str], told: str
+    copied: Lake, arguments: list[str], message: str
 ) -> None:
     ended = copied.command("prune", "--erase", *arguments)
 
     assert ended.returncode == 2
-    assert told in ended.stderr
+    assert message in ended.stderr
 
 
 def test_a_warehouse_that_fails_its_tests_keeps_the_row_and_the_command_says_so(

@@ -64,8 +64,8 @@ def ids(lake: Lake) -> list[int]:
 
 
 def checkpoint(lake: Lake) -> dt.datetime:
-    told = lake.command("status", "--json").stdout
-    return dt.datetime.fromisoformat(json.loads(told)[0]["checkpoint"])
+    output = lake.command("status", "--json").stdout
+    return dt.datetime.fromisoformat(json.loads(output)[0]["checkpoint"])
 
 
 def test_a_late_commit_of_a_session_with_lakefeeds_application_name_is_loaded(
@@ -99,11 +99,11 @@ def test_a_session_that_hides_the_start_of_its_transaction_is_named(
     late.cursor().execute("insert into orders (id) values (2)")
     database.execute("insert into orders (id) values (3)")
 
-    told = lake.load().warnings
+    warnings = lake.load().warnings
     late.commit()
     late.close()
 
-    assert "has `track_activities` off" in told[0]
+    assert "has `track_activities` off" in warnings[0]
     lake.load()
     assert ids(lake) == [1, 2, 3]
 
@@ -283,14 +283,14 @@ def test_such_a_role_gets_a_warning_about_a_late_commit_beyond_the_lookback(
     late.close()
     database.execute("insert into orders values (4, 'quick')")
 
-    told = only(lake.load()).notes
+    notes = only(lake.load()).notes
 
-    assert len(told) == 1
+    assert len(notes) == 1
     assert (
         "has committed since the last load; its rows may be older than the lookback covers"
-        in told[0]
+        in notes[0]
     )
-    assert "lakefeed run --select shop.orders --full-refresh" in told[0]
+    assert "lakefeed run --select shop.orders --full-refresh" in notes[0]
     lake.load(full_refresh=True)
     assert 1 in ids(lake)
 
@@ -328,9 +328,9 @@ def test_a_database_restored_to_an_earlier_state_is_reported(
     lake.declare("orders: {cursor: updated_at}").load()
     database.execute("update orders set updated_at = '2026-04-01Z'")
 
-    told = only(lake.load()).notes
+    notes = only(lake.load()).notes
 
-    assert "the newest `updated_at` in the source is 2026-04-01 00:00:00+00, below" in told[0]
+    assert "the newest `updated_at` in the source is 2026-04-01 00:00:00+00, below" in notes[0]
 
 
 def test_a_standby_is_read_with_a_warning_about_late_commits(

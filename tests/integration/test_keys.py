@@ -221,7 +221,7 @@ def test_a_unique_index_on_columns_of_a_declared_key_proves_it_unique(
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "message"),
     [
         (
             "(1, null), (2, 2)",
@@ -237,14 +237,14 @@ def test_a_unique_index_on_columns_of_a_declared_key_proves_it_unique(
 )
 @pytest.mark.parametrize("constraint", ["unique nulls not distinct (a, b)", "check (true)"])
 def test_a_null_in_a_key_is_reported_as_null(
-    database: Database, lake: Lake, constraint: str, rows: str, told: str
+    database: Database, lake: Lake, constraint: str, rows: str, message: str
 ) -> None:
     database.execute(
         f"create table t (a int, b int, at timestamptz default now(), {constraint})",
         f"insert into t values {rows}",
     )
 
-    assert told in failure(lake.declare("t: {cursor: at, primary_key: [a, b]}").load())
+    assert message in failure(lake.declare("t: {cursor: at, primary_key: [a, b]}").load())
 
 
 def test_nulls_in_a_key_are_counted_in_the_source_instead_of_the_load(
@@ -284,10 +284,10 @@ def test_a_key_is_checked_across_a_table_and_its_child_tables(
         assert len(lake.raw("shop__parent")) == 9
     database.execute(f"insert into {heir} (id, word, at) values (2, 'other', '2027-01-01Z')")
 
-    told = failure(lake.load())
+    message = failure(lake.load())
 
-    assert "the primary key (id) of shop.parent isn't unique: 2 rows share (2)" in told
-    assert "read the table without them (`only: true`)" in told
+    assert "the primary key (id) of shop.parent isn't unique: 2 rows share (2)" in message
+    assert "read the table without them (`only: true`)" in message
 
 
 @pytest.mark.parametrize(
@@ -345,10 +345,10 @@ def test_only_is_refused_for_relations_without_child_tables(
 ) -> None:
     database.execute(made)
 
-    told = failure(lake.declare("t:\n  cursor: at\n  primary_key: id\n  only: true").load())
+    message = failure(lake.declare("t:\n  cursor: at\n  primary_key: id\n  only: true").load())
 
-    assert f"sources.yaml:9: `only` doesn't apply to shop.t: it is a {kind}" in told
-    assert "remove `only`" in told
+    assert f"sources.yaml:9: `only` doesn't apply to shop.t: it is a {kind}" in message
+    assert "remove `only`" in message
 
 
 def test_sizes_and_ranges_exclude_child_tables_that_are_not_read(

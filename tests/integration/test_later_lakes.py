@@ -28,9 +28,9 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
 def edit(lake: Lake, **more: object) -> None:
     """Rewrites the load manifest as if by a later version."""
     (path,) = Path(lake.root / "data/raw/shop__t/_lakefeed_loads").glob("*.json")
-    told = json.loads(path.read_text())
-    told["read_as"]["new"] = told["in_flight"]["new"] = more
-    path.write_text(json.dumps({**told, **more}))
+    document = json.loads(path.read_text())
+    document["read_as"]["new"] = document["in_flight"]["new"] = more
+    path.write_text(json.dumps({**document, **more}))
 
 
 def test_unknown_fields_change_nothing(copied: Lake) -> None:
@@ -47,9 +47,9 @@ def test_a_newer_format_stops_the_table_by_name(copied: Lake) -> None:
     edit(copied, format="2.0")
 
     assert "written by a newer version of Lakefeed (format 2.0" in failure(copied.run())
-    told = copied.command("status")
-    assert told.returncode == 1
-    assert "upgrade Lakefeed" in told.stderr
+    status = copied.command("status")
+    assert status.returncode == 1
+    assert "upgrade Lakefeed" in status.stderr
     built = dbt(copied, "build")
     assert built.returncode == 1
     assert "was written by a newer Lakefeed (format 2.0): upgrade Lakefeed" in built.stdout

@@ -24,7 +24,7 @@ DECLARED = (
     "a: {mode: full_refresh}\nb: {mode: full_refresh}\nc: {mode: full_refresh}"
 )
 
-# The sessions that a role may still open, this one included.
+# The number of sessions that a role may open, including this one.
 FREE = """
 select current_setting('max_connections')::int - count(*) + 1
     - current_setting('superuser_reserved_connections')::int
@@ -108,7 +108,7 @@ def test_the_exceeded_limit_is_named(
         ),
         "server": ("select 1", "roles that aren't superusers may have "),
     }
-    statement, told = limits[of]
+    statement, message = limits[of]
     database.execute(statement)
     elsewhere = as_role(database, role).replace(f"/{database.name}?", "/postgres?")
     free = int(database.rows(FREE)[0][0]) if of == "server" else 1
@@ -116,7 +116,7 @@ def test_the_exceeded_limit_is_named(
     with in_use(elsewhere, free - 1):
         error = failure(lake.load())
 
-    assert told in error
+    assert message in error
     assert "a run needs two: one holds the snapshot, one reads" in error
 
 

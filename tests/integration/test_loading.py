@@ -48,7 +48,7 @@ def test_a_load_that_finds_nothing_new_commits_nothing(database: Database, lake:
     assert len(lake.files("shop__orders")) == 1
 
 
-# Tells which large modules the threads that load tables import by themselves.
+# Prints which large modules the threads that load tables import.
 IMPORTS = """
 import sys, threading
 class Seen:

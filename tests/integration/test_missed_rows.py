@@ -190,7 +190,7 @@ def test_rows_of_new_or_rewritten_parts_are_loaded_whatever_their_cursor_value(
     there, held = there_now(source, name), lake.raw(f"shop__{name}", "id, word")
     assert there <= set(held)
     assert len(held) == len(set(held))
-    # What holds nothing isn't loaded, so that there is nothing to compare with.
+    # An empty table isn't loaded, so there is nothing to compare with.
     is_first = name == "partitions_where_there_were_none"
     assert ("since the last load" in "".join(after[name].notes)) != is_first
 
@@ -289,12 +289,12 @@ def test_parts_that_an_earlier_version_did_not_record_are_recorded_without_a_rel
 ) -> None:
     database.execute(*PARTITIONED)
     lake.declare("t: {cursor: at}").load()
-    (noted,) = (lake.root / "data/raw/shop__t/_lakefeed_loads").glob("*.json")
-    told = json.loads(noted.read_text())
-    del told["read_as"]["parts"], told["read_as"]["identities"]
-    noted.write_text(json.dumps(told))
+    (manifest,) = (lake.root / "data/raw/shop__t/_lakefeed_loads").glob("*.json")
+    document = json.loads(manifest.read_text())
+    del document["read_as"]["parts"], document["read_as"]["identities"]
+    manifest.write_text(json.dumps(document))
 
     assert only(lake.load()).notes == ()
-    assert json.loads(noted.read_text())["read_as"]["parts"]
+    assert json.loads(manifest.read_text())["read_as"]["parts"]
     database.execute(*ATTACHED)
     assert only(lake.load()).rows_written == 10

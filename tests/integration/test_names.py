@@ -28,12 +28,12 @@ NAMES = (
     "x" * 63, "ü" * 31, "1", "1st", "-1", "_", "__", "a__b", "a_b", "a-b", "dot.ted", ".", "..",
     # Space
     "with space", " around ", "tab\there", "new\nline", "\x01",
-    # Signs that mean something to SQL, to SQLAlchemy, to Jinja, to YAML, to a shell, to a path
+    # Characters with a meaning in SQL, SQLAlchemy, Jinja, YAML, shells or paths
     "a'b", "'", "''", "`", "back\\slash", "\\", "\\'", "100%", "%", "%%", "%s",
     "%(x)s", ":x", "a:b", "::text", "?", "$1", "$x$", "@x", "#", "*", "=", "!", "&", "~", "^", "|",
     "{x}", "{", "{{ x }}", "{%", "{#", "#}", "}}", "[x]", "(", ")", ",", ";", "'; drop table x; --",
     "-- x", "/* x", "<x>", "- x", "key: x", "${HOME}", "$(x)", "a/b", "../x", "a\\b",
-    # Words of SQL, of YAML, of ours
+    # Keywords of SQL and YAML, and Lakefeed's own names
     "select", "order", "group", "table", "user", "from", "null", "true", "yes", "123", "1e3",
     "files", "loads", "load_id", "snapshot_at", "position", "batch", "incoming", "held", "present",
     "new_rows", "staged", "newest_per_key", "this", "source_load", "row_number", "rowid", "ctid_",

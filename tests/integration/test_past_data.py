@@ -56,7 +56,7 @@ def backdate(lake: Lake, real: Load, at: dt.datetime, rows: int, *, is_first: bo
     (commits / f"{real.table}__{load_id}.jsonl").write_text("")
 
 
-def told(lake: Lake, in_days: int = 0) -> list[str]:
+def findings(lake: Lake, in_days: int = 0) -> list[str]:
     """The findings at that time."""
     at = now() + dt.timedelta(in_days)
     return [str(one) for one in check_data(lake.project, at).unlike]
@@ -65,7 +65,7 @@ def told(lake: Lake, in_days: int = 0) -> list[str]:
 def test_a_regular_history_has_no_anomalies(past: Lake) -> None:
     ended = past.command("check", "--data")
 
-    assert told(past) == []
+    assert findings(past) == []
     assert ended.returncode == 0, ended
     assert ended.stdout == "1 table checked: no problems\n"
 
@@ -86,7 +86,7 @@ def test_anomalies_of_a_load_are_described_in_words(database: Database, past: La
 
     log = CommitLog(past.project.raw_url, "shop__t")
     day = log.loads()[-1].loaded_at.date()
-    assert sorted(told(past)) == [
+    assert sorted(findings(past)) == [
         f"shop.t.email: 100% of the rows of {day} are null; usually 0% to 6% are (55 days)",
         "shop.t.status: no load before had the value `returned`",
     ]
@@ -103,7 +103,7 @@ def test_too_many_and_too_few_rows_are_reported_and_exit_with_1(past: Lake) -> N
     assert ended.returncode == report["exit_code"] == 1
     assert (found["table"], found["column"], found["kind"]) == ("shop.t", None, "volume")
     assert found["words"].startswith("5,000 rows arrived ")
-    silent = told(past, in_days=4)
+    silent = findings(past, in_days=4)
     assert any("no row has arrived for 4 days; usually the next ones come" in one for one in silent)
     assert any("0 rows arrived on" in one for one in silent)
 
@@ -112,8 +112,8 @@ def test_loads_without_profiles_are_checked_by_what_is_known(past: Lake) -> None
     for file in (past.root / "data/raw/shop__t/_lakefeed_profiles").iterdir():
         file.unlink()
 
-    assert told(past) == []
-    assert any("0 rows arrived on" in one for one in told(past, in_days=4))
+    assert findings(past) == []
+    assert any("0 rows arrived on" in one for one in findings(past, in_days=4))
 
 
 def test_the_number_of_profiles_read_is_bounded() -> None:

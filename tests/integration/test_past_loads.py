@@ -65,7 +65,7 @@ def test_the_number_of_files_that_a_load_reads_is_bounded(
     with counted(monkeypatch) as few:
         assert only(lake.load()).status == "unchanged"
     load_times(database, lake, 57, start=3)
-    # A row without a cursor is written again now and then, so that it is found in recent loads.
+    # A row with a null cursor is written again now and then, so that recent loads have it.
     rewritten = int(only(lake.load()).status == "loaded")
     with counted(monkeypatch) as many:
         assert only(lake.load()).status == "unchanged"

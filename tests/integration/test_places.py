@@ -117,7 +117,7 @@ def test_the_target_of_a_link_is_replaced_and_the_link_stays(
     assert lake.query(ROWS) == [(1, "uno")]
     with duckdb.connect(str(target), read_only=True) as session:
         assert session.execute(ROWS).fetchall() == [(1, "uno")]
-    # dbt by hand names the database as DuckDB does: after the file.
+    # Run by hand, dbt names the database as DuckDB does: after the file.
     assert f"path: {target}" in (lake.root / "dbt/profiles.yml").read_text()
     roll_back(lake.project)
     assert link.readlink() == target
@@ -217,9 +217,9 @@ def test_a_command_works_from_any_folder_of_the_project(table: Database, lake: L
     declare(lake).load()
     inside = Lake(lake.root / "dbt" / "models")
 
-    told, wrong = inside.command("status", "--json"), inside.command("explain", "b")
+    status, wrong = inside.command("status", "--json"), inside.command("explain", "b")
 
-    assert '"name": "shop.a"' in told.stdout
+    assert '"name": "shop.a"' in status.stdout
     assert wrong.returncode == 2
     assert "b: no such table" in wrong.stderr
     assert f"in the project {lake.root}" in wrong.stderr

@@ -25,7 +25,7 @@ finally:
 """
 
 
-def run_and_tell(lake: Lake) -> str:
+def run_and_report_imports(lake: Lake) -> str:
     ended = subprocess.run(
         [sys.executable, "-c", IMPORTED],
         cwd=lake.root, env=os.environ.copy(), capture_output=True, text=True, check=False,
@@ -43,10 +43,10 @@ def test_a_run_without_new_rows_does_not_start_dlt(
     database.execute(*T)
     lake.declare(f"t: {{{declared}}}").run()
 
-    told = run_and_tell(lake)
+    output = run_and_report_imports(lake)
 
-    assert "nothing new in 1 table" in told
-    assert "imported []" in told
+    assert "nothing new in 1 table" in output
+    assert "imported []" in output
 
 
 @pytest.mark.parametrize(

@@ -28,14 +28,14 @@ SUPERSEDED = [name for name in TABLES if name != "kept"]
 
 def staged(lake: Lake) -> dict[str, list[tuple[object, ...]]]:
     """All values of staging and history, without the count of builds."""
-    told = {
+    values = {
         name: lake.query(
             f"select * exclude (_staged_batch) from staging.stg_shop__{name} order by all"
         )
         for name in TABLES
     }
     history = "select * exclude (_staged_batch) from history.hst_shop__kept order by all"
-    return {**told, "history": lake.query(history)}
+    return {**values, "history": lake.query(history)}
 
 
 def loads(lake: Lake, table: str) -> int:
@@ -206,8 +206,8 @@ def test_orphaned_data_is_removed_on_request(copied: Lake) -> None:
     # The source is shared, and may have changed since.
     assert copied.run().exit_code == 0
 
-    told = copied.command("prune").stdout
-    assert "shop.whole" in told and "to remove what nothing declares" in told
+    output = copied.command("prune").stdout
+    assert "shop.whole" in output and "to remove what nothing declares" in output
     assert all(left_of(copied, "whole"))
     ended = copied.command("prune", "--undeclared")
 

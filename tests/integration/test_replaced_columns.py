@@ -24,15 +24,15 @@ WHOLE = ", so the table is read in full"
 
 @dataclass(frozen=True)
 class Case:
-    """Columns of a table `{t}`, what is done to it, and what the next run says.
+    """Columns of a table `{t}`, what is done to it, and the cause that the next run reports.
 
-    `told` is empty where nothing has to be read again.
+    `cause` is empty if nothing has to be read again.
     """
 
     columns: str
     values: str
     change: tuple[str, ...]
-    told: str
+    cause: str
     before: tuple[str, ...] = ()
     setting: str = "cursor: at"
     relation: str = "table"
@@ -396,24 +396,24 @@ def loads(source: Database, lake: Lake) -> list[dict[str, TableReport]]:
 def test_a_replaced_column_is_reported_and_the_table_is_read_in_full(
     source: Database, lake: Lake, loads: list[dict[str, TableReport]], name: str
 ) -> None:
-    told = loads[0][f"shop__{name}"]
+    table = loads[0][f"shop__{name}"]
     log = CommitLog(lake.project.raw_url, f"shop__{name}")
 
-    assert told.error is None
-    assert (CASES[name].told in "; ".join(told.notes)) and bool(CASES[name].told) == (
-        WHOLE in "; ".join(told.notes)
-    ), told.notes
-    assert (told.rows_read == ROWS) == bool(CASES[name].told)
+    assert table.error is None
+    assert (CASES[name].cause in "; ".join(table.notes)) and bool(CASES[name].cause) == (
+        WHOLE in "; ".join(table.notes)
+    ), table.notes
+    assert (table.rows_read == ROWS) == bool(CASES[name].cause)
     columns = [column for (column,) in source.rows(
         f"select attname from pg_attribute where attrelid = '{name}'::regclass and attnum > 0 "
         "and not attisdropped and attname <> 'at' order by 1"
     )]  # fmt: skip
-    held = LatestRows.of(log, log.effective_loads()).relation
+    latest = LatestRows.of(log, log.effective_loads()).relation
     kept = duckdb.sql(
-        f"select {', '.join(f'{column}::varchar' for column in columns)} from {held} order by all"
+        f"select {', '.join(f'{column}::varchar' for column in columns)} from {latest} order by all"
     ).fetchall()
     texts = ", ".join(f"{column}::text" for column in columns)
-    assert kept == sorted(source.rows(f"select {texts} from {name}"), key=str), told
+    assert kept == sorted(source.rows(f"select {texts} from {name}"), key=str), table
     again = loads[1][f"shop__{name}"]
     assert again.error is None
     assert WHOLE not in "; ".join(again.notes)
@@ -437,11 +437,13 @@ def test_a_frozen_table_stops_until_a_full_refresh_is_requested(
     assert frozen.load().exit_code == 0
     database.execute(RENAME)
 
-    told = failure(frozen.load())
+    message = failure(frozen.load())
 
-    assert "sources.yaml:6: shop.t is frozen, and its columns changed: labels or attributes" in told
-    assert "`ok` is now `fine`" in told
-    assert "lakefeed run --select shop.t --full-refresh" in told
+    assert (
+        "sources.yaml:6: shop.t is frozen, and its columns changed: labels or attributes" in message
+    )
+    assert "`ok` is now `fine`" in message
+    assert "lakefeed run --select shop.t --full-refresh" in message
     assert frozen.load(full_refresh=True).exit_code == 0
     assert only(frozen.load()).status == "unchanged"
 

@@ -106,10 +106,10 @@ def test_concurrent_runs_duplicate_no_rows(database: Database, lake: Lake) -> No
         subprocess.Popen(command, cwd=lake.root, stdout=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
-    told = [run.communicate()[0] for run in runs]
+    outputs = [run.communicate()[0] for run in runs]
 
-    assert {run.returncode for run in runs} <= {0, 1}, told
-    assert 0 in {run.returncode for run in runs}, told
+    assert {run.returncode for run in runs} <= {0, 1}, outputs
+    assert 0 in {run.returncode for run in runs}, outputs
     assert lake.raw("shop__t", "id") == [(1,), (2,)]
     lake.run()
     assert lake.query("select id from staging.stg_shop__t order by id") == [(1,), (2,)]
@@ -131,10 +131,10 @@ def test_a_lost_connection_does_not_move_the_checkpoint(database: Database, lake
     )
     while run.poll() is None and not database.rows(reader):
         pass
-    told = run.communicate()[0]
+    output = run.communicate()[0]
 
-    assert run.returncode == 1, told
-    assert "terminating connection due to administrator command" in told
+    assert run.returncode == 1, output
+    assert "terminating connection due to administrator command" in output
     assert lake.files("shop__slow") == []
 
 
@@ -155,10 +155,10 @@ def test_a_query_that_runs_too_long_is_stopped_by_the_server(
 ) -> None:
     database.execute("create view slow as select 1 as id, pg_sleep(20)::text as x")
 
-    told = failure(lake.declare("slow: {mode: full_refresh, max_query_time: 1s}").load())
+    message = failure(lake.declare("slow: {mode: full_refresh, max_query_time: 1s}").load())
 
-    assert "canceling statement due to statement timeout" in told
-    assert "max_query_time" in told
+    assert "canceling statement due to statement timeout" in message
+    assert "max_query_time" in message
 
 
 def test_a_table_locked_by_another_session_fails_in_time_and_the_next_run_loads_it(
@@ -259,10 +259,10 @@ def test_a_load_that_lost_its_lock_commits_nothing(database: Database, lake: Lak
         " where application_name = 'lakefeed snapshot' and datname = current_database()"
     )
 
-    told = running.communicate()[0]
+    output = running.communicate()[0]
 
-    assert running.returncode == 1, told
-    assert "shop.slow lost its lock" in told
+    assert running.returncode == 1, output
+    assert "shop.slow lost its lock" in output
     assert lake.files("shop__slow") == []
     assert "finished load" in only(lake.load()).notes[0]
     assert lake.raw("shop__slow", "id") == [(1,), (2,)]

@@ -124,7 +124,7 @@ def test_staging_is_the_same_without_old_versions_and_after_any_later_command(
 
     assert pruned.returncode == 0, pruned
     left = {name: len(copied.raw(f"shop__{name}")) for name in TABLES}
-    # Of row 2 two versions, and of each that went the one before.
+    # Two versions of row 2, and the version before each deletion.
     gone = {name: rows[name] - left[name] for name in TABLES}
     assert (gone["incremental"], gone["removed"], gone["marked"]) == (2, 4, 4)
     assert (gone["for_ever"], gone["without_key"]) == (0, 40)
@@ -168,7 +168,7 @@ def test_history_loses_only_versions_that_ended_before_the_cutoff(copied: Lake) 
     pruned = histories(copied)
     for name in HISTORIES:
         assert words(copied, name, 2) == ["third", "fourth", "fifth"]
-        # Row 3 went with the second load, row 5 with the fourth.
+        # The second load found row 3 deleted, the fourth row 5.
         assert words(copied, name, 3) == []
         assert words(copied, name, 5) == ["first"]
         assert {row[:2] for row in pruned[name]} < {row[:2] for row in before[name]}
@@ -176,14 +176,14 @@ def test_history_loses_only_versions_that_ended_before_the_cutoff(copied: Lake) 
         "select valid_from from history.hst_shop__kept where id = 2 and word = 'third'"
     ) == copied.query("select timestamptz '1900-01-01 00:00:00+00'")
     later = "where valid_from > (select max(valid_from) from h where word = 'third')"
-    told = (
+    query = (
         f"with h as (from history.hst_shop__kept) select * exclude (_staged_batch) from h {later}"
     )
-    versions = copied.query(f"{told} order by all")
+    versions = copied.query(f"{query} order by all")
     assert set(versions) <= set(before["kept"])
     assert copied.command("rebuild").returncode == 0
     assert histories(copied) == pruned
-    assert copied.query(f"{told} order by all") == versions
+    assert copied.query(f"{query} order by all") == versions
 
 
 def test_a_row_deleted_long_ago_stays_deleted(source: Database, copied: Lake) -> None:
@@ -198,7 +198,7 @@ def test_a_row_deleted_long_ago_stays_deleted(source: Database, copied: Lake) ->
     )
     assert marked == [(True,)]
     log = CommitLog(copied.project.raw_url, "shop__marked")
-    # Four that went before, and one that another test's change of the shared source may have.
+    # Four deleted before, and perhaps one by another test's change of the shared source.
     assert sum(load.deleted for load in log.loads()) in (4, 5)
 
 

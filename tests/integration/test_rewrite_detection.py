@@ -45,7 +45,7 @@ VIEW = (
 )
 REFILLED = "insert into {} select i, 'again' from generate_series(6, 9) i"
 
-# What is there before the run, and what happens between its snapshot and the read.
+# The state before the run, and what happens between its snapshot and the read.
 REWRITES = {
     "emptied": (T, ["truncate t"]),
     "refilled": (T, ["begin; truncate t; " + REFILLED.format("t") + "; commit"]),
@@ -75,7 +75,7 @@ REWRITES = {
         ["delete from b where id = 3", "refresh materialized view t"],
     ),
 }
-# What leaves rows and storage alone.
+# Statements that keep rows and storage.
 OTHERS = {
     "reindexed": (PARTITIONED, ["reindex table t1"]),
     "pruned": (PARTITIONED, ["insert into t values (50, 'too late')"]),
@@ -220,9 +220,9 @@ def test_a_table_that_is_rewritten_repeatedly_is_refused_by_name(
 
     report = lake.load()
 
-    told = failure(report)
-    assert "sources.yaml:6: shop.t was truncated, rewritten or swapped" in told
-    assert "run again once the change is complete" in told
+    message = failure(report)
+    assert "sources.yaml:6: shop.t was truncated, rewritten or swapped" in message
+    assert "run again once the change is complete" in message
     assert [table.status for table in report.tables] == ["failed", "loaded"]
     assert lake.files("shop__t") == []
 

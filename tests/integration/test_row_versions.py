@@ -96,9 +96,9 @@ def test_a_partitioned_table_can_be_read_by_row_versions(database: Database, lak
 def test_a_view_has_no_row_versions(database: Database, lake: Lake) -> None:
     database.execute(*T, "create view v as select * from t")
 
-    told = failure(lake.declare("v: {cursor: xmin, primary_key: id}").load())
+    message = failure(lake.declare("v: {cursor: xmin, primary_key: id}").load())
 
-    assert "shop.v is a view: its rows have no `xmin`" in told
+    assert "shop.v is a view: its rows have no `xmin`" in message
 
 
 def test_a_change_from_another_cursor_reads_from_the_beginning(
@@ -155,9 +155,9 @@ def test_status_and_explain_show_the_checkpoint(database: Database, lake: Lake) 
 def test_a_backfill_is_refused(database: Database, lake: Lake) -> None:
     database.execute(*T)
 
-    told = failure(lake.declare("t: {cursor: xmin}").load("shop.t", since="1"))
+    message = failure(lake.declare("t: {cursor: xmin}").load("shop.t", since="1"))
 
-    assert "has no cursor column, so it can't load a range" in told
+    assert "has no cursor column, so it can't load a range" in message
 
 
 CIRCLE = 2**32
@@ -170,12 +170,12 @@ CIRCLE = 2**32
         (4, 5, 10, False),
         (CIRCLE + 3, CIRCLE + 3, CIRCLE + 9, True),
         (CIRCLE + 2, CIRCLE + 3, CIRCLE + 9, False),
-        # Before the turn, seen after it.
+        # Written before the wraparound, read after it.
         (CIRCLE - 5, CIRCLE - 9, CIRCLE + 2, True),
         (CIRCLE - 10, CIRCLE - 9, CIRCLE + 2, False),
         (CIRCLE + 1, CIRCLE - 9, CIRCLE + 2, True),
         (7 * CIRCLE - 1, 7 * CIRCLE - 1, 7 * CIRCLE, True),
-        # A whole turn old, and not to be told from a new one: read again.
+        # Exactly one wraparound old, so it looks new and is read again.
         (1, CIRCLE + 1, CIRCLE + 5, True),
     ],
 )

@@ -99,11 +99,11 @@ def test_a_frozen_table_stops_at_any_change_until_the_change_is_accepted(
     lake.declare("t: {cursor: at, schema_changes: freeze}").run()
     database.execute("alter table t add column more text", "update t set at = clock_timestamp()")
 
-    told = failure(lake.run())
+    message = failure(lake.run())
 
-    assert "sources.yaml:6: " in told
-    assert "column `more` (text) was added" in told
-    assert "lakefeed sync" in told
+    assert "sources.yaml:6: " in message
+    assert "column `more` (text) was added" in message
+    assert "lakefeed sync" in message
     assert len(lake.files("shop__t")) == 1
 
 
@@ -143,10 +143,10 @@ def test_a_backfill_is_refused_if_the_table_must_be_read_in_full(
     lake.declare("t: {cursor: at}").load()
     database.execute("alter table t alter d type numeric(6, 1)")
 
-    told = failure(lake.load(since="2026-01-01"))
+    message = failure(lake.load(since="2026-01-01"))
 
-    assert "can't load a range" in told
-    assert "first: lakefeed run --select shop.t" in told
+    assert "can't load a range" in message
+    assert "first: lakefeed run --select shop.t" in message
 
 
 def test_a_recreated_table_is_reported(database: Database, lake: Lake) -> None:
@@ -159,7 +159,7 @@ def test_a_recreated_table_is_reported(database: Database, lake: Lake) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "message"),
     [
         (
             "cursor: at",
@@ -181,13 +181,13 @@ def test_a_recreated_table_is_reported(database: Database, lake: Lake) -> None:
     ],
 )
 def test_an_edit_that_changes_what_is_loaded_is_reported(
-    database: Database, lake: Lake, before: str, after: str, told: str
+    database: Database, lake: Lake, before: str, after: str, message: str
 ) -> None:
     create(database)
     database.execute("update t set at = '2026-07-01Z' where id < 4")
     lake.declare(f"t: {{{before}}}").run()
 
-    assert told in notes(lake.declare(f"t: {{{after}}}"))
+    assert message in notes(lake.declare(f"t: {{{after}}}"))
 
 
 def test_an_edit_that_changes_nothing_is_not_reported(database: Database, lake: Lake) -> None:

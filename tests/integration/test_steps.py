@@ -16,7 +16,7 @@ from tests.conftest import Database, Lake, only
 ROWS = (
     "insert into t select i, '2026-01-01Z'::timestamptz + i * interval '1 minute'"
     " from generate_series(1, 3000) as i",
-    # As many as there are in a step, and more.
+    # More rows than in one step.
     "update t set at = '2026-01-02Z' where id between 1000 and 1900",
     "insert into t values (-1, null), (-2, 'infinity'), (-3, '-infinity'), (-4, '2999-01-01Z')",
 )

@@ -36,10 +36,10 @@ LOAD = Load(
 
 def fields(**more: Any) -> dict[str, Any]:
     """The manifest's JSON with additional fields at every level."""
-    told = json.loads(LOAD.as_json())
-    told["read_as"] |= {"new": [1], **more.pop("read_as", {})}
-    told["in_flight"] |= {"new": {"of": "it"}}
-    return {**told, "new": "fact", **more}
+    document = json.loads(LOAD.as_json())
+    document["read_as"] |= {"new": [1], **more.pop("read_as", {})}
+    document["in_flight"] |= {"new": {"of": "it"}}
+    return {**document, "new": "fact", **more}
 
 
 def test_a_manifest_is_read_as_it_was_written() -> None:
@@ -58,10 +58,10 @@ def test_unknown_fields_are_ignored() -> None:
 
 
 def test_a_manifest_without_a_format_has_the_first_format() -> None:
-    told = fields()
-    del told["format"], told["read_as"], told["in_flight"]
+    document = fields()
+    del document["format"], document["read_as"], document["in_flight"]
 
-    read = Load.from_json(json.dumps(told))
+    read = Load.from_json(json.dumps(document))
 
     assert (read.format, read.read_as, read.in_flight) == ("1.0", None, None)
 

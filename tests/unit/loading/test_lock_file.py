@@ -29,10 +29,10 @@ def holder(path: Path) -> Process | None:
 
 def test_the_holder_of_a_lock_file_is_named(path: Path) -> None:
     with file_lock(path):
-        told = holder(path)
+        found = holder(path)
 
-    assert told is not None
-    assert (told.pid, told.host, told.where) == (os.getpid(), socket.gethostname(), "")
+    assert found is not None
+    assert (found.pid, found.host, found.where) == (os.getpid(), socket.gethostname(), "")
 
 
 def test_a_holder_on_another_machine_is_named_with_its_host(path: Path) -> None:

@@ -23,7 +23,9 @@ UNKNOWN = replace(NOW, identities=None)
 VIEW = replace(NOW, definition="18/5 aaa")
 
 
-def told(before: ReadContract, now: ReadContract, *, reads_whole: bool = False) -> tuple[str, ...]:
+def notes_of(
+    before: ReadContract, now: ReadContract, *, reads_whole: bool = False
+) -> tuple[str, ...]:
     return changes_since(before, now, shown="s.t", reads_whole=reads_whole).notes
 
 
@@ -34,7 +36,7 @@ def with_mood(mood: ColumnIdentity, *, table: int = 7) -> ReadContract:
 def test_identities_that_were_not_recorded_cause_no_reload() -> None:
     renamed = with_mood(replace(MOOD, members={"70": "sad", "71": "fine"}))
 
-    assert told(UNKNOWN, renamed) == told(NOW, replace(renamed, identities=None)) == ()
+    assert notes_of(UNKNOWN, renamed) == notes_of(NOW, replace(renamed, identities=None)) == ()
     assert not is_settled(UNKNOWN, renamed)
     assert noted_from_present(UNKNOWN, renamed, read_whole=False) == renamed
 
@@ -63,7 +65,7 @@ def test_a_table_that_was_read_in_full_without_news_is_not_read_in_full_again() 
     ],
 )
 def test_changes_that_keep_all_values_need_no_action(now: ReadContract) -> None:
-    assert told(NOW, now) == ()
+    assert notes_of(NOW, now) == ()
     assert is_settled(NOW, now)
 
 
@@ -72,9 +74,9 @@ def test_columns_of_a_recreated_table_are_recognized_by_their_labels() -> None:
     restored = with_mood(ColumnIdentity(9, "enum", {"1": "ok", "2": "sad"}), table=8)
     renamed = with_mood(ColumnIdentity(9, "enum", {"1": "fine", "2": "sad"}), table=8)
 
-    assert "recreated or replaced" in "".join(told(NOW, restored))
+    assert "recreated or replaced" in "".join(notes_of(NOW, restored))
     assert noted_from_present(NOW, restored, read_whole=False) == restored
-    assert told(NOW, renamed) == (
+    assert notes_of(NOW, renamed) == (
         "labels or attributes in the type of column `mood` changed, so the table is read in full",
     )
 
@@ -204,10 +206,10 @@ def test_parts_that_were_not_recorded_cause_no_reload() -> None:
     ("before", "now", "is_another"),
     [
         (IN_PARTS, replace(IN_PARTS, parts={9: 9}), True),
-        # A partitioned table that is declared anew over the same partitions.
+        # A partitioned table that was recreated with the same partitions.
         (IN_PARTS, replace(IN_PARTS, identity=70), False),
         (IN_PARTS, replace(IN_PARTS, parts={}), False),
-        # It had no partition yet.
+        # A partitioned table without partitions.
         (replace(IN_PARTS, parts={}), IN_PARTS, True),
         (NOW, replace(IN_PARTS, identity=70), True),
         (VIEW, replace(VIEW, identity=70), False),
