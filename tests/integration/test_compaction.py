@@ -77,7 +77,7 @@ def test_many_small_files_become_few_and_every_reader_sees_the_same_rows(
     pruned = copied.command("prune")
 
     assert pruned.returncode == 0, pruned
-    assert "15 small files become 1" in planned.stdout
+    assert "15 small files compacted into 1" in planned.stdout
     # The two files of the last load have an additional column.
     assert (len(copied.files("shop__events")), len(copied.files("shop__plain"))) == (3, 1)
     assert contents(copied) == before
