@@ -1,4 +1,4 @@
-"""What a file system refuses, by name: which path, why, and what to do about it."""
+"""File system errors as StorageFailed: which path, why, and what to do about it."""
 
 from __future__ import annotations
 
@@ -12,63 +12,66 @@ from pathlib import Path
 
 from lakefeed.errors import StorageFailed
 
-INTACT = "what was committed and published before is intact"
+INTACT = "committed loads and the published warehouse are intact"
 
-# What is wrong, and what to do. Other errors of the system, such as a broken pipe, are no file's.
+# Reason and remedy by error number. Numbers that don't concern files (EPIPE, …) are left out.
 _KINDS = {
     errno.ENOSPC: (
-        "no space is left on this disk",
-        "make room there, and run again; `lakefeed prune --dry-run` shows what could go",
+        "no space left on this disk",
+        "free some space and run again; `lakefeed prune --dry-run` lists what can be deleted",
     ),
-    errno.EDQUOT: ("the disk quota is used up", "make room there, or have the quota raised"),
+    errno.EDQUOT: ("the disk quota is exceeded", "free some space or raise the quota"),
     errno.EROFS: (
         "this file system is read-only",
-        "mount it read-write, or copy the project to another place",
+        "mount it read-write, or copy the project elsewhere",
     ),
     errno.EACCES: ("permission denied", ""),
     errno.EPERM: ("operation not permitted", ""),
     errno.ENOENT: (
         "no such file or folder",
-        "put it back; if a link leads there, mount what it leads to",
+        "restore it; if it is a symbolic link, mount its target",
     ),
-    errno.ENOTDIR: ("a file stands where a folder is needed", "move it away, and run again"),
-    errno.EISDIR: ("a folder stands where a file is needed", "move it away, and run again"),
-    errno.EEXIST: ("something else has this name", "move it away, and run again"),
-    errno.ENOTEMPTY: ("this folder isn't empty", "move it away, and run again"),
+    errno.ENOTDIR: ("found a file where a folder is expected", "move it away and run again"),
+    errno.EISDIR: ("found a folder where a file is expected", "move it away and run again"),
+    errno.EEXIST: ("this name is already taken", "move it away and run again"),
+    errno.ENOTEMPTY: ("this folder isn't empty", "move it away and run again"),
     errno.EFBIG: (
-        "the file is larger than this process may write",
-        "raise the limit on file sizes (`ulimit -f`), and run again",
+        "the file exceeds the size that this process may write",
+        "raise the file size limit (`ulimit -f`) and run again",
     ),
-    errno.EMFILE: ("too many files are open", "raise the limit (`ulimit -n 4096`), and run again"),
-    errno.ENFILE: ("too many files are open on this machine", "raise the limit, and run again"),
-    errno.ELOOP: ("its links lead in a circle", "correct the links"),
+    errno.EMFILE: ("too many open files", "raise the limit (`ulimit -n 4096`) and run again"),
+    errno.ENFILE: ("too many open files on this machine", "raise the limit and run again"),
+    errno.ELOOP: ("its symbolic links form a loop", "fix the links"),
     errno.ENAMETOOLONG: ("this name is too long", "move the project to a shorter path"),
-    errno.EBUSY: ("it is in use", "if it is a mount of its own, mount its folder instead"),
-    errno.EXDEV: ("it lies on another file system", "move both to the same one"),
-    errno.ENOLCK: ("this file system has no locks", "put `data` on a local disk, or on NFS 4"),
-    errno.EIO: ("the disk can't be read or written", "look at the disk, and run again"),
-    errno.ESTALE: ("the network file system has lost it", "mount it again, and run again"),
+    errno.EBUSY: ("it is in use", "if it is a mount point, mount its parent folder instead"),
+    errno.EXDEV: ("it is on another file system", "move both to the same file system"),
+    errno.ENOLCK: (
+        "this file system doesn't support locks",
+        "put `data` on a local disk or on NFS 4",
+    ),
+    errno.EIO: ("disk read or write error", "check the disk and run again"),
+    errno.ESTALE: ("stale network file handle", "remount the file system and run again"),
 }
 _BY_TEXT = {os.strerror(number): number for number in _KINDS}
-# Of two that begin alike, the longer first.
+# Longer texts first: one may be the beginning of another.
 _REASONS = "|".join(map(re.escape, sorted(_BY_TEXT, key=len, reverse=True)))
-# As DuckDB says it, and as Python does, wherever others have quoted them.
-_DUCKDB_SAID = re.compile(rf'"(?P<path>/[^\n]*?)": (?P<reason>{_REASONS})')
-_PYTHON_SAID = re.compile(
+# DuckDB and dbt quote such an error as text, without its number.
+_DUCKDB_MESSAGE = re.compile(rf'"(?P<path>/[^\n]*?)": (?P<reason>{_REASONS})')
+_PYTHON_MESSAGE = re.compile(
     rf"\[Errno \d+\] (?P<reason>{_REASONS})(?:: (?P<quote>['\"])(?P<path>.*?)(?P=quote))?"
 )
 
-# DuckDB bounds what it puts on a disk by the room that there is.
-_NO_ROOM_TO_SPILL = "'max_temp_directory_size'"
+# DuckDB limits its spill files to the free space on the disk and names this setting when exceeded.
+_SPILL_LIMIT = "'max_temp_directory_size'"
 
 
 def storage_error(error: BaseException) -> StorageFailed | None:
-    """The error by name, where a file system is what refused; else None."""
+    """The error, or one of its causes, as StorageFailed; None if no file system is involved."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, StorageFailed):
             return cause
-        found = _refusal_in(cause)
+        found = _number_and_path(cause)
         if found:
             return refused(*found)
         cause = cause.__cause__
@@ -77,7 +80,7 @@ def storage_error(error: BaseException) -> StorageFailed | None:
 
 @contextmanager
 def storage_errors_named() -> Iterator[None]:
-    """Raises StorageFailed in the place of an error that a file system's refusal led to."""
+    """Replaces an error that a file system caused with StorageFailed."""
     try:
         yield
     except Exception as error:
@@ -88,21 +91,21 @@ def storage_errors_named() -> Iterator[None]:
 
 
 def refused(number: int, path: str) -> StorageFailed:
-    """The error that tells of one number of the system's, at this path; empty where unknown."""
+    """The StorageFailed for an `errno` number at this path; `path` is empty if unknown."""
     reason, remedy = _KINDS[number]
     if number in (errno.EACCES, errno.EPERM):
-        remedy = _whose(Path(path)) if path else "run as the user whom the files belong to"
+        remedy = _ownership_remedy(Path(path)) if path else "run as the user who owns the files"
     return StorageFailed(reason, where=path, do=f"{remedy}; {INTACT}")
 
 
 def why_unwritable(folder: Path) -> StorageFailed | None:
-    """Why no file can be put into a folder, there or yet to be made; None where one can.
+    """Why files can't be created in a folder, which need not exist yet; None if they can.
 
-    Side effect: makes a file without a name in it, or in the one where it would be made.
+    Side effect: creates an unnamed temporary file in it, or in its nearest existing parent.
     """
     if missing := leads_nowhere(folder):
         return missing
-    at = _nearest(folder)
+    at = _nearest_existing(folder)
     try:
         with tempfile.TemporaryFile(dir=at):
             return None
@@ -112,43 +115,43 @@ def why_unwritable(folder: Path) -> StorageFailed | None:
 
 
 def leads_nowhere(path: Path) -> StorageFailed | None:
-    """The link by which a path leads to what isn't there; None where none does."""
-    at = _nearest(path)
+    """The error for a path with a broken symbolic link in it; None if it has none."""
+    at = _nearest_existing(path)
     if at.is_symlink() and not at.exists():
         return refused(errno.ENOENT, f"{at} -> {at.readlink()}")
     return None
 
 
-def _nearest(path: Path) -> Path:
-    """The file, folder or link itself, or the innermost around it that is there."""
+def _nearest_existing(path: Path) -> Path:
+    """The file, folder or link itself, or its nearest existing parent."""
     while not os.path.lexists(path) and path != path.parent:
         path = path.parent
     return path
 
 
-def _refusal_in(error: BaseException) -> tuple[int, str] | None:
+def _number_and_path(error: BaseException) -> tuple[int, str] | None:
     if isinstance(error, OSError) and error.errno in _KINDS:
-        # Of two, as with a copy, the second is the one that is written.
+        # With two paths, such as of a copy, the second is the target.
         path = error.filename2 or error.filename or ""
         return error.errno, os.fsdecode(path) if isinstance(path, (str, bytes)) else ""
-    if _NO_ROOM_TO_SPILL in str(error):
+    if _SPILL_LIMIT in str(error):
         return errno.ENOSPC, ""
-    said = _DUCKDB_SAID.search(str(error)) or _PYTHON_SAID.search(str(error))
-    return (_BY_TEXT[said["reason"]], said["path"] or "") if said else None
+    match = _DUCKDB_MESSAGE.search(str(error)) or _PYTHON_MESSAGE.search(str(error))
+    return (_BY_TEXT[match["reason"]], match["path"] or "") if match else None
 
 
-def _whose(path: Path) -> str:
-    """Whom the nearest file or folder that is there belongs to, and who runs."""
+def _ownership_remedy(path: Path) -> str:
+    """How this user gets access to the path, by the owner of its nearest existing parent."""
     while not path.exists() and path != path.parent:
         path = path.parent
-    owner, here = path.stat().st_uid, os.geteuid()
-    if owner == here:
-        return f"{path} is this user's own: allow it with chmod u+rwX"
-    give = f"give it to this user (chown -R {here} {path})"
+    owner, user = path.stat().st_uid, os.geteuid()
+    if owner == user:
+        return f"you own {path}: grant yourself access with chmod u+rwX"
+    change_owner = f"change its owner (chown -R {user} {path})"
     if owner == 0:
-        return f"{path} belongs to root, and this runs as user {here}: {give}"
+        return f"{path} belongs to root, but Lakefeed runs as user {user}: {change_owner}"
     return (
-        f"{path} belongs to user {owner}, and this runs as user {here}: run as user {owner} "
-        f"(in containers: write LAKEFEED_UID={owner} into .env, then docker compose up -d), or "
-        f"{give}"
+        f"{path} belongs to user {owner}, but Lakefeed runs as user {user}: run as user {owner} "
+        f"(in containers: set LAKEFEED_UID={owner} in .env, then docker compose up -d), or "
+        f"{change_owner}"
     )

@@ -1,4 +1,4 @@
-"""Paths as DuckDB takes them: whatever characters a folder's name has, they mean themselves."""
+"""Paths for DuckDB, with special characters escaped so that they match only themselves."""
 
 from __future__ import annotations
 
@@ -15,30 +15,32 @@ _GLOB = "*?["
 
 
 def as_pattern(path: str) -> str:
-    """The pattern that this path alone matches: DuckDB reads every file name as a pattern.
+    """Escapes a path as a glob pattern that matches only this path.
 
-    A bracket with one sign in it is that sign. DuckDB takes a backslash in a pattern for a
-    separator, so that it can't stand for itself: it is given as the range from `[` to `]`, which
-    holds those two as well.
+    DuckDB treats every file name as a glob pattern and has no other way to escape one
+    (duckdb/duckdb#15722). A single character in brackets matches itself. A backslash in a pattern
+    is a separator to DuckDB, so it is matched by the range from `[` to `]`, which contains it (and
+    the two brackets).
     """
-    if not any(sign in path for sign in _GLOB):
+    if not any(character in path for character in _GLOB):
         return path
-    signs = {**{sign: f"[{sign}]" for sign in _GLOB}, "\\": "[[-]]"}
-    return "".join(signs.get(sign, sign) for sign in path)
+    escapes = {**{character: f"[{character}]" for character in _GLOB}, "\\": "[[-]]"}
+    return "".join(escapes.get(character, character) for character in path)
 
 
 @contextmanager
 def writable_database(file: Path) -> Iterator[Path]:
-    """The path by which DuckDB can write a database file.
+    """Yields a path at which DuckDB can write this database file.
 
-    DuckDB (1.5, `StorageManager::GetWALPath`) puts the `.wal` of its log before the first `?` of
-    the file's real path, where no folder is. So a file below such a folder is worked on as a copy
-    among the temporary files, which takes its place at the end; after an error it stays as it was.
+    DuckDB treats everything after the first `?` of a path as URL parameters and inserts `.wal`
+    before it (duckdb/duckdb#21527), which names a folder that doesn't exist. A file in such a
+    folder is therefore edited as a temporary copy, which replaces the original at the end. After an
+    error the original is unchanged.
     """
     if "?" not in os.path.realpath(file):
         yield file
         return
-    with tempfile.TemporaryDirectory(prefix="lakefeed-", dir=_place_for_copies()) as folder:
+    with tempfile.TemporaryDirectory(prefix="lakefeed-", dir=_folder_for_copies()) as folder:
         copy = Path(folder, file.name)
         if file.exists():
             shutil.copyfile(file, copy)
@@ -49,11 +51,11 @@ def writable_database(file: Path) -> Iterator[Path]:
             part.replace(file)
 
 
-def _place_for_copies() -> str:
-    for place in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
-        if "?" not in os.path.realpath(place) and os.access(place, os.W_OK):
-            return place
+def _folder_for_copies() -> str:
+    for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
+        if "?" not in os.path.realpath(folder) and os.access(folder, os.W_OK):
+            return folder
     raise LakefeedError(
-        "DuckDB can't write in a folder with `?` in its name",
-        do="set TMPDIR to a folder without it, where there is room for the warehouse",
+        "DuckDB can't write to a folder with `?` in its path",
+        do="set TMPDIR to a folder without `?` in its path and with enough space for the warehouse",
     )

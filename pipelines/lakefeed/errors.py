@@ -1,13 +1,13 @@
-"""Every error that Lakefeed raises on purpose.
+"""The exceptions that Lakefeed raises on purpose, and their exit codes.
 
 LakefeedError                 what happened, where, and what to do; carries the exit code
-├── DeclarationError          sources.yaml, its catalogue or the command line is wrong (exit 2)
-├── SourceUnreachable         a database could not be reached or refused the login (exit 3)
-├── TableFailed               one table could not be loaded (exit 1)
-├── Refused                   Lakefeed could, but declines: a lock, a shrinking refresh (exit 1)
+├── DeclarationError          sources.yaml, its catalogue or the command line is invalid (exit 2)
+├── SourceUnreachable         a database is unreachable or rejected the login (exit 3)
+├── TableFailed               one table failed to load (exit 1)
+├── Refused                   declined as a precaution: a lock, a shrinking refresh (exit 1)
 ├── StorageFailed             a file can't be read or written: disk full, read-only (exit 1)
-└── BuildFailed               dbt could not build or a test failed (exit 1)
-    └── WarehouseDamaged      the warehouse can't be read, and won't be by waiting (exit 1)
+└── BuildFailed               dbt failed to build a model, or a test failed (exit 1)
+    └── WarehouseDamaged      the warehouse can't be read; retrying won't help (exit 1)
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ EXIT_UNREACHABLE = 3
 
 
 class LakefeedError(Exception):
-    """Base of all errors: `what` happened, `where` (file:line, table or load) and what to `do`.
+    """Base class: `what` happened, `where` (file:line, table or load) and what to `do` about it.
 
     Args:
-        what: one sentence, free of secrets.
-        where: `sources.yaml:12:5`, `shop.orders` or a path; empty where there is no place.
-        do: the next step for the reader.
+        what: one sentence without secrets.
+        where: `sources.yaml:12:5`, `shop.orders` or a path; empty if the error has no location.
+        do: the next step for the user.
     """
 
     exit_code: ClassVar[int] = EXIT_PARTLY_FAILED
@@ -40,7 +40,7 @@ class LakefeedError(Exception):
         self.do = do
 
     def as_json(self) -> dict[str, str]:
-        """The three parts as JSON types, for `--json`."""
+        """The three parts as a JSON object, for `--json`."""
         return {"what": self.what, "where": self.where, "do": self.do}
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class LakefeedError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake in a file: its place, what was found, and what was expected instead."""
+    """One mistake in a file: its location, what was found, and what was expected."""
 
     file: str
     line: int
@@ -63,7 +63,7 @@ class Problem:
 
 
 class DeclarationError(LakefeedError):
-    """The declaration is wrong. Holds every problem found, not just the first."""
+    """The declaration is invalid. Carries every problem found, not just the first."""
 
     exit_code = EXIT_DECLARATION
 
@@ -81,26 +81,26 @@ class DeclarationError(LakefeedError):
 
 
 class SourceUnreachable(LakefeedError):
-    """No connection to a declared source: host, port, database, user or password is wrong."""
+    """A declared source can't be reached: wrong host, port, database, user or password."""
 
     exit_code = EXIT_UNREACHABLE
 
 
 class TableFailed(LakefeedError):
-    """One table could not be loaded; the others go on."""
+    """One table failed to load. The other tables continue."""
 
 
 class Refused(LakefeedError):
-    """Lakefeed could go on but declines, and names the flag that makes it."""
+    """Lakefeed declined to continue. The message names the flag that overrides this."""
 
 
 class StorageFailed(LakefeedError):
-    """A file system refused: `where` is the path, `what` the reason."""
+    """A file can't be read or written: `where` is the path, `what` the reason."""
 
 
 class BuildFailed(LakefeedError):
-    """dbt could not build a model, or a test failed."""
+    """dbt failed to build a model, or a test failed."""
 
 
 class WarehouseDamaged(BuildFailed):
-    """A warehouse file is damaged, or none that this DuckDB reads. It can be built anew."""
+    """A warehouse file is corrupt or unreadable by this DuckDB version. It can be rebuilt."""

@@ -1,9 +1,11 @@
-"""How Ctrl-C and SIGTERM end a command within seconds, wherever it is.
+"""Ends a command within seconds of Ctrl-C or SIGTERM, whatever it is doing.
 
-Python runs a signal's handler between two instructions of the main thread, and so never while that
-waits in C: for DuckDB, or for PostgreSQL's answer. A thread of its own hears of the signal at once,
-ends what the others wait for, and ends the process where that wasn't enough. The process may end at
-any instruction, and nothing is lost by it. (tests/faults/test_killed.py)
+Python runs signal handlers between two bytecode instructions of the main thread, so never while
+that thread is blocked in C code such as DuckDB or libpq
+(https://docs.python.org/3/library/signal.html#execution-of-python-signal-handlers). A separate
+thread learns of the signal at once through the wakeup descriptor, cancels what the other threads
+wait for and, if that doesn't help, ends the process. No data is lost at whichever instruction the
+process ends (tests/faults/test_killed.py).
 """
 
 from __future__ import annotations
@@ -16,100 +18,103 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-# Then the process ends, whatever it waits for: five seconds are promised, and a machine is busy.
-_PATIENCE_SECONDS = 3.5
+# The promise is five seconds; this leaves a margin for a busy machine.
+_GRACE_SECONDS = 3.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _arrived: list[int] = []
 _actions: dict[str, Callable[[], None]] = {}
 _done: list[str] = []
-_said = threading.Event()
+_message_printed = threading.Event()
 
 
 def on_interrupt(name: str, action: Callable[[], None]) -> None:
-    """Has this called when the process is interrupted, in a thread of its own.
+    """Registers an action to run in a thread of its own when the process is interrupted.
 
     Args:
-        name: another action of the same name is replaced.
+        name: replaces an earlier action with the same name.
     """
     _actions[name] = action
 
 
 def is_interrupted() -> bool:
-    """Whether this process was told to end."""
+    """Whether this process has received Ctrl-C or SIGTERM."""
     return bool(_arrived)
 
 
 def raise_if_interrupted() -> None:
-    """To be called after libraries that catch KeyboardInterrupt, and before what can't be undone.
+    """Raises KeyboardInterrupt again if the process has been interrupted.
+
+    For use after libraries that catch KeyboardInterrupt, and before steps that can't be undone.
 
     Raises:
-        KeyboardInterrupt: this process was told to end.
+        KeyboardInterrupt: this process has received Ctrl-C or SIGTERM.
     """
     if _arrived:
         raise KeyboardInterrupt
 
 
 def note_done(what: str) -> None:
-    """Notes what stays done though the command be interrupted after it, for its last words."""
+    """Records what remains done if the command is interrupted later, for its final message."""
     _done.append(what)
 
 
 def what_was_done(otherwise: str) -> str:
-    """The newest of what `note_done` was told."""
+    """The most recent text passed to `note_done`; `otherwise` if there is none."""
     return _done[-1] if _done else otherwise
 
 
 @contextmanager
 def ending_in_time(last_words: Callable[[], str]) -> Iterator[None]:
-    """Ends the process within five seconds of Ctrl-C or SIGTERM, and at once on a second one.
+    """Ends the process within five seconds of Ctrl-C or SIGTERM, and at once on a second signal.
 
-    The block sees a KeyboardInterrupt first. Outside of the main thread, which alone may handle
-    signals, nothing is done.
+    The block receives a KeyboardInterrupt first. Does nothing outside the main thread, since only
+    the main thread may handle signals.
 
     Args:
-        last_words: what is said where the block can't be left in time.
+        last_words: returns the message to print if the block doesn't end in time.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     for state in (_arrived, _done):
         state.clear()
-    _said.clear()
-    hears, tells = socket.socketpair()
-    tells.setblocking(False)
-    # Shells start what is to run in the background deaf to Ctrl-C. Who sends it a signal means it.
+    _message_printed.clear()
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    # Handled even if ignored so far: shells start background jobs with SIGINT ignored, and a signal
+    # sent to one on purpose must still end it.
     handlers = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
-    told_before = signal.set_wakeup_fd(tells.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_listen, args=(hears, last_words), daemon=True).start()
+    previous_wakeup = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_listen, args=(receiver, last_words), daemon=True).start()
     try:
         yield
     finally:
-        # Once interrupted, threads may keep the process up after the block: the limit stays.
+        # After an interruption, threads may keep the process alive past the block: keep the limit.
         if not _arrived:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-            signal.set_wakeup_fd(told_before)
-            tells.close()
+            signal.set_wakeup_fd(previous_wakeup)
+            sender.close()
 
 
 def say_once(words: str) -> None:
-    """Prints the last words, whoever comes to say them first, past all that is buffered."""
-    if not _said.is_set():
-        _said.set()
+    """Prints the final message unbuffered, unless another thread has printed one already."""
+    if not _message_printed.is_set():
+        _message_printed.set()
         with suppress(OSError):
             os.write(2, f"{words}\n".encode())
 
 
 def exit_code() -> int:
-    """What shells say of a process that this signal ended: 130 for Ctrl-C, 143 for SIGTERM."""
+    """The exit code that shells expect after this signal: 130 for Ctrl-C, 143 for SIGTERM."""
     return 128 + (_arrived[0] if _arrived else signal.SIGINT)
 
 
 def end_process(words: str, code: int) -> None:
-    """Ends the process from any thread, whatever the others wait for."""
+    """Ends the process from any thread, without waiting for the others."""
     say_once(words)
-    # What is printed already may still be in Python's hands, and another thread stuck in writing.
+    # Flush what is buffered, but with a limit: another thread may be blocked in a write to stdout.
     flush = threading.Thread(target=_flush, daemon=True)
     flush.start()
     flush.join(0.3)
@@ -121,25 +126,25 @@ def _interrupt(number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _listen(hears: socket.socket, last_words: Callable[[], str]) -> None:
-    with hears:
-        number = _next_signal(hears)
+def _listen(receiver: socket.socket, last_words: Callable[[], str]) -> None:
+    with receiver:
+        number = _next_signal(receiver)
         if not number:
             return
         _arrived.append(number)
         for action in tuple(_actions.values()):
             threading.Thread(target=action, daemon=True).start()
-        hears.settimeout(_PATIENCE_SECONDS)
+        receiver.settimeout(_GRACE_SECONDS)
         with suppress(TimeoutError):
-            _next_signal(hears)
+            _next_signal(receiver)
         end_process(last_words(), exit_code())
 
 
-def _next_signal(hears: socket.socket) -> int:
-    """The number of a signal that ends the process; 0 where none can come any more."""
-    while told := hears.recv(1):
-        if told[0] in _SIGNALS:
-            return told[0]
+def _next_signal(receiver: socket.socket) -> int:
+    """Waits for a signal that ends the process; returns 0 once the sender is closed."""
+    while received := receiver.recv(1):
+        if received[0] in _SIGNALS:
+            return received[0]
     return 0
 
 

@@ -83,7 +83,7 @@ def test_a_member_of_a_wildcard_that_is_gone_leaves_with_its_own_load(
 
     lake.load("shop__a")
     assert list(columns(lake)) == ["a", "b"]
-    assert "`public.b` isn't in the database" in failure(lake.load("shop__b"))
+    assert "`public.b` doesn't exist in the database" in failure(lake.load("shop__b"))
 
     assert list(columns(lake)) == ["a"]
 

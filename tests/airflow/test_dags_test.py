@@ -132,7 +132,7 @@ def test_without_news_dbt_is_not_started_and_the_run_succeeds(story: Story) -> N
 
 def test_a_failed_table_fails_the_run_and_leaves_the_others_loading(story: Story) -> None:
     assert story.broken.process.returncode == 1
-    assert "`public.b` isn't in the database" in story.broken.output
+    assert "`public.b` doesn't exist in the database" in story.broken.output
     assert "can't connect to `gone`" in story.broken.output
     assert "failed: shop__b, gone__z" in story.broken.output
     assert story.broken.rows["a"] == [*story.changed.rows["a"], (4, "four")]

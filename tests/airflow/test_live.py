@@ -171,7 +171,7 @@ def test_overlapping_runs_and_the_command_line_double_nothing(live: Live) -> Non
         ended = typed.result()
 
     # A table that somebody else is loading is refused at once: with retries it is tried again.
-    refused = "is being loaded by another run"
+    refused = "is already being loaded by another run"
     assert ended.returncode == 0 or refused in ended.stdout + ended.stderr
     assert states[-1] == "success"
     assert live.ended(live.trigger()) == "success"

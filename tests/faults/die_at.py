@@ -22,9 +22,9 @@ def die(lake: Lake, target: str, moment: str, *command: str) -> str:
         moment: `before` or `after` the call, and which one it is, from 1: `after 3`.
     """
     ended = forked(_until_the_call, target, moment, *command, folder=lake.root)
-    told = ended.stdout + ended.stderr
-    assert ended.returncode == _DIED, f"{target} was never called\n{told}"
-    return told
+    output = ended.stdout + ended.stderr
+    assert ended.returncode == _DIED, f"{target} was never called\n{output}"
+    return output
 
 
 def _until_the_call(target: str, moment: str, *command: str) -> int:
@@ -56,7 +56,7 @@ def _arm(target: str, moment: str, call: int) -> None:
     def deadly(*arguments: Any, **options: Any) -> Any:
         nonlocal calls
         calls += 1
-        # Tables are loaded side by side: another call may come in before this one ends.
+        # Tables are loaded in parallel: another call may come in before this one ends.
         number = calls
         if number == call and moment == "before":
             os._exit(_DIED)

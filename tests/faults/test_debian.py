@@ -1,4 +1,4 @@
-"""What only Debian's PostgreSQL has: collations of ICU, and the extensions of contrib."""
+"""Features that only Debian's PostgreSQL has: ICU collations and contrib extensions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NAMED = {
 NOT_NAMED = ("text", "text collate exact", 'text collate "C"', "hstore", "numeric", "interval")
 
 
-def test_keys_of_citext_and_of_collations_without_case_are_named_everywhere(
+def test_keys_with_citext_or_case_insensitive_collations_are_named_by_every_command(
     debian_database: Database, lake: Lake, tmp_path: Path
 ) -> None:
     debian_database.execute(*SETUP)
@@ -55,18 +55,18 @@ def test_keys_of_citext_and_of_collations_without_case_are_named_everywhere(
     proposed = init_project(tmp_path / "new", debian_database.url, "shop", "public")
 
     for number, why in enumerate(NAMED.values()):
-        told = f"the key column `id` is compared as text, {why}"
-        assert f"shop.t{number} (sources.yaml:{6 + number}): {told}" in "\n".join(warnings)
-        assert told in notes[f"shop.t{number}"]
-        assert f"t{number}: {told}" in "\n".join(proposed.warnings)
+        warning = f"the key column `id` is compared as text, {why}"
+        assert f"shop.t{number} (sources.yaml:{6 + number}): {warning}" in "\n".join(warnings)
+        assert warning in notes[f"shop.t{number}"]
+        assert f"t{number}: {warning}" in "\n".join(proposed.warnings)
     assert len(warnings) == len(proposed.warnings) == len(NAMED)
     assert not any(notes[f"shop.t{number}"] for number in range(len(NAMED), len(tables)))
 
 
-def test_rows_whose_declared_keys_differ_in_case_alone_stay_two_rows(
+def test_rows_with_declared_keys_that_differ_only_in_case_stay_two_rows(
     debian_database: Database, lake: Lake
 ) -> None:
-    """They are two to whoever compares texts, so nothing is lost by loading them."""
+    """They differ as text, so no row is lost by loading both."""
     debian_database.execute(
         *SETUP,
         "create table t (id text collate nocase, mail citext, at timestamptz default now())",
@@ -80,7 +80,7 @@ def test_rows_whose_declared_keys_differ_in_case_alone_stay_two_rows(
 
 
 @pytest.mark.parametrize("is_up", [False, True], ids=["refuses", "is silent"])
-def test_init_names_a_foreign_table_whose_server_is_down_and_does_not_wait_for_it(
+def test_init_names_a_foreign_table_with_an_unreachable_server_without_waiting(
     debian_database: Database, tmp_path: Path, is_up: bool
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -1,4 +1,4 @@
-"""Disks that are full or may only be read: told by name, nothing lost, and made up for after."""
+"""Full and read-only disks are reported by name, lose nothing, and the next run recovers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def mount(*arguments: str) -> None:
 
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Path]:
-    """A folder that tests mount something on."""
+    """A folder to mount file systems on."""
     folder = tmp_path / "mounted"
     folder.mkdir()
     yield folder
@@ -39,7 +39,7 @@ def mounted(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def fat(database: Database, tmp_path: Path) -> Lake:
-    """A table that was loaded, and then got 200,000 rows of 128 letters."""
+    """A loaded table that then got 200,000 rows of 128 characters."""
     database.execute(
         "create table fat (id int primary key, pad text, at timestamptz default now())",
         "insert into fat values (0, 'first')",
@@ -58,7 +58,7 @@ def grow(database: Database, rows: int) -> None:
 
 
 def leave(disk: Path, megabytes: float) -> Path:
-    """Fills a disk but for so many megabytes."""
+    """Fills a disk, except for this many megabytes."""
     filler = disk / "filler"
     free = shutil.disk_usage(disk).free - int(megabytes * MEGABYTE)
     with filler.open("wb") as file:
@@ -66,9 +66,9 @@ def leave(disk: Path, megabytes: float) -> Path:
     return filler
 
 
-# The whole run needs about 40 MB; the last of these is well below what differs between two runs.
+# A run needs about 40 MB; the last value leaves a margin for differences between two runs.
 @pytest.mark.parametrize("megabytes", [0, 8, 22, 32])
-def test_a_disk_that_fills_up_at_any_point_is_named_and_nothing_is_lost(
+def test_a_disk_that_fills_up_at_any_point_is_reported_and_nothing_is_lost(
     database: Database, fat: Lake, mounted: Path, megabytes: float
 ) -> None:
     mount("-t", "tmpfs", "-o", "size=200m", "tmpfs", str(mounted))
@@ -82,19 +82,19 @@ def test_a_disk_that_fills_up_at_any_point_is_named_and_nothing_is_lost(
     filler.unlink()
     again = fat.run()
 
-    said = ended.stdout + ended.stderr
-    assert ended.returncode == 1, said
-    assert "no space is left on this disk" in said
-    assert "what was committed and published before is intact" in said
-    assert "bug in Lakefeed" not in said
-    assert "Traceback" not in said
+    output = ended.stdout + ended.stderr
+    assert ended.returncode == 1, output
+    assert "no space left on this disk" in output
+    assert "committed loads and the published warehouse are intact" in output
+    assert "bug in Lakefeed" not in output
+    assert "Traceback" not in output
     assert published == [(1, 5)]
     assert again.exit_code == 0, again
     assert fat.query(ROWS) == database.rows("select count(*), sum(length(pad)) from fat")
     assert not list((mounted / "candidate").iterdir())
 
 
-def test_a_limit_on_the_size_of_files_is_named(database: Database, fat: Lake) -> None:
+def test_an_exceeded_file_size_limit_is_named(database: Database, fat: Lake) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4 * MEGABYTE, 4 * MEGABYTE))
 
@@ -103,14 +103,14 @@ def test_a_limit_on_the_size_of_files_is_named(database: Database, fat: Lake) ->
         command, cwd=fat.root, preexec_fn=limit, capture_output=True, text=True, check=False
     )
 
-    said = ended.stdout + ended.stderr
+    output = ended.stdout + ended.stderr
     assert ended.returncode == 1
-    assert "the file is larger than this process may write" in said
-    assert "bug in Lakefeed" not in said
+    assert "the file exceeds the size that this process may write" in output
+    assert "bug in Lakefeed" not in output
     assert fat.run().exit_code == 0
 
 
-def test_a_project_that_may_only_be_read_can_be_looked_at_and_refuses_to_load_at_once(
+def test_a_read_only_project_can_be_inspected_and_refuses_to_load_at_once(
     database: Database, fat: Lake, mounted: Path
 ) -> None:
     mount("--bind", str(fat.root), str(mounted))
@@ -126,10 +126,10 @@ def test_a_project_that_may_only_be_read_can_be_looked_at_and_refuses_to_load_at
 
     assert {c: e.stderr for c, e in looks.items() if e.returncode} == {}
     for name, ended in acts.items():
-        said = ended.stdout + ended.stderr
-        assert ended.returncode == 1, (name, said)
-        assert f"{mounted}/" in said, name
-        assert "read-only" in said, name
-        assert "bug in Lakefeed" not in said, name
-        assert "nowhere" not in said, name
+        output = ended.stdout + ended.stderr
+        assert ended.returncode == 1, (name, output)
+        assert f"{mounted}/" in output, name
+        assert "read-only" in output, name
+        assert "bug in Lakefeed" not in output, name
+        assert "nowhere" not in output, name
     assert sorted(path.name for path in (fat.root / "data").iterdir()) == before

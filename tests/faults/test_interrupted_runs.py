@@ -1,4 +1,4 @@
-"""Ctrl-C while a run builds or waits to: readers keep what they had, and the next run is right."""
+"""Ctrl-C during a build, or while waiting for one: readers see no change, the next run is right."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = (
     "insert into t values (1, 'a'), (2, 'b')",
 )
 QUICK = "select count(*) as n from {{ ref('stg_shop__t') }}"
-# Hours of work, for which it has no rows to wait for.
+# Hours of work within DuckDB, without reading rows from a source.
 LONG = (
     f"{QUICK} union all select count(*) from range(10000000) as a, range(10000000) as b "
     "where a.range + b.range = 7"
@@ -28,7 +28,7 @@ LONG = (
 
 @pytest.fixture
 def published(database: Database, lake: Lake) -> Lake:
-    """A lake with a mart, published once, and a row in the source that it doesn't have yet."""
+    """A lake with a mart, published once, and a new row in the source."""
     database.execute(*T)
     write_mart(lake, QUICK)
     lake.declare("t: {cursor: at}").run()
@@ -55,7 +55,7 @@ def assert_next_run_is_right(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("command", ["run", "build", "rebuild"])
-def test_a_build_publishes_nothing(published: Lake, command: str) -> None:
+def test_an_interrupted_build_publishes_nothing(published: Lake, command: str) -> None:
     if command != "run":
         published.load()
     write_mart(published, LONG)
@@ -69,7 +69,9 @@ def test_a_build_publishes_nothing(published: Lake, command: str) -> None:
     assert_next_run_is_right(published)
 
 
-def test_a_run_that_waits_for_another_build_says_so_as_json(published: Lake) -> None:
+def test_an_interrupted_run_that_waits_for_another_build_reports_it_as_json(
+    published: Lake,
+) -> None:
     with FileLock(published.root / "data/locks/warehouse.lock"):
         waiting = start(published, "run", "--json")
         waiting.until(lambda: len(published.raw("shop__t")) == 3)
@@ -81,8 +83,8 @@ def test_a_run_that_waits_for_another_build_says_so_as_json(published: Lake) -> 
     assert_next_run_is_right(published)
 
 
-def test_the_lab_leaves_no_server_behind(database: Database, lake: Lake) -> None:
-    """It is a process of its own, which no terminal ends."""
+def test_an_interrupted_lab_leaves_no_server_running(database: Database, lake: Lake) -> None:
+    """The server is a separate process that Ctrl-C in the terminal doesn't reach."""
     database.execute(*T)
     lab = start(lake.declare("t: {cursor: at}"), "lab", "--steps", "9")
 
@@ -93,7 +95,7 @@ def test_the_lab_leaves_no_server_behind(database: Database, lake: Lake) -> None
     assert not (lake.root / "data/lab/postgres/postmaster.pid").exists()
 
 
-def test_nor_does_the_demo(tmp_path: Path) -> None:
+def test_an_interrupted_demo_leaves_no_server_running(tmp_path: Path) -> None:
     shop = Lake(copy_shop_project(tmp_path))
     demo = start(shop, "demo").until(lambda: has_loaded(shop.root))
 

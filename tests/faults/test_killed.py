@@ -1,4 +1,4 @@
-"""Killed at any instruction and run again: nothing lost, nothing doubled (design, section 6)."""
+"""Runs killed at any instruction and run again lose and duplicate no rows."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ EVERY_QUERY = [
 
 @pytest.fixture(scope="module")
 def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """A lake that was run once; since then its source changed."""
+    """A lake after one run, with later changes in the source."""
     lake = new_lake(tmp_path_factory.mktemp("shared"))
     source.execute(
         "create table t (id int primary key, note text, at timestamptz default clock_timestamp())",
@@ -80,7 +80,7 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 def assert_equal_to_source(database: Database, lake: Lake) -> None:
-    """Staging, marts and the number of versions in raw are those of an undisturbed run."""
+    """Staging, marts and the number of versions in raw equal those of an uninterrupted run."""
     t = database.rows("select id, note from t order by id")
     u = database.rows("select id, note from u order by id")
     both = database.rows("select t.id, t.note, u.note from t join u using (id) order by id")
@@ -90,7 +90,7 @@ def assert_equal_to_source(database: Database, lake: Lake) -> None:
 
 
 def published(lake: Lake) -> list[list[tuple[object, ...]]]:
-    """What people see: all of the warehouse at one moment."""
+    """All rows of the warehouse as readers see it."""
     return [
         lake.query("select id, note from staging.stg_shop__t order by id"),
         lake.query("select id, note from staging.stg_shop__u order by id"),
@@ -101,7 +101,7 @@ def published(lake: Lake) -> list[list[tuple[object, ...]]]:
 @pytest.mark.faults
 @pytest.mark.parametrize("working_directory", ["kept", "lost"])
 @pytest.mark.parametrize(("target", "moment"), LOADING)
-def test_a_killed_load_is_made_up_for_by_the_next_run(
+def test_the_next_run_completes_a_killed_load(
     source: Database, copied: Lake, target: str, moment: str, working_directory: str
 ) -> None:
     die(copied, target, moment)
@@ -118,7 +118,7 @@ def test_a_killed_load_is_made_up_for_by_the_next_run(
 
 @pytest.mark.faults
 @pytest.mark.parametrize("working_directory", ["kept", "lost"])
-def test_a_read_that_dies_between_two_ranges_starts_over_and_says_so(
+def test_a_read_killed_between_two_ranges_starts_over_and_says_so(
     database: Database, lake: Lake, working_directory: str
 ) -> None:
     database.execute(*BIG)
@@ -130,14 +130,14 @@ def test_a_read_that_dies_between_two_ranges_starts_over_and_says_so(
     loaded = only(lake.load())
 
     assert lake.raw("shop__big", "count(*), count(distinct id)") == [(90_000, 90_000)]
-    told = "an earlier read of it was cut short, so it starts over"
-    assert loaded.notes == ((told,) if working_directory == "kept" else ())
+    note = "an earlier read of it was cut short, so it starts over"
+    assert loaded.notes == ((note,) if working_directory == "kept" else ())
     assert not list((lake.root / "data" / ".dlt").rglob("*.parquet"))
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize(("target", "moment"), [*BUILDING, *EVERY_QUERY])
-def test_a_killed_build_is_made_up_for_by_the_next_run(
+def test_the_next_run_completes_a_killed_build(
     source: Database, copied: Lake, target: str, moment: str
 ) -> None:
     yesterday = published(copied)
@@ -153,10 +153,10 @@ def test_a_killed_build_is_made_up_for_by_the_next_run(
 
 
 @pytest.mark.faults
-def test_a_build_that_is_killed_has_a_model_written_by_hand_built_again(
+def test_a_handwritten_model_is_built_again_after_a_killed_build(
     source: Database, copied: Lake
 ) -> None:
-    """Such a model has no ledger that would tell what it lacks."""
+    """Such a model has no ledger of the loads that it contains."""
     (copied.root / "dbt/models/staging/shop/stg_shop__t.sql").write_text(
         "{{ config(materialized='table') }}"
         " select id, note from read_parquet('../data/raw/shop__t/t/*/*.parquet')"
@@ -172,7 +172,7 @@ def test_a_build_that_is_killed_has_a_model_written_by_hand_built_again(
 
 
 @pytest.mark.faults
-def test_a_first_run_that_is_killed_while_it_builds_is_made_up_for(
+def test_the_next_run_completes_a_first_run_killed_during_its_build(
     database: Database, lake: Lake
 ) -> None:
     database.execute("create table t (id int primary key)", "create table u (id int primary key)")
@@ -187,7 +187,7 @@ def test_a_first_run_that_is_killed_while_it_builds_is_made_up_for(
 
 @pytest.mark.faults
 @pytest.mark.parametrize(("target", "moment"), [*LOADING, BUILDING[0]])
-def test_a_killed_run_leaves_no_password_behind(
+def test_a_killed_run_leaves_no_password_in_files(
     secured: Database, lake: Lake, target: str, moment: str
 ) -> None:
     secured.execute(
@@ -198,7 +198,7 @@ def test_a_killed_run_leaves_no_password_behind(
     )
     lake.declare("t: {cursor: at}\nu: {mode: full_refresh}")
 
-    told = die(lake, target, moment)
+    output = die(lake, target, moment)
 
     assert len([path for path in lake.root.rglob("*") if path.is_file()]) > 10
-    assert_unseen(lake.root, told)
+    assert_unseen(lake.root, output)

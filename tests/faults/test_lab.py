@@ -110,7 +110,8 @@ def test_what_cannot_be_tried_is_named_with_the_reason(limited: Database, lake: 
         "left out: shop.shown: it is a view, which nobody writes to",
         "left out: shop.partly: it can't be made in the scratch database, or this role may not "
         "select from all of it",
-        "left out: shop.gone: `public.gone` isn't in the database, or this role can't see it",
+        "left out: shop.gone: `public.gone` doesn't exist in the database, or this role can't see "
+        "it",
     ]
 
 

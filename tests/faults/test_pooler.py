@@ -1,4 +1,4 @@
-"""Behind a pooler that gives each transaction another session (PgBouncer, in transaction mode)."""
+"""Loads through a pooler that changes sessions with each transaction (PgBouncer)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="pgbouncer is not installed"),
 ]
 
-# What our transactions must set for themselves.
+# Settings that Lakefeed must set in its own transactions.
 UNKIND = {
     "timezone": "Asia/Tokyo",
     "datestyle": "SQL, DMY",
@@ -45,7 +45,7 @@ TABLES = (
 
 @pytest.fixture
 def role(database: Database) -> Iterator[str]:
-    """A role for which everything is set as we don't want it."""
+    """A role with unfavorable values for all settings."""
     name = f"p{uuid.uuid4().hex[:12]}"
     database.execute(f"create role {name} login superuser")
     for setting, value in UNKIND.items():
@@ -100,7 +100,7 @@ def wait_for(url: str) -> None:
     raise AssertionError(f"no answer from {url}")
 
 
-def test_values_are_exact_whatever_the_sessions_of_the_pooler_are_set_to(
+def test_values_are_exact_for_any_settings_of_the_poolers_sessions(
     database: Database, pooled: Database, lake: Lake
 ) -> None:
     database.execute(*TABLES)
@@ -113,7 +113,7 @@ def test_values_are_exact_whatever_the_sessions_of_the_pooler_are_set_to(
     assert lake_texts(lake, staging("shop__t"), COLUMNS) == source_texts(database, "t", COLUMNS)
 
 
-def test_late_commits_arrive_and_nothing_is_set_for_others(
+def test_late_commits_are_loaded_and_no_settings_leak_to_other_clients(
     database: Database, pooled: Database, lake: Lake
 ) -> None:
     database.execute(*TABLES)

@@ -1,4 +1,4 @@
-"""`lakefeed prune` killed anywhere: staging says what it said, and the next one finishes."""
+"""`lakefeed prune` killed anywhere: staging doesn't change, and the next prune finishes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ STAGED = 'select id, word, "at", _dlt_load_id from staging.stg_shop__{} order by
 
 @pytest.fixture(scope="module")
 def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """Loads of two tables, a full refresh among them, and one since."""
+    """Loads of two tables, with a full refresh and a later load."""
     lake = new_lake(tmp_path_factory.mktemp("shared"))
     for name in "tu":
         source.execute(
@@ -70,14 +70,14 @@ def staged(lake: Lake, table: str) -> list[tuple[object, ...]]:
 
 
 def rebuilt(lake: Lake, table: str) -> list[tuple[object, ...]]:
-    """Staging as raw alone makes it."""
+    """Staging, rebuilt from raw."""
     ended = lake.command("rebuild")
     assert ended.returncode == 0, ended
     return staged(lake, table)
 
 
 def unneeded(lake: Lake, table: str) -> set[str]:
-    """Files with rows that no committed load names."""
+    """Data files that no committed load names."""
     log = CommitLog(lake.project.raw_url, f"shop__{table}")
     return Inventory.of(log).data_files.keys() - {f for load in log.loads() for f in load.files}
 
@@ -85,7 +85,7 @@ def unneeded(lake: Lake, table: str) -> set[str]:
 @pytest.mark.faults
 @pytest.mark.parametrize("working_directory", ["kept", "lost"])
 @pytest.mark.parametrize(("target", "moment"), REMOVING)
-def test_a_removal_that_is_killed_changes_nothing_and_is_finished(
+def test_a_killed_removal_does_not_change_staging_and_the_next_prune_finishes_it(
     copied: Lake, target: str, moment: str, working_directory: str
 ) -> None:
     before = staged(copied, "t")
@@ -107,7 +107,7 @@ def test_a_removal_that_is_killed_changes_nothing_and_is_finished(
 
 @pytest.mark.faults
 @pytest.mark.parametrize(("target", "moment"), DROPPING)
-def test_dropping_what_is_not_declared_is_finished_by_the_next_prune(
+def test_the_next_prune_finishes_removing_orphaned_data(
     copied: Lake, target: str, moment: str
 ) -> None:
     before = staged(copied, "t")
@@ -128,7 +128,7 @@ def test_dropping_what_is_not_declared_is_finished_by_the_next_prune(
 
 @pytest.mark.faults
 @pytest.mark.parametrize(("target", "moment"), DROPPING[:7])
-def test_a_table_that_is_declared_again_after_half_of_it_went_is_loaded_anew(
+def test_a_half_removed_table_that_is_declared_again_is_loaded_again(
     copied: Lake, target: str, moment: str
 ) -> None:
     before = [row[:3] for row in staged(copied, "u")]
@@ -145,7 +145,7 @@ def test_a_table_that_is_declared_again_after_half_of_it_went_is_loaded_anew(
 
 @pytest.mark.faults
 @pytest.mark.parametrize(("target", "moment"), ERASING)
-def test_an_erasure_that_is_killed_leaves_the_row_whole_or_gone_and_is_finished(
+def test_a_killed_erasure_leaves_the_row_complete_or_erased_and_can_be_finished(
     copied: Lake, target: str, moment: str
 ) -> None:
     before = staged(copied, "u")
@@ -154,7 +154,7 @@ def test_an_erasure_that_is_killed_leaves_the_row_whole_or_gone_and_is_finished(
     left = rebuilt(copied, "u")
     assert left in (before, before[:1])
     for table in ("t", "u"):
-        # Nothing of the other table goes, and the row may not come back from where it was.
+        # The other table is untouched, and the row doesn't reappear.
         assert table == "u" or files_with(copied, CANARY)
     assert copied.command("prune", "--erase", "shop.u", "2").returncode == 0
 
@@ -178,7 +178,7 @@ def test_an_erasure_that_is_killed_leaves_the_row_whole_or_gone_and_is_finished(
         ),
     ],
 )
-def test_what_a_load_left_that_was_killed_is_erased_as_well(
+def test_files_of_an_interrupted_load_are_erased_too(
     source: Database, copied: Lake, target: str, moment: str, working_directory: str
 ) -> None:
     source.execute(

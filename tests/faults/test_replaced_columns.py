@@ -1,4 +1,4 @@
-"""Columns that become others on a server that is older, and has postgres_fdw and citext."""
+"""Replaced columns on an older server, and with postgres_fdw and citext."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.faults
         ("alter foreign table t options (set table_name 'other')", "other"),
     ],
 )
-def test_a_foreign_table_that_shows_something_else_is_read_whole(
+def test_a_redefined_foreign_table_is_read_in_full(
     debian_database: Database, lake: Lake, change: str, shows: str
 ) -> None:
     at = parse_dsn(debian_database.url)
@@ -37,14 +37,14 @@ def test_a_foreign_table_that_shows_something_else_is_read_whole(
     assert only(lake.load()).status == "unchanged"
     debian_database.execute(change)
 
-    told = only(lake.load())
+    table = only(lake.load())
 
-    assert told.notes == ("its definition changed, so the table is read whole",)
+    assert table.notes == ("the definition changed, so the table is read in full",)
     assert lake.raw("shop__t", "a") == sorted([("first",), (shows,)])
     assert only(lake.load()).status == "unchanged"
 
 
-def test_what_columns_are_is_known_on_an_older_server(
+def test_replaced_columns_are_recognized_on_an_older_server(
     debian_database: Database, lake: Lake
 ) -> None:
     debian_database.execute(
@@ -66,5 +66,5 @@ def test_what_columns_are_is_known_on_an_older_server(
     assert [table.rows_read for table in report.tables] == [1, 1]
     assert [table.notes[0].partition(":")[0] for table in report.tables] == [
         "labels or attributes in the type of column `m` were renamed",
-        "its definition changed, so the table is read whole",
+        "the definition changed, so the table is read in full",
     ]

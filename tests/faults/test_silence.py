@@ -1,4 +1,4 @@
-"""A connection goes silent, and somebody in between acknowledges all the same: there is an end.
+"""A run ends if its connection goes silent while a device in between still acknowledges.
 
 The network falls silent at each of a load's statements, and in the midst of its rows: for every
 connection, or, as where a firewall forgets, for those alone that there are.
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.faults
 
 SILENT_AFTER_SECONDS = 2
 ROWS = 60_000
-# What a client has sent when the network falls silent.
+# What the client has sent when the network falls silent.
 STATEMENTS = {
     "the first settings": b"pg_advisory_xact_lock_shared",
     "the question for transactions in flight": b"pg_prepared_xacts",
@@ -51,7 +51,7 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 @pytest.fixture
 def network(source: Database) -> Iterator[Network]:
-    """A network in between, which leads to the source until it falls silent."""
+    """A network that forwards to the source until it falls silent."""
     between = Network(source.url)
     yield between
     between.close()
@@ -72,7 +72,7 @@ def load_through(network: Network, lake: Lake, command: tuple[str, ...] = COMMAN
 
 
 def assert_ended_and_tried_again(run: Started, lake: Lake) -> None:
-    """The run ends by itself, says why, and leaves nothing that keeps the next one from it."""
+    """The run ends by itself, says why, and doesn't block the next run."""
     ended = run.ended()
     assert ended.code == 3, ended.told
     assert "the connection to `shop` went silent" in ended.told
@@ -83,7 +83,7 @@ def assert_ended_and_tried_again(run: Started, lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS.keys())
-def test_a_load_ends_at_whichever_statement_it_happens(
+def test_a_load_ends_if_the_connection_goes_silent_at_any_statement(
     network: Network, copied: Lake, statement: bytes
 ) -> None:
     network.falls_silent_at = statement
@@ -94,7 +94,7 @@ def test_a_load_ends_at_whichever_statement_it_happens(
 
 @pytest.mark.parametrize("forgets", [False, True], ids=["for all", "for those there are"])
 @pytest.mark.parametrize("backend", ["chosen", "psycopg2"])
-def test_a_load_ends_in_the_midst_of_its_rows(
+def test_a_load_ends_if_the_connection_goes_silent_among_its_rows(
     network: Network, copied: Lake, forgets: bool, backend: str
 ) -> None:
     if backend == "psycopg2":
@@ -105,8 +105,10 @@ def test_a_load_ends_in_the_midst_of_its_rows(
     assert network.is_silent
 
 
-def test_where_the_system_shows_no_sockets_the_process_ends(network: Network, copied: Lake) -> None:
-    """As on macOS, which has no such time-out."""
+def test_the_process_ends_on_systems_without_a_socket_timeout(
+    network: Network, copied: Lake
+) -> None:
+    """As on macOS, which has no such timeout."""
     network.falls_silent_after = 5_000_000
     elsewhere = (
         "import socket; del socket.TCP_USER_TIMEOUT; from lakefeed.cli.main import main; main()"
@@ -119,7 +121,7 @@ def test_where_the_system_shows_no_sockets_the_process_ends(network: Network, co
     assert only(copied.load()).rows_written == ROWS
 
 
-def test_a_server_that_stands_still_on_a_socket_of_this_machine_is_given_up(
+def test_a_stopped_server_on_a_local_socket_ends_the_load(
     server_folder: Path, source: Database, copied: Lake
 ) -> None:
     source.execute("create or replace view slow as select 1 as id, pg_sleep(60)::text as x")
@@ -134,7 +136,7 @@ def test_a_server_that_stands_still_on_a_socket_of_this_machine_is_given_up(
     try:
         ended = run.ended()
     finally:
-        # A worker that had ended by itself is gone as soon as its postmaster goes on.
+        # A worker that has ended is gone as soon as its postmaster continues.
         for process in stopped:
             with suppress(psutil.NoSuchProcess):
                 process.resume()
@@ -143,7 +145,7 @@ def test_a_server_that_stands_still_on_a_socket_of_this_machine_is_given_up(
     assert "a new connection isn't answered either" in ended.told
 
 
-def test_a_server_that_works_for_long_is_waited_for(
+def test_a_load_waits_for_a_server_that_works_for_long(
     network: Network, source: Database, copied: Lake
 ) -> None:
     source.execute("create or replace view slow as select 1 as id, pg_sleep(9)::text as x")
@@ -155,7 +157,7 @@ def test_a_server_that_works_for_long_is_waited_for(
     assert copied.raw("shop__slow", "id") == [(1,)]
 
 
-def test_a_login_that_is_not_answered_ends_with_a_reason(network: Network, copied: Lake) -> None:
+def test_an_unanswered_login_ends_with_a_reason(network: Network, copied: Lake) -> None:
     network.falls_silent_at = b"user\0"
 
     ended = load_through(network, copied).ended()
@@ -168,7 +170,7 @@ def test_a_login_that_is_not_answered_ends_with_a_reason(network: Network, copie
     "command",
     [("load",), ("audit",), ("check", "--connect"), ("prune", "--erase", "shop.big", "1")],
 )
-def test_control_c_ends_what_waits_for_a_silent_line(
+def test_ctrl_c_ends_a_command_that_waits_for_a_silent_connection(
     network: Network, copied: Lake, command: tuple[str, ...]
 ) -> None:
     network.falls_silent_at = b"pg_try_advisory" if "prune" in command else b"pg_index"
@@ -177,9 +179,7 @@ def test_control_c_ends_what_waits_for_a_silent_line(
     assert_interrupted(started.until(lambda: network.is_silent).end_by(signal.SIGINT))
 
 
-def test_a_killed_run_that_its_server_still_waits_for_is_made_way_for(
-    network: Network, copied: Lake
-) -> None:
+def test_the_next_run_ends_the_sessions_of_a_killed_run(network: Network, copied: Lake) -> None:
     network.falls_silent_after = 5_000_000
     run = start(copied, "load", LAKEFEED_TEST_URL=network.url)
     run.until(lambda: network.is_silent).end_by(signal.SIGKILL)
@@ -187,13 +187,11 @@ def test_a_killed_run_that_its_server_still_waits_for_is_made_way_for(
     report = only(copied.load())
 
     assert report.rows_written == ROWS
-    assert "ended what a run that is gone had left in the source" in report.notes[0]
+    assert "ended a session that a dead run had left behind" in report.notes[0]
 
 
-def test_what_a_killed_run_asked_for_ends_on_the_server_soon(
-    source: Database, copied: Lake
-) -> None:
-    """Within ten seconds it looks whether anybody is still there."""
+def test_statements_of_a_killed_run_end_soon_on_the_server(source: Database, copied: Lake) -> None:
+    """The server checks every ten seconds whether the client is still connected."""
     source.execute("create or replace view slow as select 1 as id, pg_sleep(60)::text as x")
     copied.declare("slow: {mode: full_refresh}")
     asleep = "select 1 from pg_stat_activity where wait_event = 'PgSleep'"

@@ -23,7 +23,7 @@ sys.exit(code)
 
 
 def load(lake: Lake) -> tuple[str, int]:
-    """What `lakefeed load` prints, and the most memory that it took, in MB."""
+    """The output of `lakefeed load`, and its peak memory in MB."""
     ended = subprocess.run(
         [sys.executable, "-c", MEASURED],
         cwd=lake.root, env=os.environ.copy(), capture_output=True, text=True, check=False,
@@ -33,7 +33,7 @@ def load(lake: Lake) -> tuple[str, int]:
     return printed, int(megabytes)
 
 
-def test_a_million_ties_are_kept_with_bounded_state_and_memory(
+def test_a_million_rows_with_one_cursor_value_take_bounded_state_and_memory(
     database: Database, lake: Lake
 ) -> None:
     database.execute(

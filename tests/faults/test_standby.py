@@ -1,4 +1,4 @@
-"""A standby that ends reads, since they are in the way of what its primary has sent."""
+"""A standby that cancels reads because of recovery conflicts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ READING = "select from pg_stat_activity where wait_event = 'PgSleep'"
 
 @dataclass(frozen=True)
 class Pair:
-    """A primary, and a standby that waits for nobody."""
+    """A primary, and a standby without max_standby_streaming_delay."""
 
     primary: Database
     standby: Database
@@ -79,20 +79,20 @@ def pair(
         server.cleanup()
 
 
-def test_a_table_that_can_not_be_read_at_once_is_read_in_steps(pair: Pair, lake: Lake) -> None:
+def test_a_table_that_cannot_be_read_at_once_is_read_in_steps(pair: Pair, lake: Lake) -> None:
     lake.declare('t: {cursor: at, where: "slowly()"}\nsmall: {mode: full_refresh}')
 
     with pair.ending_reads(longer_than=2.5):
         report = lake.load()
 
     assert [str(table.error) for table in report.failures] == []
-    assert any("steps, each a load of its own" in note for note in report.tables[0].notes)
+    assert any("steps, one load each" in note for note in report.tables[0].notes)
     assert lake.raw("shop__t", "count(distinct id)") == [(4000,)]
     catch_up(pair.primary, pair.standby)
     assert only(lake.load("shop.t")).status == "unchanged"
 
 
-def test_a_table_that_can_not_be_read_at_all_fails_and_names_the_standbys_settings(
+def test_a_table_that_cannot_be_read_fails_and_names_the_settings_of_the_standby(
     pair: Pair, lake: Lake
 ) -> None:
     lake.declare('t: {cursor: at, where: "slowly()"}')
@@ -100,12 +100,12 @@ def test_a_table_that_can_not_be_read_at_all_fails_and_names_the_standbys_settin
     with pair.ending_reads(longer_than=0.05):
         error = failure(lake.load())
 
-    assert "shop.t: the standby ended its read again and again (conflict with recovery)" in error
+    assert "shop.t: the standby repeatedly cancelled the read (conflict with recovery)" in error
     assert "`hot_standby_feedback` is off, `max_standby_streaming_delay` is 0" in error
 
 
-def test_a_table_that_is_read_whole_is_read_again(pair: Pair, lake: Lake) -> None:
-    """One conflict is enough to end all that a run's snapshot is for."""
+def test_a_full_refresh_table_is_read_again(pair: Pair, lake: Lake) -> None:
+    """One conflict ends all sessions with the run's snapshot."""
     lake.declare('t: {mode: full_refresh, where: "slowly()"}\nsmall: {mode: full_refresh}')
     with ThreadPoolExecutor(1) as pool:
         load = pool.submit(lake.load)

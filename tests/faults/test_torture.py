@@ -1,4 +1,4 @@
-"""Random writers against runs that are killed at random: at the end nothing is lost or doubled."""
+"""Random writers, and runs killed at random: no row is lost or duplicated in the end."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SCHEMA = (
     "create trigger touch before insert or update on customers"
     " for each row execute function touch()",
     "create trigger touch before insert or update on orders for each row execute function touch()",
-    # What happens to these as wholes is below.
+    # Changes of these tables as a whole are below.
     "create table accounts (id int primary key, name text, alias text, extra int,"
     " updated_at timestamptz not null default now())",
     "create table events (id int primary key, word text,"
@@ -78,7 +78,7 @@ WHOLES = (
         may_change=True,
         alike=(("name", "alias"),),
     ),
-    # Nothing may leave it for good: deletes aren't looked for.
+    # No row may leave it for good, since the table doesn't watch deletes.
     Whole(
         "public",
         "events",
@@ -98,21 +98,21 @@ WHOLES = (
     ),
     Whole("public", "lookups", ("id", "word"), may_lose=True, may_part=False, may_change=True),
 )
-# Each a transaction, in which no trigger moves a cursor.
+# Each is one transaction in which no trigger updates the cursor.
 SUDDEN = (
-    # A partition that comes with old rows.
+    # Attaches a partition with old rows.
     "create table events_{n} (like events including all);"
     " insert into events_{n} select {n} + i, 'old', '2001-01-01Z' from generate_series(1, 5) i;"
     " alter table events attach partition events_{n} for values from ({n}) to ({n} + 100)",
-    # Another table's rows, all of them old.
+    # Swaps in another table with old rows.
     "truncate accounts;"
     " insert into accounts select {n} + i, 'again', 'a', 1, '2001-01-01Z'"
     " from generate_series(1, 9) i",
-    # Rows that are restored, and rows that are converted.
+    # Restores rows, and converts rows.
     "insert into accounts select i, 'back', 'a', 1, '2002-02-02Z' from generate_series(1, 3) i"
     " on conflict do nothing",
     "alter table accounts alter name type text using name || '.'",
-    # Another column under the same name.
+    # Replaces a column under the same name.
     "alter table accounts drop column extra; alter table accounts add column extra int default {n}",
 )
 DDL = (
@@ -127,7 +127,7 @@ DDL = (
 
 @dataclass
 class Writer:
-    """Whoever uses the source: short transactions, and some that stay open."""
+    """A user of the source: short transactions, and some that stay open."""
 
     database: Database
     choose: random.Random
@@ -199,7 +199,7 @@ class Writer:
         self.open_ones.clear()
 
 
-def test_random_writers_against_runs_that_are_killed_at_random(
+def test_no_row_is_lost_or_duplicated_by_random_writers_and_runs_killed_at_random(
     database: Database, lake: Lake
 ) -> None:
     say(f"seed {SEED}, to repeat: LAKEFEED_TORTURE_SEED={SEED} make test-faults")
@@ -245,7 +245,7 @@ def test_random_writers_against_runs_that_are_killed_at_random(
 
 
 def say(line: str) -> None:
-    """For pytest to show where the test fails."""
+    """Shown by pytest if the test fails."""
     sys.stdout.write(f"{line}\n")
 
 
@@ -274,7 +274,7 @@ def rows_of(lake: Lake, table: str, prefix: str, where: str = "") -> list[tuple[
 
 
 def history(warehouse: Path, table: str) -> list[tuple[Any, ...]]:
-    """All versions, value by value; batches count the builds of one file."""
+    """All versions with all values, without the count of builds."""
     query = f"select * exclude (_staged_batch) from history.hst_shop__{table} order by all"
     with duckdb.connect(warehouse, read_only=True) as session:
         return session.execute(query).fetchall()

@@ -1,4 +1,4 @@
-"""What bad input gets: an error that names the table, the line of YAML and what to do."""
+"""Bad input causes an error that names the table, the line of YAML and the remedy."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ DECLARED = "good: {cursor: at}\n"
 
 
 @pytest.mark.parametrize(
-    ("ddl", "declared", "told"),
+    ("ddl", "declared", "expected"),
     [
         (
             "select 1",
             "gone: {cursor: at}",
-            ("`public.gone` isn't in the database, or this role can't see it", "check the name"),
+            (
+                "`public.gone` doesn't exist in the database, or this role can't see it",
+                "check the name",
+            ),
         ),
         (
             "create table t (id int primary key)",
             "t: {cursor: updated_at}",
-            ("shop.t has no column `updated_at` to use as its cursor", "its columns are: id"),
+            ("shop.t has no column `updated_at` to use as its cursor", "the columns are: id"),
         ),
         (
             "create table t (id int, at timestamptz)",
@@ -36,8 +39,8 @@ DECLARED = "good: {cursor: at}\n"
             "create table t (id int primary key, at text)",
             "t: {cursor: at}",
             (
-                "`at` of shop.t is text, which can't be a cursor",
-                "a cursor is a timestamp, a date or a whole number",
+                "`at` of shop.t has type text and can't be a cursor",
+                "use a timestamp, a date or an integer column",
             ),
         ),
         (
@@ -49,27 +52,27 @@ DECLARED = "good: {cursor: at}\n"
             "create table t (id int primary key, n int)",
             "t: {cursor: n, lookback: 30m}",
             (
-                "`lookback` of shop.t doesn't fit its cursor",
-                "a numeric cursor takes a plain number",
+                "`lookback` of shop.t doesn't match the type of its cursor",
+                "use a number, since the cursor is numeric",
             ),
         ),
         (
             "create table t (id int primary key, at timestamptz)",
             "t: {cursor: at, columns: {exclude: [nothing]}}",
             (
-                "`columns` of shop.t names `nothing`, which the table doesn't have",
-                "its columns are: id, at",
+                "`columns` of shop.t names `nothing`, which doesn't exist in the table",
+                "the columns are: id, at",
             ),
         ),
         (
             "create table t (id int primary key, at timestamptz)",
             "t: {cursor: at, primary_key: [nothing]}",
-            ("`primary_key` of shop.t names `nothing`", "its columns are: id, at"),
+            ("`primary_key` of shop.t names `nothing`", "the columns are: id, at"),
         ),
         (
             "create table t (id int primary key)",
             "t: {mode: full_refresh, where: 'id = 1; drop table t'}",
-            ("`where` of shop.t can't be used", "write one condition"),
+            ("`where` of shop.t is invalid", "write a single condition"),
         ),
         (
             "create table t (id int primary key)",
@@ -83,8 +86,8 @@ DECLARED = "good: {cursor: at}\n"
         ),
     ],
 )
-def test_a_table_that_cannot_load_fails_alone_by_name_and_line(
-    database: Database, lake: Lake, ddl: str, declared: str, told: tuple[str, str]
+def test_a_table_that_cannot_be_loaded_fails_alone_with_its_name_and_line(
+    database: Database, lake: Lake, ddl: str, declared: str, expected: tuple[str, str]
 ) -> None:
     database.execute(GOOD, FILL, ddl)
     lake.declare(DECLARED + declared)
@@ -93,8 +96,8 @@ def test_a_table_that_cannot_load_fails_alone_by_name_and_line(
 
     what, what_to_do = failure(report).splitlines()
     assert what.startswith("sources.yaml:7: ")
-    assert told[0] in what
-    assert told[1] in what_to_do
+    assert expected[0] in what
+    assert expected[1] in what_to_do
     assert report.exit_code == 1
     assert lake.raw("shop__good", "id") == [(1,)]
     assert not (lake.root / "data/raw/shop__t").exists()
@@ -106,13 +109,11 @@ def test_a_declared_key_that_is_not_unique_stops_the_table(database: Database, l
     )
     report = lake.declare("t: {cursor: at, primary_key: [a]}").load()
 
-    assert "`primary_key: [a]` of shop.t doesn't tell its rows apart: 2 rows share (1)" in failure(
-        report
-    )
+    assert "`primary_key: [a]` of shop.t isn't unique: 2 rows share (1)" in failure(report)
     assert lake.files("shop__t") == []
 
 
-def test_a_refresh_that_loses_most_rows_is_refused_until_it_is_allowed(
+def test_a_full_refresh_that_loses_most_rows_is_refused_until_allow_shrink(
     database: Database, lake: Lake
 ) -> None:
     database.execute("create table t (id int primary key)")
@@ -129,7 +130,7 @@ def test_a_refresh_that_loses_most_rows_is_refused_until_it_is_allowed(
     assert lake.query("select count(*) from staging.stg_shop__t") == [(0,)]
 
 
-def test_a_column_that_may_not_be_read_is_named_with_the_grant(
+def test_a_column_without_select_privilege_is_named_with_the_grant(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.execute(
@@ -141,11 +142,11 @@ def test_a_column_that_may_not_be_read_is_named_with_the_grant(
     monkeypatch.setenv(CONNECTION_VARIABLE, database.url.replace("postgres:@", "limited:@"))
     lake.declare("t: {mode: full_refresh}")
 
-    told = failure(lake.load())
+    message = failure(lake.load())
     checked = check_connected(lake.project)
     database.execute("revoke all on t from limited", "drop role limited")
 
-    assert told == (
+    assert message == (
         "sources.yaml:6: shop.t: permission denied for table t\n"
         "  grant select on public.t to the role in the connection URL"
     )
@@ -166,11 +167,11 @@ def test_a_row_policy_fails_loudly_instead_of_hiding_rows(
     )
     monkeypatch.setenv(CONNECTION_VARIABLE, database.url.replace("postgres:@", "tenant:@"))
 
-    told = failure(lake.declare("t: {mode: full_refresh}").load())
+    message = failure(lake.declare("t: {mode: full_refresh}").load())
     database.execute("drop table t", "drop role tenant")
 
-    assert "row-level security" in told
-    assert "bypassrls" in told
+    assert "row-level security" in message
+    assert "bypassrls" in message
 
 
 def test_a_frozen_table_stops_when_its_columns_change(database: Database, lake: Lake) -> None:

@@ -1,4 +1,4 @@
-"""Big tables: cut into ranges, read by several sessions, exact as if read by one."""
+"""Big tables are split into ranges and read by several sessions, with the same rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from lakefeed.orchestration.reports.run_report import RunReport
 from tests.conftest import Database, Lake, failure, only
 
-# Some 80 MB: enough for two sessions.
+# About 80 MB: enough for two sessions.
 BIG = (
     "create table big (id int primary key, n int, filler text, updated_at timestamptz)",
     "insert into big select i, 0, repeat(md5(i::text), 25), "
@@ -24,7 +24,7 @@ BIG = (
 
 @contextmanager
 def watching(database: Database) -> Iterator[list[int]]:
-    """How many sessions were seen to copy at the same time, one count for each look."""
+    """The numbers of sessions seen copying at the same time, one for each check."""
     seen: list[int] = []
     done = threading.Event()
 
@@ -72,7 +72,9 @@ def moving_rows(database: Database) -> Iterator[None]:
         writer.join()
 
 
-def test_a_big_table_is_one_load_of_several_files(database: Database, lake: Lake) -> None:
+def test_a_big_table_is_loaded_as_one_load_with_several_files(
+    database: Database, lake: Lake
+) -> None:
     database.execute(*BIG)
 
     loaded = only(lake.declare("big: {cursor: updated_at}").load())
@@ -85,7 +87,9 @@ def test_a_big_table_is_one_load_of_several_files(database: Database, lake: Lake
     assert loaded.checkpoint == "2026-01-02 01:00:00+00:00"
 
 
-def test_rows_that_move_meanwhile_are_read_once_each(database: Database, lake: Lake) -> None:
+def test_rows_that_move_during_the_read_are_read_exactly_once(
+    database: Database, lake: Lake
+) -> None:
     database.execute(*BIG)
     lake.declare("big: {cursor: updated_at}")
 
@@ -98,7 +102,7 @@ def test_rows_that_move_meanwhile_are_read_once_each(database: Database, lake: L
 
 
 @pytest.mark.parametrize(("parallel", "files"), [(1, 1), (2, 2)])
-def test_parallel_says_how_many_sessions_read(
+def test_parallel_sets_the_number_of_sessions(
     database: Database, lake: Lake, parallel: int, files: int
 ) -> None:
     database.execute(*BIG)
@@ -111,7 +115,7 @@ def test_parallel_says_how_many_sessions_read(
     assert len(lake.files("shop__big")) == files
 
 
-def test_a_partitioned_table_arrives_whole(database: Database, lake: Lake) -> None:
+def test_all_rows_of_a_partitioned_table_are_loaded(database: Database, lake: Lake) -> None:
     database.execute(
         "create table big (id int, n int, filler text, updated_at timestamptz, primary key (id)) "
         "partition by range (id)",
@@ -146,7 +150,7 @@ def test_a_full_refresh_of_a_big_table_is_read_in_ranges(database: Database, lak
     assert only(lake.load()).status == "unchanged"
 
 
-def test_a_range_that_fails_fails_the_table_and_the_next_load_brings_all_of_it(
+def test_a_failed_range_fails_the_table_and_the_next_load_reads_all_of_it(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*BIG, "alter table big add price numeric(8,2)")
@@ -161,7 +165,7 @@ def test_a_range_that_fails_fails_the_table_and_the_next_load_brings_all_of_it(
     assert healed.rows_written == 90_000
 
 
-def test_statements_keep_within_their_bound(database: Database, lake: Lake) -> None:
+def test_each_statement_finishes_within_max_query_time(database: Database, lake: Lake) -> None:
     database.execute(*BIG)
 
     lake.declare("big: {cursor: updated_at, max_query_time: 1s}").load()
@@ -170,7 +174,7 @@ def test_statements_keep_within_their_bound(database: Database, lake: Lake) -> N
     assert lake.raw("shop__big", "count(distinct id)") == [(90_000,)]
 
 
-# In four parts, each of which takes a moment.
+# Four partitions, each of which takes a moment to read.
 SLOWLY = """
 big:
   cursor: updated_at
@@ -202,12 +206,12 @@ def until(condition: Callable[[], object], load: Future[RunReport]) -> None:
         time.sleep(0.01)
 
 
-def test_a_helper_that_would_wait_for_a_lock_leaves_the_reading_to_the_first_session(
+def test_a_second_session_that_would_wait_for_a_lock_leaves_the_read_to_the_first(
     database: Database, lake: Lake, start: Callable[[], Future[RunReport]]
 ) -> None:
-    """Whoever waits to alter the table waits for the first session already."""
+    """A pending ALTER TABLE waits for the first session, so waiting for it would deadlock."""
     with closing(database.connect()) as holder, closing(database.connect()) as altering:
-        # The second engine is in use, for a while.
+        # The second engine is in use for a while.
         holder.cursor().execute("lock table other in access exclusive mode")
         loading = start()
         until(lambda: database.rows(COPYING.format("pid")), loading)
@@ -224,7 +228,7 @@ def test_a_helper_that_would_wait_for_a_lock_leaves_the_reading_to_the_first_ses
     assert lake.raw("shop__big", "count(*), count(distinct id)") == [(90_000, 90_000)]
 
 
-def test_what_a_helper_that_dies_was_reading_is_read_by_the_first_session(
+def test_the_range_of_a_session_that_dies_is_read_by_the_first_session(
     database: Database, lake: Lake, start: Callable[[], Future[RunReport]]
 ) -> None:
     loading = start()

@@ -30,7 +30,10 @@ def found(lake: Lake) -> list[str]:
 @pytest.mark.parametrize(
     ("declared", "message"),
     [
-        ("a: {cursor: at, lookback: 30}", "`lookback` of shop.a doesn't fit its cursor"),
+        (
+            "a: {cursor: at, lookback: 30}",
+            "`lookback` of shop.a doesn't match the type of its cursor",
+        ),
         ("a: {cursor: bare}", "`bare` of shop.a is a timestamp without time zone"),
         ("a: {cursor: att}", "shop.a has no column `att` to use as its cursor"),
         ("a: {cursor: at, primary_key: [c]}", "`primary_key` of shop.a names `c`"),

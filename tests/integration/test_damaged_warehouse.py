@@ -120,6 +120,6 @@ def test_a_folder_in_its_place_is_reported_and_left_alone(
     copied.project.warehouse.unlink()
     copied.project.warehouse.mkdir()
 
-    with pytest.raises(StorageFailed, match="a folder stands where a file is needed"):
+    with pytest.raises(StorageFailed, match="found a folder where a file is expected"):
         act(copied.project)
     assert copied.project.warehouse.is_dir()

@@ -1,4 +1,4 @@
-"""Rows that leave the source: tombstones in raw, and what staging makes of them."""
+"""Rows deleted from the source: tombstones in raw, and their effect on staging."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def words(*ids: int) -> list[tuple[int, str]]:
     return [(i, f"w{i}") for i in ids]
 
 
-def test_a_deleted_row_leaves_staging(database: Database, lake: Lake) -> None:
+def test_a_deleted_row_is_removed_from_staging(database: Database, lake: Lake) -> None:
     database.execute(*T)
     declare(lake, "remove").run()
     database.execute("delete from t where id = 3")
@@ -38,7 +38,7 @@ def test_a_deleted_row_leaves_staging(database: Database, lake: Lake) -> None:
     assert lake.query(STAGED) == words(1, 2, 4, 5, 6, 7, 8, 9, 10)
 
 
-def test_a_deleted_row_is_kept_and_marked(database: Database, lake: Lake) -> None:
+def test_a_deleted_row_is_kept_and_marked_in_staging(database: Database, lake: Lake) -> None:
     database.execute(*T)
     declare(lake, "mark").run()
     database.execute("delete from t where id in (3, 4)")
@@ -56,7 +56,7 @@ def test_a_deleted_row_is_kept_and_marked(database: Database, lake: Lake) -> Non
     )
 
 
-def test_a_row_that_is_gone_stays_by_default(database: Database, lake: Lake) -> None:
+def test_a_deleted_row_stays_in_staging_by_default(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: at}").run()
     database.execute("delete from t where id = 3")
@@ -65,7 +65,7 @@ def test_a_row_that_is_gone_stays_by_default(database: Database, lake: Lake) -> 
     assert len(lake.query(STAGED)) == 10
 
 
-def test_a_deletion_is_told_once(database: Database, lake: Lake) -> None:
+def test_a_deletion_is_reported_once(database: Database, lake: Lake) -> None:
     database.execute(*T)
     declare(lake, "remove").load()
     database.execute("delete from t where id = 3")
@@ -75,7 +75,9 @@ def test_a_deletion_is_told_once(database: Database, lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("deletes", ["remove", "mark"])
-def test_a_key_that_comes_back_is_there_again(database: Database, lake: Lake, deletes: str) -> None:
+def test_a_deleted_row_that_is_inserted_again_is_back_in_staging(
+    database: Database, lake: Lake, deletes: str
+) -> None:
     database.execute(*T)
     declare(lake, deletes).run()
     database.execute("delete from t where id = 3")
@@ -90,7 +92,9 @@ def test_a_key_that_comes_back_is_there_again(database: Database, lake: Lake, de
         assert not any(marked for _, marked in lake.query(MARKED))
 
 
-def test_deleted_and_inserted_between_two_loads_is_a_change(database: Database, lake: Lake) -> None:
+def test_a_row_deleted_and_inserted_between_two_loads_counts_as_changed(
+    database: Database, lake: Lake
+) -> None:
     database.execute(*T)
     declare(lake, "remove").run()
     database.execute("delete from t where id = 3", "insert into t values (3, 'again')")
@@ -99,8 +103,8 @@ def test_deleted_and_inserted_between_two_loads_is_a_change(database: Database, 
     assert (3, "again") in lake.query(STAGED)
 
 
-def test_a_row_that_comes_back_below_the_checkpoint_is_read(database: Database, lake: Lake) -> None:
-    """As after a restored backup: the row has the cursor that it had."""
+def test_a_row_restored_below_the_checkpoint_is_loaded(database: Database, lake: Lake) -> None:
+    """As after a restored backup: the row has its former cursor value."""
     database.execute(*T)
     database.execute("update t set at = '2026-01-01Z' where id = 3")
     declare(lake, "remove").run()
@@ -116,7 +120,7 @@ def test_a_row_that_comes_back_below_the_checkpoint_is_read(database: Database, 
     assert lake.query(STAGED) == words(*range(1, 11))
 
 
-def test_a_row_that_meets_the_condition_no_longer_is_gone(database: Database, lake: Lake) -> None:
+def test_a_row_that_no_longer_meets_where_counts_as_deleted(database: Database, lake: Lake) -> None:
     database.execute(*T)
     declare(lake, "remove", ", where: word <> 'draft'").run()
     database.execute("update t set word = 'draft', at = now() where id = 3")
@@ -126,20 +130,20 @@ def test_a_row_that_meets_the_condition_no_longer_is_gone(database: Database, la
     assert lake.query(STAGED) == words(1, 2, 4, 5, 6, 7, 8, 9, 10)
 
 
-def test_a_table_that_loses_too_much_is_refused_until_it_is_allowed(
+def test_a_table_that_shrinks_too_much_is_refused_until_allow_shrink(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*T)
     declare(lake, "remove", ", max_shrink: 20%").run()
     database.execute("delete from t where id > 7")
 
-    told = failure(lake.run())
+    message = failure(lake.run())
 
     assert (
         "sources.yaml:6: shop.t had 10 rows and lost 3 of them (30%); `max_shrink` allows 20%"
-        in told
+        in message
     )
-    assert "lakefeed run --select shop.t --allow-shrink" in told
+    assert "lakefeed run --select shop.t --allow-shrink" in message
     assert len(lake.query(STAGED)) == 10
     assert lake.run(allow_shrink=True).tables[0].rows_deleted == 3
     assert lake.query(STAGED) == words(*range(1, 8))
@@ -149,7 +153,7 @@ LOSING = ("mode: full_refresh", "cursor: at, deletes: remove", "cursor: xmin, de
 
 
 @pytest.mark.parametrize("declared", LOSING)
-def test_a_small_table_may_lose_a_row_but_not_its_last(
+def test_a_small_table_may_lose_some_rows_but_not_all(
     database: Database, lake: Lake, declared: str
 ) -> None:
     database.execute(*T, "delete from t where id > 3")
@@ -160,14 +164,14 @@ def test_a_small_table_may_lose_a_row_but_not_its_last(
     assert only(lake.load()).error is None
     database.execute("delete from t")
 
-    told = failure(lake.load())
+    message = failure(lake.load())
 
-    assert "sources.yaml:6: shop.t had 1 row and now has none" in told
+    assert "sources.yaml:6: shop.t had 1 row and now has none" in message
     assert only(lake.load(allow_shrink=True)).error is None
 
 
 @pytest.mark.parametrize("declared", LOSING)
-def test_a_small_table_whose_rows_are_all_others_has_not_lost_all(
+def test_a_small_table_with_all_rows_replaced_is_not_refused(
     database: Database, lake: Lake, declared: str
 ) -> None:
     database.execute(*T)
@@ -177,7 +181,7 @@ def test_a_small_table_whose_rows_are_all_others_has_not_lost_all(
     assert only(lake.load()).rows_written == 10
 
 
-def test_keys_of_several_columns_are_compared(database: Database, lake: Lake) -> None:
+def test_deletes_are_found_by_composite_keys(database: Database, lake: Lake) -> None:
     database.execute(
         'create table t (a int, "B c" text, at timestamptz default now(), primary key (a, "B c"))',
         "insert into t select i % 3, i::text from generate_series(1, 12) i",
@@ -193,9 +197,7 @@ def test_keys_of_several_columns_are_compared(database: Database, lake: Lake) ->
 
 
 @pytest.mark.parametrize("deletes", ["remove", "mark"])
-def test_staging_built_anew_from_raw_is_the_same(
-    database: Database, lake: Lake, deletes: str
-) -> None:
+def test_staging_rebuilt_from_raw_is_the_same(database: Database, lake: Lake, deletes: str) -> None:
     database.execute(*T)
     declare(lake, deletes).run()
     database.execute("delete from t where id = 3")
@@ -215,7 +217,7 @@ def test_staging_built_anew_from_raw_is_the_same(
     assert lake.query(f"select {columns} from staging.stg_shop__t order by id") == before
 
 
-def test_a_full_refresh_keeps_the_marks(database: Database, lake: Lake) -> None:
+def test_a_full_refresh_keeps_deleted_rows_marked(database: Database, lake: Lake) -> None:
     database.execute(*T)
     declare(lake, "mark").run()
     database.execute("delete from t where id = 3")
@@ -231,7 +233,7 @@ def test_a_full_refresh_keeps_the_marks(database: Database, lake: Lake) -> None:
     assert [row for row in marked if row[0] == 3] == [row for row in after if row[0] == 3]
 
 
-def test_a_table_that_is_read_whole_can_mark_too(database: Database, lake: Lake) -> None:
+def test_a_full_refresh_table_can_mark_deleted_rows(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {mode: full_refresh, deletes: mark}").run()
     database.execute("delete from t where id = 3")
@@ -241,7 +243,7 @@ def test_a_table_that_is_read_whole_can_mark_too(database: Database, lake: Lake)
     assert only(lake.run()).status == "unchanged"
 
 
-def test_it_can_be_switched_on_later(database: Database, lake: Lake) -> None:
+def test_deletes_can_be_turned_on_later(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: at}").run()
     database.execute("delete from t where id = 3")
@@ -252,7 +254,7 @@ def test_it_can_be_switched_on_later(database: Database, lake: Lake) -> None:
     assert lake.query(STAGED) == words(1, 2, 4, 5, 6, 7, 8, 9, 10)
 
 
-def test_it_can_be_switched_off_again(database: Database, lake: Lake) -> None:
+def test_deletes_can_be_turned_off_again(database: Database, lake: Lake) -> None:
     database.execute(*T)
     declare(lake, "mark").run()
     database.execute("delete from t where id = 3")
@@ -264,10 +266,10 @@ def test_it_can_be_switched_off_again(database: Database, lake: Lake) -> None:
     assert lake.query(STAGED) == words(*range(1, 12))
 
 
-def test_files_stay_as_they_were_written_when_it_is_switched(
+def test_dlt_does_not_rewrite_files_when_deletes_is_turned_on_or_off(
     database: Database, lake: Lake
 ) -> None:
-    """dlt would rewrite a file whose columns it doesn't expect: slow, and not exact."""
+    """dlt rewrites files with unexpected columns, slowly and with loss."""
     for number, deletes in enumerate(("ignore", "mark", "ignore", "remove")):
         database.execute(*(T if not number else [f"insert into t values ({number + 20})"]))
         declare(lake, deletes).load()
@@ -277,7 +279,7 @@ def test_files_stay_as_they_were_written_when_it_is_switched(
     assert all(writer.startswith("DuckDB") for writer in writers)
 
 
-def test_a_retyped_column_does_not_stand_in_the_way(database: Database, lake: Lake) -> None:
+def test_deletes_are_found_after_a_column_was_retyped(database: Database, lake: Lake) -> None:
     database.execute(*T)
     declare(lake, "remove").run()
     database.execute("delete from t where id = 3", "alter table t alter word type int using 7")
@@ -287,15 +289,15 @@ def test_a_retyped_column_does_not_stand_in_the_way(database: Database, lake: La
     assert [row[0] for row in lake.query(STAGED)] == [1, 2, 4, 5, 6, 7, 8, 9, 10]
 
 
-def test_without_a_key_it_is_refused(database: Database, lake: Lake) -> None:
+def test_deletes_without_a_key_is_refused(database: Database, lake: Lake) -> None:
     database.execute("create table t (id int)")
 
-    told = failure(lake.declare("t: {mode: full_refresh, deletes: mark}").load())
+    message = failure(lake.declare("t: {mode: full_refresh, deletes: mark}").load())
 
-    assert "has no primary key, so rows that are gone can't be told" in told
+    assert "has no primary key, which `deletes` needs to detect deleted rows" in message
 
 
-def test_a_load_that_arrives_late_does_not_bring_deleted_rows_back(
+def test_a_load_that_is_committed_late_does_not_restore_deleted_rows(
     database: Database, lake: Lake, tmp_path: Path
 ) -> None:
     database.execute(*T)

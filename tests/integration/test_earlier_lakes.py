@@ -1,4 +1,4 @@
-"""Lakes that earlier versions wrote: read, added to, built, pruned, and nothing read again."""
+"""Lakes of earlier versions are loaded, built and pruned, and no rows are read again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TABLES = ("baskets", "carts", "countries", "customers", "events", "notes", "orde
 
 @pytest.fixture(scope="module", params=VERSIONS)
 def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """The lake of a version, as it was archived."""
+    """The archived lake of a version."""
     folder = tmp_path_factory.mktemp("kept") / request.param
     with tarfile.open(LAKES / request.param / "lake.tar.gz") as archive:
         archive.extractall(folder, filter="data")
@@ -33,7 +33,7 @@ def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def source(server_url: str, kept: Lake) -> Database:
-    """The source as the archived lake saw it last."""
+    """The source as of the archived lake's latest load."""
     made = new_database(server_url)
     made.execute((LAKES / kept.root.name / "source.sql").read_text(encoding="utf-8"))
     as_loaded_from(kept, made)
@@ -44,7 +44,7 @@ def source(server_url: str, kept: Lake) -> Database:
 def ran(
     kept: Lake, source: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Lake, dict[str, TableReport]]]:
-    """A copy of it after a run of this version, and what that told of each table."""
+    """A copy of it after a run of this version, and the report of each table."""
     lake = copy_of(kept, tmp_path_factory.mktemp("ran"))
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv(CONNECTION_VARIABLE, source.url)
@@ -54,7 +54,7 @@ def ran(
 
 
 def as_loaded_from(lake: Lake, source: Database) -> None:
-    """Has the loads name the tables of this database, which were made anew, as those they read."""
+    """Makes the loads refer to the recreated tables of this database as the ones they read."""
     numbers = dict(source.rows("select relname, oid::bigint from pg_class where relkind = 'r'"))
     for path in (lake.root / "data/raw").glob("*/_lakefeed_loads/*"):
         number = numbers[path.parts[-3].removeprefix("shop__")]
@@ -64,7 +64,7 @@ def as_loaded_from(lake: Lake, source: Database) -> None:
 
 @pytest.fixture
 def lake(ran: tuple[Lake, dict[str, TableReport]], tmp_path: Path) -> Lake:
-    """A copy of that, for one test."""
+    """A copy of it for one test."""
     return copy_of(ran[0], tmp_path)
 
 
@@ -76,19 +76,19 @@ def staged(lake: Lake) -> dict[str, list[tuple[object, ...]]]:
     }
 
 
-def test_it_is_read_on_and_nothing_is_read_again(
+def test_an_earlier_lake_is_loaded_without_reading_rows_again(
     ran: tuple[Lake, dict[str, TableReport]],
 ) -> None:
-    lake, told = ran
+    lake, reports = ran
 
-    assert sum(table.rows_written for table in told.values()) == 0
-    # Row versions of another server are numbered otherwise; a full refresh reads all there is.
-    read_again = {name for name, table in told.items() if table.rows_read > 2}
+    assert sum(table.rows_written for table in reports.values()) == 0
+    # Another server numbers row versions differently; a full refresh reads all rows.
+    read_again = {name for name, table in reports.items() if table.rows_read > 2}
     assert read_again == {"shop.notes", "shop.countries"}
     assert audit(lake.project, ()).exit_code == 0
 
 
-def test_its_past_is_told(lake: Lake) -> None:
+def test_the_past_of_an_earlier_lake_can_be_traced_and_checked(lake: Lake) -> None:
     found = trace(lake.project, "shop.orders", ["2"])
 
     assert [version.values["word"] for version in found.versions][:1] == ["first"]
@@ -97,7 +97,7 @@ def test_its_past_is_told(lake: Lake) -> None:
     assert lake.command("check", "--data").returncode == 0
 
 
-def test_it_is_pruned_and_rebuilt_to_the_same(lake: Lake) -> None:
+def test_an_earlier_lake_is_the_same_after_prune_and_rebuild(lake: Lake) -> None:
     before = staged(lake)
     packed = CommitLog(lake.project.raw_url, "shop__orders").loads()
 
@@ -111,7 +111,7 @@ def test_it_is_pruned_and_rebuilt_to_the_same(lake: Lake) -> None:
     assert staged(lake) == before
 
 
-def test_what_it_did_not_note_is_noted_once_from_the_present(
+def test_facts_that_an_earlier_version_did_not_record_are_recorded_once(
     ran: tuple[Lake, dict[str, TableReport]], kept: Lake
 ) -> None:
     lake, _ = ran
@@ -135,7 +135,9 @@ def test_what_it_did_not_note_is_noted_once_from_the_present(
     }
 
 
-def test_it_goes_on(lake: Lake, source: Database) -> None:
+def test_changes_in_the_source_are_loaded_into_an_earlier_lake(
+    lake: Lake, source: Database
+) -> None:
     source.execute(
         "alter type mood rename value 'ok' to 'fine'",
         "update orders set word = 'after', at = '2026-02-01Z' where id = 5",

@@ -1,4 +1,4 @@
-"""Servers with another encoding, and databases with settings of their own: values stay the same."""
+"""Values are the same for any server encoding and database settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, failure
 from tests.integration.spelling import lake_texts, source_texts, staging
 
-# Each changes what `::text` shows, or the bytes that carry it.
+# Each of these changes the output of `::text`, or its bytes.
 SETTINGS = (
     "datestyle = 'SQL, DMY'",
     "intervalstyle = 'sql_standard'",
@@ -30,7 +30,7 @@ COLUMNS = ["id", "größe", "spans", "moments", "shares", "blobs"]
 
 
 def encoded(server_url: str, monkeypatch: pytest.MonkeyPatch, encoding: str) -> Database:
-    """A database of this test's own in another encoding."""
+    """A separate database in another encoding."""
     name = f"e{uuid.uuid4().hex[:12]}"
     Database(server_url).execute(
         f"create database {name} template template0 encoding '{encoding}'"
@@ -42,7 +42,7 @@ def encoded(server_url: str, monkeypatch: pytest.MonkeyPatch, encoding: str) -> 
 
 
 @pytest.mark.parametrize("encoding", STORED)
-def test_text_of_a_server_with_another_encoding_arrives_as_utf_8(
+def test_text_in_another_server_encoding_is_loaded_as_utf_8(
     server_url: str, lake: Lake, monkeypatch: pytest.MonkeyPatch, encoding: str
 ) -> None:
     stored, text = STORED[encoding]
@@ -55,10 +55,10 @@ def test_text_of_a_server_with_another_encoding_arrives_as_utf_8(
     assert lake.raw("shop__t", "note") == [(text,)]
 
 
-def test_bytes_that_are_no_text_stop_their_table_before_anything_is_written(
+def test_invalid_utf_8_stops_its_table_before_anything_is_written(
     server_url: str, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQL_ASCII takes any bytes; a Parquet file with them could never be read again."""
+    """SQL_ASCII accepts any bytes; a Parquet file with invalid UTF-8 couldn't be read."""
     encoded(server_url, monkeypatch, "SQL_ASCII").execute(
         "create table t (id int primary key, note text)", "insert into t values (1, E'\\xe9\\xff')"
     )
@@ -69,7 +69,7 @@ def test_bytes_that_are_no_text_stop_their_table_before_anything_is_written(
     assert lake.files("shop__t") == []
 
 
-def test_settings_of_the_database_change_no_value(database: Database, lake: Lake) -> None:
+def test_database_settings_do_not_change_values(database: Database, lake: Lake) -> None:
     database.execute(
         "create table t (id int primary key, größe text, spans interval[], moments tstzrange,"
         " shares float8[], blobs bytea[], day date not null default current_date)",

@@ -1,4 +1,4 @@
-"""Keys that PostgreSQL holds equal in more than one spelling: one row here as there."""
+"""Key values with several equal spellings in PostgreSQL identify one row in the lake, too."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def source(server_url: str) -> Database:
 
 
 @pytest.mark.parametrize("kind", VALUES)
-def test_two_values_are_compared_as_postgresql_compares_them(source: Database, kind: str) -> None:
+def test_two_values_are_equal_exactly_if_postgresql_says_so(source: Database, kind: str) -> None:
     values = VALUES[kind]
     if kind == "numeric":
         values = values + some_numbers(60)
@@ -123,7 +123,7 @@ def staged_and_held(lake: Lake, database: Database, name: str) -> tuple[object, 
 
 @pytest.fixture(scope="module")
 def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
-    """A lake of which every table has had one key written in two ways, in two loads."""
+    """A lake in which each table has one key in two spellings, from two loads."""
     source.execute("create domain money_in_euro as numeric")
     for name, (kind, old, _, _) in TABLES.items():
         source.execute(
@@ -146,7 +146,7 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_row_whose_key_is_written_otherwise_stays_one_row_and_shows_what_the_source_shows(
+def test_a_row_with_a_respelled_key_stays_one_row_and_has_the_source_spelling(
     shared: Lake, source: Database, name: str
 ) -> None:
     staged, held = staged_and_held(shared, source, name)
@@ -154,7 +154,7 @@ def test_a_row_whose_key_is_written_otherwise_stays_one_row_and_shows_what_the_s
     assert staged == held
 
 
-def test_raw_tells_such_a_row_from_others_and_audit_finds_nothing(copied: Lake) -> None:
+def test_raw_has_one_row_for_such_a_key_and_an_audit_finds_no_difference(copied: Lake) -> None:
     again = {table.name: table.status for table in copied.load().tables}
 
     assert again == dict.fromkeys(again, "unchanged")
@@ -162,7 +162,7 @@ def test_raw_tells_such_a_row_from_others_and_audit_finds_nothing(copied: Lake) 
 
 
 @pytest.mark.parametrize("name", ["number", "amount"])
-def test_its_history_is_one(shared: Lake, name: str) -> None:
+def test_such_a_row_has_one_history(shared: Lake, name: str) -> None:
     versions = shared.query(
         "select part, word, valid_to is null, _was_deleted from "
         f"history.hst_shop__{name} order by part, valid_from"
@@ -185,7 +185,7 @@ def test_its_history_is_one(shared: Lake, name: str) -> None:
         ("list", ("{1,2}", "{1.0,2.00}")),
     ],
 )
-def test_it_is_traced_by_each_of_its_spellings(
+def test_such_a_row_is_traced_by_each_spelling(
     shared: Lake, source: Database, name: str, spellings: tuple[str, ...]
 ) -> None:
     found = [trace(shared.project, f"shop.{name}", [one, "1"]) for one in spellings]
@@ -195,14 +195,14 @@ def test_it_is_traced_by_each_of_its_spellings(
     assert {one.made.staging.total for one in found if one.made and one.made.staging} == {1}
 
 
-def test_it_is_erased_in_each_of_its_spellings(copied: Lake) -> None:
+def test_such_a_row_is_erased_in_each_spelling(copied: Lake) -> None:
     erased = erase_key(copied.project, "shop.number", ["1", "1"])
 
     assert sum(one.rows for one in erased.found) == 2
     assert [row[1] for row in copied.raw("shop__number", "id, part")] == [2]
 
 
-def test_it_has_left_the_source_when_none_of_its_spellings_is_there(
+def test_such_a_row_is_deleted_if_the_source_has_none_of_its_spellings(
     database: Database, lake: Lake
 ) -> None:
     database.execute(
@@ -222,10 +222,10 @@ def test_it_has_left_the_source_when_none_of_its_spellings_is_there(
     ]
 
 
-def test_staging_that_was_merged_by_texts_is_merged_again(
+def test_staging_merged_by_text_is_merged_again(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a lake of a version that compared the texts of keys."""
+    """As in a lake of a version that compared keys as text."""
     database.execute(
         "create table t (id numeric primary key, word text, at timestamptz default now())",
         "insert into t values (1.0, 'old'), (2.0, 'b')",
@@ -276,7 +276,7 @@ NOT_EXACT = {
 }
 
 
-def test_keys_that_can_only_be_compared_as_texts_are_named_by_check_init_and_the_first_run(
+def test_keys_that_can_only_be_compared_as_text_are_named_by_check_init_and_the_first_run(
     database: Database, lake: Lake, tmp_path: Path
 ) -> None:
     database.execute("create type pair as (name text, amount numeric)")
@@ -294,11 +294,11 @@ def test_keys_that_can_only_be_compared_as_texts_are_named_by_check_init_and_the
     comments = (tmp_path / "new" / "sources.yaml").read_text(encoding="utf-8")
 
     for number, (reason, _) in enumerate(NOT_EXACT.values()):
-        told = f"the key column `id` is compared as text, since {reason}"
-        assert f"shop.t{number} (sources.yaml:{6 + number}): {told}" in warnings
-        assert told in first[number]
-        assert f"t{number}: {told}" in "\n".join(proposed.warnings)
-        assert f"# {told}" in comments
+        warning = f"the key column `id` is compared as text, since {reason}"
+        assert f"shop.t{number} (sources.yaml:{6 + number}): {warning}" in warnings
+        assert warning in first[number]
+        assert f"t{number}: {warning}" in "\n".join(proposed.warnings)
+        assert f"# {warning}" in comments
     assert "compared as text" not in "\n".join(again)
 
 
@@ -307,7 +307,7 @@ def test_keys_that_can_only_be_compared_as_texts_are_named_by_check_init_and_the
     ["integer", "text", "varchar(9)", "numeric", "amount2", "interval", "jsonb", "real", "char(3)",
      "uuid", "inet", "bytea", "text[]", "int4range", "tstzrange", "mood", "numeric[]", "timetz"],
 )  # fmt: skip
-def test_keys_that_are_compared_exactly_are_not_named(
+def test_keys_that_are_compared_by_value_are_not_named(
     database: Database, lake: Lake, kind: str
 ) -> None:
     database.execute(

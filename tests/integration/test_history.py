@@ -325,7 +325,7 @@ def test_history_without_a_key_is_refused(database: Database, lake: Lake) -> Non
 
     told = failure(declare(lake, "mode: full_refresh").load())
 
-    assert "has no primary key, so versions of a row can't be told from other rows" in told
+    assert "has no primary key, which `history` needs to match the versions of a row" in told
 
 
 def test_a_column_with_a_reserved_name_is_refused(database: Database, lake: Lake) -> None:
@@ -333,7 +333,7 @@ def test_a_column_with_a_reserved_name_is_refused(database: Database, lake: Lake
 
     told = failure(declare(lake, "mode: full_refresh").load())
 
-    assert "has a column `valid_to`, a name that the lake itself uses" in told
+    assert "has a column `valid_to`, a name reserved by Lakefeed" in told
     assert lake.declare("t: {mode: full_refresh}").load().exit_code == 0
 
 

@@ -1,4 +1,4 @@
-"""Rows that are committed late: no checkpoint passes what is still hidden in a transaction."""
+"""The safe horizon: no checkpoint passes rows of a transaction that hasn't committed yet."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ create table orders (
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A server that lets transactions be prepared, and a standby follow."""
+    """A server that allows prepared transactions and a standby."""
     folder = tmp_path_factory.mktemp("cluster") / "primary"
     folder.mkdir()
     with starting_alone():
@@ -52,7 +52,7 @@ def primary(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Database:
 
 
 def begin(database: Database, *statements: str) -> Any:
-    """A transaction in flight."""
+    """An open transaction."""
     session = database.connect()
     for statement in statements:
         session.cursor().execute(statement)
@@ -64,14 +64,14 @@ def ids(lake: Lake) -> list[int]:
 
 
 def checkpoint(lake: Lake) -> dt.datetime:
-    told = lake.command("status", "--json").stdout
-    return dt.datetime.fromisoformat(json.loads(told)[0]["checkpoint"])
+    output = lake.command("status", "--json").stdout
+    return dt.datetime.fromisoformat(json.loads(output)[0]["checkpoint"])
 
 
-def test_a_late_commit_arrives_from_a_session_that_is_named_as_ours(
+def test_a_late_commit_of_a_session_with_lakefeeds_application_name_is_loaded(
     database: Database, lake: Lake
 ) -> None:
-    """A pooler's session keeps the name of who came before."""
+    """A pooler's session keeps the application name of its former client."""
     database.execute(ORDERS, "insert into orders (id) values (1)")
     lake.declare("orders: {cursor: updated_at}")
     late = begin(
@@ -89,7 +89,7 @@ def test_a_late_commit_arrives_from_a_session_that_is_named_as_ours(
     assert ids(lake) == [1, 2, 3]
 
 
-def test_a_session_that_hides_when_its_transaction_began_is_named(
+def test_a_session_that_hides_the_start_of_its_transaction_is_named(
     database: Database, lake: Lake
 ) -> None:
     database.execute(ORDERS, "insert into orders (id) values (1)")
@@ -99,17 +99,17 @@ def test_a_session_that_hides_when_its_transaction_began_is_named(
     late.cursor().execute("insert into orders (id) values (2)")
     database.execute("insert into orders (id) values (3)")
 
-    told = lake.load().warnings
+    warnings = lake.load().warnings
     late.commit()
     late.close()
 
-    assert "has `track_activities` off" in told[0]
+    assert "has `track_activities` off" in warnings[0]
     lake.load()
     assert ids(lake) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("precision", ["timestamptz", "timestamptz(0)", "timestamptz(3)"])
-def test_a_late_commit_arrives_however_coarse_its_cursor_is(
+def test_a_late_commit_is_loaded_for_any_precision_of_the_cursor(
     database: Database, lake: Lake, precision: str
 ) -> None:
     database.execute(ORDERS, f"alter table orders alter updated_at type {precision}")
@@ -126,7 +126,7 @@ def test_a_late_commit_arrives_however_coarse_its_cursor_is(
     assert ids(lake) == [0, 1, 10, 11, 20, 21]
 
 
-def test_a_late_commit_with_a_date_as_cursor_arrives(database: Database, lake: Lake) -> None:
+def test_a_late_commit_with_a_date_cursor_is_loaded(database: Database, lake: Lake) -> None:
     database.execute("create table orders (id int primary key, day date default current_date)")
     late = begin(database, "insert into orders values (1)")
     database.execute("insert into orders values (2)")
@@ -139,8 +139,8 @@ def test_a_late_commit_with_a_date_as_cursor_arrives(database: Database, lake: L
     assert ids(lake) == [1, 2]
 
 
-def test_a_row_at_the_very_horizon_arrives(database: Database, lake: Lake) -> None:
-    """Its cursor is the transaction's own start, where reading begins, inclusive."""
+def test_a_row_exactly_at_the_horizon_is_loaded(database: Database, lake: Lake) -> None:
+    """Its cursor is the start of the transaction, at which reading starts, inclusive."""
     database.execute(ORDERS)
     late = begin(database, "select now()")
     time.sleep(1.2)
@@ -155,9 +155,7 @@ def test_a_row_at_the_very_horizon_arrives(database: Database, lake: Lake) -> No
     assert ids(lake) == [1, 2]
 
 
-def test_the_checkpoint_that_is_shown_is_the_one_that_is_used(
-    database: Database, lake: Lake
-) -> None:
+def test_the_reported_checkpoint_is_the_one_that_is_used(database: Database, lake: Lake) -> None:
     database.execute(ORDERS)
     late = begin(database, "select now()")
     started = database.rows("select min(xact_start) from pg_stat_activity where state like 'idle%'")
@@ -178,7 +176,7 @@ def test_the_checkpoint_that_is_shown_is_the_one_that_is_used(
     assert f"{shown:%Y-%m-%d %H:%M:%S}" in lake.command("explain", "shop.orders").stdout
 
 
-def test_a_prepared_transaction_arrives_however_late_it_is_committed(
+def test_a_prepared_transaction_is_loaded_however_late_it_commits(
     primary: Database, lake: Lake
 ) -> None:
     primary.execute("insert into orders values (0, 'first', '2026-01-01Z')")
@@ -197,7 +195,7 @@ def test_a_prepared_transaction_arrives_however_late_it_is_committed(
     assert ids(lake) == [0, 1, 2, 3]
 
 
-def test_a_transaction_that_was_prepared_before_the_first_load_arrives(
+def test_a_transaction_prepared_before_the_first_load_is_loaded(
     primary: Database, lake: Lake
 ) -> None:
     late = begin(primary, "insert into orders values (1, 'late')", "prepare transaction 'late'")
@@ -215,7 +213,7 @@ def test_a_transaction_that_was_prepared_before_the_first_load_arrives(
     assert checkpoint(lake)
 
 
-def test_a_prepared_transaction_does_not_hold_up_a_numeric_cursor(
+def test_a_prepared_transaction_does_not_limit_a_numeric_cursor(
     primary: Database, lake: Lake
 ) -> None:
     begin(primary, "insert into orders values (9, 'late')", "prepare transaction 'n'").close()
@@ -226,7 +224,7 @@ def test_a_prepared_transaction_does_not_hold_up_a_numeric_cursor(
     primary.execute("rollback prepared 'n'")
 
 
-def test_a_forgotten_transaction_is_named() -> None:
+def test_a_transaction_that_stays_open_for_long_is_named() -> None:
     now = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
     facts: dict[str, Any] = {"prepared": (), "sees_others": True, "standby": False}
 
@@ -240,7 +238,7 @@ def test_a_forgotten_transaction_is_named() -> None:
     assert young.warnings == ()
 
 
-def test_a_transaction_in_another_database_holds_nothing_back(
+def test_a_transaction_in_another_database_does_not_limit_the_checkpoint(
     database: Database, lake: Lake, server_url: str
 ) -> None:
     database.execute(ORDERS)
@@ -256,7 +254,7 @@ def test_a_transaction_in_another_database_holds_nothing_back(
     assert checkpoint(lake) == written
 
 
-def test_a_role_that_cannot_see_others_is_told_the_grant_once(
+def test_a_role_that_cannot_see_other_sessions_gets_the_missing_grant_once(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.execute(ORDERS, "create table other (id int primary key, at timestamptz)")
@@ -270,7 +268,7 @@ def test_a_role_that_cannot_see_others_is_told_the_grant_once(
     assert sum("grant pg_read_all_stats" in line for line in warnings) == 1
 
 
-def test_a_late_commit_that_the_lookback_cannot_cover_is_told_to_such_a_role(
+def test_such_a_role_gets_a_warning_about_a_late_commit_beyond_the_lookback(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.execute(ORDERS, "insert into orders values (0, 'first')")
@@ -285,16 +283,19 @@ def test_a_late_commit_that_the_lookback_cannot_cover_is_told_to_such_a_role(
     late.close()
     database.execute("insert into orders values (4, 'quick')")
 
-    told = only(lake.load()).notes
+    notes = only(lake.load()).notes
 
-    assert len(told) == 1
-    assert "has committed since the last load: its rows may lie below the lookback" in told[0]
-    assert "lakefeed run --select shop.orders --full-refresh" in told[0]
+    assert len(notes) == 1
+    assert (
+        "has committed since the last load; its rows may be older than the lookback covers"
+        in notes[0]
+    )
+    assert "lakefeed run --select shop.orders --full-refresh" in notes[0]
     lake.load(full_refresh=True)
     assert 1 in ids(lake)
 
 
-def test_a_late_commit_within_the_lookback_is_not_told(
+def test_a_late_commit_within_the_lookback_causes_no_warning(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.execute(ORDERS, "insert into orders values (0, 'first')")
@@ -312,7 +313,7 @@ def test_a_late_commit_within_the_lookback_is_not_told(
 
 
 def as_reader(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on the lake connects as a role that may read and nothing else."""
+    """Makes the lake connect as a role that may only read."""
     role = f"reader_{os.getpid()}_{time.monotonic_ns()}"
     database.execute(
         f"create role {role} login", f"grant select on all tables in schema public to {role}"
@@ -320,17 +321,19 @@ def as_reader(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CONNECTION_VARIABLE, database.url.replace("postgres:@", f"{role}:@"))
 
 
-def test_a_database_that_was_set_back_is_told(database: Database, lake: Lake) -> None:
+def test_a_database_restored_to_an_earlier_state_is_reported(
+    database: Database, lake: Lake
+) -> None:
     database.execute(ORDERS, "insert into orders values (1, 'a', '2026-05-01Z')")
     lake.declare("orders: {cursor: updated_at}").load()
     database.execute("update orders set updated_at = '2026-04-01Z'")
 
-    told = only(lake.load()).notes
+    notes = only(lake.load()).notes
 
-    assert "the newest `updated_at` in the source is 2026-04-01 00:00:00+00, below" in told[0]
+    assert "the newest `updated_at` in the source is 2026-04-01 00:00:00+00, below" in notes[0]
 
 
-def test_a_standby_is_read_and_says_what_it_cannot_know(
+def test_a_standby_is_read_with_a_warning_about_late_commits(
     cluster: Any, primary: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     primary.execute("insert into orders values (1, 'a')")
@@ -343,7 +346,7 @@ def test_a_standby_is_read_and_says_what_it_cannot_know(
         assert any("this is a standby" in line for line in report.warnings)
 
 
-def test_such_a_role_can_go_on_with_a_restored_server_whose_transactions_are_numbered_otherwise(
+def test_such_a_role_can_load_from_a_restored_server_with_other_transaction_numbers(
     database: Database,
     lake: Lake,
     monkeypatch: pytest.MonkeyPatch,

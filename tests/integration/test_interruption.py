@@ -1,4 +1,4 @@
-"""Ctrl-C ends a command within seconds, whatever it waits for, with words that are true."""
+"""Ctrl-C ends a command within seconds, whatever it waits for, and says truly what was done."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 from tests.conftest import Database, Lake
 from tests.started import Ended, Started, start
 
-# Five are promised; the machines that run tests are busy.
+# The promise is five seconds; machines that run tests are busy.
 MOST_SECONDS = 10
-# libpq waits on, whichever signal comes.
+# A signal doesn't interrupt libpq.
 IN_C = """
 import psycopg2
 from lakefeed.interruption import ending_in_time, what_was_done, note_done
@@ -28,7 +28,7 @@ with ending_in_time(lambda: what_was_done("nothing was done")):
 
 @pytest.fixture
 def silent() -> Iterator[socket.socket]:
-    """A server that takes connections, and says nothing."""
+    """A server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(60)
         yield listener
@@ -57,7 +57,7 @@ def sleeping(database: Database) -> list[tuple[object, ...]]:
     )
 
 
-def test_a_read_is_ended_on_the_source_as_well(database: Database, lake: Lake) -> None:
+def test_an_interrupted_read_is_cancelled_on_the_source(database: Database, lake: Lake) -> None:
     database.execute("create view slow as select 1 as id, pg_sleep(60)::text as x")
     lake.declare("slow: {mode: full_refresh}")
 
@@ -75,7 +75,7 @@ def test_a_read_is_ended_on_the_source_as_well(database: Database, lake: Lake) -
         (signal.SIGTERM, 143, "note_done('this stays')", "this stays"),
     ],
 )
-def test_a_process_that_waits_in_c_is_ended_and_what_it_printed_is_kept(
+def test_a_process_blocked_in_c_code_is_ended_and_its_output_is_kept(
     silent: socket.socket, number: signal.Signals, code: int, done: str, words: str
 ) -> None:
     process = start_in_c(silent, done)
@@ -87,7 +87,7 @@ def test_a_process_that_waits_in_c_is_ended_and_what_it_printed_is_kept(
     assert (printed, told) == ("printed before\n", f"{words}\n")
 
 
-def test_a_second_control_c_ends_it_at_once(silent: socket.socket) -> None:
+def test_a_second_ctrl_c_ends_the_process_at_once(silent: socket.socket) -> None:
     process = start_in_c(silent)
     with silent.accept()[0]:
         ended = Started(process).end_by(signal.SIGINT, times=2)
@@ -103,7 +103,7 @@ def test_a_second_control_c_ends_it_at_once(silent: socket.socket) -> None:
         ("check", "--connect"),
     ],
 )
-def test_a_server_that_says_nothing_holds_no_command(
+def test_a_command_that_waits_for_a_server_that_never_answers_can_be_interrupted(
     silent: socket.socket, lake: Lake, command: tuple[str, ...]
 ) -> None:
     url = f"postgresql://any:any@127.0.0.1:{silent.getsockname()[1]}/any"

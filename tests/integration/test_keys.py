@@ -1,4 +1,4 @@
-"""What tells rows apart: which columns are a key, over which rows it holds, when two are equal."""
+"""Keys: which columns form one, over which rows it is unique, and when two keys are equal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.conftest import Database, Lake, failure, new_database
 
 
 def keys_of(database: Database, table: str = "t") -> tuple[tuple[str, ...], set[tuple[str, ...]]]:
-    """The primary key, and the sets of columns that the database keeps unique."""
+    """The primary key, and the sets of columns with a unique constraint."""
     with connect(connection_from_url("shop", database.url), "test") as session:
         found = inspect_tables(session, ["public"])[f"public.{table}"]
     return found.primary_key, set(found.unique)
@@ -43,7 +43,7 @@ def keys_of(database: Database, table: str = "t") -> tuple[tuple[str, ...], set[
         ("exclude using gist (daterange(null, null) with &&)", (), set()),
     ],
 )
-def test_a_key_is_the_columns_that_its_constraint_holds_unique(
+def test_a_key_has_the_columns_of_its_constraint_without_included_ones(
     database: Database, constraint: str, primary: tuple[str, ...], unique: set[tuple[str, ...]]
 ) -> None:
     database.execute(f"create table t (a int, b int, c int, {constraint})")
@@ -61,7 +61,7 @@ def test_a_key_is_the_columns_that_its_constraint_holds_unique(
         "create unique index concurrently on t (b)",
     ],
 )
-def test_an_index_of_some_rows_or_of_expressions_or_that_failed_holds_no_key(
+def test_partial_invalid_and_expression_indexes_do_not_count_as_keys(
     database: Database, index: str
 ) -> None:
     database.execute("create table t (a int, b int)", "insert into t values (1, 2), (3, 2)")
@@ -73,7 +73,7 @@ def test_an_index_of_some_rows_or_of_expressions_or_that_failed_holds_no_key(
     assert keys_of(database) == ((), set())
 
 
-def test_a_key_that_some_partitions_lack_is_not_held(database: Database) -> None:
+def test_a_key_that_some_partitions_lack_does_not_count(database: Database) -> None:
     database.execute(
         "create table t (a int) partition by list (a)",
         "create table t1 partition of t for values in (1)",
@@ -87,7 +87,7 @@ def test_a_key_that_some_partitions_lack_is_not_held(database: Database) -> None
     assert (before, keys_of(database)) == (((), set()), ((), {("a",)}))
 
 
-def test_only_an_index_that_begins_with_a_cursor_and_holds_all_rows_serves_it(
+def test_only_a_complete_index_that_starts_with_the_cursor_serves_it(
     database: Database,
 ) -> None:
     names = ("first", "second", "included", "partly", "hashed", "ranged")
@@ -106,10 +106,10 @@ def test_only_an_index_that_begins_with_a_cursor_and_holds_all_rows_serves_it(
 
 
 @pytest.mark.parametrize("declared", ["cursor: at", "cursor: xmin", "mode: full_refresh"])
-def test_a_lake_that_was_loaded_by_included_columns_too_is_put_right(
+def test_a_lake_loaded_with_included_columns_in_its_key_is_corrected(
     database: Database, lake: Lake, declared: str
 ) -> None:
-    """Earlier versions took the columns that an index includes for columns of its key."""
+    """Earlier versions counted the included columns of an index as part of its key."""
     database.execute(
         "create table t (id int, state text, at timestamptz default now(),"
         " primary key (id) include (state))",
@@ -120,7 +120,7 @@ def test_a_lake_that_was_loaded_by_included_columns_too_is_put_right(
     lake.run()
     (table,) = lake.declare(f"t: {{{declared}}}").run().tables
 
-    assert "its key was id, state and is id" in " ".join(table.notes) or "full" in declared
+    assert "the key was id, state and is id" in " ".join(table.notes) or "full" in declared
     assert lake.query("select id, state from staging.stg_shop__t order by id") == [
         (1, "z"),
         (2, "b"),
@@ -149,7 +149,7 @@ NOW = "2026-05-05 12:00Z"
         ("inet", ("10.0.0.1", "10.0.0.0/8", "10.0.0.0/8"), "cursor: at"),
     ],
 )
-def test_two_rows_that_share_a_declared_key_are_refused_whichever_loads_bring_them(
+def test_two_rows_with_the_same_declared_key_are_refused_in_one_load_or_in_two(
     database: Database, lake: Lake, kind: str, values: tuple[str, str, str], declared: str
 ) -> None:
     other, old, new = values
@@ -160,9 +160,7 @@ def test_two_rows_that_share_a_declared_key_are_refused_whichever_loads_bring_th
     lake.declare(f"t: {{{declared}, primary_key: [code]}}").load()
     database.execute(f"insert into t values (4, '{new}', '{NOW}')")
 
-    assert "`primary_key: [code]` of shop.t doesn't tell its rows apart: 2 rows share (" in failure(
-        lake.load()
-    )
+    assert "`primary_key: [code]` of shop.t isn't unique: 2 rows share (" in failure(lake.load())
 
 
 @pytest.mark.parametrize(
@@ -175,7 +173,7 @@ def test_two_rows_that_share_a_declared_key_are_refused_whichever_loads_bring_th
         "insert into t values (3, 'A', 'other case', now())",
     ],
 )
-def test_rows_of_one_key_after_another_are_not_refused(
+def test_rows_that_have_a_key_one_after_another_are_not_refused(
     database: Database, lake: Lake, change: str
 ) -> None:
     database.execute(
@@ -188,7 +186,7 @@ def test_rows_of_one_key_after_another_are_not_refused(
     assert lake.load().exit_code == 0
 
 
-def test_beyond_many_keys_the_source_is_asked_for_all_that_are_shared(
+def test_duplicates_are_found_in_loads_with_many_keys(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lakefeed.loading.extract.key_check._MOST_KEYS", 2)
@@ -211,7 +209,7 @@ def test_beyond_many_keys_the_source_is_asked_for_all_that_are_shared(
         ("unique (code, id)", False),
     ],
 )
-def test_an_index_vouches_for_a_declared_key_that_has_all_its_columns(
+def test_a_unique_index_on_columns_of_a_declared_key_proves_it_unique(
     database: Database, lake: Lake, constraint: str, kept: bool
 ) -> None:
     database.execute(f"create table t (id int, code text, at timestamptz, {constraint})")
@@ -223,11 +221,11 @@ def test_an_index_vouches_for_a_declared_key_that_has_all_its_columns(
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "message"),
     [
         (
             "(1, null), (2, 2)",
-            "`primary_key: [a, b]` of shop.t can't tell all its rows apart: `b` is null in 1 row, "
+            "`primary_key: [a, b]` of shop.t contains nulls: `b` is null in 1 row, "
             "such as (a: 1, b: null)\n",
         ),
         (
@@ -238,18 +236,18 @@ def test_an_index_vouches_for_a_declared_key_that_has_all_its_columns(
     ],
 )
 @pytest.mark.parametrize("constraint", ["unique nulls not distinct (a, b)", "check (true)"])
-def test_a_null_in_a_key_is_told_as_one(
-    database: Database, lake: Lake, constraint: str, rows: str, told: str
+def test_a_null_in_a_key_is_reported_as_null(
+    database: Database, lake: Lake, constraint: str, rows: str, message: str
 ) -> None:
     database.execute(
         f"create table t (a int, b int, at timestamptz default now(), {constraint})",
         f"insert into t values {rows}",
     )
 
-    assert told in failure(lake.declare("t: {cursor: at, primary_key: [a, b]}").load())
+    assert message in failure(lake.declare("t: {cursor: at, primary_key: [a, b]}").load())
 
 
-def test_a_null_in_a_key_is_counted_in_the_source_and_not_in_the_load(
+def test_nulls_in_a_key_are_counted_in_the_source_instead_of_the_load(
     database: Database, lake: Lake
 ) -> None:
     database.execute(
@@ -276,7 +274,7 @@ PARENT = (
 
 @pytest.mark.parametrize("heir", ["child", "grandchild"])
 @pytest.mark.parametrize("later", [False, True])
-def test_a_key_is_asked_of_all_that_is_read_with_what_inherits_from_a_table(
+def test_a_key_is_checked_across_a_table_and_its_child_tables(
     database: Database, lake: Lake, heir: str, later: bool
 ) -> None:
     database.execute(*PARENT)
@@ -286,12 +284,10 @@ def test_a_key_is_asked_of_all_that_is_read_with_what_inherits_from_a_table(
         assert len(lake.raw("shop__parent")) == 9
     database.execute(f"insert into {heir} (id, word, at) values (2, 'other', '2027-01-01Z')")
 
-    told = failure(lake.load())
+    message = failure(lake.load())
 
-    assert (
-        "the primary key (id) of shop.parent doesn't tell its rows apart: 2 rows share (2)" in told
-    )
-    assert "read it alone (`only: true`)" in told
+    assert "the primary key (id) of shop.parent isn't unique: 2 rows share (2)" in message
+    assert "read the table without them (`only: true`)" in message
 
 
 @pytest.mark.parametrize(
@@ -304,7 +300,7 @@ def test_a_key_is_asked_of_all_that_is_read_with_what_inherits_from_a_table(
         "cursor: at, backend: psycopg2",
     ],
 )
-def test_a_table_is_read_without_what_inherits_from_it(
+def test_a_table_can_be_read_without_its_child_tables(
     database: Database, lake: Lake, declared: str
 ) -> None:
     database.execute(*PARENT, "insert into child (id, at) values (2, now())")
@@ -322,7 +318,7 @@ def test_a_table_is_read_without_what_inherits_from_it(
     assert {id for id, _ in rows} == {1, 2, 3}
 
 
-def test_an_edit_of_only_has_the_table_read_whole(database: Database, lake: Lake) -> None:
+def test_an_edit_of_only_makes_the_table_read_in_full(database: Database, lake: Lake) -> None:
     database.execute(*PARENT)
     both = lake.declare("parent: {cursor: at}").load().tables[0]
     alone = lake.declare("parent: {cursor: at, only: true}").run().tables[0]
@@ -332,8 +328,8 @@ def test_an_edit_of_only_has_the_table_read_whole(database: Database, lake: Lake
 
     assert [one.rows_written for one in (both, alone, again, back)] == [9, 3, 0, 9]
     assert staged == [(1,), (2,), (3,)]
-    assert "read without the tables that inherit from it" in " ".join(alone.notes)
-    assert "read with the tables that inherit from it" in " ".join(back.notes)
+    assert "child tables are now excluded" in " ".join(alone.notes)
+    assert "child tables are now included" in " ".join(back.notes)
 
 
 @pytest.mark.parametrize(
@@ -344,18 +340,20 @@ def test_an_edit_of_only_has_the_table_read_whole(database: Database, lake: Lake
         ("create materialized view t as select 1 as id, now() as at", "materialized view"),
     ],
 )
-def test_only_is_refused_where_nothing_can_inherit(
+def test_only_is_refused_for_relations_without_child_tables(
     database: Database, lake: Lake, made: str, kind: str
 ) -> None:
     database.execute(made)
 
-    told = failure(lake.declare("t:\n  cursor: at\n  primary_key: id\n  only: true").load())
+    message = failure(lake.declare("t:\n  cursor: at\n  primary_key: id\n  only: true").load())
 
-    assert f"sources.yaml:9: shop.t is a {kind}, from which no table inherits" in told
-    assert "take `only` out" in told
+    assert f"sources.yaml:9: `only` doesn't apply to shop.t: it is a {kind}" in message
+    assert "remove `only`" in message
 
 
-def test_sizes_and_ranges_are_those_of_what_is_read(database: Database, lake: Lake) -> None:
+def test_sizes_and_ranges_exclude_child_tables_that_are_not_read(
+    database: Database, lake: Lake
+) -> None:
     database.execute(
         "create table t (id int primary key, word text)",
         "create table u () inherits (t)",
@@ -380,7 +378,7 @@ def test_sizes_and_ranges_are_those_of_what_is_read(database: Database, lake: La
     assert bytes_of[0] < 500_000 < bytes_of[1]
 
 
-def test_check_and_init_say_what_inherits_from_a_table(
+def test_check_and_init_name_the_child_tables_of_a_table(
     database: Database, lake: Lake, tmp_path: Path
 ) -> None:
     database.execute(*PARENT)
@@ -400,10 +398,10 @@ def test_check_and_init_say_what_inherits_from_a_table(
     assert "read together with the tables that inherit from it (child)" in warnings
 
 
-def test_the_lab_takes_keys_and_rows_as_they_are_declared(
+def test_the_lab_copies_keys_and_rows_as_declared(
     database: Database, lake: Lake, server_url: str
 ) -> None:
-    """Included columns may change; rows of tables that inherit are those tables' own."""
+    """Without included columns in keys, and without the rows of child tables."""
     made = (
         "create table t (id int, state text, at timestamptz, primary key (id) include (state))",
         "create table heir (primary key (id)) inherits (t)",

@@ -1,4 +1,4 @@
-"""Lakes that a later version wrote: read where they can be, refused by name where they can't."""
+"""Lakes of later versions are read if the format allows it, and refused by name otherwise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.integration.test_staging import dbt
 
 @pytest.fixture(scope="module")
 def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """A table that was loaded, and not built."""
+    """A table that was loaded but not built."""
     source.execute(
         "create table t (id int primary key, at timestamptz default now())",
         "insert into t select i from generate_series(1, 3) i",
@@ -26,14 +26,14 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 def edit(lake: Lake, **more: object) -> None:
-    """As if a later version had described the load."""
+    """Rewrites the load manifest as if by a later version."""
     (path,) = Path(lake.root / "data/raw/shop__t/_lakefeed_loads").glob("*.json")
-    told = json.loads(path.read_text())
-    told["read_as"]["new"] = told["in_flight"]["new"] = more
-    path.write_text(json.dumps({**told, **more}))
+    document = json.loads(path.read_text())
+    document["read_as"]["new"] = document["in_flight"]["new"] = more
+    path.write_text(json.dumps({**document, **more}))
 
 
-def test_facts_that_are_not_known_change_nothing(copied: Lake) -> None:
+def test_unknown_fields_change_nothing(copied: Lake) -> None:
     edit(copied, format="1.999", new={"fact": [1]})
 
     report = copied.run()
@@ -46,10 +46,10 @@ def test_facts_that_are_not_known_change_nothing(copied: Lake) -> None:
 def test_a_newer_format_stops_the_table_by_name(copied: Lake) -> None:
     edit(copied, format="2.0")
 
-    assert "written by a newer Lakefeed (format 2.0" in failure(copied.run())
-    told = copied.command("status")
-    assert told.returncode == 1
-    assert "upgrade Lakefeed" in told.stderr
+    assert "written by a newer version of Lakefeed (format 2.0" in failure(copied.run())
+    status = copied.command("status")
+    assert status.returncode == 1
+    assert "upgrade Lakefeed" in status.stderr
     built = dbt(copied, "build")
     assert built.returncode == 1
     assert "was written by a newer Lakefeed (format 2.0): upgrade Lakefeed" in built.stdout

@@ -1,4 +1,4 @@
-"""Sources that give fewer sessions than a run asks for, or none."""
+"""Sources with fewer free sessions than a run asks for, or none."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DECLARED = (
     "a: {mode: full_refresh}\nb: {mode: full_refresh}\nc: {mode: full_refresh}"
 )
 
-# The sessions that a role may still open, this one included.
+# The number of sessions that a role may open, including this one.
 FREE = """
 select current_setting('max_connections')::int - count(*) + 1
     - current_setting('superuser_reserved_connections')::int
@@ -35,7 +35,7 @@ from pg_stat_activity where backend_type = 'client backend'
 
 @pytest.fixture
 def role(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A role that may read tables created later, and whose limits can be set."""
+    """A role with adjustable limits that may read tables created later."""
     name = f"l{uuid.uuid4().hex[:12]}"
     database.execute(
         f"create role {name} login",
@@ -52,7 +52,7 @@ def as_role(database: Database, name: str) -> str:
 
 @contextmanager
 def in_use(url: str, sessions: int) -> Iterator[list[Any]]:
-    """So many sessions of others."""
+    """Opens this many other sessions."""
     with ExitStack() as stack:
         yield [stack.enter_context(closing(psycopg2.connect(url))) for _ in range(sessions)]
 
@@ -72,7 +72,7 @@ def test_two_sessions_are_enough_for_all_tables(
     assert "may have 2 sessions at a time, and all are in use: fewer tables" in report.warnings[0]
 
 
-def test_a_session_that_is_late_is_waited_for_and_the_run_says_so(
+def test_a_run_waits_for_a_free_session_and_says_so(
     database: Database, lake: Lake, role: str
 ) -> None:
     database.execute("create table a as select 1 as id", f"alter role {role} connection limit 2")
@@ -94,7 +94,7 @@ def test_a_session_that_is_late_is_waited_for_and_the_run_says_so(
 
 
 @pytest.mark.parametrize("of", ["role", "database", "server"])
-def test_the_limit_is_named_where_no_session_is_left(
+def test_the_exceeded_limit_is_named(
     database: Database, lake: Lake, role: str, of: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lakefeed.source.connections.limits.WAIT_SECONDS", 1)
@@ -108,7 +108,7 @@ def test_the_limit_is_named_where_no_session_is_left(
         ),
         "server": ("select 1", "roles that aren't superusers may have "),
     }
-    statement, told = limits[of]
+    statement, message = limits[of]
     database.execute(statement)
     elsewhere = as_role(database, role).replace(f"/{database.name}?", "/postgres?")
     free = int(database.rows(FREE)[0][0]) if of == "server" else 1
@@ -116,7 +116,7 @@ def test_the_limit_is_named_where_no_session_is_left(
     with in_use(elsewhere, free - 1):
         error = failure(lake.load())
 
-    assert told in error
+    assert message in error
     assert "a run needs two: one holds the snapshot, one reads" in error
 
 

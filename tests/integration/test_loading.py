@@ -1,4 +1,4 @@
-"""Loading: what reaches raw, in which mode, and what the second load reads."""
+"""Loading: which rows reach raw in which mode, and what the second load reads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ create table orders (
 """
 
 
-def test_the_first_load_brings_all_rows_and_the_second_what_changed(
+def test_the_first_load_reads_all_rows_and_the_second_reads_the_changes(
     database: Database, lake: Lake
 ) -> None:
     database.execute(ORDERS, "insert into orders values (1, 'old'), (2, 'same')")
@@ -48,7 +48,7 @@ def test_a_load_that_finds_nothing_new_commits_nothing(database: Database, lake:
     assert len(lake.files("shop__orders")) == 1
 
 
-# Tells which large modules the threads that load tables import by themselves.
+# Prints which large modules the threads that load tables import.
 IMPORTS = """
 import sys, threading
 class Seen:
@@ -69,7 +69,7 @@ finally:
 """
 
 
-def test_what_loads_import_is_there_before_two_tables_are_loaded_at_once(
+def test_modules_that_loads_need_are_imported_before_tables_are_loaded_in_parallel(
     database: Database, lake: Lake
 ) -> None:
     database.execute(ORDERS, "insert into orders values (1, 'a')", "create table b (id int)")
@@ -82,7 +82,7 @@ def test_what_loads_import_is_there_before_two_tables_are_loaded_at_once(
     assert "imported late: []" in ended.stdout, ended.stdout + ended.stderr
 
 
-def test_files_lie_by_source_table_and_load_date(database: Database, lake: Lake) -> None:
+def test_files_are_in_folders_by_source_table_and_load_date(database: Database, lake: Lake) -> None:
     database.execute(ORDERS, "insert into orders values (1, 'a')")
     lake.declare("orders: {cursor: updated_at}")
     load_id = only(lake.load()).load_id
@@ -96,7 +96,7 @@ def test_files_lie_by_source_table_and_load_date(database: Database, lake: Lake)
     assert lake.raw("shop__orders", "_dlt_load_id") == [(load_id,)]
 
 
-def test_no_second_copy_of_the_rows_stays_behind(database: Database, lake: Lake) -> None:
+def test_no_second_copy_of_the_rows_is_kept(database: Database, lake: Lake) -> None:
     database.execute(ORDERS, "insert into orders values (1, 'a')")
     lake.declare("orders: {cursor: updated_at}").load()
 
@@ -104,10 +104,10 @@ def test_no_second_copy_of_the_rows_stays_behind(database: Database, lake: Lake)
     assert len(lake.files("shop__orders")) == 1
 
 
-def test_raw_files_are_those_that_duckdb_wrote_whatever_the_types(
+def test_dlt_does_not_rewrite_the_files_that_duckdb_wrote_for_any_type(
     database: Database, lake: Lake
 ) -> None:
-    """dlt rewrites an imported file whose types it sees otherwise, and may change values."""
+    """dlt rewrites an imported file if its types aren't as expected, which may change values."""
     database.execute(
         "create domain positive as int check (value > 0)",
         "create table t (id int primary key, a timestamp, b timestamptz, c numeric(10, 2), d uuid,"
@@ -125,9 +125,7 @@ def test_raw_files_are_those_that_duckdb_wrote_whatever_the_types(
     assert lake.load().tables[0].status == "unchanged"
 
 
-def test_a_full_refresh_appends_a_whole_copy_only_when_a_row_changed(
-    database: Database, lake: Lake
-) -> None:
+def test_a_full_refresh_writes_a_copy_only_if_a_row_changed(database: Database, lake: Lake) -> None:
     database.execute("create table t (a int, b text)", "insert into t values (1, 'x'), (1, 'x')")
     lake.declare("t: {mode: full_refresh, max_shrink: 100%}").load()
     assert only(lake.load()).status == "unchanged"
@@ -139,7 +137,7 @@ def test_a_full_refresh_appends_a_whole_copy_only_when_a_row_changed(
     assert len(lake.files("shop__t")) == 2
 
 
-def test_full_refresh_of_an_incremental_table_reads_it_whole_and_keeps_loading_after_it(
+def test_a_full_refresh_of_an_incremental_table_reads_all_rows_and_later_loads_continue_from_it(
     database: Database, lake: Lake
 ) -> None:
     database.execute(
@@ -158,7 +156,7 @@ def test_full_refresh_of_an_incremental_table_reads_it_whole_and_keeps_loading_a
     assert only(lake.load()).rows_written == 1
 
 
-def test_a_backfill_reads_its_range_and_leaves_the_checkpoint_alone(
+def test_a_backfill_reads_its_range_and_does_not_move_the_checkpoint(
     database: Database, lake: Lake
 ) -> None:
     database.execute(
@@ -178,17 +176,17 @@ def test_a_backfill_reads_its_range_and_leaves_the_checkpoint_alone(
     assert (after.checkpoint_before, after.rows_written) == (before, 0)
 
 
-def test_a_backfill_of_everything_leaves_out_tables_without_a_cursor_unless_they_are_named(
+def test_a_backfill_of_all_tables_skips_tables_without_a_cursor_unless_they_are_named(
     database: Database, lake: Lake
 ) -> None:
     database.execute(ORDERS, "create table t (id int)", "insert into t values (1)")
     lake.declare("orders: {cursor: updated_at}\nt: {mode: full_refresh}")
 
     assert only(lake.load(since="2026-01-01")).name == "shop.orders"
-    assert "has no range to load" in failure(lake.load("shop.t", since="2026-01-01"))
+    assert "can't load a range" in failure(lake.load("shop.t", since="2026-01-01"))
 
 
-def test_lookback_rereads_below_the_checkpoint_and_finds_what_came_late(
+def test_the_lookback_reads_below_the_checkpoint_and_finds_late_rows(
     database: Database, lake: Lake
 ) -> None:
     database.execute(ORDERS, "insert into orders values (1, 'a', now())")
@@ -219,9 +217,7 @@ def test_a_transaction_that_commits_after_the_load_arrives_with_the_next_without
     assert [row[0] for row in lake.raw("shop__orders", "id")] == [1, 2]
 
 
-def test_a_cursor_in_the_future_does_not_hide_what_comes_after_it(
-    database: Database, lake: Lake
-) -> None:
+def test_a_cursor_in_the_future_does_not_hide_later_rows(database: Database, lake: Lake) -> None:
     database.execute(
         ORDERS, "insert into orders values (1, 'x', 'infinity'), (2, 'y', '2999-01-01')"
     )
@@ -231,7 +227,9 @@ def test_a_cursor_in_the_future_does_not_hide_what_comes_after_it(
     assert only(lake.load()).rows_written == 1
 
 
-def test_ties_at_the_checkpoint_are_all_loaded(database: Database, lake: Lake) -> None:
+def test_all_rows_with_the_cursor_value_of_the_checkpoint_are_loaded(
+    database: Database, lake: Lake
+) -> None:
     database.execute(ORDERS, "insert into orders values (1, 'a', '2026-01-01Z')")
     lake.declare("orders: {cursor: updated_at}").load()
     database.execute("insert into orders values (2, 'b', '2026-01-01Z'), (3, 'c', '2026-01-01Z')")
@@ -240,7 +238,7 @@ def test_ties_at_the_checkpoint_are_all_loaded(database: Database, lake: Lake) -
 
 
 @pytest.mark.parametrize(("choice", "expected"), [("include", [1, 2]), ("exclude", [1])])
-def test_rows_without_a_cursor_value_are_read_as_declared(
+def test_rows_with_a_null_cursor_are_read_as_declared(
     database: Database, lake: Lake, choice: str, expected: list[int]
 ) -> None:
     database.execute(ORDERS, "insert into orders values (1, 'a', now()), (2, 'b', null)")
@@ -251,13 +249,13 @@ def test_rows_without_a_cursor_value_are_read_as_declared(
     assert only(lake.load()).rows_written == 0
 
 
-def test_rows_without_a_cursor_value_stop_the_table_where_they_are_an_error(
+def test_rows_with_a_null_cursor_stop_the_table_if_declared_an_error(
     database: Database, lake: Lake
 ) -> None:
     database.execute(ORDERS, "insert into orders values (2, 'b', null)")
     report = lake.declare("orders: {cursor: updated_at, on_null_cursor: error}").load()
 
-    assert "1 rows without a value in its cursor `updated_at`" in failure(report)
+    assert "1 row with a null cursor `updated_at`" in failure(report)
     assert lake.files("shop__orders") == []
 
 
@@ -265,7 +263,7 @@ def test_rows_without_a_cursor_value_stop_the_table_where_they_are_an_error(
     ("type_", "first", "second"),
     [("bigint", "1", "2"), ("date", "'2026-01-01'", "'2026-01-02'")],
 )
-def test_numbers_and_dates_are_cursors_too(
+def test_numbers_and_dates_can_be_cursors(
     database: Database, lake: Lake, type_: str, first: str, second: str
 ) -> None:
     database.execute(f"create table t (id int primary key, at {type_})")
@@ -276,8 +274,10 @@ def test_numbers_and_dates_are_cursors_too(
     assert only(lake.load()).rows_written == 1
 
 
-def test_a_bare_timestamp_is_read_in_its_declared_zone(database: Database, lake: Lake) -> None:
-    """In a zone ahead of UTC a bare timestamp looks like the future; it must not be held back."""
+def test_a_timestamp_without_time_zone_is_read_in_its_declared_zone(
+    database: Database, lake: Lake
+) -> None:
+    """Ahead of UTC it looks like the future, but the checkpoint must follow it."""
     database.execute(
         "create table t (id int primary key, at timestamp)",
         "insert into t values (1, now() at time zone 'Asia/Tokyo' - interval '1 minute')",
@@ -289,7 +289,7 @@ def test_a_bare_timestamp_is_read_in_its_declared_zone(database: Database, lake:
     assert str(first.checkpoint) == str(database.rows("select max(at) from t")[0][0])
 
 
-def test_columns_can_be_included_and_the_key_and_cursor_always_are(
+def test_included_columns_are_loaded_together_with_key_and_cursor(
     database: Database, lake: Lake
 ) -> None:
     database.execute(
@@ -311,7 +311,7 @@ def test_excluded_columns_never_reach_the_lake(database: Database, lake: Lake) -
     assert pq.read_schema(lake.files("shop__t")[0]).names == ["id", "_dlt_load_id"]
 
 
-def test_where_keeps_the_rows_that_meet_it(database: Database, lake: Lake) -> None:
+def test_only_rows_that_meet_where_are_loaded(database: Database, lake: Lake) -> None:
     database.execute(ORDERS, "insert into orders values (1, 'a%b'), (2, 'draft'), (3, null)")
     lake.declare(
         """
@@ -325,7 +325,7 @@ orders:
     assert [row[0] for row in lake.raw("shop__orders", "id")] == [1, 3]
 
 
-def test_a_composite_key_tells_rows_apart(database: Database, lake: Lake) -> None:
+def test_a_composite_key_identifies_rows(database: Database, lake: Lake) -> None:
     database.execute(
         "create table lines (o int, n int, note text, at timestamptz default now(),"
         " primary key (o, n))",
@@ -337,7 +337,7 @@ def test_a_composite_key_tells_rows_apart(database: Database, lake: Lake) -> Non
     assert only(lake.load()).rows_written == 1
 
 
-def test_a_declared_key_serves_where_the_database_has_none(database: Database, lake: Lake) -> None:
+def test_a_declared_key_is_used_if_the_database_has_none(database: Database, lake: Lake) -> None:
     database.execute(
         "create table t (a int, b int, at timestamptz)",
         "insert into t values (1, 1, now()), (1, 2, now())",
@@ -346,7 +346,7 @@ def test_a_declared_key_serves_where_the_database_has_none(database: Database, l
     assert only(lake.declare("t: {cursor: at, primary_key: [a, b]}").load()).rows_written == 2
 
 
-def test_a_table_of_another_schema_is_named_with_it(database: Database, lake: Lake) -> None:
+def test_a_table_of_another_schema_is_named_with_its_schema(database: Database, lake: Lake) -> None:
     database.execute("create schema audit", "create table audit.events (id int)")
     database.execute("insert into audit.events values (1)")
     lake.declare("audit.events: {mode: full_refresh}").load()
@@ -354,7 +354,7 @@ def test_a_table_of_another_schema_is_named_with_it(database: Database, lake: La
     assert lake.raw("shop__events", "id") == [(1,)]
 
 
-def test_a_wildcard_loads_its_members_and_the_more_specific_entry_wins(
+def test_a_wildcard_loads_its_tables_and_a_more_specific_entry_wins(
     database: Database, lake: Lake
 ) -> None:
     database.execute(
@@ -373,7 +373,7 @@ def test_a_wildcard_loads_its_members_and_the_more_specific_entry_wins(
     assert [table.checkpoint is None for table in report.tables] == [False, True]
 
 
-def test_a_table_that_joins_a_wildcard_is_loaded_by_the_next_run(
+def test_a_new_table_that_matches_a_wildcard_is_loaded_by_the_next_run(
     database: Database, lake: Lake
 ) -> None:
     database.execute("create table log_1 (id int)", "insert into log_1 values (1)")
@@ -383,14 +383,14 @@ def test_a_table_that_joins_a_wildcard_is_loaded_by_the_next_run(
     assert [table.name for table in lake.load().tables] == ["shop.log_1", "shop.log_2"]
 
 
-def test_a_view_loads_like_a_table_without_a_key(database: Database, lake: Lake) -> None:
+def test_a_view_is_loaded_like_a_table_without_a_key(database: Database, lake: Lake) -> None:
     database.execute(ORDERS, "insert into orders values (1, 'a')")
     database.execute("create view recent as select id, note from orders")
 
     assert only(lake.declare("recent: {mode: full_refresh}").load()).rows_written == 1
 
 
-def test_a_partitioned_table_is_one_table(database: Database, lake: Lake) -> None:
+def test_a_partitioned_table_is_loaded_as_one_table(database: Database, lake: Lake) -> None:
     database.execute(
         "create table logs (id int, at timestamptz, primary key (id, at)) partition by range (at)",
         "create table logs_1 partition of logs for values from ('2026-01-01') to ('2026-02-01')",
@@ -403,8 +403,8 @@ def test_a_partitioned_table_is_one_table(database: Database, lake: Lake) -> Non
     assert only(report).rows_written == 2
 
 
-def test_tables_of_one_run_are_read_at_one_moment(database: Database, lake: Lake) -> None:
-    """The second table's rows were added after the run's snapshot: they belong to the next."""
+def test_tables_of_one_run_are_read_at_one_snapshot(database: Database, lake: Lake) -> None:
+    """Rows added to the second table after the run's snapshot arrive with the next run."""
     database.execute("create table a (id int)", "create table b (id int)")
     database.execute("insert into a values (1)", "insert into b values (1)")
     lake.declare("a: {mode: full_refresh}\nb: {mode: full_refresh}")
@@ -421,7 +421,7 @@ def test_tables_of_one_run_are_read_at_one_moment(database: Database, lake: Lake
     assert lake.raw("shop__b", "id") == [(1,)]
 
 
-def test_tables_of_one_source_are_read_at_the_same_time(database: Database, lake: Lake) -> None:
+def test_tables_of_one_source_are_read_in_parallel(database: Database, lake: Lake) -> None:
     for name in ("a", "b"):
         database.execute(f"create table {name} as select 1 as id")
     lake.declare("a: {mode: full_refresh}\nb: {mode: full_refresh}")
@@ -438,10 +438,10 @@ def test_tables_of_one_source_are_read_at_the_same_time(database: Database, lake
     ]
 
 
-def test_tables_are_read_one_by_one_where_no_snapshot_can_be_shared(
+def test_each_table_is_read_at_its_own_snapshot_if_none_can_be_shared(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As behind a load balancer: the server that is asked doesn't know the snapshot."""
+    """As behind a load balancer, where another server doesn't know the snapshot."""
     database.execute(
         "create table a (id int primary key)", "create table b (id int primary key)",
         "insert into a values (1)", "insert into b values (1)",
@@ -462,4 +462,4 @@ def test_tables_are_read_one_by_one_where_no_snapshot_can_be_shared(
 
     assert [table.rows_written for table in report.tables] == [1, 1]
     assert len(report.warnings) == 1
-    assert "shop: tables can't share one snapshot" in report.warnings[0]
+    assert "shop: tables can't share a snapshot" in report.warnings[0]

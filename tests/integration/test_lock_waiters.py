@@ -1,4 +1,4 @@
-"""How long others wait for a lock because a table is read: `max_lock_wait`."""
+"""`max_lock_wait`: how long a read may keep other sessions waiting for a lock."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def loading(database: Database, lake: Lake) -> Iterator[Start]:
 
 
 def alter(database: Database, statement: str, loading: Future[RunReport]) -> None:
-    """As an application does while the table is read; it waits for its lock."""
+    """Alters the table during a read, as a deployment does, and waits for its lock."""
     while not database.rows(READING):
         assert not loading.done(), loading.result()
     database.execute("set application_name = 'deploy'", statement)
 
 
 @pytest.mark.parametrize("backend", ["duckdb", "psycopg2"])
-def test_a_read_that_keeps_another_session_waiting_gives_way_and_is_tried_again(
+def test_a_read_that_keeps_another_session_waiting_is_cancelled_and_retried(
     database: Database, lake: Lake, loading: Start, backend: str
 ) -> None:
     load = loading(f"backend: {backend}, max_lock_wait: 1s")
@@ -53,7 +53,7 @@ def test_a_read_that_keeps_another_session_waiting_gives_way_and_is_tried_again(
     assert lake.raw("shop__t", "id, note") == [(1, "new"), (2, "new"), (3, "new")]
 
 
-def test_a_read_that_has_to_give_way_again_fails_and_names_who_waited(
+def test_a_read_that_is_cancelled_again_fails_and_names_the_waiting_session(
     database: Database, lake: Lake, loading: Start
 ) -> None:
     load = loading("max_lock_wait: 0s")
@@ -62,13 +62,13 @@ def test_a_read_that_has_to_give_way_again_fails_and_names_who_waited(
     alter(database, "alter table t add another text", load)
 
     error = failure(load.result())
-    assert "sources.yaml:6: shop.t was given up, since reading it kept another session" in error
-    assert "(`deploy`) waits for ALTER TABLE" in error
+    assert "sources.yaml:6: reading shop.t was cancelled because it kept another session" in error
+    assert "(`deploy`) is waiting for ALTER TABLE" in error
     assert lake.files("shop__t") == []
 
 
 @pytest.mark.parametrize("settings", ["max_lock_wait: 30s", "max_lock_wait: null"])
-def test_a_read_is_not_disturbed_by_those_who_wait_for_less_or_may_wait(
+def test_a_read_is_not_cancelled_for_sessions_that_wait_for_less_than_the_limit(
     database: Database, loading: Start, settings: str
 ) -> None:
     load = loading(settings)

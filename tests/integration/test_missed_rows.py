@@ -1,4 +1,4 @@
-"""Rows that come to a table though nothing that its cursor shows has changed."""
+"""Rows that are added to a table without a change that its cursor reveals."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ATTACHED = ("alter table t attach partition old for values from (100) to (200)",
 
 
 class Case(NamedTuple):
-    """A table, what happens to it between two loads, and which of its rows are to be there."""
+    """A table, what happens to it between two loads, and the rows expected afterwards."""
 
     declared: str
     before: tuple[str, ...]
@@ -168,7 +168,7 @@ def by_name(report: RunReport) -> dict[str, TableReport]:
 
 
 @pytest.mark.parametrize("name", WITH_DELETES)
-def test_where_keys_are_compared_all_that_raw_lacks_is_loaded(
+def test_all_rows_that_raw_lacks_are_loaded_if_keys_are_compared(
     source: Database, loads: Loads, name: str
 ) -> None:
     lake, after, _ = loads
@@ -181,7 +181,7 @@ def test_where_keys_are_compared_all_that_raw_lacks_is_loaded(
 
 
 @pytest.mark.parametrize("name", BY_CURSOR)
-def test_what_came_with_another_part_or_storage_is_loaded_whatever_its_cursor(
+def test_rows_of_new_or_rewritten_parts_are_loaded_whatever_their_cursor_value(
     source: Database, loads: Loads, name: str
 ) -> None:
     lake, after, _ = loads
@@ -190,7 +190,7 @@ def test_what_came_with_another_part_or_storage_is_loaded_whatever_its_cursor(
     there, held = there_now(source, name), lake.raw(f"shop__{name}", "id, word")
     assert there <= set(held)
     assert len(held) == len(set(held))
-    # What holds nothing isn't loaded, so that there is nothing to compare with.
+    # An empty table isn't loaded, so there is nothing to compare with.
     is_first = name == "partitions_where_there_were_none"
     assert ("since the last load" in "".join(after[name].notes)) != is_first
 
@@ -201,25 +201,25 @@ def there_now(source: Database, name: str) -> set[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("name", WITH_DELETES | BY_CURSOR)
-def test_what_arrived_is_loaded_once(loads: Loads, name: str) -> None:
+def test_rows_that_arrived_are_loaded_once(loads: Loads, name: str) -> None:
     _, _, again = loads
 
     assert (again[name].status, again[name].notes) == ("unchanged", ())
 
 
 @pytest.mark.parametrize("name", ["restored", "restored_beside_changes", "seen_through_a_view"])
-def test_the_run_says_how_many_rows_only_a_comparison_of_keys_found(
+def test_the_run_reports_how_many_rows_only_the_comparison_of_keys_found(
     loads: Loads, name: str
 ) -> None:
     _, after, _ = loads
 
-    assert "without a change that its cursor shows" in after[name].notes[-1]
+    assert "appeared or reappeared below the cursor's checkpoint" in after[name].notes[-1]
 
 
-def test_what_is_written_later_to_a_table_that_counts_from_1_again_is_found(
+def test_later_rows_of_a_replaced_table_that_counts_from_1_again_are_loaded(
     database: Database, lake: Lake
 ) -> None:
-    """Also where nothing was there yet when the load came, so that it had no cursor to go by."""
+    """Even if the table was empty at the time of the load, which then had no cursor value."""
     database.execute(BY_CURSOR["counted_from_1_again"].before[0], *T[1:2], OLD.format("t"))
     lake.declare("t: {cursor: id}").load()
     database.execute("truncate t")
@@ -231,9 +231,7 @@ def test_what_is_written_later_to_a_table_that_counts_from_1_again_is_found(
     assert only(lake.load()).rows_written == 1
 
 
-def test_a_partition_that_was_away_is_read_whole_when_it_is_back(
-    database: Database, lake: Lake
-) -> None:
+def test_a_partition_that_is_attached_again_is_read_in_full(database: Database, lake: Lake) -> None:
     database.execute(*PARTITIONED, *ATTACHED)
     lake.declare("t: {cursor: at}").load()
     database.execute("alter table t detach partition old")
@@ -246,7 +244,7 @@ def test_a_partition_that_was_away_is_read_whole_when_it_is_back(
 
 @pytest.mark.parametrize("cursor", ["at", "xmin", "id"])
 @pytest.mark.parametrize("rewriting", ["vacuum full t", "cluster t using t_pkey"])
-def test_rewriting_that_keeps_all_rows_reads_none_of_them(
+def test_a_rewrite_that_keeps_all_rows_loads_none_of_them(
     database: Database, lake: Lake, cursor: str, rewriting: str
 ) -> None:
     database.execute(*T, "update t set at = '2001-01-01Z' where id < 10")
@@ -261,7 +259,7 @@ def test_rewriting_that_keeps_all_rows_reads_none_of_them(
     assert only(lake.load()).notes == ()
 
 
-def test_a_range_does_not_pass_for_a_load_of_what_came(database: Database, lake: Lake) -> None:
+def test_a_backfill_does_not_count_as_a_load_of_new_parts(database: Database, lake: Lake) -> None:
     database.execute(*PARTITIONED)
     lake.declare("t: {cursor: at}").load()
     database.execute(*ATTACHED, "insert into t values (50, 'backdated', '2020-01-01Z')")
@@ -270,7 +268,7 @@ def test_a_range_does_not_pass_for_a_load_of_what_came(database: Database, lake:
     assert only(lake.load()).rows_written == 10
 
 
-def test_a_partition_that_this_role_may_not_read_by_itself_is_read_through_its_table(
+def test_a_partition_that_the_role_may_not_read_directly_is_read_through_its_table(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     role = f"r{database.name}"
@@ -286,17 +284,17 @@ def test_a_partition_that_this_role_may_not_read_by_itself_is_read_through_its_t
     database.execute(f"drop owned by {role}", f"drop role {role}")
 
 
-def test_a_load_of_a_version_that_noted_no_parts_reads_nothing_anew_and_notes_them(
+def test_parts_that_an_earlier_version_did_not_record_are_recorded_without_a_reload(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*PARTITIONED)
     lake.declare("t: {cursor: at}").load()
-    (noted,) = (lake.root / "data/raw/shop__t/_lakefeed_loads").glob("*.json")
-    told = json.loads(noted.read_text())
-    del told["read_as"]["parts"], told["read_as"]["identities"]
-    noted.write_text(json.dumps(told))
+    (manifest,) = (lake.root / "data/raw/shop__t/_lakefeed_loads").glob("*.json")
+    document = json.loads(manifest.read_text())
+    del document["read_as"]["parts"], document["read_as"]["identities"]
+    manifest.write_text(json.dumps(document))
 
     assert only(lake.load()).notes == ()
-    assert json.loads(noted.read_text())["read_as"]["parts"]
+    assert json.loads(manifest.read_text())["read_as"]["parts"]
     database.execute(*ATTACHED)
     assert only(lake.load()).rows_written == 10

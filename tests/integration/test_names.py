@@ -1,4 +1,4 @@
-"""Names: what PostgreSQL allows loads and stages right, or is refused before anything is written.
+"""Names: any name in PostgreSQL works, or is refused before anything is written.
 
 One table has a column for each name; others try those that meet most of dlt and dbt, as the name of
 the table itself, and of its key and cursor.
@@ -28,12 +28,12 @@ NAMES = (
     "x" * 63, "ü" * 31, "1", "1st", "-1", "_", "__", "a__b", "a_b", "a-b", "dot.ted", ".", "..",
     # Space
     "with space", " around ", "tab\there", "new\nline", "\x01",
-    # Signs that mean something to SQL, to SQLAlchemy, to Jinja, to YAML, to a shell, to a path
+    # Characters with a meaning in SQL, SQLAlchemy, Jinja, YAML, shells or paths
     "a'b", "'", "''", "`", "back\\slash", "\\", "\\'", "100%", "%", "%%", "%s",
     "%(x)s", ":x", "a:b", "::text", "?", "$1", "$x$", "@x", "#", "*", "=", "!", "&", "~", "^", "|",
     "{x}", "{", "{{ x }}", "{%", "{#", "#}", "}}", "[x]", "(", ")", ",", ";", "'; drop table x; --",
     "-- x", "/* x", "<x>", "- x", "key: x", "${HOME}", "$(x)", "a/b", "../x", "a\\b",
-    # Words of SQL, of YAML, of ours
+    # Keywords of SQL and YAML, and Lakefeed's own names
     "select", "order", "group", "table", "user", "from", "null", "true", "yes", "123", "1e3",
     "files", "loads", "load_id", "snapshot_at", "position", "batch", "incoming", "held", "present",
     "new_rows", "staged", "newest_per_key", "this", "source_load", "row_number", "rowid", "ctid_",
@@ -137,12 +137,14 @@ def test_a_column_keeps_its_name_and_its_values(loaded: Loaded, name: str) -> No
 
 
 @pytest.mark.parametrize("table", TABLES, ids=ascii)
-def test_a_table_its_key_and_its_cursor_may_have_any_name(loaded: Loaded, table: str) -> None:
+def test_a_table_its_key_and_its_cursor_can_have_any_name(loaded: Loaded, table: str) -> None:
     assert [row[:2] for row in loaded.source[table]] == [("1", "new"), ("2", "same")]
     assert loaded.staged[table] == loaded.source[table]
 
 
-def test_only_the_changed_row_of_such_a_table_is_written_again(loaded: Loaded) -> None:
+def test_only_the_changed_row_of_a_table_with_awkward_names_is_written_again(
+    loaded: Loaded,
+) -> None:
     written = [table.rows_written for table in loaded.reports[1].tables]
 
     assert written == [0] + [1] * len(TABLES)
@@ -157,7 +159,7 @@ def test_only_the_changed_row_of_such_a_table_is_written_again(loaded: Loaded) -
         ("x" * 63, "x" * 63),
     ],
 )
-def test_a_table_is_named_in_the_lake_after_its_letters_and_digits(
+def test_the_lake_name_of_a_table_has_its_letters_and_digits(
     database: Database, lake: Lake, name: str, lake_name: str
 ) -> None:
     database.execute(f'create table "{name}" (id int)', f'insert into "{name}" values (1)')
@@ -184,27 +186,27 @@ def test_a_column_that_dbt_cannot_quote_is_refused_before_anything_is_written(
 
 
 @pytest.mark.parametrize("name", ["_dlt_load_id", "_Load_Position", "_STAGED_BATCH"])
-def test_a_column_named_like_one_of_the_lakes_own_is_refused(
+def test_a_column_with_a_reserved_name_is_refused(
     database: Database, lake: Lake, name: str
 ) -> None:
     database.execute(f'create table t (id int, "{name}" int)', "insert into t values (1, 2)")
 
     report = lake.declare("t: {mode: full_refresh}").load()
 
-    assert f"has a column `{name}`, a name that the lake itself uses" in failure(report)
+    assert f"has a column `{name}`, a name reserved by Lakefeed" in failure(report)
     assert not (lake.root / "data" / "raw").exists()
 
 
-def test_columns_that_differ_in_case_alone_are_refused(database: Database, lake: Lake) -> None:
+def test_columns_that_differ_only_in_case_are_refused(database: Database, lake: Lake) -> None:
     database.execute('create table t (id int, "Id" int)', "insert into t values (1, 2)")
 
     report = lake.declare("t: {mode: full_refresh}").load()
 
-    assert "`id` and `Id`, which DuckDB can't tell apart" in failure(report)
+    assert "`id` and `Id`, which are the same name to DuckDB" in failure(report)
     assert not (lake.root / "data" / "raw").exists()
 
 
-def test_a_table_of_1500_columns_loads_and_stages(database: Database, lake: Lake) -> None:
+def test_a_table_with_1500_columns_is_loaded_and_staged(database: Database, lake: Lake) -> None:
     columns = ", ".join(f"c{number} int default {number}" for number in range(1500))
     database.execute(f"create table wide ({columns})", "insert into wide default values")
 
@@ -240,7 +242,7 @@ def test_columns_without_any_value_are_staged_with_their_types(
 
 
 @pytest.mark.parametrize("mode", ["{mode: full_refresh}", "{cursor: Changed At}"])
-def test_an_empty_table_with_awkward_names_is_staged_typed_and_empty(
+def test_an_empty_table_with_awkward_names_is_staged_with_its_types(
     database: Database, lake: Lake, mode: str
 ) -> None:
     database.execute(
@@ -261,7 +263,9 @@ def test_an_empty_table_with_awkward_names_is_staged_typed_and_empty(
     ]
 
 
-def test_plain_dlt_knows_a_pipeline_with_awkward_names(database: Database, lake: Lake) -> None:
+def test_the_dlt_command_opens_a_pipeline_with_awkward_names(
+    database: Database, lake: Lake
+) -> None:
     database.execute(
         """create table t (id int primary key, "it's" int, " at " timestamptz default now())""",
         "insert into t values (1, 2)",

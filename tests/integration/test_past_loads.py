@@ -1,4 +1,4 @@
-"""What a run costs doesn't grow with the loads before it: counted in files, not in seconds."""
+"""The cost of a run doesn't grow with the number of past loads, counted in files read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOADS_FOLDER = "shop__t/_lakefeed_loads"
 
 
 def load_times(database: Database, lake: Lake, times: int, start: int = 0) -> None:
-    """Loads as often, a changed row each time, an hour further on."""
+    """Loads this many times, each time an hour later with a changed row."""
     for number in range(start, start + times):
         at = f"timestamptz '2026-01-02Z' + interval '{number} hours'"
         database.execute(f"update t set word = 'v{number}', at = {at} where id = {number + 1}")
@@ -53,7 +53,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 @pytest.mark.parametrize(
     ("declared", "nulls"), [("cursor: at", False), ("cursor: at", True), ("cursor: xmin", False)]
 )
-def test_the_files_that_a_load_reads_have_a_bound(
+def test_the_number_of_files_that_a_load_reads_is_bounded(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch, declared: str, nulls: bool
 ) -> None:
     database.execute(*T)
@@ -65,7 +65,7 @@ def test_the_files_that_a_load_reads_have_a_bound(
     with counted(monkeypatch) as few:
         assert only(lake.load()).status == "unchanged"
     load_times(database, lake, 57, start=3)
-    # A row without a cursor is written again now and then, so that it is found in recent loads.
+    # A row with a null cursor is written again now and then, so that recent loads have it.
     rewritten = int(only(lake.load()).status == "loaded")
     with counted(monkeypatch) as many:
         assert only(lake.load()).status == "unchanged"
@@ -80,7 +80,7 @@ def test_the_files_that_a_load_reads_have_a_bound(
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"version": 2}', '{"version": 1, "loads": [{}]}'])
-def test_a_pack_that_is_of_no_use_changes_nothing(
+def test_an_unusable_pack_changes_nothing(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     monkeypatch.setattr("lakefeed.loading.raw.commit_log.MOST_UNPACKED", 2)
@@ -99,7 +99,7 @@ def test_a_pack_that_is_of_no_use_changes_nothing(
     assert packed.read_text() != text
 
 
-def test_a_load_counts_only_if_it_is_listed_whatever_the_pack_says(
+def test_a_packed_load_counts_only_while_it_is_committed(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lakefeed.loading.raw.commit_log.MOST_UNPACKED", 2)
@@ -119,9 +119,7 @@ def test_a_load_counts_only_if_it_is_listed_whatever_the_pack_says(
     assert log.loads() == others
 
 
-def test_a_table_that_is_read_whole_is_staged_after_many_loads(
-    database: Database, lake: Lake
-) -> None:
+def test_a_full_refresh_table_is_staged_after_many_loads(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {mode: full_refresh}").run()
     for number in range(3):

@@ -1,4 +1,4 @@
-"""A run that finds nothing new reads little, writes nothing, and never starts dlt."""
+"""The probe: a run without new rows reads little, writes nothing and doesn't start dlt."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ finally:
 """
 
 
-def run_and_tell(lake: Lake) -> str:
+def run_and_report_imports(lake: Lake) -> str:
     ended = subprocess.run(
         [sys.executable, "-c", IMPORTED],
         cwd=lake.root, env=os.environ.copy(), capture_output=True, text=True, check=False,
@@ -37,14 +37,16 @@ def run_and_tell(lake: Lake) -> str:
 @pytest.mark.parametrize(
     "declared", ["cursor: at, lookback: 1d", "mode: full_refresh", "cursor: xmin"]
 )
-def test_nothing_new_starts_no_dlt(database: Database, lake: Lake, declared: str) -> None:
+def test_a_run_without_new_rows_does_not_start_dlt(
+    database: Database, lake: Lake, declared: str
+) -> None:
     database.execute(*T)
     lake.declare(f"t: {{{declared}}}").run()
 
-    told = run_and_tell(lake)
+    output = run_and_report_imports(lake)
 
-    assert "nothing new in 1 table" in told
-    assert "imported []" in told
+    assert "nothing new in 1 table" in output
+    assert "imported []" in output
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_nothing_new_starts_no_dlt(database: Database, lake: Lake, declared: str
 @pytest.mark.parametrize(
     "declared", ["cursor: at, lookback: 1d", "mode: full_refresh", "cursor: xmin"]
 )
-def test_whatever_is_new_is_loaded(
+def test_any_kind_of_change_is_loaded(
     database: Database, lake: Lake, declared: str, change: str
 ) -> None:
     database.execute(*T)
@@ -69,7 +71,7 @@ def test_whatever_is_new_is_loaded(
     assert only(lake.load()).status == "loaded"
 
 
-def test_a_deletion_is_seen_in_a_table_that_is_read_whole(database: Database, lake: Lake) -> None:
+def test_a_deletion_in_a_full_refresh_table_is_loaded(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {mode: full_refresh}").load()
     database.execute("delete from t where id = 7")
@@ -77,14 +79,16 @@ def test_a_deletion_is_seen_in_a_table_that_is_read_whole(database: Database, la
     assert only(lake.load()).status == "loaded"
 
 
-def test_more_rows_than_a_look_takes_are_left_to_the_load(database: Database, lake: Lake) -> None:
+def test_more_rows_than_the_probe_reads_are_left_to_the_load(
+    database: Database, lake: Lake
+) -> None:
     database.execute(*T, "insert into t select i, 'w' from generate_series(101, 30000) i")
     lake.declare("t: {cursor: at, lookback: 1d}").load()
 
     assert (only(lake.load()).status, only(lake.load()).rows_read) == ("unchanged", 30000)
 
 
-def test_the_report_says_what_was_read_again_and_the_checkpoint(
+def test_the_report_has_the_rows_that_were_read_again_and_the_checkpoint(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*T, "insert into t values (0, 'null', null)")

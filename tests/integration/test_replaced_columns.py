@@ -1,4 +1,4 @@
-"""Columns that become others under the same name, with no row written: found by what they are.
+"""Columns replaced under the same name without a row being written are found by their identity.
 
 A table for each change, all of them loaded together, changed, and loaded again.
 """
@@ -19,20 +19,20 @@ from lakefeed.source.inspection.tables import inspect_tables
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, failure, new_lake, only
 
 ROWS = 5
-WHOLE = ", so the table is read whole"
+WHOLE = ", so the table is read in full"
 
 
 @dataclass(frozen=True)
 class Case:
-    """Columns of a table `{t}`, what is done to it, and what the next run says.
+    """Columns of a table `{t}`, what is done to it, and the cause that the next run reports.
 
-    `told` is empty where nothing has to be read again.
+    `cause` is empty if nothing has to be read again.
     """
 
     columns: str
     values: str
     change: tuple[str, ...]
-    told: str
+    cause: str
     before: tuple[str, ...] = ()
     setting: str = "cursor: at"
     relation: str = "table"
@@ -43,16 +43,16 @@ PAIR = "create type {t}_pair as (x int, y text)"
 
 CASES = {
     "dropped_and_added": Case(
-        "a int", "i", ("alter table {t} drop a, add a int default 7",), "column `a` is another one"
+        "a int", "i", ("alter table {t} drop a, add a int default 7",), "column `a` was replaced"
     ),
     "dropped_and_added_empty": Case(
-        "a int", "i", ("alter table {t} drop a, add a int",), "column `a` is another one"
+        "a int", "i", ("alter table {t} drop a, add a int",), "column `a` was replaced"
     ),
     "dropped_and_added_wider": Case(
         "a int",
         "i",
         ("alter table {t} drop a, add a bigint default 7",),
-        "column `a` is another one",
+        "column `a` was replaced",
     ),
     "swapped": Case(
         "a int, b int",
@@ -62,19 +62,19 @@ CASES = {
             "alter table {t} rename b to a",
             "alter table {t} rename c to b",
         ),
-        "column `a` is another one (the former is now `b`, this one was `b`)",
+        "column `a` was replaced (the old one is now `b`, the new one was `b`)",
     ),
     "renamed_over_a_dropped_one": Case(
         "a int, b int",
         "i, i * 10",
         ("alter table {t} drop a", "alter table {t} rename b to a"),
-        "column `a` is another one (this one was `b`)",
+        "column `a` was replaced (the new one was `b`)",
     ),
     "in_the_place_of_the_renamed": Case(
         "a int",
         "i",
         ("alter table {t} rename a to b", "alter table {t} add a int default 3"),
-        "column `a` is another one (the former is now `b`)",
+        "column `a` was replaced (the old one is now `b`)",
     ),
     "key_swapped": Case(
         "other int unique",
@@ -84,7 +84,7 @@ CASES = {
             "alter table {t} rename other to id",
             "alter table {t} rename was_id to other",
         ),
-        "column `id` is another one",
+        "column `id` was replaced",
         setting="cursor: at, primary_key: id",
     ),
     "label_renamed": Case(
@@ -158,7 +158,7 @@ CASES = {
             "alter table {t} alter a type {t}_other using (case a when 'ok' then 'sad' else 'ok' "
             "end)::{t}_other",
         ),
-        "labels or attributes in the type of column `a` are others",
+        "labels or attributes in the type of column `a` changed",
         before=(MOOD,),
     ),
     "number_to_a_label": Case(
@@ -192,7 +192,7 @@ CASES = {
             "alter type {t}_pair drop attribute y cascade",
             "alter type {t}_pair add attribute y text cascade",
         ),
-        "labels or attributes in the type of column `a` are others",
+        "labels or attributes in the type of column `a` changed",
         before=(PAIR,),
     ),
     "attribute_renamed_in_an_array_of_a_domain": Case(
@@ -206,13 +206,13 @@ CASES = {
         "a int generated always as (id * 2) stored",
         "",
         ("alter table {t} alter a set expression as (id * 3)",),
-        "generated column `a` has another expression",
+        "the expression of generated column `a` changed",
     ),
     "generated_virtual": Case(
         "a int generated always as (id * 2) virtual",
         "",
         ("alter table {t} alter a set expression as (id * 3)",),
-        "generated column `a` has another expression",
+        "the expression of generated column `a` changed",
     ),
     "generated_no_longer": Case(
         "a int generated always as (id * 2) stored",
@@ -258,7 +258,7 @@ CASES = {
         "a int",
         "null",
         ("alter table {t} drop a, add a int",),
-        "column `a` is another one",
+        "column `a` was replaced",
         setting="cursor: xmin",
     ),
     "deletes_removed": Case(
@@ -269,14 +269,14 @@ CASES = {
             "alter table {t} rename b to a",
             "alter table {t} rename c to b",
         ),
-        "column `a` is another one",
+        "column `a` was replaced",
         setting="cursor: at, deletes: remove",
     ),
     "replaced_view": Case(
         "a int",
         "i",
         ("create or replace view {t} as select id, a + 1 as a, at from {t}_base",),
-        "its definition changed",
+        "the definition changed",
         setting="cursor: at, primary_key: id",
         relation="view",
     ),
@@ -284,7 +284,7 @@ CASES = {
         "a int",
         "i",
         ("create or replace view {t}_below as select id, a + 1 as a, at from {t}_base",),
-        "its definition changed",
+        "the definition changed",
         setting="cursor: at, primary_key: id",
         relation="view over a view",
     ),
@@ -300,7 +300,7 @@ CASES = {
         "a {t}_mood",
         "'ok'",
         ("alter type {t}_mood rename value 'ok' to 'fine'",),
-        "its definition changed",
+        "the definition changed",
         before=(MOOD,),
         setting="cursor: at, primary_key: id",
         relation="view of texts",
@@ -309,14 +309,14 @@ CASES = {
         "a int",
         "i",
         ("alter table {t} drop a, add a int default 9",),
-        "column `a` is another one",
+        "column `a` was replaced",
         relation="partitioned",
     ),
     "expression_of_one_partition": Case(
         "a int generated always as (id * 2) stored",
         "",
         ("alter table {t}_low alter a set expression as (id * 5)",),
-        "generated column `a` has another expression",
+        "the expression of generated column `a` changed",
         relation="partitioned",
     ),
     "partition_with_its_columns_elsewhere": Case(
@@ -370,7 +370,7 @@ def create(source: Database, name: str, case: Case) -> None:
 
 @pytest.fixture(scope="module")
 def lake(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """All tables, loaded once."""
+    """A lake with all tables, loaded once."""
     made = new_lake(tmp_path_factory.mktemp("shared"))
     for name, case in CASES.items():
         create(source, name, case)
@@ -383,7 +383,7 @@ def lake(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 @pytest.fixture(scope="module")
 def loads(source: Database, lake: Lake) -> list[dict[str, TableReport]]:
-    """What the two loads after the changes say of each table."""
+    """The reports of the two loads after the changes, by table."""
     for name, case in CASES.items():
         source.execute(*(statement.replace("{t}", name) for statement in case.change))
     with pytest.MonkeyPatch.context() as patched:
@@ -393,27 +393,27 @@ def loads(source: Database, lake: Lake) -> list[dict[str, TableReport]]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_is_told_and_read_whole(
+def test_a_replaced_column_is_reported_and_the_table_is_read_in_full(
     source: Database, lake: Lake, loads: list[dict[str, TableReport]], name: str
 ) -> None:
-    told = loads[0][f"shop__{name}"]
+    table = loads[0][f"shop__{name}"]
     log = CommitLog(lake.project.raw_url, f"shop__{name}")
 
-    assert told.error is None
-    assert (CASES[name].told in "; ".join(told.notes)) and bool(CASES[name].told) == (
-        WHOLE in "; ".join(told.notes)
-    ), told.notes
-    assert (told.rows_read == ROWS) == bool(CASES[name].told)
+    assert table.error is None
+    assert (CASES[name].cause in "; ".join(table.notes)) and bool(CASES[name].cause) == (
+        WHOLE in "; ".join(table.notes)
+    ), table.notes
+    assert (table.rows_read == ROWS) == bool(CASES[name].cause)
     columns = [column for (column,) in source.rows(
         f"select attname from pg_attribute where attrelid = '{name}'::regclass and attnum > 0 "
         "and not attisdropped and attname <> 'at' order by 1"
     )]  # fmt: skip
-    held = LatestRows.of(log, log.effective_loads()).relation
+    latest = LatestRows.of(log, log.effective_loads()).relation
     kept = duckdb.sql(
-        f"select {', '.join(f'{column}::varchar' for column in columns)} from {held} order by all"
+        f"select {', '.join(f'{column}::varchar' for column in columns)} from {latest} order by all"
     ).fetchall()
     texts = ", ".join(f"{column}::text" for column in columns)
-    assert kept == sorted(source.rows(f"select {texts} from {name}"), key=str), told
+    assert kept == sorted(source.rows(f"select {texts} from {name}"), key=str), table
     again = loads[1][f"shop__{name}"]
     assert again.error is None
     assert WHOLE not in "; ".join(again.notes)
@@ -429,7 +429,7 @@ RENAME = "alter type mood rename value 'ok' to 'fine'"
 
 
 @pytest.mark.parametrize("mode", ["cursor: at", "mode: full_refresh"])
-def test_a_frozen_table_stops_until_it_is_read_whole_on_purpose(
+def test_a_frozen_table_stops_until_a_full_refresh_is_requested(
     database: Database, tmp_path: Path, mode: str
 ) -> None:
     database.execute(*MOODS)
@@ -437,16 +437,18 @@ def test_a_frozen_table_stops_until_it_is_read_whole_on_purpose(
     assert frozen.load().exit_code == 0
     database.execute(RENAME)
 
-    told = failure(frozen.load())
+    message = failure(frozen.load())
 
-    assert "sources.yaml:6: shop.t is frozen, and its columns changed: labels or attributes" in told
-    assert "`ok` is now `fine`" in told
-    assert "lakefeed run --select shop.t --full-refresh" in told
+    assert (
+        "sources.yaml:6: shop.t is frozen, and its columns changed: labels or attributes" in message
+    )
+    assert "`ok` is now `fine`" in message
+    assert "lakefeed run --select shop.t --full-refresh" in message
     assert frozen.load(full_refresh=True).exit_code == 0
     assert only(frozen.load()).status == "unchanged"
 
 
-def test_a_column_that_went_and_came_back_empty_is_empty(
+def test_a_column_that_was_dropped_and_added_again_is_empty(
     database: Database, tmp_path: Path
 ) -> None:
     database.execute(*MOODS)
@@ -457,13 +459,13 @@ def test_a_column_that_went_and_came_back_empty_is_empty(
     database.execute("alter table t add m mood")
 
     assert only(lake.load()).notes == (
-        "column `m` is back, and rows loaded before may have other values in it" + WHOLE,
+        "column `m` is back, and its values may differ from those loaded before" + WHOLE,
     )
     assert lake.raw("shop__t", "id, m")[-2:] == [(2, "sad"), (2, None)]
     assert only(lake.load()).status == "unchanged"
 
 
-def test_a_range_is_not_loaded_before_the_table_is_read_whole(
+def test_a_backfill_is_refused_until_the_table_was_read_in_full(
     database: Database, tmp_path: Path
 ) -> None:
     database.execute(*MOODS)
@@ -474,7 +476,7 @@ def test_a_range_is_not_loaded_before_the_table_is_read_whole(
     assert "can't load a range: labels or" in failure(lake.load(since="2026-01-01"))
 
 
-def test_identities_are_read_past_those_who_alter_a_table(database: Database) -> None:
+def test_reading_identities_does_not_wait_for_an_alter_table(database: Database) -> None:
     database.execute(
         *MOODS,
         "alter table t add twice int generated always as (id * 2) stored",

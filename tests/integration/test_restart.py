@@ -1,4 +1,4 @@
-"""What was lost or interrupted is noticed and made up for."""
+"""Loads recover from interruptions and from lost files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_lost_working_directory_is_rebuilt_from_raw(database: Database, lake: 
     assert (report.checkpoint_before, report.rows_written) == (checkpoint, 1)
 
 
-def test_lost_raw_is_said_and_loaded_again_from_the_beginning(
+def test_a_lost_raw_folder_is_reported_and_loaded_again_from_the_beginning(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*T)
@@ -44,7 +44,7 @@ def test_lost_raw_is_said_and_loaded_again_from_the_beginning(
     assert [row[:2] for row in lake.raw("shop__t", "id, note")] == [(1, "a"), (2, "b")]
 
 
-def test_a_deleted_warehouse_is_built_again_from_raw(database: Database, lake: Lake) -> None:
+def test_a_deleted_warehouse_is_rebuilt_from_raw(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: at}").run()
     lake.project.warehouse.unlink()
@@ -54,7 +54,7 @@ def test_a_deleted_warehouse_is_built_again_from_raw(database: Database, lake: L
     assert lake.query("select count(*) from staging.stg_shop__t") == [(2,)]
 
 
-def test_a_truncated_state_file_of_a_dead_load_does_not_block(
+def test_a_truncated_state_file_of_an_interrupted_load_does_not_block_the_next(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*T)
@@ -70,7 +70,7 @@ def test_a_truncated_state_file_of_a_dead_load_does_not_block(
     assert any("set aside the state of 1 loads" in note for note in report.notes)
 
 
-def test_what_dlt_was_killed_over_while_it_removed_it_does_not_block(
+def test_a_load_package_that_dlt_was_killed_while_removing_does_not_block_the_next_load(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*T)
@@ -95,10 +95,10 @@ def test_a_second_load_of_a_table_that_is_being_loaded_is_refused(
         ended = lake.command("load")
 
     assert ended.returncode == 1
-    assert "shop.t is being loaded by another run" in ended.stdout
+    assert "shop.t is already being loaded by another run" in ended.stdout
 
 
-def test_many_runs_at_once_double_nothing(database: Database, lake: Lake) -> None:
+def test_concurrent_runs_duplicate_no_rows(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: at}")
     command = [sys.executable, "-m", "lakefeed.cli.main", "run"]
@@ -106,18 +106,16 @@ def test_many_runs_at_once_double_nothing(database: Database, lake: Lake) -> Non
         subprocess.Popen(command, cwd=lake.root, stdout=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
-    told = [run.communicate()[0] for run in runs]
+    outputs = [run.communicate()[0] for run in runs]
 
-    assert {run.returncode for run in runs} <= {0, 1}, told
-    assert 0 in {run.returncode for run in runs}, told
+    assert {run.returncode for run in runs} <= {0, 1}, outputs
+    assert 0 in {run.returncode for run in runs}, outputs
     assert lake.raw("shop__t", "id") == [(1,), (2,)]
     lake.run()
     assert lake.query("select id from staging.stg_shop__t order by id") == [(1,), (2,)]
 
 
-def test_a_database_that_goes_away_leaves_the_checkpoint_where_it_was(
-    database: Database, lake: Lake
-) -> None:
+def test_a_lost_connection_does_not_move_the_checkpoint(database: Database, lake: Lake) -> None:
     database.execute(*T, "create view slow as select id, pg_sleep(9)::text as x from t")
     lake.declare("slow: {mode: full_refresh}")
     run = subprocess.Popen(
@@ -133,10 +131,10 @@ def test_a_database_that_goes_away_leaves_the_checkpoint_where_it_was(
     )
     while run.poll() is None and not database.rows(reader):
         pass
-    told = run.communicate()[0]
+    output = run.communicate()[0]
 
-    assert run.returncode == 1, told
-    assert "terminating connection due to administrator command" in told
+    assert run.returncode == 1, output
+    assert "terminating connection due to administrator command" in output
     assert lake.files("shop__slow") == []
 
 
@@ -157,13 +155,13 @@ def test_a_query_that_runs_too_long_is_stopped_by_the_server(
 ) -> None:
     database.execute("create view slow as select 1 as id, pg_sleep(20)::text as x")
 
-    told = failure(lake.declare("slow: {mode: full_refresh, max_query_time: 1s}").load())
+    message = failure(lake.declare("slow: {mode: full_refresh, max_query_time: 1s}").load())
 
-    assert "canceling statement due to statement timeout" in told
-    assert "max_query_time" in told
+    assert "canceling statement due to statement timeout" in message
+    assert "max_query_time" in message
 
 
-def test_a_table_that_another_session_has_locked_fails_in_time_and_is_made_up_for(
+def test_a_table_locked_by_another_session_fails_in_time_and_the_next_run_loads_it(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lakefeed.source.connections.session_settings.LOCK_TIMEOUT_SECONDS", 1)
@@ -181,9 +179,7 @@ def test_a_table_that_another_session_has_locked_fails_in_time_and_is_made_up_fo
     assert only(lake.load("shop.t")).rows_written == 2
 
 
-def test_a_file_that_cannot_be_written_to_its_end_is_never_read(
-    database: Database, lake: Lake
-) -> None:
+def test_a_partly_written_file_is_never_read(database: Database, lake: Lake) -> None:
     """As on a full disk."""
     database.execute(*T, "insert into t select i, md5(i::text) from generate_series(3, 200000) i")
     lake.declare("t: {cursor: at}")
@@ -198,7 +194,7 @@ def test_a_file_that_cannot_be_written_to_its_end_is_never_read(
     )  # fmt: skip
 
     assert ended.returncode == 1, ended.stdout
-    assert "the file is larger than this process may write" in ended.stdout
+    assert "the file exceeds the size that this process may write" in ended.stdout
     assert "Traceback" not in ended.stdout + ended.stderr
     assert lake.raw("shop__t", "id") == []
     assert only(lake.load()).rows_written == 200_000
@@ -226,7 +222,7 @@ def wait_for_reader(database: Database) -> None:
 def test_a_second_load_on_another_machine_is_refused(
     database: Database, lake: Lake, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Two project folders share nothing but the raw layer."""
+    """Two project folders share only the raw layer."""
     database.execute(*T, SLOW)
     elsewhere = Lake(tmp_path_factory.mktemp("elsewhere"))
     write_scaffold(elsewhere.root)
@@ -239,16 +235,16 @@ def test_a_second_load_on_another_machine_is_refused(
 
     here, there = failure(lake.load()), failure(elsewhere.load())
 
-    assert "shop.slow is being loaded by another run, which goes on" in here
+    assert "shop.slow is already being loaded by another run" in here
     assert f"process {running.pid} on {socket.gethostname()}, since 20" in here
     assert f"To end it: kill {running.pid}" in here
     holder = database.rows(
         "select pid from pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock'"
         " and database = (select oid from pg_database where datname = current_database())"
     )[0][0]
-    assert "shop.slow is being loaded by another run: session" in there
-    assert f"session {holder} of the source, from a socket of its own machine, since 20" in there
-    assert "that run goes on: wait for it to end" in there
+    assert "shop.slow is already being loaded by another run: session" in there
+    assert f"session {holder} in the source, from a local socket, since 20" in there
+    assert "wait for that run to finish; nothing was read" in there
     assert f"select pg_terminate_backend({holder})" in there
     assert running.wait() == 0
     assert only(elsewhere.load()).status == "unchanged"
@@ -263,10 +259,10 @@ def test_a_load_that_lost_its_lock_commits_nothing(database: Database, lake: Lak
         " where application_name = 'lakefeed snapshot' and datname = current_database()"
     )
 
-    told = running.communicate()[0]
+    output = running.communicate()[0]
 
-    assert running.returncode == 1, told
-    assert "shop.slow lost its lock" in told
+    assert running.returncode == 1, output
+    assert "shop.slow lost its lock" in output
     assert lake.files("shop__slow") == []
     assert "finished load" in only(lake.load()).notes[0]
     assert lake.raw("shop__slow", "id") == [(1,), (2,)]

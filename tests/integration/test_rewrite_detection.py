@@ -1,4 +1,4 @@
-"""Tables that are emptied, rewritten or exchanged between a run's snapshot and their read.
+"""Tables that are emptied, rewritten or swapped between a run's snapshot and their read.
 
 PostgreSQL's snapshots don't keep what TRUNCATE and its like remove: they see the table as it is.
 """
@@ -45,7 +45,7 @@ VIEW = (
 )
 REFILLED = "insert into {} select i, 'again' from generate_series(6, 9) i"
 
-# What is there before the run, and what happens between its snapshot and the read.
+# The state before the run, and what happens between its snapshot and the read.
 REWRITES = {
     "emptied": (T, ["truncate t"]),
     "refilled": (T, ["begin; truncate t; " + REFILLED.format("t") + "; commit"]),
@@ -75,7 +75,7 @@ REWRITES = {
         ["delete from b where id = 3", "refresh materialized view t"],
     ),
 }
-# What leaves rows and storage alone.
+# Statements that keep rows and storage.
 OTHERS = {
     "reindexed": (PARTITIONED, ["reindex table t1"]),
     "pruned": (PARTITIONED, ["insert into t values (50, 'too late')"]),
@@ -88,7 +88,7 @@ OTHERS = {
 
 
 class Meanwhile(Silence):
-    """Something happens to the source after the snapshot, before a table is read."""
+    """Runs statements in the source after the snapshot, before a table is read."""
 
     def __init__(self, database: Database, statements: dict[str, list[str]]) -> None:
         self.database = database
@@ -103,7 +103,7 @@ class Meanwhile(Silence):
 def loaded(
     source: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Lake, dict[str, TableReport], dict[str, TableReport]]:
-    """A lake with a table for each of these, the reports of its first load and of another."""
+    """A lake with a table for each case, and the reports of its first two loads."""
     os.environ[CONNECTION_VARIABLE] = source.url
     lake = new_lake(tmp_path_factory.mktemp("loaded"))
     cases = REWRITES | OTHERS
@@ -129,7 +129,7 @@ Loaded = tuple[Lake, dict[str, TableReport], dict[str, TableReport]]
 
 
 @pytest.mark.parametrize("name", REWRITES)
-def test_a_table_that_is_rewritten_under_the_snapshot_is_read_again(
+def test_a_table_rewritten_after_the_snapshot_is_read_again(
     source: Database, loaded: Loaded, name: str
 ) -> None:
     lake, first, _ = loaded
@@ -141,7 +141,7 @@ def test_a_table_that_is_rewritten_under_the_snapshot_is_read_again(
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_what_leaves_rows_and_storage_alone_is_no_rewrite(loaded: Loaded, name: str) -> None:
+def test_ddl_that_keeps_rows_and_storage_is_not_a_rewrite(loaded: Loaded, name: str) -> None:
     _, first, _ = loaded
 
     assert first[name].rows_written == (5 if name == "pruned" else 10)
@@ -149,7 +149,7 @@ def test_what_leaves_rows_and_storage_alone_is_no_rewrite(loaded: Loaded, name: 
 
 
 @pytest.mark.parametrize("name", REWRITES | OTHERS)
-def test_the_next_load_has_nothing_to_mend(loaded: Loaded, name: str) -> None:
+def test_the_next_load_finds_nothing_to_repair(loaded: Loaded, name: str) -> None:
     _, _, second = loaded
 
     assert (second[name].status, second[name].notes) == ("unchanged", ())
@@ -159,7 +159,7 @@ def test_the_next_load_has_nothing_to_mend(loaded: Loaded, name: str) -> None:
     "declared",
     ["cursor: at", "cursor: xmin", "cursor: at, deletes: remove", "mode: full_refresh"],
 )
-def test_it_is_noticed_however_the_table_is_read_and_when_it_was_loaded_before(
+def test_a_rewrite_is_detected_for_every_way_of_reading_and_in_later_loads(
     database: Database, lake: Lake, declared: str
 ) -> None:
     database.execute(*T)
@@ -186,7 +186,7 @@ def test_a_table_that_seems_to_have_shrunk_is_read_again_before_it_is_refused(
     assert (report.status, report.rows_read) == ("unchanged", 10)
 
 
-def test_all_that_was_rewritten_is_read_at_one_snapshot_and_the_rest_is_not_read_again(
+def test_all_rewritten_tables_are_read_again_at_one_snapshot_and_no_others(
     database: Database, lake: Lake
 ) -> None:
     for name in ("t", "u", "v"):
@@ -202,7 +202,7 @@ def test_all_that_was_rewritten_is_read_at_one_snapshot_and_the_rest_is_not_read
     assert not v.notes
 
 
-def test_a_table_that_is_rewritten_again_and_again_is_refused_by_name(
+def test_a_table_that_is_rewritten_repeatedly_is_refused_by_name(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.execute(*T, "create table u as select 1 as id")
@@ -220,14 +220,14 @@ def test_a_table_that_is_rewritten_again_and_again_is_refused_by_name(
 
     report = lake.load()
 
-    told = failure(report)
-    assert "sources.yaml:6: shop.t was truncated, rewritten or exchanged" in told
-    assert "run again when that is done" in told
+    message = failure(report)
+    assert "sources.yaml:6: shop.t was truncated, rewritten or swapped" in message
+    assert "run again once the change is complete" in message
     assert [table.status for table in report.tables] == ["failed", "loaded"]
     assert lake.files("shop__t") == []
 
 
-def test_an_audit_does_not_take_an_emptied_table_for_the_source(
+def test_an_audit_does_not_compare_staging_with_a_table_emptied_after_the_snapshot(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.execute(*T)
@@ -243,4 +243,4 @@ def test_an_audit_does_not_take_an_emptied_table_for_the_source(
 
     (found,) = audit(lake.project, []).tables
 
-    assert "was truncated, rewritten or exchanged" in str(found.error)
+    assert "was truncated, rewritten or swapped" in str(found.error)

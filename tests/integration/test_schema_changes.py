@@ -1,4 +1,4 @@
-"""A source whose columns change: history stays readable, nothing is rounded, and it is told."""
+"""Changed columns are reported, nothing is rounded, and earlier loads stay readable."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def test_staging_equals_the_source_after_its_columns_changed(
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_raw_keeps_every_version_as_it_was(database: Database, lake: Lake, change: str) -> None:
-    """And dlt has not rewritten the file, which it does where columns are not as it expects."""
+def test_raw_keeps_every_version_unchanged(database: Database, lake: Lake, change: str) -> None:
+    """And dlt doesn't rewrite the file, as it would if columns weren't as expected."""
     create(database)
     lake.declare("t: {cursor: at}").load()
     first = lake.files("shop__t")[0]
@@ -92,18 +92,18 @@ def test_raw_keeps_every_version_as_it_was(database: Database, lake: Lake, chang
     assert {pq.read_metadata(file).created_by.partition(" ")[0] for file in files} == {"DuckDB"}
 
 
-def test_a_frozen_table_stops_at_any_change_and_goes_on_when_it_is_told_to(
+def test_a_frozen_table_stops_at_any_change_until_the_change_is_accepted(
     database: Database, lake: Lake
 ) -> None:
     create(database)
     lake.declare("t: {cursor: at, schema_changes: freeze}").run()
     database.execute("alter table t add column more text", "update t set at = clock_timestamp()")
 
-    told = failure(lake.run())
+    message = failure(lake.run())
 
-    assert "sources.yaml:6: " in told
-    assert "column `more` (text) was added" in told
-    assert "lakefeed sync" in told
+    assert "sources.yaml:6: " in message
+    assert "column `more` (text) was added" in message
+    assert "lakefeed sync" in message
     assert len(lake.files("shop__t")) == 1
 
 
@@ -111,7 +111,9 @@ def notes(lake: Lake) -> str:
     return "; ".join(only(lake.load()).notes)
 
 
-def test_a_retyped_column_is_told_and_the_table_read_whole(database: Database, lake: Lake) -> None:
+def test_a_retyped_column_is_reported_and_the_table_is_read_in_full(
+    database: Database, lake: Lake
+) -> None:
     create(database)
     lake.declare("t: {cursor: at}").load()
     database.execute("alter table t alter d type numeric(6, 1)")
@@ -120,12 +122,12 @@ def test_a_retyped_column_is_told_and_the_table_read_whole(database: Database, l
 
     assert only(report).rows_written == 4
     assert only(report).notes == (
-        "column `d` was decimal(8,2) and is decimal(6,1), so the table is read whole",
+        "column `d` was decimal(8,2) and is decimal(6,1), so the table is read in full",
     )
     assert any("column `d` was numeric(8,2), is numeric(6,1)" in line for line in report.warnings)
 
 
-def test_a_widened_column_costs_no_reading(database: Database, lake: Lake) -> None:
+def test_a_widened_column_is_not_read_again(database: Database, lake: Lake) -> None:
     create(database)
     database.execute("update t set at = '2026-01-01Z' where id < 4")
     lake.declare("t: {cursor: at}").load()
@@ -134,33 +136,37 @@ def test_a_widened_column_costs_no_reading(database: Database, lake: Lake) -> No
     assert only(lake.load()).rows_read == 1
 
 
-def test_a_range_is_not_loaded_where_the_table_has_to_be_read_whole(
+def test_a_backfill_is_refused_if_the_table_must_be_read_in_full(
     database: Database, lake: Lake
 ) -> None:
     create(database)
     lake.declare("t: {cursor: at}").load()
     database.execute("alter table t alter d type numeric(6, 1)")
 
-    told = failure(lake.load(since="2026-01-01"))
+    message = failure(lake.load(since="2026-01-01"))
 
-    assert "can't load a range" in told
-    assert "first: lakefeed run --select shop.t" in told
+    assert "can't load a range" in message
+    assert "first: lakefeed run --select shop.t" in message
 
 
-def test_a_table_that_was_created_anew_is_told(database: Database, lake: Lake) -> None:
+def test_a_recreated_table_is_reported(database: Database, lake: Lake) -> None:
     create(database)
     lake.declare("t: {cursor: at}").load()
     database.execute("create table kept as table t", "drop table t")
     create(database)
 
-    assert "the table was created anew" in notes(lake)
+    assert "the table was recreated or replaced" in notes(lake)
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "message"),
     [
-        ("cursor: at", "cursor: n", "its cursor was `at` and is `n`: read from the beginning"),
-        ("cursor: at", "cursor: at, primary_key: n", "its key was id and is n"),
+        (
+            "cursor: at",
+            "cursor: n",
+            "the cursor was `at` and is `n`, so the table is read from the beginning",
+        ),
+        ("cursor: at", "cursor: at, primary_key: n", "the key was id and is n"),
         ("cursor: at", "cursor: at, where: n > 10", "`where` changed"),
         (
             "cursor: at, columns: {exclude: [b]}",
@@ -174,27 +180,27 @@ def test_a_table_that_was_created_anew_is_told(database: Database, lake: Lake) -
         ),
     ],
 )
-def test_an_edit_that_changes_what_is_meant_is_told(
-    database: Database, lake: Lake, before: str, after: str, told: str
+def test_an_edit_that_changes_what_is_loaded_is_reported(
+    database: Database, lake: Lake, before: str, after: str, message: str
 ) -> None:
     create(database)
     database.execute("update t set at = '2026-07-01Z' where id < 4")
     lake.declare(f"t: {{{before}}}").run()
 
-    assert told in notes(lake.declare(f"t: {{{after}}}"))
+    assert message in notes(lake.declare(f"t: {{{after}}}"))
 
 
-def test_an_edit_that_changes_nothing_is_not_told(database: Database, lake: Lake) -> None:
+def test_an_edit_that_changes_nothing_is_not_reported(database: Database, lake: Lake) -> None:
     create(database)
     lake.declare("t: {cursor: at}").load()
 
     assert notes(lake.declare("t: {cursor: at, lookback: 1h, tags: [core]}")) == ""
 
 
-def test_dbt_refuses_to_round_what_was_loaded_before_a_column_was_retyped(
+def test_dbt_refuses_to_round_values_loaded_before_a_column_was_retyped(
     database: Database, lake: Lake
 ) -> None:
-    """As after `lakefeed sync`, and a build without a load."""
+    """As after `lakefeed sync` and a build without a load."""
     create(database)
     lake.declare("t: {cursor: at}").run()
     database.execute("alter table t alter d type numeric(6, 1)")
@@ -226,7 +232,7 @@ def test_a_new_column_with_values_in_old_rows_is_filled(
     assert lake.command("audit").returncode == 0
 
 
-def test_a_new_column_without_values_in_old_rows_costs_no_reading(
+def test_a_new_column_without_values_in_old_rows_is_not_read_again(
     database: Database, lake: Lake
 ) -> None:
     create(database)

@@ -1,4 +1,4 @@
-"""A table that is read in steps of its cursor is what it is when it is read at once."""
+"""A table read in steps along its cursor has the same rows as one read at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conftest import Database, Lake, only
 ROWS = (
     "insert into t select i, '2026-01-01Z'::timestamptz + i * interval '1 minute'"
     " from generate_series(1, 3000) as i",
-    # As many as there are in a step, and more.
+    # More rows than in one step.
     "update t set at = '2026-01-02Z' where id between 1000 and 1900",
     "insert into t values (-1, null), (-2, 'infinity'), (-3, '-infinity'), (-4, '2999-01-01Z')",
 )
@@ -24,14 +24,14 @@ TABLE = "create table t (id int primary key, at timestamptz)"
 
 
 class Ends(Standby):
-    """A standby that ends each first read of a step."""
+    """A standby that cancels the first read of each step."""
 
     def has_ended(self, error: BaseException) -> bool:
         return isinstance(error, ConnectionError)
 
 
 def in_steps(lake: Lake, *, ended: int = 0) -> LoadResult:
-    """Loads the table in steps, after so many reads that were ended."""
+    """Loads the table in steps, after this many cancelled reads."""
     project = lake.project
     prepare_dlt(project)
     left = ended
@@ -50,21 +50,23 @@ def in_steps(lake: Lake, *, ended: int = 0) -> LoadResult:
 
 
 @pytest.mark.parametrize("settings", [", lookback: 1h", ", deletes: remove"])
-def test_steps_bring_what_one_load_brings(database: Database, lake: Lake, settings: str) -> None:
+def test_steps_load_the_same_rows_as_one_load(
+    database: Database, lake: Lake, settings: str
+) -> None:
     database.execute(TABLE)
     lake.declare(f"t: {{cursor: at{settings}}}").load()
     database.execute(*ROWS)
 
     loaded = in_steps(lake)
 
-    assert "it was read in 6 steps, each a load of its own" in loaded.notes
+    assert "the table was read in 6 steps, one load each" in loaded.notes
     assert len(loaded.committed) == 6
     assert lake.raw("shop__t", "count(*), count(distinct id)") == [(3004, 3004)]
     assert only(lake.load()).status == "unchanged"
     assert in_steps(lake).committed == ()
 
 
-def test_steps_get_smaller_where_the_standby_goes_on_to_end_them(
+def test_steps_get_smaller_while_the_standby_keeps_cancelling_them(
     database: Database, lake: Lake
 ) -> None:
     database.execute(TABLE)
@@ -77,7 +79,7 @@ def test_steps_get_smaller_where_the_standby_goes_on_to_end_them(
     assert lake.raw("shop__t", "count(*), count(distinct id)") == [(3004, 3004)]
 
 
-def test_a_table_without_a_cursor_is_read_at_once(database: Database, lake: Lake) -> None:
+def test_a_table_without_a_cursor_is_not_read_in_steps(database: Database, lake: Lake) -> None:
     database.execute(TABLE)
     lake.declare("t: {mode: full_refresh}").load()
     database.execute(*ROWS)

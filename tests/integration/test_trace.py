@@ -390,11 +390,11 @@ def test_versions_are_found_across_changes_of_columns(database: Database, lake: 
 
 MISTAKES = {
     ("shop.orderz", "1"): "shop.orderz: no such table; did you mean `shop.orders`?",
-    ("shop.orders", "x", "1"): "`x` can't be a value of `id` of shop.orders, which is bigint",
-    ("shop.orders", "1.5", "1"): "`1.5` can't be a value of `id` of shop.orders, which is bigint",
-    ("shop.orders", "1"): "the key of shop.orders is id, line: 2 values; 1 was given",
-    ("shop.views", "1"): "shop.views has no key, so that one row can't be told from the others",
-    ("shop.new", "1"): "shop.new was never loaded, so that its key isn't known",
+    ("shop.orders", "x", "1"): "`x` isn't a valid bigint for `id` of shop.orders",
+    ("shop.orders", "1.5", "1"): "`1.5` isn't a valid bigint for `id` of shop.orders",
+    ("shop.orders", "1"): "the key of shop.orders is (id, line): expected 2 values, got 1",
+    ("shop.views", "1"): "shop.views has no key to identify a row by",
+    ("shop.new", "1"): "shop.new has never been loaded, so its key isn't known",
 }
 
 

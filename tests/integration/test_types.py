@@ -1,4 +1,4 @@
-"""Types: what PostgreSQL shows as `col::text` can be had back from staging, or the load stops.
+"""Types: PostgreSQL's `col::text` can be restored from staging, or the load stops.
 
 One table holds a column for each type with awkward values, and a view shows the same rows, so that
 both ways of telling an unchanged row from a changed one meet every type.
@@ -236,7 +236,7 @@ ROWS = max(len(case.values) for case in CASES.values()) + 1
 
 @dataclass(frozen=True)
 class Loaded:
-    """The catalogue, loaded and staged once; `lacking` says which types this server hasn't."""
+    """The types, loaded and staged once; `lacking` lists those that this server doesn't have."""
 
     lake: Lake
     lacking: dict[str, str]
@@ -255,7 +255,7 @@ def _by_column(columns: list[str], rows: list[Row]) -> dict[str, list[Row]]:
 def loaded(
     request: pytest.FixtureRequest, server_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Loaded]:
-    """The catalogue as a table and as a view, loaded by one backend, staged, and loaded again."""
+    """The types as a table and as a view, loaded by one backend, staged, and loaded again."""
     database = new_database(server_url)
     database.execute(*SETUP)
     lacking = fill_catalogue(database)
@@ -280,7 +280,7 @@ def loaded(
 
 
 def fill_catalogue(database: Database) -> dict[str, str]:
-    """Creates and fills the table; returns the reason for each type that is left out."""
+    """Creates and fills the table; returns the reason for each type that is skipped."""
     lacking = {}
     for name, case in CASES.items():
         if case.optional and (reason := _lacks(database, case)):
@@ -313,7 +313,7 @@ def _lacks(database: Database, case: Case) -> str:
     return ""
 
 
-def test_the_catalogue_of_types_loads(loaded: Loaded) -> None:
+def test_all_types_are_loaded(loaded: Loaded) -> None:
     assert [(table.status, str(table.error)) for table in loaded.report.tables] == [
         ("loaded", "None")
     ] * 2
@@ -321,7 +321,7 @@ def test_the_catalogue_of_types_loads(loaded: Loaded) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_values_of_each_type_reach_raw_and_staging_as_postgresql_shows_them(
+def test_values_of_each_type_in_raw_and_staging_equal_those_in_postgresql(
     loaded: Loaded, name: str
 ) -> None:
     if name in loaded.lacking:
@@ -340,8 +340,8 @@ def _staged(name: str, rows: list[Row]) -> list[Row]:
     return [(key, "0" if text == "-0" else text) for key, text in rows]
 
 
-def test_raw_has_the_types_that_staging_declares(loaded: Loaded) -> None:
-    """Else staging's cast would hide what raw has already lost."""
+def test_raw_has_the_types_that_staging_casts_to(loaded: Loaded) -> None:
+    """Otherwise the cast could hide a loss in raw."""
     (table, _) = loaded.lake.project.tables
     assert table.catalogue is not None
     declared = [(column.name, lake_type(column.type).duckdb) for column in table.catalogue.columns]
@@ -353,14 +353,14 @@ def test_raw_has_the_types_that_staging_declares(loaded: Loaded) -> None:
     assert [(name, aliases.get(type_, type_)) for name, type_ in types[:-1]] == declared
 
 
-def test_an_unchanged_row_is_not_written_again_whatever_its_types(loaded: Loaded) -> None:
+def test_an_unchanged_row_of_any_types_is_not_written_again(loaded: Loaded) -> None:
     assert [(table.name, table.status) for table in loaded.again.tables] == [
         ("shop.catalogue", "unchanged"),
         ("shop.shown", "unchanged"),
     ]
 
 
-def test_without_its_scanner_the_tables_are_read_all_the_same_and_it_is_said(
+def test_tables_are_read_through_psycopg2_with_a_warning_if_the_scanner_is_missing(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     database.execute(
@@ -376,7 +376,7 @@ def test_without_its_scanner_the_tables_are_read_all_the_same_and_it_is_said(
     report = lake.load()
     checked = check_connected(lake.project)
 
-    assert any("read through psycopg2" in warning for warning in checked.warnings)
+    assert any("reading tables through psycopg2" in warning for warning in checked.warnings)
     assert (only(report).rows_written, only(report).rows_deleted) == (1, 1)
     assert lake.raw("shop__t", "id, amount::varchar") == [
         (1, "1.10"), (1, "1.10"), (2, None), (3, "7.00")
@@ -384,10 +384,10 @@ def test_without_its_scanner_the_tables_are_read_all_the_same_and_it_is_said(
     (warning,) = report.warnings
     assert "shop: DuckDB" in warning
     assert "can't load its scanner" in warning
-    assert "read through psycopg2" in warning
+    assert "reading tables through psycopg2" in warning
 
 
-def test_a_full_refresh_sees_the_sign_of_a_zero(database: Database, lake: Lake) -> None:
+def test_a_full_refresh_detects_a_changed_sign_of_zero(database: Database, lake: Lake) -> None:
     """To DuckDB 0.0 equals -0.0."""
     database.execute("create table t (x float8)", "insert into t values (0), (0)")
     lake.declare("t: {mode: full_refresh}").load()
@@ -397,7 +397,9 @@ def test_a_full_refresh_sees_the_sign_of_a_zero(database: Database, lake: Lake) 
     assert lake.raw("shop__t", "x::varchar") == [("-0.0",), ("0.0",), ("0.0",), ("0.0",)]
 
 
-def test_a_float_that_was_text_before_is_told_apart_too(database: Database, lake: Lake) -> None:
+def test_a_changed_float_is_detected_after_its_column_was_text(
+    database: Database, lake: Lake
+) -> None:
     database.execute("create table t (x text)", "insert into t values ('none')")
     lake.declare("t: {mode: full_refresh}").load()
     database.execute("alter table t alter x type float8 using '-0'::float8")
@@ -416,7 +418,7 @@ def test_a_float_that_was_text_before_is_told_apart_too(database: Database, lake
         ("timestamptz", "294276-12-31+00", "holds a timestamp beyond the year 294246"),
     ],
 )
-def test_a_value_that_the_lake_has_no_room_for_stops_its_table_by_name(
+def test_a_value_that_the_lake_cannot_hold_stops_its_table_by_name(
     database: Database, lake: Lake, type_: str, value: str, reason: str
 ) -> None:
     database.execute(
@@ -435,7 +437,7 @@ def test_a_value_that_the_lake_has_no_room_for_stops_its_table_by_name(
     assert lake.raw("shop__sibling", "id") == [(1,)]
 
 
-def test_a_column_with_such_a_value_can_be_left_out(database: Database, lake: Lake) -> None:
+def test_a_column_with_such_a_value_can_be_excluded(database: Database, lake: Lake) -> None:
     database.execute("create table t (a int, b numeric(4,1))", "insert into t values (1, 'NaN')")
 
     lake.declare("t: {mode: full_refresh, columns: {exclude: [b]}}").load()
@@ -464,7 +466,7 @@ not: cast it in a mart, where rounding is your decision. Types that aren't liste
 """
 
 
-def test_the_page_of_types_is_what_this_test_has_seen(loaded: Loaded) -> None:
+def test_the_documentation_of_types_is_up_to_date(loaded: Loaded) -> None:
     """To write it: LAKEFEED_WRITE_DOCS=1 pytest tests/integration/test_types.py."""
     page = INTRODUCTION.format(test="tests/integration/test_types.py") + "".join(_rows(loaded))
     if os.environ.get(WRITE_PAGE):

@@ -1,4 +1,4 @@
-"""What a file system refuses is told by name, in whichever words it comes, and nothing else is."""
+"""File system errors are reported with path, reason and remedy, whichever library raised them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NUMBERS = (
 )
 
 
-def told(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     found = storage_error(error)
     assert found is not None
     assert found.what
@@ -38,14 +38,14 @@ def told(error: BaseException) -> str:
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_an_error_of_the_system_names_the_path_the_reason_and_the_remedy(name: str) -> None:
+def test_a_system_error_names_the_path_the_reason_and_the_remedy(name: str) -> None:
     number = getattr(errno, name)
 
-    said = told(OSError(number, os.strerror(number), "/lake/data/raw/x"))
+    message = message_of(OSError(number, os.strerror(number), "/lake/data/raw/x"))
 
-    assert said.startswith("/lake/data/raw/x: ")
-    assert "[Errno" not in said
-    assert "what was committed and published before is intact" in said
+    assert message.startswith("/lake/data/raw/x: ")
+    assert "[Errno" not in message
+    assert "committed loads and the published warehouse are intact" in message
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -57,26 +57,26 @@ def test_an_error_of_the_system_names_the_path_the_reason_and_the_remedy(name: s
         "Runtime Error in model x\n  [Errno 7] {}: '/lake/a b.wal'",
     ],
 )
-def test_so_does_what_others_say_of_it(name: str, form: str) -> None:
+def test_a_system_error_quoted_by_duckdb_or_dbt_names_the_path(name: str, form: str) -> None:
     error = RuntimeError(form.format(os.strerror(getattr(errno, name))))
 
-    assert told(error).startswith("/lake/a b.wal: ")
+    assert message_of(error).startswith("/lake/a b.wal: ")
 
 
-def test_the_cause_of_an_error_is_what_counts() -> None:
+def test_a_system_error_that_caused_another_error_is_reported() -> None:
     wrapped = RuntimeError("a step failed")
     wrapped.__cause__ = PermissionError(errno.EACCES, "Permission denied", "/etc")
 
-    assert told(wrapped).startswith("/etc: permission denied")
+    assert message_of(wrapped).startswith("/etc: permission denied")
 
 
-def test_of_two_paths_the_one_that_is_written_is_named(tmp_path: Path) -> None:
+def test_a_failed_copy_names_the_target(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a")
 
     with pytest.raises(OSError) as raised:
         shutil.copyfile(tmp_path / "a", tmp_path / "missing" / "b")
 
-    assert told(raised.value).startswith(f"{tmp_path}/missing/b: no such file or folder")
+    assert message_of(raised.value).startswith(f"{tmp_path}/missing/b: no such file or folder")
 
 
 @pytest.mark.parametrize(
@@ -93,11 +93,11 @@ def test_of_two_paths_the_one_that_is_written_is_named(tmp_path: Path) -> None:
     ],
     ids=repr,
 )
-def test_what_is_no_fault_of_a_file_is_not_taken_for_one(error: Exception) -> None:
+def test_an_error_that_no_file_caused_is_not_a_storage_error(error: Exception) -> None:
     assert storage_error(error) is None
 
 
-def test_a_folder_of_another_user_says_whose_it_is_and_what_to_write(
+def test_a_permission_error_names_the_owner_of_the_folder_and_the_commands_that_fix_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "dbt").mkdir()
@@ -106,19 +106,21 @@ def test_a_folder_of_another_user_says_whose_it_is_and_what_to_write(
     owner = (tmp_path / "dbt").stat().st_uid
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
 
-    said = told(PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "dbt/logs/x")))
+    message = message_of(
+        PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "dbt/logs/x"))
+    )
 
-    assert f"{tmp_path}/dbt belongs to user {owner}, and this runs as user 4711" in said
-    assert f"LAKEFEED_UID={owner} into .env" in said
-    assert f"chown -R 4711 {tmp_path}/dbt" in said
+    assert f"{tmp_path}/dbt belongs to user {owner}, but Lakefeed runs as user 4711" in message
+    assert f"set LAKEFEED_UID={owner} in .env" in message
+    assert f"chown -R 4711 {tmp_path}/dbt" in message
 
 
-def test_a_folder_that_can_be_made_and_written_to_is_left_as_it_is(tmp_path: Path) -> None:
+def test_checking_that_a_folder_can_be_created_creates_nothing(tmp_path: Path) -> None:
     assert why_unwritable(tmp_path / "yet" / "to be made") is None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_link_that_leads_nowhere_is_named_with_where_it_leads(tmp_path: Path) -> None:
+def test_a_broken_symbolic_link_is_named_with_its_target(tmp_path: Path) -> None:
     (tmp_path / "data").symlink_to("/not/mounted")
 
     error = why_unwritable(tmp_path / "data" / "raw")
@@ -126,9 +128,9 @@ def test_a_link_that_leads_nowhere_is_named_with_where_it_leads(tmp_path: Path) 
     assert str(error).startswith(f"{tmp_path}/data -> /not/mounted: no such file or folder")
 
 
-def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
 
-    assert "data: a file stands where a folder is needed" in str(
+    assert "data: found a file where a folder is expected" in str(
         why_unwritable(tmp_path / "data/x")
     )

@@ -1,4 +1,4 @@
-"""Source to raw: one load of one table, and what the raw layer holds. The only importer of dlt.
+"""Loads tables from the source into the raw layer, one load per table. The only importer of dlt.
 
 Imports: `declaration`, `loading.dlt_adapter`, `loading.extract`, `loading.locks`,
     `loading.plan`, `loading.raw`, `loading.sessions`, `source`, `source.connections`,

@@ -1,4 +1,4 @@
-"""A failure of dlt, DuckDB or the server in the words of this project, without secrets."""
+"""Translates failures of dlt, DuckDB and PostgreSQL into errors with a remedy and no secrets."""
 
 from __future__ import annotations
 
@@ -13,64 +13,65 @@ from lakefeed.source.connections.connection import Connection
 from lakefeed.source.connections.failure import is_of_connecting, is_of_losing
 from lakefeed.sql import sql_name
 
-# The server's own sentence within what DuckDB's scanner wraps around it, our query among it.
-_SERVER_SAID = re.compile(
+# The server's message, without the query that DuckDB's scanner quotes around it.
+_SERVER_MESSAGE = re.compile(
     r"\b(?:ERROR|FATAL):\s+(.+?)(?=$|\n|\s+(?:CONTEXT|HINT|LINE \d+):)", re.DOTALL
 )
-# A server of another language names the severity in that, and libpq puts two blanks behind it.
-_SERVER_SAID_ELSEWHERE = re.compile(r"(?:^|\s)[^\W\d_]+:  (.+?)(?=$|\n)")
+# Servers with another `lc_messages` translate the severity; libpq puts two spaces after it.
+_TRANSLATED_SERVER_MESSAGE = re.compile(r"(?:^|\s)[^\W\d_]+:  (.+?)(?=$|\n)")
 
 _REMEDIES = (
-    ("query_wait_timeout", "a run needs two sessions: raise the pooler's `default_pool_size`"),
+    (
+        "query_wait_timeout",
+        "raise the pooler's `default_pool_size`: a run needs at least two sessions",
+    ),
     (
         "permission denied for schema",
         "grant usage on schema {schema} to the role in the connection URL",
     ),
     (
         "permission denied for function",
-        "grant execute on that function to the role in the connection URL",
+        "grant execute on this function to the role in the connection URL",
     ),
     (
         "permission denied for foreign server",
-        "grant usage on that server to the role in the connection URL",
+        "grant usage on this server to the role in the connection URL",
     ),
     ("permission denied", "grant select on {table} to the role in the connection URL"),
-    ("row-level security", "a row policy would hide rows: use a role with bypassrls"),
-    ("holds NaN", "correct the value, or leave the column out (`columns: {{exclude: […]}}`)"),
     (
-        "holds a timestamp",
-        "correct the value, or leave the column out (`columns: {{exclude: […]}}`)",
+        "row-level security",
+        "use a role with the bypassrls attribute: a row-level security policy would hide rows",
     ),
+    ("holds NaN", "fix the value, or exclude the column (`columns: {{exclude: […]}}`)"),
+    ("holds a timestamp", "fix the value, or exclude the column (`columns: {{exclude: […]}}`)"),
     (
         "lock timeout",
-        "another session holds a lock on {table}: run again when it is done; nothing was committed",
+        "another session holds a lock on {table}: run again once it is released; nothing was "
+        "committed",
     ),
-    (
-        "statement timeout",
-        "raise `max_query_time`, or index the cursor so that the read is shorter",
-    ),
+    ("statement timeout", "raise `max_query_time`, or index the cursor to shorten the read"),
     ("does not exist", "compare the names in sources.yaml with the database"),
-    ("syntax error", "correct the condition in `where`"),
-    ("connection", "run again: nothing of this table was committed, and nothing was lost"),
+    ("syntax error", "fix the condition in `where`"),
+    ("connection", "run again: nothing was committed for this table, and no data was lost"),
 )
 
 
 def explain_failure(table: Table, connection: Connection, error: BaseException) -> LakefeedError:
-    """The root cause in one line, the line of YAML, and what to do."""
+    """The error to show for a failed table: the root cause, its line of YAML and the remedy."""
     root = root_of(error)
     if isinstance(root, LakefeedError):
         return root
-    if refused := storage_error(root):
-        place = f"{refused.where}: " if refused.where else ""
+    if storage := storage_error(root):
+        place = f"{storage.where}: " if storage.where else ""
         return TableFailed(
-            f"{table.shown}: {place}{refused.what}", where=table.where, do=refused.do
+            f"{table.shown}: {place}{storage.what}", where=table.where, do=storage.do
         )
     if is_of_connecting(str(root)):
         return connection.failure(str(root))
     reason = _reason(root)
-    remedy = next((text for sign, text in _REMEDIES if sign in reason), "")
+    remedy = next((text for pattern, text in _REMEDIES if pattern in reason), "")
     if not remedy:
-        remedy = f"nothing of this table was committed ({type(root).__name__}); run again"
+        remedy = f"run again; nothing was committed for this table ({type(root).__name__})"
     return TableFailed(
         f"{table.shown}: {reason}",
         where=table.where,
@@ -79,28 +80,28 @@ def explain_failure(table: Table, connection: Connection, error: BaseException) 
 
 
 def root_of(error: BaseException) -> BaseException:
-    """What failed first, within all that was raised because of it."""
+    """The first error in the chain of causes."""
     while error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
-def said_by_server(error: BaseException) -> str:
-    """The server's own sentence about a statement; empty where it said none."""
+def server_message(error: BaseException) -> str:
+    """PostgreSQL's primary message about a statement; empty if the error has none."""
     if isinstance(error, psycopg2.Error) and error.diag.message_primary:
         return " ".join(error.diag.message_primary.split())
     text = str(error)
-    said = _SERVER_SAID.findall(text) or _SERVER_SAID_ELSEWHERE.findall(text)[:1]
-    return " ".join(said[-1].split()) if said else ""
+    messages = _SERVER_MESSAGE.findall(text) or _TRANSLATED_SERVER_MESSAGE.findall(text)[:1]
+    return " ".join(messages[-1].split()) if messages else ""
 
 
 def _reason(error: BaseException) -> str:
-    """The server's own sentence about a statement; DuckDB's, or the system's, where it said none.
+    """PostgreSQL's message; without one, the message of DuckDB or the operating system.
 
-    Never what the client library says: it goes by the connection, and repeats parts of it.
+    Never libpq's own message: it may quote parts of the connection string.
     """
-    if said := said_by_server(error):
-        return said
+    if message := server_message(error):
+        return message
     text = str(error) or type(error).__name__
     if is_of_losing(text) or isinstance(error, psycopg2.Error):
         return "the connection was lost"

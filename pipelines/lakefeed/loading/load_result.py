@@ -1,4 +1,4 @@
-"""How a load is asked for, and what it did: plain data."""
+"""The options of a load and its result, as plain data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from lakefeed.loading.raw.load_manifest import Load
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How this run differs from an ordinary one. `steps`: read one of them, where that is sound."""
+    """How this load differs from an ordinary one.
+
+    `steps`: read only the next step, if the table can be read in steps.
+    """
 
     full_refresh: bool = False
     backfill: Range | None = None
@@ -21,9 +24,9 @@ class LoadOptions:
 
 @dataclass(frozen=True)
 class LoadResult:
-    """What loading one table did. `committed` holds resumed loads first, then the new one.
+    """The result of loading one table. `committed` lists resumed loads first, then the new one.
 
-    `step` is the one that was read, where more are to be read; None where that is all.
+    `step` is the step that was read if more follow; None if nothing is left to read.
     """
 
     rows_read: int

@@ -1,10 +1,11 @@
-"""dlt's names for tables and columns: the source's own, to the last character.
+"""A naming convention for dlt that keeps the source's table and column names unchanged.
 
-dlt's `direct` strips space around a name and writes `_` for quotes and line breaks, so that two
-columns may become one; and a file whose columns it renames it also rewrites.
+dlt's own `direct` convention strips surrounding spaces and replaces quotes and line breaks with
+`_`, so that two columns may end up with one name, and dlt rewrites every file with a renamed
+column.
 
-dlt writes this module's name into every schema. Until 0.2 it was `pipelines.loading.naming`, so
-that name still leads here: a lake outlives the version that made it.
+dlt stores this module's name in every schema. Before 0.2 it was `pipelines.loading.naming`, which
+stays an alias so that lakes made by those versions can still be loaded.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from dlt.common.normalizers.naming.naming import NamingConvention as BaseNamingC
 
 
 class NamingConvention(BaseNamingConvention):
-    """Changes nothing. dlt finds it by this module's name (`schema.naming`)."""
+    """Leaves every name as it is. dlt finds it by this module's name (`schema.naming`)."""
 
-    # The one character that no name in PostgreSQL can hold.
+    # The only character that PostgreSQL doesn't allow in a name.
     PATH_SEPARATOR: ClassVar[str] = "\0"
 
     @property

@@ -1,7 +1,7 @@
-"""Source and staging compared at one snapshot, value by value, in memory that rows don't fill.
+"""Compares source and staging at one snapshot, value by value, in bounded memory.
 
-First by hashes per range of the cursor; then, within the ranges that differ, row by row. A row that
-the next load will read anyway is pending, and no finding.
+Ranges of the cursor are compared by hash first; rows are compared only within ranges that differ.
+A row that the next load will read anyway counts as pending, not as a finding.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from lakefeed.sql import literal, quote
 Kind = Literal["missing", "extra", "differing"]
 
 _NUMBERS_PER_RANGE = 100_000
-# Beyond this many, the source is asked for all that lies between the first and the last.
+# Above this number, one condition covers everything from the first range to the last.
 _MOST_RANGES = 100
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Rows of one kind: how many, between which cursors, and the key of one of them."""
+    """The rows of one kind: their number, their range of cursor values and one key as example."""
 
     kind: Kind
     rows: int
@@ -39,7 +39,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What comparing a table brought. `ranges` hold all rows that are missing or differ."""
+    """The result of comparing a table. `ranges` cover all rows that are missing or differ."""
 
     rows: int
     pending: int
@@ -48,7 +48,7 @@ class Comparison:
 
 
 def attach_warehouse(session: SourceSession, warehouse: Path, model: str) -> str:
-    """A staging model of a warehouse file, as a from-clause item of this session."""
+    """Attaches a warehouse file and returns a staging model as a from-clause item."""
     session.execute(f"attach if not exists {literal(str(warehouse))} as warehouse (read_only)")
     return f"warehouse.staging.{quote(model)}"
 
@@ -58,35 +58,36 @@ def compare_with_staging(
 ) -> Comparison:
     """Compares all rows of the source with those of a staging model.
 
-    Side effect: temporary tables in the session.
+    Side effect: creates temporary tables in the session.
 
     Args:
         staged: the model, as a from-clause item.
-        pending: the source's condition for what the next load reads; None for all rows.
+        pending: a condition in the source's SQL for the rows that the next load reads; None for
+            all rows.
     """
     if DELETED_AT in _columns(session, staged):
         staged = f"(from {staged} where {DELETED_AT} is null)"
     rows, ranges = _differing_ranges(session, plan, staged)
     if not ranges or not plan.key:
-        # Without a key a table is read whole, so that the next load mends all of it.
+        # A table without a key is read whole, so the next load repairs all of it.
         return Comparison(rows, rows if ranges else 0, (), ())
-    _keep_rows_that_differ(session, plan, staged, ranges, pending or "true")
-    later = session.execute("select count(*) from differing where kind = 'pending'").fetchall()
+    _collect_differing_rows(session, plan, staged, ranges, pending or "true")
+    found = session.execute("select count(*) from differing where kind = 'pending'").fetchall()
     return Comparison(
-        rows, int(later[0][0]), tuple(_findings(session)), tuple(_ranges_to_repair(session, plan))
+        rows, int(found[0][0]), tuple(_findings(session)), tuple(_ranges_to_repair(session, plan))
     )
 
 
 def lost_and_doubled(session: SourceSession, plan: TablePlan, staged: str) -> tuple[int, int, int]:
-    """Every row of the source against every row of a staging model, a key declared or not.
+    """Compares every row of the source with every row of a staging model, with or without a key.
 
-    Side effect: temporary tables in the session.
+    Side effect: creates temporary tables in the session.
 
     Args:
         staged: the model, as a from-clause item.
 
-    Returns: how many rows the source has; how many of them the model lacks; how many the model has
-        that the source lacks: second copies, old versions, and rows that are gone.
+    Returns: the number of rows in the source; how many of them the model lacks; how many rows of
+        the model the source lacks (duplicates, outdated versions, deleted rows).
     """
     if DELETED_AT in _columns(session, staged):
         staged = f"(from {staged} where {DELETED_AT} is null)"
@@ -109,7 +110,7 @@ def lost_and_doubled(session: SourceSession, plan: TablePlan, staged: str) -> tu
 def _differing_ranges(
     session: SourceSession, plan: TablePlan, staged: str
 ) -> tuple[int, list[str | None]]:
-    """How many rows the source has, and the first value of each range whose rows differ."""
+    """The number of rows in the source, and the first value of each range that differs."""
     columns = ", ".join(as_compared(column, "rows") for column in plan.columns)
     first = _first_of_range(plan)
     summed = (
@@ -130,7 +131,7 @@ def _differing_ranges(
     return int(rows), [row[0] for row in found]
 
 
-def _keep_rows_that_differ(
+def _collect_differing_rows(
     session: SourceSession,
     plan: TablePlan,
     staged: str,
@@ -144,7 +145,7 @@ def _keep_rows_that_differ(
     kept = f"{keys}, {cursor} as _cursor, hash({columns}) as _hash from"
     condition = f"{ever_loaded(plan)} and ({_within(plan, ranges)})"
     source = session.rows_of(rows_query(plan, condition, marked=pending))
-    # What raw lacks is loaded with the next comparison of keys.
+    # With deletes watched, the next load compares keys and loads the rows that raw lacks.
     missing = "pending" if plan.watches_deletes else "missing"
     shown = ", ".join(f"coalesce(a.{quote(name)}, b.{quote(name)})" for name in plan.key)
     session.execute(
@@ -170,7 +171,7 @@ def _findings(session: SourceSession) -> Iterator[Finding]:
 
 
 def _ranges_to_repair(session: SourceSession, plan: TablePlan) -> Iterator[Range]:
-    """Whole ranges of the cursor; neighbours are one."""
+    """Whole ranges of the cursor, adjacent ones merged."""
     if plan.cursor is None:
         return
     width: dt.timedelta | int = dt.timedelta(days=1)
@@ -194,7 +195,7 @@ def _ranges_to_repair(session: SourceSession, plan: TablePlan) -> Iterator[Range
 
 
 def _first_of_range(plan: TablePlan, cursor: str = "", *, as_text: bool = True) -> str:
-    """The first value of the range that a row belongs to: a day, or so many numbers."""
+    """An expression for the first value of a row's range: a day, or a block of numbers."""
     if plan.cursor is None:
         return "''"
     cursor = cursor or f"rows.{quote(plan.cursor.name)}"
@@ -206,7 +207,7 @@ def _first_of_range(plan: TablePlan, cursor: str = "", *, as_text: bool = True) 
 
 
 def _within(plan: TablePlan, ranges: list[str | None]) -> str:
-    """The source's condition for rows of these ranges, and for those without a cursor."""
+    """A condition in the source's SQL for rows in these ranges and rows with a null cursor."""
     if plan.cursor is None:
         return "true"
     cursor, kind = quote(plan.cursor.name), plan.cursor.type

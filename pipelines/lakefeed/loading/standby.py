@@ -1,8 +1,9 @@
-"""Reads that a standby ends, since they are in the way of what the primary has sent.
+"""Loads tables from a standby that cancels reads because of recovery conflicts.
 
-Vacuum on the primary removes row versions that an older snapshot of the standby still sees. The
-standby waits for `max_standby_streaming_delay`, and then ends whoever has such a snapshot, whatever
-that is doing; with `hot_standby_feedback` the primary keeps them.
+Vacuum on the primary removes row versions that an older snapshot on the standby can still see. The
+standby waits for `max_standby_streaming_delay`, then cancels every session with such a snapshot.
+With `hot_standby_feedback` the primary keeps those row versions.
+(https://www.postgresql.org/docs/current/hot-standby.html#HOT-STANDBY-CONFLICT)
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import psycopg2
 
 from lakefeed.declaration.tables import Table
 from lakefeed.errors import LakefeedError, SourceUnreachable
-from lakefeed.loading.error_translation import root_of, said_by_server
+from lakefeed.loading.error_translation import root_of, server_message
 from lakefeed.loading.extract.steps import Steps
 from lakefeed.loading.load_result import LoadOptions, LoadResult
 from lakefeed.loading.locks.table_lock import LockLost
@@ -25,48 +26,48 @@ from lakefeed.source.connections.connection import Connection, connect
 from lakefeed.source.connections.failure import ConnectionLost
 from lakefeed.source.snapshot import read_conflicts
 
-_SIGN = "conflict with recovery"
-# Into how many parts a table is cut that the standby let nobody read whole, and so on.
+_CONFLICT = "conflict with recovery"
+# After a conflict the rest of the table is split into eight parts, after the next into 64, …
 _FIRST_PARTS = 8
 _MORE_PARTS = 8
-_MOST_IN_A_ROW = 4
-# A session that is ended is counted when it is gone.
+_MOST_CONFLICTS_IN_A_ROW = 4
+# PostgreSQL counts a conflict only once the cancelled session has ended.
 _COUNTED_AFTER_SECONDS = 1.0
 _SETTINGS = "hot_standby_feedback", "max_standby_streaming_delay"
 
 
 class RecoveryConflict(RetryAtLaterSnapshot):
-    """A read that the standby ended."""
+    """The standby cancelled a read."""
 
     note = (
-        "the standby ended a read of it (conflict with recovery), so it was read again at a later "
-        "snapshot than the other tables"
+        "the standby cancelled a read (conflict with recovery), so the table was read again at a "
+        "later snapshot than the other tables"
     )
 
 
 @dataclass(frozen=True)
 class Standby:
-    """Tells whether a failure is the standby's doing. `conflicts` is how many it had before."""
+    """Recognizes failures that a standby caused. `conflicts` is its count before the load."""
 
     connection: Connection
     conflicts: int
 
     def has_ended(self, error: BaseException) -> bool:
-        """Whether it ended what failed.
+        """Whether the standby cancelled the session that failed.
 
-        A session that was idle then only finds its connection closed; the standby's own count of
-        conflicts tells, in whatever language.
+        A session that was idle at that moment only finds its connection closed, so the standby's
+        count of conflicts is compared. That also works if the server's messages are translated.
         """
         root = root_of(error)
-        said = said_by_server(root)
-        if _SIGN in said:
+        message = server_message(root)
+        if _CONFLICT in message:
             return True
         if isinstance(root, LakefeedError) and not isinstance(root, ConnectionLost | LockLost):
             return False
-        return not said and self._has_more_conflicts()
+        return not message and self._has_more_conflicts()
 
     def settings(self) -> str:
-        """How it is set, as far as that matters."""
+        """The standby's settings for conflicts, in parentheses; empty if they can't be read."""
         listed = ", ".join(f"current_setting('{name}')" for name in _SETTINGS)
         try:
             with (
@@ -77,8 +78,8 @@ class Standby:
                 values = cursor.fetchone() or ()
         except LakefeedError:
             return ""
-        told = (f"`{name}` is {value}" for name, value in zip(_SETTINGS, values, strict=True))
-        return f" ({', '.join(told)})"
+        current = (f"`{name}` is {value}" for name, value in zip(_SETTINGS, values, strict=True))
+        return f" (now {', '.join(current)})"
 
     def _has_more_conflicts(self) -> bool:
         limit = time.monotonic() + _COUNTED_AFTER_SECONDS
@@ -94,7 +95,7 @@ class Standby:
 
 
 def is_standby(connection: Connection) -> bool:
-    """Whether that is where a new connection leads."""
+    """Whether a new connection reaches a standby."""
     try:
         with connect(connection, "lakefeed standby") as session:
             return read_conflicts(session) is not None
@@ -108,10 +109,10 @@ def load_beside_recovery(
     load: Callable[[LoadOptions], LoadResult],
     standby: Standby,
 ) -> LoadResult:
-    """Loads a table that the standby didn't let be read: in steps where that is sound, and again.
+    """Loads a table despite recovery conflicts: retries, in ever smaller steps where possible.
 
     Raises:
-        RecoveryConflict: it was ended too often in a row.
+        RecoveryConflict: the standby cancelled the read too many times in a row.
     """
     done: list[LoadResult] = []
     steps: Steps | None = Steps(_FIRST_PARTS)
@@ -132,24 +133,24 @@ def load_beside_recovery(
             steps = Steps(parts, outcome.step.rows) if has_moved else None
             in_a_row = 0
             continue
-        if in_a_row == _MOST_IN_A_ROW:
+        if in_a_row == _MOST_CONFLICTS_IN_A_ROW:
             raise _conflict(table, standby, done)
         steps = Steps((steps.parts if steps else 1) * _MORE_PARTS)
 
 
 def _conflict(table: Table, standby: Standby, done: Sequence[LoadResult]) -> RecoveryConflict:
-    kept = " What it had read before is committed, and the next run goes on there." if done else ""
+    kept = " The steps read so far are committed; the next run continues there." if done else ""
     return RecoveryConflict(
-        f"{table.shown}: the standby ended its read again and again (conflict with recovery): the "
+        f"{table.shown}: the standby repeatedly cancelled the read (conflict with recovery): the "
         "primary had removed row versions that the read still needed",
         where=table.where,
-        do="set `hot_standby_feedback = on` on the standby, or let it wait for longer with "
+        do="on the standby, set `hot_standby_feedback = on` or raise "
         f"`max_standby_streaming_delay`{standby.settings()}; or read from the primary.{kept}",
     )
 
 
 def _together(done: Sequence[LoadResult]) -> LoadResult:
-    """Several steps as one load."""
+    """Combines the results of several steps into one."""
     first, last = done[0], done[-1]
     if len(done) == 1:
         return last
@@ -161,6 +162,6 @@ def _together(done: Sequence[LoadResult]) -> LoadResult:
         deleted=sum(outcome.deleted for outcome in done),
         checkpoint_before=first.checkpoint_before,
         committed=tuple(load for outcome in done for load in outcome.committed),
-        notes=(*dict.fromkeys(notes), f"it was read in {len(done)} steps, each a load of its own"),
+        notes=(*dict.fromkeys(notes), f"the table was read in {len(done)} steps, one load each"),
         seconds=sum(outcome.seconds for outcome in done),
     )

@@ -9,7 +9,6 @@ from benchmarks.process import Usage, failure
 from benchmarks.rounds import Base, Checked, Measured, Row, Step, summarise
 from benchmarks.table import all_cells, markdown, with_section
 
-
 BASE = Base(wall=1.5, cpu=0.5)
 
 

@@ -1,4 +1,4 @@
-"""How a big table is cut."""
+"""A big table is split into ranges of pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GB = 1 << 30
 
 
 def pages_of(conditions: list[str], last: int) -> list[int]:
-    """The pages that meet each condition, one after another."""
+    """The pages that match each condition, in order."""
     found: list[int] = []
     for condition in conditions:
         low = re.search(r">= '\((\d+),0\)'", condition)
@@ -26,7 +26,7 @@ def pages_of(conditions: list[str], last: int) -> list[int]:
 @pytest.mark.parametrize("size", [0, 1, 40 * MB, 900 * MB, 7 * GB])
 @pytest.mark.parametrize("pages", [0, 1, 2, 3, 1000])
 @pytest.mark.parametrize("sessions", [1, 2, 5])
-def test_every_page_lies_in_one_range_and_later_ones_in_the_last(
+def test_every_page_is_in_one_range_and_later_pages_are_in_the_last(
     size: int, pages: int, sessions: int
 ) -> None:
     conditions = cut(TableSize(size, pages), sessions, None)
@@ -38,19 +38,19 @@ def test_a_small_table_is_read_by_one_query() -> None:
     assert cut(TableSize(60 * MB, 7_500), 4, None) == ["true"]
 
 
-def test_what_has_no_pages_is_read_by_one_query() -> None:
+def test_a_relation_without_pages_is_read_by_one_query() -> None:
     assert cut(TableSize(9 * GB, 0), 4, None) == ["true"]
 
 
-def test_each_session_gets_as_many_ranges_as_the_others() -> None:
+def test_all_sessions_get_the_same_number_of_ranges() -> None:
     assert len(cut(TableSize(900 * MB, 115_000), 2, None)) == 2
     assert len(cut(TableSize(5 * GB, 655_360), 2, None)) == 6
     assert len(cut(TableSize(5 * GB, 655_360), 4, None)) == 8
 
 
-def test_one_session_reads_no_more_than_a_gigabyte_at_a_time() -> None:
+def test_a_range_is_at_most_one_gigabyte() -> None:
     assert len(cut(TableSize(5 * GB, 655_360), 1, None)) == 5
 
 
-def test_ranges_are_small_enough_for_the_bound_on_statements() -> None:
+def test_ranges_are_small_enough_for_max_query_time() -> None:
     assert len(cut(TableSize(1000 * MB, 128_000), 1, dt.timedelta(seconds=10))) == 5

@@ -31,7 +31,7 @@ def test_reading_starts_a_lookback_below_the_checkpoint() -> None:
     assert reading_start(NOON, NOON + HOUR, HOUR, None) == NOON - HOUR
 
 
-def test_a_checkpoint_beyond_the_horizon_is_held_back_to_it() -> None:
+def test_reading_starts_at_the_horizon_if_the_checkpoint_is_beyond_it() -> None:
     assert reading_start(NOON + 24 * HOUR, NOON, HOUR, None) == NOON - HOUR
 
 
@@ -45,7 +45,9 @@ def test_a_numeric_cursor_takes_a_plain_number_as_lookback() -> None:
 
 
 @pytest.mark.parametrize(("lookback", "day"), [(dt.timedelta(0), 9), (HOUR, 8), (25 * HOUR, 7)])
-def test_a_date_goes_back_by_whole_days(lookback: dt.timedelta, day: int) -> None:
+def test_the_lookback_of_a_date_cursor_is_rounded_up_to_whole_days(
+    lookback: dt.timedelta, day: int
+) -> None:
     checkpoint = dt.date(2026, 3, 9)
 
     assert reading_start(checkpoint, None, lookback, None) == dt.date(2026, 3, day)
@@ -81,14 +83,14 @@ def test_a_numeric_cursor_has_no_horizon() -> None:
         (dt.datetime(2026, 3, 29, 1, 1, tzinfo=UTC), dt.datetime(2026, 3, 29, 3, 1)),
     ],
 )
-def test_bare_timestamps_are_safe_up_to_what_clocks_will_not_show_again(
+def test_the_horizon_of_timestamps_without_time_zone_allows_for_clocks_going_back(
     now: dt.datetime, horizon: dt.datetime
 ) -> None:
     assert horizon_for("timestamp", now, PARIS) == horizon
 
 
-def test_no_row_is_lost_in_the_hour_that_comes_twice() -> None:
-    """Every five minutes a row is written and loaded: each reading starts at or below its row."""
+def test_no_row_is_lost_when_clocks_go_back() -> None:
+    """A row is written and loaded every five minutes: each load starts at or below its row."""
     checkpoint: CursorValue | None = None
     for step in range(60):
         now = dt.datetime(2026, 10, 24, 23, tzinfo=UTC) + dt.timedelta(minutes=5 * step)
@@ -111,7 +113,7 @@ def test_no_row_is_lost_in_the_hour_that_comes_twice() -> None:
         (None, "date", None),
     ],
 )
-def test_values_are_taken_as_the_kind_of_the_cursor(
+def test_values_are_converted_to_the_kind_of_the_cursor(
     value: CursorValue | None, kind: str, expected: CursorValue | None
 ) -> None:
     assert as_cursor_value(value, kind) == expected  # type: ignore[arg-type]

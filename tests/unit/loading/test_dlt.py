@@ -1,4 +1,4 @@
-"""What we lean on within dlt: an upgrade that moves it shows here, and not only as slowness."""
+"""dlt's internals on which patches rely, so that an upgrade which changes them fails here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from dlt.common.typing import TSecretStrValue
 
 from lakefeed.loading.dlt_adapter import patches
-from lakefeed.loading.dlt_adapter.config_providers import Sparing, use_sparing_providers
+from lakefeed.loading.dlt_adapter.config_providers import FilteringProvider, use_filtering_providers
 from lakefeed.loading.dlt_adapter.pipeline import TablePipeline
 
 
@@ -40,11 +40,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def knobs(project: Path, config: str) -> Knobs:
     (project / ".dlt" / "config.toml").write_text(config)
-    use_sparing_providers(project)
+    use_filtering_providers(project)
     return resolve_configuration(Knobs(), sections=("shop", "deep"))
 
 
-def test_settings_are_found_wherever_they_are(
+def test_dlt_settings_are_found_in_files_and_in_the_environment(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SHOP__FROM_ENVIRONMENT", "7")
@@ -56,26 +56,26 @@ def test_settings_are_found_wherever_they_are(
     assert found.both == "environment"
 
 
-def test_a_secret_in_the_file_that_is_no_place_for_secrets_is_refused(project: Path) -> None:
+def test_a_secret_in_config_toml_is_refused(project: Path) -> None:
     with pytest.raises(ValueNotSecretException):
         knobs(project, '[shop]\nsecret = "pssst"')
 
 
-def test_a_secret_is_found_in_its_own_file(project: Path) -> None:
+def test_a_secret_in_secrets_toml_is_found(project: Path) -> None:
     (project / ".dlt" / "secrets.toml").write_text('[shop]\nsecret = "pssst"')
 
     assert knobs(project, "").secret == "pssst"
 
 
-def test_dlt_asks_our_providers(project: Path) -> None:
+def test_dlt_uses_the_filtering_providers(project: Path) -> None:
     knobs(project, "")
 
     asked = Container()[PluggableRunContext].providers.providers
 
-    assert [type(provider) for provider in asked] == [Sparing] * 3
+    assert [type(provider) for provider in asked] == [FilteringProvider] * 3
 
 
-def test_a_pipeline_keeps_the_schema_that_it_has_read(project: Path) -> None:
+def test_a_pipeline_reads_its_schema_from_disk_only_once(project: Path) -> None:
     def pipeline() -> TablePipeline:
         folder = str(project / "pipelines")
         return dlt.pipeline("kept", pipelines_dir=folder, _impl_cls=TablePipeline)
@@ -91,7 +91,7 @@ def test_a_pipeline_keeps_the_schema_that_it_has_read(project: Path) -> None:
     assert again.default_schema is schema
 
 
-def test_dlt_calls_what_we_remember() -> None:
+def test_dlt_calls_the_cached_functions() -> None:
     assert jsonpath.compile_path("a.b") is jsonpath.compile_path("a.b")
     assert patches._HINTS in validation.validate_dict.__code__.co_names
     assert getattr(validation, patches._HINTS).__module__ == patches.__name__

@@ -1,4 +1,4 @@
-"""What a failed table is told: the server's own words, without our query around them."""
+"""The error of a failed table: the server's message with a remedy, without the query or secrets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONNECTION = connection_from_url("shop", "postgresql://loader:hunter2@db/shop")
 
 
 @pytest.mark.parametrize(
-    ("said", "reason", "remedy"),
+    ("text", "reason", "remedy"),
     [
         (
             'Binder Error: Failed to prepare query "select 1": server closed the connection '
@@ -32,48 +32,54 @@ CONNECTION = connection_from_url("shop", "postgresql://loader:hunter2@db/shop")
             "permission denied for schema s",
             "grant usage on schema public to the role",
         ),
-        ("[Errno 28] No space left on device: 'x.parquet'", "x.parquet: no space", "make room"),
+        (
+            "[Errno 28] No space left on device: 'x.parquet'",
+            "x.parquet: no space",
+            "free some space",
+        ),
     ],
 )
-def test_a_failure_is_told_in_the_words_of_who_failed(
-    lake: Lake, said: str, reason: str, remedy: str
+def test_a_failure_is_reported_with_its_root_cause_and_a_remedy(
+    lake: Lake, text: str, reason: str, remedy: str
 ) -> None:
     table = lake.declare("orders: {mode: full_refresh}").project.tables[0]
     wrapped = RuntimeError("dlt failed")
-    wrapped.__cause__ = OSError(said)
+    wrapped.__cause__ = OSError(text)
 
-    told = str(explain_failure(table, CONNECTION, wrapped))
+    message = str(explain_failure(table, CONNECTION, wrapped))
 
-    assert told.startswith("sources.yaml:6: shop.orders: ")
-    assert reason in told
-    assert remedy in told
-    assert "select" not in told.replace("grant select", "")
-    assert "hunter2" not in told
+    assert message.startswith("sources.yaml:6: shop.orders: ")
+    assert reason in message
+    assert remedy in message
+    assert "select" not in message.replace("grant select", "")
+    assert "hunter2" not in message
 
 
-def test_a_connection_that_duckdb_did_not_get_is_told_without_what_it_connected_by(
+def test_a_failed_connection_is_reported_without_its_connection_string(
     lake: Lake,
 ) -> None:
     table = lake.declare("orders: {mode: full_refresh}").project.tables[0]
-    said = (
+    text = (
         "IO Error: Unable to connect to Postgres at \"user=loader password='hunt\\'er2'\": "
         'connection to server at "db" failed: FATAL:  password authentication failed for "loader"'
     )
 
-    told = str(explain_failure(table, CONNECTION, OSError(said)))
+    message = str(explain_failure(table, CONNECTION, OSError(text)))
 
-    assert told.startswith(
+    assert message.startswith(
         "can't connect to `shop`: password authentication failed (db:5432, database shop, user "
     )
-    assert "er2" not in told
+    assert "er2" not in message
 
 
 @pytest.mark.parametrize(
     ("name", "written"), [("orders", "public.orders"), ('My "T"', 'public."My ""T"""')]
 )
-def test_what_to_do_names_a_table_as_sql_does(lake: Lake, name: str, written: str) -> None:
+def test_the_remedy_quotes_the_table_name_for_sql(lake: Lake, name: str, written: str) -> None:
     table = lake.declare(f"{json.dumps(name)}: {{mode: full_refresh}}").project.tables[0]
 
-    told = str(explain_failure(table, CONNECTION, OSError("ERROR: permission denied for table x")))
+    message = str(
+        explain_failure(table, CONNECTION, OSError("ERROR: permission denied for table x"))
+    )
 
-    assert f"grant select on {written} to" in told
+    assert f"grant select on {written} to" in message

@@ -1,4 +1,4 @@
-"""Which loads say how late rows come, and from where on their rows would have been late."""
+"""Which loads measure late rows, and below which cursor value their rows count as late."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def starts(*loads: Load) -> list[tuple[str, str]]:
     ]
 
 
-def test_rows_are_late_below_the_checkpoint_that_was_left() -> None:
+def test_rows_below_the_former_checkpoint_are_late() -> None:
     assert starts(a_load(1, "2026-11-25 10:00:00+00:00")) == [("1.5", "2026-11-25 10:00")]
 
 
-def test_the_horizon_brings_what_lies_above_it_without_a_lookback() -> None:
+def test_rows_between_the_horizon_and_the_checkpoint_are_not_late() -> None:
     open_since = a_load(1, "2026-11-25 10:00:00+00:00", horizon="2026-11-25T09:30")
 
     assert starts(open_since) == [("1.5", "2026-11-25 09:30")]
 
 
-def test_first_loads_backfills_whole_reads_and_other_cursors_say_nothing() -> None:
+def test_first_loads_backfills_full_refreshes_and_other_cursors_are_not_measured() -> None:
     known = "2026-11-25 10:00:00+00:00"
     backfill, whole = a_load(1, None), replace(a_load(2, known), supersedes=True)
     other = replace(a_load(3, known), cursor="changed_at")
@@ -62,7 +62,7 @@ def test_first_loads_backfills_whole_reads_and_other_cursors_say_nothing() -> No
     assert starts(backfill, whole, other, of_numbers) == []
 
 
-def test_a_load_that_found_another_column_may_have_read_from_the_beginning() -> None:
+def test_a_load_that_found_a_new_column_is_not_measured() -> None:
     known = "2026-11-25 10:00:00+00:00"
     more = replace(READ_AS, columns={**READ_AS.columns, "note": "varchar"})
     found, after = (replace(a_load(number, known), read_as=more) for number in (1, 2))
@@ -70,7 +70,7 @@ def test_a_load_that_found_another_column_may_have_read_from_the_beginning() -> 
     assert [load for load, _ in starts(found, after)] == ["2.5"]
 
 
-def test_days_are_counted_whole_and_neither_tombstones_nor_endless_cursors_count(
+def test_dates_are_late_by_whole_days_and_tombstones_and_infinite_cursors_are_ignored(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "sources.yaml").write_text(

@@ -1,4 +1,4 @@
-"""What raw keeps of a load is read by other versions than the one that wrote it."""
+"""A load manifest is read by other versions than the one that wrote it."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ LOAD = Load(
 
 
 def fields(**more: Any) -> dict[str, Any]:
-    """The description's JSON, with fields more at every level."""
-    told = json.loads(LOAD.as_json())
-    told["read_as"] |= {"new": [1], **more.pop("read_as", {})}
-    told["in_flight"] |= {"new": {"of": "it"}}
-    return {**told, "new": "fact", **more}
+    """The manifest's JSON with additional fields at every level."""
+    document = json.loads(LOAD.as_json())
+    document["read_as"] |= {"new": [1], **more.pop("read_as", {})}
+    document["in_flight"] |= {"new": {"of": "it"}}
+    return {**document, "new": "fact", **more}
 
 
-def test_a_description_is_read_as_it_was_written() -> None:
+def test_a_manifest_is_read_as_it_was_written() -> None:
     assert Load.from_json(LOAD.as_json()) == LOAD
     assert unpack(pack([LOAD]).encode()) == {LOAD.load_id: LOAD}
     assert json.loads(LOAD.as_json())["format"] == FORMAT
 
 
-def test_what_is_not_known_is_ignored() -> None:
+def test_unknown_fields_are_ignored() -> None:
     assert Load.from_json(json.dumps(fields())) == LOAD
     packed = json.loads(pack([LOAD]))
     packed["read_as"][0]["new"] = packed["loads"][0]["in_flight"]["new"] = packed["new"] = 1
@@ -57,11 +57,11 @@ def test_what_is_not_known_is_ignored() -> None:
     assert Profile.from_json(json.dumps(profile)).columns["id"].nulls == 0
 
 
-def test_one_of_before_there_were_formats_is_of_the_first() -> None:
-    told = fields()
-    del told["format"], told["read_as"], told["in_flight"]
+def test_a_manifest_without_a_format_has_the_first_format() -> None:
+    document = fields()
+    del document["format"], document["read_as"], document["in_flight"]
 
-    read = Load.from_json(json.dumps(told))
+    read = Load.from_json(json.dumps(document))
 
     assert (read.format, read.read_as, read.in_flight) == ("1.0", None, None)
 
@@ -72,12 +72,12 @@ def test_a_newer_major_format_is_refused_by_name(version: object) -> None:
         Load.from_json(json.dumps(fields(format=version)))
 
     assert str(refused.value) == (
-        f"load {LOAD.load_id} of shop__orders: it was written by a newer Lakefeed (format "
+        f"load {LOAD.load_id} of shop__orders: written by a newer version of Lakefeed (format "
         f"{version}; this one reads {FORMAT})\n  upgrade Lakefeed"
     )
 
 
-def test_a_newer_minor_format_is_read_and_not_packed() -> None:
+def test_a_newer_minor_format_is_read_but_not_packed() -> None:
     newer = Load.from_json(json.dumps(fields(format="1.999")))
 
     assert newer.read_as == LOAD.read_as

@@ -1,4 +1,4 @@
-"""Who has a lock is known as long as that is true."""
+"""The process that holds a lock is named, and never a wrong one."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def holder(path: Path) -> Process | None:
     return refused.value.holder
 
 
-def test_whoever_has_it_is_named(path: Path) -> None:
+def test_the_holder_of_a_lock_file_is_named(path: Path) -> None:
     with file_lock(path):
-        told = holder(path)
+        found = holder(path)
 
-    assert told is not None
-    assert (told.pid, told.host, told.where) == (os.getpid(), socket.gethostname(), "")
+    assert found is not None
+    assert (found.pid, found.host, found.where) == (os.getpid(), socket.gethostname(), "")
 
 
-def test_of_another_machine_it_is_said_where(path: Path) -> None:
+def test_a_holder_on_another_machine_is_named_with_its_host(path: Path) -> None:
     assert Process(7, "elsewhere", "2026-11-28 14:00:00 UTC").where == ", on elsewhere"
 
 
-def test_a_note_is_gone_with_the_lock_and_lets_others_in(path: Path) -> None:
+def test_the_record_of_the_holder_is_removed_with_the_lock(path: Path) -> None:
     for _ in range(2):
         with file_lock(path):
             assert list(path.parent.glob("*.json"))
@@ -56,15 +56,14 @@ def test_a_note_is_gone_with_the_lock_and_lets_others_in(path: Path) -> None:
     ],
     ids=["empty", "half", "strange", "of one that is dead"],
 )
-def test_nobody_is_named_by_a_note_that_was_left(path: Path, note: str) -> None:
+def test_an_invalid_or_outdated_record_names_no_holder(path: Path, note: str) -> None:
     path.parent.mkdir()
     path.with_suffix(".holder.json").write_text(note)
     with FileLock(path):
         assert holder(path) is None
 
 
-def test_a_role_that_may_not_see_other_sessions_says_so() -> None:
+def test_a_session_that_the_role_may_not_inspect_names_the_missing_privilege() -> None:
     assert str(Session(7, None, None, None, None)) == (
-        "session 7 of the source; from where and since when, this role may not see without "
-        "pg_read_all_stats"
+        "session 7 in the source (this role needs pg_read_all_stats to see its origin and start)"
     )

@@ -1,4 +1,4 @@
-"""What is said of a session that waits: what it does, and no values."""
+"""A waiting session is described by the kind of its statement, without values."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from lakefeed.loading.sessions.lock_waiters import Waiter, kind_of_query
         ("<insufficient privilege>", ""),
     ],
 )
-def test_a_query_is_told_by_its_first_words(query: str, kind: str) -> None:
+def test_a_query_is_described_by_its_first_words(query: str, kind: str) -> None:
     assert kind_of_query(query) == kind
 
 
-def test_a_session_whose_query_is_hidden_is_told_by_the_lock_that_it_waits_for() -> None:
+def test_a_session_with_a_hidden_query_is_described_by_the_lock_that_it_waits_for() -> None:
     waiter = Waiter(7, "", "<insufficient privilege>", "AccessExclusiveLock")
 
-    assert str(waiter) == "pid 7 waits for AccessExclusiveLock"
+    assert str(waiter) == "pid 7 is waiting for AccessExclusiveLock"

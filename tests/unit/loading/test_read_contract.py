@@ -1,4 +1,4 @@
-"""What follows from how a table was read last, and how it is read now."""
+"""What the next load does about changes since the latest load."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ UNKNOWN = replace(NOW, identities=None)
 VIEW = replace(NOW, definition="18/5 aaa")
 
 
-def told(before: ReadContract, now: ReadContract, *, reads_whole: bool = False) -> tuple[str, ...]:
+def notes_of(
+    before: ReadContract, now: ReadContract, *, reads_whole: bool = False
+) -> tuple[str, ...]:
     return changes_since(before, now, shown="s.t", reads_whole=reads_whole).notes
 
 
@@ -31,15 +33,15 @@ def with_mood(mood: ColumnIdentity, *, table: int = 7) -> ReadContract:
     return replace(NOW, identity=table, identities={"id": ID, "mood": mood})
 
 
-def test_what_was_not_noted_is_unknown_and_reads_nothing() -> None:
+def test_identities_that_were_not_recorded_cause_no_reload() -> None:
     renamed = with_mood(replace(MOOD, members={"70": "sad", "71": "fine"}))
 
-    assert told(UNKNOWN, renamed) == told(NOW, replace(renamed, identities=None)) == ()
+    assert notes_of(UNKNOWN, renamed) == notes_of(NOW, replace(renamed, identities=None)) == ()
     assert not is_settled(UNKNOWN, renamed)
     assert noted_from_present(UNKNOWN, renamed, read_whole=False) == renamed
 
 
-def test_what_was_noted_stays_until_all_rows_were_read() -> None:
+def test_the_recorded_contract_stays_until_all_rows_were_read() -> None:
     now = with_mood(replace(MOOD, members={**MOOD.members, "72": "glad"}))
 
     assert noted_from_present(NOW, now, read_whole=False) is None
@@ -48,7 +50,7 @@ def test_what_was_noted_stays_until_all_rows_were_read() -> None:
     assert noted_from_present(NOW, replace(NOW, key=("mood",)), read_whole=False) is None
 
 
-def test_a_table_that_was_read_whole_for_nothing_is_not_read_whole_again() -> None:
+def test_a_table_that_was_read_in_full_without_news_is_not_read_in_full_again() -> None:
     now = replace(NOW, key=("mood",), only=True)
 
     assert noted_from_present(NOW, now, read_whole=True) == now
@@ -62,20 +64,20 @@ def test_a_table_that_was_read_whole_for_nothing_is_not_read_whole_again() -> No
         replace(NOW, identities={"mood": MOOD, "id": ID}),
     ],
 )
-def test_nothing_has_to_be_done_where_values_are_written_as_before(now: ReadContract) -> None:
-    assert told(NOW, now) == ()
+def test_changes_that_keep_all_values_need_no_action(now: ReadContract) -> None:
+    assert notes_of(NOW, now) == ()
     assert is_settled(NOW, now)
 
 
-def test_columns_of_a_table_created_anew_are_known_by_what_they_are_made_of() -> None:
-    """As in a database that was restored from a dump: all numbers are others."""
+def test_columns_of_a_recreated_table_are_recognized_by_their_labels() -> None:
+    """As in a database restored from a dump, where all numbers differ."""
     restored = with_mood(ColumnIdentity(9, "enum", {"1": "ok", "2": "sad"}), table=8)
     renamed = with_mood(ColumnIdentity(9, "enum", {"1": "fine", "2": "sad"}), table=8)
 
-    assert "created anew" in "".join(told(NOW, restored))
+    assert "recreated or replaced" in "".join(notes_of(NOW, restored))
     assert noted_from_present(NOW, restored, read_whole=False) == restored
-    assert told(NOW, renamed) == (
-        "labels or attributes in the type of column `mood` are others, so the table is read whole",
+    assert notes_of(NOW, renamed) == (
+        "labels or attributes in the type of column `mood` changed, so the table is read in full",
     )
 
 
@@ -103,11 +105,11 @@ def test_definitions_are_compared_within_one_database(
     assert bool(changes.others) == is_read_whole
 
 
-def test_a_view_that_is_made_again_each_night_is_not_noted_each_night() -> None:
+def test_a_view_that_is_recreated_unchanged_is_not_recorded_again() -> None:
     assert noted_from_present(VIEW, replace(VIEW, identity=8), read_whole=False) is None
 
 
-def test_a_column_that_was_loaded_before_and_is_back_has_the_table_read_whole() -> None:
+def test_a_column_that_was_loaded_before_and_is_back_makes_the_table_read_in_full() -> None:
     without = replace(NOW, columns={"id": "integer"}, identities={"id": ID})
 
     new = changes_since(without, NOW, shown="s.t", reads_whole=False)
@@ -118,7 +120,7 @@ def test_a_column_that_was_loaded_before_and_is_back_has_the_table_read_whole() 
     assert "column `mood` is back" in back.notes[0]
 
 
-def test_a_column_that_the_catalogue_shows_as_retyped_is_accepted_with_it() -> None:
+def test_a_retyped_column_that_the_catalogue_shows_is_accepted_with_the_catalogue() -> None:
     retyped = replace(NOW, columns={"id": "varchar", "mood": "varchar"})
     retyped = replace(retyped, identities={"id": ColumnIdentity(3, "uuid"), "mood": MOOD})
 
@@ -128,7 +130,7 @@ def test_a_column_that_the_catalogue_shows_as_retyped_is_accepted_with_it() -> N
     assert changes.others == ()
 
 
-def test_a_load_that_reads_all_rows_says_nothing() -> None:
+def test_a_load_that_reads_all_rows_has_no_notes() -> None:
     renamed = with_mood(replace(MOOD, members={"70": "sad", "71": "fine"}))
 
     changes = changes_since(NOW, renamed, shown="s.t", reads_whole=True)
@@ -158,7 +160,7 @@ def test_a_load_that_reads_all_rows_says_nothing() -> None:
         ("inet", "cidr", False),
     ],
 )
-def test_types_that_the_lake_keeps_alike_may_be_written_otherwise(
+def test_a_changed_type_with_the_same_lake_type_may_change_values(
     old: str, new: str, same: bool
 ) -> None:
     assert writes_the_same(old, new) == same
@@ -178,7 +180,7 @@ IN_PARTS = replace(NOW, parts={7: 7, 8: 8})
         ({8: 80, 9: 9}, (9,), (8,)),
     ],
 )
-def test_parts_that_came_and_parts_with_other_storage_are_told_apart(
+def test_new_parts_and_rewritten_parts_are_distinguished(
     parts: dict[int, int], new: tuple[int, ...], rewritten: tuple[int, ...]
 ) -> None:
     now = replace(IN_PARTS, parts=parts)
@@ -192,7 +194,7 @@ def test_parts_that_came_and_parts_with_other_storage_are_told_apart(
     assert noted == (now if now != IN_PARTS else None)
 
 
-def test_parts_that_were_not_noted_are_unknown_and_read_nothing() -> None:
+def test_parts_that_were_not_recorded_cause_no_reload() -> None:
     changes = changes_since(NOW, IN_PARTS, shown="s.t", reads_whole=False)
 
     assert changes == changes_since(NOW, NOW, shown="s.t", reads_whole=False)
@@ -204,16 +206,16 @@ def test_parts_that_were_not_noted_are_unknown_and_read_nothing() -> None:
     ("before", "now", "is_another"),
     [
         (IN_PARTS, replace(IN_PARTS, parts={9: 9}), True),
-        # A partitioned table that is declared anew over the same partitions.
+        # A partitioned table that was recreated with the same partitions.
         (IN_PARTS, replace(IN_PARTS, identity=70), False),
         (IN_PARTS, replace(IN_PARTS, parts={}), False),
-        # It had no partition yet.
+        # A partitioned table without partitions.
         (replace(IN_PARTS, parts={}), IN_PARTS, True),
         (NOW, replace(IN_PARTS, identity=70), True),
         (VIEW, replace(VIEW, identity=70), False),
     ],
 )
-def test_a_table_is_another_if_nothing_is_left_of_what_held_its_rows(
+def test_a_table_counts_as_replaced_if_none_of_its_parts_is_left(
     before: ReadContract, now: ReadContract, is_another: bool
 ) -> None:
     changes = changes_since(before, now, shown="s.t", reads_whole=False)

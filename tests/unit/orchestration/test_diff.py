@@ -98,7 +98,7 @@ def test_reports_changes_in_the_database_from_the_catalogue(tmp_path: Path) -> N
         "column `note` (text) was added",
     )
     assert table.next_run == (
-        "column `status` was varchar and is integer, so the table is read whole",
+        "column `status` was varchar and is integer, so the table is read in full",
     )
 
 
@@ -114,6 +114,6 @@ def test_the_summary_is_markdown_with_values_as_code(tmp_path: Path) -> None:
 
 - changed `shop.orders` (sources.yaml:6)
   - `where` none → `status <> 'draft'` (sources.yaml:6)
-  - the next run: `where` changed; it applies to rows read from now on, and to all with: \
+  - the next run: `where` changed and applies to rows read from now on; to apply it to all rows: \
 lakefeed run --select shop.orders --full-refresh"""
     )

@@ -143,7 +143,7 @@ def test_reports_a_folder_in_its_place_as_a_storage_error(tmp_path: Path, openin
     error = refusal(tmp_path / "warehouse.duckdb", opening)
 
     assert isinstance(error, StorageFailed)
-    assert "a folder stands where a file is needed" in error.what
+    assert "found a folder where a file is expected" in error.what
 
 
 def test_an_error_in_a_query_is_not_reported_as_damage(file: Path) -> None:

@@ -1,4 +1,4 @@
-"""Lakefeed as dlt sees it: resource, backend, pipeline and destination, and where we patch dlt.
+"""Connects Lakefeed to dlt: resource, backend, pipeline, destination, and patches of dlt.
 
 Imports: `declaration`, `declaration.document`, `loading`, `loading.extract`, `loading.plan`,
     `loading.raw`, `source.inspection`.

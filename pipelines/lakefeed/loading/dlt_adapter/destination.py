@@ -1,4 +1,4 @@
-"""dlt's filesystem destination, resolved once a run: dlt looks it up 21 times a table."""
+"""dlt's filesystem destination, resolved once per run: dlt resolves it 21 times per table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dlt.destinations.impl.filesystem.filesystem import INIT_FILE_NAME, Filesyst
 from dlt.destinations.impl.filesystem.typing import TExtraPlaceholders
 
 from lakefeed.declaration.project import Project
-from lakefeed.loading.dlt_adapter.config_providers import use_sparing_providers
+from lakefeed.loading.dlt_adapter.config_providers import use_filtering_providers
 from lakefeed.loading.raw.filesystem import is_local
 
 Configuration = FilesystemDestinationClientConfiguration
@@ -25,7 +25,7 @@ LAYOUT = "{table_name}/load_date={load_date}/{load_id}.{file_id}.{ext}"
 
 
 def _load_date(_schema: str, _table: str, load_id: str, _file_id: str, _extension: str) -> str:
-    """The day that a load began, in UTC; the same when a killed load goes on the day after."""
+    """The day on which the load started, in UTC, even if it is resumed on a later day."""
     return dt.datetime.fromtimestamp(float(load_id), dt.UTC).date().isoformat()
 
 
@@ -33,9 +33,9 @@ PLACEHOLDERS: TExtraPlaceholders = {"load_date": _load_date}
 
 
 class RawClient(FilesystemClient):
-    """dlt's client of a file system, which looks for a table's files in its own folder alone.
+    """dlt's filesystem client, with a listing of local folders that takes their names literally.
 
-    dlt (1.31) lists a local folder by `glob.glob`, to which `plain[1]` is the folder `plain1`.
+    dlt (1.31) lists a local folder with `glob.glob`, for which `plain[1]` is the folder `plain1`.
     """
 
     def list_files_with_prefixes(self, table_dir: str, prefixes: list[str]) -> list[str]:
@@ -51,11 +51,11 @@ def _files_in(folder: Path) -> Iterator[str]:
 
 
 class RawDestination(filesystem):
-    """The raw layer: one for all tables, so its settings can't differ by pipeline."""
+    """The raw layer, shared by all tables, so that its settings can't differ by pipeline."""
 
     @property
     def destination_type(self) -> str:
-        """What state and traces name, so that `dlt pipeline` finds dlt's own class."""
+        """The type that dlt records in state and traces: its own, so `dlt pipeline` can open it."""
         return f"dlt.destinations.{filesystem.__name__}"
 
     @property
@@ -66,7 +66,7 @@ class RawDestination(filesystem):
     def configuration(
         self, initial_config: Configuration, accept_partial: bool = False
     ) -> Configuration:
-        """As dlt resolves it the first time, from then on a copy with this table's names."""
+        """Resolves the configuration once, then returns copies with the names of each table."""
         if initial_config.is_resolved():
             return initial_config
         resolved = self.__dict__.setdefault("_resolved", {})
@@ -79,26 +79,26 @@ class RawDestination(filesystem):
 
 
 @dataclass(frozen=True)
-class _Known:
-    """A destination, and what it was resolved from."""
+class _Resolved:
+    """A destination, and the settings that it was resolved from."""
 
     settings: tuple[Any, ...]
     destination: RawDestination
 
 
 _lock = Lock()
-_newest: list[_Known] = []
+_latest: list[_Resolved] = []
 
 
 def raw_destination(project: Project) -> RawDestination:
-    """The project's raw layer, resolved anew when the project or the environment is another.
+    """The project's raw layer, resolved again if the project or the environment has changed.
 
-    Side effect: has dlt read its settings then.
+    Side effect: makes dlt read its settings in that case.
     """
     with _lock:
         settings = (project.root, project.raw_url, dict(os.environ))
-        if not _newest or _newest[-1].settings != settings:
-            use_sparing_providers(project.root)
+        if not _latest or _latest[-1].settings != settings:
+            use_filtering_providers(project.root)
             destination = RawDestination(
                 bucket_url=_bucket_url(project.raw_url),
                 layout=LAYOUT,
@@ -106,10 +106,10 @@ def raw_destination(project: Project) -> RawDestination:
                 enable_dataset_name_normalization=False,
                 warn_unsafe_layout_separators=False,
             )
-            _newest[:] = [_Known(settings, destination)]
-        return _newest[-1].destination
+            _latest[:] = [_Resolved(settings, destination)]
+        return _latest[-1].destination
 
 
 def _bucket_url(raw_url: str) -> str:
-    """A folder as a URL that means it literally: dlt would take a `?` in it for a URL's own."""
+    """A local folder as an escaped URL: dlt would parse a `?` in its name as a query string."""
     return Path(raw_url).as_uri() if is_local(raw_url) else raw_url

@@ -1,4 +1,4 @@
-"""What dlt must be told before it is imported."""
+"""Settings of dlt that must be in the environment before it is imported."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ NAMING = "lakefeed.loading.naming"
 
 
 def prepare_dlt(project: Project) -> None:
-    """Points dlt at the project and away from Airflow's metadata database and from telemetry.
+    """Points dlt at the project, and turns off its Airflow secrets provider and telemetry.
 
-    Side effect: sets environment variables of this process. With Airflow installed dlt would look
-    every configuration key up in Airflow's database (10 s for 30 tables, measured) and swap
-    `sys.stdout`; the setting can't live in `.dlt/config.toml`, which is read later than that.
+    With Airflow installed, dlt would look up every configuration key in Airflow's metadata database
+    (10 s for 30 tables) and replace `sys.stdout`. The setting can't be in `.dlt/config.toml`, which
+    is read later; it can go once dlt disables the provider by default (dlt-hub/dlt#3006).
+
+    Side effect: sets environment variables of this process.
     """
     os.environ["PROVIDERS__ENABLE_AIRFLOW_SECRETS"] = "false"
     os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
     os.environ["DLT_PROJECT_DIR"] = str(project.root)
     os.environ["DLT_DATA_DIR"] = str(project.data / ".dlt")
     os.environ["SCHEMA__NAMING"] = NAMING
-    # Else the working directory keeps a second copy of every file that was ever loaded.
+    # By default the working directory keeps a second copy of every file ever loaded.
     os.environ["LOAD__DELETE_COMPLETED_JOBS"] = "true"
-    # dlt sleeps this long, twice a table, before it looks whether reading has ended.
+    # dlt sleeps this long, twice per table, before it checks whether the read has finished.
     os.environ["EXTRACT__FUTURES_POLL_INTERVAL"] = "0.0005"
-    # A job that fails is logged with its traceback, and raised as well: we say what it means.
+    # dlt both logs and raises the error of a failed job; Lakefeed reports the raised one.
     os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")

@@ -1,14 +1,14 @@
-"""What dlt derives from the same input again and again, derived once.
+"""Caches three pure functions of dlt that it calls repeatedly with the same arguments.
 
-Three functions that depend on nothing but their argument are replaced by remembering ones. Measured
-over 50 small tables, in the share of what loading them costs:
+Calls per table and share of the load time, measured with dlt 1.31 over 50 small tables:
 
-- the hints of a typed dict (44 times a table, 4 %): dlt's own comment on the call has "very slow
-  and we possibly should cache the result";
-- the parser of JSON paths, built anew for each path, which is our cursor's (8 times a table, 5 %);
-- how many fields a configuration has, counted to tell whether it is there (240 times, 4 %).
+- the type hints of a typed dict (44 calls, 4%); dlt's own comment says "very slow and we possibly
+  should cache the result";
+- the JSON path parser, rebuilt for each path, which is that of the cursor (8 calls, 5%);
+- the number of fields of a configuration, counted to test its truth value (240 calls, 4%).
 
-Should dlt call others instead, it is as slow again and as right (tests/unit/loading/test_dlt.py).
+If dlt stops calling these functions, loads are as slow as without the cache but still correct
+(tests/unit/loading/test_dlt.py). Remove a patch once dlt caches the result itself.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _PARSE = "_parse"
 _COUNT = "__len__"
 
 
-def remember_derived() -> None:
-    """Side effect: replaces these three in dlt's modules, once in this process."""
+def cache_pure_functions() -> None:
+    """Replaces the three functions in dlt's modules with cached ones, for this process."""
     hints_of = getattr(validation, _HINTS)
     hints: dict[type, dict[str, Any]] = {}
 
-    def remembered_hints(spec: type, **namespaces: Any) -> dict[str, Any]:
-        # The namespaces are those of the module that defines it.
+    def cached_hints(spec: type, **namespaces: Any) -> dict[str, Any]:
+        # The namespaces are always those of the module that defines `spec`.
         if spec not in hints:
             hints[spec] = hints_of(spec, **namespaces)
         return hints[spec]
@@ -38,13 +38,13 @@ def remember_derived() -> None:
     count = getattr(BaseConfiguration, _COUNT)
     counts: dict[type, int] = {}
 
-    def remembered_count(configuration: BaseConfiguration) -> int:
-        # Fields belong to the class.
+    def cached_count(configuration: BaseConfiguration) -> int:
+        # All instances of a class have the same fields.
         kind = type(configuration)
         if kind not in counts:
             counts[kind] = count(configuration)
         return counts[kind]
 
-    setattr(validation, _HINTS, remembered_hints)
-    setattr(BaseConfiguration, _COUNT, remembered_count)
+    setattr(validation, _HINTS, cached_hints)
+    setattr(BaseConfiguration, _COUNT, cached_count)
     setattr(jsonpath, _PARSE, lru_cache(getattr(jsonpath, _PARSE)))

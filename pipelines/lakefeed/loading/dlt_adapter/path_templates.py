@@ -1,8 +1,8 @@
-"""Where dlt takes the path of a folder for a template: a `%` in it means itself.
+"""Escapes `%` in folder names, which dlt formats as part of a template.
 
-dlt (1.31) puts the number of each file that it writes into `<folder>/<table>.%s`, by `%`, so that a
-project in a folder called `100%` could load nothing. Should dlt name the method otherwise, that is
-so again (tests/unit/loading/test_dlt.py).
+dlt (1.31) formats `<folder>/<table>.%s` with `%` for each file that it writes, so a project in a
+folder such as `100%` couldn't load anything. If dlt renames the method, the patch has no effect
+(tests/unit/loading/test_dlt.py); it can go once dlt escapes the folder itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _TEMPLATE = "_get_data_item_path_template"
 
 
 def take_folders_literally() -> None:
-    """Side effect: replaces the method in dlt's two classes, once in this process."""
+    """Replaces the method in dlt's two storage classes, for this process."""
     for storage in (ExtractorItemStorage, LoadItemStorage):
         setattr(storage, _TEMPLATE, _with_literal_folder(getattr(storage, _TEMPLATE)))
 

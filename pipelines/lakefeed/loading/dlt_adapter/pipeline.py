@@ -1,8 +1,8 @@
-"""One table's dlt pipeline, which doesn't read its own schema again and again.
+"""The dlt pipeline of one table, which reads its schema from disk only once.
 
-dlt reads and builds a pipeline's schema from its file whenever it is asked for, nine times a load,
-lest another process has changed it: an eighth of what loading a small table cost. Ours has the
-table's lock. Should dlt name these two methods otherwise, it is as slow again and as right
+dlt (1.31) reads and parses a pipeline's schema file at every access, nine times per load, in case
+another process has changed it: an eighth of the time to load a small table. Here the table's lock
+rules that out. If dlt renames the two methods, loads are slower but still correct
 (tests/unit/loading/test_dlt.py).
 """
 
@@ -14,20 +14,20 @@ import dlt
 from dlt.common.schema import Schema
 from dlt.common.storages import LiveSchemaStorage
 
-from lakefeed.loading.dlt_adapter.patches import remember_derived
+from lakefeed.loading.dlt_adapter.patches import cache_pure_functions
 from lakefeed.loading.dlt_adapter.path_templates import take_folders_literally
 
 
 class TablePipeline(dlt.Pipeline):
-    """The pipeline of a table whose lock is held."""
+    """The pipeline of a table. The caller must hold the table's lock."""
 
     def _configure(self, *args: Any, **kwargs: Any) -> None:
         super()._configure(*args, **kwargs)
-        self._schema_storage = _OwnSchemas(self._schema_storage_config, makedirs=True)
+        self._schema_storage = _CachedSchemas(self._schema_storage_config, makedirs=True)
 
 
-class _OwnSchemas(LiveSchemaStorage):
-    """Schemas that nobody else writes."""
+class _CachedSchemas(LiveSchemaStorage):
+    """Schemas that no other process writes, so that the copy in memory is current."""
 
     def __getitem__(self, name: str) -> Schema:
         known = self.live_schemas.get(name)
@@ -36,5 +36,5 @@ class _OwnSchemas(LiveSchemaStorage):
         return known
 
 
-remember_derived()
+cache_pure_functions()
 take_folders_literally()

@@ -1,7 +1,7 @@
-"""Lets plain `dlt pipeline` find the pipelines of the current folder's project, without a flag.
+"""Lets `dlt pipeline` find the pipelines of the current project without `--pipelines-dir`.
 
 dlt asks every installed plugin for a run context (entry point group `dlt`). Outside a Lakefeed
-project this answers nothing, and dlt goes on as if it weren't installed.
+project this plugin returns None, and dlt behaves as if it weren't installed.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dlt.common.configuration import plugins
 from dlt.common.configuration.specs.pluggable_run_context import RunContextBase
 from dlt.common.runtime.run_context import RunContext
 
-import lakefeed.loading.naming  # noqa: F401 - schemas of earlier lakes name it otherwise
+import lakefeed.loading.naming  # noqa: F401 - sets the alias that schemas of earlier lakes use
 from lakefeed.declaration.document.loader import DECLARATION_FILE
 from lakefeed.loading.dlt_adapter.environment import NAMING
 
 
 class ProjectRunContext(RunContext):
-    """dlt's ordinary context, with the working directories in the project's `data/.dlt`."""
+    """dlt's default run context, with working directories in the project's `data/.dlt`."""
 
     @property
     def data_dir(self) -> str:
@@ -32,7 +32,7 @@ def plug_project_context(
     run_dir: str | None,
     runtime_kwargs: dict[str, Any] | None,  # noqa: ARG001 - pluggy matches by name
 ) -> RunContextBase | None:
-    """The context of the Lakefeed project in `run_dir`; None where there is none."""
+    """The run context of the Lakefeed project in `run_dir`; None outside a project."""
     root = Path(os.environ.get("DLT_PROJECT_DIR") or run_dir or ".").absolute()
     if not (root / DECLARATION_FILE).is_file():
         return None

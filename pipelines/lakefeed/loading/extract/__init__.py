@@ -1,4 +1,4 @@
-"""Rows copied from the source to Parquet, and the checks that none were missed, moved or doubled.
+"""Copies rows from the source to Parquet and checks that none are missed, moved or duplicated.
 
 Imports: `declaration`, `loading.plan`, `loading.raw`, `loading.sessions`, `source`,
     `source.inspection`.

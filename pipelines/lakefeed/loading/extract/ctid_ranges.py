@@ -1,4 +1,4 @@
-"""A big table cut into ranges of its pages, which several sessions can read side by side."""
+"""Splits a big table into page ranges that several sessions can read in parallel."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 _MB = 1 << 20
-# Less than this isn't worth a second session.
+# A smaller range isn't worth a second session.
 _LEAST = 32 * _MB
-# What makes a Parquet file of some 200 MB, and a statement of some seconds.
+# Yields a Parquet file of about 200 MB and a statement of a few seconds.
 _MOST = 1024 * _MB
-# How fast a source is taken to be where `max_query_time` bounds its statements.
+# A cautious estimate of read speed, to keep each statement within `max_query_time`.
 _SLOWEST_PER_SECOND = 20 * _MB
 
 
 @dataclass(frozen=True)
 class TableSize:
-    """Bytes of a table with its partitions and TOAST, and pages of the largest partition."""
+    """Bytes of a table including partitions and TOAST, and pages of its largest partition."""
 
     size: int
     pages: int
 
 
 def cut(table: TableSize, sessions: int, max_query_time: dt.timedelta | None) -> list[str]:
-    """Conditions on `ctid`: every row meets one of them, whichever pages were added since.
+    """Conditions on `ctid` that together match every row, even in pages added meanwhile.
 
-    As many as keep all sessions busy to the end, and each small enough for one statement.
+    There are enough ranges to keep all sessions busy, and each is small enough for one statement.
 
     Args:
-        sessions: how many read at the same time, at most.
-        max_query_time: the bound on one statement.
+        sessions: the maximum number of sessions that read in parallel.
+        max_query_time: the time limit of one statement.
     """
     most = _MOST
     if max_query_time is not None:
@@ -43,14 +43,14 @@ def cut(table: TableSize, sessions: int, max_query_time: dt.timedelta | None) ->
 
 
 def _conditions(borders: list[int]) -> list[str]:
-    """The first has no lower bound and the last no upper one."""
+    """One condition per range; the first has no lower bound, the last no upper bound."""
     if not borders:
         return ["true"]
     between = [
-        f"ctid >= {_place(low)} and ctid < {_place(high)}" for low, high in pairwise(borders)
+        f"ctid >= {_start_of(low)} and ctid < {_start_of(high)}" for low, high in pairwise(borders)
     ]
-    return [f"ctid < {_place(borders[0])}", *between, f"ctid >= {_place(borders[-1])}"]
+    return [f"ctid < {_start_of(borders[0])}", *between, f"ctid >= {_start_of(borders[-1])}"]
 
 
-def _place(page: int) -> str:
+def _start_of(page: int) -> str:
     return f"'({page},0)'::tid"

@@ -1,7 +1,7 @@
-"""Rows that have left the source, or came to it unseen: found by comparing keys at the snapshot.
+"""Finds rows that were deleted from the source, or added unnoticed, by comparing keys.
 
-A tombstone is the row's last version once more, with `_deleted_at` set. Only keys are held in
-temporary tables, which DuckDB spills to disk: memory stays bounded however many rows there are.
+A tombstone repeats the row's last version with `_deleted_at` set. Only keys go into temporary
+tables, which DuckDB spills to disk, so memory stays bounded for any number of rows.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MEMORY = "512MB"
 
 @dataclass(frozen=True)
 class Tombstones:
-    """A query for the rows that have left the source; `found` of them now, the rest earlier."""
+    """A query for rows deleted from the source. `found` counts those that this load found."""
 
     query: str
     found: int
@@ -39,10 +39,10 @@ class Tombstones:
 
 @dataclass(frozen=True)
 class Moved:
-    """What comparing keys brought.
+    """The result of comparing keys.
 
-    `arrived` counts rows that the source has, raw lacks, and the load wouldn't read: they came, or
-    came back, without a change that its cursor shows. `earliest` is the smallest cursor of them.
+    `arrived` counts rows that the source has, raw lacks and the load wouldn't read: they appeared,
+    or reappeared, below the cursor's checkpoint. `earliest` is their smallest cursor value.
     """
 
     tombstones: Tombstones
@@ -53,37 +53,39 @@ class Moved:
 def compare_keys(
     session: SourceSession,
     plan: TablePlan,
-    held: LatestRows,
+    latest: LatestRows,
     *,
     read: str,
     found_at: dt.datetime,
     again: bool,
     allow_shrink: bool,
 ) -> Moved:
-    """Compares the keys that raw holds with those that the source has at the snapshot.
+    """Compares the keys in raw with those of the source at the snapshot.
 
-    Side effect: leaves the temporary table `moved_keys` in the session, which the query for
-    tombstones reads, and `ARRIVED` with the keys of the rows that arrived.
+    Side effect: creates the temporary tables `moved_keys`, which the tombstone query reads, and
+    `ARRIVED`, with the keys of the rows that arrived.
 
     Args:
-        read: the source's condition for rows that the load reads anyway, or never.
+        latest: the latest rows in raw.
+        read: a condition in the source's SQL for rows that this load reads anyway, or that no load
+            reads.
         found_at: the snapshot's time.
-        again: let the query bring the rows, too, that earlier loads found deleted.
+        again: include rows that earlier loads found deleted.
 
     Raises:
-        Refused: all rows are gone, or more than `max_shrink` allows.
+        Refused: all rows were deleted, or more than `max_shrink` allows.
     """
-    with little_memory(session):
-        alive, deleted, arrived, earliest = _compare(session, plan, keys_query(plan, read), held)
+    with limited_memory(session):
+        alive, deleted, arrived, earliest = _compare(session, plan, keys_query(plan, read), latest)
     is_empty = deleted == alive and not _has_rows(session, plan)
     refuse_shrink(plan, before=alive, lost=deleted, is_empty=is_empty, allow_shrink=allow_shrink)
     keys = ", ".join(names_of_key(plan.key_columns))
     known = "true" if again else f"{GONE} is null"
     gone_since = f"coalesce({GONE}, {literal(found_at.isoformat())}::timestamptz)"
     query = (
-        f"select {held.as_planned(session, plan)}, {gone_since} as {DELETED_AT} "
-        f"from (select *, {named_key(plan.key_columns)}, {held.position} as {POSITION} "
-        f"from {held.relation}) as held join "
+        f"select {latest.as_planned(session, plan)}, {gone_since} as {DELETED_AT} "
+        f"from (select *, {named_key(plan.key_columns)}, {latest.position} as {POSITION} "
+        f"from {latest.relation}) as latest join "
         f"(select {keys}, {POSITION}, {GONE} from moved_keys where {_PRESENT} is null and {known}) "
         f"using ({keys}, {POSITION})"
     )
@@ -91,8 +93,12 @@ def compare_keys(
 
 
 @contextmanager
-def little_memory(session: SourceSession) -> Iterator[None]:
-    """`reset memory_limit` would keep the limit that it finds."""
+def limited_memory(session: SourceSession) -> Iterator[None]:
+    """Lowers DuckDB's memory limit within the block, then restores the former value.
+
+    In DuckDB 1.5, `reset memory_limit` changes the setting but not the limit in force
+    (duckdb/duckdb#22203); use it here once the minimum version has the fix (#22208).
+    """
     limit = session.execute("select current_setting('memory_limit')").fetchall()[0][0]
     session.execute(f"set memory_limit = '{_MEMORY}'")
     try:
@@ -102,10 +108,10 @@ def little_memory(session: SourceSession) -> Iterator[None]:
 
 
 def _compare(
-    session: SourceSession, plan: TablePlan, keys_sql: str, held: LatestRows
+    session: SourceSession, plan: TablePlan, keys_sql: str, latest: LatestRows
 ) -> tuple[int, int, int, CursorValue | None]:
-    """How many rows raw holds, how many of them are gone, how many arrived, and from which cursor
-    on."""
+    """The numbers of rows in raw, deleted rows and arrived rows, and the smallest cursor value of
+    the latter."""
     keys = ", ".join(names_of_key(plan.key_columns))
     cursor = f", {quote(plan.cursor.name)} as {_CURSOR}" if plan.cursor else ""
     source = (
@@ -113,21 +119,21 @@ def _compare(
         f"from {session.rows_of(keys_sql)})"
     )
     arrived = f"{_PRESENT} and not {MARKED} and ({POSITION} is null or {GONE} is not null)"
-    session.execute(f"create temp table held_keys as {held.keys(session, plan)}")
+    session.execute(f"create temp table raw_keys as {latest.keys(session, plan)}")
     session.execute(
-        f"create or replace temp table moved_keys as from held_keys full join {source} "
+        f"create or replace temp table moved_keys as from raw_keys full join {source} "
         f"using ({keys}) where {_PRESENT} is null or ({arrived})"
     )
     session.execute(
         f"create or replace temp table {ARRIVED} as select {keys} from moved_keys where {_PRESENT}"
     )
     alive, deleted, count, earliest = session.execute(
-        f"select (select count(*) from held_keys where {GONE} is null), "
+        f"select (select count(*) from raw_keys where {GONE} is null), "
         f"count(*) filter ({_PRESENT} is null and {GONE} is null), "
         f"count(*) filter ({_PRESENT}), "
         f"min({_CURSOR if plan.cursor else 'null'}) filter ({_PRESENT}) from moved_keys"
     ).fetchall()[0]
-    session.execute("drop table held_keys")
+    session.execute("drop table raw_keys")
     return int(alive), int(deleted), int(count), earliest
 
 
@@ -138,11 +144,11 @@ def _has_rows(session: SourceSession, plan: TablePlan) -> bool:
 def refuse_shrink(
     plan: TablePlan, *, before: int, lost: int, is_empty: bool, allow_shrink: bool
 ) -> None:
-    """An emptied table is more often a mistake than a fact.
+    """Declines a load that would delete too much: more often a mistake in the source than intent.
 
     Args:
-        before: how many rows raw holds; `lost` of them are gone.
-        is_empty: the source has no row at all.
+        before: the number of rows in raw; `lost` of them are no longer in the source.
+        is_empty: the source has no rows at all.
 
     Raises:
         Refused: the table lost all of its rows, or more than `max_shrink` allows.
@@ -152,18 +158,18 @@ def refuse_shrink(
         return
     rows = "1 row" if before == 1 else f"{before:,} rows"
     if is_empty and not allowed.allows_all:
-        told = "now has none"
+        loss = "now has none"
     elif not allowed.allows(before, lost):
-        told = f"lost {lost:,} of them ({lost / before:.0%}); `max_shrink` allows {_shown(allowed)}"
+        loss = f"lost {lost:,} of them ({lost / before:.0%}); `max_shrink` allows {_limit(allowed)}"
     else:
         return
     raise Refused(
-        f"{plan.table.shown} had {rows} and {told}",
+        f"{plan.table.shown} had {rows} and {loss}",
         where=plan.table.where,
-        do=f"if that is right: lakefeed run --select {plan.table.shown} --allow-shrink",
+        do=f"if this is expected: lakefeed run --select {plan.table.shown} --allow-shrink",
     )
 
 
-def _shown(allowed: Shrink) -> str:
+def _limit(allowed: Shrink) -> str:
     floor = f", or fewer than {allowed.rows:,} rows" if allowed.rows > 1 else ""
     return f"{shown(allowed.share)}{floor}"

@@ -1,8 +1,8 @@
-"""A key held against rows: no column of it is null, and no two rows of the source share it.
+"""Checks a table's key: no column of it is null, and no two rows of the source share a key.
 
-A database vouches for what an index holds unique, over the rows of one table. For any other key the
-rows of a load are asked, and the source at the load's snapshot: a row that comes with a load may
-share its key with one that came long before, and still stands.
+A unique index of the source guarantees this for the rows of one table. Any other key is checked
+against the rows of the load and against the source at the load's snapshot, since a new row may
+share its key with a row that was loaded long ago and still exists.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from lakefeed.source.inspection.equality import comparable, compared_key
 from lakefeed.source.inspection.types import lake_type
 from lakefeed.sql import literal, quote
 
-# The source is asked for these keys, or, beyond as many, for all that it has.
+# Up to this number only the keys of the load are looked up in the source; above it, all keys.
 _MOST_KEYS = 10_000
 
 
 def check_key(
     session: SourceSession, plan: TablePlan, files: dict[Path, int], *, is_whole: bool
 ) -> None:
-    """Holds the key against the rows that a load has written.
+    """Checks the key of the rows that a load has written.
 
-    Reads the source where an index doesn't hold the key unique, and the load isn't the whole table:
-    the rows with these keys, or, where they are many, all keys.
+    Reads the source if no unique index covers the key and the load isn't the whole table: the rows
+    with the same keys, or all keys if the load has many.
 
     Raises:
-        TableFailed: a column of the key is null in some of them, or two rows share a key.
+        TableFailed: a key column is null in a row, or two rows share a key.
     """
     if not plan.key or _is_primary_key(plan):
         return
@@ -46,15 +46,15 @@ def check_key(
     if shared:
         *values, count = shared
         raise TableFailed(
-            f"{_named(plan)} doesn't tell its rows apart: {count:,} rows share "
-            f"({', '.join(map(str, values))}){_why(plan)}",
+            f"{_key_of(plan)} isn't unique: {count:,} rows share "
+            f"({', '.join(map(str, values))}){_inheritance_note(plan)}",
             where=plan.table.where_of("primary_key"),
-            do=_what_to_do(plan),
+            do=_remedy(plan),
         )
 
 
 def _is_primary_key(plan: TablePlan) -> bool:
-    """The database lets no null into a primary key."""
+    """Whether the key is the database's primary key, which can't contain nulls."""
     catalogue = plan.table.catalogue
     primary = catalogue.primary_key if catalogue else ()
     return plan.is_kept_unique and set(plan.key) == set(primary)
@@ -68,7 +68,7 @@ def _refuse_nulls(session: SourceSession, plan: TablePlan, rows: str) -> None:
         return
     nulls = [name for name, value in zip(plan.key, example, strict=True) if value is None]
     parts = zip(plan.key, example, strict=True)
-    told = ", ".join(f"{name}: {'null' if value is None else value}" for name, value in parts)
+    key = ", ".join(f"{name}: {'null' if value is None else value}" for name, value in parts)
     counts = (
         f"count(*) filter (where {quote(name)} is null) as {quote(name)}" for name in plan.key
     )
@@ -81,15 +81,15 @@ def _refuse_nulls(session: SourceSession, plan: TablePlan, rows: str) -> None:
     ]
     condition = " and ".join(f"{quote(name)} is not null" for name in nulls)
     raise TableFailed(
-        f"{_named(plan)} can't tell all its rows apart: {' and '.join(columns)}, such as ({told})",
+        f"{_key_of(plan)} contains nulls: {' and '.join(columns)}, such as ({key})",
         where=plan.table.where_of("primary_key"),
-        do="name columns that are never null, fill these in the source, or leave such rows out: "
-        f"where: {condition}",
+        do="use columns that are never null, fill the nulls in the source, or exclude these rows "
+        f"(`where: {condition}`)",
     )
 
 
 def _shared_among(session: SourceSession, plan: TablePlan, rows: str) -> tuple[object, ...] | None:
-    """A key that several of these rows share, and how many do."""
+    """A key that several of these rows share, followed by their number; None if there is none."""
     shown = ", ".join(f"any_value({quote(name)})" for name in plan.key)
     return session.execute(
         f"select {shown}, count(*) from {rows} "
@@ -98,12 +98,12 @@ def _shared_among(session: SourceSession, plan: TablePlan, rows: str) -> tuple[o
 
 
 def _shared_at(session: SourceSession, plan: TablePlan, rows: str) -> tuple[object, ...] | None:
-    """A key of these rows that several rows of the source share, and how many do."""
+    """A key of these rows that several rows of the source share, followed by their number."""
     texts = ", ".join(_as_source_text(column) for column in plan.key_columns)
     keys = session.execute(f"select distinct {texts} from {rows} limit {_MOST_KEYS + 1}").fetchall()
     condition = _is_one_of(plan, keys) if len(keys) <= _MOST_KEYS else "true"
     shown = ", ".join(f"min({quote(name)}::text) as {quote(name)}" for name in plan.key)
-    grouped = ", ".join(map(_told_apart, plan.key_columns))
+    grouped = ", ".join(map(_comparable_in_source, plan.key_columns))
     query = (
         f"{counting_query(plan, f'{shown}, count(*) as _lakefeed_rows', condition)} "
         f"group by {grouped} having count(*) > 1 limit 1"
@@ -112,28 +112,29 @@ def _shared_at(session: SourceSession, plan: TablePlan, rows: str) -> tuple[obje
 
 
 def _is_one_of(plan: TablePlan, keys: list[tuple[str, ...]]) -> str:
-    """The source's condition for rows with these keys."""
+    """A condition in the source's SQL for rows with these keys."""
     columns = plan.key_columns
-    kinds = ["text" if _is_text_to_us(column) else column.type for column in columns]
+    kinds = ["text" if _is_compared_as_text(column) else column.type for column in columns]
     listed = (
         ", ".join(f"{literal(value)}::{kind}" for value, kind in zip(key, kinds, strict=True))
         for key in keys
     )
     named = ", ".join(
-        _told_apart(column) if _is_text_to_us(column) else quote(column.name) for column in columns
+        _comparable_in_source(column) if _is_compared_as_text(column) else quote(column.name)
+        for column in columns
     )
     return f"({named}) in (values {', '.join(f'({key})' for key in listed)})"
 
 
-def _is_text_to_us(column: Column) -> bool:
-    """Whether two values are one to the lake where their texts are the same, and only there."""
+def _is_compared_as_text(column: Column) -> bool:
+    """Whether two values are equal in the lake if and only if their texts are the same."""
     return lake_type(column.type).as_text and comparable(column.type) is None
 
 
-def _told_apart(column: Column) -> str:
-    """A key's column as an expression of the source's that is equal where it is to the lake."""
+def _comparable_in_source(column: Column) -> str:
+    """An expression in the source's SQL that is equal for two rows exactly if the lake's is."""
     name = quote(column.name)
-    if _is_text_to_us(column):
+    if _is_compared_as_text(column):
         return f'{name}::text collate "C"'
     return (
         f'{name} collate "C"'
@@ -143,7 +144,7 @@ def _told_apart(column: Column) -> str:
 
 
 def _as_source_text(column: Column) -> str:
-    """A value in the lake as the text that PostgreSQL reads as the same value."""
+    """An expression for the text from which PostgreSQL parses the same value."""
     name, kind = quote(column.name), lake_type(column.type).duckdb
     if kind == "blob":
         return f"'\\x' || hex({name})"
@@ -152,25 +153,25 @@ def _as_source_text(column: Column) -> str:
     return f"{name}::varchar"
 
 
-def _named(plan: TablePlan) -> str:
+def _key_of(plan: TablePlan) -> str:
     columns, shown = ", ".join(plan.key), plan.table.shown
     if plan.table.settings.primary_key is None:
         return f"the primary key ({columns}) of {shown}"
     return f"`primary_key: [{columns}]` of {shown}"
 
 
-def _heirs(plan: TablePlan) -> tuple[str, ...]:
+def _child_tables(plan: TablePlan) -> tuple[str, ...]:
     catalogue = plan.table.catalogue
     return catalogue.heirs if catalogue and not plan.table.settings.only else ()
 
 
-def _why(plan: TablePlan) -> str:
-    heirs = _heirs(plan)
-    if not heirs:
+def _inheritance_note(plan: TablePlan) -> str:
+    children = _child_tables(plan)
+    if not children:
         return ""
-    return f"; it is read with what inherits from it ({', '.join(heirs)})"
+    return f"; the table is read together with its child tables ({', '.join(children)})"
 
 
-def _what_to_do(plan: TablePlan) -> str:
-    alone = "read it alone (`only: true`), or " if _heirs(plan) else ""
+def _remedy(plan: TablePlan) -> str:
+    alone = "read the table without them (`only: true`), or " if _child_tables(plan) else ""
     return f"{alone}name the columns that make a row unique (`primary_key: [a, b]`)"

@@ -1,4 +1,4 @@
-"""Rows of the source copied to Parquet: a file for each query, by as many sessions as are free."""
+"""Copies rows of the source to Parquet: one file per query, in as many sessions as are free."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.sql import literal
 
-# 122,880 rows is DuckDB's own row group: it can skip and parallelise by it. Wide rows need a bound
-# in bytes too: 150,000 rows of 10 kB took 2.8 GB of memory without, 0.36 GB with it. The encodings
-# of version 2 made lineitem's file a quarter smaller, in less time.
+# 122,880 rows is DuckDB's default row group size, by which it skips and parallelizes. Wide rows
+# also need a limit in bytes: 150,000 rows of 10 kB took 2.8 GB of memory without it, 0.36 GB with
+# it. The encodings of version 2 made the file of TPC-H's lineitem a quarter smaller, in less time.
 PARQUET = (
     "format parquet, parquet_version v2, compression zstd, compression_level 1, "
     "row_group_size 122880, row_group_size_bytes '32MB'"
@@ -30,20 +30,20 @@ PARQUET = (
 
 @dataclass(frozen=True)
 class Target:
-    """The files to write, and what goes into them beside the rows that are read."""
+    """The files to write, and what they contain besides the rows read."""
 
     folder: Path
     load_id: str
     tombstones: Tombstones | None
 
     def path(self, number: int) -> Path:
-        """The file of one query; they are numbered from 0."""
+        """The file of one query, numbered from 0."""
         return self.folder / f"{self.load_id}.{number}.parquet"
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What one query reads, and the file that its rows go to."""
+    """One query and the file that its rows are written to."""
 
     plan: TablePlan
     sql: str
@@ -51,7 +51,7 @@ class _Part:
     load_id: str
 
     def copy(self, session: SourceSession) -> None:
-        # Asked of the session that reads them: what holds the rows may be known to it alone.
+        # From the session that copies: the from-clause item may be valid in this session only.
         rows = f"from {session.rows_of(self.sql)}"
         session.execute(_copy(self.plan, rows, self.path, self.load_id))
 
@@ -63,10 +63,10 @@ def copy_from_source(
     queries: Sequence[str],
     target: Target,
 ) -> tuple[Path, ...]:
-    """Runs each query on the source and writes its rows to a file of its own.
+    """Runs each query on the source and writes its rows to a separate file.
 
-    Several sessions share the work, all at the snapshot of the given one; where no second one can
-    be had, it reads all of it.
+    Several sessions share the work, all at the snapshot of the given one. If no other session is
+    available, the given one reads everything.
     """
     paths = tuple(target.path(number) for number in range(len(queries)))
     todo = deque(
@@ -76,20 +76,20 @@ def copy_from_source(
         if len(todo) == 1:
             todo.popleft().copy(session)
         else:
-            _side_by_side(source, session, plan, todo)
+            _copy_in_parallel(source, session, plan, todo)
     return paths
 
 
 def copy_query(
     session: SourceSession, plan: TablePlan, query: str, target: Target
 ) -> tuple[Path, ...]:
-    """Writes the rows of a query that reads what the session has already."""
+    """Writes the rows of a query that reads only data already in the session."""
     session.execute(_copy(plan, query, target.path(0), target.load_id))
     return (target.path(0),)
 
 
 def copy_tombstones(session: SourceSession, target: Target) -> tuple[Path, ...]:
-    """Writes the rows that have left the source to a file, where they are looked for."""
+    """Writes the tombstones to a file if the table watches deletes."""
     if target.tombstones is None:
         return ()
     path = target.folder / f"{target.load_id}.deleted.parquet"
@@ -97,15 +97,15 @@ def copy_tombstones(session: SourceSession, target: Target) -> tuple[Path, ...]:
     return (path,)
 
 
-def _side_by_side(
+def _copy_in_parallel(
     source: SourceAtSnapshot, session: SourceSession, plan: TablePlan, todo: deque[_Part]
 ) -> None:
-    """Copies the parts; before each of its own, the session asks for a helper."""
+    """Copies the parts, starting a helper session, if one is available, before each own part."""
     snapshot = session.export_snapshot()
     helpers: list[Future[None]] = []
     with ThreadPoolExecutor(len(todo), "lakefeed_range") as pool:
         try:
-            while todo or _is_left_by(helpers, todo):
+            while todo or _is_any_returned(helpers, todo):
                 working = [helper for helper in helpers if not helper.done()]
                 if len(working) + 1 < min(source.sessions_for(plan), len(todo)):
                     helpers.append(pool.submit(_help, source, plan, snapshot, todo))
@@ -115,14 +115,14 @@ def _side_by_side(
             raise
 
 
-def _is_left_by(helpers: Sequence[Future[None]], todo: deque[_Part]) -> bool:
-    """Waits for the helpers, and tells whether one of them has put a part back."""
+def _is_any_returned(helpers: Sequence[Future[None]], todo: deque[_Part]) -> bool:
+    """Waits for the helpers, and returns whether one of them failed and returned its part."""
     wait(helpers)
     return bool(todo)
 
 
 def _help(source: SourceAtSnapshot, plan: TablePlan, snapshot: str, todo: deque[_Part]) -> None:
-    """Copies parts while there are any. Whatever stops it, its part is left to the others."""
+    """Copies parts while there are any. If it fails, its part is left to the other sessions."""
     with (
         suppress(duckdb.Error, psycopg2.Error, LakefeedError),
         source.further_session(plan, snapshot) as session,
@@ -137,7 +137,7 @@ def _copy_next(session: SourceSession, todo: deque[_Part]) -> None:
     try:
         part = todo.popleft()
     except IndexError:
-        # Another session was faster.
+        # Another session took the last part.
         return
     try:
         part.copy(session)
@@ -147,8 +147,8 @@ def _copy_next(session: SourceSession, todo: deque[_Part]) -> None:
 
 
 def _copy(plan: TablePlan, query: str, path: Path, load_id: str) -> str:
-    alive = f"select *, null::timestamptz as {DELETED_AT} from ({query})"
-    return _into(path, alive if plan.watches_deletes else query, load_id)
+    not_deleted = f"select *, null::timestamptz as {DELETED_AT} from ({query})"
+    return _into(path, not_deleted if plan.watches_deletes else query, load_id)
 
 
 def _into(path: Path, query: str, load_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Reading one table at a snapshot into Parquet files: exact values, unchanged rows left out."""
+"""Reads one table at a snapshot into Parquet files: exact values, without unchanged rows."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read: rows in all, rows written, and where the cursor stands.
+    """The result of reading: rows read, rows written, and the range of the cursor.
 
-    `files` are those with rows, and how many; the first is there in any case. `is_news` tells
-    whether they say what raw doesn't hold yet; a table that was emptied is news without rows.
-    `newest` is the largest finite cursor, held back to the horizon; the texts are DuckDB's.
-    `profile` is that of the rows written, None where there are none.
+    `files` maps each file with rows to their number; a reading without rows keeps its first file.
+    `is_news` is whether raw needs this load; a table that was emptied is news without rows.
+    `newest` is the largest finite cursor value, but at most the safe horizon. `cursor_min` and
+    `cursor_max` are written as DuckDB does. `profile` is None if no rows were written.
     """
 
     files: dict[Path, int]
@@ -62,13 +62,13 @@ def read_table(
     horizon: CursorValue | None,
     further: Iterable[str] = (),
 ) -> Reading:
-    """Runs the queries on the source and writes the rows that raw doesn't hold already.
+    """Runs the queries on the source and writes the rows that raw doesn't have yet.
 
     Args:
-        queries: one only, where there are loads to compare with.
-        further: queries for other rows; where there are loads to compare with.
-        held: the loads to compare with; empty where every row is to be written.
-        horizon: the largest value that the checkpoint may reach; None where there is none.
+        queries: a single query if `held` has loads to compare with.
+        further: queries for other rows; used only if `held` has loads to compare with.
+        held: the latest rows in raw to compare with; empty to write every row.
+        horizon: the largest value that the checkpoint may reach; None for no limit.
     """
     if not held:
         paths = copy_from_source(source, session, plan, queries, target)
@@ -96,7 +96,7 @@ def read_whole_table(
     horizon: CursorValue | None,
     allow_shrink: bool,
 ) -> Reading:
-    """Reads all rows; no news where they are, to the last value, those that raw holds.
+    """Reads all rows; the reading isn't news if they equal the rows in raw.
 
     Raises:
         Refused: the table lost all of its rows, or more than `max_shrink` allows.
@@ -118,52 +118,52 @@ def read_whole_table(
     return replace(reading, is_news=not same)
 
 
-def holds_all(session: SourceSession, plan: TablePlan, held: LatestRows, rows: str) -> bool:
-    """Whether raw holds these rows already, to the last value.
+def holds_all(session: SourceSession, plan: TablePlan, latest_rows: LatestRows, rows: str) -> bool:
+    """Whether raw already has all of these rows with the same values.
 
-    Side effect: leaves the temporary table `incoming` with the rows.
+    Side effect: creates the temporary table `incoming` with the rows.
 
     Args:
-        rows: a from-clause item, which is read once.
+        rows: a from-clause item; it is read once.
     """
     session.execute(f"create or replace temp table incoming as from {rows}")
-    if not held or _count(session, "incoming") == 0:
+    if not latest_rows or _count(session, "incoming") == 0:
         return _count(session, "incoming") == 0
-    return _count(session, f"({_changed(session, plan, held)} limit 1)") == 0
+    return _count(session, f"({_changed(session, plan, latest_rows)} limit 1)") == 0
 
 
 def same_rows_as(
-    session: SourceSession, plan: TablePlan, held: LatestRows, rows: str
+    session: SourceSession, plan: TablePlan, latest_rows: LatestRows, rows: str
 ) -> int | None:
-    """How many rows there are, where they are all that raw holds; else None."""
-    before = f"({held.newest_rows(session, plan)})"
+    """The number of these rows if they are exactly the rows in raw; otherwise None."""
+    before = f"({latest_rows.newest_rows(session, plan)})"
     session.execute(f"create or replace temp table incoming as from {rows}")
     return _count(session, "incoming") if _same_rows(session, plan, "incoming", before) else None
 
 
-def _changed(session: SourceSession, plan: TablePlan, held: LatestRows) -> str:
-    """A query that leaves out rows equal, column by column, to the newest version in raw."""
-    if not _same_types(session, held):
+def _changed(session: SourceSession, plan: TablePlan, latest_rows: LatestRows) -> str:
+    """A query for the rows that differ from their latest version in raw in any column."""
+    if not _same_types(session, latest_rows):
         return "select * from incoming"
     same = " and ".join(
-        f"{as_compared(column, 'incoming')} is not distinct from {as_compared(column, 'held')}"
+        f"{as_compared(column, 'incoming')} is not distinct from {as_compared(column, 'latest')}"
         for column in plan.columns
     )
-    newest = held.newest_rows(session, plan, among="incoming")
-    return f"select incoming.* from incoming anti join ({newest}) as held on {same}"
+    latest = latest_rows.newest_rows(session, plan, among="incoming")
+    return f"select incoming.* from incoming anti join ({latest}) as latest on {same}"
 
 
-def _same_types(session: SourceSession, held: LatestRows) -> bool:
-    types = held.types(session)
+def _same_types(session: SourceSession, latest_rows: LatestRows) -> bool:
+    types = latest_rows.types(session)
     incoming = session.execute("describe incoming").fetchall()
     return all(types.get(row[0].lower(), row[1]) == row[1] for row in incoming)
 
 
 def _same_rows(session: SourceSession, plan: TablePlan, written: str, before: str) -> bool:
-    """Whether both hold the same rows, in whatever order.
+    """Whether both relations contain the same rows, in any order.
 
-    Compared by two sums of 64-bit hashes, which takes no memory: exact comparison took 2.2 GB for
-    ten million rows.
+    Compares two aggregates of 64-bit hashes, which needs no memory: an exact comparison took 2.2 GB
+    for ten million rows.
     """
     columns = ", ".join(as_compared(column, "rows") for column in plan.columns)
     fingerprint = (
@@ -185,14 +185,14 @@ def _measure(
     horizon: CursorValue | None,
     of: str | None = None,
 ) -> Reading:
-    """Counts what was written, and takes the cursor's range from all rows read.
+    """Counts the rows written and determines the cursor's range over all rows read.
 
     Args:
-        of: the rows that were read, where they are more than those that were written.
+        of: the relation of all rows read, if not all of them were written.
     """
     deleted = target.tombstones.found if target.tombstones else 0
-    gone = copy_tombstones(session, target)
-    files = {path: _count(session, rows_of([path])) for path in (*paths, *gone)}
+    tombstones = copy_tombstones(session, target)
+    files = {path: _count(session, rows_of([path])) for path in (*paths, *tombstones)}
     rows = sum(files[path] for path in paths)
     schema = session.execute(f"from {rows_of(paths[:1])} limit 0").to_arrow_table().schema
     reading = Reading(
@@ -205,25 +205,25 @@ def _measure(
         return reading
     nulls, newest, low, high = _range_of_cursor(session, plan, of or rows_of(paths), horizon)
     if nulls and plan.table.settings.on_null_cursor == "error":
+        rows_with_null = "1 row" if nulls == 1 else f"{nulls:,} rows"
         raise TableFailed(
-            f"{plan.table.shown} has {nulls:,} rows without a value in its cursor "
-            f"`{plan.cursor.name}`",
+            f"{plan.table.shown} has {rows_with_null} with a null cursor `{plan.cursor.name}`",
             where=plan.table.where_of("on_null_cursor"),
-            do="fill the column, or say `on_null_cursor: include` (read with every load) or "
-            "`exclude` (never read)",
+            do="fill the column, or set `on_null_cursor` to `include` (read these rows with every "
+            "load) or `exclude` (never read them)",
         )
     return replace(reading, null_cursors=nulls, newest=newest, cursor_min=low, cursor_max=high)
 
 
 def _with_rows(files: dict[Path, int]) -> dict[Path, int]:
-    """The files that say something, or the first, since a load without rows needs one as well."""
+    """The files with rows; if there are none, the first file, since every load needs one."""
     return {path: rows for path, rows in files.items() if rows} or dict(list(files.items())[:1])
 
 
 def _range_of_cursor(
     session: SourceSession, plan: TablePlan, relation: str, horizon: CursorValue | None
 ) -> tuple[int, CursorValue | None, str | None, str | None]:
-    """Rows without a cursor; its newest value that the horizon allows; smallest and largest."""
+    """The number of null cursors; the newest value up to the horizon; the smallest and largest."""
     assert plan.cursor is not None
     cursor = quote(plan.cursor.name)
     finite = "true" if plan.cursor_kind == "number" else f"isfinite({cursor})"
@@ -237,7 +237,7 @@ def _range_of_cursor(
 
 
 def rows_of(paths: Iterable[Path]) -> str:
-    """The rows of files of one load, as a from-clause item."""
+    """A from-clause item for the rows in these files of one load."""
     return f"read_parquet([{', '.join(map(file_literal, paths))}], hive_partitioning = false)"
 
 

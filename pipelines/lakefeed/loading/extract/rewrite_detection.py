@@ -1,9 +1,9 @@
-"""Whether what was read is what the snapshot sees.
+"""Detects tables that were rewritten during a read, so that the rows read aren't the snapshot's.
 
-PostgreSQL shows an emptied or rewritten table to every snapshot as it is now: after TRUNCATE or an
-ALTER TABLE that rewrites, an older snapshot finds no rows; after DROP and CREATE, an exchange of
-names or DETACH it finds those of another table, or a part of them; and after RENAME COLUMN values
-of another column.
+Not all DDL respects snapshots (https://www.postgresql.org/docs/current/mvcc-caveats.html): after
+TRUNCATE or an ALTER TABLE that rewrites the table, an older snapshot finds no rows; after DROP and
+CREATE, a swap of names or DETACH it finds the rows of another table, or only some of them; after
+RENAME COLUMN it finds the values of another column.
 """
 
 from __future__ import annotations
@@ -15,51 +15,53 @@ from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.source.inspection.partitions import STANDS
 from lakefeed.sql import literal, quote_qualified
 
-# Below this number are the system's own tables.
-_FIRST_OF_USERS = 16_384
+# PostgreSQL's FirstNormalObjectId: lower oids belong to system tables.
+_FIRST_USER_OID = 16_384
 
 
 class Rewritten(RetryAtLaterSnapshot):
-    """A table's rows were moved or removed, in a way that snapshots don't keep, after ours."""
+    """DDL that doesn't respect snapshots moved or removed a table's rows after the snapshot."""
 
     note = (
-        "it was truncated, rewritten or exchanged under the run's snapshot, so it was read again "
-        "at a later snapshot than the other tables"
+        "the table was truncated, rewritten or swapped during the run, so it was read again at a "
+        "later snapshot than the other tables"
     )
 
 
 def refuse_rewritten(session: SourceSession, plan: TablePlan) -> None:
-    """To be called when all was read, in the transaction that read.
+    """Raises if the table was rewritten during the read.
+
+    Call it after the last read, in the transaction that read.
 
     Raises:
-        Rewritten: what was read may not be what the snapshot sees.
+        Rewritten: the rows read may not be those of the snapshot.
     """
     found = rewritten_since_the_snapshot(session, plan)
     if found:
         raise Rewritten(
-            f"{plan.table.shown} was truncated, rewritten or exchanged while the run was reading "
-            f"({', '.join(found)}), so that what was read isn't what it held",
+            f"{plan.table.shown} was truncated, rewritten or swapped during the read "
+            f"({', '.join(found)}), so the rows read may not be the rows of the snapshot",
             where=plan.table.where,
-            do="run again when that is done; nothing of it was committed",
+            do="run again once the change is complete; nothing was committed for this table",
         )
 
 
 def rewritten_since_the_snapshot(session: SourceSession, plan: TablePlan) -> list[str]:
-    """The tables among those that this transaction has read that are others by now.
+    """Names of the tables read by this transaction that were rewritten since its snapshot.
 
-    CLUSTER and VACUUM FULL, which keep all rows, look the same.
+    CLUSTER and VACUUM FULL are reported too: they keep all rows but look the same.
 
-    There is no race: whatever was read is locked until the transaction ends, and the locks name
-    partitions, children, and what views and functions read.
+    There is no race: everything read stays locked until the transaction ends, and the locks cover
+    partitions, child tables and whatever views and functions read.
     """
     return [str(name) for (name,) in session.fetch(_query(plan))]
 
 
 def _query(plan: TablePlan) -> str:
-    """A snapshot sees pg_class as it was; pg_relation_filenode tells how it is.
+    """Compares pg_class, as the snapshot sees it, with pg_relation_filenode, the current state.
 
-    The table itself is read as well, without its rows: another session may have read all of it,
-    and a condition may have left out partitions.
+    The query also reads the table itself, without rows, to lock it: all rows may have been read by
+    another session, and a condition may have excluded partitions.
     """
     table = plan.table
     return f"""
@@ -88,7 +90,7 @@ def _query(plan: TablePlan) -> str:
             select c.oid
             from pg_class as c
             join locked on locked.oid = c.oid
-            where c.oid >= {_FIRST_OF_USERS} and c.relkind in ('r', 'm')
+            where c.oid >= {_FIRST_USER_OID} and c.relkind in ('r', 'm')
                 and pg_relation_filenode(c.oid) is distinct from c.relfilenode
         ),
         missing as (
@@ -108,7 +110,7 @@ def _query(plan: TablePlan) -> str:
 
 
 def _renamed(plan: TablePlan) -> str:
-    """Common table expressions: the declared table, if names of its columns are others by now."""
+    """Common table expressions that find the declared table if its columns were renamed."""
     relation = quote_qualified(plan.table.schema, plan.table.name)
     return f"""
         columns_then as (
@@ -117,12 +119,12 @@ def _renamed(plan: TablePlan) -> str:
             join declared on declared.oid = a.attrelid
             where a.attnum > 0 and not a.attisdropped
         ),
-        -- Which columns a row has is known when the query is parsed: as they are now.
+        -- The columns of a row type are resolved while parsing, so these are the current names.
         columns_now as (
-            select array_agg(one.name order by one.number) as names
+            select array_agg(keys.name order by keys.number) as names
             from (select (null::{relation}).*) as nothing
             cross join lateral json_object_keys(row_to_json(nothing))
-                with ordinality as one (name, number)
+                with ordinality as keys (name, number)
         ),
         renamed as (
             select declared.oid

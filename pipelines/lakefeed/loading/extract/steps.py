@@ -1,8 +1,8 @@
-"""A table read in steps of its cursor, each at a later snapshot and a load of its own.
+"""Reads a table in steps along its cursor, each a separate load at a later snapshot.
 
-That is what several runs would do, each of which ends early: a row that changes between two steps
-has a cursor above the checkpoint by then. So it is sound for a table that is read by a cursor, and
-for no other: without one, a row may move from what isn't read yet to what was read already.
+The effect is that of several runs that end early: a row that changes between two steps then has a
+cursor value above the checkpoint. This is safe only for tables read by a cursor: without one, a row
+could move from the part not yet read to the part already read.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.sql import literal, quote
 
-# Each step costs a load, half a second or so, and a file.
+# Each step costs a load (about half a second) and a file.
 _LEAST_ROWS = 200
 
 
 @dataclass(frozen=True)
 class Steps:
-    """Into how many parts to cut what is left; `rows` of one, once that has been decided."""
+    """The number of parts to split the remaining rows into; `rows` fixes the size of a step."""
 
     parts: int
     rows: int | None = None
@@ -30,7 +30,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class Step:
-    """One of them: at most so many rows, but for ties. The last one has no condition."""
+    """One step: at most this many rows, apart from ties. The last step has no condition."""
 
     rows: int
     condition: str | None
@@ -47,18 +47,19 @@ def next_step(
     """The step that begins above this checkpoint.
 
     Args:
-        horizon: the checkpoint doesn't pass it, so that what lies beyond is read in one.
+        horizon: the safe horizon; the checkpoint can't pass it, so all rows beyond it are read in
+            one step.
     """
     assert plan.cursor is not None
     cursor, kind = quote(plan.cursor.name), plan.cursor.type
-    # Whatever `where` says: that may take longer than an index that has the cursor.
+    # Without the declared `where`, so that PostgreSQL can count in the cursor's index alone.
     bounds = [ever_loaded(plan), f"{cursor} is not null"]
     bounds += [f"{cursor} > {literal(str(above))}::{kind}"] if above is not None else []
     bounds += [f"{cursor} <= {literal(str(horizon))}::{kind}"] if horizon is not None else []
     later = f"from {relation_of(plan)} where {' and '.join(bounds)}"
-    left = int(session.fetch(f"select count(*) {later}")[0][0])
-    rows = steps.rows or max(_LEAST_ROWS, math.ceil(left / steps.parts))
-    if left <= rows:
+    remaining = int(session.fetch(f"select count(*) {later}")[0][0])
+    rows = steps.rows or max(_LEAST_ROWS, math.ceil(remaining / steps.parts))
+    if remaining <= rows:
         return Step(rows, None)
     last = session.fetch(
         f"select {cursor}::text {later} order by {cursor} limit 1 offset {rows - 1}"

@@ -1,4 +1,5 @@
-"""One load of a table at a time: on this machine by file, across machines by advisory lock.
+"""Locks that allow one load of a table at a time: a file on this machine, an advisory lock in the
+source across machines.
 
 Imports: `declaration`, `loading.raw`, `source.connections`.
 Public: `lock_file`, `table_lock`.

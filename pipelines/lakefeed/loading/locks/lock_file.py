@@ -1,4 +1,4 @@
-"""A lock file, which dies with its holder, and who that is."""
+"""A lock file that is released when its process dies, and a record of that process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lakefeed.textfile import replace_text
 
 @dataclass(frozen=True)
 class Process:
-    """A process that has a lock file; since when, as people read it."""
+    """A process that holds a lock file; `since` is a time in readable form."""
 
     pid: int
     host: str
@@ -29,12 +29,12 @@ class Process:
 
     @property
     def where(self) -> str:
-        """Where it can be ended, if that isn't here."""
+        """The host to end it on, as ", on <host>"; empty if it is this host."""
         return "" if self.host == socket.gethostname() else f", on {self.host}"
 
 
 class Busy(Exception):
-    """Another process has a lock file; which one is None where it didn't say."""
+    """Another process holds the lock file; `holder` is None if it is unknown."""
 
     def __init__(self, holder: Process | None) -> None:
         super().__init__(str(holder))
@@ -43,34 +43,34 @@ class Busy(Exception):
 
 @contextmanager
 def file_lock(path: Path, *, timeout: float = 0) -> Iterator[None]:
-    """A lock file, which dies with its holder, and a note beside it of who that is.
+    """Holds a lock file within the block, and records its holder in a file beside it.
 
     Args:
         timeout: seconds to wait for it.
 
     Raises:
-        Busy: another process has it.
+        Busy: another process holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    note = path.with_suffix(".holder.json")
+    record = path.with_suffix(".holder.json")
     lock = FileLock(path)
     try:
         lock.acquire(timeout=timeout)
     except Timeout:
-        raise Busy(_read(note)) from None
+        raise Busy(_holder_in(record)) from None
     try:
         since = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
-        replace_text(note, json.dumps(asdict(Process(os.getpid(), socket.gethostname(), since))))
+        replace_text(record, json.dumps(asdict(Process(os.getpid(), socket.gethostname(), since))))
         yield
     finally:
-        note.unlink(missing_ok=True)
+        record.unlink(missing_ok=True)
         lock.release()
 
 
-def _read(note: Path) -> Process | None:
-    """Who wrote the note; None where that isn't who has the lock, or there is none yet."""
+def _holder_in(record: Path) -> Process | None:
+    """The recorded holder; None if the record is missing or of a process that is dead."""
     try:
-        found = Process(**json.loads(note.read_text(encoding="utf-8")))
+        found = Process(**json.loads(record.read_text(encoding="utf-8")))
         if found.host == socket.gethostname():
             os.kill(found.pid, 0)
     except PermissionError:

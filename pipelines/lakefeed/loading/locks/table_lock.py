@@ -1,4 +1,4 @@
-"""One load of a table at a time: on this machine, and on every other that shares the raw layer."""
+"""Allows one load of a table at a time, on all machines that share the raw layer."""
 
 from __future__ import annotations
 
@@ -16,52 +16,52 @@ from psycopg2.extensions import connection as PgConnection
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.tables import Table
 from lakefeed.errors import Refused, TableFailed
-from lakefeed.loading.locks.abandoned_sessions import claim_run, end_what_was_left
+from lakefeed.loading.locks.abandoned_sessions import claim_run, end_abandoned_sessions
 from lakefeed.loading.locks.lock_file import Busy, file_lock
 from lakefeed.loading.locks.lock_holder import holder_in_source
 from lakefeed.loading.raw.filesystem import open_raw
 from lakefeed.source.connections.watched_session import WatchedSession
 
 _LAKE_ID = "_lakefeed_id"
-# A session that is ended rolls back first.
+# A terminated session rolls back before it releases its locks.
 _FREE_AFTER_SECONDS = 10.0
 
 
 class LockLost(TableFailed):
-    """The session that had a table's lock is gone."""
+    """The session that held a table's lock has ended."""
 
 
 @dataclass(frozen=True)
 class TableLock:
-    """The lock as its holder sees it, and what there is to be told of how it was had."""
+    """A lock for its holder, with notes on how it was acquired."""
 
     table: Table
     session: PgConnection
     notes: tuple[str, ...] = ()
 
     def assert_held(self) -> None:
-        """To be called before anything is committed: the lock ends with the session.
+        """Checks, before anything is committed, that the session with the lock is still open.
 
         Raises:
-            LockLost: the session is gone, so that another run may hold the lock by now.
+            LockLost: the session has ended, and another run may hold the lock.
         """
         try:
             with self.session.cursor() as cursor:
                 cursor.execute("select 1")
         except PgError:
             raise LockLost(
-                f"{self.table.shown} lost its lock with the session that held it",
+                f"{self.table.shown} lost its lock: the session that held it has ended",
                 where=self.table.where,
-                do="run again: what was read is committed then",
+                do="run again; the rows read so far will be committed then",
             ) from None
 
 
 @contextmanager
 def table_lock(project: Project, table: Table, session: WatchedSession) -> Iterator[TableLock]:
-    """A file lock for this machine, and an advisory lock in the source for the others.
+    """Holds a lock file on this machine, and an advisory lock in the source for all others.
 
-    Both die with their holder. The advisory lock lasts as long as the session's transaction, so
-    that it holds through a transaction pooler too.
+    Both are released if the process dies. The advisory lock belongs to the session's transaction,
+    so that it also works through a transaction pooler.
 
     Raises:
         Refused: another load of the table is running.
@@ -74,15 +74,15 @@ def table_lock(project: Project, table: Table, session: WatchedSession) -> Itera
 def folder_lock(
     project: Project, lake_name: str, session: WatchedSession | None, *, where: str = ""
 ) -> Iterator[list[str]]:
-    """The same for a raw folder by its name, also where no table that is declared belongs to it.
+    """Holds the lock of a raw folder, which may belong to a table that is no longer declared.
 
-    Yields what there is to be told of how the lock was had.
+    Yields notes on how the lock was acquired.
 
     Args:
-        session: None where its source is declared no longer, so that no machine can load it.
+        session: None if the source is no longer declared, so that no machine can load the table.
 
     Raises:
-        Refused: a load into it is running.
+        Refused: a load into the folder is running.
     """
     name, folder = lake_name.replace("__", ".", 1), project.data / "locks"
     try:
@@ -94,45 +94,45 @@ def folder_lock(
                 notes = _lock_in_source(folder, session, number, name, where=where)
             yield notes
     except Busy as error:
-        told = error.holder
+        holder = error.holder
         raise Refused(
-            f"{name} is being loaded by another run, which goes on" + (f": {told}" if told else ""),
+            f"{name} is already being loaded by another run" + (f": {holder}" if holder else ""),
             where=where,
-            do="wait for it to end; nothing was read"
-            + (f". To end it{told.where}: kill {told.pid}" if told else ""),
+            do="wait for that run to finish; nothing was read"
+            + (f". To end it{holder.where}: kill {holder.pid}" if holder else ""),
         ) from None
 
 
 def _lock_in_source(
     folder: Path, session: WatchedSession, number: int, name: str, *, where: str
 ) -> list[str]:
-    """Takes the advisory lock, if need be from sessions that a dead run of this machine left.
+    """Takes the advisory lock, after ending the sessions of a dead run of this machine if needed.
 
     Raises:
-        Refused: a session of the source has it.
+        Refused: a session of the source holds it.
     """
     if _advisory_lock(session, number):
         return []
     connection = session.line.connection
     holder = holder_in_source(connection, number)
-    if holder and holder.run and end_what_was_left(folder, connection, holder.run):
+    if holder and holder.run and end_abandoned_sessions(folder, connection, holder.run):
         limit = time.monotonic() + _FREE_AFTER_SECONDS
         while time.monotonic() < limit:
             if _advisory_lock(session, number):
-                return [f"ended what a run that is gone had left in the source: {holder}"]
+                return [f"ended a session that a dead run had left behind: {holder}"]
             time.sleep(0.1)
     raise Refused(
-        f"{name} is being loaded by another run" + (f": {holder}" if holder else ""),
+        f"{name} is already being loaded by another run" + (f": {holder}" if holder else ""),
         where=where,
-        do="that run goes on: wait for it to end; nothing was read"
-        + (f". If its machine is gone, end its session: {holder.statement}" if holder else ""),
+        do="wait for that run to finish; nothing was read"
+        + (f". If its machine is down, end its session: {holder.statement}" if holder else ""),
     )
 
 
 def lake_id(raw_url: str) -> str:
-    """What tells this raw layer from others, wherever it is mounted.
+    """The unique id of a raw layer, the same wherever it is mounted.
 
-    Side effect: written on first use.
+    Side effect: creates the id on first use.
     """
     filesystem, root = open_raw(raw_url)
     path = f"{root}/{_LAKE_ID}"

@@ -1,4 +1,4 @@
-"""Raw kept small: loads expire, files are compacted, old versions dropped, keys erased.
+"""Maintains raw: expires loads, compacts files, prunes replaced row versions and erases keys.
 
 Imports: `declaration`, `loading.extract`, `loading.plan`, `loading.raw`, `loading.sessions`,
     `source.inspection`.

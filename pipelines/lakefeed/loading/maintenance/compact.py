@@ -1,8 +1,8 @@
-"""Small files of raw put together: which files become one, decided from their sizes and columns.
+"""Chooses the small files of raw to compact, by size and columns.
 
-Every load leaves a file at least, and a reader of many loads opens them all. Files with the same
-columns become one, in which each row keeps its load, so that nothing is lost: staging, history,
-`--as-of` and traces read the same rows (rows.py).
+Every load adds at least one file, and reading many loads means opening all of them. Files with the
+same columns are compacted into one in which each row keeps its load id, so staging, history,
+`--as-of` and traces read the same rows as before (loading/raw/scan.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MB = 1_000_000
 SMALL = 16 * MB
 LARGEST = 128 * MB
 
-# Fewer than these are no burden, and a prune each day would write the same rows each day.
+# Fewer files aren't worth it: a daily prune would rewrite the same rows every day.
 FEWEST = 8
 
 Columns = Mapping[str, str]
@@ -29,7 +29,7 @@ Group = tuple[str, ...]
 def find_groups(
     log: CommitLog, loads: Sequence[Load], contents: Inventory, at: ScratchEngine
 ) -> list[Group]:
-    """The files that are to become one, in the order of their loads. Changes nothing."""
+    """The groups of files to compact, each in the order of their loads. Changes nothing."""
     small = [f for f in files_of(loads) if contents.sizes.get(f, LARGEST) < SMALL]
     if len(small) < FEWEST:
         return []
@@ -40,38 +40,38 @@ def find_groups(
 def groups_of(
     files: Sequence[str], sizes: Mapping[str, int], columns: Mapping[str, Columns]
 ) -> list[Group]:
-    """Small files with the same columns, as many as may be together; a few are no group.
+    """Groups small files with the same columns, up to the largest size; drops groups of a few.
 
     Args:
-        files: in the order of their loads.
+        files: all files, in the order of their loads.
         sizes: in bytes.
-        columns: types by name, of the small files.
+        columns: the types of columns by name, for small files only.
     """
-    alike: dict[frozenset[tuple[str, str]], list[str]] = {}
+    by_columns: dict[frozenset[tuple[str, str]], list[str]] = {}
     for file in files:
         if file in columns:
-            alike.setdefault(frozenset(columns[file].items()), []).append(file)
-    runs = [run for group in alike.values() for run in _runs(group, sizes)]
+            by_columns.setdefault(frozenset(columns[file].items()), []).append(file)
+    runs = [run for group in by_columns.values() for run in _runs(group, sizes)]
     return [run for run in runs if len(run) >= FEWEST]
 
 
 def files_of(loads: Sequence[Load]) -> list[str]:
-    """The files that these loads name, each once, in the order of the loads."""
+    """The files that these loads name, without duplicates, in the order of the loads."""
     return list(dict.fromkeys(file for load in loads for file in load.files))
 
 
-def with_rows_of_others(log: CommitLog, loads: Sequence[Load], at: ScratchEngine) -> list[Group]:
-    """Compact files that hold rows of loads that are gone, or that a prune which died left twice.
+def with_stale_rows(log: CommitLog, loads: Sequence[Load], at: ScratchEngine) -> list[Group]:
+    """Compacted files with rows of removed loads, or rows duplicated by an interrupted prune.
 
     Args:
-        loads: all that are committed.
+        loads: all committed loads.
     """
     found: list[Group] = []
     for file in filter(is_compact, files_of(loads)):
         path = str(at.fetch(log, file))
         named = [Named(load.load_id, path) for load in loads if file in load.files]
-        held, counted = (_count(at, rows) for rows in (rows_in(path), rows_of(named)))
-        if held != counted:
+        in_file, effective = (_count(at, rows) for rows in (rows_in(path), rows_of(named)))
+        if in_file != effective:
             found.append((file,))
     return found
 
@@ -79,7 +79,7 @@ def with_rows_of_others(log: CommitLog, loads: Sequence[Load], at: ScratchEngine
 def _runs(files: Sequence[str], sizes: Mapping[str, int]) -> Iterator[Group]:
     run: list[str] = []
     for file in files:
-        if sum(sizes[one] for one in run) + sizes[file] > LARGEST:
+        if sum(sizes[earlier] for earlier in run) + sizes[file] > LARGEST:
             yield tuple(run)
             run = []
         run.append(file)

@@ -1,11 +1,11 @@
-"""Every version of one key, found in a table's raw folder and taken out of it.
+"""Erases all versions of one key from a table's raw folder.
 
-    find_versions   looks into every file, committed or not
-    erase           writes the files that hold one anew, without it
+    find_versions   searches every file, committed or not
+    erase           rewrites the files with versions of the key, without them
 
-The new files count for one load after the other, the oldest first, so that whatever dies leaves
-versions of the key that are older than none that is gone: staging has the row as before, or not at
-all. What is left goes when it is erased again.
+Loads are switched to the new files one at a time, oldest first. If the process dies, the remaining
+versions are the latest ones, so staging has the row as before or not at all. Erasing the key again
+removes the rest.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from lakefeed.loading.raw.scan import ROW, rows_in
 
 @dataclass(frozen=True)
 class Versions:
-    """How many versions of a key a file holds of a load; `tombstones` say that it was deleted.
+    """The number of versions of a key in a file, from one load; `tombstones` are counted in `rows`.
 
-    A file that was uploaded in part can't be read: it holds what isn't known.
+    `is_torn`: the file was only partly uploaded and can't be read, so its content is unknown.
     """
 
     load_id: str
@@ -43,87 +43,88 @@ class Versions:
 
 
 def find_versions(log: CommitLog, key: Key, at: ScratchEngine) -> list[Versions]:
-    """The files that hold versions of a key, the oldest load first. Changes nothing.
+    """The files with versions of a key, oldest load first. Changes nothing.
 
     Raises:
-        Refused: a file lacks a column of the key, so that it can't be told what it holds.
+        Refused: a file lacks a column of the key, so it can't be searched for it.
     """
     contents = Inventory.of(log)
-    places = {load.load_id: place for place, load in enumerate(log.loads())}
-    files = sorted(contents.data_files.items(), key=lambda one: places.get(one[1], -1))
+    positions = {load.load_id: position for position, load in enumerate(log.loads())}
+    files = sorted(contents.data_files.items(), key=lambda item: positions.get(item[1], -1))
     return [
         found
         for file, load_id in files
-        for found in _look(log, key, at, Versions(load_id, file, contents.sizes[file]), places)
+        for found in _search(log, key, at, Versions(load_id, file, contents.sizes[file]), positions)
     ]
 
 
 def erase(log: CommitLog, key: Key, at: ScratchEngine) -> list[Versions]:
-    """Takes all versions of a key out of raw; to be called by the holder of the table's lock.
+    """Erases all versions of a key from raw. The caller must hold the table's lock.
 
-    Side effects: files that hold one are replaced, the profiles of their loads removed, and what an
-    erasure that died left behind. Returns where versions were found.
+    Side effects: replaces the files with versions, removes the profiles of their loads, and removes
+    files that an interrupted erasure left behind. Returns where versions were found.
 
     Raises:
         Refused: a file lacks a column of the key; nothing was erased.
     """
     remove(log, plan_removal(log.loads(), Inventory.of(log), keeps_superseded=True))
     found = find_versions(log, key, at)
-    for load_id in {one.load_id for one in found}:
+    for load_id in {versions.load_id for versions in found}:
         remove_file(log, f"{PROFILES_FOLDER}/{load_id}.json")
-    rewriting = Rewriting.of(log.loads(), *dict.fromkeys((one.file,) for one in found))
+    rewriting = Rewriting.of(log.loads(), *dict.fromkeys((versions.file,) for versions in found))
     named = {file for load in rewriting.loads for file in load.files}
     committed = tuple(group for group in rewriting.groups if group[0] in named)
-    rewrite(log, replace(rewriting, groups=committed), at, partial(_less, key))
-    _mend_uncommitted(
-        log, {one.file: one.is_torn for one in found if one.file not in named}, key, at
-    )
+    rewrite(log, replace(rewriting, groups=committed), at, partial(_without_key, key))
+    uncommitted = {
+        versions.file: versions.is_torn for versions in found if versions.file not in named
+    }
+    _rewrite_uncommitted(log, uncommitted, key, at)
     return found
 
 
-def _look(
-    log: CommitLog, key: Key, at: ScratchEngine, file: Versions, places: Mapping[str, int]
+def _search(
+    log: CommitLog, key: Key, at: ScratchEngine, file: Versions, positions: Mapping[str, int]
 ) -> Iterator[Versions]:
-    """What a file holds of each load; of most files there is one."""
+    """The versions in a file by load; most files have rows of one load only."""
     rows = rows_in(str(at.fetch(log, file.file)))
     try:
         types = at.types_of(rows)
     except duckdb.Error:
-        if file.load_id in places:
+        if file.load_id in positions:
             raise
-        # Its upload was cut short, so that whoever has it pending uploads it again.
+        # An interrupted upload, which the pending load repeats when it resumes.
         yield replace(file, is_torn=True)
         return
     condition = condition_on(key, types)
     if condition is None:
         raise Refused(
-            f"{file.file} was loaded with another key: whether it holds "
-            f"({', '.join(part.text for part in key)}) can't be told",
+            f"{file.file} was loaded with another key, so it can't be searched for "
+            f"({', '.join(part.text for part in key)})",
             where=log.path_of(""),
-            do="if a full refresh has superseded it, it goes with: lakefeed prune",
+            do="if a full refresh has superseded it, remove it first: lakefeed prune",
         )
-    held = tally(at, rows, f"where {condition}")
-    for load_id in sorted(held, key=lambda one: places.get(one, -1)):
-        counts = held[load_id]
+    by_load = tally(at, rows, f"where {condition}")
+    for load_id in sorted(by_load, key=lambda load_id: positions.get(load_id, -1)):
+        counts = by_load[load_id]
         yield replace(file, load_id=load_id, rows=counts.rows, tombstones=counts.tombstones)
 
 
-def _mend_uncommitted(
+def _rewrite_uncommitted(
     log: CommitLog, files: Mapping[str, bool], key: Key, at: ScratchEngine
 ) -> None:
-    """Nobody reads these yet, and whoever commits them knows them by their names."""
+    """Rewrites files in place: nothing reads them yet, and a pending load commits them by name."""
     for file, is_torn in files.items():
         if is_torn:
             remove_file(log, file)
             continue
         rows, written = rows_in(str(at.fetch(log, file))), at.folder / Path(file).name
-        at.write(f"{rows} as {ROW} {_less(key, at.types_of(rows))}", written)
+        at.write(f"{rows} as {ROW} {_without_key(key, at.types_of(rows))}", written)
         put(log, written, file)
         written.unlink()
 
 
-def _less(key: Key, types: Mapping[str, str]) -> str:
-    """A clause that leaves the key out."""
+def _without_key(key: Key, types: Mapping[str, str]) -> str:
+    """A clause that excludes the key."""
     condition = condition_on(key, types)
     assert condition is not None
     return f"where not coalesce({condition}, false)"

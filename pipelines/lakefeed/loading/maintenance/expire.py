@@ -1,10 +1,10 @@
-"""Loads that no longer count, and what else nothing needs, removed from a table's raw folder.
+"""Removes superseded loads, and other files that are no longer needed, from a table's raw folder.
 
     plan_removal   decides, from plain data
-    remove         does it, under the table's lock
+    remove         carries it out, under the table's lock
 
-Loads count from the newest that supersedes on, so a removal that dies anywhere leaves raw saying
-what it said. Descriptions go last: as long as a load is described, the next removal finds it.
+Effective loads start at the latest one that supersedes, so an interrupted removal doesn't change
+what raw contains. Load manifests go last: a load with a manifest is found by the next removal.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from lakefeed.loading.raw.load_manifest import Load
 
 @dataclass(frozen=True)
 class Removal:
-    """Which loads go, and which files, in the order in which they are to go.
+    """The loads and files to remove, in this order.
 
-    `complete_since` is since when the rest can tell how the table stood; None where it can tell
-    what it could before.
+    `complete_since` is the earliest time for which `--as-of` still works afterwards; None if that
+    doesn't change.
     """
 
     loads: tuple[Load, ...] = ()
@@ -46,7 +46,7 @@ class Removal:
         return sum(load.rows for load in self.loads)
 
     def complete_from(self, moment: dt.datetime) -> Removal:
-        """The same, where the rest can tell how the table stood from then on at the earliest."""
+        """The same removal, with `complete_since` no earlier than this."""
         return replace(self, complete_since=max(self.complete_since or moment, moment))
 
 
@@ -57,34 +57,34 @@ def plan_removal(
     keeps_superseded: bool,
     cutoff: dt.datetime | None = None,
 ) -> Removal:
-    """What can go from a raw folder without a change of what it says.
+    """What can be removed from a raw folder without a change in staging.
 
-    Superseded loads; what earlier removals and writers that were killed left; dlt's states but the
-    newest that is committed, which is the one that dlt restores. Files of loads without a commit
-    stay: another machine may be about to commit them.
+    That is: superseded loads, remains of interrupted removals and writers, and all of dlt's states
+    except the latest committed one, which dlt restores. Files of uncommitted loads stay, since
+    another machine may be about to commit them.
 
     Args:
-        loads: those that are committed, in the order in which they count.
-        keeps_superseded: something reads superseded loads too.
-        cutoff: what was superseded by then goes nevertheless.
+        loads: the committed loads in their effective order.
+        keeps_superseded: superseded loads are still needed, such as for history.
+        cutoff: loads superseded by this time are removed nevertheless.
     """
     outdated = loads_by(loads, cutoff) if cutoff else []
-    gone = tuple(superseded(outdated if keeps_superseded else loads))
-    kept = loads[len(gone) :]
-    files = tuple(dict.fromkeys(_files_to_remove(gone, kept, contents)))
-    complete_since = dt.datetime.fromisoformat(kept[0].snapshot_at) if gone else None
-    return Removal(gone, files, contents.size_of(files), complete_since)
+    removed = tuple(superseded(outdated if keeps_superseded else loads))
+    kept = loads[len(removed) :]
+    files = tuple(dict.fromkeys(_files_to_remove(removed, kept, contents)))
+    complete_since = dt.datetime.fromisoformat(kept[0].snapshot_at) if removed else None
+    return Removal(removed, files, contents.size_of(files), complete_since)
 
 
 def loads_by(loads: Sequence[Load], moment: dt.datetime) -> list[Load]:
-    """Those of these loads whose snapshots had been taken by then."""
+    """The loads whose snapshot was taken by this time."""
     return [load for load in loads if dt.datetime.fromisoformat(load.snapshot_at) <= moment]
 
 
 def remove(log: CommitLog, removal: Removal) -> None:
-    """Removes what was planned; to be called by the holder of the table's lock.
+    """Carries out a planned removal. The caller must hold the table's lock.
 
-    Side effect: before that, it is noted since when raw can tell how the table stood.
+    Side effect: first records the earliest time for which `--as-of` still works.
     """
     if removal.complete_since:
         log.note_pruned(removal.complete_since)
@@ -93,59 +93,59 @@ def remove(log: CommitLog, removal: Removal) -> None:
 
 
 def remove_file(log: CommitLog, file: str) -> None:
-    """Removes a file of the table's raw folder, if it is there, and a day's folder once empty."""
+    """Removes a file from the raw folder, if it exists, and its `load_date` folder if empty."""
     path = f"{log.folder}/{file}"
     with suppress(FileNotFoundError):
         log.filesystem.rm_file(path)
-    # Object stores have no folders to be left empty.
+    # Object stores have no empty folders.
     if file.endswith(".parquet") and isinstance(log.filesystem, LocalFileSystem):
         with suppress(OSError):
             log.filesystem.rmdir(path.rsplit("/", 1)[0])
 
 
 def _files_to_remove(
-    gone: Sequence[Load], kept: Sequence[Load], contents: Inventory
+    removed: Sequence[Load], kept: Sequence[Load], contents: Inventory
 ) -> Iterator[str]:
-    ids = {load.load_id for load in gone}
-    # A compact file can have rows of both.
+    ids = {load.load_id for load in removed}
+    # A compacted file may have rows of removed and of kept loads.
     needed = {file for load in kept for file in load.files}
     yield from contents.half_written
-    yield from contents.present(f for load in gone for f in load.files if f not in needed)
-    yield from _unnamed(kept, contents)
+    yield from contents.present(f for load in removed for f in load.files if f not in needed)
+    yield from _replaced_files(kept, contents)
     yield from (path for path, i in contents.files_of(PROFILES_FOLDER).items() if i in ids)
-    states, newest = _old_states(contents)
+    states, latest = _outdated_states(contents)
     yield from states
-    yield from _useless_commits(ids, kept, contents, newest)
+    yield from _outdated_commits(ids, kept, contents, latest)
     yield from (path for path, i in contents.files_of(LOADS_FOLDER).items() if i in ids)
 
 
-def _unnamed(kept: Sequence[Load], contents: Inventory) -> Iterator[str]:
-    """Files that a load had before it was rewritten without some of its rows."""
+def _replaced_files(kept: Sequence[Load], contents: Inventory) -> Iterator[str]:
+    """Former files of kept loads, which were since rewritten."""
     named = {file for load in kept for file in load.files}
     ids = {load.load_id for load in kept}
     yield from (p for p, i in contents.data_files.items() if i in ids and p not in named)
 
 
-def _old_states(contents: Inventory) -> tuple[list[str], str | None]:
+def _outdated_states(contents: Inventory) -> tuple[list[str], str | None]:
     """States that dlt will never restore, and the id of the load that wrote the one it will."""
     committed = set(contents.files_of(COMMITS_FOLDER).values())
     states = {p: i for p, i in contents.files_of(STATES_FOLDER).items() if i in committed}
-    # As dlt compares them.
-    newest = max(states.values(), default=None)
-    return [path for path, load_id in states.items() if load_id != newest], newest
+    # Compared as text, as dlt does when it restores a state.
+    latest = max(states.values(), default=None)
+    return [path for path, load_id in states.items() if load_id != latest], latest
 
 
-def _useless_commits(
-    gone: set[str], kept: Sequence[Load], contents: Inventory, newest_state: str | None
+def _outdated_commits(
+    removed: set[str], kept: Sequence[Load], contents: Inventory, latest_state: str | None
 ) -> Iterator[str]:
-    """Commits of loads that go, and those without a description from before what is kept.
+    """Commits of removed loads, and commits without a manifest from before the kept loads.
 
-    Not that of the load which wrote dlt's newest state: without it, the state would be taken for
-    one that a killed load left.
+    The commit of the load with dlt's latest state stays: without it, the state would look like one
+    of an interrupted load.
     """
-    described = set(contents.files_of(LOADS_FOLDER).values())
+    with_manifest = set(contents.files_of(LOADS_FOLDER).values())
     start = float(kept[0].load_id) if kept and kept[0].supersedes else 0.0
     for path, load_id in contents.files_of(COMMITS_FOLDER).items():
-        is_old = load_id not in described and float(load_id) < start
-        if (load_id in gone or is_old) and load_id != newest_state:
+        is_old = load_id not in with_manifest and float(load_id) < start
+        if (load_id in removed or is_old) and load_id != latest_state:
             yield path

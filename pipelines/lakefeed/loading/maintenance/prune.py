@@ -1,7 +1,7 @@
-"""The raw folder of one table put in order: loads and versions that go, and files put together.
+"""Prunes the raw folder of one table: removes loads and row versions, and compacts files.
 
-plan_pruning   reads what there is and decides; changes nothing
-prune_raw      does it, under the table's lock
+plan_pruning   reads the folder and decides; changes nothing
+prune_raw      carries it out, under the table's lock
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from lakefeed.declaration.catalogue import Column
-from lakefeed.loading.maintenance.compact import Group, find_groups, with_rows_of_others
+from lakefeed.loading.maintenance.compact import Group, find_groups, with_stale_rows
 from lakefeed.loading.maintenance.expire import Removal, loads_by, plan_removal, remove
 from lakefeed.loading.maintenance.retention import Replaced, find_replaced
 from lakefeed.loading.maintenance.rewrite import Rewriting, rewrite
@@ -21,10 +21,10 @@ from lakefeed.loading.raw.inventory import Inventory
 
 @dataclass(frozen=True)
 class Rules:
-    """What a table needs of its raw folder.
+    """What a table needs from its raw folder.
 
-    `keeps_superseded`: something reads superseded loads too. What had been superseded or replaced
-    by the `cutoff` goes nevertheless; nothing goes by age where it is None.
+    `keeps_superseded`: superseded loads are still needed. Loads and row versions that were
+    superseded or replaced by the `cutoff` are removed nevertheless; None keeps them forever.
     """
 
     keeps_superseded: bool
@@ -34,9 +34,9 @@ class Rules:
 
 @dataclass(frozen=True)
 class Pruning:
-    """Loads and files that go, rows that go from files that stay, and groups of files to be one.
+    """The loads and files to remove, the rows to remove from kept files, and the files to compact.
 
-    `mended` are files with rows of loads that are gone.
+    `mended` are compacted files with rows of removed loads, to be rewritten without them.
     """
 
     removal: Removal
@@ -46,14 +46,14 @@ class Pruning:
 
     @property
     def groups(self) -> tuple[Group, ...]:
-        """Groups of files, each of which is written anew as one."""
+        """Groups of files, each to be rewritten as one file."""
         grouped = {file for group in self.compacted for file in group}
-        alone = dict.fromkeys([*((file,) for file in self.replaced.files), *self.mended])
-        return (*self.compacted, *(group for group in alone if group[0] not in grouped))
+        single = dict.fromkeys([*((file,) for file in self.replaced.files), *self.mended])
+        return (*self.compacted, *(group for group in single if group[0] not in grouped))
 
 
 def plan_pruning(log: CommitLog, at: ScratchEngine, rules: Rules) -> Pruning:
-    """What is to be done. Reads the keys of what may be past its retention; changes nothing."""
+    """Plans the pruning. Reads the keys of rows that may be past retention; changes nothing."""
     loads, contents = log.loads(), Inventory.of(log)
     removal = plan_removal(
         loads, contents, keeps_superseded=rules.keeps_superseded, cutoff=rules.cutoff
@@ -62,19 +62,19 @@ def plan_pruning(log: CommitLog, at: ScratchEngine, rules: Rules) -> Pruning:
     outdated = loads_by(kept, rules.cutoff) if rules.cutoff else []
     replaced = find_replaced(log, outdated, rules.key, at)
     if replaced.files or (removal.loads and outdated):
-        known = dt.datetime.fromisoformat(outdated[-1].snapshot_at)
-        removal = removal.complete_from(known)
+        latest_outdated = dt.datetime.fromisoformat(outdated[-1].snapshot_at)
+        removal = removal.complete_from(latest_outdated)
     groups = find_groups(log, kept, contents, at)
-    return Pruning(removal, replaced, tuple(groups), tuple(with_rows_of_others(log, kept, at)))
+    return Pruning(removal, replaced, tuple(groups), tuple(with_stale_rows(log, kept, at)))
 
 
 def prune_raw(log: CommitLog, pruning: Pruning, at: ScratchEngine) -> None:
-    """Does what was planned; to be called by the holder of the table's lock.
+    """Carries out a planned pruning. The caller must hold the table's lock.
 
-    Killed anywhere, raw says what it said of every moment that it still can tell of.
+    If it is interrupted, raw still has the same content for every time since `complete_since`.
 
     Raises:
-        LakefeedError: a file that was written anew isn't what it was made of.
+        LakefeedError: a rewritten file doesn't have the same rows as its originals.
     """
     remove(log, pruning.removal)
     loads = {load.load_id: load for load in log.loads()}

@@ -1,8 +1,7 @@
-"""Versions past their retention: those that had been replaced before the moment of the cutoff.
+"""Finds row versions past their retention: those that had been replaced by the cutoff.
 
-What raw says of any moment since stays: of each key the newest version that was loaded by then, and
-all that came after it. So what staging says stays as well, and a row that was found deleted is
-still known to be.
+For any time since the cutoff raw stays complete: each key keeps the latest version loaded by then,
+and all later ones. So staging doesn't change, and deleted rows keep their tombstones.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ _POSITION = "_lakefeed_position"
 
 @dataclass(frozen=True)
 class Replaced:
-    """Rows that had been replaced by the cutoff, how many in which file.
+    """Rows that had been replaced by the cutoff, and their number by file.
 
-    `newest` is a table in the workplace's engine: of each key in how manieth of `load_ids` its
-    newest version is.
+    `newest` is a table in the scratch engine: for each key, the position in `load_ids` of the load
+    with its latest version.
     """
 
     newest: str = ""
@@ -41,17 +40,17 @@ class Replaced:
         return sum(self.files.values())
 
     def less(self, _types: Mapping[str, str]) -> str:
-        """A clause that leaves these rows out of a file (`rewrite`)."""
+        """A clause that excludes these rows from a file (see `rewrite`)."""
         return f"anti join {self._newest_after()}"
 
     @property
     def only(self) -> str:
-        """A clause that leaves these rows alone."""
+        """A clause that selects only these rows."""
         return f"semi join {self._newest_after()}"
 
     @property
     def position(self) -> str:
-        """An expression: at which place the load of a row counts, from 1; null for others."""
+        """An expression for the position of a row's load in `load_ids`, from 1; null for others."""
         listed = ", ".join(map(literal, self.load_ids))
         return f"list_position([{listed}], {ROW}.{LOAD_ID})"
 
@@ -64,12 +63,12 @@ class Replaced:
 def find_replaced(
     log: CommitLog, loads: Sequence[Load], key: Sequence[Column], at: ScratchEngine
 ) -> Replaced:
-    """Which rows of these loads are replaced by others of them. Reads keys; changes nothing.
+    """Finds rows of these loads that later ones of these loads replaced. Reads keys only.
 
-    None where a file lacks a column of the key: another key was declared when it was loaded.
+    Finds nothing if a file lacks a column of the key, as after a change of the declared key.
 
     Args:
-        loads: those that count at the cutoff, in their order.
+        loads: the effective loads at the cutoff, in order.
     """
     paths = {file: str(at.fetch(log, file)) for load in loads for file in load.files}
     rows = rows_of(

@@ -1,4 +1,4 @@
-"""Where files of raw are read and written anew: an engine, and a folder of its own."""
+"""A DuckDB engine with a temporary folder, for rewriting files of raw."""
 
 from __future__ import annotations
 
@@ -20,27 +20,29 @@ from lakefeed.sql import literal
 
 @dataclass(frozen=True)
 class ScratchEngine:
-    """The engine that reads files, and a folder for those in work."""
+    """A DuckDB engine, and a folder for temporary files."""
 
     engine: DuckDBPyConnection
     folder: Path
 
     def types_of(self, rows: str) -> dict[str, str]:
-        """DuckDB's type of each column of a from-clause item, by its name."""
+        """DuckDB's type of each column of a from-clause item, by name."""
         described = self.engine.execute(f"describe from {rows}").fetchall()
         return {row[0]: row[1] for row in described}
 
     def write(self, rows: str, path: Path) -> None:
-        """Writes the rows of a from-clause to a file, as loads do, in the order in which they come.
+        """Writes the rows of a from-clause to a file in their order, with the settings of loads.
 
-        So rows of one load lie together, and readers of a few loads can skip the rest. DuckDB
-        bounds the bytes of a row group only where it needn't keep an order; one thread keeps it.
+        The order keeps the rows of a load together, so that readers of a few loads can skip the
+        rest. DuckDB ignores `row_group_size_bytes` while it preserves the insertion order
+        (https://duckdb.org/docs/stable/data/parquet/tips), so the order is kept by one thread
+        instead.
         """
         with one_thread(self.engine):
             self.engine.execute(f"copy (from {rows}) to {literal(str(path))} ({PARQUET})")
 
     def fetch(self, log: CommitLog, file: str) -> Path:
-        """A file of raw to read: as it lies there, or a copy of what lies elsewhere."""
+        """The local path of a file of raw, which is downloaded if raw isn't local."""
         if isinstance(log.filesystem, LocalFileSystem):
             return Path(f"{log.folder}/{file}")
         path = self.folder / f"raw-{file.replace('/', '-')}"
@@ -51,7 +53,10 @@ class ScratchEngine:
 
 @contextmanager
 def open_scratch_engine(project: Project, name: str) -> Iterator[ScratchEngine]:
-    """Its folder is empty at first, whatever was left there by a process that died; gone after."""
+    """Opens an engine with an empty folder, which is removed at the end.
+
+    Side effect: removes the remains of a process that died.
+    """
     folder = spill_folder(project) / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""`--since` and `--until`: a range of the cursor to load again, leaving the checkpoint alone."""
+"""Backfills: `--since` and `--until` reload a range of the cursor without moving the checkpoint."""
 
 from __future__ import annotations
 
@@ -17,55 +17,55 @@ def parse_range(
     full_refresh: bool = False,
     names: tuple[str, str] = ("--since", "--until"),
 ) -> Range | None:
-    """The range that was asked for, before any table is looked at; None without one.
+    """Parses the requested range, before any table is known; None if none was requested.
 
     Args:
-        names: what the user calls the two bounds, for the errors.
+        names: the names of the two bounds in error messages.
 
     Raises:
-        DeclarationError: a bound is missing, is no number and no time, or the order is wrong; or
-            the range comes with a full refresh.
+        DeclarationError: `since` is missing, a bound is neither a number nor a time, the order is
+            wrong, or the range is combined with a full refresh.
     """
     if since is None and until is None:
         return None
     if full_refresh:
         raise DeclarationError(
-            "a range and a full refresh exclude each other", do="leave out one of them"
+            "a range can't be combined with a full refresh", do="use only one of them"
         )
     low, high = names
     if since is None:
-        raise DeclarationError(f"{high} needs {low}", do=f"say where the range begins: {low}")
+        raise DeclarationError(f"{high} requires {low}", do=f"add the start of the range: {low}")
     start = _parse_bound(low, since)
     end = None if until is None else _parse_bound(high, until)
     if end is not None and not _is_before(start, end):
         raise DeclarationError(
             f"{low} {since} isn't before {high} {until}",
-            do=f"the range goes from {low}, inclusive, up to {high}, exclusive",
+            do=f"the range runs from {low} (inclusive) to {high} (exclusive)",
         )
     return Range(start, end)
 
 
 def range_of_table(plan: TablePlan, asked: Range | None) -> Range | None:
-    """The range in the terms of this table's cursor.
+    """Converts the range to the type of this table's cursor.
 
     Raises:
-        TableFailed: the table has no cursor, or one of another kind.
+        TableFailed: the table has no cursor column, or its type doesn't match the range.
     """
     if asked is None:
         return None
     if plan.cursor is None or plan.cursor_kind is None:
         raise TableFailed(
-            f"{plan.table.shown} has no cursor column, so it has no range to load",
+            f"{plan.table.shown} has no cursor column, so it can't load a range",
             where=plan.table.where,
-            do="leave it out with --select, or run without --since and --until",
+            do="exclude it with --select, or run without --since and --until",
         )
     if isinstance(asked.since, int) != (plan.cursor_kind == "number"):
-        wanted = "whole numbers" if plan.cursor_kind == "number" else "dates or times"
+        wanted = "integers" if plan.cursor_kind == "number" else "dates or times"
         raise TableFailed(
             f"the cursor `{plan.cursor.name}` of {plan.table.shown} is {plan.cursor.type}: "
             f"--since and --until must be {wanted}",
             where=plan.table.where_of("cursor"),
-            do="load such tables by themselves: --select",
+            do="load tables with this kind of cursor separately, with --select",
         )
     zone = ZoneInfo(plan.cursor_zone)
     return Range(
@@ -75,7 +75,7 @@ def range_of_table(plan: TablePlan, asked: Range | None) -> Range | None:
 
 
 def _parse_bound(flag: str, text: str) -> CursorValue:
-    """A whole number, or an ISO 8601 date or time (without a zone: in the cursor's own)."""
+    """An integer, or an ISO 8601 date or time (without an offset: in the cursor's time zone)."""
     try:
         return int(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The declared cursor held against the live table."""
+"""Checks the declared cursor against the live table."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ WITH_ROW_VERSIONS = ("table", "partitioned table", "partition", "materialized vi
 
 
 def cursor_of(table: Table, live: CatalogueTable) -> tuple[Column | None, CursorKind | None]:
-    """The live column that is declared as the cursor, and its kind; None twice where there is none.
+    """The live column declared as the cursor, and its kind; both None without a cursor column.
 
     Raises:
-        TableFailed: it can't be one.
+        TableFailed: the column doesn't exist or can't be a cursor.
     """
     if table.reads_row_versions and live.kind not in WITH_ROW_VERSIONS:
         raise TableFailed(
-            f"{table.shown} is a {live.kind}, whose rows have no versions",
+            f"{table.shown} is a {live.kind}: its rows have no `xmin`",
             where=table.where_of("cursor"),
-            do="name a column as its cursor, or use `mode: full_refresh`",
+            do="use a column as its cursor, or set `mode: full_refresh`",
         )
     if table.cursor is None:
         return None, None
@@ -30,21 +30,21 @@ def cursor_of(table: Table, live: CatalogueTable) -> tuple[Column | None, Cursor
         raise TableFailed(
             f"{table.shown} has no column `{table.cursor.column}` to use as its cursor",
             where=where,
-            do="name another cursor, or unset it and use `mode: full_refresh`; its columns are: "
-            + ", ".join(column.name for column in live.columns),
+            do="use another column, or remove the cursor and set `mode: full_refresh`; the columns "
+            "are: " + ", ".join(column.name for column in live.columns),
         )
     kind = cursor_kind(column.type)
     if kind is None:
         raise TableFailed(
-            f"`{column.name}` of {table.shown} is {column.type}, which can't be a cursor",
+            f"`{column.name}` of {table.shown} has type {column.type} and can't be a cursor",
             where=where,
-            do="a cursor is a timestamp, a date or a whole number",
+            do="use a timestamp, a date or an integer column",
         )
     if kind == "timestamp" and not table.cursor.timezone:
         raise TableFailed(
             f"`{column.name}` of {table.shown} is a timestamp without time zone",
             where=where,
-            do=f"say which zone it is kept in: cursor: {{column: {column.name}, timezone: UTC}}",
+            do=f"declare its time zone: cursor: {{column: {column.name}, timezone: UTC}}",
         )
     _check_lookback(table, kind)
     return column, kind
@@ -55,9 +55,9 @@ def _check_lookback(table: Table, kind: CursorKind) -> None:
     is_number = isinstance(lookback, int)
     if lookback and is_number != (kind == "number"):
         raise TableFailed(
-            f"`lookback` of {table.shown} doesn't fit its cursor",
+            f"`lookback` of {table.shown} doesn't match the type of its cursor",
             where=table.where_of("lookback"),
-            do="a numeric cursor takes a plain number"
+            do="use a number, since the cursor is numeric"
             if kind == "number"
-            else "a cursor of time takes a duration such as 30m",
+            else "use a duration such as 30m, since the cursor is a date or time",
         )

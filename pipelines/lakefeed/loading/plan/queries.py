@@ -1,4 +1,4 @@
-"""The queries that a load sends to the source: each column read exactly, within `where`."""
+"""The queries that a load sends to the source: columns without loss, filtered by `where`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from lakefeed.source.inspection.types import read_expression
 from lakefeed.sql import literal, quote, quote_qualified
 
 MARKED = "_lakefeed_marked"
-# Where a row lies: in which table or partition, and at which place in it.
+# The physical location of a row: the oid of its table or partition, and its ctid.
 PART = "_lakefeed_part"
 PLACE = "_lakefeed_place"
 
-# Row versions are numbered with 32 bits, in a circle; snapshots with 64.
-_CIRCLE = 2**32
+# `xmin` holds the lower 32 bits of a transaction number, which wrap around; snapshots hold all 64.
+# (https://www.postgresql.org/docs/current/transaction-id.html)
+_XMIN_VALUES = 2**32
 
 
 def exact_columns(plan: TablePlan) -> list[str]:
-    """The plan's columns as select expressions that lose nothing."""
+    """The plan's columns as select expressions that read each value without loss."""
     return [
         f"{read_expression(quote(column.name), column.type)} as {quote(column.name)}"
         for column in plan.columns
@@ -26,24 +27,24 @@ def exact_columns(plan: TablePlan) -> list[str]:
 
 
 def relation_of(plan: TablePlan) -> str:
-    """What is read, as a from-clause item of the source's."""
+    """The table as a from-clause item in the source's SQL."""
     only = "only " if plan.table.settings.only else ""
     return only + quote_qualified(plan.table.schema, plan.table.name)
 
 
 def lock_query(plan: TablePlan) -> str:
-    """Takes the locks that reading the table takes, on its partitions and indexes as well."""
+    """A query that takes the same locks as a read, including those on partitions and indexes."""
     return f"select 1 from {relation_of(plan)} where {declared_condition(plan)} limit 0"
 
 
 def declared_condition(plan: TablePlan) -> str:
-    """The declared `where`; `true` where there is none."""
-    # Line breaks, so that a comment at the end of the condition ends with it.
+    """The declared `where`; `true` if there is none."""
+    # The line breaks end a comment at the end of the condition.
     return f"(\n{plan.table.settings.where}\n)" if plan.table.settings.where else "true"
 
 
 def ever_loaded(plan: TablePlan) -> str:
-    """A condition: the cursor lets this row be loaded, whenever that is."""
+    """The condition for rows that any load may read, whatever its checkpoint."""
     if plan.cursor is None:
         return "true"
     cursor, condition = quote(plan.cursor.name), "true"
@@ -55,20 +56,20 @@ def ever_loaded(plan: TablePlan) -> str:
 
 
 def written_since(oldest_unfinished: int, next_number: int) -> str:
-    """A condition: this version was written by a transaction that an earlier snapshot may not see.
+    """The condition for row versions that an earlier snapshot may not have seen.
 
-    Rows of all transactions from the oldest that was unfinished then are taken in, since the
-    numbers of subtransactions aren't in the snapshot. A version that is older than four billion
-    transactions may be taken in as well; none is left out.
+    Selects the rows of all transactions from the oldest one unfinished at that snapshot onwards,
+    since a snapshot doesn't list subtransactions. It may also select versions older than four
+    billion transactions; it never misses one.
 
     Args:
-        oldest_unfinished: of the earlier snapshot.
-        next_number: of the snapshot that is read at.
+        oldest_unfinished: the oldest transaction unfinished at the earlier snapshot.
+        next_number: the next transaction number at the snapshot of this read.
     """
-    turns, position = divmod(next_number, _CIRCLE)
+    epoch, position = divmod(next_number, _XMIN_VALUES)
     number = "xmin::text::bigint"
-    turn = f"case when {number} > {position} then {turns - 1} else {turns} end"
-    return f"{number} + ({turn})::bigint * {_CIRCLE} >= {oldest_unfinished}"
+    epoch_of_row = f"case when {number} > {position} then {epoch - 1} else {epoch} end"
+    return f"{number} + ({epoch_of_row})::bigint * {_XMIN_VALUES} >= {oldest_unfinished}"
 
 
 def rows_query(
@@ -78,10 +79,10 @@ def rows_query(
     at_most: int | None = None,
     marked: str | None = None,
 ) -> str:
-    """All rows that meet the declared `where` and this condition, each column read exactly.
+    """A query for all rows that meet the declared `where` and this condition.
 
     Args:
-        marked: another condition; whether a row meets it is read as the column `MARKED`.
+        marked: another condition; the column `MARKED` holds whether the row meets it.
     """
     limit = f" limit {at_most}" if at_most is not None else ""
     mark = [f"coalesce({marked}, false) as {MARKED}"] if marked else []
@@ -89,14 +90,14 @@ def rows_query(
 
 
 def counting_query(plan: TablePlan, counted: str, condition: str = "true") -> str:
-    """What is counted of all rows that meet this condition and are declared to be loaded."""
+    """A query for aggregates over all declared rows that meet this condition."""
     return _over_all_rows(plan, counted, f"{ever_loaded(plan)} and ({condition})")
 
 
 def part_query(plan: TablePlan, part: Part, condition: str) -> str:
-    """Rows of one part that meet this condition and are declared to be loaded.
+    """A query for the declared rows of one part that meet this condition.
 
-    By itself, if this role may: only then all other parts are left alone.
+    Reads the part directly if the role may; otherwise PostgreSQL also opens all other parts.
     """
     columns = ", ".join(exact_columns(plan))
     table, within = relation_of(plan), f" and tableoid = {part.oid}"
@@ -109,10 +110,10 @@ def part_query(plan: TablePlan, part: Part, condition: str) -> str:
 
 
 def keys_query(plan: TablePlan, marked: str) -> str:
-    """Key and cursor of all rows that meet the declared `where`.
+    """A query for key and cursor of all rows that meet the declared `where`.
 
     Args:
-        marked: a condition; whether a row meets it is read as the column `MARKED`.
+        marked: a condition; the column `MARKED` holds whether the row meets it.
     """
     names = {*plan.key, *([plan.cursor.name] if plan.cursor else [])}
     exact = zip(plan.columns, exact_columns(plan), strict=True)
@@ -121,7 +122,7 @@ def keys_query(plan: TablePlan, marked: str) -> str:
 
 
 def addresses_query(plan: TablePlan, condition: str) -> str:
-    """The keys of rows that meet this condition, and where they lie."""
+    """A query for the keys and physical locations of rows that meet this condition."""
     exact = zip(plan.columns, exact_columns(plan), strict=True)
     keys = [text for column, text in exact if column.name in plan.key]
     address = f"tableoid::bigint as {PART}, ctid::text as {PLACE}"
@@ -129,7 +130,7 @@ def addresses_query(plan: TablePlan, condition: str) -> str:
 
 
 def since_condition(plan: TablePlan, start: CursorValue) -> str:
-    """Rows that a load reads which begins at this value of the cursor."""
+    """The condition for rows that a load reads if it starts at this cursor value."""
     assert plan.cursor is not None
     cursor = quote(plan.cursor.name)
     condition = f"{cursor} >= {literal(str(start))}::{plan.cursor.type}"
@@ -139,10 +140,11 @@ def since_condition(plan: TablePlan, start: CursorValue) -> str:
 
 
 def size_query(plan: TablePlan) -> str:
-    """Bytes of all that is read of the table, and pages of the largest part; 0 where it has none.
+    """A query for the bytes of a table and the pages of its largest part.
 
-    Its partitions are parts, and what inherits from it. Before PostgreSQL 14 a range of pages costs
-    a scan of the whole table.
+    Partitions and child tables count as parts. The number of pages is 0 if the table can't be read
+    by page: foreign tables, and all tables before PostgreSQL 14, where a range of pages is a scan
+    of the whole table.
     """
     table = literal(quote_qualified(plan.table.schema, plan.table.name))
     return f"""
@@ -168,7 +170,7 @@ def size_query(plan: TablePlan) -> str:
 
 
 def has_values_query(plan: TablePlan, columns: tuple[str, ...], below: str) -> str:
-    """Whether any of these columns has a value in a row whose cursor is below this value."""
+    """A query for whether any of these columns has a value in a row below this cursor value."""
     assert plan.cursor is not None
     filled = " or ".join(f"{quote(name)} is not null" for name in columns)
     older = f"{quote(plan.cursor.name)} < {literal(below)}::{plan.cursor.type}"
@@ -176,7 +178,7 @@ def has_values_query(plan: TablePlan, columns: tuple[str, ...], below: str) -> s
 
 
 def newest_cursor_query(plan: TablePlan) -> str:
-    """The largest cursor of all rows that meet the declared `where`, as text."""
+    """A query for the largest cursor value of all rows that meet the declared `where`, as text."""
     assert plan.cursor is not None
     return _over_all_rows(plan, f"max({quote(plan.cursor.name)})::text")
 

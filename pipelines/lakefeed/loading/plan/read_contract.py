@@ -1,6 +1,6 @@
-"""What changed since a table was last loaded, in the source or in sources.yaml, and what follows.
+"""Determines what changed since a table's latest load, in the source or in sources.yaml.
 
-Decided from plain data: how the newest committed load was read, and how this one will be.
+Compares plain data: how the latest committed load was read, and how the next one will be.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from lakefeed.source.inspection.types import widens, writes_the_same
 
 @dataclass(frozen=True)
 class ReadContract:
-    """What a load's rows depend on. Types are DuckDB's; `identity` tells a table created anew.
+    """What the rows of a load depend on.
 
-    `identities` are those of the columns, and `definition` is that of a view or a foreign table;
-    both are None in loads of versions that didn't note them.
-    `only`: the tables that inherit from it were left out; versions that didn't note it, read them.
-    `parts` are the tables that hold its rows, each with the number of its storage; None where that
-    says nothing, or in loads of versions that didn't note them.
+    `columns` maps names to DuckDB types. `identity` is the table's oid, by which a recreated table
+    is recognized. `identities` are those of the columns, and `definition` is the fingerprint of a
+    view or foreign table; both are None in loads by versions that didn't record them.
+    `only`: child tables were excluded; versions that didn't record it included them.
+    `parts` maps the oid of each table or partition with rows to its storage number; None where it
+    doesn't apply, and in loads by versions that didn't record it.
     """
 
     cursor: str | None
@@ -36,22 +37,22 @@ class ReadContract:
     parts: dict[int, int] | None = None
 
     def is_like(self, other: ReadContract) -> bool:
-        """Whether the same is read in the same way, whatever its columns and parts are."""
+        """Whether both are read in the same way, apart from column identities and parts."""
         unknown = replace(other, identities=None, definition=None, parts=None)
         return replace(self, identities=None, definition=None, parts=None) == unknown
 
 
 @dataclass(frozen=True)
 class ContractChanges:
-    """`whole` tells that the table has to be read whole; the notes tell the user what and why.
+    """What the changes mean for the next load.
 
-    `added` are columns that rows loaded before don't have. `others` says which columns are others
-    under the same name, where the catalogue shows no change. `fewer` tells that rows are left out
-    from now on, as it was declared.
+    `whole`: the table must be read in full; `notes` tell the user what changed and why that
+    matters. `added` are columns that earlier loads don't have. `others` describes columns that were
+    replaced under the same name, where the catalogue shows no change. `fewer`: the declaration now
+    excludes rows on purpose.
 
-    `is_another_table` has it read from the beginning, without superseding what was loaded. The rows
-    of `new_parts`, and those that were written since to `rewritten_parts`, are read whatever their
-    cursor says.
+    `is_another_table`: read from the beginning without superseding earlier loads. The rows of
+    `new_parts`, and those written since to `rewritten_parts`, are read whatever their cursor value.
     """
 
     whole: bool = False
@@ -72,75 +73,78 @@ def changes_since(
     reads_whole: bool,
     loaded_before: Collection[str] = (),
 ) -> ContractChanges:
-    """What has to be done, and said, about the difference between two loads of a table.
+    """The changes since the latest load, and what they mean for the next one.
 
     Args:
+        before: how the latest load was read; None if there is none.
         shown: the table's name in commands, such as `shop.orders`.
-        reads_whole: this load reads all rows anyway, so that nothing old stays.
-        loaded_before: columns that any load that counts has had.
+        reads_whole: the load reads all rows anyway and supersedes earlier loads.
+        loaded_before: the columns of all effective loads.
     """
     if before is None:
         return ContractChanges()
     others, retyped = _others(before, now), dict(_retyped(before, now))
     redefined = _redefined(before, now)
-    causes = [*{**retyped, **others}.values(), *redefined, *_read_otherwise(before, now)]
+    causes = [*{**retyped, **others}.values(), *redefined, *_changed_settings(before, now)]
     added = tuple(name for name in now.columns if name not in before.columns)
     causes += [
-        f"column `{name}` is back, and rows loaded before may have other values in it"
+        f"column `{name}` is back, and its values may differ from those loaded before"
         for name in added
         if name in loaded_before
     ]
     if causes or reads_whole:
-        forced = tuple(f"{cause}, so the table is read whole" for cause in causes)
-        unseen = (why for name, why in others.items() if name not in retyped)
+        forced = tuple(f"{cause}, so the table is read in full" for cause in causes)
+        unseen = (reason for name, reason in others.items() if name not in retyped)
         fewer = now.only and not before.only
         notes = () if reads_whole else forced
         return ContractChanges(bool(causes), (), notes, (*unseen, *redefined), fewer)
-    notes = tuple(_what_stays_as_it_was(before, now, shown))
+    notes = tuple(_changes_without_reload(before, now, shown))
     if _is_another_table(before, now):
-        told = (
-            "the table was created anew, or another took its name, since the last load: read from "
-            "the beginning"
+        note = (
+            "the table was recreated or replaced since the last load, so it is read from the "
+            "beginning"
         )
-        return ContractChanges(False, added, (told, *notes), is_another_table=True)
+        return ContractChanges(False, added, (note, *notes), is_another_table=True)
     new, rewritten = _other_parts(before, now)
     return ContractChanges(False, added, notes, new_parts=new, rewritten_parts=rewritten)
 
 
 def is_settled(before: ReadContract | None, now: ReadContract) -> bool:
-    """Whether nothing has to be done, said or noted about how a table is read."""
+    """Whether nothing about how the table is read changed or remains to be recorded."""
     if before is None or before.identities is None or not before.is_like(now):
         return False
-    is_noted = now.parts is None or before.parts == now.parts
-    return is_noted and not changes_since(before, now, shown="", reads_whole=False).whole
+    is_recorded = now.parts is None or before.parts == now.parts
+    return is_recorded and not changes_since(before, now, shown="", reads_whole=False).whole
 
 
 def noted_from_present(
     before: ReadContract | None, now: ReadContract, *, read_whole: bool
 ) -> ReadContract | None:
-    """What a load without news leaves to be noted with the newest one; None where that is nothing.
+    """The contract to record with the latest load after a load without news; None if unchanged.
 
-    What wasn't noted is taken from the present. Of a table that was created anew the numbers of
-    columns are noted again; a view that was is known by its definition. Parts that are others were
-    read.
+    Fills in what earlier versions didn't record. For a recreated table, column identities are
+    recorded again; a recreated view is recognized by its definition. Changed parts have been read
+    by this load.
 
     Args:
-        read_whole: all rows were read as they are now, and are those that raw has.
+        read_whole: the load read all rows, and they equal the rows in raw.
     """
     if before is None or now.identities is None:
         return None
     if read_whole:
         return now if now != before else None
-    told = replace(before, parts=now.parts)
-    is_anew = before.identity != now.identity and now.definition is None
-    if before.identities is None or is_anew:
-        known = {name: one for name, one in now.identities.items() if name in before.columns}
-        told = replace(told, identity=now.identity, identities=known, definition=now.definition)
-    return told if told != before else None
+    updated = replace(before, parts=now.parts)
+    is_recreated = before.identity != now.identity and now.definition is None
+    if before.identities is None or is_recreated:
+        known = {name: now.identities[name] for name in now.identities if name in before.columns}
+        updated = replace(
+            updated, identity=now.identity, identities=known, definition=now.definition
+        )
+    return updated if updated != before else None
 
 
 def _is_another_table(before: ReadContract, now: ReadContract) -> bool:
-    """Whether nothing is left of what held its rows."""
+    """Whether none of the tables that held the rows is left."""
     if now.parts and before.parts is not None:
         return before.parts.keys().isdisjoint(now.parts)
     is_view = now.definition is not None and now.parts is None
@@ -151,9 +155,9 @@ def _is_another_table(before: ReadContract, now: ReadContract) -> bool:
 def _other_parts(
     before: ReadContract, now: ReadContract
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Those that weren't there, and those with other storage; none where nothing was noted.
+    """New parts, and parts with new storage; none if the latest load didn't record its parts.
 
-    A column that was widened has the table rewritten, and leaves its values as they are.
+    Widening a column rewrites the table but keeps its values, so it doesn't count.
     """
     if before.parts is None or now.parts is None:
         return (), ()
@@ -166,7 +170,7 @@ def _other_parts(
 
 
 def _others(before: ReadContract, now: ReadContract) -> dict[str, str]:
-    """Columns that are others under the same name, and in which way."""
+    """Columns that were replaced under the same name, each with the reason."""
     same_table = before.identity == now.identity
     return dict(other_columns(before.identities or {}, now.identities or {}, same_table=same_table))
 
@@ -176,7 +180,7 @@ def _redefined(before: ReadContract, now: ReadContract) -> list[str]:
         return []
     is_another_kind = (before.definition is None) != (now.definition is None)
     is_changed = is_another_kind or is_redefined(before.definition, now.definition)
-    return ["its definition changed"] if is_changed else []
+    return ["the definition changed"] if is_changed else []
 
 
 def _retyped(before: ReadContract, now: ReadContract) -> Iterator[tuple[str, str]]:
@@ -190,32 +194,34 @@ def _retyped(before: ReadContract, now: ReadContract) -> Iterator[tuple[str, str
 
 
 def _types_of(name: str, before: ReadContract, now: ReadContract) -> tuple[str, str]:
-    """PostgreSQL's types for a column, then and now; none where unknown, or a user's own."""
+    """PostgreSQL's types of a column before and now; empty if unknown or user-defined."""
     old, new = (before.identities or {}).get(name), (now.identities or {}).get(name)
     if old is None or new is None or old.members or new.members:
         return "", ""
     return old.type, new.type
 
 
-def _read_otherwise(before: ReadContract, now: ReadContract) -> Iterator[str]:
+def _changed_settings(before: ReadContract, now: ReadContract) -> Iterator[str]:
     if before.key != now.key:
         was, now_is = ", ".join(before.key) or "none", ", ".join(now.key) or "none"
-        yield f"its key was {was} and is {now_is}"
+        yield f"the key was {was} and is {now_is}"
     if before.only != now.only:
-        how = "without" if now.only else "with"
-        yield f"it is now read {how} the tables that inherit from it"
+        yield f"child tables are now {'excluded' if now.only else 'included'}"
 
 
-def _what_stays_as_it_was(before: ReadContract, now: ReadContract, shown: str) -> Iterator[str]:
-    again = f"lakefeed run --select {shown} --full-refresh"
+def _changes_without_reload(before: ReadContract, now: ReadContract, shown: str) -> Iterator[str]:
+    full_refresh = f"lakefeed run --select {shown} --full-refresh"
     if before.cursor != now.cursor:
         was, now_is = before.cursor or "none", now.cursor or "none"
-        yield f"its cursor was `{was}` and is `{now_is}`: read from the beginning"
+        yield f"the cursor was `{was}` and is `{now_is}`, so the table is read from the beginning"
     if before.where != now.where:
-        yield f"`where` changed; it applies to rows read from now on, and to all with: {again}"
+        yield (
+            "`where` changed and applies to rows read from now on; to apply it to all rows: "
+            f"{full_refresh}"
+        )
     if before.initial_value != now.initial_value and before.cursor == now.cursor:
         yield (
             f"`initial_value` was {before.initial_value or 'not set'} and is "
-            f"{now.initial_value or 'not set'}; loads go on from the checkpoint. To load what lies "
-            f"between: {again}"
+            f"{now.initial_value or 'not set'}; loads continue from the checkpoint. To load the "
+            f"rows in between: {full_refresh}"
         )

@@ -1,6 +1,6 @@
-"""Columns that are others under the same name: told by what they are, not by name and type.
+"""Detects columns that were replaced by another column with the same name.
 
-Decided from plain data: the identities that the newest load noted, and those of now.
+Compares plain data: the column identities recorded by the latest load, and the current ones.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ Identities = Mapping[str, ColumnIdentity]
 def other_columns(
     before: Identities, now: Identities, *, same_table: bool
 ) -> Iterator[tuple[str, str]]:
-    """Each column that is another than before, and in which way.
+    """Yields each replaced column with the reason.
 
     Args:
-        same_table: in a table that was created anew all numbers are new; what its columns are made
-            of can still be compared.
+        same_table: whether the table wasn't recreated. In a recreated table all column numbers are
+            new, so only types and their members are compared.
     """
     for name, new in now.items():
         old = before.get(name)
@@ -32,13 +32,14 @@ def other_columns(
         elif not _has_all_members(old, new, same_table=same_table):
             yield name, _other_members(name, old, new)
         elif same_table and is_redefined(old.expression, new.expression):
-            yield name, f"generated column `{name}` has another expression"
+            yield name, f"the expression of generated column `{name}` changed"
 
 
 def is_redefined(before: str | None, now: str | None) -> bool:
-    """Whether the fingerprint of a definition is another; those of two versions aren't compared.
+    """Whether the fingerprint of a definition changed.
 
-    What is generated no longer keeps its values.
+    Fingerprints made by different PostgreSQL versions aren't compared. A column that is no longer
+    generated keeps its values and doesn't count as redefined.
     """
     if before is None or now is None:
         return now is not None
@@ -46,19 +47,19 @@ def is_redefined(before: str | None, now: str | None) -> bool:
 
 
 def _has_all_members(old: ColumnIdentity, new: ColumnIdentity, *, same_table: bool) -> bool:
-    """A label more leaves those that there were as they are."""
+    """Whether all former labels or attributes still exist; added ones don't matter."""
     if same_table:
         return old.members.items() <= new.members.items()
     return set(old.members.values()) <= set(new.members.values())
 
 
 def _another(name: str, before: Identities, now: Identities) -> str:
-    """Names what became of the former one, and what the present one was, where that is known."""
+    """Says that a column was replaced and, if known, how the two columns were renamed."""
     became = _name_of(before[name].number, now)
     was = _name_of(now[name].number, before)
-    told = [f"the former is now `{became}`"] if became else []
-    told += [f"this one was `{was}`"] if was else []
-    return f"column `{name}` is another one" + (f" ({', '.join(told)})" if told else "")
+    renames = [f"the old one is now `{became}`"] if became else []
+    renames += [f"the new one was `{was}`"] if was else []
+    return f"column `{name}` was replaced" + (f" ({', '.join(renames)})" if renames else "")
 
 
 def _name_of(number: int, columns: Identities) -> str | None:
@@ -68,11 +69,11 @@ def _name_of(number: int, columns: Identities) -> str | None:
 def _other_members(name: str, old: ColumnIdentity, new: ColumnIdentity) -> str:
     was, now_is = old.members.get(MONEY), new.members.get(MONEY)
     if was and now_is and was != now_is:
-        return f"amounts in column `{name}` were written as {was}, and are as {now_is}"
+        return f"the format of amounts in column `{name}` was {was} and is {now_is}"
     renamed = [
         f"`{text}` is now `{new.members[number]}`"
         for number, text in old.members.items()
         if new.members.get(number, text) != text
     ]
-    told = f"were renamed: {', '.join(renamed)}" if renamed else "are others"
-    return f"labels or attributes in the type of column `{name}` {told}"
+    change = f"were renamed: {', '.join(renamed)}" if renamed else "changed"
+    return f"labels or attributes in the type of column `{name}` {change}"

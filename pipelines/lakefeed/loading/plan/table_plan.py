@@ -1,4 +1,4 @@
-"""What one load of one table will read: decided before anything is read, as plain data."""
+"""Plans one table's load by checking its declaration against the source; plain data."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.source.inspection.types import CursorKind, lake_type
 from lakefeed.source.predicate import single_expression
 
-# Set in a tombstone: when the row was found to have left the source, by the source's clock.
+# Set in tombstones: when a load found the row deleted, by the source's clock.
 DELETED_AT = "_deleted_at"
-_WITH_HEIRS = ("table", "foreign table")
-_OUR_OWN = ("_dlt_load_id", "_staged_batch", "_load_position", DELETED_AT)
-_OF_HISTORY = (
+_INHERITABLE = ("table", "foreign table")
+_RESERVED = ("_dlt_load_id", "_staged_batch", "_load_position", DELETED_AT)
+_RESERVED_WITH_HISTORY = (
     *("valid_from", "valid_to", "is_current", "loaded_at", "_changed_at", "_was_deleted"),
     *("_is_end", "_ended_at", "_next_position"),
 )
@@ -29,7 +29,7 @@ _OF_HISTORY = (
 
 @dataclass(frozen=True)
 class Range:
-    """A backfill: `since` inclusive, `until` exclusive. It leaves the checkpoint alone."""
+    """The range of a backfill: `since` inclusive, `until` exclusive."""
 
     since: CursorValue | None = None
     until: CursorValue | None = None
@@ -39,8 +39,8 @@ class Range:
 class TablePlan:
     """A table as it will be read: the columns in order, the key, the cursor and its kind.
 
-    `is_kept_unique`: an index of the source lets no two rows that are read share a key, but nulls.
-    `parts` hold the rows that are read, those of a view excepted.
+    `is_kept_unique`: a unique index of the source covers the key (nulls aside). `parts` are the
+    tables and partitions that hold the rows; a view has none.
     """
 
     table: Table
@@ -55,15 +55,15 @@ class TablePlan:
 
     @property
     def key_columns(self) -> tuple[Column, ...]:
-        """The columns of the key, in its order."""
+        """The key's columns in key order."""
         by_name = {column.name: column for column in self.columns}
         return tuple(by_name[name] for name in self.key)
 
     @property
     def read_as(self) -> ReadContract:
-        """What the rows of this load depend on, for the next one to compare with."""
+        """What the rows of this load depend on, for the next load to compare with."""
         settings, cursor = self.table.settings, self.cursor.name if self.cursor else None
-        identities = {one.name: one.identity for one in self.columns if one.identity}
+        identities = {column.name: column.identity for column in self.columns if column.identity}
         return ReadContract(
             cursor=ROW_VERSION if self.table.reads_row_versions else cursor,
             key=self.key,
@@ -74,12 +74,13 @@ class TablePlan:
             identities=identities if len(identities) == len(self.columns) else None,
             definition=self.definition,
             only=settings.only,
-            parts=self._noted_parts,
+            parts=self._recorded_parts,
         )
 
     @property
-    def _noted_parts(self) -> dict[int, int] | None:
-        """What is read whole brings whatever its parts hold; those of a view aren't known."""
+    def _recorded_parts(self) -> dict[int, int] | None:
+        """The storage of each part; None for a full refresh, which reads all parts, and for views,
+        whose parts aren't known."""
         is_view = self.definition is not None and not self.parts
         if self.table.mode == "full_refresh" or is_view:
             return None
@@ -87,53 +88,53 @@ class TablePlan:
 
     @property
     def watches_deletes(self) -> bool:
-        """Whether rows that leave the source are looked for."""
+        """Whether loads look for rows deleted from the source."""
         return self.table.settings.deletes != "ignore"
 
     @property
     def has_places(self) -> bool:
-        """Whether each of its rows has a place that PostgreSQL tells."""
+        """Whether every row has a physical location (`ctid`) to read it by."""
         live = self.table.catalogue
         has_foreign_parts = not all(part.file for part in self.parts)
         return live is not None and live.kind in WITH_ROW_VERSIONS and not has_foreign_parts
 
     @property
     def statement_timeout_ms(self) -> int:
-        """The bound on each statement; 0 for none."""
+        """The time limit of each statement in milliseconds; 0 for none."""
         bound = self.table.settings.max_query_time
         return int(bound.total_seconds() * 1000) if bound else 0
 
     @property
     def written_columns(self) -> list[str]:
-        """The columns of a raw file, in their order."""
+        """The columns of a raw file in order."""
         watched = [DELETED_AT] if self.watches_deletes else []
         return [*(column.name for column in self.columns), *watched, "_dlt_load_id"]
 
     @property
     def cursor_zone(self) -> str:
-        """The zone that a bare timestamp is declared to be kept in; UTC for all other cursors."""
+        """The declared time zone of a timestamp without time zone; UTC for all other cursors."""
         declared = self.table.cursor.timezone if self.table.cursor else None
         return declared or "UTC"
 
     @property
     def initial_value(self) -> CursorValue | None:
-        """The declared start of the cursor, as a value of its kind."""
+        """The declared initial value of the cursor, as a value of its kind."""
         declared = self.table.cursor.initial_value if self.table.cursor else None
         local = in_zone(declared, ZoneInfo(self.cursor_zone))
         return as_cursor_value(local, self.cursor_kind) if self.cursor_kind else None
 
 
 def plan_table(table: Table, live: CatalogueTable | None) -> TablePlan:
-    """Holds a declaration against the live table.
+    """Plans a load by checking a table's declaration against the live table.
 
     Raises:
-        TableFailed: naming what is missing or unfit, the line that asks for it, and what to do.
+        TableFailed: something declared is missing or unsuitable; names the line and the remedy.
     """
     if live is None:
         raise TableFailed(
-            f"`{table.qualified}` isn't in the database, or this role can't see it",
+            f"`{table.qualified}` doesn't exist in the database, or this role can't see it",
             where=table.where,
-            do="check the name, grant usage on its schema, or take the table out of sources.yaml",
+            do="check the name, grant usage on its schema, or remove the table from sources.yaml",
         )
     _check_only(table, live)
     columns = _selected(table, live)
@@ -166,13 +167,13 @@ def _parts_read(table: Table, live: CatalogueTable) -> tuple[Part, ...]:
 def _selected(table: Table, live: CatalogueTable) -> tuple[Column, ...]:
     chosen = table.settings.columns
     names = [column.name for column in live.columns]
-    asked = (chosen.include or chosen.exclude or ()) if chosen else ()
-    for name in asked:
+    declared = (chosen.include or chosen.exclude or ()) if chosen else ()
+    for name in declared:
         if name not in names:
             raise TableFailed(
-                f"`columns` of {table.shown} names `{name}`, which the table doesn't have",
+                f"`columns` of {table.shown} names `{name}`, which doesn't exist in the table",
                 where=table.where_of("columns"),
-                do=f"its columns are: {', '.join(names)}",
+                do=f"the columns are: {', '.join(names)}",
             )
     if chosen and chosen.include is not None:
         return tuple(column for column in live.columns if column.name in chosen.include)
@@ -184,20 +185,19 @@ def _check_where(table: Table) -> None:
     reason = single_expression(table.settings.where) if table.settings.where else None
     if reason:
         raise TableFailed(
-            f"`where` of {table.shown} can't be used: {reason}",
+            f"`where` of {table.shown} is invalid: {reason}",
             where=table.where_of("where"),
-            do="write one condition, such as: where: status <> 'draft'",
+            do="write a single condition, such as: where: status <> 'draft'",
         )
 
 
 def _check_only(table: Table, live: CatalogueTable) -> None:
-    if table.settings.only and live.kind not in _WITH_HEIRS:
+    if table.settings.only and live.kind not in _INHERITABLE:
         raise TableFailed(
-            f"{table.shown} is a {live.kind}, from which no table inherits: `only` means nothing "
-            "for it"
-            + (", and would leave out every partition" if "partition" in live.kind else ""),
+            f"`only` doesn't apply to {table.shown}: it is a {live.kind}, which has no child tables"
+            + (", and `only` would exclude every partition" if "partition" in live.kind else ""),
             where=table.where_of("only"),
-            do="take `only` out",
+            do="remove `only`",
         )
 
 
@@ -205,50 +205,52 @@ def _check_key(table: Table, live: CatalogueTable, key: tuple[str, ...]) -> None
     for name in key:
         if live.column(name) is None:
             raise TableFailed(
-                f"`primary_key` of {table.shown} names `{name}`, which the table doesn't have",
+                f"`primary_key` of {table.shown} names `{name}`, which doesn't exist in the table",
                 where=table.where_of("primary_key"),
-                do=f"its columns are: {', '.join(column.name for column in live.columns)}",
+                do=f"the columns are: {', '.join(column.name for column in live.columns)}",
             )
     if table.settings.deletes != "ignore" and not key:
         raise TableFailed(
-            f"{table.shown} has no primary key, so rows that are gone can't be told",
+            f"{table.shown} has no primary key, which `deletes` needs to detect deleted rows",
             where=table.where_of("deletes"),
             do="name the columns that identify a row (`primary_key: [a, b]`)",
         )
     if table.settings.history and not key:
         raise TableFailed(
-            f"{table.shown} has no primary key, so versions of a row can't be told from other rows",
+            f"{table.shown} has no primary key, which `history` needs to match the versions of a "
+            "row",
             where=table.where_of("history"),
             do="name the columns that identify a row (`primary_key: [a, b]`)",
         )
     if table.mode == "incremental" and not key:
         raise TableFailed(
-            f"{table.shown} has no primary key, so changed rows can't be told from new ones",
+            f"{table.shown} has no primary key, which `mode: incremental` needs to recognize "
+            "changed rows",
             where=table.where,
-            do="name the columns that identify a row (`primary_key: [a, b]`), or use "
+            do="name the columns that identify a row (`primary_key: [a, b]`), or set "
             "`mode: full_refresh`",
         )
 
 
 def _is_kept_unique(table: Table, live: CatalogueTable, key: tuple[str, ...]) -> bool:
-    """No index holds over the rows of tables that inherit from this one."""
-    reads_heirs = live.heirs and not table.settings.only
-    return not reads_heirs and any(set(columns) <= set(key) for columns in live.unique)
+    """Whether a unique index covers the key. No index spans a table and its child tables."""
+    has_children = live.heirs and not table.settings.only
+    return not has_children and any(set(columns) <= set(key) for columns in live.unique)
 
 
 def unusable_columns(names: Iterable[str], *, history: bool = False) -> dict[str, str]:
-    """Names of columns that the lake can't have, and why, as what follows "the table has"."""
+    """Column names that the lake can't hold, each with a reason that completes "the table has"."""
     seen: dict[str, str] = {}
-    taken = (*_OUR_OWN, *(_OF_HISTORY if history else ()))
+    reserved = (*_RESERVED, *(_RESERVED_WITH_HISTORY if history else ()))
     found = {}
     for name in names:
         first = seen.setdefault(name.lower(), name)
         if first != name:
-            found[name] = f"the columns `{first}` and `{name}`, which DuckDB can't tell apart"
+            found[name] = f"the columns `{first}` and `{name}`, which are the same name to DuckDB"
         elif re.search(r'["\r]', name) or not name.strip():
             found[name] = f"a column named `{name}`, which dbt can't quote"
-        elif name.lower() in taken:
-            found[name] = f"a column `{name}`, a name that the lake itself uses"
+        elif name.lower() in reserved:
+            found[name] = f"a column `{name}`, a name reserved by Lakefeed"
     return found
 
 
@@ -258,6 +260,6 @@ def _check_names(table: Table, columns: tuple[Column, ...]) -> None:
         raise TableFailed(
             f"{table.shown} has {reason}",
             where=table.where,
-            do=f"leave it out (columns: {{exclude: [{yaml_name(name)}]}}), or read a view that "
-            "names it otherwise",
+            do=f"exclude it (columns: {{exclude: [{yaml_name(name)}]}}), or load a view that "
+            "renames it",
         )

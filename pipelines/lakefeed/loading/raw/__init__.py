@@ -1,4 +1,4 @@
-"""The raw layer's files: commit log, load manifests, profiles, and rows as one relation.
+"""The files of the raw layer: commit log, load manifests, profiles and rows.
 
 Imports: `declaration`, `loading.plan`, `loading.sessions`, `source.inspection`.
 Public: `commit_log`, `distinct_values`, `filesystem`, `inventory`, `late_arrivals`,

@@ -1,4 +1,4 @@
-"""The values of a column of few: read from raw when they are asked for, and kept nowhere else."""
+"""Reads the distinct values of a column with few of them from raw; they are stored nowhere else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lakefeed.sql import literal, quote
 def values_in(
     engine: DuckDBPyConnection, log: CommitLog, loads: Sequence[Load], column: str, at_most: int
 ) -> set[str]:
-    """The values of a column among the rows of these loads; not all, where there are too many."""
+    """The distinct values of a column in these loads: up to `at_most`, or one more if exceeded."""
     return _values(engine, log, loads, column, f"is not null limit {at_most + 1}")
 
 
@@ -26,23 +26,23 @@ def seen_in(
     column: str,
     values: Collection[str],
 ) -> set[str]:
-    """Which of the values these loads have."""
+    """Those of the given values that occur in these loads."""
     listed = ", ".join(map(literal, values))
     return _values(engine, log, loads, column, f"in ({listed})") if values else set()
 
 
 def _values(
-    engine: DuckDBPyConnection, log: CommitLog, loads: Sequence[Load], column: str, which: str
+    engine: DuckDBPyConnection, log: CommitLog, loads: Sequence[Load], column: str, condition: str
 ) -> set[str]:
-    held = LatestRows.of(log, list(loads))
-    if not held or column not in _columns(engine, held):
+    latest = LatestRows.of(log, list(loads))
+    if not latest or column not in _columns(engine, latest):
         return set()
     rows = engine.execute(
-        f"select distinct {quote(column)}::varchar from {held.relation} "
-        f"where {quote(column)} {which}"
+        f"select distinct {quote(column)}::varchar from {latest.relation} "
+        f"where {quote(column)} {condition}"
     ).fetchall()
     return {row[0] for row in rows}
 
 
-def _columns(engine: DuckDBPyConnection, held: LatestRows) -> set[str]:
-    return {row[0] for row in engine.execute(f"describe from {held.relation}").fetchall()}
+def _columns(engine: DuckDBPyConnection, latest: LatestRows) -> set[str]:
+    return {row[0] for row in engine.execute(f"describe from {latest.relation}").fetchall()}

@@ -1,4 +1,4 @@
-"""The file system that the raw layer lies in, and the path of its folder there."""
+"""Opens the file system of the raw layer: a local folder or an object store."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from fsspec.implementations.local import LocalFileSystem
 
 
 def open_raw(raw_url: str) -> tuple[AbstractFileSystem, str]:
-    """The file system of a raw layer, without what it remembers of listings, and the folder.
+    """The file system of a raw layer, with empty listing caches, and the path of its folder.
 
-    A folder is taken literally: fsspec would read `::` in its name as one URL within another.
+    A local folder is taken literally: fsspec would parse `::` in its name as a chained URL
+    (https://filesystem-spec.readthedocs.io/en/latest/features.html#url-chaining).
     """
     if is_local(raw_url):
         filesystem, root = LocalFileSystem(), raw_url
@@ -21,5 +22,5 @@ def open_raw(raw_url: str) -> tuple[AbstractFileSystem, str]:
 
 
 def is_local(raw_url: str) -> bool:
-    """Whether a project's raw layer (`Project.raw_url`) is a folder of this machine."""
+    """Whether a raw layer (`Project.raw_url`) is a local folder."""
     return "://" not in raw_url

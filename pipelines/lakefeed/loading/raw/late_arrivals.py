@@ -1,4 +1,4 @@
-"""Which rows came late: those that lie below where a load would have begun without a lookback."""
+"""Measures late rows: rows below the point at which a load would start without a lookback."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_LOADS = 500
 
 @dataclass(frozen=True)
 class Continued:
-    """A load that went on from a checkpoint: where it would have begun with no lookback."""
+    """A load that continued from a checkpoint; `start` is where it would start with no lookback."""
 
     load: Load
     start: CursorValue
@@ -33,7 +33,7 @@ class Continued:
 
 @dataclass(frozen=True)
 class LateRows:
-    """Rows of these loads, how many came later than each span, and the longest in seconds."""
+    """The numbers of loads, of rows, and of rows later than each span; and the longest delay."""
 
     loads: int
     rows: int
@@ -42,7 +42,7 @@ class LateRows:
 
 
 def clock_of(table: Table) -> CursorKind | None:
-    """What kind of time its cursor is; None where it has none, or one that is no time."""
+    """The kind of the table's cursor if it is a date or time, otherwise None."""
     column = (
         table.catalogue.column(table.cursor.column) if table.cursor and table.catalogue else None
     )
@@ -51,10 +51,10 @@ def clock_of(table: Table) -> CursorKind | None:
 
 
 def continued(loads: Sequence[Load], cursor: Cursor, kind: CursorKind) -> list[Continued]:
-    """The loads that say something of lateness: they went on from a checkpoint of this cursor.
+    """The loads by which lateness can be measured: they continued from a checkpoint of this cursor.
 
-    Neither first loads, backfills nor whole reads do. One that found a new column, or read in
-    another way than the load before, may have gone back to the beginning for it.
+    First loads, backfills and full refreshes don't, nor do loads that read differently from the
+    load before, such as with a new column: they may have started from the beginning.
     """
     return list(_continued(loads, cursor, kind))
 
@@ -66,17 +66,17 @@ def late_rows(
     kind: CursorKind,
     spans: Sequence[dt.timedelta],
 ) -> LateRows:
-    """How late the rows of a table's 500 newest loads came.
+    """How late the rows of a table's 500 latest loads were.
 
-    Reads the cursors of rows in raw; changes nothing.
+    Reads the cursor values of rows in raw; changes nothing.
 
     Raises:
-        StorageFailed: a file of raw is lost or damaged.
+        StorageFailed: a file of raw is missing or damaged.
     """
     assert table.cursor is not None
-    chosen = continued(log.loads(), table.cursor, kind)[-MOST_LOADS:]
-    loads, rows = len(chosen), sum(one.load.rows for one in chosen)
-    with_files = [one for one in chosen if one.load.files]
+    measured = continued(log.loads(), table.cursor, kind)[-MOST_LOADS:]
+    loads, rows = len(measured), sum(step.load.rows for step in measured)
+    with_files = [step for step in measured if step.load.files]
     if not with_files:
         return LateRows(loads, rows, dict.fromkeys(spans, 0), dt.timedelta(0))
     query = _query(log, table.cursor, kind, with_files, spans)
@@ -101,7 +101,7 @@ def _continued(loads: Sequence[Load], cursor: Cursor, kind: CursorKind) -> Itera
 def _is_read_alike(before: Load, load: Load) -> bool:
     if before.read_as is None or load.read_as is None:
         return before.read_as == load.read_as
-    # Rows of a part that came whole didn't come late.
+    # The rows of a newly attached part aren't late.
     has_same_parts = before.read_as.parts == load.read_as.parts
     return has_same_parts and before.read_as.is_like(load.read_as)
 
@@ -112,7 +112,7 @@ def _start_without_lookback(load: Load, cursor: Cursor, kind: CursorKind) -> Cur
     try:
         noted = dt.datetime.fromisoformat(load.checkpoint_before)
     except ValueError:
-        # A checkpoint of another kind of cursor, by the same name.
+        # The checkpoint of a cursor column with the same name but another type.
         return None
     checkpoint = as_cursor_value(noted, kind)
     safe_until = load.in_flight.safe_until if load.in_flight else None
@@ -125,16 +125,17 @@ def _query(
     log: CommitLog,
     cursor: Cursor,
     kind: CursorKind,
-    chosen: Sequence[Continued],
+    measured: Sequence[Continued],
     spans: Sequence[dt.timedelta],
 ) -> str:
-    rows = LatestRows.of(log, [one.load for one in chosen]).relation
+    rows = LatestRows.of(log, [step.load for step in measured]).relation
     name = quote(cursor.column)
     starts = ", ".join(
-        f"({literal(one.load.load_id)}, {literal(str(one.start))}::{kind})" for one in chosen
+        f"({literal(step.load.load_id)}, {literal(str(step.start))}::{kind})" for step in measured
     )
     counted = ", ".join(f"count(*) filter (late_by > {_microseconds(span)})" for span in spans)
-    # A tombstone is as old as its row; it didn't come late. Files without any lack the column.
+    # Tombstones repeat the cursor of their row and aren't late. The union adds their column, which
+    # files without tombstones lack.
     return f"""
         with starts(load_id, start) as (values {starts}),
         tombstones as (select null::timestamptz as {DELETED_AT} where false),

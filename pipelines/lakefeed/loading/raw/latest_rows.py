@@ -1,4 +1,4 @@
-"""What raw holds of a table: the newest version of each row among a run of committed loads."""
+"""The latest version of each row of a table among consecutive committed loads."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from lakefeed.source.inspection.equality import compared_key, named_key, names_o
 from lakefeed.source.inspection.types import lake_type
 from lakefeed.sql import literal, quote
 
-# Columns beside the table's own: at which place a row's load counts; since when its key is gone.
+# Additional columns: the position of a row's load in the order of loads; when its key was deleted.
 POSITION = "_lakefeed_position"
 GONE = "_lakefeed_gone"
 
 
 @dataclass(frozen=True)
 class LatestRows:
-    """Committed loads of a table, in the order in which they count, and the files they name."""
+    """Committed loads of a table in their effective order, and the files that they name."""
 
     loads: tuple[Load, ...]
     files: tuple[Named, ...]
@@ -42,54 +42,54 @@ class LatestRows:
 
     @property
     def position(self) -> str:
-        """An expression: at which place the load of a row counts, from 1."""
+        """An expression for the position of a row's load in the order of loads, from 1."""
         listed = ", ".join(literal(load.load_id) for load in self.loads)
         return f"list_position([{listed}], _dlt_load_id)"
 
     def types(self, session: SourceSession) -> dict[str, str]:
-        """DuckDB's type of each column, by its name in lower case."""
+        """DuckDB's type of each column, by lower-case name."""
         described = session.execute(f"describe from {self.relation}").fetchall()
         return {row[0].lower(): row[1] for row in described}
 
     def newest_rows(self, session: SourceSession, plan: TablePlan, among: str | None = None) -> str:
-        """A query for the newest version of each row that was not found deleted since.
+        """A query for the latest version of each row that hasn't been deleted since.
 
-        Without a key: all rows. A single load holds each row once.
+        Without a key, or with a single load, each row has only one version.
 
         Args:
-            among: a table with the keys to look for; all where None.
+            among: a table with the keys to look for; None for all keys.
         """
         types = self.types(session)
-        alive = f"where {_deleted_at(types)} is null"
-        one_version = len(self.loads) == 1 or not plan.key
-        if one_version or any(name.lower() not in types for name in plan.key):
-            return f"select {columns_of(plan, types)} from {self.relation} {alive}"
+        not_deleted = f"where {_deleted_at(types)} is null"
+        has_one_version = len(self.loads) == 1 or not plan.key
+        if has_one_version or any(name.lower() not in types for name in plan.key):
+            return f"select {columns_of(plan, types)} from {self.relation} {not_deleted}"
         keys = ", ".join(compared_key(plan.key_columns))
-        same = same_key(plan.key_columns, "held", among) if among else ""
-        wanted = f"semi join {among} on {same}" if among else ""
+        same = same_key(plan.key_columns, "versions", among) if among else ""
+        with_keys = f"semi join {among} on {same}" if among else ""
         return (
-            f"select {columns_of(plan, types)} from (from {self.relation} as held {wanted} "
+            f"select {columns_of(plan, types)} from (from {self.relation} as versions {with_keys} "
             f"qualify row_number() over (partition by {keys} order by {self.position} desc) = 1) "
-            f"{alive}"
+            f"{not_deleted}"
         )
 
     def keys(self, session: SourceSession, plan: TablePlan) -> str:
-        """A query for each key, as `named_key` has it, with the POSITION of its newest version, and
-        since when it is GONE.
+        """A query for each key, named as in `named_key`, with the POSITION of its latest version,
+        and the time of its deletion as GONE.
         """
         keys = ", ".join(names_of_key(plan.key_columns))
-        gone = _deleted_at(self.types(session))
+        deleted_at = _deleted_at(self.types(session))
         return (
             f"select {keys}, max({POSITION}) as {POSITION}, "
-            f"arg_max_null({gone}, {POSITION}) as {GONE} from (select *, "
+            f"arg_max_null({deleted_at}, {POSITION}) as {GONE} from (select *, "
             f"{named_key(plan.key_columns)}, {self.position} as {POSITION} from {self.relation}) "
             f"group by {keys}"
         )
 
     def as_planned(self, session: SourceSession, plan: TablePlan) -> str:
-        """The plan's columns with the types that they have now, as a select list.
+        """A select list of the plan's columns with their current types.
 
-        A value that its column can't hold any more is null; the row's earlier version keeps it.
+        A value that no longer fits its column becomes null; the row's earlier version keeps it.
         """
         types = self.types(session)
         return ", ".join(
@@ -100,7 +100,7 @@ class LatestRows:
 
 
 def columns_of(plan: TablePlan, types: dict[str, str]) -> str:
-    """The plan's columns as a select list; null where the files have none of that name."""
+    """A select list of the plan's columns; columns that the files lack are null."""
     return ", ".join(
         quote(column.name)
         if column.name.lower() in types
@@ -110,7 +110,7 @@ def columns_of(plan: TablePlan, types: dict[str, str]) -> str:
 
 
 def as_compared(column: Column, relation: str) -> str:
-    """The column as it is compared: to DuckDB 0.0 equals -0.0, but their texts differ."""
+    """A column as an expression to compare by, as text for floats: DuckDB has 0.0 equal -0.0."""
     name = f"{relation}.{quote(column.name)}"
     return f"{name}::varchar" if lake_type(column.type).duckdb in ("float", "double") else name
 

@@ -1,11 +1,11 @@
-"""What one load holds, as it is described in a table's raw folder before it is committed.
+"""The load manifest: what one load contains, written to the table's raw folder before the commit.
 
-`"format": "1.1"` says how a description, and what lies beside it in the folder, is to be read. A
-new minor version adds fields, which earlier readers ignore, and which are unknown where they are
-missing. A new major version changes what was there, so that earlier readers refuse it.
+`"format": "1.1"` is the version of the manifest and of the files beside it. A new minor version
+adds fields: earlier readers ignore them, and they are unknown in older manifests. A new major
+version changes existing fields, so earlier readers refuse it.
 
-    1.0    before descriptions had a format
-    1.1    has one; notes what columns are, not only their names and types
+    1.0    manifests without a format version
+    1.1    adds the format version and the identities of columns
 """
 
 from __future__ import annotations
@@ -26,12 +26,11 @@ _FIRST = "1.0"
 
 @dataclass(frozen=True)
 class Load:
-    """What one load holds. Times are ISO 8601 in UTC by the source's clock; cursors are text.
+    """The content of one load. Times are ISO 8601 in UTC by the source's clock; cursors are text.
 
-    `deleted` counts the rows that were found to have left the source. `supersedes` is true where
-    the load is the whole table, so that earlier loads no longer count. `read_as` and
-    `in_flight` are None in loads of versions that didn't note them. `format` is the one that it
-    was read in.
+    `deleted` counts the rows that the load found deleted. `supersedes`: the load is the whole
+    table, so earlier loads no longer count. `read_as` and `in_flight` are None in loads by versions
+    that didn't record them. `format` is the version that the manifest was written in.
     """
 
     load_id: str
@@ -54,10 +53,10 @@ class Load:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Load:
-        """As its description in `_lakefeed_loads` keeps it.
+        """Parses a load manifest.
 
         Raises:
-            TableFailed: a newer version wrote it, and would be misread.
+            TableFailed: its format is newer than this version can read.
         """
         return cls.from_fields(json.loads(text))
 
@@ -68,22 +67,22 @@ class Load:
         return from_fields(cls, {"format": _FIRST, **fields})
 
     def as_json(self) -> str:
-        """One JSON document, of the present format."""
+        """One JSON document in the current format."""
         return json.dumps({**asdict(self), "format": FORMAT}, indent=1)
 
     @property
     def is_wholly_known(self) -> bool:
-        """Whether nothing was ignored that a newer version has noted."""
+        """Whether this version knows all fields, so that none was ignored."""
         return _version(self.format) <= _version(FORMAT)
 
     @property
     def order(self) -> tuple[str, float]:
-        """Loads are ordered by the source's snapshot, then by load id."""
+        """The sort key of loads: the source's snapshot, then the load id."""
         return (self.snapshot_at, float(self.load_id))
 
     @property
     def is_backfill(self) -> bool:
-        """Whether it read a range alone, so that it doesn't tell of the table as a whole."""
+        """Whether the load read only a range of the table."""
         return not self.supersedes and self.checkpoint is None
 
     @property
@@ -96,7 +95,7 @@ def _refuse_newer(fields: dict[str, Any]) -> None:
     wrote = str(fields.get("format", _FIRST))
     if _version(wrote)[:1] > _version(FORMAT)[:1]:
         raise TableFailed(
-            f"it was written by a newer Lakefeed (format {wrote}; this one reads {FORMAT})",
+            f"written by a newer version of Lakefeed (format {wrote}; this one reads {FORMAT})",
             where=f"load {fields.get('load_id')} of {fields.get('table')}",
             do="upgrade Lakefeed",
         )

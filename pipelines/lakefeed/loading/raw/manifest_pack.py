@@ -1,12 +1,12 @@
-"""The pack: copies of a table's descriptions in one file, so that past loads cost no request each.
+"""The pack: copies of a table's load manifests in one file, to avoid one request per past load.
 
-    raw/shop__orders/_lakefeed_loads/<load id>.json   what one load holds; final once committed
-    raw/shop__orders/_lakefeed_loads/packed           what most of them hold, once more
+    raw/shop__orders/_lakefeed_loads/<load id>.json   the manifest of one load; final once committed
+    raw/shop__orders/_lakefeed_loads/packed           copies of most manifests
 
-It only saves reading. Which loads are committed and described is decided by listings alone, and a
-load that the pack doesn't have is read from its own file. So a pack may be old, lost, torn, or
-replaced while it is read: what is found is the same. Whoever changes the description of a committed
-load has to remove the pack before.
+The pack is only a cache. Listings alone decide which loads are committed and have a manifest, and a
+load that isn't in the pack is read from its own file. So a pack may be outdated, lost, truncated or
+replaced during a read without an effect on the result. Code that changes the manifest of a
+committed load must remove the pack first.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lakefeed.loading.raw.load_manifest import Load
 
 NAME = "packed"
 
-# A pack is written anew when this many committed loads are missing from it.
+# The pack is rewritten when this many committed loads are missing from it.
 MOST_UNPACKED = 20
 
 _VERSION = 1
@@ -31,8 +31,9 @@ _VERSION = 1
 def pack(loads: list[Load]) -> str:
     """The text of a pack with these loads.
 
-    How they were read is the same for most of them, and long for a wide table: kept once. What a
-    newer version described isn't packed: what this one ignores would be missing in the copy.
+    `read_as` is stored once for consecutive loads, since it seldom changes and is long for wide
+    tables. Manifests by a newer version aren't packed: the copy would lack the fields that this
+    version ignores.
     """
     read_as: list[ReadContract | None] = []
     packed = []
@@ -47,7 +48,7 @@ def pack(loads: list[Load]) -> str:
 
 
 def unpack(text: bytes) -> dict[str, Load]:
-    """The loads in a pack, by id; none where it isn't whole, or another version wrote it."""
+    """The loads in a pack by id; empty if it is truncated or written by another version."""
     try:
         data: dict[str, Any] = json.loads(text)
         if data["version"] != _VERSION:

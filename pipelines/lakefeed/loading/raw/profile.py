@@ -1,10 +1,10 @@
-"""The profile of a load: what its rows look like, in numbers, to hold later loads against.
+"""The profile of a load: statistics of its rows, with which later loads are compared.
 
     raw/shop__orders/_lakefeed_profiles/<load id>.json
 
-Beside the load's description, not in it: every run reads descriptions, `lakefeed check --data`
-alone reads profiles. It holds no value of a text column, since that may be a person's: only how
-long its texts are. Of numbers, dates and times it holds the smallest and the largest.
+Profiles are separate from load manifests because every run reads manifests, but only `lakefeed
+check --data` reads profiles. A profile has the minimum and maximum of numbers, dates and times. Of
+text columns it has only the lengths, since their values may be personal data.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from lakefeed.documents import from_fields
 
 
 def profile_name(load_id: str) -> str:
-    """The file of a profile while its load waits beside its description to be committed."""
+    """The name of a profile's file while its load is waiting to be committed."""
     return f"{load_id}.profile.json"
 
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """One column of a load's rows. What isn't known, or doesn't apply, is None.
+    """Statistics of one column; None where unknown or not applicable.
 
-    `distinct` is an estimate; of many rows it is that of the fullest part of a file. `shortest` and
-    `longest` are lengths of texts.
+    `distinct` is an estimate; for large loads it is the largest estimate of any row group.
+    `shortest` and `longest` are text lengths.
     """
 
     nulls: int
@@ -39,9 +39,9 @@ class ColumnProfile:
 
 @dataclass(frozen=True)
 class Profile:
-    """The rows that a load wrote, and the `size` of their files in bytes.
+    """Statistics of the rows that a load wrote; `size` is that of their files in bytes.
 
-    `lateness` is how many seconds the newest cursor lay before the snapshot.
+    `lateness` is the time in seconds from the newest cursor value to the snapshot.
     """
 
     rows: int
@@ -51,15 +51,17 @@ class Profile:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Profile:
-        """As its file keeps it."""
+        """Parses the content of a profile's file."""
         return from_fields(cls, json.loads(text))
 
     def as_json(self) -> str:
-        """One JSON document, without what is None."""
+        """One JSON document, without fields that are None."""
         fields = asdict(self)
-        fields["columns"] = {name: _said(one) for name, one in fields["columns"].items()}
-        return json.dumps(_said(fields))
+        fields["columns"] = {
+            name: _without_none(column) for name, column in fields["columns"].items()
+        }
+        return json.dumps(_without_none(fields))
 
 
-def _said(fields: dict[str, Any]) -> dict[str, Any]:
+def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}

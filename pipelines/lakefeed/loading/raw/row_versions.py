@@ -1,4 +1,4 @@
-"""Every version of one row that raw holds, in the order in which versions replace one another."""
+"""Finds all versions of one row in raw, in the order in which they replace one another."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _RANK = "_lakefeed_rank"
 
 @dataclass(frozen=True)
 class RowVersion:
-    """A version of a row: the load and the file that hold it, and its values as text.
+    """A version of a row: its load, its file and its values as text.
 
-    `file` is below the table's raw folder. `deleted_at` is set in a tombstone. `cursor_rank` grows
-    with the cursor; None without one.
+    `file` is relative to the table's raw folder. `deleted_at` is set in tombstones. `cursor_rank`
+    increases with the cursor; it is None without a cursor.
     """
 
     load: Load
@@ -40,18 +40,18 @@ class RowVersion:
 def raw_versions(
     engine: DuckDBPyConnection, log: CommitLog, loads: Sequence[Load], table: Table, key: Key
 ) -> list[RowVersion]:
-    """The versions of the row with this key in these loads, which come in their order.
+    """The versions of the row with this key in these loads, in the order of the loads.
 
-    Within one load the newest cursor comes last, as staging takes it. Reads committed files alone,
-    and of these the parts that can hold the key.
+    Within one load they are ordered by cursor, since staging takes the last one. Reads only
+    committed files, and of these only row groups that may contain the key.
     """
-    held = LatestRows.of(log, list(loads))
-    if not held:
+    latest = LatestRows.of(log, list(loads))
+    if not latest:
         return []
-    relation = rows_of(held.files, file_as=_FILE)
+    relation = rows_of(latest.files, file_as=_FILE)
     types = {row[0]: row[1] for row in engine.execute(f"describe from {relation}").fetchall()}
-    wanted = condition_on(key, types)
-    if wanted is None:
+    condition = condition_on(key, types)
+    if condition is None:
         return []
     names = [name for name in types if name not in (LOAD_ID, DELETED_AT, _FILE)]
     selected = ", ".join(f"{quote(name)}::varchar" for name in names)
@@ -60,29 +60,29 @@ def raw_versions(
     rank = f"case when {cursor} is not null then dense_rank() over (order by {cursor}) end"
     rows = engine.execute(
         f"select {LOAD_ID}, {_FILE}, {deleted_at}, {cursor}::varchar, {rank} as {_RANK}, "
-        f"{selected} from {relation} where {wanted} order by {_RANK} nulls first"
+        f"{selected} from {relation} where {condition} order by {_RANK} nulls first"
     ).fetchall()
     files = {log.path_of(file): file for load in loads for file in load.files}
-    place = {load.load_id: number for number, load in enumerate(loads)}
-    found = [
+    position = {load.load_id: number for number, load in enumerate(loads)}
+    versions = [
         RowVersion(
-            loads[place[load_id]],
+            loads[position[load_id]],
             files.get(file, file),
             dict(zip(names, values, strict=True)),
-            at,
-            at_place,
-            gone,
+            cursor_value,
+            cursor_rank,
+            deleted,
         )
-        for load_id, file, gone, at, at_place, *values in rows
-        if load_id in place
+        for load_id, file, deleted, cursor_value, cursor_rank, *values in rows
+        if load_id in position
     ]
-    return sorted(found, key=lambda version: place[version.load.load_id])
+    return sorted(versions, key=lambda version: position[version.load.load_id])
 
 
-def _cursor_of(table: Table, held: Collection[str]) -> str:
+def _cursor_of(table: Table, names: Collection[str]) -> str:
     column = (
         table.catalogue.column(table.cursor.column) if table.catalogue and table.cursor else None
     )
-    if column is None or column.name.lower() not in held:
+    if column is None or column.name.lower() not in names:
         return "null"
     return f"try_cast({quote(column.name)} as {lake_type(column.type).duckdb})"

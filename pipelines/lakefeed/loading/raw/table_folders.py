@@ -1,4 +1,4 @@
-"""The folders of the raw layer: one for each table that was ever loaded, declared or not."""
+"""The folders of the raw layer: one for each table that was ever loaded, declared or orphaned."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from lakefeed.loading.raw.inventory import Inventory
 
 @dataclass(frozen=True)
 class RawFolders:
-    """Names of folders: those that Lakefeed wrote, and those that it didn't."""
+    """Folder names: `ours` were written by Lakefeed, `others` weren't."""
 
     ours: tuple[str, ...]
     others: tuple[str, ...]
 
 
 def raw_folders(project: Project) -> RawFolders:
-    """All folders of the raw layer. One without loads that are described isn't Lakefeed's."""
+    """All folders of the raw layer. A folder without load manifests isn't Lakefeed's."""
     filesystem, root = open_raw(project.raw_url)
-    found = filesystem.ls(root, detail=True) if filesystem.isdir(root) else []
-    # What is neither may be a link to a folder.
+    entries = filesystem.ls(root, detail=True) if filesystem.isdir(root) else []
+    # An entry that is neither a file nor a directory may be a link to a directory.
     paths = [
-        str(one["name"]).rstrip("/")
-        for one in found
-        if one["type"] == "directory" or (one["type"] != "file" and filesystem.isdir(one["name"]))
+        str(entry["name"]).rstrip("/")
+        for entry in entries
+        if entry["type"] == "directory"
+        or (entry["type"] != "file" and filesystem.isdir(entry["name"]))
     ]
     ours = {path for path in paths if filesystem.isdir(f"{path}/{LOADS_FOLDER}")}
     names = [sorted(p.rsplit("/", 1)[-1] for p in group) for group in (ours, set(paths) - ours)]
@@ -37,38 +38,38 @@ def raw_folders(project: Project) -> RawFolders:
 
 
 def remove_raw_folder(log: CommitLog) -> None:
-    """Removes a table's whole raw folder; to be called by the holder of its lock.
+    """Removes a table's whole raw folder. The caller must hold the table's lock.
 
-    Commits go first, the newest before those that it goes on from: if it dies and the table is
-    declared again, raw is as it was at an earlier load. So dlt's working directory, which knows of
-    later ones, has to be gone before. Descriptions go last: by them a folder is known as ours.
+    Commits go first, the newest before older ones: if the process dies and the table is declared
+    again, raw is in the state of an earlier load. So dlt's working directory, which may be newer,
+    must be removed before. Load manifests go last, since they mark the folder as Lakefeed's.
     """
     filesystem, contents = log.filesystem, Inventory.of(log)
     commits = contents.files_of(COMMITS_FOLDER)
-    for path in sorted(contents.sizes, key=lambda path: _place(path, commits)):
+    for path in sorted(contents.sizes, key=lambda path: _removal_order(path, commits)):
         filesystem.rm_file(f"{log.folder}/{path}")
     if filesystem.isdir(log.folder):
         filesystem.rm(log.folder, recursive=True)
 
 
 def working_directory(project: Project, lake_name: str) -> Path:
-    """Where dlt works on a table; all in it that matters is in raw too, once it is committed."""
+    """dlt's working directory of a table. Once committed, all that matters in it is also in raw."""
     return project.data / ".dlt" / "pipelines" / lake_name
 
 
 def working_directories(project: Project) -> set[str]:
-    """Names of the tables that have a working directory of Lakefeed's."""
+    """Names of the tables for which Lakefeed created a working directory."""
     return {path.parent.name for path in working_directory(project, "*").parent.glob("*/lakefeed")}
 
 
 def remove_working_directory(project: Project, lake_name: str) -> None:
-    """The next load makes it anew, from the newest committed state in raw."""
+    """Removes a working directory; the next load recreates it from the latest state in raw."""
     folder = working_directory(project, lake_name)
     if folder.exists():
         shutil.rmtree(folder)
 
 
-def _place(path: str, commits: Mapping[str, str]) -> tuple[int, float]:
+def _removal_order(path: str, commits: Mapping[str, str]) -> tuple[int, float]:
     if path in commits:
         return (0, -float(commits[path]))
     return (2 if path.startswith(f"{LOADS_FOLDER}/") else 1, 0)

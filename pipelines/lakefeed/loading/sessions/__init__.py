@@ -1,4 +1,4 @@
-"""DuckDB engines and PostgreSQL sessions: many tables read at one snapshot.
+"""DuckDB engines and PostgreSQL sessions that read many tables at one snapshot.
 
 Imports: `declaration`, `loading.plan`, `source`, `source.connections`.
 Public: `duckdb_engine`, `retryable`, `session`, `snapshot_sessions`, `transactions`.

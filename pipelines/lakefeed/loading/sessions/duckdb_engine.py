@@ -16,7 +16,7 @@ from duckdb import DuckDBPyConnection
 from lakefeed.declaration.project import Project
 from lakefeed.sql import literal
 
-# How many sessions read a source at the same time: tables, or ranges of a big one.
+# The number of sessions that read a source in parallel: tables, or ranges of a big table.
 CONCURRENT_READS = max(2, min(4, os.cpu_count() or 1))
 
 
@@ -26,34 +26,34 @@ class NoneFree(Exception):
 
 @dataclass(frozen=True)
 class Engine:
-    """A DuckDB instance. `lacks_scanner` says why it can't read PostgreSQL itself, if it can't."""
+    """A DuckDB instance. `lacks_scanner` is why the PostgreSQL scanner can't be loaded, if so."""
 
     duckdb: DuckDBPyConnection
     lacks_scanner: str | None = None
 
 
 class Engines:
-    """A DuckDB instance for each table that is read at the same time, opened when it is needed.
+    """A pool with one DuckDB instance per table read in parallel, each opened on first use.
 
-    Each of its own: attached databases and the limit on memory belong to an instance.
+    Instances aren't shared, since attached databases and the memory limit belong to an instance.
     """
 
     def __init__(self, spill: Path, at_most: int) -> None:
         self._spill = spill
         self._free: SimpleQueue[Engine | None] = SimpleQueue()
-        self._at_work: set[DuckDBPyConnection] = set()
+        self._sessions: set[DuckDBPyConnection] = set()
         for _ in range(at_most):
             self._free.put(None)
 
     @contextmanager
     def session(self, *, wait: bool = True) -> Iterator[Engine]:
-        """A session on an engine that nobody else uses.
+        """A session on an engine for exclusive use.
 
         Args:
-            wait: until one is free.
+            wait: wait until an engine is free.
 
         Raises:
-            NoneFree: all are in use, and nobody wants to wait.
+            NoneFree: all engines are in use, and `wait` is false.
         """
         try:
             engine = self._free.get(block=wait)
@@ -62,22 +62,22 @@ class Engines:
         try:
             engine = engine or open_engine(self._spill)
             session = engine.duckdb.cursor()
-            self._at_work.add(session)
+            self._sessions.add(session)
             try:
                 yield Engine(session, engine.lacks_scanner)
             finally:
-                self._at_work.discard(session)
+                self._sessions.discard(session)
                 session.close()
         finally:
             self._free.put(engine)
 
     def interrupt(self) -> None:
-        """Ends what DuckDB itself is doing."""
-        for session in tuple(self._at_work):
+        """Interrupts all statements that run in DuckDB."""
+        for session in tuple(self._sessions):
             session.interrupt()
 
     def close(self) -> None:
-        """To be called when no session is in use."""
+        """Closes all engines. Call it only when no session is in use."""
         while not self._free.empty():
             engine = self._free.get()
             if engine:
@@ -85,22 +85,22 @@ class Engines:
 
 
 def spill_folder(project: Project) -> Path:
-    """Where engines of a project put what memory can't hold."""
+    """The folder to which a project's engines spill when memory is short."""
     return project.data / ".duckdb"
 
 
 def open_engine(spill: Path) -> Engine:
-    """An in-memory DuckDB with the PostgreSQL scanner; spills to a folder when memory is short.
+    """Opens an in-memory DuckDB with the PostgreSQL scanner that spills to a folder.
 
-    Where that can't be made, as in a project that may only be read, it spills nowhere.
+    If the folder can't be created, such as in a read-only project, it doesn't spill.
     """
     try:
         spill.mkdir(parents=True, exist_ok=True)
         spills_to = str(spill)
     except OSError:
         spills_to = ""
-    # DuckDB would hash the scanner, 40 MB, to check its signature: 0.1 s each time. The lock file
-    # has its hash, and whoever can change it could as well change this module.
+    # Checking the signature means hashing the 40 MB scanner: 0.1 s each time. The wheel's hash is
+    # in requirements.lock, and anyone who can replace the scanner can replace this module too.
     engine = duckdb.connect(
         config={"autoinstall_known_extensions": "false", "allow_unsigned_extensions": "true"}
     )
@@ -119,7 +119,7 @@ def open_engine(spill: Path) -> Engine:
 
 @contextmanager
 def engine_for(project: Project) -> Iterator[DuckDBPyConnection]:
-    """A DuckDB instance to read a project's raw files with, closed in the end."""
+    """Opens a DuckDB instance for reading a project's raw files, and closes it afterwards."""
     engine = open_engine(spill_folder(project)).duckdb
     try:
         yield engine
@@ -129,11 +129,12 @@ def engine_for(project: Project) -> Iterator[DuckDBPyConnection]:
 
 @contextmanager
 def one_thread(engine: DuckDBPyConnection) -> Iterator[None]:
-    """For statements that read the source: more threads would only wait, and waiting takes a core.
+    """Limits DuckDB to one thread, for statements that read the source.
 
-    Copying 6M rows took 12 s of CPU with two threads, 5 s with one, and no less time.
+    More threads only busy-wait for rows: copying 6 million rows took 12 s of CPU time with two
+    threads and 5 s with one, in the same time.
     """
-    # On a session of its own, since this one's transaction may fail.
+    # In another session, because the transaction of this one may have failed.
     with engine.cursor() as settings:
         threads = settings.execute("select current_setting('threads')").fetchall()[0][0]
         settings.execute("set threads = 1")

@@ -1,4 +1,4 @@
-"""Sessions of others that wait for a lock because of a read, and for how long they may."""
+"""Ends a read that keeps other sessions waiting for a lock longer than `max_lock_wait`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lakefeed.errors import LakefeedError
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.sessions.retryable import RetryAtLaterSnapshot
 
-# What pg_stat_activity shows stays the same until a transaction ends, or is told to look again.
+# Within a transaction pg_stat_activity is cached until pg_stat_clear_snapshot() is called.
 _WAITING = """
 select pg_stat_clear_snapshot();
 select distinct on (pid) pid, activity.application_name, activity.query, waiting.mode
@@ -24,8 +24,8 @@ from (select pid, mode from pg_locks where not granted offset 0) as waiting
 join pg_stat_activity as activity using (pid)
 where pg_blocking_pids(pid) && %s
 """
-# In one message, so that nothing of another thread's comes in between. A role may be set to become
-# another, which has no say over its sessions.
+# In one message, so that no statement of another thread gets in between. `set local role none`,
+# because a role set on login may not be allowed to end sessions of the login role.
 _END = """
 savepoint ending;
 set local role none;
@@ -34,23 +34,23 @@ rollback to savepoint ending
 """
 _OF_TWO_WORDS = ("alter", "create", "drop", "lock", "refresh", "reindex")
 _COMMENTS = re.compile(r"^(?:\s|--[^\n]*\n|/\*.*?\*/)+", re.DOTALL)
-_LOOKS = 4
-_LEAST_SECONDS_BETWEEN_LOOKS = 0.1
-_MOST_SECONDS_BETWEEN_LOOKS = 1.0
+_CHECKS_PER_LIMIT = 4
+_LEAST_SECONDS_BETWEEN_CHECKS = 0.1
+_MOST_SECONDS_BETWEEN_CHECKS = 1.0
 
 
 class KeptWaiting(RetryAtLaterSnapshot):
-    """A read that was given up, since another session had waited for too long because of it."""
+    """A read was cancelled because it kept another session waiting for too long."""
 
     note = (
-        "it had kept another session waiting for longer than `max_lock_wait`, so it was read again "
-        "at a later snapshot than the other tables"
+        "the read kept another session waiting for longer than `max_lock_wait`, so the table was "
+        "read again at a later snapshot than the other tables"
     )
 
 
 @dataclass(frozen=True)
 class Waiter:
-    """A session that waits: for a lock of this mode, to run this statement."""
+    """A session that waits for a lock of this mode to run this statement."""
 
     pid: int
     application: str
@@ -59,14 +59,14 @@ class Waiter:
 
     def __str__(self) -> str:
         named = f" (`{self.application}`)" if self.application else ""
-        return f"pid {self.pid}{named} waits for {kind_of_query(self.query) or self.mode}"
+        return f"pid {self.pid}{named} is waiting for {kind_of_query(self.query) or self.mode}"
 
 
 class LockWatch:
-    """Looks after those who wait for the sessions that read one table.
+    """Watches for sessions that are blocked by the sessions reading one table.
 
     Args:
-        holder: another session, which is asked who waits.
+        holder: a separate session for the queries of this watch.
     """
 
     def __init__(self, plan: TablePlan, holder: PgConnection) -> None:
@@ -74,12 +74,12 @@ class LockWatch:
         self._holder = holder
         self._pids: set[int] = set()
         self._since: dict[int, float] = {}
-        self._ends = Event()
-        self._kept_waiting: Waiter | None = None
+        self._stop = Event()
+        self._blocked_too_long: Waiter | None = None
 
     @contextmanager
     def after(self, pid: int) -> Iterator[None]:
-        """A session of the table's, while it reads."""
+        """Watches a session, by its backend's pid, within the block."""
         self._pids.add(pid)
         try:
             yield
@@ -88,67 +88,70 @@ class LockWatch:
 
     @contextmanager
     def while_reading(self, limit: float) -> Iterator[None]:
-        """Ends the sessions where somebody waits for them for more than so many seconds.
+        """Ends the watched sessions if they block another session for longer than the limit.
+
+        Args:
+            limit: in seconds.
 
         Raises:
-            KeptWaiting: it did, and what the block did failed by it.
+            KeptWaiting: the sessions were ended, and the block failed because of it.
         """
-        thread = Thread(target=self._look, args=(limit,), name="lakefeed-waiters", daemon=True)
+        thread = Thread(target=self._watch, args=(limit,), name="lakefeed-waiters", daemon=True)
         thread.start()
         try:
             yield
         except Exception:
-            if self._kept_waiting is None:
+            if self._blocked_too_long is None:
                 raise
-            error = self._error(self._kept_waiting)
+            error = self._error(self._blocked_too_long)
         else:
             return
         finally:
-            self._ends.set()
+            self._stop.set()
             thread.join()
         raise error
 
-    def _look(self, limit: float) -> None:
-        pause = min(_MOST_SECONDS_BETWEEN_LOOKS, limit / _LOOKS)
-        while not self._ends.wait(max(pause, _LEAST_SECONDS_BETWEEN_LOOKS)):
+    def _watch(self, limit: float) -> None:
+        pause = min(_MOST_SECONDS_BETWEEN_CHECKS, limit / _CHECKS_PER_LIMIT)
+        while not self._stop.wait(max(pause, _LEAST_SECONDS_BETWEEN_CHECKS)):
             try:
-                waiting = _ask(self._holder, sorted(self._pids))
-                late = self._too_late(waiting, time.monotonic() - limit)
-                if late:
-                    self._kept_waiting = self._kept_waiting or late
+                waiting = _waiters(self._holder, sorted(self._pids))
+                waiter = self._waiting_since(waiting, time.monotonic() - limit)
+                if waiter:
+                    self._blocked_too_long = self._blocked_too_long or waiter
                     with self._holder.cursor() as cursor:
                         cursor.execute(_END, [sorted(self._pids)])
             except (PgError, LakefeedError):
-                # The snapshot ends with its holder, and so does the read.
+                # Without its holder the snapshot ends, and the read fails by itself.
                 return
 
-    def _too_late(self, waiting: Sequence[Waiter], before: float) -> Waiter | None:
-        """One of them who has been seen to wait since then."""
+    def _waiting_since(self, waiting: Sequence[Waiter], before: float) -> Waiter | None:
+        """A waiter that was first seen before this time; None if there is none."""
         now = time.monotonic()
         self._since = {waiter.pid: self._since.get(waiter.pid, now) for waiter in waiting}
-        return next((one for one in waiting if self._since[one.pid] <= before), None)
+        return next((waiter for waiter in waiting if self._since[waiter.pid] <= before), None)
 
     def _error(self, waiter: Waiter) -> KeptWaiting:
         table, allowed = self._plan.table, self._plan.table.settings.max_lock_wait
         assert allowed is not None
         return KeptWaiting(
-            f"{table.shown} was given up, since reading it kept another session waiting for more "
+            f"reading {table.shown} was cancelled because it kept another session waiting for more "
             f"than {allowed.total_seconds():g} s: {waiter}",
             where=table.where_of("max_lock_wait"),
-            do="run again when that is done; nothing of the table was committed. If its reads take "
-            "longer than others may wait: raise `max_lock_wait`",
+            do="run again once that session is done; nothing was committed for this table. If its "
+            "reads always take longer, raise `max_lock_wait`",
         )
 
 
 def kind_of_query(query: str) -> str:
-    """The first words of a statement, which say what it does and hold no values."""
+    """The first words of a statement: its kind, without any values."""
     words = re.findall(r"[a-z]+", _COMMENTS.sub("", query).lower()[:40])
     if not words or query.startswith("<"):
         return ""
     return " ".join(words[: 2 if words[0] in _OF_TWO_WORDS else 1]).upper()
 
 
-def _ask(holder: PgConnection, pids: list[int]) -> list[Waiter]:
+def _waiters(holder: PgConnection, pids: list[int]) -> list[Waiter]:
     if not pids:
         return []
     with holder.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Reads that one snapshot doesn't allow, and a later one may."""
+"""Failed reads that are worth repeating at a later snapshot."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from lakefeed.errors import TableFailed
 
 
 class RetryAtLaterSnapshot(TableFailed):
-    """A table that is to be read once more in this run, at a later snapshot than the others.
+    """A table must be read once more in this run, at a later snapshot than the other tables.
 
-    `note` is what the run says of it where that succeeds.
+    `note` is what the run reports if that succeeds.
     """
 
     note: ClassVar[str]

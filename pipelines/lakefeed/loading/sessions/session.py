@@ -1,7 +1,7 @@
-"""A session that reads one source in one transaction, and works on the rows in DuckDB.
+"""A session that reads one source in one transaction and processes the rows in DuckDB.
 
-Two kinds, which give the same values in the same types: through DuckDB's PostgreSQL scanner, and,
-where that can't be loaded, through psycopg2. (tests/integration/test_types.py)
+There are two kinds with identical values and types (tests/integration/test_types.py): one reads
+through DuckDB's PostgreSQL scanner; if that can't be loaded, the other reads through psycopg2.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from lakefeed.source.connections.watched_session import CLOSING_SECONDS
 from lakefeed.sql import literal, quote
 
 _ATTACHED = "source"
-# What the names of the scanner's functions begin with.
+# The prefix of the scanner's functions.
 _SCANNER = "postgres_"
 _EXPORT = "select pg_export_snapshot()"
 _PID = "select pg_backend_pid()"
 _ROWS_AT_A_TIME = 10_000
 
-# PostgreSQL's numbers for the types that aren't read as text, and how to have them back from text.
+# By type oid, for types that the lake doesn't store as text: how to parse PostgreSQL's text output.
 _FROM_TEXT = {
     16: "{}::boolean",
     17: "unhex(substr({}, 3))",
@@ -51,7 +51,7 @@ _NUMERIC = 1700
 
 
 class SourceSession(ABC):
-    """DuckDB's session, which can read the source as well, through a line to it."""
+    """A DuckDB session that can also read the source, over a monitored line."""
 
     def __init__(self, engine: DuckDBPyConnection, line: Line) -> None:
         self._engine = engine
@@ -61,8 +61,8 @@ class SourceSession(ABC):
         """Runs a statement in DuckDB.
 
         Raises:
-            SourceUnreachable: the scanner needed another connection, and got none, or the line was
-                given up meanwhile. What DuckDB said goes with no exception, as in `session_on`.
+            SourceUnreachable: the scanner couldn't open another connection, or the line was given
+                up. It isn't chained to DuckDB's error, whose text may contain the password.
         """
         with self.line.explained():
             try:
@@ -74,31 +74,34 @@ class SourceSession(ABC):
             raise failure
 
     def fetch(self, sql: str) -> list[tuple[Any, ...]]:
-        """All rows of a query of the source, which are few."""
+        """Runs a query on the source that returns few rows."""
         return self.execute(f"from {self.rows_of(sql)}").fetchall()
 
     def in_one_thread(self) -> AbstractContextManager[None]:
-        """For statements that read the source, which more threads don't make faster."""
+        """Limits DuckDB to one thread: more don't make statements that read the source faster."""
         return one_thread(self._engine)
 
     @abstractmethod
     def begin(self, snapshot: str | None, settings: str) -> bool:
-        """Begins a transaction; whether it reads at this snapshot. If not, there is none."""
+        """Begins a transaction at this snapshot, if one is given.
+
+        Returns whether it did. If not, no transaction is open.
+        """
 
     @abstractmethod
     def rows_of(self, sql: str) -> str:
-        """A from-clause item with the rows of a query of the source, which can be read once."""
+        """A from-clause item with the rows of a query on the source. It can be read only once."""
 
     @abstractmethod
     def close(self) -> None:
-        """Ends the transaction, and the connection to the source."""
+        """Rolls back the transaction and closes the connection to the source."""
 
     def backend_pid(self) -> int:
-        """The server's process that reads, until the transaction ends."""
+        """The pid of the server process that reads, which may change after the transaction."""
         return int(self.fetch(_PID)[0][0])
 
     def export_snapshot(self) -> str:
-        """The snapshot that this session reads at, for others to adopt while it reads."""
+        """Exports this session's snapshot, for other sessions to use while this one is open."""
         return str(self.fetch(_EXPORT)[0][0])
 
 
@@ -108,10 +111,11 @@ class ScannerSession(SourceSession):
     def __init__(self, engine: DuckDBPyConnection, line: Line) -> None:
         super().__init__(engine, line)
         dsn, password = line.dsn_without_password
-        # DuckDB shows the string that it attaches by, and never what a secret holds. Without one it
-        # would take the user's own default.
-        held = f", password {literal(password)}" if password else ""
-        self.execute(f"create or replace temporary secret {_ATTACHED} (type postgres{held})")
+        # In a secret, because DuckDB shows the connection string of attached databases. Also
+        # without a password: otherwise DuckDB would use the default secret of the user.
+        # (https://duckdb.org/docs/stable/core_extensions/postgres#configuring-via-secrets)
+        option = f", password {literal(password)}" if password else ""
+        self.execute(f"create or replace temporary secret {_ATTACHED} (type postgres{option})")
         with line.waiting():
             self.execute(
                 f"attach {literal(dsn)} as {_ATTACHED} "
@@ -125,7 +129,7 @@ class ScannerSession(SourceSession):
             return super().execute(statement, parameters)
 
     def fetch(self, sql: str) -> list[tuple[Any, ...]]:
-        # DuckDB reads while rows are fetched.
+        # DuckDB still reads from the source while rows are fetched.
         with self.line.waiting():
             return SourceSession.execute(self, f"from {self.rows_of(sql)}").fetchall()
 
@@ -135,11 +139,11 @@ class ScannerSession(SourceSession):
             if snapshot:
                 self._on_source(f"set transaction snapshot {literal(snapshot)}")
         except duckdb.Error as error:
-            # In which language the server says why, is its own affair.
+            # The message may be translated, so the reason can't be read from it. A session that
+            # can still roll back failed because of the snapshot.
             try:
                 self.execute("rollback")
             except duckdb.Error:
-                # The session is gone, and not because of the snapshot.
                 raise error from None
             return False
         self._on_source(f"{settings}; {self.line.announcement}")
@@ -158,7 +162,7 @@ class ScannerSession(SourceSession):
 
 
 class CursorSession(SourceSession):
-    """Reads through psycopg2: every value as PostgreSQL's text, which DuckDB then parses."""
+    """Reads through psycopg2: every value in PostgreSQL's text format, which DuckDB parses."""
 
     def __init__(self, engine: DuckDBPyConnection, line: Line) -> None:
         super().__init__(engine, line)
@@ -198,7 +202,7 @@ class CursorSession(SourceSession):
             return list(cursor.description or ())
 
     def _texts(self, name: str, sql: str, columns: list[Column]) -> Any:
-        """All rows as strings, a few thousand in memory at a time."""
+        """All rows as strings, ten thousand of them in memory at a time."""
         import pyarrow as pa
 
         schema = pa.schema([(column.name, pa.string()) for column in columns])

@@ -1,4 +1,4 @@
-"""One source at one moment, for all tables of a run to be read at."""
+"""Sessions that read all tables of a run at one snapshot of the source."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from lakefeed.source.connections.watched_session import WatchedSession
 from lakefeed.source.snapshot import Snapshot
 
 WITHOUT_SCANNER = (
-    "tables are read through psycopg2, exactly but slowly; to mend it: pip install "
-    "--require-hashes -r requirements.lock"
+    "reading tables through psycopg2 instead, with the same values but slowly. To fix this: pip "
+    "install --require-hashes -r requirements.lock"
 )
 
 
 @dataclass(frozen=True)
 class SourceAtSnapshot:
-    """One source at one moment: how to reach it, the snapshot, and the engines that read it.
+    """A source at one snapshot: its connection, the snapshot, and the engines that read it.
 
-    `holder` is the session that holds the snapshot, in its transaction. `warnings` fills up while
+    `holder` is the session with the transaction that keeps the snapshot. `warnings` grows while
     tables are read.
     """
 
@@ -47,10 +47,10 @@ class SourceAtSnapshot:
 
     @contextmanager
     def session(self, plan: TablePlan) -> Iterator[SourceSession]:
-        """A transaction that reads the source at the shared snapshot.
+        """Opens a transaction that reads the source at the shared snapshot.
 
-        Where that can't be had, it reads at a moment of its own, which is later: nothing is lost by
-        it. Nobody may hold the snapshot, or a pooler or load balancer lead to another server.
+        If that is impossible, because the snapshot wasn't exported or a pooler or load balancer
+        connects to another server, the transaction reads at a later snapshot. No rows are lost.
         """
         with self.engines.session() as engine, self._connected(engine, plan) as session:
             settings = _settings(plan)
@@ -60,23 +60,23 @@ class SourceAtSnapshot:
                 session.begin(None, settings)
                 session.line.is_elsewhere = True
                 self._warn(
-                    "tables can't share one snapshot (a pooler or load balancer in between?), so "
-                    "each is read at a moment of its own, and rows of different tables may not fit "
-                    "together"
+                    "tables can't share a snapshot (is there a pooler or load balancer in "
+                    "between?), so each table is read at its own snapshot, and rows of different "
+                    "tables may not be consistent with each other"
                 )
             with self._watched(plan, session):
                 yield session
 
     @contextmanager
     def further_session(self, plan: TablePlan, snapshot: str) -> Iterator[SourceSession | None]:
-        """Another session at the snapshot that a first one exported.
+        """Opens another session at a snapshot that the first session exported.
 
-        None where that can't be had: no engine is free, the source gives no more sessions, or a
-        pooler leads elsewhere. It has the table's locks already, and waits for none: whoever waits
-        to alter the table waits for the first session, and would wait for this one as well.
+        Yields None if that is impossible: no engine is free, the source has no more sessions, or a
+        pooler connects to another server. The session takes the table's locks without waiting:
+        queueing behind an ALTER TABLE that itself waits for the first session would be a deadlock.
 
         Raises:
-            duckdb.Error, psycopg2.Error: such a lock can't be had at once.
+            duckdb.Error, psycopg2.Error: a lock isn't available at once.
         """
         with ExitStack() as stack:
             try:
@@ -89,20 +89,20 @@ class SourceAtSnapshot:
                 yield None
                 return
             session.fetch(lock_query(plan))
-            looks = self._lock_watches.get(plan.table.lake_name)
-            with looks.after(session.backend_pid()) if looks else nullcontext():
+            lock_watch = self._lock_watches.get(plan.table.lake_name)
+            with lock_watch.after(session.backend_pid()) if lock_watch else nullcontext():
                 yield session
 
     @staticmethod
     def sessions_for(plan: TablePlan) -> int:
-        """How many sessions may read this table at the same time."""
+        """The number of sessions that may read this table in parallel."""
         return plan.table.settings.parallel or CONCURRENT_READS
 
     def interrupt(self) -> None:
-        """Ends the statements that are running, so that whoever waits for them goes on.
+        """Cancels all running statements, so that the threads that wait for them continue.
 
-        DuckDB looks for its own interrupts only between the rows that the source sends, so a
-        statement that sends none is cancelled there. (tests/integration/test_restart.py)
+        DuckDB checks for interrupts only between batches of rows from the source, so statements
+        are also cancelled on the source (tests/integration/test_restart.py).
         """
         self.engines.interrupt()
         interrupt_lines(self.connection)
@@ -137,8 +137,11 @@ class SourceAtSnapshot:
         if limit is None:
             yield
             return
-        looks = self._lock_watches[plan.table.lake_name] = LockWatch(plan, self.holder)
-        with looks.after(session.backend_pid()), looks.while_reading(limit.total_seconds()):
+        lock_watch = self._lock_watches[plan.table.lake_name] = LockWatch(plan, self.holder)
+        with (
+            lock_watch.after(session.backend_pid()),
+            lock_watch.while_reading(limit.total_seconds()),
+        ):
             yield
 
     def _kind_of_session(
@@ -150,9 +153,9 @@ class SourceAtSnapshot:
         return CursorSession if plan.table.settings.backend == "psycopg2" else ScannerSession
 
     def _warn(self, warning: str) -> None:
-        told = f"{self.connection.source}: {warning}"
-        if told not in self.warnings:
-            self.warnings.append(told)
+        message = f"{self.connection.source}: {warning}"
+        if message not in self.warnings:
+            self.warnings.append(message)
 
 
 def _settings(plan: TablePlan, lock_timeout_ms: int | None = None) -> str:

@@ -1,8 +1,8 @@
-"""What was in flight at the source when a table was read: kept with each load, for the next one.
+"""The transactions in flight at a load's snapshot, recorded with the load for the next one.
 
-A prepared transaction shows when it was prepared, not when it began. But it began after the
-horizon of the last load that did not see it prepared: it was running then, and held that horizon
-back, or had not begun.
+PostgreSQL shows when a transaction was prepared, not when it began. But it can't have begun before
+the horizon of the last load that didn't see it prepared: either it was running then, which limited
+that horizon, or it hadn't begun.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from lakefeed.source.snapshot import Snapshot
 class OpenTransactions:
     """The transactions in flight at one snapshot.
 
-    `horizon` is the start of the earliest one that runs; `prepared` has the bound for each prepared
-    one, None where no load was there before it. Times are ISO 8601 in UTC; `transactions` is
-    PostgreSQL's `xmin:xmax:xip,…`; its numbers can be compared within one `history` of the server.
+    `horizon` is the start of the earliest running transaction; `prepared` maps each prepared one to
+    a lower bound of its start, None if no earlier load gives one. Times are ISO 8601 in UTC.
+    `transactions` is PostgreSQL's `xmin:xmax:xip,…`, with numbers that are comparable only within
+    one `history` of the server.
     """
 
     snapshot_at: str
@@ -32,43 +33,43 @@ class OpenTransactions:
 
     @property
     def safe_until(self) -> dt.datetime | None:
-        """How far the checkpoint may go; None where it may not move at all."""
+        """How far the checkpoint may move; None if it may not move at all."""
         bounds = [self.horizon, *self.prepared.values()]
         known = [bound for bound in bounds if bound is not None]
         return min(map(dt.datetime.fromisoformat, known)) if len(known) == len(bounds) else None
 
     @property
     def writing(self) -> tuple[int, ...]:
-        """Numbers of the transactions that were open and had written."""
-        return tuple(int(one) for one in self.transactions.split(":")[2].split(",") if one)
+        """Numbers of the open transactions that had written something."""
+        return tuple(int(number) for number in self.transactions.split(":")[2].split(",") if number)
 
     @property
     def oldest_unfinished(self) -> int:
-        """Every transaction with a smaller number had ended."""
+        """The lowest number not yet finished: all transactions with a smaller one had ended."""
         return int(self.transactions.split(":")[0])
 
     @property
     def next_number(self) -> int:
-        """No transaction had this number yet, or a larger one."""
+        """The next number to be assigned: no transaction had it, or a larger one, yet."""
         return int(self.transactions.split(":")[1])
 
     def continues(self, before: OpenTransactions) -> bool:
-        """Whether transactions are numbered on from there: no backup was restored in between."""
+        """Whether transaction numbers continue from `before`: no backup was restored since."""
         known = before.history and self.history
         return self.next_number >= before.next_number and (
             not known or before.history == self.history
         )
 
     def had_begun(self, transaction: int) -> bool:
-        """Whether a transaction had its number at this snapshot."""
+        """Whether a transaction already had its number at this snapshot."""
         return transaction < self.next_number
 
 
 def in_flight_at(snapshot: Snapshot, last: OpenTransactions | None) -> OpenTransactions:
-    """What this load keeps, given what the one before it kept."""
+    """The transactions to record with a load, given those recorded with the load before it."""
     bounds = {
-        one: last.prepared.get(one, last.horizon) if last else None
-        for one in snapshot.horizon.prepared
+        name: last.prepared.get(name, last.horizon) if last else None
+        for name in snapshot.horizon.prepared
     }
     return OpenTransactions(
         snapshot.taken_at.isoformat(),
@@ -85,25 +86,25 @@ def committed_too_late(
     now: OpenTransactions,
     reach: dt.datetime,
 ) -> Iterator[str]:
-    """Transactions that were open longer than the lookback covers, and have committed since.
+    """Finds transactions that were open longer than the lookback and committed since the last load.
 
-    For roles that can't see other sessions: what held a number at the last load and has committed
-    is known all the same, and that it had begun by an earlier one.
+    This serves roles that can't see other sessions: even they can see which transactions were open
+    at the last load, which of these have committed, and by which earlier load they had begun.
 
     Args:
-        before: what each load that counts kept, the oldest first. Of another history nothing is
-            known, and the server refuses numbers that it didn't give yet.
+        before: the transactions recorded with each effective load, oldest first. Those of another
+            history are ignored, since the server rejects numbers that it hasn't assigned yet.
         reach: how far back this load reads.
     """
-    before = [kept for kept in before if now.continues(kept)]
+    before = [recorded for recorded in before if now.continues(recorded)]
     candidates = before[-1].writing if before else ()
     for transaction in _committed(session, candidates):
-        had_begun = (kept for kept in before if kept.had_begun(transaction))
+        had_begun = (recorded for recorded in before if recorded.had_begun(transaction))
         first = dt.datetime.fromisoformat(next(had_begun).snapshot_at)
         if first < reach:
             yield (
                 f"transaction {transaction} was open at {first:%Y-%m-%d %H:%M:%S} UTC and has "
-                "committed since the last load: its rows may lie below the lookback"
+                "committed since the last load; its rows may be older than the lookback covers"
             )
 
 
@@ -112,7 +113,7 @@ def _committed(session: SourceSession, transactions: Sequence[int]) -> list[int]
         return []
     listed = ", ".join(map(str, transactions))
     query = (
-        f"select one from unnest(array[{listed}]::bigint[]) as one "
-        "where txid_status(one) = 'committed'"
+        f"select number from unnest(array[{listed}]::bigint[]) as number "
+        "where txid_status(number) = 'committed'"
     )
     return [row[0] for row in session.fetch(query)]
