@@ -231,7 +231,7 @@ class TestFromTheCommandLine:
         ended = Lake(tmp_path).command("run")
 
         assert ended.returncode == 2
-        assert "there is no sources.yaml in" in ended.stderr
+        assert "no sources.yaml in" in ended.stderr
         assert "lakefeed init" in ended.stderr
 
     def test_an_unknown_table_is_refused_with_the_nearest_name(
