@@ -140,7 +140,7 @@ def test_a_server_that_stands_still_on_a_socket_of_this_machine_is_given_up(
                 process.resume()
 
     assert ended.code == 3, ended.told
-    assert "a new connection isn't answered either" in ended.told
+    assert "the server doesn't answer a new connection either" in ended.told
 
 
 def test_a_server_that_works_for_long_is_waited_for(

@@ -270,9 +270,9 @@ def test_a_declared_relationship_holds_between_two_spellings(
 
 
 NOT_EXACT = {
-    "interval[]": ("it holds values of type `interval`", "{1 day}"),
-    "pair": ("it holds values of type `numeric`", "(a,1.0)"),
-    "jsonb[]": ("it holds values of type `jsonb`", "{1.0}"),
+    "interval[]": ("it contains values of type `interval`", "{1 day}"),
+    "pair": ("it contains values of type `numeric`", "(a,1.0)"),
+    "jsonb[]": ("it contains values of type `jsonb`", "{1.0}"),
 }
 
 

@@ -189,7 +189,7 @@ def test_a_prepared_transaction_arrives_however_late_it_is_committed(
         time.sleep(1.1)
         primary.execute(f"insert into orders values ({number}, 'quick')")
         report = lake.load()
-        assert any("transactions are prepared, 1 of them" in line for line in report.warnings)
+        assert any("prepared transactions: 1;" in line for line in report.warnings)
     primary.execute("commit prepared 'late'")
 
     lake.load()
@@ -226,7 +226,7 @@ def test_a_prepared_transaction_does_not_hold_up_a_numeric_cursor(
     primary.execute("rollback prepared 'n'")
 
 
-def test_a_forgotten_transaction_is_named() -> None:
+def test_a_transaction_that_has_been_open_for_hours_is_reported_with_its_pid() -> None:
     now = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
     facts: dict[str, Any] = {"prepared": (), "sees_others": True, "standby": False}
 
@@ -234,8 +234,8 @@ def test_a_forgotten_transaction_is_named() -> None:
     young = horizon_from(now, now - dt.timedelta(minutes=3), oldest_pid=4711, **facts)
 
     assert old.warnings == (
-        "a transaction (pid 4711) has been open since 2026-03-01 09:00 UTC; every load reads again "
-        "from there until it ends",
+        "a transaction (pid 4711) has been open since 2026-03-01 09:00 UTC; until it ends, every "
+        "load reads again from that time",
     )
     assert young.warnings == ()
 

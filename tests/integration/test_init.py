@@ -182,7 +182,7 @@ def test_a_schema_without_tables_is_named_with_those_that_have_some(
     assert "other schemas have tables, too: person (1);" in render_init(report)
 
 
-def test_a_connection_that_fails_is_told_before_there_is_a_project_or_a_name(
+def test_a_connection_that_fails_is_reported_before_a_project_or_source_name_exists(
     lake: Lake, tmp_path: Path
 ) -> None:
     with pytest.raises(SourceUnreachable) as failed:
@@ -190,7 +190,7 @@ def test_a_connection_that_fails_is_told_before_there_is_a_project_or_a_name(
 
     assert str(failed.value) == (
         "can't connect to the database: connection refused (127.0.0.1:1, database shop, user me)\n"
-        "  check host and port, and that the server runs and listens there"
+        "  check host and port, and that the server is running and listens there"
     )
     assert not (tmp_path / "new").exists()
 

@@ -69,7 +69,7 @@ def test_two_sessions_are_enough_for_all_tables(
 
     assert [str(table.error) for table in report.failures] == []
     assert lake.raw("shop__big", "count(distinct id)") == [(90_000,)]
-    assert "may have 2 sessions at a time, and all are in use: fewer tables" in report.warnings[0]
+    assert "can have at most 2 sessions, and all are in use: fewer tables" in report.warnings[0]
 
 
 def test_a_session_that_is_late_is_waited_for_and_the_run_says_so(
@@ -85,10 +85,10 @@ def test_a_session_that_is_late_is_waited_for_and_the_run_says_so(
 
     assert report.failures == []
     assert [line for line in report.warnings if "had to wait for a session" in line] == [
-        "shop: had to wait for a session: can't connect to `shop`: the role has as many "
-        f"connections as it may have (socket {database.url.partition('host=')[2]}, port 5432, "
+        "shop: had to wait for a session: can't connect to `shop`: the role has reached "
+        f"its connection limit (socket {database.url.partition('host=')[2]}, port 5432, "
         f"database {database.name}, user {role})",
-        f"shop: had to wait for a session: the role `{role}` may have 2 sessions at a time, and "
+        f"shop: had to wait for a session: the role `{role}` can have at most 2 sessions, and "
         "all are in use",
     ]
 
@@ -130,5 +130,5 @@ def test_a_run_that_gets_no_session_at_all_ends_in_time(
     with in_use(as_role(database, role), 1):
         error = failure(lake.declare("a: {mode: full_refresh}").load())
 
-    assert "the role has as many connections as it may have" in error
+    assert "the role has reached its connection limit" in error
     assert time.monotonic() - began < 30

@@ -250,7 +250,8 @@ orders:
         "lacks; did you mean `status`?",
         "sources.yaml:12:39: `relationships` names the column `ids`, which shop.customers lacks "
         "in staging; did you mean `id`?",
-        "sources.yaml:13:32: the condition `total` can't be used: it holds more than one statement",
+        "sources.yaml:13:32: the condition `total` can't be used: it contains more than one "
+        "statement",
     )
 
     def test_sync_and_check_tell_them_all_with_their_places(

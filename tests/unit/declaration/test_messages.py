@@ -53,7 +53,9 @@ def test_nesting_without_end_is_refused(depth: int, tmp_path: Path) -> None:
     assert "nested deeper than 50 levels" in message_for("a: " + "[" * depth, tmp_path)
 
 
-def test_a_folder_without_a_declaration_is_refused_with_the_command_that_writes_one(tmp_path: Path) -> None:
+def test_a_folder_without_a_declaration_is_refused_with_the_command_that_writes_one(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(LakefeedError) as raised:
         open_project(tmp_path)
 

@@ -14,7 +14,7 @@ YamlPath = tuple[str | int, ...]
 
 # Aliases of a few bytes can expand to billions of nodes (the "billion laughs" attack).
 MAX_REPEATED = 100_000
-# libyaml recurses and crashes the process at some thousand levels.
+# libyaml's composer recurses, and overflows the stack at some thousand levels: yaml/libyaml#107.
 MAX_DEPTH = 50
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
