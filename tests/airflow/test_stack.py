@@ -68,14 +68,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.mark.faults
-def test_make_airflow_says_where_airflow_is_and_loads_by_itself(stack: Stack) -> None:
+def test_make_airflow_prints_the_url_and_loads_on_schedule(stack: Stack) -> None:
     assert f"http://localhost:{stack.port}" in stack.told, stack.told
     assert f"user admin, password {stack.api.password}" in stack.told
     eventually(lambda: stack.api.has_ended("scheduled"))
 
 
 @pytest.mark.faults
-def test_a_run_that_is_triggered_succeeds(stack: Stack) -> None:
+def test_a_triggered_run_succeeds(stack: Stack) -> None:
     stack.api.call("POST", f"{DAG}/dagRuns", {"logical_date": None})
     eventually(lambda: stack.api.has_ended("manual"))
 
@@ -83,7 +83,7 @@ def test_a_run_that_is_triggered_succeeds(stack: Stack) -> None:
 
 
 @pytest.mark.faults
-def test_the_commands_that_it_says_to_look_with_work(stack: Stack) -> None:
+def test_the_printed_commands_work(stack: Stack) -> None:
     commands = re.findall(r"^(?:look in)? +((?:lakefeed|dlt|python) .*)$", stack.told, re.M)
 
     assert commands
@@ -92,7 +92,7 @@ def test_the_commands_that_it_says_to_look_with_work(stack: Stack) -> None:
 
 
 @pytest.mark.faults
-def test_control_c_stops_all_of_it(stack: Stack) -> None:
+def test_control_c_stops_all_services(stack: Stack) -> None:
     code, seconds = stopped(stack.process, signal.SIGINT)
 
     assert stack.process.stdout is not None
@@ -102,7 +102,7 @@ def test_control_c_stops_all_of_it(stack: Stack) -> None:
 
 
 @pytest.mark.faults
-def test_the_next_start_goes_on_where_it_was_and_a_stop_ends_running_tasks_as_well(
+def test_the_next_start_continues_and_a_stop_also_ends_running_tasks(
     stack: Stack,
 ) -> None:
     with running(stack.shop, stack.port) as process:
@@ -122,7 +122,7 @@ def on_path() -> dict[str, str]:
 
 
 @pytest.mark.faults
-def test_a_service_that_ends_early_is_named_and_the_others_are_stopped(shop: Lake) -> None:
+def test_a_service_that_exits_early_is_named_and_the_others_are_stopped(shop: Lake) -> None:
     (shop.root / "docker-compose.override.yml").write_text(
         (shop.root / "docker-compose.override.yml")
         .read_text()
@@ -138,7 +138,7 @@ def test_a_service_that_ends_early_is_named_and_the_others_are_stopped(shop: Lak
     assert processes_below(shop.root) == []
 
 
-def test_a_port_that_is_taken_is_named(shop: Lake) -> None:
+def test_a_port_in_use_is_refused(shop: Lake) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with running(shop, port) as process:
@@ -152,7 +152,7 @@ def test_a_port_that_is_taken_is_named(shop: Lake) -> None:
     assert not (shop.root / ".airflow").exists()
 
 
-def test_a_lake_that_is_not_the_demos_is_not_taken(shop: Lake) -> None:
+def test_a_lake_that_is_not_the_demos_is_refused(shop: Lake) -> None:
     (shop.root / "data").mkdir()
     (shop.root / "data" / "precious").touch()
     with running(shop, free_port()) as process:
@@ -171,7 +171,7 @@ def here(tmp_path: Path) -> Here:
     return Here(tmp_path / "my project", tmp_path / "home", 8099, databases, 8098, 8097)
 
 
-def test_nothing_of_a_container_is_left_in_what_runs_here(here: Here) -> None:
+def test_no_container_path_or_host_remains(here: Here) -> None:
     foreign = ("/project", "/secrets", "8080", "8974", "airflow-apiserver", "@postgres", "@shop")
     for service in read_services(REPOSITORY):
         if service.name in here.databases:
@@ -183,7 +183,7 @@ def test_nothing_of_a_container_is_left_in_what_runs_here(here: Here) -> None:
         assert [text for text in foreign if text in told] == []
 
 
-def test_folders_ports_and_databases_have_their_meaning_here(here: Here, tmp_path: Path) -> None:
+def test_folders_ports_and_databases_are_replaced_by_local_ones(here: Here, tmp_path: Path) -> None:
     service = Service(
         "one",
         ("airflow", "--port", "8080", "/secrets"),
@@ -204,14 +204,14 @@ def test_folders_ports_and_databases_have_their_meaning_here(here: Here, tmp_pat
     assert {k: here.environment(service)[k] for k in service.environment} == {
         "AIRFLOW_HOME": f"{tmp_path}/home",
         "AIRFLOW__CORE__DAGS_FOLDER": f"{tmp_path}/my project/airflow/dags",
-        # Split as a shell would.
+        # Split as by a shell.
         "AIRFLOW__CORE__FERNET_KEY_CMD": f"cat '{tmp_path}/my project'/key",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://postgres:@/meta?host=/run/one",
         "URL": "http://127.0.0.1:8099/execution/",
     }
 
 
-def test_what_this_shell_tells_airflow_does_not_count(
+def test_airflow_settings_of_the_shell_are_ignored(
     here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "SequentialExecutor")

@@ -256,7 +256,7 @@ def test_a_transaction_in_another_database_holds_nothing_back(
     assert checkpoint(lake) == written
 
 
-def test_a_role_that_cannot_see_others_is_told_the_grant_once(
+def test_a_role_that_cannot_see_other_sessions_is_reported_once_with_the_grant(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.execute(ORDERS, "create table other (id int primary key, at timestamptz)")

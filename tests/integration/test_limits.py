@@ -72,7 +72,7 @@ def test_two_sessions_are_enough_for_all_tables(
     assert "can have at most 2 sessions, and all are in use: fewer tables" in report.warnings[0]
 
 
-def test_a_session_that_is_late_is_waited_for_and_the_run_says_so(
+def test_a_run_waits_for_a_session_and_warns_of_it(
     database: Database, lake: Lake, role: str
 ) -> None:
     database.execute("create table a as select 1 as id", f"alter role {role} connection limit 2")
@@ -94,21 +94,21 @@ def test_a_session_that_is_late_is_waited_for_and_the_run_says_so(
 
 
 @pytest.mark.parametrize("of", ["role", "database", "server"])
-def test_the_limit_is_named_where_no_session_is_left(
+def test_a_reached_limit_is_named(
     database: Database, lake: Lake, role: str, of: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lakefeed.source.connections.limits.WAIT_SECONDS", 1)
     database.execute("create table a as select 1 as id")
     lake.declare("a: {mode: full_refresh}")
     limits = {
-        "role": (f"alter role {role} connection limit 1", f"the role `{role}` may have 1"),
+        "role": (f"alter role {role} connection limit 1", f"the role `{role}` can have at most 1"),
         "database": (
             f"alter database {database.name} connection limit 1",
-            f"the database `{database.name}` may have 1",
+            f"the database `{database.name}` can have at most 1",
         ),
-        "server": ("select 1", "roles that aren't superusers may have "),
+        "server": ("select 1", "roles that aren't superusers can have at most "),
     }
-    statement, told = limits[of]
+    statement, message = limits[of]
     database.execute(statement)
     elsewhere = as_role(database, role).replace(f"/{database.name}?", "/postgres?")
     free = int(database.rows(FREE)[0][0]) if of == "server" else 1
@@ -116,11 +116,11 @@ def test_the_limit_is_named_where_no_session_is_left(
     with in_use(elsewhere, free - 1):
         error = failure(lake.load())
 
-    assert told in error
+    assert message in error
     assert "a run needs two: one holds the snapshot, one reads" in error
 
 
-def test_a_run_that_gets_no_session_at_all_ends_in_time(
+def test_a_run_without_any_session_ends_in_time(
     database: Database, lake: Lake, role: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lakefeed.source.connections.limits.WAIT_SECONDS", 1)

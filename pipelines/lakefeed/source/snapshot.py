@@ -126,7 +126,7 @@ def horizon_from(
     elif not sees_others:
         warnings.append(
             "this role can't see other sessions: rows that are committed late are only found "
-            "within the lookback; to find all of them, grant it pg_read_all_stats"
+            "within the lookback; to find all of them, grant pg_read_all_stats to the role"
         )
     elif hidden_pid:
         warnings.append(
