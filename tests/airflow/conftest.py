@@ -15,7 +15,7 @@ import pytest
 from filelock import FileLock
 
 from lakefeed.demo.compose import Service, read_services
-from lakefeed.demo.local_stack import Here, free_port
+from lakefeed.demo.local_stack import LocalStack, free_port
 from lakefeed.demo.processes import processes
 from lakefeed.demo.stack import bring_up
 from tests.airflow.api import Api
@@ -100,10 +100,10 @@ def live_services(
     lake: Lake, server_url: str, home: Path, services: Sequence[Service] | None = None
 ) -> Iterator[Api]:
     """The services of a compose file, by default the project's own, on a new metadata database."""
-    here = Here(lake.root, home, free_port(), {"postgres": new_database(server_url).url})
+    stack = LocalStack(lake.root, home, free_port(), {"postgres": new_database(server_url).url})
     with processes(lake.root, home / "logs") as started:
-        bring_up(services or read_services(lake.root), here, started, tell=lambda _: None)
-        api = Api(here.url, home)
+        bring_up(services or read_services(lake.root), stack, started, on_start=lambda _: None)
+        api = Api(stack.url, home)
         api.log_in()
         yield api
 

@@ -147,7 +147,8 @@ def test_a_load_task_documents_its_table_and_where_it_is_declared(lake: Lake) ->
     }
 
     assert documented["shop__orders"] == (
-        "`public.orders` of `shop`: cursor `updated_at`; key `id`; declared at sources.yaml:6."
+        "`public.orders` of `shop`: incremental by `updated_at`; primary key `id`; "
+        "declared at sources.yaml:6."
     )
     assert documented["shop__countries"] == (
         "`public.countries` of `shop`: full refresh; no primary key; declared at sources.yaml:7."

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from lakefeed.demo.compose import Service, read_services
-from lakefeed.demo.local_stack import Here, free_port
+from lakefeed.demo.local_stack import LocalStack, free_port
 from tests.airflow.api import DAG, Api, eventually
 from tests.airflow.conftest import running, said, shop_of
 from tests.conftest import Lake
@@ -132,7 +132,7 @@ def test_a_service_that_exits_early_is_named_and_the_others_are_stopped(shop: La
         told, _ = process.communicate(timeout=120)
 
     assert process.returncode == 1
-    assert "shop ended with code 1, and wrote last:" in told
+    assert "shop exited with code 1; its last output:" in told
     assert "No module named nothing" in told
     assert ".airflow/logs/shop.log" in told
     assert processes_below(shop.root) == []
@@ -146,8 +146,8 @@ def test_a_port_in_use_is_refused(shop: Lake) -> None:
 
     assert process.returncode == 1
     assert told == (
-        f"error: something listens on port {port} already\n"
-        "  stop it, or choose another port: make airflow PORT=8082\n"
+        f"error: port {port} is already in use\n"
+        "  stop what uses it, or choose another port: make airflow PORT=8082\n"
     )
     assert not (shop.root / ".airflow").exists()
 
@@ -159,31 +159,33 @@ def test_a_lake_that_is_not_the_demos_is_refused(shop: Lake) -> None:
         told, _ = process.communicate(timeout=60)
 
     assert process.returncode == 1
-    assert "holds a lake that isn't the demo's" in told
+    assert "contains a lake that isn't the demo's" in told
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Here:
+def local(tmp_path: Path) -> LocalStack:
     databases = {
         "postgres": "postgresql://postgres:@/meta?host=/run/one",
         "shop-database": "postgresql://postgres:@/source?host=/run/two",
     }
-    return Here(tmp_path / "my project", tmp_path / "home", 8099, databases, 8098, 8097)
+    return LocalStack(tmp_path / "my project", tmp_path / "home", 8099, databases, 8098, 8097)
 
 
-def test_no_container_path_or_host_remains(here: Here) -> None:
+def test_no_container_path_or_host_remains(local: LocalStack) -> None:
     foreign = ("/project", "/secrets", "8080", "8974", "airflow-apiserver", "@postgres", "@shop")
     for service in read_services(REPOSITORY):
-        if service.name in here.databases:
+        if service.name in local.databases:
             continue
-        declared = {k: here.environment(service)[k] for k in service.environment}
-        told = json.dumps([declared, here.command(service), here.probe(service)])
-        for folder in (here.secrets, here.home, here.project):
+        declared = {k: local.environment(service)[k] for k in service.environment}
+        told = json.dumps([declared, local.command(service), local.probe(service)])
+        for folder in (local.secrets, local.home, local.project):
             told = told.replace(str(folder), "")
         assert [text for text in foreign if text in told] == []
 
 
-def test_folders_ports_and_databases_are_replaced_by_local_ones(here: Here, tmp_path: Path) -> None:
+def test_folders_ports_and_databases_are_replaced_by_local_ones(
+    local: LocalStack, tmp_path: Path
+) -> None:
     service = Service(
         "one",
         ("airflow", "--port", "8080", "/secrets"),
@@ -199,9 +201,9 @@ def test_folders_ports_and_databases_are_replaced_by_local_ones(here: Here, tmp_
         (),
     )
 
-    assert here.command(service) == ["airflow", "--port", "8099", f"{tmp_path}/home/secrets"]
-    assert here.probe(service)[-1] == "http://localhost:8098/health"
-    assert {k: here.environment(service)[k] for k in service.environment} == {
+    assert local.command(service) == ["airflow", "--port", "8099", f"{tmp_path}/home/secrets"]
+    assert local.probe(service)[-1] == "http://localhost:8098/health"
+    assert {k: local.environment(service)[k] for k in service.environment} == {
         "AIRFLOW_HOME": f"{tmp_path}/home",
         "AIRFLOW__CORE__DAGS_FOLDER": f"{tmp_path}/my project/airflow/dags",
         # Split as by a shell.
@@ -212,13 +214,13 @@ def test_folders_ports_and_databases_are_replaced_by_local_ones(here: Here, tmp_
 
 
 def test_airflow_settings_of_the_shell_are_ignored(
-    here: Here, monkeypatch: pytest.MonkeyPatch
+    local: LocalStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "SequentialExecutor")
     monkeypatch.setenv("AIRFLOW__CORE__PLUGINS_FOLDER", "/elsewhere")
     scheduler = next(s for s in read_services(REPOSITORY) if s.name == "airflow-scheduler")
 
-    environment = here.environment(scheduler)
+    environment = local.environment(scheduler)
 
     assert environment["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
     assert "AIRFLOW__CORE__PLUGINS_FOLDER" not in environment
