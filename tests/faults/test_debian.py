@@ -39,7 +39,7 @@ NAMED = {
 NOT_NAMED = ("text", "text collate exact", 'text collate "C"', "hstore", "numeric", "interval")
 
 
-def test_keys_of_citext_and_of_collations_without_case_are_named_everywhere(
+def test_citext_and_case_insensitive_keys_are_reported(
     debian_database: Database, lake: Lake, tmp_path: Path
 ) -> None:
     debian_database.execute(*SETUP)
@@ -63,7 +63,7 @@ def test_keys_of_citext_and_of_collations_without_case_are_named_everywhere(
     assert not any(notes[f"shop.t{number}"] for number in range(len(NAMED), len(tables)))
 
 
-def test_rows_whose_declared_keys_differ_in_case_alone_stay_two_rows(
+def test_declared_keys_that_differ_only_in_case_stay_two_rows(
     debian_database: Database, lake: Lake
 ) -> None:
     """They are two to whoever compares texts, so nothing is lost by loading them."""
@@ -80,7 +80,7 @@ def test_rows_whose_declared_keys_differ_in_case_alone_stay_two_rows(
 
 
 @pytest.mark.parametrize("is_up", [False, True], ids=["refuses", "is silent"])
-def test_init_names_a_foreign_table_whose_server_is_down_and_does_not_wait_for_it(
+def test_init_reports_a_foreign_table_whose_server_is_down_without_waiting(
     debian_database: Database, tmp_path: Path, is_up: bool
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -68,7 +68,7 @@ def leave(disk: Path, megabytes: float) -> Path:
 
 # The whole run needs about 40 MB; the last of these is well below what differs between two runs.
 @pytest.mark.parametrize("megabytes", [0, 8, 22, 32])
-def test_a_disk_that_fills_up_at_any_point_is_named_and_nothing_is_lost(
+def test_a_disk_that_fills_up_at_any_point_is_reported_and_nothing_is_lost(
     database: Database, fat: Lake, mounted: Path, megabytes: float
 ) -> None:
     mount("-t", "tmpfs", "-o", "size=200m", "tmpfs", str(mounted))
@@ -94,7 +94,7 @@ def test_a_disk_that_fills_up_at_any_point_is_named_and_nothing_is_lost(
     assert not list((mounted / "candidate").iterdir())
 
 
-def test_a_limit_on_the_size_of_files_is_named(database: Database, fat: Lake) -> None:
+def test_a_file_size_limit_is_reported(database: Database, fat: Lake) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4 * MEGABYTE, 4 * MEGABYTE))
 
@@ -110,7 +110,7 @@ def test_a_limit_on_the_size_of_files_is_named(database: Database, fat: Lake) ->
     assert fat.run().exit_code == 0
 
 
-def test_a_project_that_may_only_be_read_can_be_looked_at_and_refuses_to_load_at_once(
+def test_a_read_only_project_can_be_inspected_and_refuses_to_load(
     database: Database, fat: Lake, mounted: Path
 ) -> None:
     mount("--bind", str(fat.root), str(mounted))

@@ -93,7 +93,7 @@ def test_the_lab_leaves_no_server_behind(database: Database, lake: Lake) -> None
     assert not (lake.root / "data/lab/postgres/postmaster.pid").exists()
 
 
-def test_nor_does_the_demo(tmp_path: Path) -> None:
+def test_the_demo_leaves_no_server_behind(tmp_path: Path) -> None:
     shop = Lake(copy_shop_project(tmp_path))
     demo = start(shop, "demo").until(lambda: has_loaded(shop.root))
 

@@ -101,7 +101,7 @@ def published(lake: Lake) -> list[list[tuple[object, ...]]]:
 @pytest.mark.faults
 @pytest.mark.parametrize("working_directory", ["kept", "lost"])
 @pytest.mark.parametrize(("target", "moment"), LOADING)
-def test_a_killed_load_is_made_up_for_by_the_next_run(
+def test_the_next_run_makes_up_for_a_killed_load(
     source: Database, copied: Lake, target: str, moment: str, working_directory: str
 ) -> None:
     die(copied, target, moment)
@@ -118,7 +118,7 @@ def test_a_killed_load_is_made_up_for_by_the_next_run(
 
 @pytest.mark.faults
 @pytest.mark.parametrize("working_directory", ["kept", "lost"])
-def test_a_read_that_dies_between_two_ranges_starts_over_and_says_so(
+def test_a_read_that_dies_between_two_ranges_starts_over_with_a_note(
     database: Database, lake: Lake, working_directory: str
 ) -> None:
     database.execute(*BIG)
@@ -137,7 +137,7 @@ def test_a_read_that_dies_between_two_ranges_starts_over_and_says_so(
 
 @pytest.mark.faults
 @pytest.mark.parametrize(("target", "moment"), [*BUILDING, *EVERY_QUERY])
-def test_a_killed_build_is_made_up_for_by_the_next_run(
+def test_the_next_run_makes_up_for_a_killed_build(
     source: Database, copied: Lake, target: str, moment: str
 ) -> None:
     yesterday = published(copied)
@@ -153,9 +153,7 @@ def test_a_killed_build_is_made_up_for_by_the_next_run(
 
 
 @pytest.mark.faults
-def test_a_build_that_is_killed_has_a_model_written_by_hand_built_again(
-    source: Database, copied: Lake
-) -> None:
+def test_a_custom_model_of_a_killed_build_is_built_again(source: Database, copied: Lake) -> None:
     """Such a model has no ledger that would tell what it lacks."""
     (copied.root / "dbt/models/staging/shop/stg_shop__t.sql").write_text(
         "{{ config(materialized='table') }}"
@@ -172,7 +170,7 @@ def test_a_build_that_is_killed_has_a_model_written_by_hand_built_again(
 
 
 @pytest.mark.faults
-def test_a_first_run_that_is_killed_while_it_builds_is_made_up_for(
+def test_the_next_run_makes_up_for_a_first_run_that_is_killed_while_building(
     database: Database, lake: Lake
 ) -> None:
     database.execute("create table t (id int primary key)", "create table u (id int primary key)")

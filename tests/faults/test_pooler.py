@@ -100,7 +100,7 @@ def wait_for(url: str) -> None:
     raise AssertionError(f"no answer from {url}")
 
 
-def test_values_are_exact_whatever_the_sessions_of_the_pooler_are_set_to(
+def test_values_are_exact_whatever_the_settings_of_the_poolers_sessions(
     database: Database, pooled: Database, lake: Lake
 ) -> None:
     database.execute(*TABLES)
@@ -113,7 +113,7 @@ def test_values_are_exact_whatever_the_sessions_of_the_pooler_are_set_to(
     assert lake_texts(lake, staging("shop__t"), COLUMNS) == source_texts(database, "t", COLUMNS)
 
 
-def test_late_commits_arrive_and_nothing_is_set_for_others(
+def test_late_commits_are_found_and_no_setting_leaks_to_other_clients(
     database: Database, pooled: Database, lake: Lake
 ) -> None:
     database.execute(*TABLES)

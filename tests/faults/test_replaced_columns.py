@@ -17,7 +17,7 @@ pytestmark = pytest.mark.faults
         ("alter foreign table t options (set table_name 'other')", "other"),
     ],
 )
-def test_a_foreign_table_that_shows_something_else_is_read_whole(
+def test_a_changed_foreign_table_is_read_whole(
     debian_database: Database, lake: Lake, change: str, shows: str
 ) -> None:
     at = parse_dsn(debian_database.url)
@@ -44,7 +44,7 @@ def test_a_foreign_table_that_shows_something_else_is_read_whole(
     assert only(lake.load()).status == "unchanged"
 
 
-def test_what_columns_are_is_known_on_an_older_server(
+def test_column_identities_are_known_on_an_older_server(
     debian_database: Database, lake: Lake
 ) -> None:
     debian_database.execute(

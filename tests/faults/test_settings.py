@@ -240,7 +240,7 @@ def quoted(name: str, value: str) -> str:
     return value if name == "search_path" else f"'{value}'"
 
 
-def test_no_setting_changes_a_value_or_ends_a_load(walk: Walk, reader: None) -> None:
+def test_no_setting_changes_a_value_or_fails_a_load(walk: Walk, reader: None) -> None:
     walk.with_settings([])
     usual = walk.with_settings([])
     assert not any("failed" in line for line in usual), usual
@@ -282,7 +282,7 @@ MONEY = (
 )
 
 
-def test_amounts_of_one_table_are_written_in_one_way_whatever_lc_monetary_is(
+def test_money_is_stored_in_one_format_whatever_lc_monetary_is(
     localized: Database, lake: Lake
 ) -> None:
     localized.execute(*MONEY)
@@ -305,7 +305,7 @@ def test_amounts_of_one_table_are_written_in_one_way_whatever_lc_monetary_is(
     assert only(lake.load()).status == "unchanged"
 
 
-def test_errors_of_a_server_that_speaks_another_language_are_told_in_its_words_alone(
+def test_errors_of_a_server_with_another_language_are_reported_in_its_words(
     localized: Database, lake: Lake
 ) -> None:
     localized.execute(*MONEY, "create view u as select 1 as id, 1 / (id - 1) as x from t")
@@ -319,7 +319,7 @@ def test_errors_of_a_server_that_speaks_another_language_are_told_in_its_words_a
     assert "shop.u: Division durch Null\n" in told
 
 
-def test_a_role_that_is_set_to_become_another_reads_what_that_one_may_and_can_be_interrupted(
+def test_a_role_with_another_default_role_reads_as_that_role_and_can_be_interrupted(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = f"r{uuid.uuid4().hex[:12]}"

@@ -83,7 +83,7 @@ def assert_ended_and_tried_again(run: Started, lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS.keys())
-def test_a_load_ends_at_whichever_statement_it_happens(
+def test_a_load_ends_whichever_statement_goes_silent(
     network: Network, copied: Lake, statement: bytes
 ) -> None:
     network.falls_silent_at = statement
@@ -94,7 +94,7 @@ def test_a_load_ends_at_whichever_statement_it_happens(
 
 @pytest.mark.parametrize("forgets", [False, True], ids=["for all", "for those there are"])
 @pytest.mark.parametrize("backend", ["chosen", "psycopg2"])
-def test_a_load_ends_in_the_midst_of_its_rows(
+def test_a_load_ends_if_the_silence_begins_among_its_rows(
     network: Network, copied: Lake, forgets: bool, backend: str
 ) -> None:
     if backend == "psycopg2":
@@ -105,7 +105,7 @@ def test_a_load_ends_in_the_midst_of_its_rows(
     assert network.is_silent
 
 
-def test_where_the_system_shows_no_sockets_the_process_ends(network: Network, copied: Lake) -> None:
+def test_the_process_ends_if_the_system_exposes_no_sockets(network: Network, copied: Lake) -> None:
     """As on macOS, which has no such time-out."""
     network.falls_silent_after = 5_000_000
     elsewhere = (
@@ -119,7 +119,7 @@ def test_where_the_system_shows_no_sockets_the_process_ends(network: Network, co
     assert only(copied.load()).rows_written == ROWS
 
 
-def test_a_server_that_stands_still_on_a_socket_of_this_machine_is_given_up(
+def test_a_stopped_server_on_a_local_socket_is_given_up(
     server_folder: Path, source: Database, copied: Lake
 ) -> None:
     source.execute("create or replace view slow as select 1 as id, pg_sleep(60)::text as x")
@@ -143,9 +143,7 @@ def test_a_server_that_stands_still_on_a_socket_of_this_machine_is_given_up(
     assert "the server doesn't answer a new connection either" in ended.told
 
 
-def test_a_server_that_works_for_long_is_waited_for(
-    network: Network, source: Database, copied: Lake
-) -> None:
+def test_a_busy_server_is_waited_for(network: Network, source: Database, copied: Lake) -> None:
     source.execute("create or replace view slow as select 1 as id, pg_sleep(9)::text as x")
     copied.declare("slow: {mode: full_refresh}")
 
@@ -155,7 +153,7 @@ def test_a_server_that_works_for_long_is_waited_for(
     assert copied.raw("shop__slow", "id") == [(1,)]
 
 
-def test_a_login_that_is_not_answered_ends_with_a_reason(network: Network, copied: Lake) -> None:
+def test_an_unanswered_login_ends_with_a_reason(network: Network, copied: Lake) -> None:
     network.falls_silent_at = b"user\0"
 
     ended = load_through(network, copied).ended()
@@ -168,7 +166,7 @@ def test_a_login_that_is_not_answered_ends_with_a_reason(network: Network, copie
     "command",
     [("load",), ("audit",), ("check", "--connect"), ("prune", "--erase", "shop.big", "1")],
 )
-def test_control_c_ends_what_waits_for_a_silent_line(
+def test_control_c_ends_a_wait_for_a_silent_connection(
     network: Network, copied: Lake, command: tuple[str, ...]
 ) -> None:
     network.falls_silent_at = b"pg_try_advisory" if "prune" in command else b"pg_index"
@@ -177,7 +175,7 @@ def test_control_c_ends_what_waits_for_a_silent_line(
     assert_interrupted(started.until(lambda: network.is_silent).end_by(signal.SIGINT))
 
 
-def test_a_killed_run_that_its_server_still_waits_for_is_made_way_for(
+def test_a_session_of_a_killed_run_does_not_block_the_next_run(
     network: Network, copied: Lake
 ) -> None:
     network.falls_silent_after = 5_000_000
@@ -190,9 +188,7 @@ def test_a_killed_run_that_its_server_still_waits_for_is_made_way_for(
     assert "ended what a run that is gone had left in the source" in report.notes[0]
 
 
-def test_what_a_killed_run_asked_for_ends_on_the_server_soon(
-    source: Database, copied: Lake
-) -> None:
+def test_a_query_of_a_killed_run_soon_ends_on_the_server(source: Database, copied: Lake) -> None:
     """Within ten seconds it looks whether anybody is still there."""
     source.execute("create or replace view slow as select 1 as id, pg_sleep(60)::text as x")
     copied.declare("slow: {mode: full_refresh}")

@@ -199,7 +199,7 @@ class Writer:
         self.open_ones.clear()
 
 
-def test_random_writers_against_runs_that_are_killed_at_random(
+def test_random_writes_and_killed_runs_lose_and_duplicate_nothing(
     database: Database, lake: Lake
 ) -> None:
     say(f"seed {SEED}, to repeat: LAKEFEED_TORTURE_SEED={SEED} make test-faults")

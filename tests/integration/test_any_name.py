@@ -66,7 +66,7 @@ AWKWARD = [
 ]
 
 
-def test_awkward_names_are_loaded_and_staged_with_no_edit(server_url: str) -> None:
+def test_awkward_names_are_loaded_and_staged_without_an_edit(server_url: str) -> None:
     """All of them at once, dbt's models included, in a database whose name is none for a source."""
     schema = 'Quoted_" . Schema'
     assert_loaded(server_url, schema, AWKWARD, database_name="5% \"Ж' [a.b]?")
@@ -77,7 +77,7 @@ def test_awkward_names_are_loaded_and_staged_with_no_edit(server_url: str) -> No
 @settings(max_examples=40 if NIGHTLY else 3, suppress_health_check=list(HealthCheck))
 @given(schema=names.filter(lambda name: not name.startswith("pg_")), tables=databases)
 @example(schema="a.b", tables=AWKWARD[:4])
-def test_any_names_are_loaded_with_no_edit(
+def test_any_names_are_loaded_without_an_edit(
     server_url: str, schema: str, tables: list[Named]
 ) -> None:
     assert_loaded(server_url, schema, tables)

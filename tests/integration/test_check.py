@@ -39,7 +39,7 @@ def found(lake: Lake) -> list[str]:
         ("'audit.*': {cursor: at}", "`audit.*` matches no table in sources.lock.yaml"),
     ],
 )
-def test_a_mistake_that_the_catalogue_shows_is_an_error(
+def test_a_mistake_that_contradicts_the_catalogue_is_an_error(
     synced: Lake, declared: str, message: str
 ) -> None:
     errors = found(synced.declare(declared))
@@ -55,7 +55,7 @@ def test_a_mistake_that_the_catalogue_shows_is_an_error(
         ("localhost:5432", "the connection of `shop` isn't a PostgreSQL URL"),
     ],
 )
-def test_a_variable_that_holds_no_postgresql_url_is_an_error(
+def test_a_variable_without_a_postgresql_url_is_an_error(
     synced: Lake, url: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CONNECTION_VARIABLE, url)
@@ -77,13 +77,13 @@ def test_a_variable_that_is_not_set_is_a_warning_since_it_may_be_set_elsewhere(
     assert "2 tables checked: 1 warning" in ended.stdout
 
 
-def test_a_mistake_is_not_hidden_behind_the_files_that_are_stale_for_it(synced: Lake) -> None:
+def test_a_mistake_is_reported_rather_than_the_files_that_it_makes_stale(synced: Lake) -> None:
     errors = found(synced.declare("a: {cursor: at}\nbb: {cursor: at}"))
 
     assert not [error for error in errors if "stale" in error]
 
 
-def test_a_warning_of_many_tables_is_said_once(database: Database, lake: Lake) -> None:
+def test_a_warning_about_many_tables_is_printed_once(database: Database, lake: Lake) -> None:
     database.execute(*(f"create table t{n} (id int primary key, at timestamptz)" for n in range(9)))
     lake.declare('"*": {cursor: at}').load()
 
@@ -95,7 +95,7 @@ def test_a_warning_of_many_tables_is_said_once(database: Database, lake: Lake) -
 
 
 @pytest.mark.parametrize("declared", ["a: {cursor: at}\nb: {cursor: at}", '"*": {cursor: at}'])
-def test_a_mistake_in_the_schema_fails_and_changes_nothing_that_is_known(
+def test_a_mistake_in_the_schema_fails_without_changing_the_catalogue(
     synced: Lake, declared: str
 ) -> None:
     synced.declare(declared).load()
@@ -114,7 +114,7 @@ def test_a_mistake_in_the_schema_fails_and_changes_nothing_that_is_known(
     assert generated(synced) == known
 
 
-def test_a_table_taken_out_on_purpose_leaves_catalogue_and_models(synced: Lake) -> None:
+def test_a_removed_table_leaves_the_catalogue_and_the_models(synced: Lake) -> None:
     synced.declare("a: {cursor: at}").load()
 
     assert "public.b" not in (synced.root / "sources.lock.yaml").read_text()

@@ -55,7 +55,7 @@ def test_text_of_a_server_with_another_encoding_arrives_as_utf_8(
     assert lake.raw("shop__t", "note") == [(text,)]
 
 
-def test_bytes_that_are_no_text_stop_their_table_before_anything_is_written(
+def test_invalid_text_fails_its_table_before_anything_is_written(
     server_url: str, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQL_ASCII takes any bytes; a Parquet file with them could never be read again."""

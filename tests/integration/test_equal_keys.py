@@ -70,7 +70,7 @@ def source(server_url: str) -> Database:
 
 
 @pytest.mark.parametrize("kind", VALUES)
-def test_two_values_are_compared_as_postgresql_compares_them(source: Database, kind: str) -> None:
+def test_keys_are_compared_like_in_postgresql(source: Database, kind: str) -> None:
     values = VALUES[kind]
     if kind == "numeric":
         values = values + some_numbers(60)
@@ -146,7 +146,7 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_row_whose_key_is_written_otherwise_stays_one_row_and_shows_what_the_source_shows(
+def test_a_key_that_changes_only_its_text_stays_one_row_with_the_new_text(
     shared: Lake, source: Database, name: str
 ) -> None:
     staged, held = staged_and_held(shared, source, name)
@@ -154,7 +154,7 @@ def test_a_row_whose_key_is_written_otherwise_stays_one_row_and_shows_what_the_s
     assert staged == held
 
 
-def test_raw_tells_such_a_row_from_others_and_audit_finds_nothing(copied: Lake) -> None:
+def test_equal_keys_of_different_text_pass_the_audit(copied: Lake) -> None:
     again = {table.name: table.status for table in copied.load().tables}
 
     assert again == dict.fromkeys(again, "unchanged")
@@ -162,7 +162,7 @@ def test_raw_tells_such_a_row_from_others_and_audit_finds_nothing(copied: Lake) 
 
 
 @pytest.mark.parametrize("name", ["number", "amount"])
-def test_its_history_is_one(shared: Lake, name: str) -> None:
+def test_equal_keys_of_different_text_have_one_history(shared: Lake, name: str) -> None:
     versions = shared.query(
         "select part, word, valid_to is null, _was_deleted from "
         f"history.hst_shop__{name} order by part, valid_from"
@@ -185,7 +185,7 @@ def test_its_history_is_one(shared: Lake, name: str) -> None:
         ("list", ("{1,2}", "{1.0,2.00}")),
     ],
 )
-def test_it_is_traced_by_each_of_its_spellings(
+def test_a_row_can_be_traced_by_any_text_of_its_key(
     shared: Lake, source: Database, name: str, spellings: tuple[str, ...]
 ) -> None:
     found = [trace(shared.project, f"shop.{name}", [one, "1"]) for one in spellings]
@@ -195,14 +195,14 @@ def test_it_is_traced_by_each_of_its_spellings(
     assert {one.made.staging.total for one in found if one.made and one.made.staging} == {1}
 
 
-def test_it_is_erased_in_each_of_its_spellings(copied: Lake) -> None:
+def test_a_row_is_erased_with_all_texts_of_its_key(copied: Lake) -> None:
     erased = erase_key(copied.project, "shop.number", ["1", "1"])
 
     assert sum(one.rows for one in erased.found) == 2
     assert [row[1] for row in copied.raw("shop__number", "id, part")] == [2]
 
 
-def test_it_has_left_the_source_when_none_of_its_spellings_is_there(
+def test_a_row_is_deleted_only_if_no_text_of_its_key_is_in_the_source(
     database: Database, lake: Lake
 ) -> None:
     database.execute(
@@ -222,7 +222,7 @@ def test_it_has_left_the_source_when_none_of_its_spellings_is_there(
     ]
 
 
-def test_staging_that_was_merged_by_texts_is_merged_again(
+def test_staging_that_an_older_version_merged_by_text_is_rebuilt(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a lake of a version that compared the texts of keys."""
@@ -250,7 +250,7 @@ def test_staging_that_was_merged_by_texts_is_merged_again(
     ]
 
 
-def test_a_declared_relationship_holds_between_two_spellings(
+def test_a_relationships_test_passes_for_equal_values_of_different_text(
     database: Database, lake: Lake
 ) -> None:
     database.execute(
@@ -276,7 +276,7 @@ NOT_EXACT = {
 }
 
 
-def test_keys_that_can_only_be_compared_as_texts_are_named_by_check_init_and_the_first_run(
+def test_keys_that_are_compared_as_text_are_reported_by_check_init_and_the_first_run(
     database: Database, lake: Lake, tmp_path: Path
 ) -> None:
     database.execute("create type pair as (name text, amount numeric)")
@@ -307,7 +307,7 @@ def test_keys_that_can_only_be_compared_as_texts_are_named_by_check_init_and_the
     ["integer", "text", "varchar(9)", "numeric", "amount2", "interval", "jsonb", "real", "char(3)",
      "uuid", "inet", "bytea", "text[]", "int4range", "tstzrange", "mood", "numeric[]", "timetz"],
 )  # fmt: skip
-def test_keys_that_are_compared_exactly_are_not_named(
+def test_keys_that_are_compared_exactly_give_no_warning(
     database: Database, lake: Lake, kind: str
 ) -> None:
     database.execute(

@@ -68,7 +68,7 @@ def checkpoint(lake: Lake) -> dt.datetime:
     return dt.datetime.fromisoformat(json.loads(told)[0]["checkpoint"])
 
 
-def test_a_late_commit_arrives_from_a_session_that_is_named_as_ours(
+def test_a_late_commit_is_found_even_if_its_session_has_lakefeeds_application_name(
     database: Database, lake: Lake
 ) -> None:
     """A pooler's session keeps the name of who came before."""
@@ -89,7 +89,7 @@ def test_a_late_commit_arrives_from_a_session_that_is_named_as_ours(
     assert ids(lake) == [1, 2, 3]
 
 
-def test_a_session_that_hides_when_its_transaction_began_is_named(
+def test_a_session_that_hides_its_transaction_start_is_reported(
     database: Database, lake: Lake
 ) -> None:
     database.execute(ORDERS, "insert into orders (id) values (1)")
@@ -109,7 +109,7 @@ def test_a_session_that_hides_when_its_transaction_began_is_named(
 
 
 @pytest.mark.parametrize("precision", ["timestamptz", "timestamptz(0)", "timestamptz(3)"])
-def test_a_late_commit_arrives_however_coarse_its_cursor_is(
+def test_a_late_commit_is_found_with_a_coarse_cursor(
     database: Database, lake: Lake, precision: str
 ) -> None:
     database.execute(ORDERS, f"alter table orders alter updated_at type {precision}")
@@ -126,7 +126,7 @@ def test_a_late_commit_arrives_however_coarse_its_cursor_is(
     assert ids(lake) == [0, 1, 10, 11, 20, 21]
 
 
-def test_a_late_commit_with_a_date_as_cursor_arrives(database: Database, lake: Lake) -> None:
+def test_a_late_commit_is_found_with_a_date_cursor(database: Database, lake: Lake) -> None:
     database.execute("create table orders (id int primary key, day date default current_date)")
     late = begin(database, "insert into orders values (1)")
     database.execute("insert into orders values (2)")
@@ -139,7 +139,7 @@ def test_a_late_commit_with_a_date_as_cursor_arrives(database: Database, lake: L
     assert ids(lake) == [1, 2]
 
 
-def test_a_row_at_the_very_horizon_arrives(database: Database, lake: Lake) -> None:
+def test_a_row_exactly_at_the_horizon_is_found(database: Database, lake: Lake) -> None:
     """Its cursor is the transaction's own start, where reading begins, inclusive."""
     database.execute(ORDERS)
     late = begin(database, "select now()")
@@ -155,9 +155,7 @@ def test_a_row_at_the_very_horizon_arrives(database: Database, lake: Lake) -> No
     assert ids(lake) == [1, 2]
 
 
-def test_the_checkpoint_that_is_shown_is_the_one_that_is_used(
-    database: Database, lake: Lake
-) -> None:
+def test_the_reported_checkpoint_is_the_one_that_is_used(database: Database, lake: Lake) -> None:
     database.execute(ORDERS)
     late = begin(database, "select now()")
     started = database.rows("select min(xact_start) from pg_stat_activity where state like 'idle%'")
@@ -178,7 +176,7 @@ def test_the_checkpoint_that_is_shown_is_the_one_that_is_used(
     assert f"{shown:%Y-%m-%d %H:%M:%S}" in lake.command("explain", "shop.orders").stdout
 
 
-def test_a_prepared_transaction_arrives_however_late_it_is_committed(
+def test_a_prepared_transaction_is_found_however_late_it_commits(
     primary: Database, lake: Lake
 ) -> None:
     primary.execute("insert into orders values (0, 'first', '2026-01-01Z')")
@@ -197,7 +195,7 @@ def test_a_prepared_transaction_arrives_however_late_it_is_committed(
     assert ids(lake) == [0, 1, 2, 3]
 
 
-def test_a_transaction_that_was_prepared_before_the_first_load_arrives(
+def test_a_transaction_that_was_prepared_before_the_first_load_is_found(
     primary: Database, lake: Lake
 ) -> None:
     late = begin(primary, "insert into orders values (1, 'late')", "prepare transaction 'late'")
@@ -240,7 +238,7 @@ def test_a_transaction_that_has_been_open_for_hours_is_reported_with_its_pid() -
     assert young.warnings == ()
 
 
-def test_a_transaction_in_another_database_holds_nothing_back(
+def test_transactions_of_other_databases_are_ignored(
     database: Database, lake: Lake, server_url: str
 ) -> None:
     database.execute(ORDERS)
@@ -270,7 +268,7 @@ def test_a_role_that_cannot_see_other_sessions_is_reported_once_with_the_grant(
     assert sum("grant pg_read_all_stats" in line for line in warnings) == 1
 
 
-def test_a_late_commit_that_the_lookback_cannot_cover_is_told_to_such_a_role(
+def test_a_role_that_cannot_see_other_sessions_is_warned_of_late_commits_beyond_the_lookback(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.execute(ORDERS, "insert into orders values (0, 'first')")
@@ -294,7 +292,7 @@ def test_a_late_commit_that_the_lookback_cannot_cover_is_told_to_such_a_role(
     assert 1 in ids(lake)
 
 
-def test_a_late_commit_within_the_lookback_is_not_told(
+def test_a_late_commit_within_the_lookback_gives_no_warning(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.execute(ORDERS, "insert into orders values (0, 'first')")
@@ -320,7 +318,7 @@ def as_reader(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CONNECTION_VARIABLE, database.url.replace("postgres:@", f"{role}:@"))
 
 
-def test_a_database_that_was_set_back_is_told(database: Database, lake: Lake) -> None:
+def test_a_restored_database_is_reported(database: Database, lake: Lake) -> None:
     database.execute(ORDERS, "insert into orders values (1, 'a', '2026-05-01Z')")
     lake.declare("orders: {cursor: updated_at}").load()
     database.execute("update orders set updated_at = '2026-04-01Z'")
@@ -330,7 +328,7 @@ def test_a_database_that_was_set_back_is_told(database: Database, lake: Lake) ->
     assert "the newest `updated_at` in the source is 2026-04-01 00:00:00+00, below" in told[0]
 
 
-def test_a_standby_is_read_and_says_what_it_cannot_know(
+def test_a_standby_is_read_with_a_warning_about_hidden_transactions(
     cluster: Any, primary: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     primary.execute("insert into orders values (1, 'a')")
@@ -343,7 +341,7 @@ def test_a_standby_is_read_and_says_what_it_cannot_know(
         assert any("this is a standby" in line for line in report.warnings)
 
 
-def test_such_a_role_can_go_on_with_a_restored_server_whose_transactions_are_numbered_otherwise(
+def test_a_limited_role_can_continue_with_a_restored_server(
     database: Database,
     lake: Lake,
     monkeypatch: pytest.MonkeyPatch,

@@ -43,7 +43,7 @@ def keys_of(database: Database, table: str = "t") -> tuple[tuple[str, ...], set[
         ("exclude using gist (daterange(null, null) with &&)", (), set()),
     ],
 )
-def test_a_key_is_the_columns_that_its_constraint_holds_unique(
+def test_a_key_has_the_columns_of_its_constraint(
     database: Database, constraint: str, primary: tuple[str, ...], unique: set[tuple[str, ...]]
 ) -> None:
     database.execute(f"create table t (a int, b int, c int, {constraint})")
@@ -61,9 +61,7 @@ def test_a_key_is_the_columns_that_its_constraint_holds_unique(
         "create unique index concurrently on t (b)",
     ],
 )
-def test_an_index_of_some_rows_or_of_expressions_or_that_failed_holds_no_key(
-    database: Database, index: str
-) -> None:
+def test_partial_invalid_and_expression_indexes_are_no_keys(database: Database, index: str) -> None:
     database.execute("create table t (a int, b int)", "insert into t values (1, 2), (3, 2)")
     try:
         database.execute(index)
@@ -73,7 +71,7 @@ def test_an_index_of_some_rows_or_of_expressions_or_that_failed_holds_no_key(
     assert keys_of(database) == ((), set())
 
 
-def test_a_key_that_some_partitions_lack_is_not_held(database: Database) -> None:
+def test_a_unique_index_that_some_partitions_lack_is_no_key(database: Database) -> None:
     database.execute(
         "create table t (a int) partition by list (a)",
         "create table t1 partition of t for values in (1)",
@@ -87,7 +85,7 @@ def test_a_key_that_some_partitions_lack_is_not_held(database: Database) -> None
     assert (before, keys_of(database)) == (((), set()), ((), {("a",)}))
 
 
-def test_only_an_index_that_begins_with_a_cursor_and_holds_all_rows_serves_it(
+def test_only_an_index_on_all_rows_that_starts_with_the_cursor_counts(
     database: Database,
 ) -> None:
     names = ("first", "second", "included", "partly", "hashed", "ranged")
@@ -106,7 +104,7 @@ def test_only_an_index_that_begins_with_a_cursor_and_holds_all_rows_serves_it(
 
 
 @pytest.mark.parametrize("declared", ["cursor: at", "cursor: xmin", "mode: full_refresh"])
-def test_a_lake_that_was_loaded_by_included_columns_too_is_put_right(
+def test_a_lake_whose_key_had_included_columns_is_repaired(
     database: Database, lake: Lake, declared: str
 ) -> None:
     """Earlier versions took the columns that an index includes for columns of its key."""
@@ -149,7 +147,7 @@ NOW = "2026-05-05 12:00Z"
         ("inet", ("10.0.0.1", "10.0.0.0/8", "10.0.0.0/8"), "cursor: at"),
     ],
 )
-def test_two_rows_that_share_a_declared_key_are_refused_whichever_loads_bring_them(
+def test_two_rows_with_the_same_key_are_refused_whichever_loads_read_them(
     database: Database, lake: Lake, kind: str, values: tuple[str, str, str], declared: str
 ) -> None:
     other, old, new = values
@@ -175,7 +173,7 @@ def test_two_rows_that_share_a_declared_key_are_refused_whichever_loads_bring_th
         "insert into t values (3, 'A', 'other case', now())",
     ],
 )
-def test_rows_of_one_key_after_another_are_not_refused(
+def test_a_row_that_replaces_a_deleted_one_with_the_same_key_is_accepted(
     database: Database, lake: Lake, change: str
 ) -> None:
     database.execute(
@@ -188,7 +186,7 @@ def test_rows_of_one_key_after_another_are_not_refused(
     assert lake.load().exit_code == 0
 
 
-def test_beyond_many_keys_the_source_is_asked_for_all_that_are_shared(
+def test_with_many_changed_keys_the_source_is_searched_for_all_duplicates(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lakefeed.loading.extract.key_check._MOST_KEYS", 2)
@@ -211,7 +209,7 @@ def test_beyond_many_keys_the_source_is_asked_for_all_that_are_shared(
         ("unique (code, id)", False),
     ],
 )
-def test_an_index_vouches_for_a_declared_key_that_has_all_its_columns(
+def test_a_declared_key_that_covers_a_unique_index_is_not_checked(
     database: Database, lake: Lake, constraint: str, kept: bool
 ) -> None:
     database.execute(f"create table t (id int, code text, at timestamptz, {constraint})")
@@ -238,7 +236,7 @@ def test_an_index_vouches_for_a_declared_key_that_has_all_its_columns(
     ],
 )
 @pytest.mark.parametrize("constraint", ["unique nulls not distinct (a, b)", "check (true)"])
-def test_a_null_in_a_key_is_told_as_one(
+def test_a_null_in_a_key_is_reported_as_such(
     database: Database, lake: Lake, constraint: str, rows: str, told: str
 ) -> None:
     database.execute(
@@ -249,9 +247,7 @@ def test_a_null_in_a_key_is_told_as_one(
     assert told in failure(lake.declare("t: {cursor: at, primary_key: [a, b]}").load())
 
 
-def test_a_null_in_a_key_is_counted_in_the_source_and_not_in_the_load(
-    database: Database, lake: Lake
-) -> None:
+def test_nulls_in_a_key_are_counted_in_the_source(database: Database, lake: Lake) -> None:
     database.execute(
         "create table t (a int, at timestamptz)",
         "insert into t values (1, '2025-01-01Z'), (2, '2026-01-01Z')",
@@ -276,7 +272,7 @@ PARENT = (
 
 @pytest.mark.parametrize("heir", ["child", "grandchild"])
 @pytest.mark.parametrize("later", [False, True])
-def test_a_key_is_asked_of_all_that_is_read_with_what_inherits_from_a_table(
+def test_a_key_must_be_unique_across_child_tables(
     database: Database, lake: Lake, heir: str, later: bool
 ) -> None:
     database.execute(*PARENT)
@@ -304,7 +300,7 @@ def test_a_key_is_asked_of_all_that_is_read_with_what_inherits_from_a_table(
         "cursor: at, backend: psycopg2",
     ],
 )
-def test_a_table_is_read_without_what_inherits_from_it(
+def test_only_reads_a_table_without_its_child_tables(
     database: Database, lake: Lake, declared: str
 ) -> None:
     database.execute(*PARENT, "insert into child (id, at) values (2, now())")
@@ -322,7 +318,7 @@ def test_a_table_is_read_without_what_inherits_from_it(
     assert {id for id, _ in rows} == {1, 2, 3}
 
 
-def test_an_edit_of_only_has_the_table_read_whole(database: Database, lake: Lake) -> None:
+def test_changing_only_reads_the_whole_table_again(database: Database, lake: Lake) -> None:
     database.execute(*PARENT)
     both = lake.declare("parent: {cursor: at}").load().tables[0]
     alone = lake.declare("parent: {cursor: at, only: true}").run().tables[0]
@@ -344,7 +340,7 @@ def test_an_edit_of_only_has_the_table_read_whole(database: Database, lake: Lake
         ("create materialized view t as select 1 as id, now() as at", "materialized view"),
     ],
 )
-def test_only_is_refused_where_nothing_can_inherit(
+def test_only_is_refused_for_relations_that_cannot_have_children(
     database: Database, lake: Lake, made: str, kind: str
 ) -> None:
     database.execute(made)
@@ -355,7 +351,9 @@ def test_only_is_refused_where_nothing_can_inherit(
     assert "take `only` out" in told
 
 
-def test_sizes_and_ranges_are_those_of_what_is_read(database: Database, lake: Lake) -> None:
+def test_sizes_and_ranges_leave_out_child_tables_that_are_not_read(
+    database: Database, lake: Lake
+) -> None:
     database.execute(
         "create table t (id int primary key, word text)",
         "create table u () inherits (t)",
@@ -380,9 +378,7 @@ def test_sizes_and_ranges_are_those_of_what_is_read(database: Database, lake: La
     assert bytes_of[0] < 500_000 < bytes_of[1]
 
 
-def test_check_and_init_say_what_inherits_from_a_table(
-    database: Database, lake: Lake, tmp_path: Path
-) -> None:
+def test_check_and_init_report_child_tables(database: Database, lake: Lake, tmp_path: Path) -> None:
     database.execute(*PARENT)
     report = init_project(tmp_path / "new", database.url, "shop", "public")
     declared = open_project(tmp_path / "new").tables
@@ -400,7 +396,7 @@ def test_check_and_init_say_what_inherits_from_a_table(
     assert "what inherits from it (child), over which no key of its own holds" in warnings
 
 
-def test_the_lab_takes_keys_and_rows_as_they_are_declared(
+def test_the_lab_uses_the_declared_keys_and_rows(
     database: Database, lake: Lake, server_url: str
 ) -> None:
     """Included columns may change; rows of tables that inherit are those tables' own."""

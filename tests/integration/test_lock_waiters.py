@@ -40,7 +40,7 @@ def alter(database: Database, statement: str, loading: Future[RunReport]) -> Non
 
 
 @pytest.mark.parametrize("backend", ["duckdb", "psycopg2"])
-def test_a_read_that_keeps_another_session_waiting_gives_way_and_is_tried_again(
+def test_a_read_that_blocks_another_session_is_cancelled_and_retried(
     database: Database, lake: Lake, loading: Start, backend: str
 ) -> None:
     load = loading(f"backend: {backend}, max_lock_wait: 1s")
@@ -53,7 +53,7 @@ def test_a_read_that_keeps_another_session_waiting_gives_way_and_is_tried_again(
     assert lake.raw("shop__t", "id, note") == [(1, "new"), (2, "new"), (3, "new")]
 
 
-def test_a_read_that_has_to_give_way_again_fails_and_names_who_waited(
+def test_a_read_that_blocks_again_fails_and_names_the_session(
     database: Database, lake: Lake, loading: Start
 ) -> None:
     load = loading("max_lock_wait: 0s")
@@ -68,7 +68,7 @@ def test_a_read_that_has_to_give_way_again_fails_and_names_who_waited(
 
 
 @pytest.mark.parametrize("settings", ["max_lock_wait: 30s", "max_lock_wait: null"])
-def test_a_read_is_not_disturbed_by_those_who_wait_for_less_or_may_wait(
+def test_a_read_continues_while_sessions_wait_less_than_the_limit_or_without_one(
     database: Database, loading: Start, settings: str
 ) -> None:
     load = loading(settings)

@@ -137,12 +137,12 @@ def test_a_column_keeps_its_name_and_its_values(loaded: Loaded, name: str) -> No
 
 
 @pytest.mark.parametrize("table", TABLES, ids=ascii)
-def test_a_table_its_key_and_its_cursor_may_have_any_name(loaded: Loaded, table: str) -> None:
+def test_a_table_its_key_and_its_cursor_can_have_any_name(loaded: Loaded, table: str) -> None:
     assert [row[:2] for row in loaded.source[table]] == [("1", "new"), ("2", "same")]
     assert loaded.staged[table] == loaded.source[table]
 
 
-def test_only_the_changed_row_of_such_a_table_is_written_again(loaded: Loaded) -> None:
+def test_only_the_changed_row_of_an_awkwardly_named_table_is_written_again(loaded: Loaded) -> None:
     written = [table.rows_written for table in loaded.reports[1].tables]
 
     assert written == [0] + [1] * len(TABLES)
@@ -157,7 +157,7 @@ def test_only_the_changed_row_of_such_a_table_is_written_again(loaded: Loaded) -
         ("x" * 63, "x" * 63),
     ],
 )
-def test_a_table_is_named_in_the_lake_after_its_letters_and_digits(
+def test_a_lake_name_consists_of_the_letters_and_digits_of_the_table_name(
     database: Database, lake: Lake, name: str, lake_name: str
 ) -> None:
     database.execute(f'create table "{name}" (id int)', f'insert into "{name}" values (1)')
@@ -184,7 +184,7 @@ def test_a_column_that_dbt_cannot_quote_is_refused_before_anything_is_written(
 
 
 @pytest.mark.parametrize("name", ["_dlt_load_id", "_Load_Position", "_STAGED_BATCH"])
-def test_a_column_named_like_one_of_the_lakes_own_is_refused(
+def test_a_column_with_a_name_that_the_lake_reserves_is_refused(
     database: Database, lake: Lake, name: str
 ) -> None:
     database.execute(f'create table t (id int, "{name}" int)', "insert into t values (1, 2)")
@@ -195,7 +195,7 @@ def test_a_column_named_like_one_of_the_lakes_own_is_refused(
     assert not (lake.root / "data" / "raw").exists()
 
 
-def test_columns_that_differ_in_case_alone_are_refused(database: Database, lake: Lake) -> None:
+def test_columns_that_differ_only_in_case_are_refused(database: Database, lake: Lake) -> None:
     database.execute('create table t (id int, "Id" int)', "insert into t values (1, 2)")
 
     report = lake.declare("t: {mode: full_refresh}").load()
@@ -240,7 +240,7 @@ def test_columns_without_any_value_are_staged_with_their_types(
 
 
 @pytest.mark.parametrize("mode", ["{mode: full_refresh}", "{cursor: Changed At}"])
-def test_an_empty_table_with_awkward_names_is_staged_typed_and_empty(
+def test_an_empty_table_with_awkward_names_is_staged_with_its_types(
     database: Database, lake: Lake, mode: str
 ) -> None:
     database.execute(
@@ -261,7 +261,9 @@ def test_an_empty_table_with_awkward_names_is_staged_typed_and_empty(
     ]
 
 
-def test_plain_dlt_knows_a_pipeline_with_awkward_names(database: Database, lake: Lake) -> None:
+def test_the_dlt_command_finds_a_pipeline_with_awkward_names(
+    database: Database, lake: Lake
+) -> None:
     database.execute(
         """create table t (id int primary key, "it's" int, " at " timestamptz default now())""",
         "insert into t values (1, 2)",

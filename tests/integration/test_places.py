@@ -70,7 +70,7 @@ def test_a_project_works_in_any_folder_with_its_raw_layer_in_another(
     assert roll_back(lake.project).returned_to
 
 
-def test_a_folder_whose_name_is_a_pattern_reads_nothing_of_its_neighbours(
+def test_a_folder_with_wildcards_in_its_name_is_taken_literally(
     table: Database, tmp_path: Path
 ) -> None:
     neighbours = [declare(new_lake(tmp_path / name)) for name in ("plain1", "plain[1]", "plain?")]
@@ -85,7 +85,7 @@ def test_a_folder_whose_name_is_a_pattern_reads_nothing_of_its_neighbours(
     ("url", "folder"),
     [("file://{root}/my%20raw%3F", "my raw?"), ("file://localhost{root}/a%2520b", "a%20b")],
 )
-def test_a_file_url_means_the_folder_that_it_names(
+def test_a_file_url_is_read_as_its_folder(
     table: Database, lake: Lake, url: str, folder: str
 ) -> None:
     declare(lake, f'raw: {{url: "{url.format(root=lake.root)}"}}\n')
@@ -98,7 +98,7 @@ def test_a_file_url_means_the_folder_that_it_names(
     assert lake.project.seen_from_dbt(lake.project.declaration.raw.url) == f"{lake.root}/{folder}"
 
 
-def test_what_a_link_leads_to_is_replaced_and_the_link_stays(
+def test_publishing_replaces_the_target_of_a_link_and_keeps_the_link(
     table: Database, tmp_path: Path
 ) -> None:
     lake = declare(new_lake(tmp_path / "project"))
@@ -136,7 +136,7 @@ def test_dbt_behind_a_link_finds_the_raw_layer(table: Database, lake: Lake, tmp_
 
 
 @pytest.mark.parametrize("name", ["data", "data/raw", "data/warehouse.duckdb"])
-def test_a_link_to_what_is_not_there_is_refused_before_anything_is_read_or_written(
+def test_a_broken_link_is_refused_before_anything_is_read_or_written(
     table: Database, lake: Lake, name: str
 ) -> None:
     declare(lake)
@@ -156,7 +156,7 @@ def test_a_link_to_what_is_not_there_is_refused_before_anything_is_read_or_writt
         assert any(str(link) in str(error) for error in check(lake.project).errors)
 
 
-def test_a_copy_of_a_project_works_by_itself_links_followed_or_not(
+def test_a_copy_of_a_project_works_whether_links_were_followed_or_not(
     table: Database, lake: Lake, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     declare(lake).run()
@@ -174,7 +174,7 @@ def test_a_copy_of_a_project_works_by_itself_links_followed_or_not(
     assert Lake(followed).query(ROWS) == [(1, "one"), (2, "two")]
 
 
-def test_macros_that_were_copied_do_while_they_are_ours(lake: Lake) -> None:
+def test_copied_macros_are_accepted_unless_they_were_changed(lake: Lake) -> None:
     declare(lake)
     package = lake.root / "dbt/dbt_packages/lakefeed"
     link_dbt_package(lake.project)
@@ -200,7 +200,7 @@ def test_macros_that_were_copied_do_while_they_are_ours(lake: Lake) -> None:
     ],
     ids=str,
 )
-def test_neither_the_locale_nor_a_missing_home_keeps_a_load_from_its_folder(
+def test_a_load_works_in_any_locale_and_without_a_home(
     table: Database, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     lake = declare(new_lake(tmp_path / "größe"))
@@ -225,7 +225,7 @@ def test_a_command_works_from_any_folder_of_the_project(table: Database, lake: L
     assert f"in the project {lake.root}" in wrong.stderr
 
 
-def test_from_a_folder_that_was_removed_a_project_that_is_named_loads(
+def test_project_works_from_a_removed_folder(
     table: Database, lake: Lake, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     declare(lake)
@@ -248,12 +248,12 @@ def test_from_a_folder_that_was_removed_a_project_that_is_named_loads(
     assert lake.raw("shop__a", "id") == [(1,)]
 
 
-def test_the_embedded_server_of_demo_and_lab_starts_in_any_folder_too(tmp_path: Path) -> None:
+def test_the_embedded_server_starts_in_any_folder(tmp_path: Path) -> None:
     with embedded_postgres(tmp_path / ODD) as url:
         assert Database(url).rows("select 1") == [(1,)]
 
 
-def test_a_folder_whose_name_is_no_text_is_refused_by_name(lake: Lake, tmp_path: Path) -> None:
+def test_a_folder_whose_path_is_not_utf_8_is_refused(lake: Lake, tmp_path: Path) -> None:
     root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
     shutil.copytree(declare(lake).root, root, ignore=shutil.ignore_patterns("caf*"))
 

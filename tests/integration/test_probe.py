@@ -37,7 +37,7 @@ def run_and_tell(lake: Lake) -> str:
 @pytest.mark.parametrize(
     "declared", ["cursor: at, lookback: 1d", "mode: full_refresh", "cursor: xmin"]
 )
-def test_nothing_new_starts_no_dlt(database: Database, lake: Lake, declared: str) -> None:
+def test_without_new_rows_dlt_is_not_started(database: Database, lake: Lake, declared: str) -> None:
     database.execute(*T)
     lake.declare(f"t: {{{declared}}}").run()
 
@@ -59,9 +59,7 @@ def test_nothing_new_starts_no_dlt(database: Database, lake: Lake, declared: str
 @pytest.mark.parametrize(
     "declared", ["cursor: at, lookback: 1d", "mode: full_refresh", "cursor: xmin"]
 )
-def test_whatever_is_new_is_loaded(
-    database: Database, lake: Lake, declared: str, change: str
-) -> None:
+def test_any_new_row_is_loaded(database: Database, lake: Lake, declared: str, change: str) -> None:
     database.execute(*T)
     lake.declare(f"t: {{{declared}}}").load()
     database.execute(change)
@@ -69,7 +67,7 @@ def test_whatever_is_new_is_loaded(
     assert only(lake.load()).status == "loaded"
 
 
-def test_a_deletion_is_seen_in_a_table_that_is_read_whole(database: Database, lake: Lake) -> None:
+def test_the_probe_detects_a_deletion_in_a_full_refresh(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {mode: full_refresh}").load()
     database.execute("delete from t where id = 7")
@@ -77,16 +75,16 @@ def test_a_deletion_is_seen_in_a_table_that_is_read_whole(database: Database, la
     assert only(lake.load()).status == "loaded"
 
 
-def test_more_rows_than_a_look_takes_are_left_to_the_load(database: Database, lake: Lake) -> None:
+def test_more_rows_than_the_probe_reads_are_left_to_the_load(
+    database: Database, lake: Lake
+) -> None:
     database.execute(*T, "insert into t select i, 'w' from generate_series(101, 30000) i")
     lake.declare("t: {cursor: at, lookback: 1d}").load()
 
     assert (only(lake.load()).status, only(lake.load()).rows_read) == ("unchanged", 30000)
 
 
-def test_the_report_says_what_was_read_again_and_the_checkpoint(
-    database: Database, lake: Lake
-) -> None:
+def test_the_report_has_the_reread_rows_and_the_checkpoint(database: Database, lake: Lake) -> None:
     database.execute(*T, "insert into t values (0, 'null', null)")
     first = only(lake.declare("t: {cursor: at, lookback: 1d}").load())
 

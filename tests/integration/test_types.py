@@ -321,9 +321,7 @@ def test_the_catalogue_of_types_loads(loaded: Loaded) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_values_of_each_type_reach_raw_and_staging_as_postgresql_shows_them(
-    loaded: Loaded, name: str
-) -> None:
+def test_values_of_each_type_reach_raw_and_staging_unchanged(loaded: Loaded, name: str) -> None:
     if name in loaded.lacking:
         pytest.skip(loaded.lacking[name])
     expected = loaded.source[name]
@@ -360,7 +358,7 @@ def test_an_unchanged_row_is_not_written_again_whatever_its_types(loaded: Loaded
     ]
 
 
-def test_without_its_scanner_the_tables_are_read_all_the_same_and_it_is_said(
+def test_without_the_scanner_tables_are_read_by_psycopg2_with_a_warning(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     database.execute(
@@ -387,7 +385,7 @@ def test_without_its_scanner_the_tables_are_read_all_the_same_and_it_is_said(
     assert "read through psycopg2" in warning
 
 
-def test_a_full_refresh_sees_the_sign_of_a_zero(database: Database, lake: Lake) -> None:
+def test_a_full_refresh_detects_a_changed_sign_of_zero(database: Database, lake: Lake) -> None:
     """To DuckDB 0.0 equals -0.0."""
     database.execute("create table t (x float8)", "insert into t values (0), (0)")
     lake.declare("t: {mode: full_refresh}").load()
@@ -397,7 +395,7 @@ def test_a_full_refresh_sees_the_sign_of_a_zero(database: Database, lake: Lake) 
     assert lake.raw("shop__t", "x::varchar") == [("-0.0",), ("0.0",), ("0.0",), ("0.0",)]
 
 
-def test_a_float_that_was_text_before_is_told_apart_too(database: Database, lake: Lake) -> None:
+def test_a_float_that_was_text_before_is_compared_exactly(database: Database, lake: Lake) -> None:
     database.execute("create table t (x text)", "insert into t values ('none')")
     lake.declare("t: {mode: full_refresh}").load()
     database.execute("alter table t alter x type float8 using '-0'::float8")
@@ -416,7 +414,7 @@ def test_a_float_that_was_text_before_is_told_apart_too(database: Database, lake
         ("timestamptz", "294276-12-31+00", "holds a timestamp beyond the year 294246"),
     ],
 )
-def test_a_value_that_the_lake_has_no_room_for_stops_its_table_by_name(
+def test_a_value_that_the_lake_cannot_store_fails_its_table_with_the_column(
     database: Database, lake: Lake, type_: str, value: str, reason: str
 ) -> None:
     database.execute(
@@ -464,7 +462,7 @@ not: cast it in a mart, where rounding is your decision. Types that aren't liste
 """
 
 
-def test_the_page_of_types_is_what_this_test_has_seen(loaded: Loaded) -> None:
+def test_the_types_page_matches_what_this_test_observed(loaded: Loaded) -> None:
     """To write it: LAKEFEED_WRITE_DOCS=1 pytest tests/integration/test_types.py."""
     page = INTRODUCTION.format(test="tests/integration/test_types.py") + "".join(_rows(loaded))
     if os.environ.get(WRITE_PAGE):
