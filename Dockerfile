@@ -1,8 +1,8 @@
-# Airflow's own image with Lakefeed, every package held to its hash. The project itself is mounted.
+# Airflow's official image with Lakefeed, and each package pinned by hash. The project is mounted.
 FROM apache/airflow:slim-3.3.2-python3.12
 
-# Where volumes are mounted: a new one takes over whom the folder belongs to. Any user may run the
-# image, as long as its group is root's.
+# The mount points of volumes: a new volume takes over the owner and mode of its folder. Any user may
+# run the image, as long as its group is root.
 USER 0
 RUN install --directory --owner airflow --group root --mode 0775 \
         /airflow /lakefeed /project /project/data \

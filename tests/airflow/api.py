@@ -1,4 +1,4 @@
-"""Airflow's REST API as a user has it, and patience."""
+"""Airflow's REST API, with waiting."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENDED = ("success", "failed")
 
 @dataclass
 class Api:
-    """The API of an Airflow whose home is here, logged in as the admin."""
+    """The API of the Airflow with this home, logged in as admin."""
 
     url: str
     home: Path
@@ -49,7 +49,7 @@ class Api:
         return [run for run in runs if run["run_type"] == kind]
 
     def has_ended(self, kind: str) -> bool:
-        """Whether there are runs of this kind, and all have ended."""
+        """Whether there are runs of this kind, and all of them have ended."""
         states = {run["state"] for run in self.runs(kind)}
         return bool(states) and states <= set(ENDED)
 
@@ -60,7 +60,7 @@ class Api:
 
 
 def eventually(question: Callable[[], Any], seconds: float = 180) -> Any:
-    """The first answer that is true; what isn't there yet may fail to answer."""
+    """The first true answer; a service that isn't up yet may fail to answer."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:

@@ -1,4 +1,4 @@
-"""Real Airflow: a home with a migrated database, and `airflow` as a user starts it."""
+"""Real Airflow: a home with a migrated database, and the `airflow` command."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from filelock import FileLock
 
 from lakefeed.demo.compose import Service, read_services
-from lakefeed.demo.local_stack import Here, free_port
+from lakefeed.demo.local_stack import LocalStack, free_port
 from lakefeed.demo.processes import processes
 from lakefeed.demo.stack import bring_up
 from tests.airflow.api import Api
@@ -44,7 +44,7 @@ class AirflowOf:
         }
 
     def command(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """`airflow …`, in a process of its own and in some other folder."""
+        """`airflow …` as a subprocess, in another folder."""
         return subprocess.run(
             [AIRFLOW, *arguments],
             cwd=self.home,
@@ -61,7 +61,7 @@ class AirflowOf:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Importing Airflow in this process must not write to the home of whoever tests."""
+    """Keeps the import of Airflow in this process from writing to the user's home."""
     home = tmp_path_factory.mktemp("imported-airflow")
     os.environ.setdefault("AIRFLOW_HOME", str(home))
     return home
@@ -69,7 +69,7 @@ def own_airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def migrated_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An AIRFLOW_HOME whose SQLite database is migrated; to be copied. All workers share it."""
+    """An AIRFLOW_HOME with a migrated SQLite database, to be copied. All workers share it."""
     own = tmp_path_factory.getbasetemp()
     home = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "migrated-airflow"
     home.mkdir(exist_ok=True)
@@ -99,11 +99,11 @@ def airflow_of(
 def live_services(
     lake: Lake, server_url: str, home: Path, services: Sequence[Service] | None = None
 ) -> Iterator[Api]:
-    """What a compose file starts, the project's own by default, on a new metadata database."""
-    here = Here(lake.root, home, free_port(), {"postgres": new_database(server_url).url})
+    """The services of a compose file, by default the project's own, on a new metadata database."""
+    stack = LocalStack(lake.root, home, free_port(), {"postgres": new_database(server_url).url})
     with processes(lake.root, home / "logs") as started:
-        bring_up(services or read_services(lake.root), here, started, tell=lambda _: None)
-        api = Api(here.url, home)
+        bring_up(services or read_services(lake.root), stack, started, on_start=lambda _: None)
+        api = Api(stack.url, home)
         api.log_in()
         yield api
 
@@ -125,7 +125,7 @@ def shop_of(folder: Path) -> Lake:
 
 @contextmanager
 def running(shop: Lake, port: int) -> Iterator[subprocess.Popen[str]]:
-    """The stack; killed with all that is left of it where a test doesn't stop it."""
+    """The stack, which is killed with all its processes if a test doesn't stop it."""
     process = subprocess.Popen(
         [*STACK, "--port", str(port)],
         cwd=shop.root,
@@ -141,7 +141,7 @@ def running(shop: Lake, port: int) -> Iterator[subprocess.Popen[str]]:
 
 
 def said(process: subprocess.Popen[str]) -> str:
-    """What it says until it is up."""
+    """Its output until it is up."""
     lines = []
     assert process.stdout is not None
     for line in process.stdout:

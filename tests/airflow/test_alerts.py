@@ -1,4 +1,4 @@
-"""Who is told, by the names in the YAML: Airflow's own notifiers, and a user's."""
+"""`airflow.notify`: Airflow's own notifiers, and a user's."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RUN = {"dag_run": {"dag_id": "de_batch_pipeline", "dag_run_id": "manual__1"}}
 
 @pytest.fixture
 def own_notifiers(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The name of a module beside the DAG, where Airflow finds a user's own."""
+    """The name of a module beside the DAG, which Airflow can import."""
     folder = lake.root / "airflow/dags"
     (folder / "pagers.py").write_text(NOTIFIER)
     monkeypatch.syspath_prepend(folder)
@@ -50,7 +50,7 @@ def declare(lake: Lake, airflow: str) -> Any:
     return lake.project
 
 
-def told_of(lake: Lake, airflow: str) -> str:
+def problems_of(lake: Lake, airflow: str) -> str:
     from lakefeed.dag import build_dag
 
     declare(lake, airflow)
@@ -59,7 +59,7 @@ def told_of(lake: Lake, airflow: str) -> str:
     return str(caught.value)
 
 
-def test_a_notifier_of_an_installed_provider_is_made_by_the_name_of_its_class(lake: Lake) -> None:
+def test_a_notifier_of_an_installed_provider_is_created_by_class_name(lake: Lake) -> None:
     from lakefeed.dag import build_dag
 
     declare(lake, "notify: {SmtpNotifier: {to: team@example.org}}")
@@ -68,7 +68,7 @@ def test_a_notifier_of_an_installed_provider_is_made_by_the_name_of_its_class(la
     assert (type(notifier).__name__, notifier.to) == ("SmtpNotifier", "team@example.org")
 
 
-def test_one_of_your_own_is_named_by_its_path(lake: Lake, own_notifiers: str) -> None:
+def test_a_custom_notifier_is_created_by_import_path(lake: Lake, own_notifiers: str) -> None:
     from lakefeed.dag.alerts import notifiers_of
 
     project = declare(lake, f"notify: {{{own_notifiers}.FileNotifier: {{path: told}}}}")
@@ -76,22 +76,22 @@ def test_one_of_your_own_is_named_by_its_path(lake: Lake, own_notifiers: str) ->
     assert notifiers_of(project)[0].path == "told"
 
 
-def test_an_unknown_name_is_told_with_its_line_and_the_nearest_one(lake: Lake) -> None:
-    message = told_of(lake, "notify: {SmtpNotifer: {to: team@example.org}}")
+def test_an_unknown_name_is_reported_with_its_line_and_the_most_similar_one(lake: Lake) -> None:
+    message = problems_of(lake, "notify: {SmtpNotifer: {to: team@example.org}}")
 
-    assert message.startswith("sources.yaml:2:12: no provider that is installed has a notifier")
+    assert message.startswith("sources.yaml:2:12: no installed provider has a notifier")
     assert "did you mean `SmtpNotifier`?" in message
 
 
-def test_wrong_arguments_are_told_with_their_line(lake: Lake) -> None:
-    assert told_of(lake, "notify:\n    SmtpNotifier:") == (
+def test_wrong_arguments_are_reported_with_their_line(lake: Lake) -> None:
+    assert problems_of(lake, "notify:\n    SmtpNotifier:") == (
         "sources.yaml:3:5: `SmtpNotifier`: missing 1 required positional argument: 'to'"
     )
 
 
-def test_what_is_no_notifier_is_told(lake: Lake) -> None:
-    assert "`pathlib.Path` is no notifier" in told_of(lake, "notify: {pathlib.Path: {}}")
-    assert "`pagers.Gone` can't be imported" in told_of(lake, "notify: {pagers.Gone: {}}")
+def test_a_class_that_is_not_a_notifier_is_refused(lake: Lake) -> None:
+    assert "`pathlib.Path` isn't a notifier" in problems_of(lake, "notify: {pathlib.Path: {}}")
+    assert "`pagers.Gone` can't be imported" in problems_of(lake, "notify: {pagers.Gone: {}}")
 
 
 def test_a_deadline_counts_from_when_the_run_was_queued(lake: Lake) -> None:
@@ -107,7 +107,7 @@ def test_a_deadline_counts_from_when_the_run_was_queued(lake: Lake) -> None:
     assert alert.callback.kwargs == {"notify": {}, "allowed": "2h"}
 
 
-def test_a_late_run_is_told_to_every_notifier_though_one_fails(
+def test_a_late_run_calls_every_notifier_even_if_one_fails(
     lake: Lake, own_notifiers: str, tmp_path: Path
 ) -> None:
     from lakefeed.dag.alerts import tell_missed_deadline
@@ -119,5 +119,5 @@ def test_a_late_run_is_told_to_every_notifier_though_one_fails(
         tell_missed_deadline(RUN, notify, "2h")
 
     assert told.read_text() == (
-        "manual__1: run manual__1 of de_batch_pipeline has not ended within 2h\n"
+        "manual__1: run manual__1 of de_batch_pipeline didn't finish within 2h\n"
     )

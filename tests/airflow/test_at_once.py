@@ -1,4 +1,4 @@
-"""Loads of several tables at once: each is a process of its own in Airflow."""
+"""Parallel loads of several tables, which are separate processes in Airflow."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def columns(lake: Lake) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("names", [("shop__a", "shop__b"), ("one__a", "two__b")])
-def test_a_load_keeps_what_another_has_learnt_since_it_began(
+def test_a_load_keeps_what_a_parallel_load_has_written_to_the_catalogue(
     database: Database, lake: Lake, names: tuple[str, str]
 ) -> None:
     database.execute(*TWO)
@@ -56,7 +56,7 @@ def test_a_load_keeps_what_another_has_learnt_since_it_began(
     )
 
 
-def test_a_load_takes_over_its_own_table_alone_but_greets_new_ones(
+def test_a_load_updates_the_catalogue_of_its_own_table_and_adds_new_ones(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*TWO)
@@ -73,7 +73,7 @@ def test_a_load_takes_over_its_own_table_alone_but_greets_new_ones(
     assert columns(lake) == {"a": ["id", "new_a"], "b": ["id"], "c": ["id"]}
 
 
-def test_a_member_of_a_wildcard_that_is_gone_leaves_with_its_own_load(
+def test_a_dropped_member_of_a_wildcard_leaves_the_catalogue_with_its_own_load(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*TWO)
@@ -88,7 +88,7 @@ def test_a_member_of_a_wildcard_that_is_gone_leaves_with_its_own_load(
     assert list(columns(lake)) == ["a"]
 
 
-def test_four_processes_at_once_lose_nothing(database: Database, lake: Lake) -> None:
+def test_four_parallel_processes_lose_nothing(database: Database, lake: Lake) -> None:
     names = [f"t{number}" for number in range(4)]
     database.execute(*[f"create table {name} (id int primary key)" for name in names])
     lake.declare("\n".join(f"{name}: {{mode: full_refresh}}" for name in names))

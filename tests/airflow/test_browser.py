@@ -1,4 +1,4 @@
-"""The page as a user sees it: log in, look at the graph, trigger one table, see it go green."""
+"""Airflow's web page in a browser: log in, view the graph, trigger one table, see it succeed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.airflow.conftest import running, said
 from tests.conftest import Lake
 
 CHROMIUM = shutil.which("chromium")
-# Root may not use its sandbox; the rest keeps it from looking for its makers' hosts.
+# Chromium refuses its sandbox to root; the other flags keep it from calling its vendor's hosts.
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -32,7 +32,7 @@ pytestmark = [
 
 @pytest.fixture
 def airflow_page(shop: Lake) -> Iterator[tuple[Page, Api]]:
-    """Airflow's page in a browser, before anybody logged in, and the API beside it."""
+    """Airflow's web page in a browser, not logged in, and the API."""
     port = free_port()
     with running(shop, port) as process, sync_playwright() as playwright:
         said(process)
@@ -46,12 +46,12 @@ def airflow_page(shop: Lake) -> Iterator[tuple[Page, Api]]:
 
 
 def keep(page: Page, name: str) -> None:
-    """Where documentation is written, keeps what the page looks like."""
+    """When documentation is written, keeps a screenshot of the page."""
     if WRITES_DOCS:
         page.screenshot(path=SCREENSHOTS / name)
 
 
-def test_a_user_triggers_one_table_by_the_form_and_sees_it_go_green(
+def test_a_user_triggers_one_table_with_the_form_and_sees_it_succeed(
     airflow_page: tuple[Page, Api],
 ) -> None:
     page, api = airflow_page

@@ -25,7 +25,7 @@ pytestmark = [
 
 
 def at_port(broker: Service, port: int, folder: Path) -> Service:
-    """The broker, where its port and its folder are not a container's."""
+    """The broker, with a local port and folder."""
     settings = f"appendonly yes\nport {port}\nbind 127.0.0.1\ndir {folder}"
     command = [part.replace("appendonly yes", settings) for part in broker.command]
     probe = [part.replace("redis-cli", f"redis-cli -p {port}") for part in broker.probe]
@@ -44,7 +44,7 @@ def api(
     declared = (lake.declare("t: {mode: full_refresh}").root / "sources.yaml").read_text()
     (lake.root / "sources.yaml").write_text(f"airflow: {{schedule: null}}\n{declared}")
     home, port = tmp_path_factory.mktemp("home"), free_port()
-    # The worker's probe asks for it by the name that a container has.
+    # The worker's health check refers to it by its container's name.
     monkeypatch.setenv("HOSTNAME", socket.gethostname())
     services = [
         at_port(one, port, home) if one.name == "redis" else with_broker_at(one, port)
@@ -62,12 +62,12 @@ def with_broker_at(service: Service, port: int) -> Service:
     return replace(service, environment=environment)
 
 
-def test_a_run_goes_to_a_worker_through_the_broker(lake: Lake, api: Api) -> None:
+def test_a_worker_runs_the_tasks_of_a_run(lake: Lake, api: Api) -> None:
     api.call("POST", f"{DAG}/dagRuns", {"logical_date": None})
     eventually(lambda: api.has_ended("manual"))
 
     assert set(api.task_states("manual").values()) == {"success"}
     assert lake.query("select count(*) from staging.stg_shop__t") == [(2,)]
-    # The worker writes its line a moment after the task has said so itself.
+    # The worker logs the end of a task a moment after the task has reported it.
     worked, tasks = api.home / "logs" / "airflow-worker.log", len(api.task_states("manual"))
     assert eventually(lambda: worked.read_text().count("succeeded in") == tasks)

@@ -111,12 +111,12 @@ def _run(airflow: AirflowOf, environment: dict[str, str]) -> Run:
     return Run(process, rows, results.stat().st_mtime_ns)
 
 
-def test_a_run_brings_the_source_into_the_marts(story: Story) -> None:
+def test_a_run_loads_the_source_into_the_marts(story: Story) -> None:
     assert story.first.process.returncode == 0, story.first.output
     assert story.first.rows == {t: [(1, "one"), (2, "two")] for t in "ab"}
 
 
-def test_the_next_run_brings_the_changes(story: Story) -> None:
+def test_the_next_run_loads_the_changes(story: Story) -> None:
     assert story.changed.process.returncode == 0, story.changed.output
     assert story.changed.rows["a"] == [(1, "one"), (2, "zwei"), (3, "three")]
     assert story.changed.rows["b"] == story.first.rows["b"]
@@ -124,9 +124,9 @@ def test_the_next_run_brings_the_changes(story: Story) -> None:
     assert "model of_b" not in story.changed.output
 
 
-def test_without_news_dbt_is_not_started_and_the_run_succeeds(story: Story) -> None:
+def test_without_new_rows_dbt_is_not_started_and_the_run_succeeds(story: Story) -> None:
     assert story.nothing_new.process.returncode == 0
-    assert "nothing new: dbt wasn't started" in story.nothing_new.output
+    assert "nothing new; dbt wasn't started" in story.nothing_new.output
     assert story.nothing_new.dbt_ran_at == story.changed.dbt_ran_at
 
 
@@ -139,7 +139,7 @@ def test_a_failed_table_fails_the_run_and_leaves_the_others_loading(story: Story
     assert story.broken.rows["b"] == story.changed.rows["b"]
 
 
-def test_a_failed_run_is_told_to_the_notifier_that_the_yaml_names(story: Story) -> None:
+def test_a_failed_run_calls_the_declared_notifier(story: Story) -> None:
     told = (story.airflow.lake.root / "told").read_text()
 
     assert len(told.splitlines()) == 1
@@ -151,7 +151,7 @@ def test_task_logs_read_like_the_command_line(story: Story) -> None:
     assert "· shop.b                       nothing new (2 read again)" in story.changed.output
     assert "loaded 1 of 3 tables; dbt built " in story.changed.output
     assert re.search(r"shop\.a +3 +2 +2 ", story.changed.output), "read, written, new in staging"
-    assert "skipped: nothing new: dbt wasn't started" in story.nothing_new.output
+    assert "skipped: nothing new; dbt wasn't started" in story.nothing_new.output
     assert "nothing new in 3 tables; dbt was not started" in story.nothing_new.output
 
 

@@ -1,4 +1,4 @@
-"""The compose files and the Dockerfiles, as far as they can be checked without an engine."""
+"""The compose files and Dockerfiles, as far as they can be checked without a Docker engine."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_every_compose_file_is_valid(name: str) -> None:
     check("check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(REPOSITORY / name))
 
 
-def test_merged_they_are_valid_too(compose: dict[str, Any], tmp_path: Path) -> None:
+def test_the_merged_compose_files_are_valid(compose: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / STACK).write_text(yaml.safe_dump(compose))
 
     check("check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(tmp_path / STACK))
@@ -86,11 +86,11 @@ def test_a_new_project_has_no_shop(lake: Lake) -> None:
     assert not (lake.root / DEMO).exists()
 
 
-def test_the_build_context_of_a_new_project_is_its_wheel_alone(lake: Lake) -> None:
+def test_the_build_context_of_a_new_project_is_only_its_wheel(lake: Lake) -> None:
     assert (lake.root / ".dockerignore").read_text() == "*\n!lakefeed-*.whl\n"
 
 
-def test_the_demo_has_these_services_and_one_is_reachable_from_this_machine_alone() -> None:
+def test_the_demo_publishes_one_port_on_localhost_only() -> None:
     services = {service.name: service for service in read_services(REPOSITORY)}
 
     assert set(services) == {
@@ -101,7 +101,7 @@ def test_the_demo_has_these_services_and_one_is_reachable_from_this_machine_alon
     assert published == {"airflow-apiserver": ("127.0.0.1:8081:8080",)}
 
 
-def test_with_celery_tasks_have_workers_of_their_own() -> None:
+def test_with_celery_tasks_run_on_workers() -> None:
     plain, celery = (
         read_compose(REPOSITORY, names)["services"] for names in ((STACK,), (STACK, CELERY))
     )
@@ -127,14 +127,14 @@ def test_nothing_must_be_set_before_the_first_start() -> None:
         assert ":?" not in text(name)
 
 
-def test_services_and_volumes_that_are_referred_to_are_there(compose: dict[str, Any]) -> None:
+def test_services_and_volumes_that_are_referred_to_are_defined(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
         assert set(service.get("depends_on", {})) <= set(compose["services"]), name
         sources = [volume.split(":")[0] for volume in service.get("volumes", ())]
         assert {source for source in sources if source != "."} <= set(compose["volumes"]), name
 
 
-def test_every_service_that_stays_tells_whether_it_is_well(services: dict[str, Any]) -> None:
+def test_every_long_running_service_has_a_health_check(services: dict[str, Any]) -> None:
     once = {
         needed
         for service in services.values()
@@ -148,7 +148,7 @@ def test_every_service_that_stays_tells_whether_it_is_well(services: dict[str, A
     assert {how for name, how in restarts.items() if name not in once} == {"unless-stopped"}
 
 
-def test_where_tasks_run_waits_for_the_server_that_they_ask(services: dict[str, Any]) -> None:
+def test_services_that_run_tasks_wait_for_the_api_server(services: dict[str, Any]) -> None:
     for name in {"airflow-scheduler", "airflow-worker"} & set(services):
         needs = services[name]["depends_on"]
         assert needs["airflow-apiserver"] == {"condition": "service_healthy"}
@@ -177,8 +177,8 @@ def test_no_url_and_no_variable_holds_a_password(name: str) -> None:
     assert re.findall(r"_PASSWORD: |POSTGRES_PASSWORD:|_KEY: |JWT_SECRET: ", text(name)) == []
 
 
-def test_every_secret_that_is_read_is_made(compose: dict[str, Any]) -> None:
-    """By the one service that all others wait for."""
+def test_every_secret_that_is_read_is_generated(compose: dict[str, Any]) -> None:
+    """By the service that all others wait for."""
     _, _, _, _, *names = compose["services"]["secrets"]["command"]
     made = {"fernet-key", "api-secret-key", "jwt-secret", "pgpass"}
     made |= {f"{name}-password" for name in names}

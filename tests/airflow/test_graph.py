@@ -45,7 +45,7 @@ def with_airflow(lake: Lake, settings: str) -> Lake:
     return lake
 
 
-def test_every_table_is_a_task_and_all_of_them_lead_into_dbt(lake: Lake) -> None:
+def test_every_table_has_a_task_upstream_of_dbt(lake: Lake) -> None:
     dag = dag_of(lake.declare(TABLES))
 
     assert graph(dag) == {
@@ -63,7 +63,7 @@ def test_every_table_is_a_task_and_all_of_them_lead_into_dbt(lake: Lake) -> None
     }
 
 
-def test_documentation_is_written_after_the_report_which_says_how_the_run_ended(
+def test_documentation_is_written_after_the_report_which_determines_the_state_of_the_run(
     lake: Lake,
 ) -> None:
     dag = dag_of(with_airflow(lake.declare(TABLES), "docs: true"))
@@ -94,7 +94,7 @@ def test_the_demo_has_a_task_for_each_of_its_tables() -> None:
     ]
 
 
-def test_the_dag_is_as_the_declaration_says(lake: Lake) -> None:
+def test_the_dag_has_the_declared_settings(lake: Lake) -> None:
     with_airflow(
         lake.declare(TABLES),
         "dag_id: nightly, schedule: '0 3 * * *', start_date: 2026-02-03, retries: 5, "
@@ -135,22 +135,23 @@ def test_freshness_is_checked_where_a_table_declares_it(lake: Lake) -> None:
     assert "freshness" not in graph(dag_of(lake.declare("orders: {cursor: at}")))
 
 
-def test_per_model_draws_layers_until_dbt_has_said_which_models_there_are(lake: Lake) -> None:
+def test_per_model_has_a_task_per_layer_until_dbt_has_listed_the_models(lake: Lake) -> None:
     dag = dag_of(with_airflow(lake.declare(TABLES), "transform: per_model"))
 
     assert groups(dag)["raw_to_staging"] == ["build_staging"]
 
 
-def test_a_task_says_what_it_reads_and_where_that_is_declared(lake: Lake) -> None:
+def test_a_load_task_documents_its_table_and_where_it_is_declared(lake: Lake) -> None:
     documented = {
         name: task.doc_md for name, task in dag_of(lake.declare(TABLES)).task_dict.items()
     }
 
     assert documented["shop__orders"] == (
-        "`public.orders` of `shop`: cursor `updated_at`; key `id`; declared at sources.yaml:6."
+        "`public.orders` of `shop`: incremental by `updated_at`; primary key `id`; "
+        "declared at sources.yaml:6."
     )
     assert documented["shop__countries"] == (
-        "`public.countries` of `shop`: read whole each time; no key; declared at sources.yaml:7."
+        "`public.countries` of `shop`: full refresh; no primary key; declared at sources.yaml:7."
     )
 
 
@@ -183,7 +184,7 @@ def test_airflow_shows_a_broken_declaration_as_one_import_error(airflow: Airflow
 def test_parsing_200_tables_is_quick_needs_no_secret_and_imports_nothing_heavy(
     airflow: AirflowOf, database: Database
 ) -> None:
-    """What Airflow itself imports is left out: SQLAlchemy is.
+    """Except what Airflow itself imports, such as SQLAlchemy.
 
     A bound for a busy machine; docs/airflow.md says what was measured.
     """
@@ -224,13 +225,13 @@ def test_the_dag_file_is_the_same_in_this_repository_and_in_a_new_project(lake: 
     assert len(ours.splitlines()) <= 10
 
 
-def test_no_package_hides_airflow_or_dbt() -> None:
-    """A folder with an `__init__.py` would be imported in their place."""
+def test_no_folder_shadows_the_airflow_or_dbt_package() -> None:
+    """A folder with an `__init__.py` would be imported instead."""
     for root in (REPOSITORY, TEMPLATE):
         assert not [*(root / "airflow").rglob("__init__.py"), *(root / "dbt").glob("__init__.py")]
 
 
-def test_the_folder_of_a_project_is_no_template_to_airflow(tmp_path: Path) -> None:
+def test_airflow_does_not_render_the_project_folder_as_a_template(tmp_path: Path) -> None:
     from airflow.serialization.serialized_objects import DagSerialization
 
     lake = new_lake(tmp_path / "{{ ds }} {% if %}").declare(TABLES)

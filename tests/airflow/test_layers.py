@@ -1,4 +1,4 @@
-"""Staging and marts as two builds do what one build does, and are published at their end."""
+"""Building staging and marts separately gives the same as one build, published at the end."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_two_builds_run_each_model_and_test_of_one_build_once(loaded: Lake) -> N
         assert [name for name in nodes(below) if name.startswith("stg_")] == []
 
 
-def test_a_first_build_in_two_parts_is_whole_and_leaves_nothing_to_do(loaded: Lake) -> None:
+def test_a_first_build_in_two_parts_is_complete(loaded: Lake) -> None:
     plan = plan_build(loaded.project, [], [])
     assert plan is not None
 
@@ -94,7 +94,7 @@ def test_a_first_build_in_two_parts_is_whole_and_leaves_nothing_to_do(loaded: La
 @pytest.mark.parametrize(
     ("failing", "built"), [("a_alone", ["of_b"]), ("a_with_b", ["of_a", "of_b"])]
 )
-def test_a_failed_staging_test_holds_back_what_needs_all_that_it_reads(
+def test_a_failed_staging_test_holds_back_the_downstream_models(
     loaded: Lake, failing: str, built: list[str]
 ) -> None:
     loaded.run()
@@ -115,7 +115,9 @@ def test_a_failed_staging_test_holds_back_what_needs_all_that_it_reads(
     assert {*due.changed, *due.due} >= {"shop__a", "of_a", "of_a_and_b"}
 
 
-def test_a_run_that_dies_between_the_two_is_made_up_for(loaded: Lake, database: Database) -> None:
+def test_the_next_run_makes_up_for_one_that_dies_between_the_two(
+    loaded: Lake, database: Database
+) -> None:
     loaded.run()
     database.execute("insert into a values (2)")
     loaded.load()
@@ -130,7 +132,9 @@ def test_a_run_that_dies_between_the_two_is_made_up_for(loaded: Lake, database: 
     assert loaded.query("select count(*) from marts.of_a") == [(2,)]
 
 
-def test_what_another_run_made_void_is_never_published(loaded: Lake, database: Database) -> None:
+def test_a_build_that_another_run_superseded_is_never_published(
+    loaded: Lake, database: Database
+) -> None:
     loaded.run()
     database.execute("insert into a values (2)")
     loaded.load()
@@ -160,7 +164,7 @@ def test_staging_alone_is_not_published(loaded: Lake) -> None:
     assert not loaded.project.warehouse.exists()
 
 
-def test_a_warehouse_that_plain_dbt_wrote_meanwhile_is_not_overwritten(loaded: Lake) -> None:
+def test_a_warehouse_that_dbt_build_has_changed_meanwhile_is_not_overwritten(loaded: Lake) -> None:
     loaded.run()
     plan = BuildPlan(("shop__a",), (), False)
     build_changed(loaded.project, plan, RunReport(()))

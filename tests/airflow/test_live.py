@@ -89,14 +89,14 @@ def live(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield Live(source, lake, api)
 
 
-def test_the_first_interval_is_loaded_by_itself(live: Live) -> None:
+def test_the_first_interval_is_loaded_on_schedule(live: Live) -> None:
     eventually(lambda: live.api.has_ended("scheduled"))
 
     assert set(live.api.task_states("scheduled").values()) == {"success"}
     live.assert_equal()
 
 
-def test_a_load_tells_of_its_asset_what_it_brought(live: Live) -> None:
+def test_an_asset_event_has_the_rows_files_and_checkpoint_of_its_load(live: Live) -> None:
     told = live.api.call("GET", "/api/v2/assets/events")["asset_events"]
 
     extras = {event["name"]: event["extra"] for event in told}
@@ -105,14 +105,14 @@ def test_a_load_tells_of_its_asset_what_it_brought(live: Live) -> None:
     assert extras["shop__a"]["checkpoint"] and extras["shop__a"]["load_id"]
 
 
-def test_a_late_run_is_told_to_the_notifier(live: Live) -> None:
+def test_a_late_run_calls_the_notifier(live: Live) -> None:
     told = live.lake.root / "told"
     eventually(told.exists)
 
-    assert "of de_batch_pipeline has not ended within 1s" in told.read_text()
+    assert "of de_batch_pipeline didn't finish within 1s" in told.read_text()
 
 
-def test_a_run_of_chosen_tables_skips_the_others(live: Live) -> None:
+def test_a_run_of_selected_tables_skips_the_others(live: Live) -> None:
     live.source.execute("insert into a values (3, 'three')", "insert into b values (3, 'three')")
 
     run = live.trigger(tables=["shop.a"])
@@ -123,7 +123,7 @@ def test_a_run_of_chosen_tables_skips_the_others(live: Live) -> None:
     assert live.lake.query("select count(*) from marts.of_b") == [(2,)]
 
 
-def test_a_table_that_fails_holds_back_its_own_models_alone(live: Live) -> None:
+def test_a_failed_table_holds_back_only_its_own_models(live: Live) -> None:
     live.source.execute("alter table b rename at to moved", "insert into a values (4, 'four')")
 
     run = live.trigger()
@@ -140,7 +140,7 @@ def test_a_table_that_fails_holds_back_its_own_models_alone(live: Live) -> None:
     live.assert_equal()
 
 
-def test_a_task_that_is_killed_leaves_no_lock_and_can_be_cleared(live: Live) -> None:
+def test_a_killed_task_leaves_no_lock_and_can_be_cleared(live: Live) -> None:
     live.source.execute("insert into slow select n, 'x' from generate_series(3, 1000) as n")
     with closing(live.source.connect()) as other:
         other.cursor().execute("lock table slow in access exclusive mode")
@@ -152,7 +152,7 @@ def test_a_task_that_is_killed_leaves_no_lock_and_can_be_cleared(live: Live) -> 
         assert live.ended(run) == "failed"
 
     eventually(lambda: advisory_locks(live.source) == 0)
-    # As the page clears a task: with what lies behind it.
+    # As the web page clears a task: together with its downstream tasks.
     body = {"task_ids": ["shop__slow"], "include_downstream": True, "only_failed": False}
     body |= {"dry_run": False, "dag_run_id": run, "reset_dag_runs": True}
     live.api.call("POST", f"{DAG}/clearTaskInstances", body)
@@ -161,7 +161,7 @@ def test_a_task_that_is_killed_leaves_no_lock_and_can_be_cleared(live: Live) -> 
     live.assert_equal()
 
 
-def test_overlapping_runs_and_the_command_line_double_nothing(live: Live) -> None:
+def test_overlapping_runs_and_the_command_line_duplicate_no_row(live: Live) -> None:
     with ThreadPoolExecutor(1) as pool:
         live.source.execute("insert into a select n, 'y' from generate_series(100, 200) as n")
         runs = [live.trigger(), live.trigger()]
@@ -170,15 +170,15 @@ def test_overlapping_runs_and_the_command_line_double_nothing(live: Live) -> Non
         states = [live.ended(run) for run in runs]
         ended = typed.result()
 
-    # A table that somebody else is loading is refused at once: with retries it is tried again.
-    refused = "is already being loaded by another run"
+    # A table that another process is loading is refused at once; the task's retries load it later.
+    refused = "is being loaded by another run"
     assert ended.returncode == 0 or refused in ended.stdout + ended.stderr
     assert states[-1] == "success"
     assert live.ended(live.trigger()) == "success"
     live.assert_equal()
 
 
-def test_a_backfill_of_three_days_brings_them_alone_and_moves_no_checkpoint(live: Live) -> None:
+def test_a_backfill_of_three_days_loads_only_those_and_moves_no_checkpoint(live: Live) -> None:
     before = checkpoints(live.lake)
     live.source.execute(
         *[
@@ -203,7 +203,7 @@ def test_a_backfill_of_three_days_brings_them_alone_and_moves_no_checkpoint(live
     live.assert_equal()
 
 
-def test_airflow_says_the_password_of_its_page_once_and_nobody_says_a_secret(live: Live) -> None:
+def test_the_web_password_is_printed_once_and_no_secret_is_ever_printed(live: Live) -> None:
     home = live.api.home
     made = [path.read_text() for path in (home / "secrets").iterdir()]
     logged = "".join(path.read_text() for path in (home / "logs").glob("*.log"))

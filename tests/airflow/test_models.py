@@ -1,4 +1,4 @@
-"""`transform: per_model`: one build, and a task for each model that ends as the model did."""
+"""`transform: per_model`: one build, and a task per model that takes over its state."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def built(database: Database, lake: Lake) -> Lake:
     return with_airflow(lake, "transform: per_model, retries: 0")
 
 
-def test_each_model_is_a_task_behind_the_build_and_what_it_reads(built: Lake) -> None:
+def test_each_model_has_a_task_downstream_of_the_build_and_of_what_it_reads(built: Lake) -> None:
     from lakefeed.dag import build_dag
 
     dag = build_dag(built.root)
@@ -55,7 +55,7 @@ def test_each_model_is_a_task_behind_the_build_and_what_it_reads(built: Lake) ->
 
 
 @pytest.mark.faults
-def test_models_that_had_no_news_are_skipped(
+def test_models_without_new_rows_are_skipped(
     built: Lake, airflow: AirflowOf, database: Database
 ) -> None:
     database.execute("insert into a values (2, 'two')")
@@ -69,7 +69,7 @@ def test_models_that_had_no_news_are_skipped(
 
 
 @pytest.mark.faults
-def test_a_failed_test_is_red_at_its_model_and_a_failed_table_holds_back_its_own(
+def test_a_failed_test_fails_its_model_and_a_failed_table_holds_back_its_models(
     built: Lake, airflow: AirflowOf, database: Database
 ) -> None:
     database.execute("insert into a values (2, 'a long word')", "drop table b")

@@ -1,4 +1,4 @@
-"""`load: per_source` in a real run: one task, each table on its own feet; and `docs` after it."""
+"""`load: per_source` in a real run: one task per source, and `docs` at the end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TABLES = "a: {cursor: at, freshness: {error_after: 1d}}\nb: {cursor: at}"
 
 
 @pytest.mark.faults
-def test_a_table_that_fails_in_the_task_of_its_source_leaves_the_others_loaded_and_staged(
+def test_a_failed_table_leaves_the_other_tables_of_its_task_loaded_and_staged(
     database: Database, lake: Lake, airflow: AirflowOf
 ) -> None:
     for table in "ab":
@@ -30,7 +30,7 @@ def test_a_table_that_fails_in_the_task_of_its_source_leaves_the_others_loaded_a
     assert second.returncode == 1
     assert "failed: shop" in second.stdout + second.stderr
     assert "newest load" in first.stdout
-    # The site looks back on the run that failed, too.
+    # The site includes the failed run.
     site = (lake.root / "data" / "docs" / "index.html").read_text()
     assert site.count("airflow</td>") == 2
     assert lake.query("select id from staging.stg_shop__a order by id") == [(1,), (2,)]

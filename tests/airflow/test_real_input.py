@@ -1,4 +1,4 @@
-"""`airflow dags test`, twice, on the shop and on Pagila: the lake is what the source holds."""
+"""`airflow dags test`, twice, on the shop and on Pagila: the lake equals the source."""
 
 from __future__ import annotations
 

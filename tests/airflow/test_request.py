@@ -1,4 +1,4 @@
-"""Which part of a table a task loads: from the checkpoint on, or a range."""
+"""What a load task reads of a table: new rows, all rows, or a range."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def request_of(lake: Lake, *tables: str, kind: str = "manual", **params: Any) ->
 
 
 @pytest.mark.parametrize("kind", ["manual", "scheduled", "asset_triggered"])
-def test_ordinary_runs_go_on_from_the_checkpoint_whatever_their_interval(
+def test_scheduled_runs_continue_from_the_checkpoint_whatever_their_interval(
     synced: Lake, kind: str
 ) -> None:
     assert request_of(synced, "timed", kind=kind) == LoadRequest(select=("shop__timed",))
@@ -62,14 +62,14 @@ def test_params_give_a_range_with_either_end(synced: Lake) -> None:
 
 
 @pytest.mark.parametrize("table", ["whole", "counted"])
-def test_a_backfill_skips_tables_that_have_no_time(synced: Lake, table: str) -> None:
+def test_a_backfill_skips_tables_without_a_cursor_in_time(synced: Lake, table: str) -> None:
     from airflow.sdk.exceptions import AirflowSkipException
 
     with pytest.raises(AirflowSkipException, match=f"shop.{table}"):
         request_of(synced, table, kind="backfill")
 
 
-def test_an_empty_param_is_none(synced: Lake) -> None:
+def test_empty_parameters_are_ignored(synced: Lake) -> None:
     assert request_of(synced, "timed", start="", end="") == LoadRequest(select=("shop__timed",))
 
 
@@ -105,7 +105,7 @@ def test_wrong_parameters_fail_one_task_and_skip_the_others(
 @pytest.mark.parametrize(
     "bound", ["2026-01-31", "2026-01-31T08:00:00.5+02:00", "2026-01-31 08:00", "20260131", "-7", ""]
 )
-def test_the_form_takes_dates_times_and_numbers(synced: Lake, bound: str) -> None:
+def test_the_form_accepts_dates_timestamps_and_numbers(synced: Lake, bound: str) -> None:
     from lakefeed.dag.request import form_of
 
     assert form_of(synced.project)["start"].resolve(bound) == bound
@@ -121,7 +121,7 @@ def test_the_form_refuses_other_bounds_before_any_task_runs(synced: Lake, bound:
         form_of(synced.project)["end"].resolve(bound)
 
 
-def test_a_task_of_several_tables_leaves_out_those_that_a_range_says_nothing_of(
+def test_a_task_of_several_tables_leaves_out_those_that_the_range_does_not_apply_to(
     synced: Lake,
 ) -> None:
     asked = request_of(synced, "timed", "whole", "counted", "daily", kind="backfill")
@@ -129,21 +129,21 @@ def test_a_task_of_several_tables_leaves_out_those_that_a_range_says_nothing_of(
     assert asked.select == ("shop__timed", "shop__daily")
 
 
-def test_a_table_that_was_not_chosen_is_skipped(synced: Lake) -> None:
+def test_a_table_that_is_not_selected_is_skipped(synced: Lake) -> None:
     from airflow.sdk.exceptions import AirflowSkipException
 
     assert request_of(synced, "timed", "daily", tables=["shop.daily"]).select == ("shop__daily",)
-    with pytest.raises(AirflowSkipException, match=r"shop\.timed isn't among the tables"):
+    with pytest.raises(AirflowSkipException, match=r"shop\.timed isn't selected"):
         request_of(synced, "timed", tables=["shop.daily"])
 
 
-def test_a_tag_chooses_its_tables(synced: Lake) -> None:
+def test_a_tag_selects_its_tables(synced: Lake) -> None:
     synced.declare(DECLARED.replace("counted: {", "counted: {tags: [core], "))
 
     assert request_of(synced, "timed", "counted", tables=["tag:core"]).select == ("shop__counted",)
 
 
-def test_a_full_refresh_is_asked_for(synced: Lake) -> None:
+def test_a_full_refresh_can_be_requested(synced: Lake) -> None:
     assert request_of(synced, "timed", full_refresh=True).full_refresh
 
 

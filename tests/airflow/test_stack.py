@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from lakefeed.demo.compose import Service, read_services
-from lakefeed.demo.local_stack import Here, free_port
+from lakefeed.demo.local_stack import LocalStack, free_port
 from tests.airflow.api import DAG, Api, eventually
 from tests.airflow.conftest import running, said, shop_of
 from tests.conftest import Lake
@@ -68,14 +68,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.mark.faults
-def test_make_airflow_says_where_airflow_is_and_loads_by_itself(stack: Stack) -> None:
+def test_make_airflow_prints_the_url_and_loads_on_schedule(stack: Stack) -> None:
     assert f"http://localhost:{stack.port}" in stack.told, stack.told
     assert f"user admin, password {stack.api.password}" in stack.told
     eventually(lambda: stack.api.has_ended("scheduled"))
 
 
 @pytest.mark.faults
-def test_a_run_that_is_triggered_succeeds(stack: Stack) -> None:
+def test_a_triggered_run_succeeds(stack: Stack) -> None:
     stack.api.call("POST", f"{DAG}/dagRuns", {"logical_date": None})
     eventually(lambda: stack.api.has_ended("manual"))
 
@@ -83,7 +83,7 @@ def test_a_run_that_is_triggered_succeeds(stack: Stack) -> None:
 
 
 @pytest.mark.faults
-def test_the_commands_that_it_says_to_look_with_work(stack: Stack) -> None:
+def test_the_printed_commands_work(stack: Stack) -> None:
     commands = re.findall(r"^(?:look in)? +((?:lakefeed|dlt|python) .*)$", stack.told, re.M)
 
     assert commands
@@ -92,7 +92,7 @@ def test_the_commands_that_it_says_to_look_with_work(stack: Stack) -> None:
 
 
 @pytest.mark.faults
-def test_control_c_stops_all_of_it(stack: Stack) -> None:
+def test_control_c_stops_all_services(stack: Stack) -> None:
     code, seconds = stopped(stack.process, signal.SIGINT)
 
     assert stack.process.stdout is not None
@@ -102,7 +102,7 @@ def test_control_c_stops_all_of_it(stack: Stack) -> None:
 
 
 @pytest.mark.faults
-def test_the_next_start_goes_on_where_it_was_and_a_stop_ends_running_tasks_as_well(
+def test_the_next_start_continues_and_a_stop_also_ends_running_tasks(
     stack: Stack,
 ) -> None:
     with running(stack.shop, stack.port) as process:
@@ -122,7 +122,7 @@ def on_path() -> dict[str, str]:
 
 
 @pytest.mark.faults
-def test_a_service_that_ends_early_is_named_and_the_others_are_stopped(shop: Lake) -> None:
+def test_a_service_that_exits_early_is_named_and_the_others_are_stopped(shop: Lake) -> None:
     (shop.root / "docker-compose.override.yml").write_text(
         (shop.root / "docker-compose.override.yml")
         .read_text()
@@ -132,13 +132,13 @@ def test_a_service_that_ends_early_is_named_and_the_others_are_stopped(shop: Lak
         told, _ = process.communicate(timeout=120)
 
     assert process.returncode == 1
-    assert "shop ended with code 1, and wrote last:" in told
+    assert "shop exited with code 1; its last output:" in told
     assert "No module named nothing" in told
     assert ".airflow/logs/shop.log" in told
     assert processes_below(shop.root) == []
 
 
-def test_a_port_that_is_taken_is_named(shop: Lake) -> None:
+def test_a_port_in_use_is_refused(shop: Lake) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with running(shop, port) as process:
@@ -146,44 +146,46 @@ def test_a_port_that_is_taken_is_named(shop: Lake) -> None:
 
     assert process.returncode == 1
     assert told == (
-        f"error: something listens on port {port} already\n"
-        "  stop it, or choose another port: make airflow PORT=8082\n"
+        f"error: port {port} is already in use\n"
+        "  stop what uses it, or choose another port: make airflow PORT=8082\n"
     )
     assert not (shop.root / ".airflow").exists()
 
 
-def test_a_lake_that_is_not_the_demos_is_not_taken(shop: Lake) -> None:
+def test_a_lake_that_is_not_the_demos_is_refused(shop: Lake) -> None:
     (shop.root / "data").mkdir()
     (shop.root / "data" / "precious").touch()
     with running(shop, free_port()) as process:
         told, _ = process.communicate(timeout=60)
 
     assert process.returncode == 1
-    assert "holds a lake that isn't the demo's" in told
+    assert "contains a lake that isn't the demo's" in told
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Here:
+def local(tmp_path: Path) -> LocalStack:
     databases = {
         "postgres": "postgresql://postgres:@/meta?host=/run/one",
         "shop-database": "postgresql://postgres:@/source?host=/run/two",
     }
-    return Here(tmp_path / "my project", tmp_path / "home", 8099, databases, 8098, 8097)
+    return LocalStack(tmp_path / "my project", tmp_path / "home", 8099, databases, 8098, 8097)
 
 
-def test_nothing_of_a_container_is_left_in_what_runs_here(here: Here) -> None:
+def test_no_container_path_or_host_remains(local: LocalStack) -> None:
     foreign = ("/project", "/secrets", "8080", "8974", "airflow-apiserver", "@postgres", "@shop")
     for service in read_services(REPOSITORY):
-        if service.name in here.databases:
+        if service.name in local.databases:
             continue
-        declared = {k: here.environment(service)[k] for k in service.environment}
-        told = json.dumps([declared, here.command(service), here.probe(service)])
-        for folder in (here.secrets, here.home, here.project):
+        declared = {k: local.environment(service)[k] for k in service.environment}
+        told = json.dumps([declared, local.command(service), local.probe(service)])
+        for folder in (local.secrets, local.home, local.project):
             told = told.replace(str(folder), "")
         assert [text for text in foreign if text in told] == []
 
 
-def test_folders_ports_and_databases_have_their_meaning_here(here: Here, tmp_path: Path) -> None:
+def test_folders_ports_and_databases_are_replaced_by_local_ones(
+    local: LocalStack, tmp_path: Path
+) -> None:
     service = Service(
         "one",
         ("airflow", "--port", "8080", "/secrets"),
@@ -199,26 +201,26 @@ def test_folders_ports_and_databases_have_their_meaning_here(here: Here, tmp_pat
         (),
     )
 
-    assert here.command(service) == ["airflow", "--port", "8099", f"{tmp_path}/home/secrets"]
-    assert here.probe(service)[-1] == "http://localhost:8098/health"
-    assert {k: here.environment(service)[k] for k in service.environment} == {
+    assert local.command(service) == ["airflow", "--port", "8099", f"{tmp_path}/home/secrets"]
+    assert local.probe(service)[-1] == "http://localhost:8098/health"
+    assert {k: local.environment(service)[k] for k in service.environment} == {
         "AIRFLOW_HOME": f"{tmp_path}/home",
         "AIRFLOW__CORE__DAGS_FOLDER": f"{tmp_path}/my project/airflow/dags",
-        # Split as a shell would.
+        # Split as by a shell.
         "AIRFLOW__CORE__FERNET_KEY_CMD": f"cat '{tmp_path}/my project'/key",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://postgres:@/meta?host=/run/one",
         "URL": "http://127.0.0.1:8099/execution/",
     }
 
 
-def test_what_this_shell_tells_airflow_does_not_count(
-    here: Here, monkeypatch: pytest.MonkeyPatch
+def test_airflow_settings_of_the_shell_are_ignored(
+    local: LocalStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "SequentialExecutor")
     monkeypatch.setenv("AIRFLOW__CORE__PLUGINS_FOLDER", "/elsewhere")
     scheduler = next(s for s in read_services(REPOSITORY) if s.name == "airflow-scheduler")
 
-    environment = here.environment(scheduler)
+    environment = local.environment(scheduler)
 
     assert environment["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
     assert "AIRFLOW__CORE__PLUGINS_FOLDER" not in environment

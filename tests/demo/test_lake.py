@@ -1,4 +1,4 @@
-"""Whose the lake in `data/` is, and who is at work in it."""
+"""Which lake in `data/` the demo may use, and by which process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_an_empty_folder_becomes_the_demos(shop: Lake) -> None:
         pass
 
 
-def test_what_is_committed_of_the_folder_stays_when_it_is_emptied(shop: Lake) -> None:
+def test_committed_files_are_kept_when_the_lake_is_emptied(shop: Lake) -> None:
     data = shop.root / "data"
     (data / "raw" / "below").mkdir(parents=True)
     (data / ".lakefeed-demo").touch()
@@ -33,14 +33,14 @@ def test_what_is_committed_of_the_folder_stays_when_it_is_emptied(shop: Lake) ->
     assert left == {".gitkeep", ".lakefeed-demo", ".lakefeed-demo.lock"}
 
 
-def test_only_one_process_is_at_work_in_the_lake(shop: Lake) -> None:
+def test_only_one_process_may_use_the_lake(shop: Lake) -> None:
     with demo_lake(shop.project):
         demo = shop.process("demo")
     assert demo.returncode == 1
-    assert "is at work in" in demo.stderr
+    assert "is already running in" in demo.stderr
 
 
-def test_another_lake_is_not_taken(shop: Lake) -> None:
+def test_another_lake_is_refused(shop: Lake) -> None:
     (shop.root / "data").mkdir()
     (shop.root / "data" / "precious").touch()
 

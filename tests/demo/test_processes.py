@@ -1,4 +1,4 @@
-"""Processes that end together: nothing that they have started stays."""
+"""Processes that are stopped together, including all of their descendants."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def eventually_wrote(log: Path, lines: int) -> list[str]:
     raise AssertionError("it wrote nothing")
 
 
-def test_children_that_do_not_end_are_ended(tmp_path: Path) -> None:
+def test_children_that_ignore_sigterm_are_killed(tmp_path: Path) -> None:
     with processes(tmp_path, tmp_path / "logs") as started:
         started.start("stubborn", [sys.executable, "-c", STUBBORN], os.environ)
         pids = [int(line) for line in eventually_wrote(started.log_of("stubborn"), 4)]
@@ -44,14 +44,14 @@ def test_children_that_do_not_end_are_ended(tmp_path: Path) -> None:
     assert [p for p in alive if psutil.Process(p).status() != psutil.STATUS_ZOMBIE] == []
 
 
-def test_one_that_ends_early_is_named_with_its_last_words(tmp_path: Path) -> None:
+def test_a_process_that_exits_early_is_named_with_its_last_output(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "print('first'); raise SystemExit('no room')"]
     with processes(tmp_path, tmp_path / "logs") as started:
         started.start("server", command, os.environ)
         eventually_wrote(started.log_of("server"), 2)
 
         with pytest.raises(
-            LakefeedError, match="server ended with code 1, and wrote last:"
+            LakefeedError, match="server exited with code 1; its last output:"
         ) as told:
             started.finish("server")
         with pytest.raises(LakefeedError):
@@ -61,16 +61,16 @@ def test_one_that_ends_early_is_named_with_its_last_words(tmp_path: Path) -> Non
     assert str(tmp_path / "logs" / "server.log") in str(told.value)
 
 
-def test_one_that_was_killed_is_named_with_the_signal(tmp_path: Path) -> None:
+def test_a_killed_process_is_named_with_the_signal(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
     with processes(tmp_path, tmp_path / "logs") as started:
         started.start("server", command, os.environ)
 
-        with pytest.raises(LakefeedError, match="ended by SIGKILL"):
+        with pytest.raises(LakefeedError, match="killed by SIGKILL"):
             started.finish("server")
 
 
-def test_one_that_has_done_its_work_is_not_missed(tmp_path: Path) -> None:
+def test_a_process_that_has_finished_is_not_reported(tmp_path: Path) -> None:
     with processes(tmp_path, tmp_path / "logs") as started:
         started.start("secrets", [sys.executable, "-c", ""], os.environ)
         started.finish("secrets")

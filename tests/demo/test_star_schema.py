@@ -1,4 +1,4 @@
-"""The shop's star schema over time: facts and the versions they belong to, grown and rebuilt."""
+"""The shop's star schema over time: facts and the row versions that they refer to."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def live(source: Database, seed: int, *statements: str) -> None:
 
 
 def order_now(source: Database, product: int) -> int:
-    """Customer 1 orders one piece; the number of the order."""
+    """Places an order of customer 1, and returns its number."""
     with closing(source.connect()) as session, session, session.cursor() as cursor:
         return place_order(cursor, 1, [(product, 1)], paid=True)
 
 
 def marts(warehouse: Path) -> dict[str, list[tuple[object, ...]]]:
-    """Every value of every mart, and of history, but for the counter of builds."""
+    """All values of all marts and of history, except the build counter."""
     with duckdb.connect(str(warehouse), read_only=True) as session:
         session.execute("set timezone = 'UTC'")
         tables = session.execute(
@@ -64,7 +64,7 @@ def marts(warehouse: Path) -> dict[str, list[tuple[object, ...]]]:
 
 
 @pytest.mark.faults
-def test_a_warehouse_that_grew_equals_one_that_is_rebuilt_now_or_as_of_then(
+def test_an_incremental_warehouse_equals_one_that_is_rebuilt_now_or_as_of_then(
     source: Database, shop: Lake, tmp_path: Path
 ) -> None:
     run(shop)
@@ -100,7 +100,9 @@ def test_a_warehouse_that_grew_equals_one_that_is_rebuilt_now_or_as_of_then(
     assert shop.run().build is None
 
 
-def test_facts_belong_to_the_version_of_their_time(source: Database, shop: Lake) -> None:
+def test_facts_refer_to_the_version_that_was_valid_at_their_time(
+    source: Database, shop: Lake
+) -> None:
     run(shop)
     source.execute("update products set price = price + 1 where product_id = 1")
     run(shop)
@@ -120,7 +122,7 @@ def test_facts_belong_to_the_version_of_their_time(source: Database, shop: Lake)
     ) == [(order, 1, True)]
 
 
-def test_a_version_that_is_loaded_after_its_facts_gets_them(source: Database, shop: Lake) -> None:
+def test_facts_are_moved_to_a_version_that_is_loaded_later(source: Database, shop: Lake) -> None:
     run(shop)
     source.execute("update products set price = price + 1 where product_id = 1")
     order = order_now(source, 1)
@@ -138,10 +140,10 @@ def test_a_version_that_is_loaded_after_its_facts_gets_them(source: Database, sh
 
 
 @pytest.mark.faults
-def test_facts_leave_a_version_that_is_corrected_away(
+def test_facts_leave_a_version_that_is_removed_by_a_correction(
     source: Database, shop: Lake, tmp_path: Path
 ) -> None:
-    """An address that was customer 1's turns out to be another's all along, then to have moved."""
+    """An address of customer 1 turns out to belong to another customer, then to have changed."""
     first, second = source.rows(
         "select customer_id, percentile_disc(0.4) within group (order by ordered_at)::text"
         " from orders group by customer_id order by count(*) desc, customer_id limit 2"
@@ -163,7 +165,7 @@ def test_facts_leave_a_version_that_is_corrected_away(
         assert marts(shop.project.warehouse) == marts(rebuilt.path)
 
 
-def test_what_a_fact_names_before_it_is_loaded_is_inferred_and_filled_in_later(
+def test_a_dimension_row_is_inferred_until_the_real_one_is_loaded(
     source: Database, shop: Lake
 ) -> None:
     keys = "select order_id, line_number, customer_key, product_key from marts.fct_order_line"

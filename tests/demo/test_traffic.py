@@ -56,7 +56,7 @@ def test_an_empty_database_is_filled_once(database: Database, session: Any) -> N
     assert database.rows("select count(*) from orders") == [(1500,)]
 
 
-def test_every_kind_of_change_happens_and_the_shop_stays_sound(
+def test_every_kind_of_change_occurs_and_the_shop_stays_consistent(
     database: Database, session: Any
 ) -> None:
     open_shop(session)
@@ -70,7 +70,7 @@ def test_every_kind_of_change_happens_and_the_shop_stays_sound(
     assert [rule for rule, query in BROKEN.items() if database.rows(query)] == []
 
 
-def test_a_shop_is_alive_while_somebody_orders(database: Database, session: Any) -> None:
+def test_a_shop_is_alive_while_orders_are_placed(database: Database, session: Any) -> None:
     open_shop(session)
     asleep = started(database, "--check").wait(30)
     list(islice(live_on(session, random.Random(7)), 10))
@@ -80,7 +80,7 @@ def test_a_shop_is_alive_while_somebody_orders(database: Database, session: Any)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_command_fills_the_shop_lives_and_ends_at_once_when_told(
+def test_the_command_creates_the_shop_generates_traffic_and_stops_at_once(
     database: Database, number: signal.Signals
 ) -> None:
     process = started(database, "--pause", "30")
@@ -92,14 +92,14 @@ def test_the_command_fills_the_shop_lives_and_ends_at_once_when_told(
 
     assert process.wait(10) == 0
     assert time.monotonic() - asked < 5
-    assert opened.startswith("the shop has opened, with ")
+    assert opened.startswith("created the shop with ")
     assert happened
 
 
-def test_builds_pass_their_tests_while_tables_are_read_one_after_the_other(
+def test_builds_pass_their_tests_if_tables_are_read_at_different_snapshots(
     database: Database, shop: Lake
 ) -> None:
-    """As Airflow's tasks read them: lines and payments may be older than their orders."""
+    """Like Airflow's tasks, so that lines and payments may be older than their orders."""
     process = started(database, "--pause", "0.02")
     assert process.stdout is not None
     process.stdout.readline()

@@ -27,7 +27,7 @@ OTHER_CASE = "since its collation `nocase` is not deterministic"
 NAMED = {
     "citext": "since its type is `citext`",
     "mail": "since its type is `citext`",
-    "citext[]": "since it holds values of type `citext`",
+    "citext[]": "since it contains values of type `citext`",
     "text collate nocase": OTHER_CASE,
     "varchar(9) collate nocase": OTHER_CASE,
     "char(3) collate nocase": OTHER_CASE,
@@ -96,7 +96,7 @@ def test_init_names_a_foreign_table_with_an_unreachable_server_without_waiting(
 
         report = init_project(tmp_path, debian_database.url, "acme", "public")
 
-    reason = "its server can't be reached, or gave no answer in 10 s"
+    reason = "its server can't be reached, or didn't answer within 10 s"
     assert report.left_out == (("public.100% far", reason),)
     text = (tmp_path / "sources.yaml").read_text()
     assert f'      # "100% far": left out, {reason} (rows unknown)\n' in text

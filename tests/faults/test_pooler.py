@@ -100,7 +100,7 @@ def wait_for(url: str) -> None:
     raise AssertionError(f"no answer from {url}")
 
 
-def test_values_are_exact_for_any_settings_of_the_poolers_sessions(
+def test_values_are_exact_whatever_the_settings_of_the_poolers_sessions(
     database: Database, pooled: Database, lake: Lake
 ) -> None:
     database.execute(*TABLES)
@@ -113,7 +113,7 @@ def test_values_are_exact_for_any_settings_of_the_poolers_sessions(
     assert lake_texts(lake, staging("shop__t"), COLUMNS) == source_texts(database, "t", COLUMNS)
 
 
-def test_late_commits_are_loaded_and_no_settings_leak_to_other_clients(
+def test_late_commits_are_found_and_no_setting_leaks_to_other_clients(
     database: Database, pooled: Database, lake: Lake
 ) -> None:
     database.execute(*TABLES)

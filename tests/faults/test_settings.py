@@ -240,7 +240,7 @@ def quoted(name: str, value: str) -> str:
     return value if name == "search_path" else f"'{value}'"
 
 
-def test_no_setting_changes_a_value_or_makes_a_load_fail(walk: Walk, reader: None) -> None:
+def test_no_setting_changes_a_value_or_fails_a_load(walk: Walk, reader: None) -> None:
     walk.with_settings([])
     usual = walk.with_settings([])
     assert not any("failed" in line for line in usual), usual
@@ -282,7 +282,9 @@ MONEY = (
 )
 
 
-def test_a_table_is_read_in_full_if_lc_monetary_changes(localized: Database, lake: Lake) -> None:
+def test_money_is_stored_in_one_format_whatever_lc_monetary_is(
+    localized: Database, lake: Lake
+) -> None:
     localized.execute(*MONEY)
     lake.declare("t: {cursor: at}").load()
     localized.execute(
@@ -303,7 +305,7 @@ def test_a_table_is_read_in_full_if_lc_monetary_changes(localized: Database, lak
     assert only(lake.load()).status == "unchanged"
 
 
-def test_translated_errors_of_a_server_are_reported_without_the_query(
+def test_errors_of_a_server_with_another_language_are_reported_in_its_words(
     localized: Database, lake: Lake
 ) -> None:
     localized.execute(*MONEY, "create view u as select 1 as id, 1 / (id - 1) as x from t")
@@ -317,7 +319,7 @@ def test_translated_errors_of_a_server_are_reported_without_the_query(
     assert "shop.u: Division durch Null\n" in message
 
 
-def test_a_login_role_that_switches_to_another_role_can_load_and_be_interrupted(
+def test_a_role_with_another_default_role_reads_as_that_role_and_can_be_interrupted(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = f"r{uuid.uuid4().hex[:12]}"

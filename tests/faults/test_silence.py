@@ -83,7 +83,7 @@ def assert_ended_and_tried_again(run: Started, lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS.keys())
-def test_a_load_ends_if_the_connection_goes_silent_at_any_statement(
+def test_a_load_ends_whichever_statement_goes_silent(
     network: Network, copied: Lake, statement: bytes
 ) -> None:
     network.falls_silent_at = statement
@@ -94,7 +94,7 @@ def test_a_load_ends_if_the_connection_goes_silent_at_any_statement(
 
 @pytest.mark.parametrize("forgets", [False, True], ids=["for all", "for those there are"])
 @pytest.mark.parametrize("backend", ["chosen", "psycopg2"])
-def test_a_load_ends_if_the_connection_goes_silent_among_its_rows(
+def test_a_load_ends_if_the_silence_begins_among_its_rows(
     network: Network, copied: Lake, forgets: bool, backend: str
 ) -> None:
     if backend == "psycopg2":
@@ -105,10 +105,8 @@ def test_a_load_ends_if_the_connection_goes_silent_among_its_rows(
     assert network.is_silent
 
 
-def test_the_process_ends_on_systems_without_a_socket_timeout(
-    network: Network, copied: Lake
-) -> None:
-    """As on macOS, which has no such timeout."""
+def test_the_process_ends_if_the_system_exposes_no_sockets(network: Network, copied: Lake) -> None:
+    """As on macOS, which has no such time-out."""
     network.falls_silent_after = 5_000_000
     elsewhere = (
         "import socket; del socket.TCP_USER_TIMEOUT; from lakefeed.cli.main import main; main()"
@@ -121,7 +119,7 @@ def test_the_process_ends_on_systems_without_a_socket_timeout(
     assert only(copied.load()).rows_written == ROWS
 
 
-def test_a_stopped_server_on_a_local_socket_ends_the_load(
+def test_a_stopped_server_on_a_local_socket_is_given_up(
     server_folder: Path, source: Database, copied: Lake
 ) -> None:
     source.execute("create or replace view slow as select 1 as id, pg_sleep(60)::text as x")
@@ -142,12 +140,10 @@ def test_a_stopped_server_on_a_local_socket_ends_the_load(
                 process.resume()
 
     assert ended.code == 3, ended.told
-    assert "a new connection isn't answered either" in ended.told
+    assert "the server doesn't answer a new connection either" in ended.told
 
 
-def test_a_load_waits_for_a_server_that_works_for_long(
-    network: Network, source: Database, copied: Lake
-) -> None:
+def test_a_busy_server_is_waited_for(network: Network, source: Database, copied: Lake) -> None:
     source.execute("create or replace view slow as select 1 as id, pg_sleep(9)::text as x")
     copied.declare("slow: {mode: full_refresh}")
 
@@ -170,7 +166,7 @@ def test_an_unanswered_login_ends_with_a_reason(network: Network, copied: Lake) 
     "command",
     [("load",), ("audit",), ("check", "--connect"), ("prune", "--erase", "shop.big", "1")],
 )
-def test_ctrl_c_ends_a_command_that_waits_for_a_silent_connection(
+def test_control_c_ends_a_wait_for_a_silent_connection(
     network: Network, copied: Lake, command: tuple[str, ...]
 ) -> None:
     network.falls_silent_at = b"pg_try_advisory" if "prune" in command else b"pg_index"
@@ -179,7 +175,9 @@ def test_ctrl_c_ends_a_command_that_waits_for_a_silent_connection(
     assert_interrupted(started.until(lambda: network.is_silent).end_by(signal.SIGINT))
 
 
-def test_the_next_run_ends_the_sessions_of_a_killed_run(network: Network, copied: Lake) -> None:
+def test_a_session_of_a_killed_run_does_not_block_the_next_run(
+    network: Network, copied: Lake
+) -> None:
     network.falls_silent_after = 5_000_000
     run = start(copied, "load", LAKEFEED_TEST_URL=network.url)
     run.until(lambda: network.is_silent).end_by(signal.SIGKILL)
@@ -190,8 +188,8 @@ def test_the_next_run_ends_the_sessions_of_a_killed_run(network: Network, copied
     assert "ended a session that a dead run had left behind" in report.notes[0]
 
 
-def test_statements_of_a_killed_run_end_soon_on_the_server(source: Database, copied: Lake) -> None:
-    """The server checks every ten seconds whether the client is still connected."""
+def test_a_query_of_a_killed_run_soon_ends_on_the_server(source: Database, copied: Lake) -> None:
+    """Within ten seconds it looks whether anybody is still there."""
     source.execute("create or replace view slow as select 1 as id, pg_sleep(60)::text as x")
     copied.declare("slow: {mode: full_refresh}")
     asleep = "select 1 from pg_stat_activity where wait_event = 'PgSleep'"

@@ -79,7 +79,7 @@ def pair(
         server.cleanup()
 
 
-def test_a_table_that_cannot_be_read_at_once_is_read_in_steps(pair: Pair, lake: Lake) -> None:
+def test_a_table_whose_read_a_standby_cancels_is_read_in_steps(pair: Pair, lake: Lake) -> None:
     lake.declare('t: {cursor: at, where: "slowly()"}\nsmall: {mode: full_refresh}')
 
     with pair.ending_reads(longer_than=2.5):
@@ -92,7 +92,7 @@ def test_a_table_that_cannot_be_read_at_once_is_read_in_steps(pair: Pair, lake: 
     assert only(lake.load("shop.t")).status == "unchanged"
 
 
-def test_a_table_that_cannot_be_read_fails_and_names_the_settings_of_the_standby(
+def test_a_table_that_a_standby_never_lets_be_read_fails_with_the_settings_to_change(
     pair: Pair, lake: Lake
 ) -> None:
     lake.declare('t: {cursor: at, where: "slowly()"}')
@@ -104,8 +104,8 @@ def test_a_table_that_cannot_be_read_fails_and_names_the_settings_of_the_standby
     assert "`hot_standby_feedback` is off, `max_standby_streaming_delay` is 0" in error
 
 
-def test_a_full_refresh_table_is_read_again(pair: Pair, lake: Lake) -> None:
-    """One conflict ends all sessions with the run's snapshot."""
+def test_a_full_refresh_that_a_standby_cancels_is_retried(pair: Pair, lake: Lake) -> None:
+    """One conflict is enough to end all that a run's snapshot is for."""
     lake.declare('t: {mode: full_refresh, where: "slowly()"}\nsmall: {mode: full_refresh}')
     with ThreadPoolExecutor(1) as pool:
         load = pool.submit(lake.load)

@@ -199,7 +199,7 @@ class Writer:
         self.open_ones.clear()
 
 
-def test_no_row_is_lost_or_duplicated_by_random_writers_and_runs_killed_at_random(
+def test_random_writes_and_killed_runs_lose_and_duplicate_nothing(
     database: Database, lake: Lake
 ) -> None:
     say(f"seed {SEED}, to repeat: LAKEFEED_TORTURE_SEED={SEED} make test-faults")

@@ -66,7 +66,7 @@ def run_steps(lake: Lake) -> dict[str, subprocess.CompletedProcess[str]]:
     return ended
 
 
-def test_the_file_is_a_workflow_of_github(lake: Lake) -> None:
+def test_the_file_is_a_valid_github_workflow(lake: Lake) -> None:
     checked = subprocess.run(
         [BIN / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", WORKFLOW],
         cwd=lake.root, capture_output=True, text=True, check=False,
@@ -75,7 +75,7 @@ def test_the_file_is_a_workflow_of_github(lake: Lake) -> None:
     assert checked.returncode == 0, checked.stdout
 
 
-def test_a_good_change_passes_and_its_summary_says_what_it_touches(lake: Lake) -> None:
+def test_a_good_change_passes_with_a_summary_of_what_it_affects(lake: Lake) -> None:
     declared = (lake.root / "sources.yaml").read_text()
     (lake.root / "sources.yaml").write_text(declared.replace("lookback: 30m", "lookback: 1h"))
     (lake.root / "dbt/models/marts/revenue.sql").write_text(
@@ -96,7 +96,7 @@ def test_a_good_change_passes_and_its_summary_says_what_it_touches(lake: Lake) -
     assert lake.query("select total from marts.revenue") == [(30,)]
 
 
-def test_a_change_that_was_not_synced_stops_and_is_summed_up_all_the_same(lake: Lake) -> None:
+def test_a_change_that_was_not_synced_fails_but_is_summarized(lake: Lake) -> None:
     declared = (lake.root / "sources.yaml").read_text()
     changed = declared.replace("{cursor: updated_at}", "{cursor: updated_at, deletes: mark}")
     (lake.root / "sources.yaml").write_text(changed)
@@ -110,7 +110,7 @@ def test_a_change_that_was_not_synced_stops_and_is_summed_up_all_the_same(lake: 
     assert "`deletes` `ignore` → `mark`" in (lake.root / "data/summary.md").read_text()
 
 
-def test_a_test_that_the_change_breaks_stops_it(lake: Lake) -> None:
+def test_a_broken_data_test_fails_the_change(lake: Lake) -> None:
     (lake.root / "dbt/tests").mkdir()
     (lake.root / "dbt/tests/no_losses.sql").write_text(
         "select total\nfrom {{ ref('revenue') }}\nwhere total > 20\n"

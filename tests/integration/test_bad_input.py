@@ -86,7 +86,7 @@ DECLARED = "good: {cursor: at}\n"
         ),
     ],
 )
-def test_a_table_that_cannot_be_loaded_fails_alone_with_its_name_and_line(
+def test_a_table_that_cannot_load_fails_alone_with_name_and_line(
     database: Database, lake: Lake, ddl: str, declared: str, expected: tuple[str, str]
 ) -> None:
     database.execute(GOOD, FILL, ddl)
@@ -103,7 +103,7 @@ def test_a_table_that_cannot_be_loaded_fails_alone_with_its_name_and_line(
     assert not (lake.root / "data/raw/shop__t").exists()
 
 
-def test_a_declared_key_that_is_not_unique_stops_the_table(database: Database, lake: Lake) -> None:
+def test_a_declared_key_that_is_not_unique_fails_the_table(database: Database, lake: Lake) -> None:
     database.execute(
         "create table t (a int, at timestamptz default now())", "insert into t values (1), (1)"
     )
@@ -113,7 +113,7 @@ def test_a_declared_key_that_is_not_unique_stops_the_table(database: Database, l
     assert lake.files("shop__t") == []
 
 
-def test_a_full_refresh_that_loses_most_rows_is_refused_until_allow_shrink(
+def test_a_refresh_that_loses_most_rows_is_refused_unless_allowed(
     database: Database, lake: Lake
 ) -> None:
     database.execute("create table t (id int primary key)")
@@ -130,7 +130,7 @@ def test_a_full_refresh_that_loses_most_rows_is_refused_until_allow_shrink(
     assert lake.query("select count(*) from staging.stg_shop__t") == [(0,)]
 
 
-def test_a_column_without_select_privilege_is_named_with_the_grant(
+def test_a_column_that_may_not_be_read_is_reported_with_the_grant(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.execute(
@@ -153,7 +153,7 @@ def test_a_column_without_select_privilege_is_named_with_the_grant(
     assert "this role may not read ssn of shop.t" in str(checked.errors[0])
 
 
-def test_a_row_policy_fails_loudly_instead_of_hiding_rows(
+def test_a_row_policy_fails_the_table_instead_of_hiding_rows(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.execute(
@@ -174,7 +174,7 @@ def test_a_row_policy_fails_loudly_instead_of_hiding_rows(
     assert "bypassrls" in message
 
 
-def test_a_frozen_table_stops_when_its_columns_change(database: Database, lake: Lake) -> None:
+def test_a_frozen_table_fails_when_its_columns_change(database: Database, lake: Lake) -> None:
     database.execute("create table t (id int primary key, at timestamptz default now())")
     lake.declare("t: {cursor: at, schema_changes: freeze}").load()
     database.execute("alter table t add column extra text")
@@ -186,7 +186,7 @@ def test_a_frozen_table_stops_when_its_columns_change(database: Database, lake: 
 class TestFromTheCommandLine:
     """Exit codes, and what a user sees."""
 
-    def test_an_unreachable_source_exits_with_3_and_is_told_once(self, lake: Lake) -> None:
+    def test_an_unreachable_source_exits_with_3_and_is_reported_once(self, lake: Lake) -> None:
         lake.declare("a: {mode: full_refresh}\nb: {mode: full_refresh}")
 
         ended = lake.command(
@@ -228,11 +228,11 @@ class TestFromTheCommandLine:
         assert "did you mean `full_refresh`?" in ended.stderr
         assert [path.name for path in (lake.root / "data").iterdir()] == [".gitkeep"]
 
-    def test_a_folder_without_a_project_says_where_to_go(self, tmp_path: Path) -> None:
+    def test_a_folder_without_a_project_is_refused_with_the_next_step(self, tmp_path: Path) -> None:
         ended = Lake(tmp_path).command("run")
 
         assert ended.returncode == 2
-        assert "there is no sources.yaml in" in ended.stderr
+        assert "no sources.yaml in" in ended.stderr
         assert "lakefeed init" in ended.stderr
 
     def test_an_unknown_table_is_refused_with_the_nearest_name(
@@ -245,7 +245,7 @@ class TestFromTheCommandLine:
         assert ended.returncode == 2
         assert "did you mean `shop.orders`?" in ended.stderr
 
-    def test_a_range_that_is_none_exits_with_2_before_anything_is_read(
+    def test_an_invalid_range_exits_with_2_before_anything_is_read(
         self, database: Database, lake: Lake
     ) -> None:
         database.execute(GOOD, FILL)

@@ -42,7 +42,7 @@ def found(lake: Lake) -> list[str]:
         ("'audit.*': {cursor: at}", "`audit.*` matches no table in sources.lock.yaml"),
     ],
 )
-def test_a_mistake_that_the_catalogue_reveals_is_an_error(
+def test_a_mistake_that_contradicts_the_catalogue_is_an_error(
     synced: Lake, declared: str, message: str
 ) -> None:
     errors = found(synced.declare(declared))
@@ -80,7 +80,7 @@ def test_an_unset_variable_is_a_warning(synced: Lake, monkeypatch: pytest.Monkey
     assert "2 tables checked: 1 warning" in ended.stdout
 
 
-def test_a_mistake_is_reported_without_the_stale_files_it_causes(synced: Lake) -> None:
+def test_a_mistake_is_reported_rather_than_the_files_that_it_makes_stale(synced: Lake) -> None:
     errors = found(synced.declare("a: {cursor: at}\nbb: {cursor: at}"))
 
     assert not [error for error in errors if "out of date" in error]
@@ -98,7 +98,7 @@ def test_a_warning_about_many_tables_is_printed_once(database: Database, lake: L
 
 
 @pytest.mark.parametrize("declared", ["a: {cursor: at}\nb: {cursor: at}", '"*": {cursor: at}'])
-def test_a_wrong_schema_fails_and_leaves_the_catalogue_unchanged(
+def test_a_mistake_in_the_schema_fails_without_changing_the_catalogue(
     synced: Lake, declared: str
 ) -> None:
     synced.declare(declared).load()
@@ -117,7 +117,7 @@ def test_a_wrong_schema_fails_and_leaves_the_catalogue_unchanged(
     assert generated(synced) == known
 
 
-def test_a_removed_table_is_removed_from_catalogue_and_models(synced: Lake) -> None:
+def test_a_removed_table_leaves_the_catalogue_and_the_models(synced: Lake) -> None:
     synced.declare("a: {cursor: at}").load()
 
     assert "public.b" not in (synced.root / "sources.lock.yaml").read_text()

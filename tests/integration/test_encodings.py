@@ -55,7 +55,7 @@ def test_text_in_another_server_encoding_is_loaded_as_utf_8(
     assert lake.raw("shop__t", "note") == [(text,)]
 
 
-def test_invalid_utf_8_stops_its_table_before_anything_is_written(
+def test_invalid_text_fails_its_table_before_anything_is_written(
     server_url: str, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQL_ASCII accepts any bytes; a Parquet file with invalid UTF-8 couldn't be read."""

@@ -250,7 +250,7 @@ def test_staging_merged_by_text_is_merged_again(
     ]
 
 
-def test_a_declared_relationship_holds_between_two_spellings(
+def test_a_relationships_test_passes_for_equal_values_of_different_text(
     database: Database, lake: Lake
 ) -> None:
     database.execute(
@@ -270,9 +270,9 @@ def test_a_declared_relationship_holds_between_two_spellings(
 
 
 NOT_EXACT = {
-    "interval[]": ("it holds values of type `interval`", "{1 day}"),
-    "pair": ("it holds values of type `numeric`", "(a,1.0)"),
-    "jsonb[]": ("it holds values of type `jsonb`", "{1.0}"),
+    "interval[]": ("it contains values of type `interval`", "{1 day}"),
+    "pair": ("it contains values of type `numeric`", "(a,1.0)"),
+    "jsonb[]": ("it contains values of type `jsonb`", "{1.0}"),
 }
 
 

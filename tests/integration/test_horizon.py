@@ -187,7 +187,7 @@ def test_a_prepared_transaction_is_loaded_however_late_it_commits(
         time.sleep(1.1)
         primary.execute(f"insert into orders values ({number}, 'quick')")
         report = lake.load()
-        assert any("transactions are prepared, 1 of them" in line for line in report.warnings)
+        assert any("prepared transactions: 1;" in line for line in report.warnings)
     primary.execute("commit prepared 'late'")
 
     lake.load()
@@ -232,8 +232,8 @@ def test_a_transaction_that_stays_open_for_long_is_named() -> None:
     young = horizon_from(now, now - dt.timedelta(minutes=3), oldest_pid=4711, **facts)
 
     assert old.warnings == (
-        "a transaction (pid 4711) has been open since 2026-03-01 09:00 UTC; every load reads again "
-        "from there until it ends",
+        "a transaction (pid 4711) has been open since 2026-03-01 09:00 UTC; until it ends, every "
+        "load reads again from that time",
     )
     assert young.warnings == ()
 

@@ -60,7 +60,7 @@ def test_a_project_made_by_init_runs_without_an_edit(shop: Lake) -> None:
     assert check(shop.project).errors == ()
 
 
-def test_its_generated_models_have_no_lint(shop: Lake) -> None:
+def test_generated_models_pass_the_linter(shop: Lake) -> None:
     (shop.root / "dbt/models/marts/loud.sql").write_text("SELECT 1 AS one\n")
 
     linted = subprocess.run(
@@ -72,7 +72,7 @@ def test_its_generated_models_have_no_lint(shop: Lake) -> None:
     assert "CP01" in linted.stdout
 
 
-def test_init_chooses_cursors_by_what_keeps_them_and_says_why(shop: Lake) -> None:
+def test_init_chooses_cursors_and_says_why(shop: Lake) -> None:
     text = (shop.root / "sources.yaml").read_text()
 
     assert declared(shop) == {
@@ -89,7 +89,9 @@ def test_init_chooses_cursors_by_what_keeps_them_and_says_why(shop: Lake) -> Non
     assert "check the timezone" in text
 
 
-def test_the_secret_is_in_env_alone_for_this_user_alone(shop: Lake, database: Database) -> None:
+def test_the_secret_is_written_only_to_env_readable_only_by_its_owner(
+    shop: Lake, database: Database
+) -> None:
     secret = shop.root / ".env"
 
     assert f"ACME_DATABASE_URL='{database.url}'" in secret.read_text()
@@ -99,7 +101,7 @@ def test_the_secret_is_in_env_alone_for_this_user_alone(shop: Lake, database: Da
     assert not [p for p in others if database.url in p.read_text(errors="ignore")]
 
 
-def test_the_source_is_called_as_the_database_where_no_name_is_given(
+def test_the_source_is_named_after_the_database_by_default(
     database: Database, tmp_path: Path
 ) -> None:
     database.execute(*SHOP)
@@ -117,7 +119,7 @@ def test_another_schema_can_be_read(database: Database, tmp_path: Path) -> None:
     assert table.qualified == "audit.events"
 
 
-def test_tables_that_the_role_may_not_read_are_left_out_and_named(
+def test_tables_that_the_role_may_not_read_are_left_out_and_reported(
     database: Database, tmp_path: Path
 ) -> None:
     database.execute(
@@ -139,7 +141,7 @@ def test_tables_that_the_role_may_not_read_are_left_out_and_named(
     assert ran.returncode == 0, ran
 
 
-def test_init_touches_no_project_that_is_there(shop: Lake, database: Database) -> None:
+def test_init_refuses_a_folder_with_a_project(shop: Lake, database: Database) -> None:
     before = (shop.root / "sources.yaml").read_text()
 
     with pytest.raises(Refused, match="this folder already has a project"):
@@ -147,7 +149,7 @@ def test_init_touches_no_project_that_is_there(shop: Lake, database: Database) -
     assert (shop.root / "sources.yaml").read_text() == before
 
 
-def test_init_refuses_where_the_variable_means_another_database(
+def test_init_refuses_if_the_variable_has_another_url(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.execute(*SHOP)
@@ -158,7 +160,7 @@ def test_init_refuses_where_the_variable_means_another_database(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_schema_without_tables_is_named_with_those_that_have_some(
+def test_a_schema_without_tables_is_refused_with_a_list_of_those_that_have_some(
     database: Database, tmp_path: Path
 ) -> None:
     with pytest.raises(DeclarationError, match="no schema of this database has any"):
@@ -182,7 +184,7 @@ def test_a_schema_without_tables_is_named_with_those_that_have_some(
     assert "other schemas contain tables: person (1);" in render_init(report)
 
 
-def test_a_connection_that_fails_is_told_before_there_is_a_project_or_a_name(
+def test_a_connection_that_fails_is_reported_before_a_project_or_source_name_exists(
     lake: Lake, tmp_path: Path
 ) -> None:
     with pytest.raises(SourceUnreachable) as failed:
@@ -190,12 +192,12 @@ def test_a_connection_that_fails_is_told_before_there_is_a_project_or_a_name(
 
     assert str(failed.value) == (
         "can't connect to the database: connection refused (127.0.0.1:1, database shop, user me)\n"
-        "  check host and port, and that the server runs and listens there"
+        "  check host and port, and that the server is running and listens there"
     )
     assert not (tmp_path / "new").exists()
 
 
-def test_files_that_were_there_are_kept_and_named(database: Database, tmp_path: Path) -> None:
+def test_existing_files_are_kept_and_listed(database: Database, tmp_path: Path) -> None:
     database.execute(*SHOP)
     write_scaffold(tmp_path)
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
@@ -209,7 +211,7 @@ def test_files_that_were_there_are_kept_and_named(database: Database, tmp_path: 
     )
 
 
-def test_a_cursor_that_only_inserts_set_is_told_in_the_terminal_too(
+def test_a_cursor_that_only_inserts_set_is_reported_in_the_terminal(
     database: Database, tmp_path: Path
 ) -> None:
     database.execute(
@@ -225,7 +227,7 @@ def test_a_cursor_that_only_inserts_set_is_told_in_the_terminal_too(
     )
 
 
-def test_the_command_says_what_it_wrote_and_what_comes_next(
+def test_the_command_lists_what_it_wrote_and_the_next_steps(
     database: Database, tmp_path: Path
 ) -> None:
     database.execute(*SHOP)
@@ -238,7 +240,7 @@ def test_the_command_says_what_it_wrote_and_what_comes_next(
     assert ended.stdout.endswith("lakefeed run\n")
 
 
-def test_what_pip_has_compiled_in_the_template_is_no_part_of_a_project(tmp_path: Path) -> None:
+def test_bytecode_in_the_template_is_not_copied_into_a_project(tmp_path: Path) -> None:
     template = (
         files("lakefeed.orchestration.project") / "template/airflow/dags/de_batch_pipeline.py"
     )

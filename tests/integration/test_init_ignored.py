@@ -45,9 +45,7 @@ def tracked_by_git(root: Path) -> set[str]:
         "",
     ],
 )
-def test_a_gitignore_of_ones_own_is_kept_and_completed(
-    shop: str, tmp_path: Path, mine: str
-) -> None:
+def test_an_existing_gitignore_is_kept_and_completed(shop: str, tmp_path: Path, mine: str) -> None:
     git(tmp_path, "init")
     (tmp_path / ".gitignore").write_text(mine)
 
@@ -59,7 +57,7 @@ def test_a_gitignore_of_ones_own_is_kept_and_completed(
     assert ".gitignore" in report.kept
 
 
-def test_what_a_parent_ignores_is_not_written_again(shop: str, tmp_path: Path) -> None:
+def test_a_pattern_of_a_parent_gitignore_is_not_repeated(shop: str, tmp_path: Path) -> None:
     git(tmp_path, "init")
     (tmp_path / ".gitignore").write_text(".env\ndata/\n")
     project = tmp_path / "lake"
@@ -73,7 +71,7 @@ def test_what_a_parent_ignores_is_not_written_again(shop: str, tmp_path: Path) -
     assert not {f"lake/{name}" for name in WRITTEN} & tracked_by_git(tmp_path)
 
 
-def test_a_parent_that_takes_it_back_is_overruled(shop: str, tmp_path: Path) -> None:
+def test_a_negated_pattern_of_a_parent_gitignore_is_overruled(shop: str, tmp_path: Path) -> None:
     git(tmp_path, "init")
     (tmp_path / ".gitignore").write_text("!.env\n!*.toml\n")
     project = tmp_path / "lake"
@@ -84,7 +82,7 @@ def test_a_parent_that_takes_it_back_is_overruled(shop: str, tmp_path: Path) -> 
     assert not tracked_by_git(project) & set(WRITTEN)
 
 
-def test_a_secret_that_git_tracks_is_not_written(shop: str, tmp_path: Path) -> None:
+def test_no_secret_is_written_to_a_file_that_git_tracks(shop: str, tmp_path: Path) -> None:
     git(tmp_path, "init")
     (tmp_path / ".env").write_text("A=1\n")
     git(tmp_path, "add", ".env")
@@ -96,7 +94,7 @@ def test_a_secret_that_git_tracks_is_not_written(shop: str, tmp_path: Path) -> N
     assert not (tmp_path / "sources.yaml").exists()
 
 
-def test_where_git_would_take_it_all_the_same_it_is_not_written(shop: str, tmp_path: Path) -> None:
+def test_no_secret_is_written_if_git_would_add_it_anyway(shop: str, tmp_path: Path) -> None:
     """Git doesn't follow a link in the place of an ignore file."""
     git(tmp_path, "init")
     (tmp_path / "elsewhere").write_text("")
@@ -117,7 +115,7 @@ def test_where_git_would_take_it_all_the_same_it_is_not_written(shop: str, tmp_p
         ("/data/*\n.env\n!.env\n", ["/.env"]),
     ],
 )
-def test_without_a_repository_the_file_alone_decides(
+def test_without_a_repository_only_the_gitignore_counts(
     tmp_path: Path, mine: str, added: list[str]
 ) -> None:
     (tmp_path / ".gitignore").write_text(mine)

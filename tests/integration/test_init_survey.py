@@ -57,7 +57,7 @@ def test_a_table_with_a_row_policy_is_left_out_with_the_reason(
     assert list(declared(tmp_path)) == ["fine"]
 
 
-def test_a_table_whose_key_cannot_be_read_is_left_out_and_other_columns_alone_are_excluded(
+def test_a_table_with_an_unreadable_key_is_left_out_but_other_unreadable_columns_are_excluded(
     database: Database, reader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.execute(
@@ -95,7 +95,7 @@ def test_a_foreign_table_that_cannot_be_read_is_left_out_with_the_reason(
     assert list(declared(tmp_path)) == ["fine"]
 
 
-def test_a_table_that_is_locked_is_declared_uncounted_and_not_waited_for(
+def test_a_locked_table_is_declared_without_waiting_for_its_row_count(
     database: Database, tmp_path: Path
 ) -> None:
     database.execute("create table fine (id int primary key)", "create table held (id int)")
@@ -111,7 +111,7 @@ def test_a_table_that_is_locked_is_declared_uncounted_and_not_waited_for(
     assert "# rows unknown; no primary key\n" in (tmp_path / "sources.yaml").read_text()
 
 
-def test_a_table_that_is_dropped_meanwhile_is_left_out(database: Database, tmp_path: Path) -> None:
+def test_a_table_that_is_being_dropped_is_left_out(database: Database, tmp_path: Path) -> None:
     """Another session has dropped it, but not committed: its drop is waited for, a second long."""
     database.execute("create table fine (id int primary key)", "create table going (id int)")
     other = database.connect()
@@ -125,7 +125,7 @@ def test_a_table_that_is_dropped_meanwhile_is_left_out(database: Database, tmp_p
     assert report.tables == 2
 
 
-def test_a_schema_that_may_not_be_used_asks_for_usage(
+def test_a_schema_without_the_usage_privilege_is_reported_with_the_grant(
     database: Database, reader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.execute(

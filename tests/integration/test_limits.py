@@ -69,10 +69,10 @@ def test_two_sessions_are_enough_for_all_tables(
 
     assert [str(table.error) for table in report.failures] == []
     assert lake.raw("shop__big", "count(distinct id)") == [(90_000,)]
-    assert "may have 2 sessions at a time, and all are in use: fewer tables" in report.warnings[0]
+    assert "can have at most 2 sessions, and all are in use: fewer tables" in report.warnings[0]
 
 
-def test_a_run_waits_for_a_free_session_and_says_so(
+def test_a_run_waits_for_a_session_and_warns_of_it(
     database: Database, lake: Lake, role: str
 ) -> None:
     database.execute("create table a as select 1 as id", f"alter role {role} connection limit 2")
@@ -85,28 +85,28 @@ def test_a_run_waits_for_a_free_session_and_says_so(
 
     assert report.failures == []
     assert [line for line in report.warnings if "had to wait for a session" in line] == [
-        "shop: had to wait for a session: can't connect to `shop`: the role has as many "
-        f"connections as it may have (socket {database.url.partition('host=')[2]}, port 5432, "
+        "shop: had to wait for a session: can't connect to `shop`: the role has reached "
+        f"its connection limit (socket {database.url.partition('host=')[2]}, port 5432, "
         f"database {database.name}, user {role})",
-        f"shop: had to wait for a session: the role `{role}` may have 2 sessions at a time, and "
+        f"shop: had to wait for a session: the role `{role}` can have at most 2 sessions, and "
         "all are in use",
     ]
 
 
 @pytest.mark.parametrize("of", ["role", "database", "server"])
-def test_the_exceeded_limit_is_named(
+def test_a_reached_limit_is_named(
     database: Database, lake: Lake, role: str, of: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lakefeed.source.connections.limits.WAIT_SECONDS", 1)
     database.execute("create table a as select 1 as id")
     lake.declare("a: {mode: full_refresh}")
     limits = {
-        "role": (f"alter role {role} connection limit 1", f"the role `{role}` may have 1"),
+        "role": (f"alter role {role} connection limit 1", f"the role `{role}` can have at most 1"),
         "database": (
             f"alter database {database.name} connection limit 1",
-            f"the database `{database.name}` may have 1",
+            f"the database `{database.name}` can have at most 1",
         ),
-        "server": ("select 1", "roles that aren't superusers may have "),
+        "server": ("select 1", "roles that aren't superusers can have at most "),
     }
     statement, message = limits[of]
     database.execute(statement)
@@ -120,7 +120,7 @@ def test_the_exceeded_limit_is_named(
     assert "a run needs two: one holds the snapshot, one reads" in error
 
 
-def test_a_run_that_gets_no_session_at_all_ends_in_time(
+def test_a_run_without_any_session_ends_in_time(
     database: Database, lake: Lake, role: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lakefeed.source.connections.limits.WAIT_SECONDS", 1)
@@ -130,5 +130,5 @@ def test_a_run_that_gets_no_session_at_all_ends_in_time(
     with in_use(as_role(database, role), 1):
         error = failure(lake.declare("a: {mode: full_refresh}").load())
 
-    assert "the role has as many connections as it may have" in error
+    assert "the role has reached its connection limit" in error
     assert time.monotonic() - began < 30

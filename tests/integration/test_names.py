@@ -142,9 +142,7 @@ def test_a_table_its_key_and_its_cursor_can_have_any_name(loaded: Loaded, table:
     assert loaded.staged[table] == loaded.source[table]
 
 
-def test_only_the_changed_row_of_a_table_with_awkward_names_is_written_again(
-    loaded: Loaded,
-) -> None:
+def test_only_the_changed_row_of_an_awkwardly_named_table_is_written_again(loaded: Loaded) -> None:
     written = [table.rows_written for table in loaded.reports[1].tables]
 
     assert written == [0] + [1] * len(TABLES)
@@ -159,7 +157,7 @@ def test_only_the_changed_row_of_a_table_with_awkward_names_is_written_again(
         ("x" * 63, "x" * 63),
     ],
 )
-def test_the_lake_name_of_a_table_has_its_letters_and_digits(
+def test_a_lake_name_consists_of_the_letters_and_digits_of_the_table_name(
     database: Database, lake: Lake, name: str, lake_name: str
 ) -> None:
     database.execute(f'create table "{name}" (id int)', f'insert into "{name}" values (1)')
@@ -186,7 +184,7 @@ def test_a_column_that_dbt_cannot_quote_is_refused_before_anything_is_written(
 
 
 @pytest.mark.parametrize("name", ["_dlt_load_id", "_Load_Position", "_STAGED_BATCH"])
-def test_a_column_with_a_reserved_name_is_refused(
+def test_a_column_with_a_name_that_the_lake_reserves_is_refused(
     database: Database, lake: Lake, name: str
 ) -> None:
     database.execute(f'create table t (id int, "{name}" int)', "insert into t values (1, 2)")
@@ -263,7 +261,7 @@ def test_an_empty_table_with_awkward_names_is_staged_with_its_types(
     ]
 
 
-def test_the_dlt_command_opens_a_pipeline_with_awkward_names(
+def test_the_dlt_command_finds_a_pipeline_with_awkward_names(
     database: Database, lake: Lake
 ) -> None:
     database.execute(

@@ -68,18 +68,18 @@ def told(secrets_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPASSFILE", str(secrets_folder / "pgpass"))
 
 
-def test_without_the_file_nobody_is_let_in(url: str) -> None:
+def test_without_the_password_file_the_login_fails(url: str) -> None:
     with pytest.raises(psycopg2.OperationalError, match="no password supplied"):
         psycopg2.connect(url)
 
 
 @pytest.mark.usefixtures("told")
-def test_psycopg2_which_airflow_uses_finds_the_password(url: str) -> None:
+def test_psycopg2_finds_the_password(url: str) -> None:
     assert Database(url).rows("select count(*) from t") == [(1000,)]
 
 
 @pytest.mark.usefixtures("told")
-def test_asyncpg_which_airflow_uses_as_well_finds_the_password(url: str) -> None:
+def test_asyncpg_finds_the_password(url: str) -> None:
     async def count() -> Any:
         session = await asyncpg.connect(url)
         try:

@@ -65,7 +65,7 @@ def test_a_load_shows_no_password_whichever_of_its_connections_fails(
 ENDS_ITSELF = "pg_terminate_backend(pg_backend_pid()) and id > 0"
 
 
-def test_plain_dlt_shows_no_password_of_a_load_that_failed(
+def test_the_dlt_command_shows_no_password_of_a_failed_load(
     secured: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secured.execute(*ROWS)
@@ -83,7 +83,7 @@ def test_plain_dlt_shows_no_password_of_a_load_that_failed(
     assert_unseen(lake.root, traced.stdout, traced.stderr)
 
 
-def test_an_odd_character_in_a_password_is_taken_as_meant_or_answered_and_never_shown(
+def test_a_special_character_in_a_password_is_accepted_or_explained_and_never_shown(
     guarded: Database,
 ) -> None:
     """As it is in a URL: libpq would look for a host or a port in what comes after some of them."""
@@ -129,7 +129,7 @@ def test_every_command_that_connects_fails_without_showing_a_password(
     assert_unseen(lake.root, *told)
 
 
-def test_a_password_that_is_a_word_of_the_message_damages_no_message(
+def test_a_password_that_is_an_ordinary_word_damages_no_message(
     guarded: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limited = guarded.name.replace("g", "r", 1)
@@ -149,7 +149,7 @@ def test_a_password_that_is_a_word_of_the_message_damages_no_message(
 
 
 @pytest.mark.parametrize("arguments", [["run"], ["check"], ["explain", "--project", "."]])
-def test_a_url_where_no_argument_belongs_is_not_shown(lake: Lake, arguments: list[str]) -> None:
+def test_a_url_as_a_misplaced_argument_is_not_shown(lake: Lake, arguments: list[str]) -> None:
     lake.declare("t: {mode: full_refresh}")
 
     ended = lake.command(*arguments, f"postgresql://u:{HEAD}@h/db", f"postgresql://u:{TAIL}@h/db")
@@ -158,9 +158,7 @@ def test_a_url_where_no_argument_belongs_is_not_shown(lake: Lake, arguments: lis
     assert_unseen(lake.root, ended.stdout, ended.stderr)
 
 
-def test_the_password_of_dlts_secrets_can_be_a_field_of_its_own(
-    secured: Database, lake: Lake
-) -> None:
+def test_a_password_can_be_a_field_of_a_dlt_secret(secured: Database, lake: Lake) -> None:
     secured.execute(
         "create table t (id int primary key)", "insert into t select generate_series(1, 3)"
     )

@@ -321,9 +321,7 @@ def test_all_types_are_loaded(loaded: Loaded) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_values_of_each_type_in_raw_and_staging_equal_those_in_postgresql(
-    loaded: Loaded, name: str
-) -> None:
+def test_values_of_each_type_reach_raw_and_staging_unchanged(loaded: Loaded, name: str) -> None:
     if name in loaded.lacking:
         pytest.skip(loaded.lacking[name])
     expected = loaded.source[name]
@@ -360,7 +358,7 @@ def test_an_unchanged_row_of_any_types_is_not_written_again(loaded: Loaded) -> N
     ]
 
 
-def test_tables_are_read_through_psycopg2_with_a_warning_if_the_scanner_is_missing(
+def test_without_the_scanner_tables_are_read_by_psycopg2_with_a_warning(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     database.execute(
@@ -397,9 +395,7 @@ def test_a_full_refresh_detects_a_changed_sign_of_zero(database: Database, lake:
     assert lake.raw("shop__t", "x::varchar") == [("-0.0",), ("0.0",), ("0.0",), ("0.0",)]
 
 
-def test_a_changed_float_is_detected_after_its_column_was_text(
-    database: Database, lake: Lake
-) -> None:
+def test_a_float_that_was_text_before_is_compared_exactly(database: Database, lake: Lake) -> None:
     database.execute("create table t (x text)", "insert into t values ('none')")
     lake.declare("t: {mode: full_refresh}").load()
     database.execute("alter table t alter x type float8 using '-0'::float8")
@@ -418,7 +414,7 @@ def test_a_changed_float_is_detected_after_its_column_was_text(
         ("timestamptz", "294276-12-31+00", "holds a timestamp beyond the year 294246"),
     ],
 )
-def test_a_value_that_the_lake_cannot_hold_stops_its_table_by_name(
+def test_a_value_that_the_lake_cannot_store_fails_its_table_with_the_column(
     database: Database, lake: Lake, type_: str, value: str, reason: str
 ) -> None:
     database.execute(
@@ -466,7 +462,7 @@ not: cast it in a mart, where rounding is your decision. Types that aren't liste
 """
 
 
-def test_the_documentation_of_types_is_up_to_date(loaded: Loaded) -> None:
+def test_the_types_page_matches_what_this_test_observed(loaded: Loaded) -> None:
     """To write it: LAKEFEED_WRITE_DOCS=1 pytest tests/integration/test_types.py."""
     page = INTRODUCTION.format(test="tests/integration/test_types.py") + "".join(_rows(loaded))
     if os.environ.get(WRITE_PAGE):

@@ -1,4 +1,4 @@
-"""The Airflow DAG: what Airflow runs, in which order, whom it notifies. Alone imports Airflow.
+"""The Airflow DAG: its tasks, their order and its notifications. Only this package imports Airflow.
 
 Imports: `declaration`, `declaration.document`, `loading.plan`, `orchestration`,
     `orchestration.build`, `orchestration.ingest`, `orchestration.inspect`,

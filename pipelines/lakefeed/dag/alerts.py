@@ -1,4 +1,4 @@
-"""Who is told of a run that failed or is late: Airflow's notifiers, by the names in the YAML."""
+"""Notifies of runs that failed or are late, through the Airflow notifiers named in `notify`."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ log = logging.getLogger(__name__)
 
 
 class _NoNotifier(Exception):
-    """Why a name and its arguments make no notifier."""
+    """A name and its arguments that give no notifier; the message is the reason."""
 
 
 def notifiers_of(project: Project) -> list[BaseNotifier]:
-    """The notifiers that the YAML names, with their arguments.
+    """The notifiers that `airflow.notify` declares.
 
     Raises:
-        DeclarationError: for all that are unknown or have wrong arguments, each with its line.
+        DeclarationError: with each notifier that is unknown or has wrong arguments, and its line.
     """
     document = project.declared.document
     made, problems = [], []
@@ -46,30 +46,32 @@ def notifiers_of(project: Project) -> list[BaseNotifier]:
 
 
 def deadline_of(project: Project) -> DeadlineAlert | None:
-    """Tells the notifiers, and the log of the callback, of a run that takes too long.
+    """The alert for runs that exceed `airflow.deadline`; None if there is no deadline.
 
-    The callback is synchronous, which the executor runs: there is no triggerer.
+    Its callback is synchronous, since the executor runs those: an asynchronous one would need a
+    triggerer, which the stack doesn't have.
     """
     declared = project.declaration.airflow
     if declared.deadline is None:
         return None
-    told = {"notify": dict(declared.notify), "allowed": shown(declared.deadline)}
+    arguments = {"notify": dict(declared.notify), "allowed": shown(declared.deadline)}
     return DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
         interval=declared.deadline,
-        callback=SyncCallback(tell_missed_deadline, kwargs=told),
+        callback=SyncCallback(tell_missed_deadline, kwargs=arguments),
     )
 
 
 def tell_missed_deadline(
     context: dict[str, Any], notify: Mapping[str, dict[str, Any] | None], allowed: str
 ) -> None:
-    """Calls every notifier, though one before it fails.
+    """Calls every notifier, even if one fails.
 
-    Airflow gives a late run no task instance, which the templates of most notifiers ask for.
+    Airflow's context of a late run has no task instance, which the templates of most notifiers
+    refer to, so they get a placeholder.
     """
     run = context["dag_run"]
-    message = f"run {run['dag_run_id']} of {run['dag_id']} has not ended within {allowed}"
+    message = f"run {run['dag_run_id']} of {run['dag_id']} didn't finish within {allowed}"
     log.error(message)
     ti = SimpleNamespace(
         dag_id=run["dag_id"], task_id="(deadline)", run_id=run["dag_run_id"], state="late",
@@ -79,7 +81,7 @@ def tell_missed_deadline(
     for name, arguments in notify.items():
         try:
             _make(name, arguments or {})({**context, "ti": ti, "exception": message})
-        except Exception as error:  # noqa: BLE001 - the others are still to be told
+        except Exception as error:  # noqa: BLE001 - the other notifiers must still be called
             failed.append(f"{name}: {error}")
     if failed:
         raise RuntimeError("; ".join(failed))
@@ -99,8 +101,8 @@ def _class_of(name: str) -> type[BaseNotifier]:
     if path is None:
         installed = ", ".join(sorted(known))
         raise _NoNotifier(
-            f"no provider that is installed has a notifier `{name}`{nearest(name, known)} "
-            f"(known here: {installed}; one of your own by its path, such as alerts.{name})"
+            f"no installed provider has a notifier `{name}`{nearest(name, known)} (installed: "
+            f"{installed}; for your own, write its import path, such as alerts.{name})"
         )
     module, _, attribute = path.rpartition(".")
     try:
@@ -108,12 +110,12 @@ def _class_of(name: str) -> type[BaseNotifier]:
     except (ImportError, AttributeError) as error:
         raise _NoNotifier(f"`{name}` can't be imported: {error}") from None
     if not (isinstance(found, type) and issubclass(found, BaseNotifier)):
-        raise _NoNotifier(f"`{name}` is no notifier: it must be a subclass of BaseNotifier")
+        raise _NoNotifier(f"`{name}` isn't a notifier: it must be a subclass of BaseNotifier")
     return found
 
 
 def _known_notifiers() -> Iterator[tuple[str, str]]:
-    """The name and path of each notifier that the installed providers register."""
+    """The name and import path of each notifier that installed providers register."""
     for provider in entry_points(group=_PROVIDERS):
         for path in provider.load()().get("notifications", ()):
             yield path.rpartition(".")[2], path

@@ -1,9 +1,10 @@
-"""The DAG, from `sources.yaml` and its catalogue alone: parsing it connects to nothing.
+"""Builds the DAG from `sources.yaml` and its catalogue; parsing opens no connection.
 
     extract_postgres_to_raw [ loads ] ─▶ raw_to_staging ─▶ staging_to_marts ─▶ publish ─▶ report
                                       └▶ freshness ──────────────────────────────────────┘
 
-dlt, dbt and DuckDB are imported inside the tasks, since the scheduler parses this over and over.
+dlt, dbt and DuckDB are imported within the tasks, since Airflow parses this module every few
+seconds.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def build_dag(root: Path) -> DAG:
     """The DAG of the project in `root`.
 
     Raises:
-        DeclarationError: with every mistake in `sources.yaml`, for Airflow to show.
+        DeclarationError: with every mistake in `sources.yaml`; Airflow shows it as an import error.
     """
     project = open_project(root)
     declared = project.declaration.airflow
@@ -46,7 +47,7 @@ def build_dag(root: Path) -> DAG:
         deadline=deadline_of(project),
         doc_md=_dag_doc(project),
     ) as dag:
-        # Without a prefix, so that a task is called what its table is called everywhere.
+        # Without the group's prefix, a task has the same name as its table has everywhere.
         with TaskGroup(names.EXTRACT, prefix_group_id=False) as extract:
             loads = {
                 name: _load_task(project, name, tables)
@@ -62,16 +63,19 @@ def build_dag(root: Path) -> DAG:
         if any(table.settings.freshness for table in project.tables):
             extract >> _after_all(project, names.FRESHNESS, tasks.check_freshness) >> report
         if declared.docs:
-            # After the report, so that the run is in it; as a teardown, so that the run still ends
-            # as its report does.
+            # After the report, so that the site includes this run; as a teardown, so that the state
+            # of the run still is that of its report.
             report >> _after_all(project, names.DOCS, tasks.write_docs).as_teardown()
-    # Not before: each task would take a deep copy of it, a third of what parsing 200 tables costs.
+    # Set last: each task deep-copies the DAG's params, a third of the time to parse 200 tables.
     dag.params = ParamsDict(form_of(project))
     return dag
 
 
 def _timetable(schedule: str | None) -> CronDataIntervalTimetable | None:
-    """A bare cron string would give runs an interval of no length, and backfills an empty range."""
+    """The schedule as a timetable with data intervals, which backfills take their range from.
+
+    For a plain cron string, Airflow 3 gives runs an empty interval.
+    """
     return CronDataIntervalTimetable(schedule, timezone="UTC") if schedule else None
 
 
@@ -89,14 +93,14 @@ def _load_task(project: Project, name: str, tables: Sequence[Table]) -> PythonOp
 
 
 def _root(project: Project) -> Any:
-    """The project's folder; Airflow takes it for a template otherwise."""
+    """The project folder, protected from being rendered as a Jinja template."""
     return literal(str(project.root)) if "{" in str(project.root) else str(project.root)
 
 
 def _after_all(project: Project, name: str, function: Callable[[str], None]) -> PythonOperator:
-    """A task that runs whatever became of those before it.
+    """A task that runs whether its upstream tasks succeeded or not.
 
-    It isn't tried again: a failed model fails again, and the next run makes up for a killed build.
+    It isn't retried: a failed model would fail again, and the next run makes up for a killed build.
     """
     return PythonOperator(
         task_id=name,
@@ -123,11 +127,11 @@ def _draw_models(
     loads: Mapping[str, PythonOperator],
     report: PythonOperator,
 ) -> None:
-    """One build, and behind it a task for each model that ends as the model did.
+    """Adds one task that builds all models, and a task per model that takes over its state.
 
-    A model below a table that failed is shown as held back. Where one task loads several tables
-    that can't be drawn, since the others of them may be well. Seeds aren't drawn: no run builds
-    them.
+    Models downstream of a failed table show as `upstream_failed`. That needs a task per table: with
+    `load: per_source`, the other tables of a failed task may have been loaded. Seeds have no task,
+    since runs don't build them.
     """
     build = _after_all(project, names.BUILD, tasks.build_models)
     list(loads.values()) >> build >> _after_all(project, names.PUBLISH, tasks.publish) >> report
@@ -136,41 +140,42 @@ def _draw_models(
     with TaskGroup(names.MARTS, prefix_group_id=False) as marts:
         pass
     drawn: dict[str, PythonOperator] = {}
-    for model in (one for one in models if not one.is_seed):
-        above = [drawn[name] for name in model.reads_models if name in drawn]
-        above += [loads[name] for name in model.reads_tables if name in loads]
+    for model in (model for model in models if not model.is_seed):
+        upstream = [drawn[name] for name in model.reads_models if name in drawn]
+        upstream += [loads[name] for name in model.reads_tables if name in loads]
         drawn[model.name] = PythonOperator(
             task_id=model.name,
-            python_callable=tasks.show_model,
+            python_callable=tasks.report_model,
             op_args=[_root(project), model.name],
             trigger_rule=TriggerRule.NONE_FAILED,
             task_group=staging if model.is_staging else marts,
             doc_md=model.description,
         )
-        [build, *above] >> drawn[model.name] >> report
+        [build, *upstream] >> drawn[model.name] >> report
 
 
 def _dag_doc(project: Project) -> str:
     sources = ", ".join(f"`{name}`" for name in project.declaration.sources)
     return f"""\
-Loads {len(project.tables)} tables of {sources} as `sources.yaml` declares them.
+Loads {len(project.tables)} tables from {sources}, as declared in `sources.yaml`.
 
-1. **{names.EXTRACT}** reads what is new in each table and appends it to the raw Parquet files.
-2. **{names.STAGING}** and **{names.MARTS}** build and test the dbt models below tables that brought
-   rows, in a copy of the warehouse. They are skipped when nothing is new.
-3. **{names.PUBLISH}** puts that copy in the warehouse's place. Models below a failed table or a
+1. **{names.EXTRACT}** reads the new and changed rows of each table and appends them to the raw
+   Parquet files.
+2. **{names.STAGING}** and **{names.MARTS}** build and test the dbt models downstream of tables with
+   new rows, in a copy of the warehouse. They are skipped if there is nothing new.
+3. **{names.PUBLISH}** replaces the warehouse by that copy. Models downstream of a failed table or a
    failed test keep their last published version.
-4. **{names.REPORT}** sums the run up, and fails if any part of it failed.
+4. **{names.REPORT}** summarizes the run, and fails if any part of it failed.
 
-A failed task can be cleared and run again at any time: nothing is lost and nothing is doubled.
-Trigger the DAG with parameters to load some tables only, to read them whole, or to load a range
-again; none of these moves a checkpoint back.
+You can clear a failed task at any time: no row is lost or duplicated. Trigger the DAG with
+parameters to load only some tables, to do a full refresh, or to reload a range. None of these moves
+a checkpoint back.
 """
 
 
 def _table_doc(table: Table) -> str:
-    read = "read whole each time"
+    mode = "full refresh"
     if table.mode == "incremental" and table.settings.cursor:
-        read = f"cursor `{table.settings.cursor.column}`"
-    key = f"key `{', '.join(table.key)}`" if table.key else "no key"
-    return f"`{table.qualified}` of `{table.source}`: {read}; {key}; declared at {table.where}."
+        mode = f"incremental by `{table.settings.cursor.column}`"
+    key = f"primary key `{', '.join(table.key)}`" if table.key else "no primary key"
+    return f"`{table.qualified}` of `{table.source}`: {mode}; {key}; declared at {table.where}."

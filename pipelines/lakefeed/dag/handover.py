@@ -1,4 +1,4 @@
-"""What one task tells the next, through XCom: reports as JSON, and what is left to be built."""
+"""Passes reports and build plans between tasks, as JSON through XCom."""
 
 from __future__ import annotations
 
@@ -20,46 +20,48 @@ _SEE_LOG = "see the log of that task"
 _FAILED = ("failed", "upstream_failed")
 
 
-def tell_report(context: Mapping[str, Any], report: RunReport) -> None:
-    """For the tasks behind this one, even where it fails."""
+def push_report(context: Mapping[str, Any], report: RunReport) -> None:
+    """Hands this task's report to downstream tasks, even if the task fails afterwards."""
     context["ti"].xcom_push(key=_REPORT, value=report.as_json())
 
 
-def told_reports(context: Mapping[str, Any], tasks: Iterable[str]) -> list[RunReport]:
-    """What these tasks of this run told, of those that told anything."""
-    told = context["ti"].xcom_pull(task_ids=list(tasks), key=_REPORT)
-    return [_report_from(one) for one in told if one]
+def pull_reports(context: Mapping[str, Any], tasks: Iterable[str]) -> list[RunReport]:
+    """The reports that these tasks of the run have pushed."""
+    pushed = context["ti"].xcom_pull(task_ids=list(tasks), key=_REPORT)
+    return [_report_from(report) for report in pushed if report]
 
 
-def tell_plan(context: Mapping[str, Any], plan: BuildPlan) -> None:
-    """What the models below staging are to be built from."""
+def push_plan(context: Mapping[str, Any], plan: BuildPlan) -> None:
+    """Hands the plan of this run's build to downstream tasks."""
     context["ti"].xcom_push(key=_PLAN, value=asdict(plan))
 
 
-def told_plan(context: Mapping[str, Any], task: str) -> BuildPlan | None:
-    """The plan that a task left for the next; None where it built nothing."""
-    told = context["ti"].xcom_pull(task_ids=task, key=_PLAN)
-    return BuildPlan(**{name: _as_tuple(value) for name, value in told.items()}) if told else None
+def pull_plan(context: Mapping[str, Any], task: str) -> BuildPlan | None:
+    """The plan that a task has pushed; None if it built nothing."""
+    pushed = context["ti"].xcom_pull(task_ids=task, key=_PLAN)
+    if not pushed:
+        return None
+    return BuildPlan(**{name: _as_tuple(value) for name, value in pushed.items()})
 
 
 def states_of(context: Mapping[str, Any]) -> dict[str, str | None]:
-    """The state of each task of this run, as far as it has one."""
+    """The state of each task of this run that has one."""
     run = context["dag_run"]
     found = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])
     return dict(found.get(run.run_id, {}))
 
 
 def failed_of(states: Mapping[str, str | None]) -> list[str]:
-    """The tasks that failed, or had no chance."""
+    """The tasks that failed, or didn't run because an upstream task did."""
     return [name for name, state in states.items() if state in _FAILED]
 
 
-def with_silent_loads(
+def with_unreported_tables(
     project: Project, report: RunReport, states: Mapping[str, str | None]
 ) -> RunReport:
-    """The report with the tables of tasks that failed before they could report anything."""
-    told = {table.lake_name for table in report.tables}
-    silent = [
+    """Adds the tables of load tasks that failed before they could push a report."""
+    reported = {table.lake_name for table in report.tables}
+    unreported = [
         TableReport(
             table.shown,
             table.lake_name,
@@ -69,13 +71,13 @@ def with_silent_loads(
         for task, tables in loads_of(project).items()
         if states.get(task) in _FAILED
         for table in tables
-        if table.lake_name not in told
+        if table.lake_name not in reported
     ]
-    return replace(report, tables=(*report.tables, *silent))
+    return replace(report, tables=(*report.tables, *unreported))
 
 
-def in_one(reports: Sequence[RunReport]) -> RunReport:
-    """The reports of several tasks as the one that `lakefeed run` would give."""
+def merge_reports(reports: Sequence[RunReport]) -> RunReport:
+    """Merges the reports of several tasks into the one that `lakefeed run` would give."""
     nodes = tuple(node for report in reports if report.build for node in report.build.nodes)
     seconds = sum(report.build.seconds for report in reports if report.build)
     built = any(report.build for report in reports)
@@ -93,34 +95,34 @@ def in_one(reports: Sequence[RunReport]) -> RunReport:
     )
 
 
-def _report_from(told: Mapping[str, Any]) -> RunReport:
-    build, error = told["build"], told["build_error"]
+def _report_from(pushed: Mapping[str, Any]) -> RunReport:
+    build, error = pushed["build"], pushed["build_error"]
     return RunReport(
-        tuple(_table_from(table) for table in told["tables"]),
-        tuple(told["warnings"]),
-        tuple(told["synced"]),
+        tuple(_table_from(table) for table in pushed["tables"]),
+        tuple(pushed["warnings"]),
+        tuple(pushed["synced"]),
         None if build is None else BuildResult(tuple(_node_from(node) for node in build), 0.0),
         LakefeedError(error) if error else None,
-        {name: StagedTable(**counts) for name, counts in told["staged"].items()},
-        tuple(told["held_back"]),
-        told["seconds"],
-        told["kept"],
-        told["published_at"],
+        {name: StagedTable(**counts) for name, counts in pushed["staged"].items()},
+        tuple(pushed["held_back"]),
+        pushed["seconds"],
+        pushed["kept"],
+        pushed["published_at"],
     )
 
 
-def _table_from(told: Mapping[str, Any]) -> TableReport:
-    error = told["error"]
-    fields = {name: _as_tuple(value) for name, value in told.items() if name != "error"}
+def _table_from(pushed: Mapping[str, Any]) -> TableReport:
+    error = pushed["error"]
+    fields = {name: _as_tuple(value) for name, value in pushed.items() if name != "error"}
     if error:
         fields["error"] = LakefeedError(error["what"], where=error["where"], do=error["do"])
     return TableReport(**fields)
 
 
-def _node_from(told: Mapping[str, Any]) -> NodeResult:
-    return NodeResult(**{name: _as_tuple(value) for name, value in told.items()})
+def _node_from(pushed: Mapping[str, Any]) -> NodeResult:
+    return NodeResult(**{name: _as_tuple(value) for name, value in pushed.items()})
 
 
 def _as_tuple(value: Any) -> Any:
-    """XCom gives lists where tuples were."""
+    """XCom's JSON turns tuples into lists; this turns them back."""
     return tuple(value) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""What things of the DAG are called, and which task loads which tables."""
+"""Names of the DAG's tasks and assets, and which task loads which tables."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ DOCS = "docs"
 
 
 def loads_of(project: Project) -> dict[str, tuple[Table, ...]]:
-    """The tables that each load task reads, by the task's name.
+    """The tables of each load task, by task name.
 
-    With `load: per_table` a task is called what its table is called everywhere; with `per_source`
-    it has the name of its source.
+    With `load: per_table` a task has the lake name of its table; with `per_source`, the name of its
+    source.
     """
     if project.declaration.airflow.load == "per_table":
         return {table.lake_name: (table,) for table in project.tables}
@@ -33,5 +33,5 @@ def loads_of(project: Project) -> dict[str, tuple[Table, ...]]:
 
 
 def asset_of(table: Table) -> Asset:
-    """The asset that a load of this table brings up to date."""
+    """The asset that a load of this table updates."""
     return Asset(name=table.lake_name, uri=f"x-lakefeed://{table.lake_name}")

@@ -1,4 +1,4 @@
-"""The trigger form, and what a run asks of each table: what is new, all of it, or a range."""
+"""The trigger form, and what a run loads of each table: new rows, all rows, or a range."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lakefeed.orchestration.ingest.load import LoadRequest
 
 
-# Starts with a digit, as a date, a time or a whole number does: the form refuses the rest at once.
+# Lets the form refuse obvious mistakes: dates, timestamps and integers all start with a digit.
 _BOUND = r"^(-?\d+|\d{4}-?\d\d-?\d\d[-0-9T:.,WZ+ ]*)?$"
 _BOUND_NAMES = ("start", "end")
 
@@ -34,34 +34,34 @@ def form_of(project: Project) -> dict[str, Param]:
             items={"type": "string", "enum": choices},
             examples=choices,
             title="Tables",
-            description="Load these alone. None chosen means all.",
+            description="Load only these tables. Leave empty to load all.",
         ),
         "full_refresh": Param(
             False,
             type="boolean",
             title="Full refresh",
-            description="Read the tables whole, whatever their mode.",
+            description="Read the whole tables, whatever their mode.",
         ),
         "start": Param(
             None,
             type=text,
             pattern=_BOUND,
             title="Start",
-            description="Load again from this cursor value on, such as 2026-01-31. Leaves the "
-            "checkpoint alone.",
+            description="Reload from this cursor value on, such as 2026-01-31. The checkpoint "
+            "doesn't change.",
         ),
         "end": Param(
             None,
             type=text,
             pattern=_BOUND,
             title="End",
-            description="Load again up to, not including, this cursor value. Needs a start.",
+            description="Reload up to, but not including, this cursor value. Requires a start.",
         ),
     }
 
 
 def _choices(project: Project) -> Iterable[str]:
-    """What `--select` takes as well: tables, sources where there are several, tags."""
+    """The values that `--select` accepts: tables, tags, and sources if there are several."""
     yield from (table.shown for table in project.tables)
     if len(project.declaration.sources) > 1:
         yield from project.declaration.sources
@@ -70,12 +70,12 @@ def _choices(project: Project) -> Iterable[str]:
 
 
 def request_of(project: Project, names: Sequence[str], context: Mapping[str, Any]) -> LoadRequest:
-    """What this run asks of these tables; those that it leaves out are not in the request.
+    """What this run loads of these tables; tables that it doesn't load are left out.
 
     Raises:
-        AirflowSkipException: it asks nothing of any of them.
-        DeclarationError: the run's parameters are wrong. Only the task of the first tables says so,
-            since the mistake is one; the others are skipped.
+        AirflowSkipException: it loads none of them.
+        DeclarationError: the run's parameters are wrong. Only the first load task raises it, so
+            that it is reported once; the others are skipped.
     """
     from lakefeed.orchestration.ingest.load import LoadRequest
 
@@ -91,7 +91,7 @@ def request_of(project: Project, names: Sequence[str], context: Mapping[str, Any
         if tables[0].lake_name in names:
             raise
         raise AirflowSkipException(
-            f"the run's parameters are wrong: see the log of {first}"
+            f"the run's parameters are invalid; see the log of {first}"
         ) from None
     is_number = isinstance(asked.since, int) if asked else None
     left_out = {
@@ -119,16 +119,20 @@ def _parse(
 def _reason_to_leave_out(
     table: Table, chosen: Sequence[Table], range_is_number: bool | None
 ) -> str:
-    """Why a run asks nothing of this table; empty where it does. No range is None."""
+    """Why a run doesn't load this table; empty if it does.
+
+    Args:
+        range_is_number: whether the run's range is of numbers; None if it has no range.
+    """
     from lakefeed.source.inspection.types import cursor_kind
 
     if table not in chosen:
-        return f"{table.shown} isn't among the tables of this run"
+        return f"{table.shown} isn't selected for this run"
     if range_is_number is None:
         return ""
     if table.cursor is None:
-        return f"{table.shown} has no cursor column: it has no range"
+        return f"{table.shown} has no cursor column, so it can't be reloaded by range"
     known = table.catalogue.column(table.cursor.column) if table.catalogue else None
     if known is not None and (cursor_kind(known.type) == "number") != range_is_number:
-        return f"the cursor of {table.shown} is {known.type}; this range doesn't apply to it"
+        return f"this range doesn't apply to {table.shown}: its cursor is of type {known.type}"
     return ""

@@ -1,4 +1,4 @@
-"""How errors end an Airflow task: as one message, without our traceback."""
+"""Turns errors into Airflow exceptions: one message, without a traceback of Lakefeed's."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from lakefeed.errors import DeclarationError, LakefeedError
 
 @contextmanager
 def errors_for_airflow() -> Iterator[None]:
-    """What we raise on purpose, and what a file system refused.
+    """Converts Lakefeed's errors and file system errors that the block raises.
 
-    A wrong declaration is not tried again: it stays wrong until somebody edits it.
+    A DeclarationError isn't retried, since it persists until someone edits the declaration.
     """
     try:
         yield
     except AirflowSkipException as skipped:
         from lakefeed.render.report import console
 
-        # Airflow logs no more than that the task is skipped.
+        # Airflow logs that the task is skipped, but not the reason.
         console().print(f"skipped: {skipped}", soft_wrap=True, markup=False)
         raise
     except DeclarationError as error:

@@ -1,6 +1,7 @@
-"""What the tasks do: call what the command line calls, and print what it prints.
+"""The tasks' functions: they call the same functions as the command line, and print the same.
 
-Everything heavy is imported when a task runs, not when the scheduler parses.
+Heavy modules are imported when a task runs, not when the scheduler parses the DAG. The docstrings
+of the functions are the tasks' documentation in Airflow.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
     from lakefeed.orchestration.reports.run_report import RunReport
     from lakefeed.transformation.dbt_adapter.runner import NodeResult
 
-_NOTHING_NEW = "nothing new: dbt wasn't started"
-_NOTHING_BUILT = "nothing was built, so that there is nothing to publish"
+_NOTHING_NEW = "nothing new; dbt wasn't started"
+_NOTHING_BUILT = "nothing was built, so there is nothing to publish"
 
 
 def load_tables(root: str, lake_names: Sequence[str]) -> None:
-    """Loads the tables of one task; fails where any of them did, after the others are loaded."""
-    from lakefeed.dag.handover import tell_report
+    """Loads tables. Fails if any of them failed, after all others were loaded."""
+    from lakefeed.dag.handover import push_report
     from lakefeed.orchestration.ingest.load import load
     from lakefeed.orchestration.permissions import refuse_unwritable
     from lakefeed.render.report import ProgressLines, console, print_notes
@@ -42,14 +43,14 @@ def load_tables(root: str, lake_names: Sequence[str]) -> None:
         out = console()
         project, report = load(project, request, ProgressLines(out))
         print_notes(out, report)
-        tell_report(context, report)
+        push_report(context, report)
         _describe_assets(context, project, report)
         _raise_table_errors(report)
 
 
 def build_staging(root: str) -> None:
-    """Stages what was loaded, of the tables that didn't fail. Skipped where nothing is new."""
-    from lakefeed.dag.handover import tell_plan
+    """Builds and tests staging for the tables that were loaded. Skipped if nothing is new."""
+    from lakefeed.dag.handover import push_plan
 
     context = get_current_context()
     with errors_for_airflow():
@@ -57,28 +58,31 @@ def build_staging(root: str) -> None:
         plan = _plan_of_run(project, context)
         report = _build(project, plan, "staging", context)
         if report.build is not None:
-            tell_plan(context, plan.without_broken(report.build))
+            push_plan(context, plan.without_broken(report.build))
         _raise_build_errors(report)
 
 
 def build_marts(root: str) -> None:
-    """Builds and tests the models below what was staged, less those below what failed."""
-    from lakefeed.dag.handover import told_plan
+    """Builds and tests the models downstream of what was staged.
+
+    Models downstream of a failed table or a failed test are held back.
+    """
+    from lakefeed.dag.handover import pull_plan
 
     context = get_current_context()
     with errors_for_airflow():
-        plan = told_plan(context, names.BUILD_STAGING)
+        plan = pull_plan(context, names.BUILD_STAGING)
         if plan is None:
             raise AirflowSkipException(f"{names.BUILD_STAGING} staged nothing")
         _raise_build_errors(_build(open_project(Path(root)), plan, "below staging", context))
 
 
 def build_models(root: str) -> None:
-    """Builds and tests what was loaded, staging and marts; each model's task says how it went.
+    """Builds and tests staging and marts for the tables that were loaded.
 
-    Fails where dbt can't start, and not where a model or a test does.
+    Fails only if dbt can't start. A model or test that fails is reported by the model's own task.
     """
-    from lakefeed.dag.handover import tell_plan
+    from lakefeed.dag.handover import push_plan
 
     context = get_current_context()
     with errors_for_airflow():
@@ -87,15 +91,15 @@ def build_models(root: str) -> None:
         report = _build(project, plan, "all", context)
         if report.build_error is not None:
             raise report.build_error
-        tell_plan(context, plan)
+        push_plan(context, plan)
 
 
 def publish(root: str) -> None:
-    """Makes what was built the warehouse that people query, whole, at once.
+    """Publishes the build: replaces the warehouse that people query, in one step.
 
-    Models that failed, and those below them, are in it as they were published last.
+    Failed models and their descendants keep their last published version.
     """
-    from lakefeed.dag.handover import tell_report, told_plan
+    from lakefeed.dag.handover import pull_plan, push_report
     from lakefeed.orchestration.build.publish import publish as publish_build
     from lakefeed.orchestration.reports.run_report import RunReport
     from lakefeed.render.build import publication_line
@@ -104,17 +108,17 @@ def publish(root: str) -> None:
     context = get_current_context()
     with errors_for_airflow():
         tasks = context["dag"].task_ids
-        plan = told_plan(context, names.BUILD if names.BUILD in tasks else names.BUILD_STAGING)
+        plan = pull_plan(context, names.BUILD if names.BUILD in tasks else names.BUILD_STAGING)
         if plan is None:
             raise AirflowSkipException(_NOTHING_BUILT)
         report = publish_build(open_project(Path(root)), plan.build, RunReport(()))
         console().print(publication_line(report))
-        tell_report(context, report)
+        push_report(context, report)
 
 
-def show_model(root: str, model: str) -> None:
-    """Ends as the build of this model and its tests did. Cleared, it builds the model again."""
-    from lakefeed.dag.handover import told_reports
+def report_model(root: str, model: str) -> None:
+    """Reports how the build of this model and its tests ended. To rebuild the model, clear it."""
+    from lakefeed.dag.handover import pull_reports
     from lakefeed.orchestration.build.build import build_model
 
     context = get_current_context()
@@ -122,16 +126,16 @@ def show_model(root: str, model: str) -> None:
         if context["ti"].try_number > 1:
             nodes = build_model(open_project(Path(root)), model).nodes
         else:
-            reports = told_reports(context, [names.BUILD])
+            reports = pull_reports(context, [names.BUILD])
             nodes = tuple(n for r in reports if r.build for n in r.build.nodes if n.model == model)
         _print_nodes(nodes)
         if not any(node.name == model and node.status != "skipped" for node in nodes):
-            raise AirflowSkipException(f"{model} wasn't built: nothing new, or held back")
+            raise AirflowSkipException(f"{model} wasn't built: it has nothing new or is held back")
         _raise_failed_nodes([node for node in nodes if node.failed])
 
 
 def check_freshness(root: str) -> None:
-    """Fails where the newest load of a table is older than `freshness` allows."""
+    """Fails if the newest load of a table is older than its `freshness` allows."""
     import datetime as dt
 
     from lakefeed.orchestration.inspect.status import freshness
@@ -146,22 +150,27 @@ def check_freshness(root: str) -> None:
 
 
 def report_run(root: str) -> None:
-    """Says how the run ended: red where any part of it failed, for a run is as its last task is.
+    """Reports the result of the run and adds it to the run history.
 
-    Side effect: keeps what became of it, for `lakefeed docs`.
+    Fails if any part of the run failed, since Airflow takes the state of a run from its last task.
     """
     import datetime as dt
     from dataclasses import replace
 
-    from lakefeed.dag.handover import in_one, states_of, told_reports, with_silent_loads
+    from lakefeed.dag.handover import (
+        merge_reports,
+        pull_reports,
+        states_of,
+        with_unreported_tables,
+    )
     from lakefeed.orchestration.reports.run_history import keep_run
     from lakefeed.render.report import console, print_run
 
     context = get_current_context()
     states, began = states_of(context), context["dag_run"].start_date
     seconds = (dt.datetime.now(dt.UTC) - began).total_seconds()
-    report = with_silent_loads(
-        open_project(Path(root)), in_one(told_reports(context, states)), states
+    report = with_unreported_tables(
+        open_project(Path(root)), merge_reports(pull_reports(context, states)), states
     )
     report = replace(report, seconds=seconds)
     print_run(console(), report)
@@ -169,18 +178,18 @@ def report_run(root: str) -> None:
     failed = [name for name, state in ended.items() if state == "failed"]
     held_back = [name for name, state in ended.items() if state == "upstream_failed"]
     also = f"; held back: {', '.join(held_back)}" if held_back else ""
-    told = f"failed: {', '.join(failed)}{also}" if failed or held_back else ""
-    # A task may have died before it could tell anything.
-    error = LakefeedError(told) if told and not report.exit_code else report.build_error
+    failure = f"failed: {', '.join(failed)}{also}" if failed or held_back else ""
+    # A task may have been killed before it could push a report.
+    error = LakefeedError(failure) if failure and not report.exit_code else report.build_error
     keep_run(Path(root) / "data", "airflow", began, replace(report, build_error=error))
-    if told:
+    if failure:
         raise AirflowFailException(
-            f"{told}. Models below keep what they held; the next run that succeeds makes up for it"
+            f"{failure}. Downstream models keep their last published version until a run succeeds"
         )
 
 
 def write_docs(root: str) -> None:
-    """Writes the site of `lakefeed docs`, this run included."""
+    """Writes the documentation site (`lakefeed docs`), including this run."""
     from lakefeed.render.report import console
     from lakefeed.site.writing import write_site
 
@@ -192,7 +201,7 @@ def write_docs(root: str) -> None:
 
 
 def _describe_assets(context: Mapping[str, Any], project: Project, report: RunReport) -> None:
-    """What this load brought to each asset; nothing of a table that failed."""
+    """Adds the load's rows, files, checkpoint and ID to the event of each table's asset."""
     for table in report.tables:
         event = context["outlet_events"][names.asset_of(project.table(table.lake_name))]
         event.extra = {
@@ -204,12 +213,12 @@ def _describe_assets(context: Mapping[str, Any], project: Project, report: RunRe
 
 
 def _plan_of_run(project: Project, context: Mapping[str, Any]) -> BuildPlan:
-    """What this run's loads leave to be built.
+    """The build plan for what this run has loaded.
 
     Raises:
-        AirflowSkipException: nothing, or the warehouse is rolled back.
+        AirflowSkipException: there is nothing to build, or the warehouse is rolled back.
     """
-    from lakefeed.dag.handover import failed_of, states_of, told_reports
+    from lakefeed.dag.handover import failed_of, pull_reports, states_of
     from lakefeed.orchestration.build.build_plan import plan_build
     from lakefeed.orchestration.build.rollback import read_rollback
     from lakefeed.orchestration.reports.run_report import outcome_of
@@ -218,7 +227,7 @@ def _plan_of_run(project: Project, context: Mapping[str, Any]) -> BuildPlan:
         raise AirflowSkipException(rollback.warning)
     loads = names.loads_of(project)
     states = {name: state for name, state in states_of(context).items() if name in loads}
-    tables = [table for report in told_reports(context, states) for table in report.tables]
+    tables = [table for report in pull_reports(context, states) for table in report.tables]
     status = {table.lake_name: table.status for table in tables}
     failed = [
         table.lake_name
@@ -236,12 +245,12 @@ def _plan_of_run(project: Project, context: Mapping[str, Any]) -> BuildPlan:
 def _build(
     project: Project, plan: BuildPlan, layer: Layer, context: Mapping[str, Any]
 ) -> RunReport:
-    from lakefeed.dag.handover import tell_report
+    from lakefeed.dag.handover import push_report
     from lakefeed.orchestration.build.build import build_changed
     from lakefeed.orchestration.reports.run_report import RunReport
 
     report = build_changed(project, plan, RunReport(()), layer)
-    tell_report(context, report)
+    push_report(context, report)
     if report.build is not None:
         _print_nodes(report.build.nodes)
     return report
@@ -257,7 +266,10 @@ def _print_nodes(nodes: Sequence[NodeResult]) -> None:
 
 
 def _raise_table_errors(report: RunReport) -> None:
-    """One error for all tables that failed; tried again unless all of them are declared wrong."""
+    """Raises one error for all failed tables.
+
+    It is a DeclarationError, which isn't retried, only if all of their errors are.
+    """
     errors = [table.error for table in report.failures if table.error]
     if len(errors) == 1:
         raise errors[0]
@@ -276,5 +288,7 @@ def _raise_build_errors(report: RunReport) -> None:
 
 def _raise_failed_nodes(failures: Sequence[NodeResult]) -> None:
     if failures:
-        told = [f"{node.kind} {node.name}: {node.told}" for node in failures]
-        raise BuildFailed("\n".join(told), do="what lies below was left as it is")
+        lines = [f"{node.kind} {node.name}: {node.told}" for node in failures]
+        raise BuildFailed(
+            "\n".join(lines), do="downstream models keep their last published version"
+        )

@@ -1,7 +1,7 @@
-"""What a project declares: `sources.yaml` merged and explained, and the catalogue beside it.
+"""What a project declares: `sources.yaml`, merged and explained, and its catalogue.
 
-Needs PyYAML and pydantic alone, since a scheduler parses it every few seconds. Nothing here
-connects to anything or needs a secret.
+Depends on PyYAML and pydantic only, since Airflow's scheduler imports it every few seconds.
+Nothing here opens a connection or reads a secret.
 
 Imports: `declaration.document`.
 Public: `catalogue`, `differences`, `explain`, `models`, `project`, `quality`, `reference`,

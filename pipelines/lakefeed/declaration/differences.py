@@ -1,7 +1,7 @@
-"""What two states of a declaration mean differently: their tables in pairs, and their settings.
+"""Compares two versions of a declaration: pairs their tables, and lists the changed settings.
 
-Settings are compared as they are in effect, so that a changed default shows at each table that it
-reaches, and one that is merely written otherwise nowhere.
+Effective settings are compared, so that a changed default is listed for each table that it applies
+to, and a setting that is only written differently isn't listed at all.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from lakefeed.declaration.models import Declaration
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.tables import Table
 
-# How a value is shown that there is none of.
+# Stands for a value that isn't set.
 NOTHING = "-"
-# What a table's entry adds up to is compared table by table.
+# These are compared table by table, as effective settings.
 _BY_TABLE = {"version", "defaults", "sources", "tables"}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A setting with its values before and now, `-` for none, and where it stands now."""
+    """A setting with its old and new value (`-` if not set), and the `file:line` that sets it."""
 
     setting: str
     before: str
@@ -34,43 +34,46 @@ class Difference:
 
 @dataclass(frozen=True)
 class TablePair:
-    """A declared table before and now; one of them is None where it came or went."""
+    """A declared table before and now; `before` is None if it is new, `now` if it was removed."""
 
     before: Table | None
     now: Table | None
 
 
 def pair_tables(before: Sequence[Table], now: Sequence[Table]) -> list[TablePair]:
-    """Every table once, in the order of now, then what is gone.
+    """Pairs the tables of two declarations: the current ones in their order, then the removed ones.
 
-    The same table of the same source is one, whatever it is called in the lake; else what has the
-    same name in the lake.
+    Tables are paired if they are the same table of the same source, whatever their names in the
+    lake; otherwise if they have the same name in the lake.
     """
-    by_relation = {(one.source, one.qualified): one for one in before}
-    found = {one.lake_name: by_relation.pop((one.source, one.qualified), None) for one in now}
-    by_name = {one.lake_name: one for one in by_relation.values()}
+    by_relation = {(table.source, table.qualified): table for table in before}
+    found = {
+        table.lake_name: by_relation.pop((table.source, table.qualified), None) for table in now
+    }
+    by_name = {table.lake_name: table for table in by_relation.values()}
     pairs = [
-        TablePair(found[one.lake_name] or by_name.pop(one.lake_name, None), one) for one in now
+        TablePair(found[table.lake_name] or by_name.pop(table.lake_name, None), table)
+        for table in now
     ]
-    return pairs + [TablePair(one, None) for one in by_name.values()]
+    return pairs + [TablePair(table, None) for table in by_name.values()]
 
 
 def table_differences(before: Table, now: Table, project: Project) -> Iterator[Difference]:
-    """The settings of a table that are in effect otherwise than before.
+    """The effective settings of a table that changed.
 
     Args:
-        project: the one that `now` is a table of.
+        project: the project that `now` belongs to.
     """
     old, new = dict(effective_settings(before)), dict(effective_settings(now))
-    # A pipeline is called as its table.
-    for name in dict.fromkeys(one for one in (*new, *old) if one != "pipeline"):
+    # The pipeline's name follows from the table's, which is compared already.
+    for name in dict.fromkeys(setting for setting in (*new, *old) if setting != "pipeline"):
         was, value = old.get(name, NOTHING), new.get(name, NOTHING)
         if was != value:
             yield Difference(name, was, value, _place_of(now, name, project))
 
 
 def file_differences(before: Project, now: Project) -> Iterator[Difference]:
-    """What is declared of the whole project, and of sources, otherwise than before."""
+    """The changed settings of the project as a whole and of its sources."""
     for section in (name for name in Declaration.model_fields if name not in _BY_TABLE):
         old, new = getattr(before.declaration, section), getattr(now.declaration, section)
         yield from _field_differences(old, new, (section,), now)
@@ -94,7 +97,7 @@ def _field_differences(
 
 
 def _place_of(table: Table, setting: str, project: Project) -> str:
-    """Of a test its own line; of a setting that is a default the table's."""
+    """The line of a single test; otherwise of the setting, or of the table if it is a default."""
     name, _, below = setting.partition(".")
     if below and name in table.paths:
         path = (*table.paths[name], *below.split(".", 1))

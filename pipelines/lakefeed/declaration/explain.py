@@ -1,4 +1,4 @@
-"""`lakefeed explain`: each effective setting of a table, and where it comes from."""
+"""The effective settings of a table and where each is set, for `lakefeed explain`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from lakefeed.declaration.tables import Table
 
 
 def explain_table(table: Table, checkpoint: str | None) -> str:
-    """One line a setting: its name, its value, and `file:line` or `default`.
+    """A line per setting: its name, its value, and `file:line` or `default`.
 
     Args:
-        checkpoint: where the table's loads stand; None where there is no load yet.
+        checkpoint: the table's current checkpoint; None before its first load.
     """
     rows = _rows(table, checkpoint)
     widest = max(len(name) for name, _, _ in rows)
@@ -25,7 +25,7 @@ def explain_table(table: Table, checkpoint: str | None) -> str:
 
 
 def table_as_json(table: Table, checkpoint: str | None) -> dict[str, Any]:
-    """The same as JSON types, for `--json`."""
+    """The settings of `explain_table` as JSON types, for `--json`."""
     settings = {
         name: {"value": None if value == "-" else value, "from": origin}
         for name, value, origin in _rows(table, checkpoint)
@@ -44,7 +44,7 @@ def _rows(table: Table, checkpoint: str | None) -> list[tuple[str, str, str]]:
 
 
 def effective_settings(table: Table) -> list[tuple[str, str]]:
-    """Every setting that is in effect, by name, with its value as `shown`."""
+    """Every effective setting by name, with its value as text."""
     settings = {name: getattr(table.settings, name) for name in type(table.settings).model_fields}
     settings |= {"mode": table.mode, "name": table.short_name, "primary_key": table.key or None}
     rows = [("relation", table.qualified), ("pipeline", table.lake_name)]
@@ -62,11 +62,11 @@ def _tests(declared: Tests) -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """A setting's value as one would write it in YAML."""
+    """A setting's value as it would be written in YAML; `-` if it isn't set."""
     if isinstance(value, BaseModel):
-        value = {name: one for name, one in value if name in value.model_fields_set}
+        value = {name: item for name, item in value if name in value.model_fields_set}
     if isinstance(value, dict):
-        parts = (f"{name}: {shown(one)}" for name, one in value.items() if one is not None)
+        parts = (f"{name}: {shown(item)}" for name, item in value.items() if item is not None)
         return "{" + ", ".join(parts) + "}"
     if isinstance(value, bool):
         return str(value).lower()

@@ -1,7 +1,8 @@
-"""The words of `sources.yaml`. The docstring below a field is its documentation everywhere:
+"""The keys of `sources.yaml`, as pydantic models.
 
-in the JSON Schema that editors use, and in docs/sources-yaml.md (see reference.py, which reads them
-from this file: pydantic's own way of reading them is four fifths of what importing this costs).
+The docstring below a field is its only documentation: reference.py writes it into the JSON Schema
+that editors use and into docs/sources-yaml.md. It parses this file for them, since pydantic's
+`use_attribute_docstrings` would take four fifths of the time that importing this module takes.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ DAG_ID = r"^[A-Za-z0-9_.-]+$"
 
 
 class Cursor(Strict):
-    """The column that moves whenever a row is inserted or changed."""
+    """The column that increases whenever a row is inserted or updated."""
 
     column: Text
-    """The column's name. It must grow with every insert and update."""
+    """The column's name. Every insert and update must set it to a higher value."""
     initial_value: Start | None = None
-    """Rows below this value are never loaded: where the first load starts."""
+    """Where the first load starts. Rows below this value are never loaded."""
     timezone: str | None = None
-    """The time zone, such as `Europe/Paris`, that a `timestamp without time zone` is kept in."""
+    """The time zone of a `timestamp without time zone` cursor, such as `Europe/Paris`."""
 
     @field_validator("timezone")
     @classmethod
@@ -59,59 +60,62 @@ class Cursor(Strict):
 
 
 class Columns(Strict):
-    """Which columns are loaded. Give one of the two lists."""
+    """The columns to load: either `include` or `exclude`, not both."""
 
     include: Names | None = None
-    """Only these columns, and always the primary key and the cursor."""
+    """Load only these columns. The primary key and the cursor are always loaded."""
     exclude: Names | None = None
-    """All columns but these."""
+    """Load all columns except these."""
 
 
 class Freshness(Strict):
-    """How old the newest load of a table may grow before `lakefeed status` says so."""
+    """How old a table's newest load may be before `lakefeed status` reports it."""
 
     warn_after: Duration | None = None
-    """Older than this is marked as late."""
+    """Report the table as late once its newest load is older than this, such as `6h`."""
     error_after: Duration | None = None
-    """Older than this makes `lakefeed status` exit with 1."""
+    """Make `lakefeed status` exit with code 1 once the newest load is older than this."""
 
 
 class Shrink(Strict):
-    """How many rows a table may lose at once before a load of it is refused."""
+    """How many rows a table may lose between two loads before the load is refused."""
 
     share: Share = 0.2
-    """The largest share of its rows that a load may lose."""
+    """The largest share of its rows that a table may lose between two loads."""
     rows: Annotated[int, Field(ge=0)] = 100
-    """A loss of fewer rows than this is accepted whatever its share, so that a table of three rows
-    may lose one."""
+    """Losing fewer rows than this is always accepted, whatever their share, so that a table of
+    three rows may lose one."""
 
     def allows(self, before: int, lost: int) -> bool:
-        """Whether so many of the rows that there were may go; not whether all may."""
+        """Whether a table may lose `lost` of its `before` rows. For all, see `allows_all`."""
         return lost < self.rows or lost <= round(before * self.share, 6)
 
     @property
     def allows_all(self) -> bool:
-        """Whether no row has to stay."""
+        """Whether a table may lose all of its rows."""
         return self.share == 1
 
 
 class TableSettings(Strict):
-    """What can be said of one table, or in `defaults` and wildcards of many."""
+    """Settings of one table, or of many in `defaults` and wildcards."""
 
     mode: Literal["incremental", "full_refresh"] | None = None
-    """`incremental` reads what is new since the checkpoint; `full_refresh` reads the whole table
-    each time, and rows that have vanished leave staging. Default: `incremental` where there is a
-    cursor; without one the mode must be given."""
+    """How the table is read. `incremental` reads the rows that are new or changed since the
+    checkpoint. `full_refresh` reads the whole table each time; rows that are no longer in the
+    source are removed from staging. Default: `incremental` if the table has a `cursor`; required
+    otherwise."""
     cursor: Annotated[
         Cursor | None, BeforeValidator(parse_cursor, json_schema_input_type=Text | Cursor | None)
     ] = None
-    """A column, or `{column, initial_value, timezone}`. Timestamps, dates and whole numbers. Where
-    no column moves with every change: `xmin`, PostgreSQL's own row versions, which costs a scan of
-    the table with every load and sees every insert and update, and nothing else: not deletes, nor
-    a row that meets `where` as time goes by."""
+    """The column that increases with every insert and update, as a name or as `{column,
+    initial_value, timezone}`. It holds timestamps, dates or integers. If the table has no such
+    column, use `xmin`, PostgreSQL's row version: it finds every insert and update, but not
+    deletes, nor a row that comes to meet `where` only because time passes, and each load scans the
+    whole table."""
     lookback: Lookback = dt.timedelta(0)
-    """How far below the checkpoint each load starts reading: `90s`, `30m`, `2h`, `3d`; a plain
-    number for a numeric cursor. Rows that are read again unchanged are not written again."""
+    """How far below the checkpoint each load starts reading: a duration such as `90s`, `30m`, `2h`
+    or `3d`, or a number for a numeric cursor. Unchanged rows that are read again are not written
+    again."""
     primary_key: Annotated[
         Names | None,
         BeforeValidator(
@@ -119,145 +123,147 @@ class TableSettings(Strict):
             json_schema_input_type=Text | Names | None,
         ),
     ] = None
-    """The columns that tell rows apart. Default: the database's primary key. `incremental` needs
-    one, `full_refresh` does not."""
+    """The column or columns that identify a row. `incremental` needs a primary key;
+    `full_refresh` doesn't. Default: the database's primary key."""
     columns: Columns | None = None
-    """Which columns are loaded. Default: all."""
+    """The columns to load, as `{include: [...]}` or `{exclude: [...]}`. Default: all."""
     where: Text | None = None
-    """A condition in the source's SQL that rows must meet, as one expression."""
+    """Load only rows that meet this condition: one expression in the source's SQL."""
     only: bool = False
-    """Whether the table is read without the tables that inherit from it, as `select … from only`
-    does. Its own keys don't hold over their rows."""
+    """Read the table without the tables that inherit from it, like `select … from only`. Set it if
+    child tables repeat the parent's primary key, which PostgreSQL doesn't enforce across them."""
     deletes: Literal["ignore", "remove", "mark"] = "ignore"
-    """What happens in staging to a row that has left the source, or meets `where` no longer:
-    `ignore` keeps it, `remove` takes it out, `mark` keeps it with the time in `_deleted_at`. The
-    latter two compare all keys with every load: one scan of the key on the source."""
+    """What happens in staging to a row that was deleted in the source or no longer meets `where`.
+    `ignore` keeps it, `remove` removes it, and `mark` keeps it with the time in `_deleted_at`.
+    `remove` and `mark` compare all primary keys in every load, which scans the key on the
+    source."""
     history: bool = False
-    """Whether the warehouse keeps every version of a row that was loaded, in
-    `history.hst_<source>__<table>`: from when to when it held, and when it was loaded. Needs a
-    primary key."""
+    """Keep every loaded version of a row in `history.hst_<source>__<table>`, with the time range in
+    which it was valid and the time when it was loaded. Needs a primary key."""
     retention: Retention | None = None
-    """For how long raw can tell how the table stood, such as `90d`. `lakefeed prune` drops versions
-    of rows that had been replaced before; the version that holds stays, however old. Default:
-    nothing is dropped by age."""
+    """How long raw keeps replaced row versions, such as `90d`. `lakefeed prune` deletes versions
+    that were replaced longer ago than this; a row's current version is always kept. Default:
+    nothing is deleted by age."""
     on_null_cursor: Literal["include", "exclude", "error"] = "include"
-    """Rows without a cursor value are read with every load, never, or stop the table."""
+    """What to do with rows whose cursor is null. `include` reads them in every load, `exclude`
+    never reads them, and `error` fails the load."""
     schema_changes: Literal["evolve", "freeze"] = "evolve"
-    """`evolve` follows the source's columns; `freeze` stops the table when they change."""
+    """What to do when the source's columns change. `evolve` adopts the change; `freeze` fails the
+    load."""
     backend: Literal["duckdb", "psycopg2"] = "duckdb"
-    """What reads the source: DuckDB's PostgreSQL scanner, or psycopg2, which is much slower and is
-    taken, with a warning, wherever the scanner can't be loaded. Both give the same values."""
+    """What reads the source. `duckdb` is DuckDB's PostgreSQL scanner; `psycopg2` gives the same
+    values but is much slower. If the scanner can't be loaded, psycopg2 is used, with a warning."""
     max_query_time: Duration | None = None
-    """The longest that one statement may run on the source. A big table is cut into ranges that are
-    small enough for it at 20 MB/s. Default: no bound, and ranges of 1 GB at most."""
+    """The longest that one statement may run on the source, such as `10m`. Large tables are read in
+    ranges that fit into it at 20 MB/s. Default: no limit, and ranges of up to 1 GB."""
     max_lock_wait: Duration | None = None
-    """The longest that another session may wait for a lock, such as for an ALTER TABLE, because the
-    table is read. A read that keeps one waiting for longer gives up, names it, and is tried once
-    more at a later snapshot. Default: no bound."""
+    """The longest that a read of this table may block another session, such as one that waits to
+    run `alter table`. A read that blocks one for longer is cancelled, names the session, and is
+    retried once at a later snapshot. Default: no limit."""
     parallel: Annotated[int, Field(ge=1, le=64)] | None = None
-    """How many sessions read ranges of a big table side by side, at most. Default: one for each
-    core, from 2 to 4, as far as other tables leave them free."""
+    """The maximum number of sessions that read ranges of a large table in parallel. Default: one
+    per core, at least 2 and at most 4, minus those that other tables are using."""
     max_shrink: Annotated[
         Shrink, BeforeValidator(parse_shrink, json_schema_input_type=ShareText | Shrink)
     ] = Shrink(share=0.2, rows=100)
-    """How many rows a table may lose between two loads, where it is read whole or `deletes` looks
-    for rows that are gone. `{share: 20%, rows: 100}` refuses a load that loses more than 20% of the
-    rows, unless that is fewer than 100. A share alone, such as `5%`, has no such floor. A table
-    that lost all of its rows is refused at any size, unless the share is `100%`, which refuses
-    nothing. `--allow-shrink` accepts the loss once."""
+    """How many rows a table may lose between two loads. Applies to `full_refresh`, and to `deletes:
+    remove` or `mark`. `{share: 20%, rows: 100}` refuses a load in which more than 20% of the rows
+    are gone, unless fewer than 100 are. A share alone, such as `5%`, sets `rows` to 0. A load in
+    which all rows are gone is refused whatever the table's size; a share of `100%` accepts every
+    loss. To accept a loss once, use `--allow-shrink`."""
     freshness: Freshness | None = None
-    """How old the newest load may be."""
+    """How old the newest load may be, as `{warn_after, error_after}`."""
     tests: Tests | None = None
-    """What must hold of the rows in staging. A table's own take the place of a default's."""
+    """Tests of the table's rows in staging. They replace those of `defaults` and wildcards."""
     tags: tuple[Text, ...] = ()
-    """Words for `--select tag:WORD`."""
+    """Tags to select tables by: `--select tag:TAG`."""
 
 
 class TableDeclaration(TableSettings):
-    """One entry below `tables`: the settings, and the table's name in the lake."""
+    """One entry of `tables`: the settings, and the table's name in the lake."""
 
     name: Annotated[str, Field(pattern=IDENTIFIER)] | None = None
-    """The table's name in the lake. Default: the table's own name."""
+    """The table's name in raw, staging and commands. Default: its name in the source."""
 
 
 class SourceDeclaration(Strict):
     """One PostgreSQL database."""
 
     connection: Annotated[Text, BeforeValidator(parse_connection)] | None = None
-    """The connection URL, as `${VARIABLE}`: never a secret in the file. Default: dlt's secret
-    `sources.<source>.credentials`."""
+    """The connection URL, read from an environment variable: `${VARIABLE}`. A password in the file
+    is refused. Default: the dlt secret `sources.<source>.credentials`."""
     schema_: Annotated[Text, Field(alias="schema")] = "public"
     """The schema of tables that are named without one."""
     defaults: TableSettings | None = None
-    """Settings for all tables of this source."""
+    """Default settings for all tables of this source."""
     tables: dict[str, TableDeclaration | None] = Field(min_length=1)
-    """Tables by name: `orders`, `audit.events`, or wildcards such as `"audit.*"`. Empty means
-    the defaults. The most specific entry wins. A part in double quotes, as in SQL, is taken as it
-    is: `'"we.ird"."what?"'` is one table."""
+    """The tables to load, by name: `orders`, `audit.events`, or a wildcard such as `"audit.*"`. An
+    empty entry takes the defaults. The most specific entry wins. As in SQL, a part in double quotes
+    is taken literally: `'"we.ird"."what?"'` is one table."""
 
 
 class Raw(Strict):
     """The raw layer."""
 
     url: Annotated[Text, AfterValidator(folder_of_file_url)] = "data/raw"
-    """A folder, or any URL of dlt's filesystem destination."""
+    """A folder, or a URL that dlt's filesystem destination supports, such as `s3://bucket/raw`."""
 
 
 class Warehouse(Strict):
     """The DuckDB warehouse."""
 
     path: Annotated[Text, AfterValidator(path_for_dbt)] = "data/warehouse.duckdb"
-    """The DuckDB file with staging and marts. Each build is tested in a copy beside it, which then
-    takes its place."""
+    """The DuckDB file with staging and marts. Each build runs and is tested in a copy, which then
+    replaces this file."""
     keep: Annotated[int, Field(ge=0)] = 3
-    """How many of the versions before are kept, for `lakefeed rollback`."""
+    """How many previous versions of the file to keep for `lakefeed rollback`."""
 
 
 class Airflow(Strict):
     """The DAG."""
 
     dag_id: Annotated[str, Field(pattern=DAG_ID)] = "de_batch_pipeline"
-    """The DAG's id."""
+    """The DAG's ID."""
     schedule: str | None = "0 * * * *"
-    """A cron expression; null for manual runs only."""
+    """When the DAG runs, as a cron expression. `null` means manual runs only."""
     start_date: dt.date = dt.date(2026, 1, 1)
-    """The first day that Airflow schedules."""
+    """The date from which Airflow schedules runs."""
     retries: Annotated[int, Field(ge=0)] = 2
-    """How often a failed load is tried again."""
+    """How many times a failed load is retried."""
     owner: str = "lakefeed"
-    """The owner shown in Airflow."""
+    """The DAG's owner in Airflow."""
     tags: tuple[Text, ...] = ("lakefeed",)
-    """Tags shown in Airflow."""
+    """The DAG's tags in Airflow."""
     load: Literal["per_table", "per_source"] = "per_table"
-    """`per_table` draws a task for each table, each with a snapshot of its own; `per_source` reads
-    all tables of a source in one task, at one snapshot."""
+    """How loads become tasks. `per_table` has one task per table, each with its own snapshot.
+    `per_source` has one task per source, which reads all of its tables at the same snapshot."""
     transform: Literal["per_layer", "per_model"] = "per_layer"
-    """`per_layer` draws one task for staging and one for the marts; `per_model` draws each model.
-    Both build the same, in the same builds."""
+    """How models become tasks. `per_layer` has one task for staging and one for marts; `per_model`
+    has one for each model. The builds and their results are the same."""
     notify: dict[Text, dict[str, Any] | None] = Field(default={})
-    """Who is told of a run that failed or is late: Airflow's notifiers by the name of their class,
-    each with its arguments, such as `SmtpNotifier: {to: team@example.org}`. One of your own by its
-    path: `alerts.PagerNotifier`. Secrets stay in Airflow's connections."""
+    """The notifiers to call when a run fails or is late, each with its arguments: Airflow's by
+    class name, such as `SmtpNotifier: {to: team@example.org}`, or your own by import path, such as
+    `alerts.PagerNotifier`. Keep secrets in Airflow's connections."""
     docs: bool = False
-    """Whether each run ends by writing the site of `lakefeed docs`."""
+    """Write the documentation site (`lakefeed docs`) at the end of each run."""
     deadline: Duration | None = None
-    """A run that hasn't ended this long after it was queued is late."""
+    """How long a run may take, counted from when it was queued, before it is late."""
 
 
 class Declaration(Strict):
     """The whole of `sources.yaml`."""
 
     version: Annotated[Literal[1], BeforeValidator(parse_version)]
-    """The version of this format: 1."""
+    """The version of the file format: `1`."""
     raw: Raw = Raw()
-    """Where raw files go."""
+    """Where the raw Parquet files are stored."""
     warehouse: Warehouse = Warehouse()
-    """Where the warehouse is."""
+    """Where the DuckDB warehouse is stored."""
     airflow: Airflow = Airflow()
-    """How the DAG looks."""
+    """The Airflow DAG."""
     defaults: TableSettings | None = None
-    """Settings for all tables of all sources."""
+    """Default settings for all tables of all sources."""
     sources: dict[Annotated[str, Field(pattern=IDENTIFIER)], SourceDeclaration] = Field(
         min_length=1
     )
-    """The databases, by the name that they have in the lake."""
+    """The databases to load from, each by the name that it has in the lake."""

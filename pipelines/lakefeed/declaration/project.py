@@ -1,4 +1,4 @@
-"""The one object that all layers share: a project's folder, its tables, and where things lie."""
+"""A project: its folder, its declared tables and the paths that all layers use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lakefeed.errors import DeclarationError
 
 @dataclass(frozen=True)
 class Project:
-    """A project folder as declared. Opening one connects to nothing and reads no secret."""
+    """A project folder and its declaration. Opening one neither connects nor reads a secret."""
 
     root: Path
     declared: Declared
@@ -29,28 +29,28 @@ class Project:
 
     @property
     def raw_url(self) -> str:
-        """The raw layer as an absolute path, or as the URL that was declared."""
+        """The raw layer as an absolute path, or as the declared URL."""
         url = self.declaration.raw.url
         return url if "://" in url else str(self.root / url)
 
     def seen_from_dbt(self, path: str) -> str:
-        """A declared path or URL as seen from the dbt folder, where plain `dbt build` starts."""
+        """A declared path or URL relative to the dbt folder, where people run `dbt build`."""
         if "://" in path or Path(path).is_absolute():
             return path
-        # The folder may be a link to another place, which `..` leads out of.
+        # If the dbt folder is a symlink, `..` leads to the parent of its target.
         return os.path.relpath(self.root / path, self.dbt.resolve())
 
     @property
     def warehouse(self) -> Path:
-        """The file itself, through links: it is replaced beside where it lies, and links stay.
+        """The warehouse file with symlinks resolved, so that publishing replaces their target.
 
-        DuckDB does so too: it names the database and its log after the file, not after a link.
+        DuckDB resolves them too: it names the database and its WAL after the target.
         """
         return Path(os.path.realpath(self.root / self.declaration.warehouse.path))
 
     @property
     def data(self) -> Path:
-        """Working directories, locks and caches: everything that can be thrown away."""
+        """The folder of working directories, locks and caches, all of which can be deleted."""
         return self.root / "data"
 
     @property
@@ -68,7 +68,7 @@ class Project:
         return next(table for table in self.tables if table.lake_name == lake_name)
 
     def with_catalogue(self, catalogue: Catalogue) -> Project:
-        """The same project, seen with another catalogue."""
+        """The same project with another catalogue."""
         tables = resolve_tables(self.declared, catalogue)
         return Project(self.root, self.declared, catalogue, tables)
 
@@ -77,10 +77,10 @@ def open_project(root: Path) -> Project:
     """Reads the declaration and the catalogue in `root`.
 
     Raises:
-        DeclarationError: with every mistake in `sources.yaml`, or the folder's name can't be said.
+        DeclarationError: with every mistake in `sources.yaml`; or the folder's path isn't UTF-8.
     """
     root = root.resolve()
-    _refuse_what_is_not_utf_8(root)
+    _require_utf_8(root)
     declared = load_declaration(root)
     catalogue = read_catalogue(root)
     tables = resolve_tables(declared, catalogue)
@@ -88,12 +88,12 @@ def open_project(root: Path) -> Project:
     return Project(root, declared, catalogue, tables)
 
 
-def _refuse_what_is_not_utf_8(root: Path) -> None:
-    """DuckDB and dbt take names of files as UTF-8."""
+def _require_utf_8(root: Path) -> None:
+    """DuckDB and dbt accept only paths in UTF-8."""
     try:
         str(root).encode()
     except UnicodeEncodeError:
-        shown = os.fsencode(root).decode("utf-8", "backslashreplace")
+        escaped = os.fsencode(root).decode("utf-8", "backslashreplace")
         raise DeclarationError(
-            f"the project's folder has a name that isn't UTF-8: {shown}", do="rename it"
+            f"the path of the project folder isn't valid UTF-8: {escaped}", do="rename the folder"
         ) from None

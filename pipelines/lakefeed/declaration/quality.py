@@ -1,6 +1,6 @@
-"""The words of `tests` in `sources.yaml`: what must hold of a table's rows in staging.
+"""The keys of `tests` in `sources.yaml`: tests of a table's rows in staging.
 
-The docstring below a field is its documentation everywhere, as in models.py.
+As in models.py, the docstring below a field is its only documentation.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ Severity = Literal["error", "warn"]
 
 
 class Range(Strict):
-    """Between which values a column must lie, both included."""
+    """The range that a column's values must be in, bounds included."""
 
     min: Bound | None = None
-    """The smallest value that is allowed: a number, a date or a timestamp."""
+    """The lowest valid value: a number, a date or a timestamp."""
     max: Bound | None = None
-    """The largest."""
+    """The highest valid value."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -37,14 +37,15 @@ class Range(Strict):
 
 
 class RowBounds(Strict):
-    """How many rows there must be, both bounds included."""
+    """The range that a number of rows must be in, bounds included."""
 
     min: NonNegativeInt | None = None
-    """The fewest rows that are allowed."""
+    """The minimum number of rows."""
     max: NonNegativeInt | None = None
-    """The most."""
+    """The maximum number of rows."""
     severity: Severity = "error"
-    """`error` holds back the models below; `warn` is printed, and the run goes on."""
+    """What a failure does. `error` holds back the downstream models; `warn` only prints a
+    warning."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -53,22 +54,22 @@ class RowBounds(Strict):
 
 
 class ColumnTests(Strict):
-    """What must hold of one column. A null breaks `not_null` alone."""
+    """Tests of one column. Nulls fail `not_null` only; all other tests ignore them."""
 
     not_null: StrictBool = False
-    """Every row has a value. Of the columns of the key it is tested in any case."""
+    """No value is null. Primary key columns are always tested."""
     unique: StrictBool = False
-    """No two rows share a value. Of a key it is tested in any case."""
+    """No two rows have the same value. Primary keys are always tested."""
     accepted_values: Annotated[tuple[AcceptedValue, ...], Field(min_length=1)] | None = None
-    """A list of all values that the column may have."""
+    """Each value is in this list."""
     relationships: Annotated[Text, BeforeValidator(parse_reference)] | None = None
-    """A column of a declared table in which each value must be found, as source, table and column:
+    """Each value exists in this column of a declared table, written as source, table and column:
     `shop.customers.customer_id`."""
     range: Range | None = None
-    """The smallest and the largest value that are allowed, as `{min, max}`, one or both."""
+    """Each value is in this range: `{min, max}`, or one of them."""
     severity: Severity = "error"
-    """`error` holds back the models below; `warn` is printed, and the run goes on. For all tests of
-    this column."""
+    """What a failure of any of this column's tests does. `error` holds back the downstream models;
+    `warn` only prints a warning."""
 
     @property
     def refers_to(self) -> tuple[str, str]:
@@ -81,10 +82,11 @@ class Expression(Strict):
     """A condition that every row must meet."""
 
     condition: Text
-    """One SQL expression over the columns of staging, in DuckDB's dialect. A row for which it is
-    null meets it, as with PostgreSQL's `check`."""
+    """One SQL expression over the columns in staging, in DuckDB's dialect. A row passes if the
+    result is true or null, as with PostgreSQL's `check`."""
     severity: Severity = "error"
-    """`error` holds back the models below; `warn` is printed, and the run goes on."""
+    """What a failure does. `error` holds back the downstream models; `warn` only prints a
+    warning."""
 
 
 Name = Annotated[str, Field(pattern=IDENTIFIER)]
@@ -94,19 +96,19 @@ Condition = Annotated[
 
 
 class Tests(Strict):
-    """What must hold of a table in staging."""
+    """Tests of one table's rows in staging."""
 
     columns: dict[Text, ColumnTests] = Field(default={})
-    """The tests of single columns, by the column's name."""
+    """Tests of single columns, by column name."""
     expressions: dict[Name, Condition] = Field(default={})
-    """Conditions that every row must meet, each by a name of your own:
+    """Conditions that every row must meet, each under a name that you choose:
     `totals_are_positive: total >= 0`, or `{condition, severity}`."""
     rows: RowBounds | None = None
-    """How many rows staging may hold, as `{min, max}`, one or both."""
+    """How many rows staging must have: `{min, max}`, or one of them."""
     new_rows: RowBounds | None = None
-    """How many rows, new or changed, one build may bring to staging, as `{min, max}`. Asked of the
-    newest build that brought any; not where all rows came at once, as those of a first load. A
-    table that brings nothing is told by `freshness`."""
+    """How many new or changed rows a build must add to staging: `{min, max}`, or one of them. Tests
+    the newest build that added rows, unless all rows came at once, as in a first load. To detect a
+    table that gets no new rows, use `freshness`."""
 
 
 def _refuse_disorder(low: object, high: object) -> None:

@@ -1,4 +1,4 @@
-"""`sources.yaml` as editors and readers see it, made from the models: JSON Schema, Markdown."""
+"""Generates the JSON Schema and the Markdown reference of `sources.yaml` from the models."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _INTRODUCTION = """\
      docstrings there. -->
 # sources.yaml
 
-What Lakefeed loads. Mistakes are reported all at once, with line and column, before anything
-connects: `lakefeed check`. An editor that reads the first line of this example completes and checks
-the keys as you type:
+`sources.yaml` declares what Lakefeed loads. `lakefeed check` reports all mistakes at once, with
+line and column, before it connects to anything. With the first line of this example, editors that
+support YAML schemas complete and validate keys as you type:
 
 ```yaml
 # yaml-language-server: $schema=docs/sources.schema.json
 version: 1
-raw: {url: data/raw}                      # any dlt filesystem URL
+raw: {url: data/raw}                      # or any dlt filesystem URL
 warehouse: {path: data/warehouse.duckdb}
 airflow: {dag_id: de_batch_pipeline, schedule: "0 * * * *"}
 
@@ -54,7 +54,7 @@ sources:
     schema: public
     defaults: {cursor: updated_at, lookback: 30m}
     tables:
-      customers:                          # empty: the defaults
+      customers:                          # empty: takes the defaults
       orders:
         lookback: 2h
         tags: [core]
@@ -62,12 +62,14 @@ sources:
       order_items: {primary_key: [order_id, line_number]}
       countries: {mode: full_refresh}
       page_views: {cursor: {column: viewed_at, initial_value: 2026-01-01}, columns: {exclude: [ip]}}
-      "audit.*": {mode: full_refresh, cursor: null}   # null takes a default back
+      "audit.*": {mode: full_refresh, cursor: null}   # null removes a default
 ```
 
-Settings merge: `defaults` of the file, then of the source, then wildcards (the more specific the
-later), then the table. `lakefeed explain shop.orders` shows what came of it, and the line of each
-setting.
+Settings are merged in this order, later ones taking precedence: the file's `defaults`, the source's
+`defaults`, wildcards from least to most specific, and the table's own entry. To see the effective
+settings of a table and the line that sets each of them, run `lakefeed explain shop.orders`.
+
+A duration is a number and a unit: `90s`, `30m`, `2h` or `3d`.
 
 """
 
@@ -120,9 +122,9 @@ def _section(title: str, model: type[BaseModel]) -> Iterator[str]:
 
 
 def _describe(entry: dict[str, Any], model: str) -> None:
-    """Puts the docstrings of a model's fields into its JSON Schema."""
+    """Adds the docstrings of a model's fields to its JSON Schema."""
     all_models: list[type[BaseModel]] = [*_SECTIONS.values(), TableSettings]
-    described = next(one for one in all_models if one.__name__ == model)
+    described = next(candidate for candidate in all_models if candidate.__name__ == model)
     for name, field in described.model_fields.items():
         written = entry["properties"][field.alias or name]
         written["description"] = _docstring(described, name)
@@ -131,14 +133,14 @@ def _describe(entry: dict[str, Any], model: str) -> None:
 
 
 def _docstring(model: type[BaseModel], field: str) -> str:
-    """The text below a field, in the model or the one that it is made from."""
+    """The docstring of a field, from the model or one that it inherits from."""
     texts = _docstrings()
-    return next(found for one in model.__mro__ if (found := texts.get((one.__name__, field))))
+    return next(found for base in model.__mro__ if (found := texts.get((base.__name__, field))))
 
 
 @cache
 def _docstrings() -> dict[tuple[str, str], str]:
-    """The text below each field, by class and field."""
+    """The docstring of each field, by class and field."""
     trees = [ast.parse(inspect.getsource(module)) for module in (models, quality)]
     return {
         (owner.name, field.target.id): inspect.cleandoc(str(text.value.value))
@@ -160,7 +162,7 @@ def _default(value: Any) -> str:
 
 
 def _as_written(entry: dict[str, Any], default: Any) -> dict[str, Any]:
-    """A setting as the file has it: its default in YAML, and `null`, which takes a setting back."""
+    """A setting's schema as written in the file: a default in YAML, and `null` to unset it."""
     described = {key: entry[key] for key in ("title", "description") if key in entry}
     if default not in (None, ()):
         is_mapping = isinstance(default, BaseModel)
@@ -173,7 +175,7 @@ def _as_written(entry: dict[str, Any], default: Any) -> dict[str, Any]:
 
 
 def write_reference(folder: Path) -> None:
-    """Writes what `make docs` writes."""
+    """Writes the reference and the schema into `folder`."""
     (folder / "sources-yaml.md").write_text(markdown_reference(), encoding="utf-8")
     (folder / "sources.schema.json").write_text(json_schema_text(), encoding="utf-8")
 

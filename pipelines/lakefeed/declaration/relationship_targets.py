@@ -1,4 +1,4 @@
-"""Tables that tests refer to (`relationships`): each must be declared itself."""
+"""Checks that every table that a `relationships` test refers to is declared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from lakefeed.errors import DeclarationError, Problem
 
 
 def refuse_undeclared_references(declared: Declared, tables: Sequence[Table]) -> None:
-    """Refuses what no database could make right: a source with wildcards may have any table.
+    """Refuses references to undeclared tables, as far as that can be known without the catalogue.
+
+    A source with wildcards is skipped, since a wildcard may match any table.
 
     Raises:
         DeclarationError: with every reference to a table that isn't declared.
@@ -22,8 +24,8 @@ def refuse_undeclared_references(declared: Declared, tables: Sequence[Table]) ->
     problems = [
         undeclared
         for table in tables
-        for shown, undeclared in undeclared_references(declared, table, tables)
-        if shown.partition(".")[0] not in open_ended
+        for target, undeclared in undeclared_references(declared, table, tables)
+        if target.partition(".")[0] not in open_ended
     ]
     if problems:
         raise DeclarationError(problems=problems)
@@ -32,13 +34,13 @@ def refuse_undeclared_references(declared: Declared, tables: Sequence[Table]) ->
 def undeclared_references(
     declared: Declared, table: Table, tables: Sequence[Table]
 ) -> Iterator[tuple[str, Problem]]:
-    """Names of tables that a table's tests refer to and that aren't there, each as a problem."""
-    known = [one.shown for one in tables]
+    """The undeclared tables that a table's tests refer to, each with its problem."""
+    known = [declared_table.shown for declared_table in tables]
     tests = table.settings.tests
-    for column, one in tests.columns.items() if tests else ():
-        shown, _ = one.refers_to
-        if one.relationships and shown not in known:
-            message = f"`relationships` names `{shown}`, which isn't declared"
+    for column, column_tests in tests.columns.items() if tests else ():
+        target, _ = column_tests.refers_to
+        if column_tests.relationships and target not in known:
+            message = f"`relationships` refers to `{target}`, which isn't declared"
             path = (*table.paths["tests"], "columns", column, "relationships")
-            hint = nearest(shown, known)
-            yield shown, declared.document.problem(path, f"{message}{hint}", value=True)
+            hint = nearest(target, known)
+            yield target, declared.document.problem(path, f"{message}{hint}", value=True)

@@ -1,4 +1,4 @@
-"""What all models of `sources.yaml` have in common."""
+"""The base class of all models of `sources.yaml`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Strict(BaseModel):
-    """A frozen model that knows all its keys."""
+    """An immutable model that refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,7 +1,7 @@
-"""How tables are named in `sources.yaml`: `orders`, `audit.events`, `"audit.*"`.
+"""Parses and formats table names in `sources.yaml`: `orders`, `audit.events`, `"audit.*"`.
 
-A part in double quotes means exactly what it says, as in SQL, so that every name can be written:
-`"a.b"."what?"` is the table `what?` in the schema `a.b`, and no wildcard.
+As in SQL, a part in double quotes is taken literally, so that every name can be written:
+`"a.b"."what?"` is the table `what?` in the schema `a.b`, not a wildcard.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lakefeed.declaration.models import SourceDeclaration
 
 _WILDCARD = re.compile(r"[*?\[]")
 _QUOTED = r'"(?:[^"]|"")+"'
-# One part at least is in quotes; else quotes belong to the name.
+# Quotes are syntax only if they enclose a whole part; otherwise they belong to the name.
 _WITH_QUOTES = re.compile(rf'(?:({_QUOTED}|[^".]+)\.)?({_QUOTED})|({_QUOTED})\.([^"]+)')
 _BARE_SCHEMA = re.compile(r'[^".*?\[]+')
 _BARE_NAME = re.compile(r'[^"*?\[]+')
@@ -23,7 +23,7 @@ _BARE_NAME = re.compile(r'[^"*?\[]+')
 
 @dataclass(frozen=True)
 class Entry:
-    """A line below `tables`: one table, or all whose schema and name match."""
+    """An entry of `tables`: one table, or a wildcard for all with a matching schema and name."""
 
     schema: str
     name: str
@@ -36,11 +36,11 @@ class Entry:
 
     @property
     def qualified(self) -> str:
-        """What stands for the same wherever tables are known by schema and name."""
+        """The entry with its schema spelled out."""
         return f"{self.schema}.{self.name}" if self.is_wildcard else spelled(self.schema, self.name)
 
     def matches(self, qualified: str) -> bool:
-        """Whether a table is meant by it."""
+        """Whether the entry applies to the table with this qualified name."""
         schema, name = split(qualified)
         return _fits(schema, self.schema, self.schema_is_pattern) and _fits(
             name, self.name, self.name_is_pattern
@@ -49,7 +49,7 @@ class Entry:
 
 @cache
 def read_entry(entry: str, schema: str) -> Entry:
-    """What an entry means in a source with this default schema."""
+    """Parses an entry of a source with this default schema."""
     match = _WITH_QUOTES.fullmatch(entry)
     if match:
         first, second = match[1] or match[3], match[2] or match[4]
@@ -64,9 +64,9 @@ def read_entry(entry: str, schema: str) -> Entry:
 
 
 def spelled(schema: str, name: str) -> str:
-    """A table's qualified name: `public.orders`, with quotes where it would mean another without.
+    """A table's qualified name, such as `public.orders`, quoted only if it would be ambiguous.
 
-    No two tables have the same, and it is an entry for the table itself.
+    It is unique, and as an entry of `tables` it means this table.
     """
     plain = f"{schema}.{name}"
     if read_entry(plain, "") == Entry(schema, name):
@@ -75,13 +75,13 @@ def spelled(schema: str, name: str) -> str:
 
 
 def split(qualified: str) -> tuple[str, str]:
-    """Schema and name of what `spelled` gave."""
+    """Schema and name of a qualified name; the inverse of `spelled`."""
     entry = read_entry(qualified, "")
     return entry.schema, entry.name
 
 
 def shortest_entry(schema: str, name: str) -> str:
-    """The entry for a table in a source whose default schema is this one."""
+    """The shortest entry for a table in a source that has `schema` as its default."""
     return name if read_entry(name, schema) == Entry(schema, name) else spelled(schema, name)
 
 

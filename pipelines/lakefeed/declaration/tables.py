@@ -1,7 +1,7 @@
-"""Settings merged, names given: the declaration and the catalogue become `Table`s.
+"""Resolves the declaration and the catalogue into `Table`s, with merged settings and lake names.
 
-Precedence: file defaults <- source defaults <- wildcards, the more specific last <- the table.
-`null` at any level takes back what a level before it set.
+Levels, in rising precedence: defaults of the file, defaults of the source, wildcards from least to
+most specific, the table. `null` unsets what an earlier level set.
 """
 
 from __future__ import annotations
@@ -27,20 +27,23 @@ from lakefeed.errors import DeclarationError, Problem
 
 Mode = Literal["incremental", "full_refresh"]
 
-# PostgreSQL's number of the transaction that wrote a row version.
+# PostgreSQL's system column with the ID of the transaction that wrote a row version.
 ROW_VERSION = "xmin"
 
 LONGEST_LAKE_NAME = 120
 _ROOM_FOR_A_DIGEST = 20
-# Names that Windows keeps for devices; dlt gives its files none of them.
+# Windows reserves these names for devices, and dlt refuses them as file names.
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
 
 
 @dataclass(frozen=True)
 class Table:
-    """One declared table with all its settings. `lake_name` is its one name everywhere.
+    """A declared table with its merged settings. `lake_name` is unique in the lake.
 
-    `origins` says where each setting comes from, as `file:line`, `paths` at which keys.
+    Attributes:
+        origins: `file:line` of each setting that isn't a built-in default.
+        paths: the YAML path of each such setting.
+        catalogue: the table in the catalogue; None before the first sync.
     """
 
     source: str
@@ -60,54 +63,54 @@ class Table:
 
     @property
     def qualified(self) -> str:
-        """Schema and table as the source knows them, in the spelling of `sources.yaml`."""
+        """Its schema and name in the source, quoted as in `sources.yaml`: `public.orders`."""
         return spelled(self.schema, self.name)
 
     @property
     def shown(self) -> str:
-        """The name that people type and read: `shop.orders`."""
+        """Its name in commands and messages: `shop.orders`."""
         return f"{self.source}.{self.short_name}"
 
     @property
     def cursor(self) -> Cursor | None:
-        """The column that an incremental table is read by; None where there is no such column."""
+        """The cursor column; None for `full_refresh` and `cursor: xmin`."""
         declared = self.settings.cursor if self.mode == "incremental" else None
         return None if self.reads_row_versions else declared
 
     @property
     def reads_row_versions(self) -> bool:
-        """Whether what is new is told by PostgreSQL's own row versions (`cursor: xmin`)."""
+        """Whether new rows are found by PostgreSQL's row versions (`cursor: xmin`)."""
         declared = self.settings.cursor
         return self.mode == "incremental" and bool(declared and declared.column == ROW_VERSION)
 
     @property
     def key(self) -> tuple[str, ...]:
-        """The declared primary key, else the database's; empty where neither is known."""
+        """The declared primary key, or the database's; empty if neither is known."""
         if self.settings.primary_key is not None:
             return self.settings.primary_key
         return self.catalogue.primary_key if self.catalogue else ()
 
     @property
     def sees_deletes(self) -> bool:
-        """Whether rows that leave the source leave staging, or are marked there."""
+        """Whether rows deleted in the source are removed from staging, or marked there."""
         return self.mode == "full_refresh" or self.settings.deletes != "ignore"
 
     @property
     def key_columns(self) -> tuple[Column, ...]:
-        """The columns of the key, as far as the catalogue knows them; all or none."""
+        """The primary key's columns; empty unless the catalogue has all of them."""
         found = [self.catalogue.column(name) for name in self.key] if self.catalogue else []
         known = tuple(column for column in found if column)
         return known if len(known) == len(self.key) else ()
 
     def where_of(self, setting: str) -> str:
-        """`file:line` of one setting, of the table itself where it is a default."""
+        """`file:line` of a setting, or of the table's entry if the setting is a default."""
         origin = self.origins.get(setting, "default")
         return self.where if origin == "default" else origin
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """One level of settings: what it sets, and where it stands in the file."""
+    """One level of settings, with its YAML path."""
 
     path: YamlPath
     data: dict[str, Any]
@@ -116,9 +119,9 @@ class _Layer:
 def known_elsewhere(
     source: SourceDeclaration, known: Mapping[str, CatalogueTable], name: str
 ) -> CatalogueTable | None:
-    """The one table of this name that is known in another schema and isn't declared there.
+    """The only catalogued table with this name that isn't declared in its own schema, if any.
 
-    So a mistake in `schema` leaves the catalogue and the staging models as they are.
+    It keeps a mistake in `schema` from changing the catalogue and the staging models.
     """
     declared = {qualify(entry, source.schema_) for entry in source.tables}
     found = [
@@ -132,14 +135,14 @@ def known_elsewhere(
 
 
 def lake_name_of(name: str) -> str:
-    """A table's name in the lake: lower case, with `_` for what isn't a letter or digit."""
+    """The lake's spelling of a name: lower case, with `_` for anything but letters and digits."""
     return re.sub(r"\W+", "_", name.lower()).strip("_")
 
 
 def default_name(source: str, name: str) -> str:
-    """What a table is called in the lake where nothing is declared: after its letters and digits.
+    """A table's name in the lake if none is declared: its lake spelling.
 
-    A name without any, or with too many, has a digest of it. No other name ends in `_`.
+    With a digest if that is empty or too long, and with a trailing `_` if it is reserved.
     """
     if lake_name_of(name) in _RESERVED:
         return f"{lake_name_of(name)}_"
@@ -151,10 +154,10 @@ def default_name(source: str, name: str) -> str:
 
 
 def resolve_tables(declared: Declared, catalogue: Catalogue) -> tuple[Table, ...]:
-    """Every declared table, members of wildcards (from the catalogue) included.
+    """All declared tables, including those in the catalogue that match a wildcard.
 
     Raises:
-        DeclarationError: with every mistake that shows only once settings are merged.
+        DeclarationError: with every mistake in the merged settings and the resulting names.
     """
     problems: list[Problem] = []
     tables: list[tuple[YamlPath, Table]] = []
@@ -178,12 +181,12 @@ def _entry_problems(declared: Declared, source_name: str) -> Iterator[Problem]:
     for entry, settings in source.tables.items():
         path: YamlPath = ("sources", source_name, "tables", entry)
         if is_wildcard(entry) and settings and settings.name:
-            message = f"`{entry}` stands for many tables, and a `name` is one table's"
+            message = f"`{entry}` is a wildcard; only a single table can have a `name`"
             yield declared.document.problem((*path, "name"), message)
         before = first.setdefault(qualify(entry, source.schema_), entry)
         if before != entry:
             line = declared.document.place_of((*path[:-1], before)).line
-            yield declared.document.problem(path, f"`{entry}` is the `{before}` of line {line}")
+            yield declared.document.problem(path, f"`{entry}` repeats `{before}` of line {line}")
 
 
 def _declared_names(
@@ -216,12 +219,12 @@ def _resolve(
     short_name = settings.name or default_name(source, name)
     if len(f"{source}__{short_name}") > LONGEST_LAKE_NAME:
         message = (
-            f"`{source}__{short_name}` is too long a name for the lake: {LONGEST_LAKE_NAME} "
-            "characters at most; choose a shorter `name`, or another name for the source"
+            f"the lake name `{source}__{short_name}` is longer than {LONGEST_LAKE_NAME} "
+            "characters; set a shorter `name`, or shorten the source's name"
         )
         return document.problem(path, message)
     if short_name.lower() in _RESERVED:
-        message = f"`{short_name}` is a name that file systems reserve; choose another `name`"
+        message = f"`{short_name}` is a reserved file name on Windows; set another `name`"
         return document.problem((*path, "name"), message)
     entry = catalogue.table(source, qualified) or known_elsewhere(
         declared.declaration.sources[source], catalogue.sources.get(source, {}), name
@@ -270,15 +273,15 @@ def _table_problem(
     if mode is None or (mode == "incremental" and not settings.cursor):
         return document.problem(
             path,
-            f"`{entry}` has no cursor: name the column that moves with every change "
+            f"`{entry}` has no cursor: name the column that increases with every change "
             "(`cursor: updated_at`), or load the whole table each time (`mode: full_refresh`)",
         )
     if settings.columns and settings.columns.include and settings.columns.exclude:
-        message = f"`{entry}`: `columns` takes `include` or `exclude`, not both"
+        message = f"`{entry}`: `columns` accepts `include` or `exclude`, not both"
         return document.problem(path, message)
     declared = settings.cursor
     if declared and declared.column == ROW_VERSION and declared.initial_value is not None:
-        return document.problem(path, f"`{entry}`: `cursor: xmin` has no `initial_value`")
+        return document.problem(path, f"`{entry}`: `cursor: xmin` accepts no `initial_value`")
     return None
 
 
@@ -286,13 +289,11 @@ def _same_names(document: Document, tables: list[tuple[YamlPath, Table]]) -> Ite
     seen: dict[str, Table] = {}
     for path, table in tables:
         first = seen.setdefault(table.lake_name.lower(), table)
-        if first is not table and (first.source, first.qualified) != (
-            table.source,
-            table.qualified,
-        ):
+        other = (first.source, first.qualified)
+        if other != (table.source, table.qualified):
             message = (
                 f"`{table.source}.{table.qualified}` and `{first.source}.{first.qualified}` "
-                f"({first.where}) would both be `{table.lake_name}` in the lake; "
-                "give one of them another `name`"
+                f"({first.where}) would both be named `{table.lake_name}` in the lake; "
+                "set another `name` for one of them"
             )
             yield document.problem(path, message)

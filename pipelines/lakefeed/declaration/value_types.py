@@ -1,4 +1,7 @@
-"""How single values stand in `sources.yaml`: durations, shares, starts, and their types."""
+"""Types of single values in `sources.yaml` and their parsers: durations, shares, bounds, URLs.
+
+A parser's ValueError is what was expected, as the message reads "found …, expected …".
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ _PERCENT = re.compile(r"^(\d+(?:\.\d+)?)\s*%$")
 
 
 def parse_duration(value: Any) -> Any:
-    """`90s`, `30m`, `2h` or `3d` as a timedelta; anything else is a ValueError."""
+    """Parses `90s`, `30m`, `2h` or `3d`."""
     if isinstance(value, dt.timedelta):
         return value
     match = _DURATION.match(value) if isinstance(value, str) else None
@@ -39,7 +42,7 @@ def _no_duration() -> NoReturn:
 
 
 def parse_lookback(value: Any) -> Any:
-    """A duration, or a plain number for a numeric cursor."""
+    """Parses a duration, or a number for a numeric cursor."""
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 0:
             raise ValueError("a duration such as 30m, or a number of 0 or more")
@@ -47,19 +50,19 @@ def parse_lookback(value: Any) -> Any:
     try:
         return parse_duration(value)
     except ValueError:
-        message = "a duration such as 90s, 30m, 2h or 3d, or a plain number for a numeric cursor"
+        message = "a duration such as 90s, 30m, 2h or 3d, or a number for a numeric cursor"
         raise ValueError(message) from None
 
 
 def parse_retention(value: Any) -> Any:
-    """A duration of more than nothing."""
+    """Parses a duration longer than 0."""
     if not (duration := parse_duration(value)):
-        raise ValueError("a duration of more than 0, such as 90d")
+        raise ValueError("a duration longer than 0, such as 90d")
     return duration
 
 
 def parse_share(value: Any) -> Any:
-    """`20%` as 0.2."""
+    """Parses `20%` as 0.2."""
     if isinstance(value, float) and 0 <= value <= 1:
         return value
     match = _PERCENT.match(value) if isinstance(value, str) else None
@@ -69,7 +72,7 @@ def parse_share(value: Any) -> Any:
 
 
 def parse_shrink(value: Any) -> Any:
-    """A bare share is short for `{share: …, rows: 0}`."""
+    """Parses a share alone as `{share: …, rows: 0}`."""
     if isinstance(value, Mapping):
         return value
     try:
@@ -79,19 +82,19 @@ def parse_shrink(value: Any) -> Any:
 
 
 def folder_of_file_url(url: str) -> str:
-    """`file:///data/my%20raw` as the folder that it names; all else as it is."""
+    """The path of a `file:` URL, with percent-encoding decoded; anything else unchanged."""
     parts = urlsplit(url)
     if parts.scheme != "file" or "://" not in url:
         return url
     if parts.netloc not in ("", "localhost"):
-        raise ValueError("a folder of this machine, such as file:///data/raw")
+        raise ValueError("a folder on this machine, such as file:///data/raw")
     return unquote(url.split("://", 1)[1].removeprefix(parts.netloc))
 
 
 def path_for_dbt(path: str) -> str:
-    """A path from which dbt-duckdb derives the same database name as DuckDB, and can write it.
+    """Refuses paths for which dbt-duckdb derives another database name than DuckDB.
 
-    It takes the path for a URL, and puts the name between quotes as it is.
+    dbt-duckdb parses the path as a URL, and quotes the database name without escaping it.
     """
     folder, _, name = path.rpartition("/")
     database = name.lstrip(".").partition(".")[0]
@@ -102,37 +105,39 @@ def path_for_dbt(path: str) -> str:
         or re.search(r"""['"#;]""", name)
     ):
         raise ValueError(
-            "a file such as data/warehouse.duckdb, without ' \" # ; in its name or ? # in its "
-            "folder, and not called main, temp or system"
+            "a file such as data/warehouse.duckdb, not named main, temp or system, without "
+            "' \" # ; in its name and without ? # in its folder"
         )
     return path
 
 
 def parse_version(value: Any) -> Any:
-    """Neither `true` nor `1.0`, which are equal to 1 in Python."""
+    """Accepts the integer 1, but not `true` or `1.0`, which equal 1 in Python."""
     if type(value) is not int or value != 1:
         raise ValueError("1")
     return value
 
 
 def parse_start(value: Any) -> Any:
-    """A date, a timestamp or a whole number, as YAML gives it or in quotes."""
+    """Parses a date or a timestamp, quoted or not, or an integer."""
     if isinstance(value, str):
         for parse in (dt.date.fromisoformat, dt.datetime.fromisoformat):
             with suppress(ValueError):
                 return parse(value)
     elif isinstance(value, (dt.date, int)) and not isinstance(value, bool):
         return value
-    raise ValueError("a date, a timestamp or a whole number, such as 2026-01-31 or 1000")
+    raise ValueError("a date, a timestamp or an integer, such as 2026-01-31 or 1000")
 
 
 def parse_connection(value: Any) -> Any:
-    """A PostgreSQL URL, whose references to the environment are whole."""
+    """Checks a connection URL's references to environment variables, and its scheme."""
     rest = _REFERENCE.sub("", value) if isinstance(value, str) else ""
     if "${" in rest:
-        raise ValueError("a reference of letters, digits and underscores, such as ${DATABASE_URL}")
+        raise ValueError(
+            "a variable name of letters, digits and underscores, such as ${DATABASE_URL}"
+        )
     if bare := _BARE_REFERENCE.search(rest):
-        raise ValueError(f"the variable in braces, ${{{bare[1]}}} (a `$` that is none is %24)")
+        raise ValueError(f"the variable in braces, ${{{bare[1]}}} (write a literal `$` as %24)")
     scheme = _SCHEME.match(rest)
     if scheme and not scheme[1].startswith("postgres"):
         raise ValueError("a PostgreSQL URL, such as postgresql://user@host:5432/database")
@@ -140,24 +145,24 @@ def parse_connection(value: Any) -> Any:
 
 
 def parse_cursor(value: Any) -> Any:
-    """A bare column name is short for `{column: name}`."""
+    """Parses a column name alone as `{column: name}`."""
     return {"column": value} if isinstance(value, str) else value
 
 
 def parse_condition(value: Any) -> Any:
-    """A bare condition is short for `{condition: …}`."""
+    """Parses a condition alone as `{condition: …}`."""
     return {"condition": value} if isinstance(value, str) else value
 
 
 def parse_reference(value: Any) -> Any:
-    """Source, table and column, with dots between them; the column may hold dots of its own."""
+    """Checks a reference of the form `source.table.column`; the column may contain dots."""
     if not isinstance(value, str) or not all(value.split(".", 2)) or value.count(".") < 2:
         raise ValueError("source, table and column, such as shop.customers.customer_id")
     return value
 
 
 def parse_bound(value: Any) -> Any:
-    """A number, exactly as it is written, or a date or a timestamp, in quotes or not."""
+    """Parses a number without rounding it, or a date or a timestamp, quoted or not."""
     if isinstance(value, float):
         return Decimal(str(value))
     try:
@@ -167,18 +172,18 @@ def parse_bound(value: Any) -> Any:
 
 
 def parse_accepted(value: Any) -> Any:
-    """A text, a number or a date. `yes` without quotes isn't what it looks like."""
+    """Parses a string, a number or a date; refuses booleans, such as an unquoted `yes`."""
     if isinstance(value, float):
         return Decimal(str(value))
     if isinstance(value, (str, int, dt.date, Decimal)) and not isinstance(value, bool):
         return value
-    raise ValueError("a text or a number (put a word that YAML reads otherwise in quotes)")
+    raise ValueError("a string or a number (quote words such as yes, no and null)")
 
 
 Text = Annotated[str, Field(min_length=1)]
 Names = Annotated[tuple[Text, ...], Field(min_length=1)]
 
-# What stands in the file before it is parsed; editors get their JSON Schema from it.
+# The types before parsing, for the JSON Schema.
 _DurationText = Annotated[str, Field(pattern=r"^\d+(s|m|h|d)$")]
 _RetentionText = Annotated[str, Field(pattern=r"^0*[1-9]\d*(s|m|h|d)$")]
 ShareText = Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*%$")]

@@ -1,4 +1,4 @@
-"""The services that the project's compose files describe, as plain data."""
+"""Reads the services of the project's compose files as plain data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 
 from lakefeed.errors import DeclarationError
 
-# What `docker compose up` reads where it isn't told otherwise.
+# The files that `docker compose up` reads by default.
 UP = ("docker-compose.yml", "docker-compose.override.yml")
 
 COMPLETED = "service_completed_successfully"
@@ -22,9 +22,9 @@ HEALTHY = "service_healthy"
 
 @dataclass(frozen=True)
 class Service:
-    """One service: what it runs, with which variables, and what tells that it is well.
+    """A service: its command, its environment and its health check.
 
-    `needs` are the services that it waits for, with what it waits for them to be.
+    `needs` are the services that it depends on, with the condition of each.
     """
 
     name: str
@@ -36,28 +36,28 @@ class Service:
 
 
 def read_services(root: Path, files: Sequence[str] = UP) -> list[Service]:
-    """What compose starts with these files, each service after those that it needs.
+    """The services that compose starts with these files, each after those that it depends on.
 
     Raises:
-        DeclarationError: there is none of them in this folder.
+        DeclarationError: none of the files exists.
     """
     described = read_compose(root, files)["services"]
     services = {name: _service(name, found) for name, found in described.items()}
-    order = TopologicalSorter({name: list(one.needs) for name, one in services.items()})
+    order = TopologicalSorter({name: list(service.needs) for name, service in services.items()})
     return [services[name] for name in order.static_order()]
 
 
 def read_compose(root: Path, files: Sequence[str] = UP) -> dict[str, Any]:
-    """Those of the files that are there, merged into one; variables stay as they are written.
+    """Merges those of the files that exist. Variables aren't interpolated.
 
     Raises:
-        DeclarationError: none is there.
+        DeclarationError: none of them exists.
     """
     found = [_read(root / name) for name in files if (root / name).exists()]
     if not found:
         raise DeclarationError(
-            f"there is no {files[0]} in {root}",
-            do="go to a project's folder, such as a clone of Lakefeed",
+            f"no {files[0]} in {root}",
+            do="change to a project folder, such as a clone of Lakefeed",
         )
     described = reduce(_merge, found)
     for name, service in described["services"].items():
@@ -72,14 +72,14 @@ def _read(file: Path) -> dict[str, Any]:
     return described
 
 
-def _merge(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """As compose merges two descriptions, as long as no list is in both that isn't a command."""
+def _merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+    """Merges like compose, except that lists are replaced, which is right only for commands."""
     both = {
-        name: _merge(one[name], value)
-        for name, value in other.items()
-        if isinstance(value, dict) and isinstance(one.get(name), dict)
+        name: _merge(base[name], value)
+        for name, value in override.items()
+        if isinstance(value, dict) and isinstance(base.get(name), dict)
     }
-    return {**one, **other, **both}
+    return {**base, **override, **both}
 
 
 def _service(name: str, found: Mapping[str, Any]) -> Service:
@@ -95,5 +95,5 @@ def _service(name: str, found: Mapping[str, Any]) -> Service:
 
 
 def _plain(text: str) -> str:
-    """Where compose isn't to fill in a variable, a dollar is written twice."""
+    """Replaces `$$`, which is how compose escapes a dollar sign."""
     return text.replace("$$", "$")

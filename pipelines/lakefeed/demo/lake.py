@@ -1,4 +1,4 @@
-"""The demo's lake: it fills `data/`, and may delete there what it has made itself."""
+"""The demo's lake in `data/`, which the demo may delete because it has marked it as its own."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from lakefeed.errors import Refused
 
 _MARKER = ".lakefeed-demo"
 _LOCK = ".lakefeed-demo.lock"
-# Committed, so that Docker finds a folder to mount a volume at, and makes none as root.
+# Committed, so that the folder exists when Docker mounts a volume there: Docker would create it as
+# root.
 _PLACEHOLDER = ".gitkeep"
 _OURS = {_MARKER, _LOCK, _PLACEHOLDER}
 
 
 @contextmanager
 def demo_lake(project: Project) -> Iterator[None]:
-    """Takes `data/` for the demo, and for this process alone until the block ends.
+    """Locks `data/` for the demo, for this process only, until the block ends.
 
     Side effects: creates the folder and marks it as the demo's.
 
     Raises:
-        Refused: it holds a lake that isn't the demo's, or another process is at work in it.
+        Refused: it contains a lake that isn't the demo's, or another process is using it.
     """
     data, marker = project.data, project.data / _MARKER
     if (
@@ -34,8 +35,8 @@ def demo_lake(project: Project) -> Iterator[None]:
         and any(p.name != _PLACEHOLDER for p in data.iterdir())
     ):
         raise Refused(
-            f"{data} holds a lake that isn't the demo's",
-            do="move it away, or go to a clone of its own",
+            f"{data} contains a lake that isn't the demo's",
+            do="move it away, or use a separate clone",
         )
     data.mkdir(parents=True, exist_ok=True)
     lock = FileLock(data / _LOCK)
@@ -43,17 +44,18 @@ def demo_lake(project: Project) -> Iterator[None]:
         lock.acquire(blocking=False)
     except Timeout:
         raise Refused(
-            f"`make airflow` or `make demo` is at work in {data}", do="end that with Ctrl-C first"
+            f"`make airflow` or `make demo` is already running in {data}",
+            do="stop it with Ctrl-C first",
         ) from None
     try:
-        marker.write_text("`lakefeed demo` may delete what is in this folder.\n", encoding="utf-8")
+        marker.write_text("`lakefeed demo` may delete this folder's contents.\n", encoding="utf-8")
         yield
     finally:
         lock.release()
 
 
 def empty_lake(project: Project) -> None:
-    """Deletes all that the demo's lake holds."""
+    """Deletes the contents of the demo's lake."""
     for path in project.data.iterdir():
         if path.name in _OURS:
             continue

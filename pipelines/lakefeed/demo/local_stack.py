@@ -1,4 +1,4 @@
-"""What containers' names mean on this machine: their folders, their ports and their databases."""
+"""Replaces the containers' folders, ports and databases by local ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FOREIGN = re.compile(
 
 
 def free_port() -> int:
-    """A port that nothing listens on at the moment."""
+    """A port that is free at the moment."""
     with socket.socket() as probe:
         probe.bind((_LOOPBACK, 0))
         return int(probe.getsockname()[1])
@@ -34,7 +34,7 @@ def free_port() -> int:
 def is_free(port: int) -> bool:
     """Whether a server could listen on this port."""
     with socket.socket() as probe:
-        # As servers do: what is left of earlier connections doesn't count.
+        # Like servers do, so that earlier connections in TIME_WAIT don't count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((_LOOPBACK, port))
@@ -44,10 +44,10 @@ def is_free(port: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Here:
-    """Where the services run that compose would put into containers.
+class LocalStack:
+    """Where the services run that compose would run in containers.
 
-    `databases` are URLs, each by the service that has it: such a service isn't started here.
+    `databases` are URLs by service; these services aren't started.
     """
 
     project: Path
@@ -66,27 +66,27 @@ class Here:
         return self.home / "secrets"
 
     def command(self, service: Service) -> list[str]:
-        """What the service runs."""
+        """The service's command."""
         return [self._translated(part) for part in service.command]
 
     def probe(self, service: Service) -> list[str]:
-        """What tells by its exit code that the service is well."""
+        """The command whose exit code says whether the service is healthy."""
         return [self._translated(part) for part in service.probe]
 
     def environment(self, service: Service) -> dict[str, str]:
-        """The service's variables, among this shell's; but none of those that set Airflow up."""
+        """The service's environment: its own variables and the shell's, except Airflow settings."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW__")}
         declared = {
-            # A command's value is split as a shell would split it.
+            # Airflow splits the values of `…_CMD` like a shell.
             name: self._translated(value, quote=name.endswith("_CMD"))
             for name, value in service.environment.items()
         }
         return {
             **inherited,
-            # `airflow` and `python` are those that this runs in.
+            # Makes `airflow` and `python` those of this environment.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
             **declared,
-            # Containers listen everywhere, on ports that are their own.
+            # Containers listen on all addresses, on ports of their own.
             "AIRFLOW__API__HOST": _LOOPBACK,
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST": _LOOPBACK,
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(self.health_port),

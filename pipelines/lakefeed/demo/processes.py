@@ -1,4 +1,4 @@
-"""Processes that end together, with all that they have started themselves."""
+"""Starts processes and stops them together, including all of their descendants."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import psutil
 
 from lakefeed.errors import LakefeedError
 
-# Airflow's scheduler would wait for its tasks; whatever is killed here can be run again.
+# Airflow's scheduler would wait for its tasks, but tasks that are killed can be run again.
 _PATIENCE_SECONDS = 5.0
 _LAST_LINES = 20
 
 
 class Processes:
-    """Commands that run until they are stopped, each with a log and a session of its own.
+    """Commands that run until they are stopped, each with its own log and its own session.
 
-    The session tells whose child a process is, whatever became of its parents: Airflow's scheduler
-    forks executors, those fork supervisors, and those fork tasks in process groups of their own.
+    All descendants of a command stay in its session, even if their parents have exited: Airflow's
+    scheduler forks executors, these fork supervisors, and these fork tasks in new process groups.
     """
 
     def __init__(self, folder: Path, logs: Path) -> None:
@@ -32,11 +32,11 @@ class Processes:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def log_of(self, name: str) -> Path:
-        """The file that a process writes to."""
+        """The log file of a process."""
         return self._logs / f"{name}.log"
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Starts a command in the folder; its log begins anew."""
+        """Starts a command in the folder, and truncates its log."""
         self._logs.mkdir(parents=True, exist_ok=True)
         with self.log_of(name).open("wb") as log:
             self._running[name] = subprocess.Popen(
@@ -46,7 +46,7 @@ class Processes:
             )  # fmt: skip
 
     def finish(self, name: str) -> None:
-        """Waits until a command has ended.
+        """Waits until a command exits.
 
         Raises:
             LakefeedError: it failed; with the last lines of its log.
@@ -57,10 +57,10 @@ class Processes:
         del self._running[name]
 
     def check(self) -> None:
-        """Returns while all are running.
+        """Checks that all commands are running.
 
         Raises:
-            LakefeedError: one has ended; with the last lines of its log.
+            LakefeedError: one has exited; with the last lines of its log.
         """
         for name, process in self._running.items():
             code = process.poll()
@@ -68,7 +68,7 @@ class Processes:
                 raise self._failure(name, code)
 
     def stop(self) -> None:
-        """Ends all of them, and whatever is left of their sessions; returns when nothing is."""
+        """Stops all commands and all processes in their sessions; returns when none is left."""
         for process in self._running.values():
             process.terminate()
         deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -76,10 +76,10 @@ class Processes:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, deadline - time.monotonic()))
         sessions = {process.pid for process in self._running.values()}
-        while left := list(_members_of(sessions)):
-            for process_left in left:
+        while members := list(_members_of(sessions)):
+            for member in members:
                 with suppress(psutil.NoSuchProcess):
-                    process_left.kill()
+                    member.kill()
             time.sleep(0.05)
         for process in self._running.values():
             process.wait()
@@ -88,16 +88,19 @@ class Processes:
     def _failure(self, name: str, code: int) -> LakefeedError:
         log = self.log_of(name)
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]
-        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
+        killed = code < 0
+        how = (
+            f"was killed by {signal.Signals(-code).name}" if killed else f"exited with code {code}"
+        )
         return LakefeedError(
-            "\n".join([f"{name} ended {how}, and wrote last:", *(f"  │ {line}" for line in lines)]),
-            do=f"all of it is in {log}",
+            "\n".join([f"{name} {how}; its last output:", *(f"  │ {line}" for line in lines)]),
+            do=f"the full log is in {log}",
         )
 
 
 @contextmanager
 def processes(folder: Path, logs: Path) -> Iterator[Processes]:
-    """Processes that are stopped when the block ends, however it does."""
+    """Processes that are stopped when the block ends, even if it raises."""
     started = Processes(folder, logs)
     try:
         yield started

@@ -1,4 +1,4 @@
-"""`lakefeed demo`: the main job from nothing, twice, with a living shop in between."""
+"""`lakefeed demo`: loads and builds an online shop three times, with changes in between."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def run_demo(root: Path, *, scale: float, seed: int, keep: bool) -> int:
     Side effects: replaces the lake in `data/`, which must be the demo's own or absent.
 
     Raises:
-        Refused: this isn't the demo's project; or `data/` holds a lake that isn't the demo's, or
-            `make airflow` is at work in it.
+        Refused: this isn't the demo's project; or `data/` contains a lake that isn't the demo's or
+            that `make airflow` is using.
     """
     out = console()
     project = _demo_project(root)
@@ -83,7 +83,7 @@ def run_demo(root: Path, *, scale: float, seed: int, keep: bool) -> int:
                 create_shop(session, shop)
                 out.print(f"An online shop in an embedded PostgreSQL: {shop.count():,} rows.\n")
                 code = _story(out, project, session, shop_url, seed)
-            out.rule("a site to look at", align="left")
+            out.rule("documentation site", align="left")
             site = write_site(open_project(root))
             out.print(f"wrote {site.report.relative_to(root)}: runs, lateness, tests, lineage.")
             out.print(f"open it in a browser: {site.report.as_uri()}\n", soft_wrap=True)
@@ -92,7 +92,7 @@ def run_demo(root: Path, *, scale: float, seed: int, keep: bool) -> int:
 
 
 def _demo_project(root: Path) -> Project:
-    """The project in this folder, where it is the demo's."""
+    """The project in this folder, which must be the demo's."""
     if (root / DECLARATION_FILE).exists():
         project = open_project(root)
         source = project.declaration.sources.get(DATABASE)
@@ -100,7 +100,7 @@ def _demo_project(root: Path) -> Project:
             return project
     raise Refused(
         f"{root} isn't the demo's project",
-        do="run it in a clone of Lakefeed's repository: make demo",
+        do="run `make demo` in a clone of Lakefeed's repository",
     )
 
 
@@ -114,7 +114,7 @@ def _story(out: Console, project: Project, session: PgConnection, url: str, seed
     out.rule("first load: everything", align="left")
     out.print(
         f"Order {late_order} is being placed in a transaction that is still open. Order {order} "
-        "was placed after it\nand is committed, so the newest order is past both.\n",
+        "was placed later\nand is already committed, so the newest cursor value is past both.\n",
         soft_wrap=True,
     )
     code = _load(out, project)
@@ -125,7 +125,7 @@ def _story(out: Console, project: Project, session: PgConnection, url: str, seed
         out.print(f"  {event.what}")
     late.commit()
     late.close()
-    out.print(f"  order {late_order} was committed, with timestamps from before the first load\n")
+    out.print(f"  order {late_order} was committed; its timestamps are older than the first load\n")
     plain = _later_orders(session, newest)
     out.rule("second load: what changed", align="left")
     code = _load(out, project)
@@ -135,13 +135,13 @@ def _story(out: Console, project: Project, session: PgConnection, url: str, seed
     out.print(_late_order_grid(project, late_order, newest, plain))
     out.rule("revenue by month and category, from the star schema", align="left")
     out.print(_grid(project, _REVENUE))
-    out.rule("a customer who moved: orders stay with the address of their time", align="left")
+    out.rule("a customer who moved: each order keeps the address of its time", align="left")
     out.print(_grid(project, _MOVED))
     return code
 
 
 def _newest_order(session: PgConnection) -> dt.datetime:
-    """Where a plain cursor stands after a load."""
+    """The checkpoint of a plain cursor after a load."""
     with session, session.cursor() as cursor:
         cursor.execute("select max(updated_at) from orders")
         (newest,) = cursor.fetchone() or (None,)
@@ -150,7 +150,7 @@ def _newest_order(session: PgConnection) -> dt.datetime:
 
 
 def _later_orders(session: PgConnection, newest: dt.datetime) -> list[int]:
-    """What a plain cursor reads next."""
+    """The orders that a plain cursor reads in the next load."""
     with session, session.cursor() as cursor:
         cursor.execute("select order_id from orders where updated_at > %s", [newest])
         return [order for (order,) in cursor.fetchall()]
@@ -159,7 +159,7 @@ def _later_orders(session: PgConnection, newest: dt.datetime) -> list[int]:
 def _late_order_grid(
     project: Project, late_order: int, newest: dt.datetime, plain: Sequence[int]
 ) -> Grid:
-    """What a plain cursor and Lakefeed made of the order that was committed late."""
+    """Compares a plain cursor and Lakefeed on the order that was committed late."""
     (table,) = (table for table in project.tables if table.shown == "shop.orders")
     loads = CommitLog(project.raw_url, table.lake_name).loads()
     first, second = sorted(loads, key=lambda load: load.order)[:2]
@@ -167,7 +167,7 @@ def _late_order_grid(
         project, f"select 1 from marts.fct_order where order_id = {late_order}"
     )
     grid = Grid(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("after load 1", "stands at", "read by load 2", "late order"):
+    for heading in ("after load 1", "checkpoint", "read by load 2", "late order"):
         grid.add_column(heading, justify="right" if heading.startswith("read") else "left")
     grid.add_row(
         "plain cursor",
@@ -198,7 +198,7 @@ def _start_over(project: Project) -> None:
 
 
 def _stop_kept_server(folder: Path) -> None:
-    """Ends the server that an earlier `lakefeed demo --keep` left behind."""
+    """Stops the server that an earlier `lakefeed demo --keep` left running."""
     if (folder / "postmaster.pid").exists():
         with embedded_postgres(folder):
             pass
@@ -216,8 +216,8 @@ def _grid(project: Project, sql: str) -> Grid:
 
 
 def _texts(row: Sequence[object]) -> list[str]:
-    shown = ("" if value is None else value for value in row)
-    return [f"{value:,}" if isinstance(value, int) else str(value) for value in shown]
+    values = ("" if value is None else value for value in row)
+    return [f"{value:,}" if isinstance(value, int) else str(value) for value in values]
 
 
 def _farewell(out: Console, project: Project, url: str, *, keep: bool) -> None:
@@ -225,20 +225,20 @@ def _farewell(out: Console, project: Project, url: str, *, keep: bool) -> None:
     out.print(f"raw files   {raw}/shop__orders/orders/load_date=…/*.parquet")
     out.print(f"warehouse   {warehouse}   (schemas staging, history and marts)")
     if not is_activated():
-        out.print(f"first       {how_to_activate()}", soft_wrap=True)
-    out.print("look around lakefeed status · lakefeed explain shop.orders · ", end="")
+        out.print(f"activate    {how_to_activate()}", soft_wrap=True)
+    out.print("try         lakefeed status · lakefeed explain shop.orders · ", end="")
     out.print("dlt pipeline shop__orders info")
     if keep:
-        out.print("\nThe database is still up. To go on from here:")
+        out.print("\nThe database is still running. To continue from here:")
         out.print(f"  export {CONNECTION_VARIABLE}='{url}'", soft_wrap=True)
         out.print(f'  psql "${CONNECTION_VARIABLE}"   # change something, then: lakefeed run')
 
 
 def is_activated() -> bool:
-    """Whether this shell finds `lakefeed`."""
+    """Whether `lakefeed` is on the PATH."""
     return shutil.which("lakefeed") is not None
 
 
 def how_to_activate() -> str:
-    """What makes this shell find it."""
+    """The command that puts it on the PATH."""
     return f"source {os.path.relpath(Path(sys.prefix) / 'bin' / 'activate')}"

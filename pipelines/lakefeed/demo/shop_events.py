@@ -1,4 +1,4 @@
-"""What happens in the shop between two loads: every kind of change that a loader must catch."""
+"""Changes in the shop between two loads: every kind of change that a loader must capture."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from psycopg2.extensions import connection as PgConnection
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened, in words, and how many rows it inserted or updated."""
+    """A description of what happened, and how many rows it inserted or updated."""
 
     what: str
     rows: int
@@ -70,7 +70,7 @@ def place_order(cursor: Any, customer: int, products: list[tuple[int, int]], pai
 
 
 def cancel_an_order(cursor: Any) -> Event:
-    """The newest order that was shipped comes back and is refunded, if there is one."""
+    """Cancels and refunds the newest shipped order, if there is one."""
     cursor.execute(
         "update orders set status = 'cancelled' where order_id = "
         "(select max(order_id) from orders where status = 'shipped') returning order_id, total"

@@ -1,4 +1,4 @@
-"""Keeps the shop alive: an order every few seconds, and now and then something else.
+"""Generates traffic in the shop: an order every few seconds, and other changes now and then.
 
 python -m lakefeed.demo.traffic [--check]
 """
@@ -25,7 +25,7 @@ _SCALE, _SEED = 1.0, 7
 
 
 def open_shop(session: PgConnection) -> int:
-    """Fills a database that holds no shop; returns how many rows that took."""
+    """Creates the shop if the database has none; returns how many rows were inserted."""
     with session, session.cursor() as cursor:
         cursor.execute("select to_regclass('orders') is not null")
         if cursor.fetchone() == (True,):
@@ -36,7 +36,7 @@ def open_shop(session: PgConnection) -> int:
 
 
 def live_on(session: PgConnection, chance: random.Random) -> Iterator[Event]:
-    """What happens next, for ever: each event is a transaction, which ends before it is told."""
+    """Generates events without end, each committed before it is yielded."""
     weights = list(_HAPPENINGS.values())
     while True:
         (happen,) = chance.choices(list(_HAPPENINGS), weights)
@@ -46,7 +46,7 @@ def live_on(session: PgConnection, chance: random.Random) -> Iterator[Event]:
 
 
 def is_alive(session: PgConnection) -> bool:
-    """Whether somebody ordered within the last minute."""
+    """Whether an order was placed within the last minute."""
     with session, session.cursor() as cursor:
         cursor.execute("select max(ordered_at) > now() - interval '1 minute' from orders")
         return cursor.fetchone() == (True,)
@@ -95,7 +95,7 @@ def _any(cursor: Any, table: str, key: str) -> int:
     return int(cursor.fetchone()[0])
 
 
-# How often each happens, in a hundred.
+# The share of each kind of event in percent.
 _HAPPENINGS: dict[Callable[[Any, random.Random], Event], int] = {
     _order: 80,
     _shipping: 6,
@@ -106,21 +106,21 @@ _HAPPENINGS: dict[Callable[[Any, random.Random], Event], int] = {
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Tell by the exit code whether the shop is alive.")
+@click.option("--check", is_flag=True, help="Exit with 0 if there is traffic, otherwise with 1.")
 @click.option("--pause", type=float, default=_PAUSE_SECONDS, help="Seconds between two events.")
 def main(check: bool, pause: float) -> None:
-    """Keep the shop of SHOP_DATABASE_URL alive until SIGTERM or Ctrl-C."""
+    """Generate traffic in the shop of SHOP_DATABASE_URL until SIGTERM or Ctrl-C."""
     with closing(psycopg2.connect(os.environ[CONNECTION_VARIABLE])) as session:
         if check:
             raise SystemExit(0 if is_alive(session) else 1)
-        told_to_stop = threading.Event()
+        stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: told_to_stop.set())
+            signal.signal(number, lambda *_: stop.set())
         if rows := open_shop(session):
-            click.echo(f"the shop has opened, with {rows:,} rows")
+            click.echo(f"created the shop with {rows:,} rows")
         for event in live_on(session, random.Random()):
             click.echo(event.what)
-            if told_to_stop.wait(pause):
+            if stop.wait(pause):
                 return
 
 

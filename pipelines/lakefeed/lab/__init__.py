@@ -1,4 +1,4 @@
-"""`lakefeed lab`: the user's own declaration tried against random writers and killed runs.
+"""`lakefeed lab`: tests a user's declaration against random writes and killed runs.
 
 Imports: `declaration`, `declaration.document`, `demo`, `loading`, `loading.plan`,
     `orchestration.checks`, `orchestration.project`, `render`, `source.connections`,

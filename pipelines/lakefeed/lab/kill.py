@@ -1,4 +1,4 @@
-"""Runs as a user starts them, and as an operating system ends them."""
+"""Runs `lakefeed` as a subprocess, and kills it at random."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _COMMAND = (sys.executable, "-m", "lakefeed.cli.main")
 
 
 def lakefeed(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`lakefeed` in the project at `root`, to its end."""
+    """Runs `lakefeed` in the project at `root` and waits for it."""
     return subprocess.run(
         [*_COMMAND, *arguments], cwd=root, capture_output=True, text=True, check=False
     )
 
 
 def lakefeed_perhaps_killed(root: Path, choose: random.Random, *arguments: str) -> bool:
-    """`lakefeed`, ended by `kill -9` at any moment, or not; returns whether it was."""
+    """Runs `lakefeed`, and perhaps kills it at a random moment; returns whether it was killed."""
     process = subprocess.Popen(
         [*_COMMAND, *arguments],
         cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -35,7 +35,7 @@ def lakefeed_perhaps_killed(root: Path, choose: random.Random, *arguments: str) 
             _kill(process)
         process.wait()
     except BaseException:
-        # Ctrl-C doesn't reach it: it has a session of its own.
+        # Ctrl-C doesn't reach the subprocess, which has its own session.
         _kill(process)
         raise
     return process.returncode == -signal.SIGKILL

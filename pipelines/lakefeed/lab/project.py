@@ -1,4 +1,4 @@
-"""The lab: the user's declaration over scratch databases, with a lake of its own."""
+"""Sets up the lab: the user's declaration on scratch databases, with a lake of its own."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from lakefeed.source.inspection.tables import BASE_KINDS
 
 @dataclass(frozen=True)
 class Lab:
-    """A project like the user's, whoever writes to its sources, and what could not be tried."""
+    """A copy of the user's project, the writers on its sources, and the tables left out."""
 
     project: Project
     writers: tuple[Writers, ...]
@@ -45,23 +45,23 @@ class Lab:
 
     @property
     def tables(self) -> list[LabTable]:
-        return [table for one in self.writers for table in one.tables]
+        return [table for writers in self.writers for table in writers.tables]
 
     @property
     def selection(self) -> list[str]:
-        """The arguments of a command that is to work on these tables alone."""
+        """The command-line arguments that select these tables."""
         return [part for table in self.tables for part in ("--select", table.plan.table.shown)]
 
 
 def open_lab(project: Project, root: Path, server: str, rows: int, choose: random.Random) -> Lab:
-    """Makes the lab of a project.
+    """Sets up the lab of a project.
 
-    Side effects: writes a project into `root`, which must not exist, and makes a database for each
-    source on the server; reads the sources' schemas and some rows of each declared table.
+    Side effects: writes a project into `root`, which must not exist, and creates a database for
+    each source on the server; reads the sources' schemas and some rows of each declared table.
 
     Args:
-        server: the URL of any database there; its user must be a superuser.
-        rows: how many rows of each table are copied, at most.
+        server: the URL of any database of the server; its user must be a superuser.
+        rows: the maximum number of rows to copy from each table.
 
     Raises:
         SourceUnreachable, DeclarationError: a source can't be read.
@@ -87,7 +87,7 @@ def open_lab(project: Project, root: Path, server: str, rows: int, choose: rando
 
 
 def drop_databases(project: Project, server: str) -> None:
-    """Removes what `open_lab` made on a server that stays."""
+    """Drops the databases that `open_lab` created on a user's server."""
     with closing(_on_server(server)) as session:
         session.autocommit = True
         for source in project.declaration.sources:
@@ -116,9 +116,9 @@ def _copy_schema(connection: Connection, url: str) -> list[str]:
 
 
 def _redirected(project: Project) -> str:
-    """The declaration, with the scratch databases for sources and a lake of its own.
+    """The declaration with scratch databases as its sources and the default lake.
 
-    Without its tests: they are about the user's rows, and the lab writes rows as they come.
+    Tests are left out, since the lab's random rows wouldn't pass them.
     """
     data = copy.deepcopy(project.declared.document.data)
     for settings in _settings(data):
@@ -131,11 +131,11 @@ def _redirected(project: Project) -> str:
 
 
 def _settings(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """All that is set in a declaration: defaults, and what stands below tables."""
+    """All mappings of settings in a declaration: defaults and tables."""
     sources = list(data["sources"].values())
     tables = [table for source in sources for table in source["tables"].values()]
-    defaults = [one.get("defaults") for one in (data, *sources)]
-    yield from (one for one in (*defaults, *tables) if one)
+    defaults = [level.get("defaults") for level in (data, *sources)]
+    yield from (settings for settings in (*defaults, *tables) if settings)
 
 
 def _prepare(
@@ -162,11 +162,12 @@ def _base_table(table: Table, there: LiveSource, live: LiveSource) -> CatalogueT
     found = live.tables.get(table.qualified)
     if found is None and table.qualified in there.tables:
         raise TableFailed(
-            "it can't be made in the scratch database, or this role may not select from all of it",
+            "it can't be created in the scratch database, or this role may not select from all of "
+            "it",
             where=table.where,
         )
     if found and found.kind not in BASE_KINDS[:2]:
-        raise TableFailed(f"it is a {found.kind}, which nobody writes to", where=table.where)
+        raise TableFailed(f"it is a {found.kind}, which the lab can't write to", where=table.where)
     return found
 
 

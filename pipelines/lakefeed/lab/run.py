@@ -1,7 +1,7 @@
-"""`lakefeed lab`: is anything lost or doubled, as declared, when everything goes wrong?
+"""Runs `lakefeed lab`: does a declaration lose or duplicate rows when everything goes wrong?
 
-The source is only read: its schema, and some rows of each declared table. Writers, runs and kills
-work on a scratch database, with a lake of their own in `data/lab`.
+The source is only read: its schema, and some rows of each declared table. Writes, runs and kills
+happen on a scratch database, with a separate lake in `data/lab`.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from lakefeed.orchestration.checks.audit import at_one_snapshot, attach_staging
 from lakefeed.render.report import console
 
 _MOST_TRANSACTIONS_BETWEEN_RUNS = 10
-_OPEN_ONES_END = 0.5
-_RESHAPED = 0.2
-_OR_A_SERVER = ", or give a server of your own: --server URL"
+_OPEN_TRANSACTIONS_END = 0.5
+_ALTERED = 0.2
+_OR_A_SERVER = ", or use your own server: --server URL"
 _WORKING_DIRECTORY_LOST = 0.15
 
 
 @dataclass(frozen=True)
 class LabRequest:
-    """How much is to happen, from which seed; on which server, an embedded one where None."""
+    """How many steps and rows, from which seed, on which server (None: an embedded one)."""
 
     steps: int
     rows: int
@@ -47,21 +47,21 @@ class LabRequest:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A table at the end: rows in its source, those that staging lacks, those it has too many."""
+    """The result for a table: rows in the source, rows missing in staging, surplus rows there."""
 
     name: str
     rows: int
     lost: int
-    doubled: int
+    duplicated: int
 
 
 def run_lab(project: Project, request: LabRequest) -> int:
-    """Writes, runs, kills and counts; returns the exit code: 0 where nothing is lost or doubled.
+    """Runs the lab; returns the exit code: 0 if no row is lost or duplicated.
 
-    Side effects: replaces `data/lab`; where all is well nothing of it stays.
+    Side effects: replaces `data/lab`, and deletes it if no row is lost or duplicated.
 
     Raises:
-        SourceUnreachable, DeclarationError: a source, whose schema is needed, can't be read.
+        SourceUnreachable, DeclarationError: a source's schema can't be read.
     """
     out, folder, choose = console(), project.data / "lab", random.Random(request.seed)
     shutil.rmtree(folder, ignore_errors=True)
@@ -80,7 +80,7 @@ def run_lab(project: Project, request: LabRequest) -> int:
     if clean:
         shutil.rmtree(folder)
         return EXIT_OK
-    out.print(f"to look into: {lab.project.root}; the same again: --seed {request.seed}")
+    out.print(f"to investigate: {lab.project.root}; to reproduce: --seed {request.seed}")
     return EXIT_PARTLY_FAILED
 
 
@@ -99,75 +99,77 @@ def _scratch_server(project: Project, folder: Path, request: LabRequest) -> Iter
 
 def _introduce(out: Console, lab: Lab, request: LabRequest) -> None:
     out.print(
-        f"scratch databases for {len(lab.tables)} tables, with up to {request.rows} rows of each; "
-        "the sources are only read",
+        f"created scratch databases for {len(lab.tables)} tables, with up to {request.rows} rows "
+        "each; the sources are only read",
     )
     for line in lab.left_out:
         out.print(f"left out: {line}", markup=False, soft_wrap=True)
     numeric = [t.plan.table.shown for t in lab.tables if t.plan.cursor_kind == "number"]
     if numeric:
         out.print(
-            f"note: numbers don't tell when they were written, so the rows of {', '.join(numeric)} "
-            "are committed in their order; only `lookback` covers rows that aren't",
+            f"note: {', '.join(numeric)}: rows are committed in the order of their cursor, since "
+            "only `lookback` finds rows with lower numbers that are committed later",
             soft_wrap=True,
         )
-    out.print(f"{request.steps} runs from seed {request.seed}, most of them killed …")
+    out.print(f"starting {request.steps} runs with seed {request.seed}, most of them killed …")
 
 
 def _torture(out: Console, lab: Lab, request: LabRequest, choose: random.Random) -> int:
-    """Transactions, runs and kills, as the seed has it; returns how many were killed."""
+    """Runs random transactions, runs and kills from the seed; returns how many runs were killed."""
     killed, root = 0, lab.project.root
     for step in range(request.steps):
-        for one in lab.writers:
+        for writers in lab.writers:
             for _ in range(choose.randrange(_MOST_TRANSACTIONS_BETWEEN_RUNS)):
-                one.write()
-            if choose.random() < _RESHAPED:
-                one.reshape()
-            if choose.random() < _OPEN_ONES_END:
-                one.end_open_ones()
+                writers.write()
+            if choose.random() < _ALTERED:
+                writers.alter()
+            if choose.random() < _OPEN_TRANSACTIONS_END:
+                writers.end_transactions()
         with writing(lab.writers):
             killed += lakefeed_perhaps_killed(root, choose, "run", "--allow-shrink", *lab.selection)
         if choose.random() < _WORKING_DIRECTORY_LOST:
             shutil.rmtree(root / "data" / ".dlt", ignore_errors=True)
         if out.is_terminal:
             out.print(f"  {step + 1} of {request.steps}", end="\r")
-    for one in lab.writers:
-        one.end_open_ones()
+    for writers in lab.writers:
+        writers.end_transactions()
     return killed
 
 
 def _conclude(out: Console, lab: Lab, killed: int) -> bool:
-    """Prints what happened and what became of it; returns whether nothing is lost or doubled."""
+    """Prints the result; returns whether no row is lost or duplicated."""
     project, names = open_project(lab.project.root), [t.plan.table.shown for t in lab.tables]
     outcomes = [o for source in project.declaration.sources for o in count(project, source, names)]
     grid = Grid(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("table", "rows", "lost", "doubled"):
+    for heading in ("table", "rows", "lost", "duplicated"):
         grid.add_column(heading, justify="left" if heading == "table" else "right")
-    for found in outcomes:
-        grid.add_row(found.name, f"{found.rows:,}", f"{found.lost:,}", f"{found.doubled:,}")
+    for outcome in outcomes:
+        grid.add_row(
+            outcome.name, f"{outcome.rows:,}", f"{outcome.lost:,}", f"{outcome.duplicated:,}"
+        )
     out.print(grid)
-    committed, late, reshaped, upheaved = (
-        sum(one.committed for one in lab.writers),
-        sum(one.committed_late for one in lab.writers),
-        sum(one.reshaped for one in lab.writers),
-        sum(one.upheaved for one in lab.writers),
+    committed, late, altered, upheavals = (
+        sum(writers.committed for writers in lab.writers),
+        sum(writers.committed_late for writers in lab.writers),
+        sum(writers.altered for writers in lab.writers),
+        sum(writers.upheavals for writers in lab.writers),
     )
     out.print(
         f"transactions: {committed:,}, committed late: {late:,}, columns added or dropped: "
-        f"{reshaped:,}, tables emptied, rewritten or exchanged: {upheaved:,}, runs killed: "
+        f"{altered:,}, tables truncated, rewritten or replaced: {upheavals:,}, runs killed: "
         f"{killed:,}",
         soft_wrap=True,
     )
-    lost, doubled = sum(o.lost for o in outcomes), sum(o.doubled for o in outcomes)
-    out.print(f"lost and doubled rows: {lost:,} and {doubled:,}")
-    return lost == doubled == 0
+    lost, duplicated = sum(o.lost for o in outcomes), sum(o.duplicated for o in outcomes)
+    out.print(f"rows lost: {lost:,}, rows duplicated: {duplicated:,}")
+    return lost == duplicated == 0
 
 
 def count(project: Project, source: str, names: Collection[str]) -> Iterator[Outcome]:
-    """Holds staging of these tables against the source, row by row, at one snapshot.
+    """Compares staging of these tables with the source, row by row, at one snapshot.
 
     Raises:
-        SourceUnreachable, TableFailed: there is nothing to compare with.
+        SourceUnreachable, TableFailed: the source can't be read.
     """
     with at_one_snapshot(project, source) as (at_snapshot, live):
         for table in project.tables_of(source):

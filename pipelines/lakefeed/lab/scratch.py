@@ -1,4 +1,4 @@
-"""A scratch database with the schema of a declared source, and some of its rows."""
+"""Creates scratch databases with the schema of a source and some of its rows."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.source.connections.connection import Connection
 from lakefeed.sql import quote, quote_qualified
 
-# Beside the user's own schemas: copied rows, and what counts up numeric cursors.
+# The schema of the lab's own tables, with copied rows, and sequences for numeric cursors.
 LAB_SCHEMA = "lakefeed_lab"
 
-_KEPT_OUT = ("owner", "privileges", "publications", "subscriptions", "tablespaces")
+_NOT_DUMPED = ("owner", "privileges", "publications", "subscriptions", "tablespaces")
 _DENIED = """
 select n.nspname, c.relname
 from pg_class as c
@@ -43,7 +43,8 @@ select a.attname, a.attgenerated <> '', a.attidentity = 'a', a.attnotnull, exist
 from pg_attribute as a
 where a.attrelid = %s::regclass and a.attnum > 0 and not a.attisdropped
 """
-# Partitions by time may end before today; those by hash take every row.
+# The partitions of a table may not cover today's rows. A table that is partitioned by hash can't
+# have a default partition, and needs none.
 _ACCEPT_ALL_ROWS = """
 do $$ begin
     create table {schema}.others_{table.number} partition of {table.quoted} default;
@@ -54,9 +55,11 @@ end $$
 
 @dataclass(frozen=True)
 class LabTable:
-    """A table of the scratch database: what may be written to it, and where its copied rows are.
+    """A table of the scratch database.
 
-    `written` are the columns that an insert gives, `changeable` those that an update may change.
+    Attributes:
+        written: the columns that inserts set.
+        changeable: the columns that updates may change.
     """
 
     plan: TablePlan
@@ -70,7 +73,7 @@ class LabTable:
 
     @property
     def whole(self) -> Whole:
-        """What may be done to it as a whole, so that staging can still be what it is."""
+        """The upheavals that the declaration covers, so that staging must still equal the table."""
         plan, settings = self.plan, self.plan.table.settings
         may_lose = plan.watches_deletes or plan.table.mode == "full_refresh"
         types = {column.name: column.type for column in plan.columns}
@@ -83,32 +86,32 @@ class LabTable:
             may_part=may_lose,
             may_change=settings.schema_changes != "freeze",
             alike=tuple(
-                (one, other) for one, other in combinations(named, 2) if types[one] == types[other]
+                pair for pair in combinations(named, 2) if types[pair[0]] == types[pair[1]]
             ),
         )
 
     @property
     def copied(self) -> str:
-        """The table that holds the copied rows."""
+        """The table with the copied rows."""
         return f"{LAB_SCHEMA}.copied_{self.number}"
 
     @property
     def counter(self) -> str:
-        """The sequence for a numeric cursor."""
+        """The sequence of its numeric cursor."""
         return f"{LAB_SCHEMA}.cursor_{self.number}"
 
 
 def copy_schema(connection: Connection, session: PgConnection, url: str) -> list[str]:
-    """Makes what the source's role can see in an empty database: schemas, types, tables, indexes.
+    """Recreates the schemas, types, tables and indexes that the source's role can see.
 
     Args:
-        session: one on the source.
-        url: of the empty database.
+        session: a session on the source.
+        url: the URL of the empty database.
 
-    Returns: what could not be made there, such as extensions that the server hasn't got.
+    Returns: what couldn't be created, such as extensions that the server doesn't have.
 
     Raises:
-        LakefeedError: no pg_dump that is here can read the source.
+        LakefeedError: no installed pg_dump can read the source.
     """
     dumped = _dump(connection, session)
     restored = subprocess.run(
@@ -121,12 +124,12 @@ def copy_schema(connection: Connection, session: PgConnection, url: str) -> list
 def prepare_table(
     source: PgConnection, scratch: PgConnection, plan: TablePlan, number: int, rows: int
 ) -> LabTable:
-    """Copies rows of the source, puts half of them into the scratch table and keeps all beside it.
+    """Copies rows of the source, and inserts half of them into the scratch table.
 
-    Columns that aren't loaded are not copied.
+    Writers take further rows from the copy. Columns that aren't loaded aren't copied.
 
     Raises:
-        TableFailed: the rows can't be had, or the declared key doesn't tell them apart.
+        TableFailed: the rows can't be read, or the declared primary key isn't unique.
     """
     facts = _rows(scratch, _COLUMNS, [quote_qualified(plan.table.schema, plan.table.name)])
     generated = {name for name, is_generated, *_ in facts if is_generated}
@@ -142,7 +145,7 @@ def prepare_table(
         _fill(source, scratch, table, unread, rows)
     except psycopg2.errors.UniqueViolation:
         raise TableFailed(
-            f"its key ({', '.join(plan.key)}) doesn't tell its rows apart", where=plan.table.where
+            f"its primary key ({', '.join(plan.key)}) isn't unique", where=plan.table.where
         ) from None
     except psycopg2.Error as error:
         reason = error.diag.message_primary or "the connection was lost"
@@ -161,11 +164,11 @@ def _dump(connection: Connection, session: PgConnection) -> str:
     denied = [quote_qualified(*names) for names in _rows(session, _DENIED, [])]
     arguments = [
         "--schema-only",
-        *(f"--no-{part}" for part in _KEPT_OUT),
+        *(f"--no-{part}" for part in _NOT_DUMPED),
         *(f"--exclude-table={name}" for name in denied),
         *("--dbname", make_dsn(**given)),
     ]
-    # A user's own fits the server's age and its encryption better than the wheel's.
+    # The user's pg_dump is likelier to match the server's version and encryption than the wheel's.
     reason = ""
     for program in filter(None, (shutil.which("pg_dump"), postgres_program("pg_dump"))):
         dumped = subprocess.run(
@@ -174,20 +177,20 @@ def _dump(connection: Connection, session: PgConnection) -> str:
         )  # fmt: skip
         if dumped.returncode == 0:
             return dumped.stdout
-        reason = _why_not(connection, dumped.stderr)
+        reason = _reason(connection, dumped.stderr)
     raise LakefeedError(
-        f"the schema of `{connection.source}` can't be read: {reason}",
-        do="install the pg_dump of the server's version or a newer one",
+        f"can't read the schema of `{connection.source}`: {reason}",
+        do="install a pg_dump of the server's version or newer",
     )
 
 
-def _why_not(connection: Connection, said: str) -> str:
-    """What kept pg_dump from reading, without its words about the connection."""
-    if "server version mismatch" in said:
+def _reason(connection: Connection, stderr: str) -> str:
+    """Why pg_dump failed, without anything that it prints about the connection."""
+    if "server version mismatch" in stderr:
         return "pg_dump is older than the server"
-    if refused := re.findall(r"ERROR:\s+(.*)", said):
-        return str(refused[0])
-    return connection.failure(said).what
+    if errors := re.findall(r"ERROR:\s+(.*)", stderr):
+        return str(errors[0])
+    return connection.failure(stderr).what
 
 
 def _fill(
@@ -203,12 +206,12 @@ def _fill(
         )
         cursor.execute(_ACCEPT_ALL_ROWS.format(schema=LAB_SCHEMA, table=table))
         if plan.key:
-            # Where the key is only declared, writers must keep it as the application does.
+            # A key that is only declared must be unique here too, as the application keeps it.
             keys = ", ".join(quote(name) for name in plan.key)
             cursor.execute(f"create unique index on {table.copied} ({keys})")
             if not plan.table.catalogue or plan.key != plan.table.catalogue.primary_key:
                 cursor.execute(f"create unique index on {table.quoted} ({keys})")
-        # What inherits from it is filled by itself, where it is declared.
+        # Child tables are filled on their own, if they are declared.
         only = "only " if plan.table.catalogue and plan.table.catalogue.kind == "table" else ""
         query = f"select {columns} from {only}{table.quoted} where {declared_condition(plan)}"
         with source.cursor() as reader:

@@ -1,6 +1,6 @@
-"""What seldom happens to whole tables: they are emptied, rewritten, exchanged, taken apart.
+"""Rare changes to whole tables: truncate, rewrite, replace, rename columns, detach a partition.
 
-None of it moves a cursor, and snapshots don't keep all of it.
+None of them moves a cursor, and some aren't MVCC-safe, so that older snapshots see them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from psycopg2.extensions import cursor as PgCursor
 
 from lakefeed.sql import quote, quote_qualified
 
-# Whoever waits longer for a run that reads the table lets it be.
+# An upheaval that would wait longer for a run that reads the table is skipped.
 _SESSION = "set session_replication_role = replica; set lock_timeout = '200ms'"
 _NEXT, _GONE, _SPARE = "lakefeed_lab_next", "lakefeed_lab_gone", "lakefeed_lab_spare"
 
@@ -43,10 +43,13 @@ where i.indrelid = %s::regclass and i.indisprimary
 
 @dataclass(frozen=True)
 class Whole:
-    """A table as a whole, and what may be done to it.
+    """A table, and the upheavals that may happen to it.
 
-    `may_lose`: rows that leave it are looked for. `may_part`: also for a while, with a partition.
-    `alike` are pairs of columns that may swap their names.
+    Attributes:
+        may_lose: it may be truncated, since its load finds deleted rows.
+        may_part: a partition may be detached for a while.
+        may_change: it may be replaced, and its columns may be renamed.
+        alike: pairs of columns that may swap their names.
     """
 
     schema: str
@@ -64,7 +67,7 @@ class Whole:
 
 @dataclass(frozen=True)
 class _Part:
-    """A table that holds rows, and where it belongs; `bound` is None where that is nowhere."""
+    """A table that stores rows; if it is a partition, with its bound and its parent."""
 
     schema: str
     name: str
@@ -78,32 +81,32 @@ class _Part:
 
 
 class _Impossible(Exception):
-    """This can't happen to this table."""
+    """This upheaval is impossible for this table."""
 
 
 @dataclass
 class Upheavals:
-    """Random upheavals from a seed; each is one transaction."""
+    """Random upheavals from a seed, each in its own transaction."""
 
     url: str
     choose: random.Random
     happened: int = 0
-    _away: dict[Whole, _Part] = field(default_factory=dict)
+    _detached: dict[Whole, _Part] = field(default_factory=dict)
 
     def happen(self, table: Whole) -> None:
-        """One of them. What the database refuses, or isn't possible, is rolled back."""
+        """Tries a random upheaval, and rolls it back if it is impossible or refused."""
         kinds = [self._rewrite]
         if table.may_change:
-            kinds += [self._exchange, self._swap_columns]
+            kinds += [self._replace, self._swap_columns]
         if table.may_lose:
-            kinds.append(self._empty)
+            kinds.append(self._truncate)
         if table.may_part:
             kinds.append(self._detach)
-        self._try(table, self._attach if table in self._away else self.choose.choice(kinds))
+        self._try(table, self._attach if table in self._detached else self.choose.choice(kinds))
 
     def end(self) -> None:
-        """Puts partitions back that are away."""
-        for table in list(self._away):
+        """Attaches all detached partitions."""
+        for table in list(self._detached):
             self._try(table, self._attach)
 
     def _try(self, table: Whole, upheaval: Callable[[PgCursor, Whole], None]) -> None:
@@ -116,12 +119,12 @@ class Upheavals:
                 return
             self.happened += 1
 
-    def _empty(self, cursor: PgCursor, table: Whole) -> None:
+    def _truncate(self, cursor: PgCursor, table: Whole) -> None:
         names = [table.quoted, *(part.quoted for part in _parts(cursor, table))]
         cursor.execute(f"truncate {self.choose.choice(names)}")
 
     def _rewrite(self, cursor: PgCursor, table: Whole) -> None:
-        """With new versions of all rows, or with those that there are."""
+        """Rewrites a part by `set unlogged`, which changes all row versions, or by `cluster`."""
         part = self._some_part(cursor, table)
         if self.choose.random() < 0.5:
             cursor.execute(f"alter table {part.quoted} set unlogged")
@@ -132,8 +135,8 @@ class Upheavals:
             raise _Impossible
         cursor.execute(f"cluster {part.quoted} using {quote(index[0])}")
 
-    def _exchange(self, cursor: PgCursor, table: Whole) -> None:
-        """A copy takes the place of the table, or of a partition."""
+    def _replace(self, cursor: PgCursor, table: Whole) -> None:
+        """Replaces the table, or a partition, by a copy."""
         part = self._some_part(cursor, table)
         columns = ", ".join(map(quote, table.columns))
         following, gone = quote_qualified(part.schema, _NEXT), quote_qualified(part.schema, _GONE)
@@ -159,8 +162,8 @@ class Upheavals:
     def _swap_columns(self, cursor: PgCursor, table: Whole) -> None:
         if not table.alike:
             raise _Impossible
-        one, other = map(quote, self.choose.choice(table.alike))
-        for before, after in ((one, _SPARE), (other, one), (_SPARE, other)):
+        first, second = map(quote, self.choose.choice(table.alike))
+        for before, after in ((first, _SPARE), (second, first), (_SPARE, second)):
             cursor.execute(f"alter table {table.quoted} rename column {before} to {after}")
 
     def _detach(self, cursor: PgCursor, table: Whole) -> None:
@@ -168,14 +171,14 @@ class Upheavals:
         if not part.bound:
             raise _Impossible
         cursor.execute(f"alter table {part.parent} detach partition {part.quoted}")
-        self._away[table] = part
+        self._detached[table] = part
 
     def _attach(self, cursor: PgCursor, table: Whole) -> None:
-        """What came to a default partition meanwhile gives way."""
-        part = self._away[table]
+        """Attaches the partition again, after deleting its rows from the default partition."""
+        part = self._detached[table]
         cursor.execute(f"delete from {part.parent} where {part.constraint}")
         cursor.execute(f"alter table {part.parent} attach partition {part.quoted} {part.bound}")
-        del self._away[table]
+        del self._detached[table]
 
     def _some_part(self, cursor: PgCursor, table: Whole) -> _Part:
         parts = _parts(cursor, table)

@@ -1,4 +1,4 @@
-"""Whoever uses the scratch database: short transactions, and some that stay open for a while."""
+"""Random writes to the scratch database: short transactions, and some that stay open."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from lakefeed.sql import literal, quote
 _ADDED = quote("lakefeed_lab_added")
 _MOST_ROWS = 5
 _STAYS_OPEN = 0.2
-_UPHEAVED = 0.03
+_UPHEAVAL = 0.03
 _PAUSE_SECONDS = 0.05
 
-# Foreign keys and triggers rest, so that rows of any table can be written in any order.
+# Without foreign keys and triggers, so that tables can be written in any order.
 _SESSION = (
     "set session_replication_role = replica; set lock_timeout = '200ms'; "
     "set deadlock_timeout = '100ms'"
@@ -30,10 +30,10 @@ _SESSION = (
 
 
 def statements_for(table: LabTable, rows: int) -> dict[str, str]:
-    """What a writer may do to some rows of a table, by its name.
+    """The statements that a writer may run on some rows of a table, by name.
 
-    Each statement moves the cursor, as the declaration says that every change does; rows are
-    deleted only where the declaration looks for that.
+    Each of them moves the cursor, as the declaration promises; rows are deleted only if the
+    declaration covers deletes.
     """
     plan = table.plan
     found = {"insert": _insert(table, rows)}
@@ -46,29 +46,29 @@ def statements_for(table: LabTable, rows: int) -> dict[str, str]:
 
 @dataclass
 class Writers:
-    """Random transactions from a seed. The late ones commit whenever `end_open_ones` is called."""
+    """Random transactions from a seed. Some stay open until `end_transactions` is called."""
 
     url: str
     tables: Sequence[LabTable]
     choose: random.Random
     committed: int = 0
     committed_late: int = 0
-    reshaped: int = 0
+    altered: int = 0
     _open: list[PgConnection] = field(default_factory=list)
-    _widened: set[str] = field(default_factory=set)
+    _with_column: set[str] = field(default_factory=set)
     _upheavals: Upheavals = field(init=False)
 
     def __post_init__(self) -> None:
         self._upheavals = Upheavals(self.url, self.choose)
 
     @property
-    def upheaved(self) -> int:
-        """How often a whole table was emptied, rewritten, exchanged or taken apart."""
+    def upheavals(self) -> int:
+        """How many upheavals happened (see upheavals.py)."""
         return self._upheavals.happened
 
     def write(self) -> None:
-        """One transaction of one to three statements. What the database refuses is rolled back."""
-        if self.choose.random() < _UPHEAVED:
+        """Runs a transaction of one to three statements, and rolls it back if one is refused."""
+        if self.choose.random() < _UPHEAVAL:
             self._upheavals.happen(self.choose.choice(self.tables).whole)
         tables = self.choose.choices(self.tables, k=self.choose.randrange(1, 4))
         session = psycopg2.connect(self.url)
@@ -88,8 +88,8 @@ class Writers:
         session.close()
         self.committed += 1
 
-    def end_open_ones(self) -> None:
-        """Commits most of the transactions that were left open, and rolls the others back."""
+    def end_transactions(self) -> None:
+        """Commits most of the open transactions, and rolls the others back."""
         for session in self._open:
             if self.choose.random() < 0.8:
                 session.commit()
@@ -99,17 +99,17 @@ class Writers:
         self._open.clear()
 
     def end(self) -> None:
-        """Nothing stays open or away."""
-        self.end_open_ones()
+        """Ends open transactions and attaches detached partitions."""
+        self.end_transactions()
         self._upheavals.end()
 
-    def reshape(self) -> None:
-        """Adds a column to a table, or drops the one it has added before, or has it be another."""
+    def alter(self) -> None:
+        """Adds a column to a table, or drops or replaces the one that was added before."""
         table = self.choose.choice(self.tables)
         if table.plan.table.settings.schema_changes == "freeze":
             return
-        self.end_open_ones()
-        drops = table.quoted in self._widened
+        self.end_transactions()
+        drops = table.quoted in self._with_column
         adds = not drops or self.choose.random() < 0.5
         changes = [f"drop column {_ADDED}"] if drops else []
         changes += [f"add column {_ADDED} int default {self.choose.randrange(9)}"] if adds else []
@@ -118,8 +118,8 @@ class Writers:
             for change in changes:
                 cursor.execute(f"alter table {table.quoted} {change}")
         session.close()
-        self._widened = self._widened - {table.quoted} | ({table.quoted} if adds else set())
-        self.reshaped += 1
+        self._with_column = self._with_column - {table.quoted} | ({table.quoted} if adds else set())
+        self.altered += 1
 
     def _statement(self, table: LabTable) -> str:
         statements = statements_for(table, self.choose.randrange(1, _MOST_ROWS + 1))
@@ -127,20 +127,20 @@ class Writers:
 
 
 class Writes(Protocol):
-    """Whoever can be told to write something."""
+    """Something that can write."""
 
     def write(self) -> None: ...
 
 
 @contextmanager
 def writing(writers: Iterable[Writes]) -> Iterator[None]:
-    """Writes all the while, from another thread."""
+    """Writes from another thread until the block ends."""
     stop = Event()
 
     def write() -> None:
         while not stop.wait(_PAUSE_SECONDS):
-            for one in writers:
-                one.write()
+            for writer in writers:
+                writer.write()
 
     thread = Thread(target=write)
     thread.start()
@@ -152,12 +152,15 @@ def writing(writers: Iterable[Writes]) -> Iterator[None]:
 
 
 def _any_numeric(tables: Iterable[LabTable]) -> bool:
-    """Numbers must be committed in their order: only `lookback` covers those that aren't."""
+    """Whether a table has a numeric cursor.
+
+    Their rows must be committed in order, since only `lookback` covers rows that aren't.
+    """
     return any(table.plan.cursor_kind == "number" for table in tables)
 
 
 def _insert(table: LabTable, rows: int) -> str:
-    """Copied rows whose keys aren't there, as if they had been written now."""
+    """Inserts copied rows whose keys aren't in the table, with a current cursor."""
     plan, moved = table.plan, _moved_cursor(table)
     values = ", ".join(
         moved if plan.cursor and name == plan.cursor.name else f"copied.{quote(name)}"
@@ -176,7 +179,7 @@ def _insert(table: LabTable, rows: int) -> str:
 
 
 def _update(table: LabTable, rows: int) -> str:
-    """Values of other rows, in some rows."""
+    """Gives some rows values of other rows."""
     changes = [
         f"{quote(name)} = (select {quote(name)} from {table.copied} order by random() limit 1)"
         for name in table.changeable
@@ -196,7 +199,7 @@ def _some_of(table: LabTable, rows: int) -> str:
 
 
 def _moved_cursor(table: LabTable) -> str:
-    """The cursor of a row that is written now: as old as its transaction."""
+    """The cursor of a row that is written now, which is the start of its transaction."""
     kind = table.plan.cursor_kind
     if kind == "number":
         return f"nextval('{table.counter}')"

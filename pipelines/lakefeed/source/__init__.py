@@ -1,4 +1,4 @@
-"""PostgreSQL: one snapshot of it, and how far the checkpoint may move.
+"""PostgreSQL: snapshots, the safe horizon that bounds checkpoints, and `where` conditions.
 
 Imports: `source.connections`.
 Public: `predicate`, `snapshot`.

@@ -1,15 +1,15 @@
-"""A declared condition is one SQL expression, or it is refused before anything connects."""
+"""Checks that a declared condition is a single SQL expression, before anything connects."""
 
 from __future__ import annotations
 
 
 def single_expression(condition: str, dialect: str = "postgres") -> str | None:
-    """Why this isn't one condition; None where it is.
+    """Why the condition isn't a single SQL expression; None if it is.
 
-    The only real boundary is what the role may do (docs/guarantees.md); this catches a second
-    statement, a clause after the condition, and typing mistakes.
+    This catches typing mistakes, a second statement and a clause after the condition. It isn't a
+    security boundary: that is what the role may do (docs/guarantees.md).
     """
-    # Importing it takes as long as looking at a table, and few tables have a condition.
+    # Imported late: it takes as long as probing a table, and few tables have a condition.
     import sqlglot
     from sqlglot import exp
     from sqlglot.errors import SqlglotError
@@ -19,9 +19,9 @@ def single_expression(condition: str, dialect: str = "postgres") -> str | None:
     except SqlglotError:
         return "it isn't valid SQL"
     if len(statements) != 1 or not isinstance(statements[0], exp.Select):
-        return "it holds more than one statement"
+        return "it contains more than one statement"
     query = statements[0]
     allowed = {"kind", "expressions", "where"}
     if any(value for name, value in query.args.items() if name not in allowed and value):
-        return "it goes on after the condition"
+        return "it continues after the condition"
     return None

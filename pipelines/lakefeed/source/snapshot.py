@@ -1,8 +1,9 @@
-"""One moment of the source that all its tables are read at, and how far the checkpoint may go.
+"""Opens the snapshot at which a source's tables are read, and computes the safe horizon.
 
-The safe horizon is the earliest start of any transaction in flight, read *before* the snapshot: a
-row whose cursor is set by `now()` inside such a transaction can still appear below the present, but
-never below the horizon. The checkpoint therefore never passes it (design, promise 1).
+The safe horizon is the earliest start of any transaction in flight, taken *before* the snapshot. A
+row that such a transaction has yet to commit, with a cursor set by `now()`, can be older than rows
+that were read already, but not older than the horizon. So the checkpoint never passes the horizon
+(docs/design/safe-horizon.md).
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from lakefeed.source.connections.limits import Allowance
 from lakefeed.source.connections.session_settings import OURS, transaction_settings
 from lakefeed.source.connections.watched_session import WatchedSession
 
-# A transaction's start is noted a moment before other sessions can see it.
+# A transaction takes its start time a moment before other sessions can see that it is running.
 HORIZON_MARGIN = dt.timedelta(seconds=1)
-# Older than this, a transaction is worth a warning: every load reads again from its start.
+# A transaction older than this is reported: until it ends, every load reads again from its start.
 FORGOTTEN_AFTER = dt.timedelta(hours=1)
 
-# Another database's transactions can't write here, and vacuum writes no rows.
+# Transactions of other databases can't write to this one, autovacuum writes no rows, and
+# Lakefeed's own sessions only read.
 _OTHERS = f"""
     from pg_stat_activity
     where pid <> pg_backend_pid() and datname = current_database()
@@ -64,10 +66,12 @@ select system_identifier || '/' || timeline_id from pg_control_system(), pg_cont
 
 @dataclass(frozen=True)
 class Horizon:
-    """How far the checkpoint may go as far as running transactions are concerned.
+    """The highest checkpoint that the transactions in flight allow.
 
-    `prepared` names those that are prepared: when they began, the server doesn't say any more.
-    `sees_others` is false where this role, a standby or a session hides transactions in flight.
+    Attributes:
+        prepared: the prepared transactions, whose start the server no longer reports.
+        sees_others: False if some transactions in flight can't be seen: by this role, on a standby,
+            or because a session hides them.
     """
 
     at: dt.datetime
@@ -78,13 +82,16 @@ class Horizon:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A moment of the source: its id for other sessions, its time by the source's clock.
+    """A snapshot of the source.
 
-    `transactions` is what PostgreSQL writes of it: `xmin:xmax:` and those in flight that write.
-    Their numbers mean something within `history` alone; None where this role may not know it.
-
-    `id` is None where nobody holds it, so that others read at later moments. `conflicts` is how
-    many reads a standby had ended before; None on a primary.
+    Attributes:
+        id: its exported ID, by which other sessions read at the same snapshot; None if it isn't
+            held, so that they read at later ones.
+        taken_at: by the source's clock.
+        transactions: `txid_current_snapshot()`, that is `xmin:xmax:` and the writing transactions
+            in flight. Transaction IDs are only comparable within the same `history`.
+        history: system identifier and timeline of the server; None if this role can't read them.
+        conflicts: how many sessions the standby had cancelled before; None on a primary.
     """
 
     id: str | None
@@ -105,36 +112,36 @@ def horizon_from(
     oldest_pid: int | None,
     hidden_pid: int | None = None,
 ) -> Horizon:
-    """The horizon as a pure function of what the server said.
+    """Computes the horizon and its warnings from what the server reported.
 
     Args:
-        hidden_pid: of a session that doesn't say when its transaction began.
+        hidden_pid: a session that hides when its transaction began.
     """
     warnings = []
     if standby:
         warnings.append(
-            "this is a standby: transactions on the primary can't be seen from here, so rows "
-            "committed late are found only within the lookback"
+            "this is a standby, where the primary's transactions can't be seen: rows that are "
+            "committed late are only found within the lookback"
         )
     elif not sees_others:
         warnings.append(
-            "this role can't see other sessions, so rows committed late are found only within "
-            "the lookback; to close the gap: grant pg_read_all_stats to it"
+            "this role can't see other sessions: rows that are committed late are only found "
+            "within the lookback; to find all of them, grant pg_read_all_stats to the role"
         )
     elif hidden_pid:
         warnings.append(
-            f"a session (pid {hidden_pid}) has `track_activities` off and hides when its "
-            "transactions began, so rows that they commit late are found only within the lookback"
+            f"a session (pid {hidden_pid}) has `track_activities` off, which hides when its "
+            "transactions began: rows that it commits late are only found within the lookback"
         )
     if oldest_start and now - oldest_start > FORGOTTEN_AFTER:
         warnings.append(
             f"a transaction (pid {oldest_pid}) has been open since {oldest_start:%Y-%m-%d %H:%M} "
-            "UTC; every load reads again from there until it ends"
+            "UTC; until it ends, every load reads again from that time"
         )
     if prepared:
         warnings.append(
-            f"transactions are prepared, {len(prepared)} of them: every load reads again from the "
-            "last one that did not see them prepared, until they end"
+            f"prepared transactions: {len(prepared)}; until they end, every load reads again from "
+            "the last checkpoint before they were prepared"
         )
     at = min(now, oldest_start or now) - HORIZON_MARGIN
     sees_all = sees_others and not standby and not hidden_pid
@@ -145,15 +152,15 @@ def horizon_from(
 def open_snapshot(
     connection: Connection, say: Callable[[str], None] | None = None, *, holds: bool = True
 ) -> Iterator[tuple[Snapshot, WatchedSession]]:
-    """Holds a snapshot open for as long as the block runs, with the session that holds it.
+    """Opens a snapshot and yields it with the session that holds it until the block ends.
 
     Args:
-        holds: else it is only noted, and the session, though in a transaction, sees what is new: a
-            standby ends sessions that hold a snapshot for too long, even if they are idle.
-        say: hears in a sentence that it has to wait for a session.
+        say: called with a message if it has to wait for a session.
+        holds: hold the snapshot. Otherwise it is only recorded, and the session's transaction sees
+            later commits; a standby cancels sessions that hold a snapshot for long, even idle ones.
 
     Raises:
-        SourceUnreachable: no connection.
+        SourceUnreachable: there is no connection.
     """
     with ExitStack() as stack:
         session = Allowance(say or (lambda _: None)).one_more(
@@ -174,7 +181,7 @@ def open_snapshot(
 
 
 def read_conflicts(session: PgConnection) -> int | None:
-    """How many sessions this standby has ended in this database; None on a primary."""
+    """How many sessions this standby has cancelled in this database; None on a primary."""
     with session.cursor() as cursor:
         cursor.execute(_CONFLICTS)
         row = cursor.fetchone()
@@ -182,7 +189,7 @@ def read_conflicts(session: PgConnection) -> int | None:
 
 
 def read_horizon(session: PgConnection) -> Horizon:
-    """Asks the server which transactions are in flight."""
+    """Reads the horizon from the server's transactions in flight."""
     with session.cursor() as cursor:
         cursor.execute(_HORIZON)
         row = cursor.fetchone()
@@ -200,7 +207,7 @@ def read_horizon(session: PgConnection) -> Horizon:
 
 
 def _read_history(session: PgConnection) -> str | None:
-    """Names the server's history: another one after a restore, and after a failover."""
+    """Identifies the server's history, which changes with a restore or a failover."""
     try:
         with session.cursor() as cursor:
             cursor.execute(_HISTORY)

@@ -1,4 +1,4 @@
-"""How many rows a table may lose: `max_shrink`."""
+"""`max_shrink`: how many rows a table may lose between two loads."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from lakefeed.declaration.models import TableSettings
 @pytest.mark.parametrize(
     ("declared", "before", "most"),
     [
-        # By default a share, but for losses of fewer than 100 rows.
+        # The default: a share, but losing fewer than 100 rows is always accepted.
         (None, 3, 3),
         (None, 400, 99),
         (None, 500, 100),
         (None, 10_000, 2_000),
-        # A share alone is that share, whatever the size.
+        # A share alone applies to tables of any size.
         ("20%", 3, 0),
         ("20%", 10, 2),
         ("29%", 100, 29),
         ("0%", 1_000, 0),
         ("100%", 1_000, 1_000),
-        # What is left out of a mapping is as by default.
+        # Keys missing from a mapping have their defaults.
         ({"rows": 10}, 20, 9),
         ({"rows": 10}, 100, 20),
         ({"share": "50%"}, 150, 99),
@@ -32,7 +32,7 @@ from lakefeed.declaration.models import TableSettings
         ({"share": "0%", "rows": 2}, 1_000, 1),
     ],
 )
-def test_as_many_rows_may_go_as_share_and_floor_allow(
+def test_a_table_may_lose_the_share_or_the_number_of_rows_whichever_is_more(
     declared: Any, before: int, most: int
 ) -> None:
     settings = TableSettings.model_validate({"max_shrink": declared} if declared else {})

@@ -1,4 +1,4 @@
-"""`.env`: what we read, and the lines that Docker Compose would read otherwise."""
+"""`.env`: what Lakefeed reads, and which lines Docker Compose reads differently."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ DISAGREED = {
     "URL=pa$word": "single quotes: URL='…'",
     'URL="pa$word"': "single quotes: URL='…'",
     "URL=a$$b": "single quotes: URL='…'",
-    "URL=pa$word'": "%24 ($)",
-    'URL="a\\$b"': "%24 ($)",
-    "URL='a\\\\b'": "%5C (\\)",
+    "URL=pa$word'": "$ as %24",
+    'URL="a\\$b"': "$ as %24",
+    "URL='a\\\\b'": "\\ as %5C",
     "URL= # a comment": "single quotes",
     "URL=a\t# a comment": "single quotes",
     "URL=${X:?must be set}": "single quotes",
-    'URL="it\\\'s"': "%27 (')",
+    'URL="it\\\'s"': "' as %27",
     "URL='a'b": "write it as NAME='value'",
     "URL='not closed": "write it as NAME='value'",
 }
 
 
 @pytest.mark.parametrize("text", AGREED, ids=ascii)
-def test_what_both_read_alike_is_read_so_and_not_named(tmp_path: Path, text: str) -> None:
+def test_lines_that_both_read_alike_are_not_reported(tmp_path: Path, text: str) -> None:
     (tmp_path / ".env").write_text(f"# secrets\n\n{text}\nLAST=1\n")
 
     assert read_variables(tmp_path / ".env")["URL"] == AGREED[text]
@@ -60,33 +60,33 @@ def test_what_both_read_alike_is_read_so_and_not_named(tmp_path: Path, text: str
 
 
 @pytest.mark.parametrize("text", DISAGREED, ids=ascii)
-def test_what_compose_reads_otherwise_is_named_by_its_line_and_not_shown(
+def test_lines_that_compose_reads_differently_are_reported_without_their_value(
     tmp_path: Path, text: str
 ) -> None:
     (tmp_path / ".env").write_text(f"# secrets\n\n{text}\nLAST=1\n")
 
-    named = [str(one) for one in disagreements(tmp_path / ".env")]
+    reported = [str(line) for line in disagreements(tmp_path / ".env")]
 
-    assert named
-    assert named[0].startswith(".env:3: Docker Compose reads ")
-    assert DISAGREED[text] in named[0]
-    assert text.partition("=")[2].strip() not in named[0]
+    assert reported
+    assert reported[0].startswith(".env:3: Docker Compose reads ")
+    assert DISAGREED[text] in reported[0]
+    assert text.partition("=")[2].strip() not in reported[0]
 
 
 @pytest.mark.parametrize("url", ["a$b", "${x}", "a # b", "it's", 'say "so"', " $$ "])
-def test_what_init_writes_both_read_alike(tmp_path: Path, url: str) -> None:
+def test_values_that_init_writes_are_read_alike_by_both(tmp_path: Path, url: str) -> None:
     set_key(tmp_path / ".env", "URL", url)
 
     assert read_variables(tmp_path / ".env") == {"URL": url}
     assert list(disagreements(tmp_path / ".env")) == []
 
 
-def test_without_a_file_there_is_nothing(tmp_path: Path) -> None:
+def test_a_missing_file_sets_no_variables(tmp_path: Path) -> None:
     assert read_variables(tmp_path / ".env") == {}
     assert list(disagreements(tmp_path / ".env")) == []
 
 
-def test_check_names_such_lines_where_there_are_containers(lake: Lake) -> None:
+def test_check_warns_of_such_lines_in_projects_with_a_compose_file(lake: Lake) -> None:
     lake.declare("a: {mode: full_refresh}")
     (lake.root / ".env").write_text(
         "LAKEFEED_TEST_URL=postgresql://u@h/db\nSHOP_DATABASE_URL=postgresql://u:pa$word@h/db\n"
@@ -100,7 +100,7 @@ def test_check_names_such_lines_where_there_are_containers(lake: Lake) -> None:
     (lake.root / "docker-compose.celery.yml").unlink()
 
     assert with_containers == [
-        ".env:2: Docker Compose reads SHOP_DATABASE_URL otherwise than Lakefeed does; "
+        ".env:2: Docker Compose reads SHOP_DATABASE_URL differently than Lakefeed; "
         "write it in single quotes: SHOP_DATABASE_URL='…'",
     ]
     assert warned() == []
@@ -109,5 +109,5 @@ def test_check_names_such_lines_where_there_are_containers(lake: Lake) -> None:
 def test_a_file_that_is_not_in_utf_8_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes("URL=größe".encode("latin-1"))
 
-    with pytest.raises(DeclarationError, match="expected text in UTF-8"):
+    with pytest.raises(DeclarationError, match="expected UTF-8 text"):
         read_variables(tmp_path / ".env")

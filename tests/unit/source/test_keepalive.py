@@ -1,4 +1,4 @@
-"""What a line asks of the kernel, and how it is told from others."""
+"""The keepalive parameters of a line, and the timeout that identifies its socket."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def keywords(url: str) -> tuple[Line, dict[str, str]]:
     return line, parse_dsn(line.dsn)
 
 
-def test_keepalives_are_on_and_no_two_lines_have_one_time_out() -> None:
+def test_lines_have_keepalives_and_unique_timeouts() -> None:
     lines = [keywords(URL)[1] for _ in range(3)]
 
     assert {line["keepalives_idle"] for line in lines} == {"30"}
@@ -28,7 +28,7 @@ def test_keepalives_are_on_and_no_two_lines_have_one_time_out() -> None:
 @pytest.mark.parametrize(
     ("declared", "seconds"), [("tcp_user_timeout=5000", 5), ("tcp_user_timeout=0", 86_400)]
 )
-def test_what_the_url_says_holds(declared: str, seconds: int) -> None:
+def test_parameters_in_the_url_take_precedence(declared: str, seconds: int) -> None:
     line, told = keywords(f"{URL}?keepalives_idle=7&{declared}")
 
     assert told["keepalives_idle"] == "7"
@@ -44,5 +44,5 @@ def test_what_the_url_says_holds(declared: str, seconds: int) -> None:
         ("postgresql://u@127.0.0.1/d", ""),
     ],
 )
-def test_a_line_knows_whether_it_crosses_a_network(url: str, path: str) -> None:
+def test_a_unix_socket_is_recognised_by_its_path(url: str, path: str) -> None:
     assert keywords(url)[0].unix_socket == path

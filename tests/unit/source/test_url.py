@@ -1,4 +1,4 @@
-"""Connections as they are written: taken as they were meant, or answered with how to write them."""
+"""Connection URLs and keyword strings: parsed as intended, or refused with how to write them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lakefeed.source.connections.connection import connection_from_url
 from lakefeed.source.connections.url import dsn_from_fields
 
 SPECIAL = "'\"\\@/:#?%&=+ $`{}[]()<>|;,~^!*é€\t"
-# Around whatever else a password holds: neither half may ever be seen.
+# Enclose each password: neither half may ever be shown.
 HEAD, TAIL = "canary", "yranac"
 passwords = st.text(st.sampled_from(SPECIAL + "a1"), max_size=8).map(f"{HEAD}{{}}{TAIL}".format)
 
@@ -26,7 +26,7 @@ def refused(url: str) -> str:
 
 
 @given(passwords)
-def test_a_password_that_is_percent_encoded_is_taken_whole(password: str) -> None:
+def test_a_percent_encoded_password_is_parsed_completely(password: str) -> None:
     url = f"postgresql://u:{quote(password, safe='')}@h:5432/db"
 
     given = parse_dsn(connection_from_url("shop", url).dsn)
@@ -35,7 +35,7 @@ def test_a_password_that_is_percent_encoded_is_taken_whole(password: str) -> Non
 
 
 @given(passwords)
-def test_a_password_in_a_keyword_string_is_taken_whole(password: str) -> None:
+def test_a_password_in_a_keyword_string_is_parsed_completely(password: str) -> None:
     dsn = make_dsn(host="h", user="u", password=password)
 
     assert parse_dsn(connection_from_url("shop", dsn).dsn)["password"] == password
@@ -48,7 +48,9 @@ def test_a_password_in_a_keyword_string_is_taken_whole(password: str) -> None:
 @example("canary?a/b@yranac")
 @example("canary@h:yranac")
 @example("canary@1/yranac")
-def test_one_that_is_not_is_taken_as_it_was_meant_or_refused_and_not_shown(password: str) -> None:
+def test_an_unencoded_password_is_parsed_as_intended_or_refused_without_showing_it(
+    password: str,
+) -> None:
     url = f"postgresql://u:{password}@h:5432/db"
     try:
         connection = connection_from_url("shop", url, "sources.yaml:4")
@@ -63,17 +65,19 @@ def test_one_that_is_not_is_taken_as_it_was_meant_or_refused_and_not_shown(passw
 
 
 @pytest.mark.parametrize("character", ["@", "/", "%", "@/", "/@", "?/", "#/"])
-def test_a_character_that_ends_a_password_early_is_answered_with_how_to_write_it(
+def test_a_character_that_ends_a_password_early_is_refused_with_its_encoding(
     character: str,
 ) -> None:
-    told = refused(f"postgresql://u:{HEAD}{character}{TAIL}@h/db")
+    message = refused(f"postgresql://u:{HEAD}{character}{TAIL}@h/db")
 
-    assert told.startswith("sources.yaml:4: the connection of `shop` seems to have a character")
-    assert "@ as %40, / as %2F" in told
+    assert message.startswith(
+        "sources.yaml:4: the connection of `shop` seems to have a special character"
+    )
+    assert "@ as %40, / as %2F" in message
 
 
 @pytest.mark.parametrize("user", ["me@server", "me/you"])
-def test_so_is_one_in_the_user(user: str) -> None:
+def test_an_unencoded_character_in_the_user_is_refused(user: str) -> None:
     assert "percent-encoded" in refused(f"postgresql://{user}:{HEAD}@h/db")
 
 
@@ -93,7 +97,7 @@ def test_so_is_one_in_the_user(user: str) -> None:
         "service=shop",
     ],
 )
-def test_what_libpq_understands_is_left_as_it_is(url: str) -> None:
+def test_connections_that_libpq_understands_are_left_unchanged(url: str) -> None:
     assert connection_from_url("shop", url).dsn.partition("://")[2] == url.partition("://")[2]
 
 
@@ -106,21 +110,21 @@ def test_what_libpq_understands_is_left_as_it_is(url: str) -> None:
         f"password='{HEAD}'{TAIL}=1",
         f"{HEAD}",
         f"jdbc:postgresql://u:{HEAD}@h/db",
-        # As a shell or a comment in .env may have cut it.
+        # Cut off by a shell or by a comment in .env.
         f"postgresql://u:{HEAD}",
         f"postgresql://u:{HEAD}/",
     ],
 )
-def test_what_is_no_postgresql_url_is_refused_and_not_shown(url: str) -> None:
-    told = refused(url)
+def test_anything_but_a_postgresql_connection_is_refused_without_showing_it(url: str) -> None:
+    message = refused(url)
 
-    assert "postgresql://user:password@host:5432/database" in told
-    assert HEAD not in told
-    assert TAIL not in told
+    assert "postgresql://user:password@host:5432/database" in message
+    assert HEAD not in message
+    assert TAIL not in message
 
 
 @given(passwords)
-def test_the_fields_of_dlts_secrets_are_taken_as_a_url_is(password: str) -> None:
+def test_the_fields_of_a_dlt_secret_become_a_dsn(password: str) -> None:
     fields = {
         "drivername": "postgresql",
         "host": "h",
@@ -143,8 +147,8 @@ def test_the_fields_of_dlts_secrets_are_taken_as_a_url_is(password: str) -> None
     }
 
 
-def test_fields_that_libpq_does_not_know_are_refused_and_not_shown() -> None:
-    with pytest.raises(DeclarationError, match="has fields that PostgreSQL doesn't know") as error:
+def test_fields_that_libpq_does_not_know_are_refused_without_showing_them() -> None:
+    with pytest.raises(DeclarationError, match="has unknown fields") as error:
         dsn_from_fields("the connection of `shop`", {"host": "h", "passwort": HEAD})
 
     assert HEAD not in str(error.value)

@@ -1,4 +1,4 @@
-"""When a silent session is taken to be dead."""
+"""When a silent session is considered dead."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lakefeed.source.connections.watchdog import Activity, why_dead
         *("computing", "reading", "waiting for a lock", "not to be seen"),
     ],
 )
-def test_a_session_is_dead_where_nothing_can_come(
+def test_a_session_is_dead_if_nothing_more_can_arrive(
     activity: Activity | None, computes: bool, why: str
 ) -> None:
     told = why_dead(activity, computes=computes)

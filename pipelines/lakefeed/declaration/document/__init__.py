@@ -1,4 +1,4 @@
-"""`sources.yaml` as a file: where each value stands, how it is validated, and how mistakes read.
+"""`sources.yaml` as a file: parsing with positions, validation, and messages about mistakes.
 
 Imports: `declaration`.
 Public: `loader`, `messages`, `positions`, `quoting`, `root`.

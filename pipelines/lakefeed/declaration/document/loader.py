@@ -1,4 +1,4 @@
-"""`sources.yaml` validated: either a `Declaration`, or every mistake in it at once."""
+"""Reads and validates `sources.yaml`, reporting all mistakes at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DECLARATION_FILE = "sources.yaml"
 
 @dataclass(frozen=True)
 class Declared:
-    """A valid declaration and the document it was read from."""
+    """A valid declaration and the document that it was read from."""
 
     document: Document
     declaration: Declaration
@@ -34,7 +34,7 @@ def load_declaration(root: Path) -> Declared:
 
 
 def validate(document: Document) -> Declared:
-    """Validates a document that was read; see `load_declaration`."""
+    """Validates a parsed document; see `load_declaration`."""
     if not isinstance(document.data, dict):
         message = "expected a mapping with `version` and `sources`"
         raise DeclarationError(problems=[*document.problems, document.problem((), message)])
@@ -56,7 +56,7 @@ def _secrets_in_file(document: Document) -> Iterator[Problem]:
         if isinstance(connection, str) and holds_password(connection):
             yield document.problem(
                 ("sources", name, "connection"),
-                "`connection` holds a password; move the URL into .env and write "
+                "`connection` contains a password; move the URL to .env and write "
                 f"${{{name.upper()}_DATABASE_URL}} here",
                 value=True,
             )
@@ -65,7 +65,7 @@ def _secrets_in_file(document: Document) -> Iterator[Problem]:
     if isinstance(url, str) and holds_password(url):
         yield document.problem(
             ("raw", "url"),
-            "`url` holds a password; leave it out and give dlt the credentials in .env, "
-            "as DESTINATION__FILESYSTEM__CREDENTIALS__…",
+            "`url` contains a password; remove it and set dlt's credentials in .env: "
+            "DESTINATION__FILESYSTEM__CREDENTIALS__…",
             value=True,
         )

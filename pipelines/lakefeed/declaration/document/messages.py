@@ -1,4 +1,4 @@
-"""pydantic's findings in the words of `sources.yaml`: where, what was found, what was expected."""
+"""Turns pydantic's errors into messages about `sources.yaml`: found …, expected …."""
 
 from __future__ import annotations
 
@@ -35,21 +35,22 @@ _REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean `x`?` for the closest known name, or nothing."""
-    by_lower_case = {one.lower(): one for one in known}
+    """`; did you mean `x`?` with the most similar known name; empty if none is similar."""
+    by_lower_case = {candidate.lower(): candidate for candidate in known}
     wanted = name.lower()
     close = difflib.get_close_matches(wanted, by_lower_case, n=1, cutoff=0.6)
-    close = close or [one for one in by_lower_case if len(wanted) > 2 and one.startswith(wanted)]
+    if not close and len(wanted) > 2:
+        close = [candidate for candidate in by_lower_case if candidate.startswith(wanted)]
     return f"; did you mean `{by_lower_case[close[0]]}`?" if close else ""
 
 
 def holds_password(text: str) -> bool:
-    """Whether the text is or contains a connection with a password, other than by reference."""
+    """Whether the text contains a connection with a literal password, not a `${VARIABLE}`."""
     return bool(_URL_PASSWORD.search(_REFERENCE.sub("", text)) or _KEYWORD_PASSWORD.search(text))
 
 
 def problem_of(document: Document, detail: ErrorDetails) -> Problem:
-    """One finding of pydantic as a problem at its place in the document."""
+    """One of pydantic's errors as a problem at its position in the document."""
     location, kind = detail["loc"], detail["type"]
     if location and location[-1] == "[key]":
         return _misnamed(document, location[:-1])
@@ -64,7 +65,7 @@ def problem_of(document: Document, detail: ErrorDetails) -> Problem:
 
 
 def _path_in_document(document: Document, location: tuple[int | str, ...]) -> YamlPath:
-    """A pydantic location without the parts that name types rather than keys."""
+    """A pydantic location without the parts that are types rather than keys."""
     path: YamlPath = ()
     for index, part in enumerate(location):
         if (*path, part) in document.values or index == len(location) - 1:
@@ -73,14 +74,14 @@ def _path_in_document(document: Document, location: tuple[int | str, ...]) -> Ya
 
 
 def _named(path: YamlPath) -> str:
-    """The setting as one would say it: `tags`, an entry of `tags`."""
+    """The setting's name in a sentence: `tags`, an entry of `tags`."""
     if path and isinstance(path[-1], int):
         return f"an entry of {_named(path[:-1])}"
     return f"`{path[-1]}`" if path else "the file"
 
 
 def _misnamed(document: Document, path: YamlPath) -> Problem:
-    """A source or an expression has a name that can't be one."""
+    """The problem of an invalid name of a source or an expression."""
     name, kind = str(path[-1]), "expression" if path[-2] == "expressions" else "source"
     usable = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
     usable = usable if re.match("[A-Za-z]", usable) else f"{kind}_{usable}".strip("_")
@@ -96,8 +97,8 @@ def _missing(path: YamlPath) -> str:
     key = str(path[-1])
     if path == ("version",):
         return "`version` is missing, expected `version: 1`"
-    inside = f" in {_named(path[:-1])}" if path[:-1] else ""
-    return f"`{key}` is missing{inside}, expected {_MAPPINGS.get(key, 'a name')}"
+    parent = f" in {_named(path[:-1])}" if path[:-1] else ""
+    return f"`{key}` is missing{parent}, expected {_MAPPINGS.get(key, 'a name')}"
 
 
 _SETTINGS: dict[str, type[BaseModel]] = {
@@ -121,7 +122,7 @@ _CHILDREN: dict[type[BaseModel], dict[str, type[BaseModel]]] = {
     ColumnTests: {"range": Range},
 }
 
-# Keys below which there is a name of the user's own, and what stands below that.
+# Keys whose children are names that the user chooses, and the model of each child.
 _NAMED: dict[tuple[type[BaseModel], str], type[BaseModel]] = {
     (Declaration, "sources"): SourceDeclaration,
     (SourceDeclaration, "tables"): TableDeclaration,
@@ -138,9 +139,9 @@ def _unknown_key(path: YamlPath) -> str:
     if word in known:
         hint = f"; is a space missing after `{word}:`?"
     elif not hint and key in _keys_of(TableDeclaration):
-        above = "" if key == "name" else " or to `defaults`"
-        hint = f"; it belongs to a table{above}"
-    return f"unknown key `{key}`{hint} (known here: {', '.join(sorted(known))})"
+        or_defaults = "" if key == "name" else " or `defaults`"
+        hint = f"; set it for a table{or_defaults}"
+    return f"unknown key `{key}`{hint} (valid keys here: {', '.join(sorted(known))})"
 
 
 def _model_at(path: YamlPath) -> type[BaseModel]:
@@ -165,7 +166,7 @@ def _found(document: Document, path: YamlPath, detail: ErrorDetails) -> str:
         kind = "mapping" if isinstance(value, dict) else "list"
         return f"a {kind}" if value else f"an empty {kind}"
     if value is None:
-        return "nothing"
+        return "no value"
     word = document.words.get(path, str(value))
     if holds_password(word):
         return "a connection with a password"
@@ -175,17 +176,17 @@ def _found(document: Document, path: YamlPath, detail: ErrorDetails) -> str:
 
 
 def _reads_otherwise(word: str) -> bool:
-    """Whether this text would be something else without its quotes."""
+    """Whether YAML would read this text as something else if it weren't quoted."""
     return tag_of(word) != "tag:yaml.org,2002:str"
 
 
 _MAPPINGS = {
-    "sources": "a mapping with a name for each database, such as `shop:`",
-    "tables": "a mapping with a line for each table, such as `orders:`",
+    "sources": "a mapping with an entry for each database, such as `shop:`",
+    "tables": "a mapping with an entry for each table, such as `orders:`",
     "cursor": "a column, or a mapping such as {column: updated_at}",
     "column": "the name of a column",
     "primary_key": "a column, or a list such as [order_id, line_number]",
-    "connection": "text, such as ${SHOP_DATABASE_URL}",
+    "connection": "a string such as ${SHOP_DATABASE_URL}",
     "expressions": "a mapping such as {totals_are_positive: total >= 0}",
     "condition": "a condition such as total >= 0",
     "notify": "a mapping such as {SmtpNotifier: {to: team@example.org}}",
@@ -209,18 +210,18 @@ _EXAMPLES = {
 }
 
 _PATTERNS: dict[str | None, str] = {
-    IDENTIFIER: "a name of letters, digits and underscores that begins with a letter",
+    IDENTIFIER: "a name of letters, digits and underscores that starts with a letter",
     DAG_ID: "a name of letters, digits, `_`, `.` and `-`",
 }
 
 _EXPECTED = {
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
-    "greater_than_equal": "a whole number of 0 or more",
+    "int_type": "an integer",
+    "int_parsing": "an integer",
+    "int_from_float": "an integer",
+    "greater_than_equal": "an integer of 0 or more",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
-    "string_too_short": "some text",
+    "string_too_short": "a string that isn't empty",
     "tuple_type": "a list such as [a, b]",
     "too_short": "a list such as [a, b]",
     "dict_type": "a mapping",
@@ -239,7 +240,7 @@ def _expected(path: YamlPath, detail: ErrorDetails) -> str:
         choices = str(context["expected"]).replace("'", "`")
         return choices + nearest(str(detail["input"]), re.findall(r"`([^`]+)`", choices))
     if kind == "string_type":
-        return _MAPPINGS.get(key, "text") + (" (put it in quotes)" if _is_bare(detail) else "")
+        return _MAPPINGS.get(key, "a string") + (" (put it in quotes)" if _is_bare(detail) else "")
     if key in _MAPPINGS:
         return _MAPPINGS[key]
     if kind in ("model_type", "model_attributes_type"):
@@ -248,5 +249,5 @@ def _expected(path: YamlPath, detail: ErrorDetails) -> str:
 
 
 def _is_bare(detail: ErrorDetails) -> bool:
-    """A word that quotes would make text of: a number, a date, `on`."""
+    """Whether the value would be a string if it were quoted: a number, a date, `on`."""
     return isinstance(detail["input"], (bool, int, float, dt.date))

@@ -1,4 +1,4 @@
-"""A YAML file as plain data, together with the place of each value in it."""
+"""Parses a YAML file into plain data, with the position of each key and value."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from lakefeed.errors import DeclarationError, Problem
 
 YamlPath = tuple[str | int, ...]
 
-# An alias costs a few bytes and can stand for thousands of nodes ("a billion laughs").
+# Aliases of a few bytes can expand to billions of nodes (the "billion laughs" attack).
 MAX_REPEATED = 100_000
-# libyaml ends the whole process on some thousand levels.
+# libyaml's composer recurses, and overflows the stack at some thousand levels: yaml/libyaml#107.
 MAX_DEPTH = 50
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -24,7 +24,7 @@ _RESOLVER: Any = yaml.resolver.Resolver()
 
 @dataclass(frozen=True)
 class Place:
-    """A line and column, both counted from 1."""
+    """A line and a column, both counted from 1."""
 
     line: int
     column: int
@@ -32,10 +32,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Document:
-    """The data of one YAML file.
+    """The data of one YAML file, with positions.
 
-    `keys` and `values` say where each key and value stands, `words` how a single value is written:
-    `on` where the data has True. `problems` are mistakes that leave the rest of it readable.
+    Attributes:
+        keys: the position of each key.
+        values: the position of each value.
+        words: each scalar as it is written: `on` where `data` has True.
+        problems: mistakes that don't keep the rest of the file from being read.
     """
 
     file: str
@@ -46,7 +49,7 @@ class Document:
     problems: tuple[Problem, ...]
 
     def place_of(self, path: YamlPath, *, value: bool = False) -> Place:
-        """The place of a key (or of its value), or of the nearest parent that is in the file."""
+        """The position of a key or its value, or of the nearest parent that is in the file."""
         for length in range(len(path), -1, -1):
             part = path[:length]
             found = (self.values if value else self.keys).get(part) or self.values.get(part)
@@ -55,12 +58,12 @@ class Document:
         return Place(1, 1)
 
     def problem(self, path: YamlPath, message: str, *, value: bool = False) -> Problem:
-        """A problem at the key (or the value) that stands at this path."""
+        """A problem at the key or the value with this path."""
         place = self.place_of(path, value=value)
         return Problem(self.file, place.line, place.column, message)
 
     def where(self, path: YamlPath) -> str:
-        """`file:line` of the key at this path."""
+        """`file:line` of the key with this path."""
         return f"{self.file}:{self.place_of(path).line}"
 
 
@@ -68,30 +71,39 @@ def read_document(path: Path, display_name: str) -> Document:
     """Reads a YAML file.
 
     Raises:
-        DeclarationError: the file is missing, can't be read or isn't YAML, or aliases make it
-            explode.
+        DeclarationError: the file is missing, can't be read, isn't valid YAML, or its aliases
+            expand to too much.
     """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise DeclarationError(
-            f"there is no {display_name} in {path.parent}",
-            do="go to the project's folder, name it with --project DIR, "
-            'or start a project here: lakefeed init --connection "$URL"',
+            f"no {display_name} in {path.parent}",
+            do="change to the project folder, pass it with --project DIR, "
+            'or create a project here: lakefeed init --connection "$URL"',
         ) from None
     except OSError as error:
-        raise DeclarationError(f"can't be read: {error.strerror}", where=display_name) from None
+        raise DeclarationError(
+            f"can't read the file: {error.strerror}", where=display_name
+        ) from None
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-8")
-        message = f"found the byte 0x{content[error.start]:02x}, expected text in UTF-8"
+        message = f"found the byte 0x{content[error.start]:02x}, expected UTF-8 text"
         raise DeclarationError(problems=[_problem_after(before, display_name, message)]) from None
     return parse_document(text, display_name)
 
 
 def parse_document(text: str, file: str) -> Document:
-    """Parses YAML text; `file` is the name that problems are reported under."""
+    """Parses YAML text.
+
+    Args:
+        file: the name of the file in messages.
+
+    Raises:
+        DeclarationError: see `read_document`.
+    """
     try:
         too_deep = _place_beyond_depth(text)
         root = None if too_deep else yaml.compose(text, Loader=_Loader)
@@ -102,7 +114,7 @@ def parse_document(text: str, file: str) -> Document:
         before = text[: error.position]
         raise DeclarationError(problems=[_problem_after(before, file, message)]) from None
     if too_deep:
-        message = f"nested more than {MAX_DEPTH} levels deep"
+        message = f"nested deeper than {MAX_DEPTH} levels"
         raise DeclarationError(problems=[Problem(file, too_deep.line, too_deep.column, message)])
     builder = _Builder(file)
     data = builder.build(root, ()) if root is not None else None
@@ -112,7 +124,7 @@ def parse_document(text: str, file: str) -> Document:
 
 
 def tag_of(word: str) -> str:
-    """What YAML takes a bare word for: `tag:yaml.org,2002:bool` for `on`."""
+    """The YAML tag of an unquoted word: `tag:yaml.org,2002:bool` for `on`."""
     return str(_RESOLVER.resolve(yaml.ScalarNode, word, (True, False)))
 
 
@@ -140,7 +152,7 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Proble
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     reason = str(error.problem or error.context).removeprefix("but ")
     if error.context and begin and (begin.line, begin.column) != (line - 1, column - 1):
-        reason += f", {error.context} that begins at {begin.line + 1}:{begin.column + 1}"
+        reason += f", {error.context} that starts at {begin.line + 1}:{begin.column + 1}"
     character = "".join(text.splitlines()[line - 1 : line])[column - 1 : column]
     hint = _syntax_hint(reason, character)
     return Problem(file, line, column, f"not valid YAML: {reason}{hint}")
@@ -148,20 +160,20 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Proble
 
 def _syntax_hint(reason: str, character: str) -> str:
     if "another document" in reason:
-        return "; expected one, without `---` in the middle"
+        return "; expected a single document, without `---` in the middle"
     if "undefined alias" in reason or "alphabetic or numeric" in reason:
-        return '; a name with `*` or `&` in front needs quotes: "*"'
+        return '; quote names that start with `*` or `&`: "*"'
     if "mapping values are not allowed" in reason:
-        return "; a text with `: ` in it needs quotes, and keys of one level the same indentation"
+        return "; quote values that contain `: `, and indent keys of the same level equally"
     if "expected key" in reason:
-        return "; keys of one level need the same indentation"
+        return "; indent keys of the same level equally"
     if character == "\t" or "tab character" in reason:
-        return "; indent with spaces, not with tabs"
-    return f"; a text that begins with `{character}` needs quotes" if "any token" in reason else ""
+        return "; indent with spaces, not tabs"
+    return f"; quote values that start with `{character}`" if "any token" in reason else ""
 
 
 class _Builder:
-    """Turns a tree of YAML nodes into data, noting places, duplicate keys and runaway aliases."""
+    """Builds data from YAML nodes, recording positions, duplicate keys and runaway aliases."""
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -194,11 +206,11 @@ class _Builder:
         self._repeated += id(node) in self._built
         self._built.add(id(node))
         if self._repeated > MAX_REPEATED:
-            self._stop(node, f"aliases (`*name`) repeat more than {MAX_REPEATED:,} values")
+            self._stop(node, f"aliases (`*name`) expand to more than {MAX_REPEATED:,} values")
         if id(node) in self._open:
-            self._stop(node, "an alias stands inside the value that it repeats")
+            self._stop(node, "an alias refers to the value that contains it")
         if len(path) > MAX_DEPTH:
-            self._stop(node, f"aliases nest more than {MAX_DEPTH} levels deep")
+            self._stop(node, f"aliases nest deeper than {MAX_DEPTH} levels")
 
     def _stop(self, node: yaml.Node, message: str) -> None:
         raise DeclarationError(problems=[*self.problems, self._problem(node, message)])
@@ -209,7 +221,7 @@ class _Builder:
             plain.add(tag_of(node.value))
         if node.tag not in plain:
             tag = node.tag.replace(_TAG, "!!")
-            message = f"found the tag `{tag}`, expected a plain value: tags aren't read"
+            message = f"found the tag `{tag}`, expected a plain value: tags aren't supported"
             self.problems.append(self._problem(node, message))
 
     def _mapping(self, node: yaml.MappingNode, path: YamlPath) -> dict[Any, Any]:
@@ -221,7 +233,7 @@ class _Builder:
             if key in data:
                 first = self.keys[(*path, key)]
                 self.problems.append(
-                    self._problem(key_node, f"`{key}` is already set in line {first.line}")
+                    self._problem(key_node, f"`{key}` is already set on line {first.line}")
                 )
                 continue
             self.keys[(*path, key)] = _place(key_node)
@@ -230,7 +242,7 @@ class _Builder:
 
     def _key(self, node: yaml.Node) -> str | None:
         if node.tag == f"{_TAG}merge":
-            message = "merge keys (`<<`) aren't read; put what several tables share in `defaults`"
+            message = "merge keys (`<<`) aren't supported; put shared settings in `defaults`"
             self.problems.append(self._problem(node, message))
             return None
         if not isinstance(node, yaml.ScalarNode):
@@ -241,13 +253,14 @@ class _Builder:
         return str(node.value)
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
-        # To YAML 1.1, 1:30 is ninety; to everybody else it is text.
+        # YAML 1.1 reads 1:30 as the base-60 number 90; people and YAML 1.2 read it as text.
         if ":" in node.value and node.tag in (f"{_TAG}int", f"{_TAG}float"):
             return node.value
         try:
             return self._scalars.construct_object(node)
         except (yaml.YAMLError, ValueError, AttributeError):
-            # 2026-13-01 looks like a date but is none: whoever wants a date will say so.
+            # An impossible date such as 2026-13-01 stays a string; a setting that needs a date
+            # refuses it, with the setting's name.
             return node.value
 
     def _problem(self, node: yaml.Node, message: str) -> Problem:

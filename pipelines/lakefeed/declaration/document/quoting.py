@@ -1,4 +1,4 @@
-"""YAML that is read back as what was written, whatever names are in it."""
+"""Writes YAML that reads back unchanged, whatever names it contains."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 import yaml
 
-# PyYAML takes these for line breaks, which reading folds into spaces.
+# PyYAML reads these characters as line breaks and folds them into spaces.
 _FOLDED = re.compile("[\x85\u2028\u2029]")
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes texts with such characters in double quotes, where they are escaped."""
+    """Writes strings that contain such characters in double quotes, with escapes."""
 
 
 def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
@@ -24,12 +24,12 @@ _Dumper.add_representer(str, _text)
 
 
 def yaml_text(data: Any, *, width: int = 80) -> str:
-    """A whole document, its keys in the order that they have."""
+    """A YAML document, with keys in the order of `data`."""
     return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width))
 
 
 def yaml_name(name: str) -> str:
-    """A name as it stands in a line of YAML: `on`, `null` and `1e3` are no names to YAML."""
+    """A name as a YAML scalar, quoted if YAML would read it as something else, as `on` or `1e3`."""
     plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and yaml.safe_load(name) == name
     if plain:
         return name

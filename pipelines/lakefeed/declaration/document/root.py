@@ -1,4 +1,4 @@
-"""Which folder is meant where none is named: the project around it, as git and cargo do it."""
+"""Finds the project that contains the current folder, as git and cargo do."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from lakefeed.errors import DeclarationError
 
 
 def nearest_root() -> Path:
-    """The nearest folder with a declaration, the current one or one around it; else the current.
+    """The current folder or its nearest parent that has a declaration; otherwise the current one.
 
     Raises:
-        DeclarationError: the current folder was removed.
+        DeclarationError: the current folder doesn't exist any more.
     """
     try:
         here = Path().resolve()
     except FileNotFoundError:
         raise DeclarationError(
-            "the current folder was removed", do="go to another, or name the project: --project"
+            "the current folder no longer exists",
+            do="change to another folder, or pass the project folder: --project DIR",
         ) from None
-    around = (folder for folder in (here, *here.parents) if (folder / DECLARATION_FILE).exists())
-    return next(around, here)
+    roots = (folder for folder in (here, *here.parents) if (folder / DECLARATION_FILE).exists())
+    return next(roots, here)

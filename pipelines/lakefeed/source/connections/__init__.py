@@ -1,4 +1,4 @@
-"""How a declared source is reached: credentials, sessions, limits, and connections that go silent.
+"""Connections to sources: credentials, sessions, connection limits, silent connections.
 
 Imports: `declaration`.
 Public: `connection`, `credentials`, `env_file`, `failure`, `keepalive`, `limits`,

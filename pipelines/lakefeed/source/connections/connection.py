@@ -1,4 +1,4 @@
-"""How a declared source is reached, and how its secrets are kept out of everything we print."""
+"""Opens sessions on declared sources, and keeps their secrets out of messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lakefeed.source.connections.url import dsn_from, dsn_from_fields
 from lakefeed.source.connections.watched_session import WatchedSession, open_watched
 
 _CONNECT_TIMEOUT_SECONDS = 15
-# A serialization failure; of sessions that only read, nothing but a standby's recovery makes one.
+# serialization_failure: read-only sessions get it only from conflicts with a standby's recovery.
 _CONFLICT = "40001"
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _ENCRYPTED = ("require", "verify-ca", "verify-full")
@@ -28,9 +28,10 @@ _ENCRYPTED = ("require", "verify-ca", "verify-full")
 
 @dataclass(frozen=True)
 class Connection:
-    """Where a source is and how to log in. Its repr shows no secret.
+    """A source's address and credentials. Its repr contains no secret.
 
-    `run` is a number that its sessions have in common, and with no others.
+    Attributes:
+        run: a number that only the sessions of this connection share.
     """
 
     source: str
@@ -38,25 +39,25 @@ class Connection:
     run: int = field(default_factory=new_run, repr=False, compare=False)
 
     def for_session(self, application: str, **keywords: object) -> str:
-        """A libpq DSN for a session that names itself to the server."""
+        """A libpq DSN with this application name, including the password."""
         return make_dsn(
             self.dsn,
             application_name=session_name(application),
             connect_timeout=_CONNECT_TIMEOUT_SECONDS,
-            # DuckDB's scanner takes it for granted, and would write other bytes as well.
+            # DuckDB's scanner assumes UTF-8 and stores other encodings' bytes as they are.
             client_encoding="UTF8",
             **keywords,
         )
 
     def without_password(self, application: str, **keywords: object) -> tuple[str, str | None]:
-        """The same, and the password apart; None where it has none."""
+        """The DSN of `for_session` without its password, and the password, if it has one."""
         given = parse_dsn(self.for_session(application, **keywords))
         password = given.pop("password", None)
         return make_dsn(**given), password
 
     @property
     def may_go_unencrypted(self) -> bool:
-        """Whether the login and all rows may cross a network in the clear."""
+        """Whether the password and the rows may cross a network unencrypted."""
         given = parse_dsn(self.dsn)
         hosts = str(given.get("host") or given.get("hostaddr") or "/").split(",")
         is_local = all(host.startswith("/") or host in _LOCAL for host in hosts)
@@ -65,12 +66,12 @@ class Connection:
 
     @property
     def shown(self) -> str:
-        """What a sentence calls it: the source, where it has a name already."""
+        """Its name in messages; `the database` if the source has no name yet."""
         return f"`{self.source}`" if self.source else "the database"
 
     @property
     def address(self) -> str:
-        """Where it leads and as whom, for an error: never with a password."""
+        """Host, port, database and user for messages, without the password."""
         given = parse_dsn(self.dsn)
 
         def parameter(name: str, variable: str) -> str:
@@ -83,28 +84,28 @@ class Connection:
             ("database", parameter("dbname", "PGDATABASE")),
             ("user", parameter("user", "PGUSER")),
         )
-        told = [f"{name} {value}" for name, value in named if value]
-        if host or not told[:1] or not told[0].startswith("service"):
+        parts = [f"{name} {value}" for name, value in named if value]
+        if host or not parts[:1] or not parts[0].startswith("service"):
             is_socket = not host or host.startswith("/")
-            told.insert(0, f"socket {host}, port {port}" if is_socket else f"{host}:{port}")
-        return " ".join(", ".join(told).split())
+            parts.insert(0, f"socket {host}, port {port}" if is_socket else f"{host}:{port}")
+        return " ".join(", ".join(parts).split())
 
-    def failure(self, said: str) -> SourceUnreachable:
-        """The error for a connection that didn't come about, or was lost.
+    def failure(self, message: str) -> SourceUnreachable:
+        """The error for a connection that couldn't be opened.
 
         Args:
-            said: by libpq, the server or DuckDB. It tells the kind, and is shown nowhere.
+            message: of libpq, the server or DuckDB. Only its kind is used; it is never shown.
         """
-        kind = kind_of(said)
+        kind = kind_of(message)
         return kind.error(
             f"can't connect to {self.shown}: {kind.what} ({self.address})", do=kind.do
         )
 
     def lost(self) -> SourceUnreachable:
-        """The error for a connection that was cut off while it was used."""
+        """The error for a connection that was closed while it was in use."""
         return ConnectionLost(
             f"the connection to {self.shown} was lost ({self.address})",
-            do="run again: nothing was lost; the server's log says why it was closed",
+            do="run again; no data was lost. The server's log says why the connection was closed",
         )
 
 
@@ -112,7 +113,7 @@ def connection_of(project: Project, source: str) -> Connection:
     """The connection of a declared source, from the environment, `.env` or dlt's secrets.
 
     Raises:
-        DeclarationError: a variable isn't set, or what it holds isn't a connection URL.
+        DeclarationError: a variable isn't set, or its value isn't a connection URL.
     """
     path = ("sources", source, "connection")
     where = project.declared.document.where(path)
@@ -130,8 +131,8 @@ def connection_of(project: Project, source: str) -> Connection:
     raise DeclarationError(
         f"`{source}` has no connection",
         where=where,
-        do=f"write `connection: ${{{source.upper()}_DATABASE_URL}}` and set it in .env, or "
-        f"set [sources.{source}] credentials in .dlt/secrets.toml",
+        do=f"add `connection: ${{{source.upper()}_DATABASE_URL}}` and set the variable in .env, or "
+        f"set `credentials` below [sources.{source}] in .dlt/secrets.toml",
     )
 
 
@@ -139,7 +140,7 @@ def connection_from_url(source: str, url: str, where: str = "") -> Connection:
     """A connection from a URL or a libpq keyword string.
 
     Args:
-        source: its name; empty where it has none yet.
+        source: its name; empty if it has none yet.
 
     Raises:
         DeclarationError: it is neither.
@@ -149,25 +150,25 @@ def connection_from_url(source: str, url: str, where: str = "") -> Connection:
 
 
 def session_name(application: str) -> str:
-    """The application's name as the server keeps it: 63 characters of ASCII, at most."""
+    """The application name as the server stores it: at most 63 characters, ASCII only."""
     return application.encode("ascii", "replace").decode()[:63]
 
 
 def open_session(connection: Connection, application: str) -> WatchedSession:
-    """A session of psycopg2's, which the caller closes.
+    """Opens a psycopg2 session, which the caller closes.
 
     Raises:
-        SourceUnreachable: as of `session_on`.
+        SourceUnreachable: see `session_on`.
     """
     return session_on(Line(connection, application))
 
 
 def session_on(line: Line) -> WatchedSession:
-    """The same, on this line.
+    """Opens a psycopg2 session on a line, which the caller closes.
 
     Raises:
-        SourceUnreachable: which kind of failure it was. What libpq said goes with no exception, not
-            even as its context: dlt keeps those in its traces.
+        SourceUnreachable: with the kind of failure. libpq's message isn't attached, not even as the
+            exception's context, since it may contain secrets and dlt stores contexts in its traces.
     """
     try:
         return open_watched(line)
@@ -177,7 +178,7 @@ def session_on(line: Line) -> WatchedSession:
 
 
 def begin(session: WatchedSession, settings: str) -> None:
-    """Begins a transaction with these settings, as a session that the server knows as ours."""
+    """Begins a transaction with these settings, and registers the session with the server."""
     with session.cursor() as cursor:
         cursor.execute(f"{settings}; {session.line.announcement}")
         _, address, port = cursor.fetchall()[0]
@@ -186,15 +187,15 @@ def begin(session: WatchedSession, settings: str) -> None:
 
 @contextmanager
 def connect(connection: Connection, application: str) -> Iterator[WatchedSession]:
-    """A read-only transaction on a session of its own, closed at the end.
+    """Opens a session with a read-only transaction, and closes it when the block ends.
 
     Raises:
-        SourceUnreachable: no connection, or it was lost on the way.
-        LakefeedError: the server refused a statement that the block didn't expect to be refused.
+        SourceUnreachable: the connection couldn't be opened, or was lost.
+        LakefeedError: the server refused a statement, and the block didn't catch that.
     """
     session = open_session(connection, application)
     try:
-        # Said with each `begin`: a standby refuses what the role may have for its default.
+        # Set for each transaction: a standby refuses a role's default of `serializable`.
         session.set_session(isolation_level=ISOLATION_LEVEL_READ_COMMITTED, readonly=True)
         begin(session, transaction_settings())
         yield session
@@ -205,15 +206,16 @@ def connect(connection: Connection, application: str) -> Iterator[WatchedSession
 
 
 def refusal(connection: Connection, error: psycopg2.Error) -> LakefeedError:
-    """What a session that stood says, as an error of ours: the server's own sentence, if any."""
+    """The error for a failed statement, with the server's own message."""
     if error.pgcode is None or error.pgcode.startswith(("08", "57P")):
         return connection.lost()
-    said = " ".join((error.diag.message_primary or type(error).__name__).split())
+    message = " ".join((error.diag.message_primary or type(error).__name__).split())
     if error.pgcode == _CONFLICT:
         return EndedByStandby(
-            f"{connection.shown}: {said}", do="run again, or read from the primary"
+            f"{connection.shown}: {message}", do="run again, or read from the primary"
         )
     return LakefeedError(
-        f"{connection.shown} refused a statement: {said}",
-        do="run again; if it is refused again, see what the role lacks (docs/guarantees.md)",
+        f"{connection.shown} refused a statement: {message}",
+        do="run again; if it fails again, check which privileges the role lacks "
+        "(docs/guarantees.md)",
     )

@@ -1,4 +1,4 @@
-"""Where the secrets of a declared connection are: the environment, `.env`, dlt's own secrets."""
+"""Reads the secrets of a declared connection from the environment, `.env` or dlt's secrets."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def unset_variables(project: Project, source: str) -> list[str]:
-    """The variables that the connection of a source names and that have no value here."""
+    """The variables in a source's connection that aren't set."""
     declared = project.source(source).connection or ""
     variables = _variables(project.root)
     return [name for name in _REFERENCE.findall(declared) if not variables.get(name)]
 
 
 def interpolate(project: Project, source: str, text: str, where: str) -> str:
-    """The text with the values of its `${VARIABLE}`s, from the environment or else `.env`.
+    """Replaces each `${VARIABLE}` by its value from the environment, or else from `.env`.
 
     Raises:
-        DeclarationError: one of them isn't set.
+        DeclarationError: a variable isn't set.
     """
     missing = unset_variables(project, source)
     if missing:
         raise DeclarationError(
             f"the variable {missing[0]} isn't set",
             where=where,
-            do=f"put {missing[0]}=postgresql://user:password@host:5432/database into .env, "
-            "or export it",
+            do=f"add {missing[0]}=postgresql://user:password@host:5432/database to .env, "
+            "or export the variable",
         )
     variables = _variables(project.root)
     return _REFERENCE.sub(lambda match: variables[match[1]] or "", text)
@@ -44,7 +44,7 @@ def _variables(root: Path) -> dict[str, str | None]:
 
 
 def dlt_secret(project: Project, source: str) -> str | dict[str, Any] | None:
-    """The credentials in dlt's own secrets: a URL, or a table of fields.
+    """A source's credentials in dlt's secrets: a URL or a table of fields; None if there are none.
 
     Raises:
         DeclarationError: `.dlt/secrets.toml` can't be read.
@@ -60,6 +60,6 @@ def dlt_secret(project: Project, source: str) -> str | dict[str, Any] | None:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         secrets = None
     if secrets is None:
-        raise DeclarationError("this isn't TOML in UTF-8", where=".dlt/secrets.toml")
+        raise DeclarationError("not valid TOML in UTF-8", where=".dlt/secrets.toml")
     found = secrets.get("sources", {}).get(source, {}).get("credentials")
     return found if isinstance(found, (str, dict)) else None

@@ -1,4 +1,4 @@
-"""The project's `.env`: what it says to Lakefeed, and where it says something else to Compose."""
+"""Reads the project's `.env`, and finds lines that Docker Compose reads differently."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from dotenv.variables import parse_variables
 
 from lakefeed.errors import DeclarationError
 
-# As compose-go has it (dotenv/parser.go, template/template.go).
+# Follows compose-spec/compose-go: dotenv/parser.go and template/template.go. Compose interpolates
+# `$` even in env files (docker/compose#11058), which python-dotenv only does for `${NAME}`.
 _ESCAPE = re.compile(r'\\([abfnrtv$"\\])')
 _ESCAPED = {
     "a": "\a",
@@ -24,7 +25,7 @@ _ESCAPED = {
     "r": "\r",
     "t": "\t",
     "v": "\v",
-    # The variables are looked for afterwards.
+    # Variables are replaced after this, so that an escaped `$` has to stay escaped.
     "$": "$$",
     '"': '"',
     "\\": "\\",
@@ -37,7 +38,7 @@ _VARIABLE = re.compile(
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A line that Compose reads otherwise; `remedy` is how to write it for both."""
+    """A line that Compose reads differently; `remedy` is how to write it for both."""
 
     line: int
     name: str
@@ -45,40 +46,40 @@ class Disagreement:
 
     def __str__(self) -> str:
         return (
-            f".env:{self.line}: Docker Compose reads {self.name} otherwise than Lakefeed does; "
+            f".env:{self.line}: Docker Compose reads {self.name} differently than Lakefeed; "
             f"{self.remedy}"
         )
 
 
 def read_variables(path: Path) -> dict[str, str | None]:
-    """The variables that the file sets; none where there is no file.
+    """The variables that the file sets; empty if there is no file.
 
-    `${NAME}` stands for another variable, but not within single quotes.
+    `${NAME}` is replaced by another variable's value, except within single quotes.
 
     Raises:
-        DeclarationError: it isn't text in UTF-8.
+        DeclarationError: the file isn't valid UTF-8.
     """
     known: dict[str, str | None] = {}
     for binding in _bindings(path):
         if binding.key:
-            known[binding.key] = _as_we_read(binding, {**os.environ, **known})
+            known[binding.key] = _as_lakefeed_reads(binding, {**os.environ, **known})
     return known
 
 
 def disagreements(path: Path) -> Iterator[Disagreement]:
-    """The lines whose values are others to Compose, which hands the file to its containers."""
+    """The lines that Compose, which passes the file to its containers, reads differently."""
     for binding in _bindings(path):
         if binding.error:
             yield Disagreement(_line_of(binding), "this line", "write it as NAME='value'")
         elif binding.key and binding.value is not None:
-            ours = _as_we_read(binding, _Names())
+            ours = _as_lakefeed_reads(binding, _Names())
             if ours != _as_compose_reads(_written(binding)):
                 remedy = _remedy(binding.key, ours or "")
                 yield Disagreement(_line_of(binding), binding.key, remedy)
 
 
 class _Names(dict[str, str | None]):
-    """In which each variable has its own name as its value, so that ways of reading compare."""
+    """Gives each variable a placeholder as its value, to compare both ways of reading."""
 
     def get(self, name: str, _default: object = None) -> str:
         return f"\0{name}\0"
@@ -91,19 +92,19 @@ def _bindings(path: Path) -> list[Binding]:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise DeclarationError(
-            "expected text in UTF-8", where=str(path), do="save it in UTF-8"
+            "expected UTF-8 text", where=str(path), do="save it in UTF-8"
         ) from None
     return list(parse_stream(io.StringIO(text)))
 
 
-def _as_we_read(binding: Binding, variables: Mapping[str, str | None]) -> str | None:
+def _as_lakefeed_reads(binding: Binding, variables: Mapping[str, str | None]) -> str | None:
     if binding.value is None or _written(binding).startswith("'"):
         return binding.value
     return "".join(atom.resolve(variables) for atom in parse_variables(binding.value))
 
 
 def _as_compose_reads(written: str) -> str | None:
-    """The value of what stands behind `NAME=`; None where Compose refuses the file."""
+    """The value that Compose reads from what follows `NAME=`; None if it refuses the file."""
     quote = written[:1]
     if quote not in ("'", '"'):
         return _with_variables(written.split("\n", 1)[0].split(" #", 1)[0].rstrip())
@@ -130,8 +131,8 @@ def _remedy(name: str, value: str) -> str:
     if not re.search(r"['\\\0\n]", value):
         return f"write it in single quotes: {name}='…'"
     return (
-        f"write it in single quotes, {name}='…', and in a URL the signs that quotes don't help "
-        "as %24 ($), %27 (') and %5C (\\)"
+        f"write it in single quotes, {name}='…', and in a URL percent-encode $ as %24, ' as %27 "
+        "and \\ as %5C"
     )
 
 
@@ -140,6 +141,6 @@ def _written(binding: Binding) -> str:
 
 
 def _line_of(binding: Binding) -> int:
-    """Blank lines before it belong to a binding's text."""
+    """The line of a binding, whose text begins with the blank lines before it."""
     text = binding.original.string
     return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")

@@ -1,9 +1,9 @@
-"""Why no connection came about, in words of our own.
+"""Classifies connection failures by the message of libpq, the server or DuckDB.
 
-libpq, the server and DuckDB repeat what they were given: DuckDB the whole connection string, libpq
-a part of the password where it isn't percent-encoded and so stands where a host or port is looked
-for. Taking a secret out of such a text again can't be done for all spellings of it, and damages
-words that are like it. So what they say only tells the kind, and is never shown.
+Those messages may contain secrets: DuckDB repeats the whole connection string, and libpq a part of
+a password that isn't percent-encoded and so is parsed as host or port. Redacting is unreliable,
+since a secret can be spelled in many ways and may look like an ordinary word. So a message only
+determines the kind of failure, whose text is our own; the message itself is never shown.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from lakefeed.errors import SourceUnreachable
 
 
 class NoSessionLeft(SourceUnreachable):
-    """The role, the database, the server or a pooler has as many sessions as it may have."""
+    """The role, database, server or pooler has reached its connection limit."""
 
 
 class ConnectionLost(SourceUnreachable):
-    """It was cut off while it was used."""
+    """The connection was closed while it was in use."""
 
 
 class EndedByStandby(SourceUnreachable):
-    """A statement was in the way of what a standby had to do (SQLSTATE 40001)."""
+    """A statement conflicted with a standby's recovery (SQLSTATE 40001)."""
 
 
 class Unexplained(SourceUnreachable):
-    """What was said is none of the kinds that are known: it may be in another language."""
+    """The message is of no known kind; it may be in another language."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of failure: how its text is known, what happened, what to do, and which error."""
+    """One kind of failure: the pattern of its messages, what happened, what to do, which error."""
 
     sign: re.Pattern[str]
     what: str
@@ -40,8 +40,8 @@ class Kind:
     error: type[SourceUnreachable] = SourceUnreachable
 
 
-_ENCODED = "in a URL, characters such as @ / : # ? % are percent-encoded there (@ is %40)"
-_RUNS = "check host and port, and that the server runs"
+_ENCODED = "in a URL, percent-encode the characters @ / : # ? % in them (@ is %40)"
+_RUNS = "check host and port, and that the server is running"
 _WAIT = "run again when it is up"
 
 
@@ -53,8 +53,8 @@ def _limit(sign: str, what: str, do: str) -> Kind:
     return replace(_kind(sign, what, do), error=NoSessionLeft)
 
 
-# In this order: a server that refuses a login has been reached, whatever else a text says of other
-# addresses of the same host.
+# The first match counts: a server that refuses the login was reached, even if the same message
+# reports failures for other addresses of the host.
 _KINDS = (
     _kind(
         r"password authentication failed",
@@ -63,24 +63,25 @@ _KINDS = (
     ),
     _kind(
         r"no password supplied",
-        "the server asks for a password, and none is given",
-        "put the password into the URL, or into the file that PGPASSFILE names",
+        "the server requires a password, and none was given",
+        "add the password to the URL, or to the file in PGPASSFILE",
     ),
     _kind(
         r"no pg_hba\.conf entry .*(?:SSL off|no encryption)",
-        "the server accepts no unencrypted connection of this user from here (pg_hba.conf)",
+        "the server accepts no unencrypted connections from this user and host (pg_hba.conf)",
         "add `sslmode=require` to the URL, or a line to the server's pg_hba.conf",
     ),
     _kind(
         r"pg_hba\.conf (?:entry|rejects)",
-        "the server accepts no connection of this user from here (pg_hba.conf)",
+        "the server accepts no connections from this user and host (pg_hba.conf)",
         "check user and database, or add a line to the server's pg_hba.conf",
     ),
     _kind(
         r"(?:peer|ident|ldap|pam|radius|cert\w*|gss\w*|sspi|scram\w*) authentication failed"
         r"|authentication method|channel binding|expected authentication request",
         "authentication failed",
-        "check user and password, and which method the server asks of this user (pg_hba.conf)",
+        "check user and password, and the server's authentication method for this user "
+        "(pg_hba.conf)",
     ),
     _kind(
         r'role "[^\n]*" does not exist',
@@ -89,8 +90,8 @@ _KINDS = (
     ),
     _kind(
         r"is not permitted to log in",
-        "the role may not log in",
-        "alter role … login, or name another user",
+        "the role isn't permitted to log in",
+        "run `alter role … login`, or use another user",
     ),
     _kind(
         r'database "[^\n]*" does not exist',
@@ -99,35 +100,35 @@ _KINDS = (
     ),
     _kind(
         r"permission denied for database",
-        "this role may not connect to the database",
-        "grant connect on the database to it",
+        "the role isn't permitted to connect to the database",
+        "run `grant connect on database … to …`",
     ),
     _kind(
         r"not (?:currently )?accepting connections",
         "the database accepts no connections",
-        "ask who runs the server; it may be in maintenance",
+        "ask the server's administrator; the database may be in maintenance",
     ),
     _limit(
         r"too many connections for role",
-        "the role has as many connections as it may have",
-        "wait until others have ended, or raise it: alter role … connection limit …",
+        "the role has reached its connection limit",
+        "wait until other sessions end, or raise the limit: alter role … connection limit …",
     ),
     _limit(
         r"too many connections for database",
-        "the database has as many connections as it may have",
-        "wait until others have ended, or raise it: alter database … connection limit …",
+        "the database has reached its connection limit",
+        "wait until other sessions end, or raise the limit: alter database … connection limit …",
     ),
     _limit(
         r"max_client_conn|no more connections|max clients? (?:connections )?reached"
         r"|query_wait_timeout|unable to check out",
-        "the pooler has as many connections as it may have",
-        "wait until others have ended, or raise the pooler's limit (PgBouncer: `max_client_conn`, "
+        "the pooler has reached its connection limit",
+        "wait until other sessions end, or raise the limit (PgBouncer: `max_client_conn`, "
         "`default_pool_size`)",
     ),
     _limit(
         r"too many clients|too many connections|connection slots",
-        "the server has as many connections as it may have",
-        "wait until others have ended, or raise the server's `max_connections`",
+        "the server has reached its connection limit",
+        "wait until other sessions end, or raise the server's `max_connections`",
     ),
     _kind(
         r"system is starting up|not yet accepting|recovery",
@@ -141,12 +142,12 @@ _KINDS = (
     ),
     _kind(
         r"unsupported (?:startup parameter|frontend protocol)|unrecognized configuration parameter",
-        "the server or a pooler in between refuses a setting of the connection",
-        "leave out `options` in the URL; for PgBouncer: ignore_startup_parameters",
+        "the server or a pooler refuses a connection parameter",
+        "remove `options` from the URL, or set PgBouncer's `ignore_startup_parameters`",
     ),
     _kind(
         r"certificate|\bssl\b.*(?:required|not support)|\btls\b|ssl error|sslmode|SSL negotiation",
-        "no encrypted connection came about (TLS)",
+        "the TLS connection failed",
         "check `sslmode`, `sslrootcert` and the server's certificate",
     ),
     _kind(
@@ -156,41 +157,41 @@ _KINDS = (
     ),
     _kind(
         r"timeout expired|timed? ?out",
-        "no answer in time",
-        f"{_RUNS}; a firewall may be in between",
+        "the connection timed out",
+        f"{_RUNS}; a firewall may block the connection",
     ),
     _kind(
         r"could not translate host name|name or service not known|nodename nor servname"
         r"|temporary failure in name resolution|no address associated",
-        "the host isn't known",
-        "check the host's name",
+        "the host name can't be resolved",
+        "check the host name",
     ),
     _kind(
         r"no route to host|network is (?:unreachable|down)|host is (?:unreachable|down)",
-        "there is no way to the host",
-        "check the host's name, and the network",
+        "the host is unreachable",
+        "check the host name and the network",
     ),
     _kind(
         r"no such file or directory",
-        "there is no server at that socket",
+        "the server's socket doesn't exist",
         f"{_RUNS}",
     ),
     _kind(
         r"closed the connection|connection reset|broken pipe|EOF detected|received invalid response"
         r"|has been closed|no connection to the server",
         "the connection was closed before it was ready",
-        "check host and port, and that what answers there is a running PostgreSQL",
+        "check that a PostgreSQL server is running at this host and port",
     ),
 )
 
 _UNKNOWN = Kind(
     re.compile(""),
-    "the server, or the client library, refused it",
-    "psql with the same URL shows the reason",
+    "the server or the client library refused the connection",
+    "to see the reason, connect with psql and the same URL",
     Unexplained,
 )
 
-# What DuckDB's scanner begins with, before the connection string.
+# How messages of DuckDB's scanner begin; the connection string follows.
 _SCANNER = "Unable to connect to Postgres"
 _CUT_OFF = re.compile(
     r"server closed the connection unexpectedly|no connection to the server"
@@ -200,17 +201,17 @@ _CUT_OFF = re.compile(
 
 
 def kind_of(text: str) -> Kind:
-    """The kind of failure that libpq, a server or DuckDB speaks of."""
-    # The connection string comes first, and may hold any words.
-    said = text.rpartition('": ')[2] if _SCANNER in text else text
-    return next((kind for kind in _KINDS if kind.sign.search(said)), _UNKNOWN)
+    """The kind of failure that a message of libpq, a server or DuckDB reports."""
+    # The scanner's messages begin with the connection string, which may contain any words.
+    message = text.rpartition('": ')[2] if _SCANNER in text else text
+    return next((kind for kind in _KINDS if kind.sign.search(message)), _UNKNOWN)
 
 
 def is_of_connecting(text: str) -> bool:
-    """Whether a text of DuckDB's is about a connection that did not come about."""
+    """Whether a message of DuckDB reports that a connection couldn't be opened."""
     return _SCANNER in text
 
 
 def is_of_losing(text: str) -> bool:
-    """Whether a text of libpq's, or of DuckDB's, is about a connection that was cut off."""
+    """Whether a message of libpq or DuckDB reports that an open connection was closed."""
     return bool(_CUT_OFF.search(text))

@@ -1,7 +1,8 @@
-"""The line of a session to its server: how it is kept up, known at both ends, and given up.
+"""Lines: network connections that are kept alive, identified at both ends, and can be shut down.
 
-Here its sockets are known by a time-out that no other line has, and at the server its session is
-known by a lock that each of its transactions takes: a pooler may give each another process.
+In this process a line's socket is identified by its `tcp_user_timeout`, which no other line has. On
+the server its session is identified by an advisory lock that each of its transactions takes, since
+a pooler may give each transaction another server process.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from lakefeed.source.connections import sockets
 if TYPE_CHECKING:
     from lakefeed.source.connections.connection import Connection
 
-# The kernel asks after half a minute without a byte, and gives up within the next.
+# The kernel probes after 30 s without a byte, and closes the connection within the next 30 s.
 _KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 _USER_TIMEOUT_MS = 60_000
 _NEVER_MS = 86_400_000
-# The server's side. Its time-out also counts while we don't read, as on a laptop that sleeps.
+# The server's side. Its timeout is long since it also runs while this process doesn't read, as on a
+# laptop that sleeps.
 _ON_THE_SERVER = {
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
@@ -33,21 +35,23 @@ _ON_THE_SERVER = {
     "tcp_user_timeout": "15min",
     "client_connection_check_interval": "10s",
 }
-# A process that works on rows uses more of the time than this, and one that waits uses less.
+# A process that works on rows uses a larger share of CPU time than this; one that waits, a smaller.
 _COMPUTING = 0.1
 _numbers = itertools.count()
 _MOST_LINES = 10_000
 
-# All lines that are open, by number.
+# All open lines, by number.
 open_lines: dict[int, Line] = {}
 
 
 class Line:
-    """From its making until `close`, a line that the watchdog looks after.
+    """A connection to the server that the watchdog monitors from its creation until `close`.
 
-    `waits_since` is None where nobody waits for it just now. `ended` says why it was given up;
-    `server` is where it leads, as the server calls itself; `is_elsewhere` says that it doesn't lead
-    where other sessions of this connection do.
+    Attributes:
+        waits_since: when the current wait for the server began; None if nothing waits.
+        ended: why the line was shut down; empty if it wasn't.
+        server: the address and port that the server reports.
+        is_elsewhere: whether it leads to another server than the connection's other sessions.
     """
 
     def __init__(self, connection: Connection, application: str) -> None:
@@ -64,35 +68,35 @@ class Line:
 
     @property
     def user_timeout_ms(self) -> int:
-        """What the kernel knows its sockets by."""
+        """The `tcp_user_timeout` that identifies the line's socket to the kernel."""
         declared = parse_dsn(self.connection.dsn).get("tcp_user_timeout")
         base = _USER_TIMEOUT_MS if declared is None else int(declared) or _NEVER_MS
         return base + self.number
 
     @property
     def dsn(self) -> str:
-        """For libpq, with the password in it."""
+        """The DSN for libpq, including the password."""
         return self.connection.for_session(self.application, **self._keywords)
 
     @property
     def dsn_without_password(self) -> tuple[str, str | None]:
-        """The same, and the password apart; None where it has none."""
+        """The DSN without its password, and the password, if it has one."""
         return self.connection.without_password(self.application, **self._keywords)
 
     @property
     def _keywords(self) -> dict[str, int]:
-        """What has the kernel ask whether the other side is there, where the URL doesn't say."""
+        """The keepalive parameters, except those that the URL sets itself."""
         given = parse_dsn(self.connection.dsn)
         keepalives = {name: value for name, value in _KEEPALIVES.items() if name not in given}
         return {**keepalives, "tcp_user_timeout": self.user_timeout_ms}
 
     @property
     def announcement(self) -> str:
-        """What each of its transactions begins with, beside the settings. The server's name and
-        port are the last statement's last two columns.
+        """The SQL that registers each transaction as this line's, and sets the server's keepalives.
 
-        A setting that the server doesn't know is left out. On other systems than Linux it may
-        refuse to look whether a client is still there.
+        The last two columns of the last statement are the server's address and port. Settings that
+        the server doesn't have are skipped. `client_connection_check_interval` is only set on
+        Linux, since servers on other systems may refuse it.
         """
         wanted = ", ".join(f"('{name}', '{value}')" for name, value in _ON_THE_SERVER.items())
         key = f"{self.connection.run}, {self.number}"
@@ -106,14 +110,14 @@ class Line:
 
     @contextmanager
     def waiting(self, at_most: float | None = None) -> Iterator[None]:
-        """Around whatever waits for the server, so that the watch looks after it.
+        """Has the watchdog monitor the line while the block waits for the server.
 
         Args:
-            at_most: seconds after which it is given up unasked; None where the server may take its
-                time.
+            at_most: seconds after which the line is shut down in any case; None if the server may
+                take as long as it needs.
 
         Raises:
-            SourceUnreachable: the line was given up meanwhile.
+            SourceUnreachable: the line was shut down.
         """
         self.note_asked()
         self._waits_at_most = at_most
@@ -126,10 +130,10 @@ class Line:
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Has what fails by the end of the line say why it was given up.
+        """Replaces an error that was caused by shutting the line down by one that says why.
 
         Raises:
-            SourceUnreachable: it was given up.
+            SourceUnreachable: the line was shut down.
         """
         try:
             yield
@@ -142,28 +146,28 @@ class Line:
         raise failure
 
     def note_asked(self) -> None:
-        """Begins to count anew how long it has been waited for."""
+        """Restarts the measurement of `seconds_waited` and `computes`."""
         self._since, self._cpu_then = time.monotonic(), time.process_time()
 
     def seconds_waited(self) -> float:
-        """For how long it has been waited for, since the server was asked last."""
+        """How long the current wait has taken since it began or the server was last asked."""
         return time.monotonic() - self._since if self.waits_since else 0.0
 
     def has_waited_too_long(self) -> bool:
-        """Whether it is to be given up unasked."""
+        """Whether the wait has exceeded its limit, so that the line is to be shut down."""
         most, since = self._waits_at_most, self.waits_since
         if self.unix_socket:
-            # The kernel tells of a server that is gone.
+            # The kernel reports a server that is gone at once.
             return False
         return most is not None and since is not None and time.monotonic() - since > most
 
     def computes(self) -> bool:
-        """Whether this process has been at work meanwhile, perhaps on the last rows that came."""
+        """Whether this process has been busy since, perhaps with the last rows that it received."""
         return time.process_time() - self._cpu_then > _COMPUTING * self.seconds_waited()
 
     @property
     def unix_socket(self) -> str:
-        """The file of the server's socket; empty where the line crosses a network."""
+        """The path of the server's Unix socket; empty if the line uses TCP."""
         given = parse_dsn(self.connection.dsn)
         host = given.get("host") or os.environ.get("PGHOST") or "/tmp"
         port = given.get("port") or os.environ.get("PGPORT") or "5432"
@@ -171,34 +175,41 @@ class Line:
         return f"{host}/.s.PGSQL.{port}" if is_local else ""
 
     def end(self, why: str, *, with_others: bool = False) -> int:
-        """Gives it up, so that whoever waits for it goes on; how many sockets there were to end."""
+        """Shuts the line down, so that whatever waits for it fails.
+
+        Returns how many sockets were shut down.
+
+        Args:
+            why: the reason, for `failure`.
+            with_others: see `cut`.
+        """
         self.ended = self.ended or why
         return self.cut(with_others=with_others)
 
     def cut(self, *, with_others: bool = False) -> int:
-        """Ends its sockets; how many there were.
+        """Shuts down the line's sockets, and returns how many there were.
 
         Args:
-            with_others: of sockets that are files, which look all the same, those of other lines
-                too.
+            with_others: for a Unix socket, which can't be told from other lines' sockets, shut down
+                all of them; otherwise none.
         """
         if self.unix_socket:
             return sockets.shut_unix(self.unix_socket) if with_others else 0
         return sockets.shut(self.user_timeout_ms)
 
     def close(self) -> None:
-        """To be called when its session is closed."""
+        """Ends the monitoring; to be called when the line's session is closed."""
         if open_lines.get(self.number) is self:
             del open_lines[self.number]
 
     def failure(self) -> SourceUnreachable:
         return SourceUnreachable(
             f"the connection to {self.connection.shown} went silent: {self.ended}",
-            do="run again: nothing that was being read was committed, and nothing is lost; if it "
-            "happens again, look at what lies in between: a firewall, NAT, a proxy, a VPN",
+            do="run again; no data was lost, since nothing of the interrupted read was committed. "
+            "If it happens again, check what lies in between: a firewall, NAT, a proxy, a VPN",
         )
 
 
 def new_run() -> int:
-    """A number for the sessions of one run, which no other run is likely to have."""
+    """A random number that identifies the sessions of one run."""
     return int.from_bytes(os.urandom(4)) >> 2 | 1 << 30

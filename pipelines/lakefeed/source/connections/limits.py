@@ -1,4 +1,4 @@
-"""A source that gives no more sessions: which limit that is, and how long a run waits for one."""
+"""Opens sessions within the source's connection limits, and waits while they are reached."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from lakefeed.source.connections.failure import NoSessionLeft, Unexplained
 
 _S = TypeVar("_S")
 
-# How long a run without a session to read by waits for one.
+# How long a run that has no session to read with waits for one.
 WAIT_SECONDS = 60
-_TRY_AGAIN_SECONDS = 1.0
-# While others of its own are at work. Each try is a line in the server's log.
-_LOOK_AGAIN_SECONDS = 10.0
+_RETRY_SECONDS = 1.0
+# Longer while sessions of the same run are reading, since each refused attempt is logged by the
+# server.
+_RETRY_WHILE_READING_SECONDS = 10.0
 
 _NEEDED = "a run needs two: one holds the snapshot, one reads. End other sessions, or: "
 
-# What pg_stat_activity shows stays the same until a transaction ends, or is told to look again.
+# Within a transaction, pg_stat_activity is frozen at its first use until it is cleared.
 _COUNTS = """
 select pg_stat_clear_snapshot();
 with sessions as (
@@ -47,20 +48,20 @@ where role.rolname = session_user and base.datname = current_database()
 
 @dataclass(frozen=True)
 class Limit:
-    """A limit on sessions: who has it, how many it allows, and how it is raised."""
+    """A limit on sessions: what it applies to, how many it allows, and how to raise it."""
 
     of: str
     most: int
     do: str
 
     def __str__(self) -> str:
-        return f"{self.of} may have {self.most} sessions at a time"
+        return f"{self.of} can have at most {self.most} sessions"
 
 
 def limit_reached(session: PgConnection) -> Limit | None:
-    """Which limit keeps a role like this session's from having another one; None where none does.
+    """The limit that keeps the session's role from opening another session, if any.
 
-    None as well where the session can't be asked: it is at work, or gone.
+    None as well if it can't be determined, because the session is busy or closed.
     """
     try:
         with session.cursor() as cursor:
@@ -81,30 +82,31 @@ def limit_reached(session: PgConnection) -> Limit | None:
 
 
 class Allowance:
-    """The sessions that a source gives a run, which may be fewer than it asks for.
+    """Opens a run's sessions on a source, which may allow fewer than the run asks for.
 
     Args:
-        say: hears in a sentence that the run goes on with fewer sessions, or waits for one.
-        holder: a session that can be asked for the limit; None where there is none yet.
+        say: called with a message if the run continues with fewer sessions, or waits for one.
+        holder: a session through which to find out the limit; None if there is none yet.
     """
 
     def __init__(self, say: Callable[[str], None], holder: PgConnection | None = None) -> None:
         self._say = say
         self._holder = holder
-        # Those that are being opened count as open: one of them may get the last session.
+        # Sessions that are being opened count as open, since one of them may get the last slot.
         self._open = self._ended = 0
         self._changed = Condition()
 
     def one_more(self, open_one: Callable[[], _S], *, waits: bool = True) -> _S:
-        """Another session, as soon as there is one; `end` is to be called when it is closed.
+        """Opens another session as soon as the limits allow. Call `end` when it is closed.
 
         Args:
-            waits: until another one of this run ends, however long that takes; where there is no
-                other, for `WAIT_SECONDS`.
+            open_one: opens a session.
+            waits: wait until another session of this run ends, however long that takes, or, if
+                there is no other, for up to `WAIT_SECONDS`.
 
         Raises:
             NoSessionLeft: a limit is reached.
-            SourceUnreachable: there is no connection for another reason.
+            SourceUnreachable: the session couldn't be opened for another reason.
         """
         until: float | None = None
         while True:
@@ -124,7 +126,7 @@ class Allowance:
             until = self._wait(refused, ended, until)
 
     def end(self) -> None:
-        """Lets whoever waits for a session try again."""
+        """Records that a session was closed, so that waiting callers try again."""
         self._count(opened=-1, ended=1)
 
     def _count(self, *, opened: int, ended: int = 0) -> None:
@@ -134,7 +136,7 @@ class Allowance:
             self._changed.notify_all()
 
     def _by_limit(self, error: SourceUnreachable) -> NoSessionLeft:
-        """The error with the limit in it, where it can be known; raised where it is another one."""
+        """The error with the limit, if it can be determined. Raises an error of another kind."""
         may_be = isinstance(error, NoSessionLeft | Unexplained)
         limit = limit_reached(self._holder) if self._holder and may_be else None
         if limit:
@@ -144,12 +146,12 @@ class Allowance:
         raise error
 
     def _wait(self, refused: NoSessionLeft, ended: int, until: float | None) -> float | None:
-        """Returns when it is worth trying again, and until when that is."""
+        """Waits until another attempt makes sense; returns the deadline, None if there is none."""
         with self._changed:
             if self._open:
-                self._say(f"{refused.what}: fewer tables are read at the same time")
+                self._say(f"{refused.what}: fewer tables are read in parallel")
                 self._changed.wait_for(
-                    lambda: self._ended != ended or not self._open, _LOOK_AGAIN_SECONDS
+                    lambda: self._ended != ended or not self._open, _RETRY_WHILE_READING_SECONDS
                 )
             if self._open or self._ended != ended:
                 return until if self._ended == ended else None
@@ -158,5 +160,5 @@ class Allowance:
             until = time.monotonic() + WAIT_SECONDS
         if time.monotonic() >= until:
             raise refused
-        time.sleep(_TRY_AGAIN_SECONDS)
+        time.sleep(_RETRY_SECONDS)
         return until

@@ -1,50 +1,49 @@
-"""What each of our transactions sets, whatever the role, the database or the server would have.
+"""The settings of each of Lakefeed's transactions, whatever the server, database or role defaults.
 
-The list was found by a test that walks all settings of a server (tests/faults/test_settings.py).
+tests/faults/test_settings.py tries all settings of a server, which is how the list was found.
 """
 
 from __future__ import annotations
 
-# Who waits longer for a lock stands in the way of all who come after.
+# A session that waits longer for a lock blocks every session that asks for the table after it.
 LOCK_TIMEOUT_SECONDS = 60
 
-# Held by each of our transactions, so that no load takes another's reading for an application's
-# writing. Not told by the application name: a pooler's sessions keep the name of who came before.
+# The advisory lock of each of Lakefeed's transactions, by which loads recognise each other's
+# sessions. The application name doesn't serve: a pooler's sessions keep their last client's name.
 OURS = 7_233_181_046_921
 
 _SETTINGS = {
-    # UTC and these styles make text exact; quoted names of types would be other names.
+    # UTC and these styles make values as text exact. Quoted, a type would have another name.
     "timezone": "UTC",
     "datestyle": "ISO",
     "intervalstyle": "postgres",
     "extra_float_digits": "1",
     "bytea_output": "hex",
     "quote_all_identifiers": "off",
-    # Our literals double quotes, and leave backslashes alone.
+    # Lakefeed's literals double quotes and don't escape backslashes.
     "standard_conforming_strings": "on",
-    # Any other value leaves rows out, and says nothing. With `row_security` off, a policy fails.
+    # Other values silently leave out rows. With `row_security` off, a policy raises an error.
     "row_security": "off",
     "gin_fuzzy_search_limit": "0",
     "transform_null_equals": "off",
-    # A read may take longer than an application's transaction.
+    # A read may take longer than an application's transaction is allowed to.
     "idle_in_transaction_session_timeout": "0",
     "transaction_timeout": "0",
     "exit_on_error": "off",
-    # With much `work_mem` a larger one has recursive queries ask for more memory than there is.
+    # With a large `work_mem`, a higher factor lets recursive queries ask for too much memory.
     "recursive_worktable_factor": "10",
-    # Else views can't be read.
+    # Otherwise views can't be read.
     "restrict_nonsystem_relation_kind": "",
 }
-# What only a superuser may set: our remedies know the server's messages in English, and a damaged
-# page has to fail.
+# Only superusers may set these. Messages are recognised in English, and damaged pages must fail.
 _OF_SUPERUSERS = {
     "lc_messages": "C",
     "zero_damaged_pages": "off",
     "ignore_checksum_failure": "off",
 }
 
-# PostgreSQL's own path comes first, so that a name means the same whatever path the role has; the
-# role's comes after it, for the functions that a `where` or a view calls.
+# PostgreSQL's default path comes first, so that names mean the same for every role; the role's own
+# path follows, for functions that a `where` or a view calls.
 _SEARCH_PATH = """concat_ws(
     ', ', 'pg_catalog, "$user", public', nullif(current_setting('search_path'), '')
 )"""
@@ -53,14 +52,14 @@ _SEARCH_PATH = """concat_ws(
 def transaction_settings(
     *, statement_timeout_ms: int = 0, lock_timeout_ms: int | None = None
 ) -> str:
-    """What each of our transactions begins with: read-only, in UTC, known as ours.
+    """The SQL that each of Lakefeed's transactions begins with: read-only, UTC, marked as ours.
 
-    For the transaction, not the session: behind a pooler in transaction mode each transaction may
-    meet another session, which belongs to others afterwards. (tests/faults/test_pooler.py)
+    All settings are local to the transaction: behind a pooler in transaction mode, each transaction
+    may get another server session, which others use afterwards (tests/faults/test_pooler.py).
 
     Args:
-        statement_timeout_ms: 0 for none.
-        lock_timeout_ms: what is usual where None.
+        statement_timeout_ms: 0 for no limit.
+        lock_timeout_ms: None for `LOCK_TIMEOUT_SECONDS`.
     """
     bounds = {
         "lock_timeout": str(lock_timeout_ms or LOCK_TIMEOUT_SECONDS * 1000),
@@ -76,10 +75,10 @@ def transaction_settings(
 
 
 def _set(settings: dict[str, str]) -> str:
-    """Sets those of them that the server knows, until the transaction ends.
+    """Sets, for the transaction, those settings that the server's version has.
 
-    `transaction_timeout` came with version 17, `restrict_nonsystem_relation_kind` with 17 and with
-    later releases of 12 to 16.
+    `transaction_timeout` is new in PostgreSQL 17; `restrict_nonsystem_relation_kind` is new in 17
+    and in minor releases of 12 to 16.
     """
     wanted = ", ".join(f"('{name}', '{value}')" for name, value in settings.items())
     return (

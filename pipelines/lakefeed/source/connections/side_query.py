@@ -1,4 +1,4 @@
-"""A question to the server by a session of its own, which has an answer in time or none."""
+"""Runs a query through a new session, with a timeout that always holds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lakefeed.source.connections.keepalive import Line
 if TYPE_CHECKING:
     from lakefeed.source.connections.connection import Connection
 
-# What libpq says where no server said anything. Its messages have no translations in psycopg2.
+# Messages of libpq without any answer from a server. psycopg2's libpq has no translations.
 _NOBODY = re.compile(
     r"timeout expired|timed out|refused|No route|unreachable|could not translate|reset by peer|"
     r"closed the connection unexpectedly|SYSCALL error|could not (?:send|receive)"
@@ -23,23 +23,23 @@ _NOBODY = re.compile(
 
 
 class NoAnswer(Exception):
-    """The server can't be reached, or says nothing."""
+    """The server can't be reached, or didn't answer in time."""
 
 
 def ask(
     connection: Connection, sql: str, parameters: list[Any], *, within: float
 ) -> list[tuple[Any, ...]]:
-    """The rows of a query.
+    """Runs a query and returns its rows.
 
     Args:
-        within: seconds until it counts as unanswered.
+        within: timeout in seconds.
 
     Raises:
-        NoAnswer: there was none in time.
-        psycopg2.Error: the server answers, but not this: it has no session left, for example.
+        NoAnswer: the server didn't answer in time.
+        psycopg2.Error: the server answered with an error, such as a connection limit.
     """
     line, answers = Line(connection, "lakefeed question"), SimpleQueue[Any]()
-    # In a thread, since libpq may look for the host's address for longer than any time-out.
+    # In a thread, since libpq's `connect_timeout` doesn't bound the lookup of the host name.
     Thread(target=_put_answer, args=(line, sql, parameters, answers), daemon=True).start()
     try:
         answer = answers.get(timeout=within)
@@ -58,8 +58,9 @@ def ask(
 def _put_answer(line: Line, sql: str, parameters: list[Any], answers: SimpleQueue[Any]) -> None:
     try:
         with closing(psycopg2.connect(line.dsn)) as session, session.cursor() as cursor:
-            # A role may be set to become another, which has no say over its own sessions.
-            # Without parameters a `%` in a name is none of psycopg2's.
+            # If the login role has `role` set to another one by default, that one may not see or
+            # cancel the login role's sessions.
+            # psycopg2 leaves a `%` in the SQL alone only if it gets no parameters.
             cursor.execute(f"set local role none; {sql}", parameters or None)
             answers.put(cursor.fetchall())
             session.rollback()

@@ -1,4 +1,4 @@
-"""A connection as it is written: a URL, a libpq keyword string, or the fields of dlt's secrets."""
+"""Parses connections: a URL, a libpq keyword string, or the fields of a dlt secret."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from lakefeed.errors import DeclarationError
 
 _SCHEME = re.compile(r"^postgres(ql)?(\+\w+)?://")
 _PORTS = re.compile(r"\d*(,\d*)*")
-# dlt's names for what libpq calls otherwise.
+# Fields that dlt names differently than libpq.
 _FIELDS = {"database": "dbname", "username": "user"}
 _NO_PARAMETERS = ("drivername", "query")
 
 
 def dsn_from(shown: str, connection: str, where: str = "") -> str:
-    """A URL or keyword string as a DSN that libpq takes as it was meant.
+    """A URL or keyword string as a DSN for libpq.
 
     Args:
-        shown: what errors call the connection.
+        shown: the connection's name in messages.
 
     Raises:
-        DeclarationError: it is neither, or a user or password in it isn't percent-encoded, so that
-            libpq would take a part of it for host, port or database. Shows nothing of it.
+        DeclarationError: it is neither, or its user or password isn't percent-encoded, so that
+            libpq would parse a part of it as host, port or database. Contains nothing of it.
     """
     dsn = _SCHEME.sub("postgresql://", connection.strip())
     if _is_as_meant(dsn):
@@ -38,11 +38,11 @@ def dsn_from(shown: str, connection: str, where: str = "") -> str:
             return dsn
     if dsn.startswith("postgresql://") and "@" in dsn:
         raise DeclarationError(
-            f"{shown} seems to have a character in its user or password that a URL needs "
+            f"{shown} seems to have a special character in its user or password that isn't "
             "percent-encoded",
             where=where,
-            do="there, write @ as %40, / as %2F, : as %3A, ? as %3F, # as %23 and % as %25, such "
-            "as postgresql://user:p%40ss%2Fword@host:5432/database",
+            do="in user and password, write @ as %40, / as %2F, : as %3A, ? as %3F, # as %23 and "
+            "% as %25, such as postgresql://user:p%40ss%2Fword@host:5432/database",
         )
     raise DeclarationError(
         f"{shown} isn't a PostgreSQL URL",
@@ -52,10 +52,10 @@ def dsn_from(shown: str, connection: str, where: str = "") -> str:
 
 
 def dsn_from_fields(shown: str, fields: Mapping[str, Any], where: str = "") -> str:
-    """The same from what dlt calls `database`, `username`, `password`, `host` and so on.
+    """The fields of a dlt secret (`host`, `database`, `username`, `password`, …) as a DSN.
 
     Raises:
-        DeclarationError: they can't be put together. Shows nothing of them.
+        DeclarationError: libpq refuses them. Contains nothing of them.
     """
     query = fields.get("query")
     given = {**fields, **(query if isinstance(query, Mapping) else {})}
@@ -69,23 +69,23 @@ def dsn_from_fields(shown: str, fields: Mapping[str, Any], where: str = "") -> s
     except (psycopg2.Error, TypeError, ValueError):
         pass
     raise DeclarationError(
-        f"{shown} has fields that PostgreSQL doesn't know",
+        f"{shown} has unknown fields",
         where=where,
-        do="it takes host, port, database, username and password, and libpq's parameters",
+        do="use host, port, database, username, password and libpq's connection parameters",
     )
 
 
 def _is_as_meant(dsn: str) -> bool:
-    """Whether no part of a URL's user or password seems to stand where others are looked for.
+    """Whether a URL's user and password seem to be percent-encoded.
 
-    An `@` or `/` as it is ends them early: what is left of them is taken for host and port.
+    An unencoded `@` or `/` ends them early, so that libpq parses the rest as host and port.
     """
     if not dsn.startswith("postgresql://"):
         return True
     authority, _, path = dsn.removeprefix("postgresql://").partition("/")
     user, at, hosts = authority.partition("@")
     hosts = (hosts if at else user).partition("?")[0]
-    # An address of IPv6 has colons in its brackets.
+    # IPv6 addresses have colons within their brackets.
     ports = ",".join(host.rpartition("]")[2].partition(":")[2] for host in hosts.split(","))
     has_another_at = "@" in hosts or "@" in path.partition("?")[0]
     return not has_another_at and bool(_PORTS.fullmatch(ports))

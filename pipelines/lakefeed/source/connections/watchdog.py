@@ -1,9 +1,9 @@
-"""Who waits for a silent line is not left waiting for ever.
+"""Shuts down connections that have gone silent, so that nothing waits for them forever.
 
-Keepalives find a peer that is gone. They don't find one that a firewall, a proxy or NAT in between
-has forgotten, and answers for. So where a line that is waited for has been silent for a minute, the
-server is asked through a new session what the old one does. A server that is at work may take its
-time; a line that nothing can come from any more is ended.
+TCP keepalives detect a peer that is gone, but not a firewall, proxy or NAT that has dropped the
+connection and still acknowledges. So if a line that is being waited for receives nothing for a
+minute, the watchdog asks the server through a new session what the line's session is doing. If it
+is busy, the wait goes on; if nothing can arrive any more, the line is shut down.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _SILENT_AFTER_SECONDS = 60.0
 _SILENT_AFTER = "LAKEFEED_SILENT_AFTER_SECONDS"
 _MOST_ANSWER_SECONDS = 15.0
-# How long an end that couldn't be brought about by a socket may take.
+# How long a wait may take to fail if no socket was found that could be shut down.
 _GRACE_SECONDS = 10.0
 _INTERRUPT_SECONDS = 2.0
 
@@ -56,31 +56,31 @@ _watcher: Thread | None = None
 
 @dataclass(frozen=True)
 class Activity:
-    """What a session does, in the words of `pg_stat_activity`."""
+    """The activity of a session, from `pg_stat_activity`."""
 
     state: str | None
     wait_event: str | None
 
 
 def why_dead(activity: Activity | None, *, computes: bool) -> str:
-    """Why nothing can come any more of a session that has been silent; empty where it can.
+    """Why nothing more can arrive from a silent session; empty if something still can.
 
     Args:
-        activity: None where the server has no such session.
-        computes: this process has been at work itself, perhaps on the last rows that came.
+        activity: None if the server has no such session.
+        computes: whether this process was busy, perhaps with the last rows that it received.
     """
     if activity is None:
         return "the server has ended the session"
     if activity.wait_event == "ClientWrite":
         return "what the server sends doesn't arrive"
     if activity.state in ("idle", "idle in transaction") and not computes:
-        return "the server is done, and its answer didn't arrive"
+        return "the server has finished, but its answer didn't arrive"
     return ""
 
 
 def watch(line: Line) -> Line:
-    """Has the line looked after from now on, until it is closed."""
-    global _watcher  # noqa: PLW0603 - a process has one, and a fork of it another
+    """Monitors the line from now on, until it is closed."""
+    global _watcher  # noqa: PLW0603 - one per process; a fork needs its own
     with _starting:
         if _watcher is None or not _watcher.is_alive():
             _watcher = Thread(target=_watch, name="lakefeed-watch", daemon=True)
@@ -90,14 +90,14 @@ def watch(line: Line) -> Line:
 
 
 def interrupt_lines(connection: Connection | None = None) -> None:
-    """Ends what is waited for: on the server where that answers, else by ending the lines.
+    """Cancels what lines wait for: on the server if it answers, otherwise by shutting them down.
 
     Args:
-        connection: whose lines; None for all.
+        connection: the connection whose lines to interrupt; None for all.
     """
-    lines = [one for one in _lines() if connection in (None, one.connection)]
-    for each in {line.connection.run: line.connection for line in lines}.values():
-        Thread(target=_cancel, args=(each,), daemon=True).start()
+    lines = [line for line in _lines() if connection in (None, line.connection)]
+    for waiting in {line.connection.run: line.connection for line in lines}.values():
+        Thread(target=_cancel, args=(waiting,), daemon=True).start()
     limit = time.monotonic() + _INTERRUPT_SECONDS
     while any(line.waits_since for line in lines) and time.monotonic() < limit:
         time.sleep(0.05)
@@ -110,7 +110,7 @@ def _cancel(connection: Connection) -> None:
     try:
         ask(connection, _CANCEL, [connection.run], within=_INTERRUPT_SECONDS)
     except (NoAnswer, psycopg2.Error):
-        # Its lines are ended a moment later.
+        # `interrupt_lines` shuts the lines down a moment later.
         return
 
 
@@ -129,7 +129,7 @@ def _watch() -> None:
         silent: dict[int, list[Line]] = {}
         for line in _lines():
             if line.has_waited_too_long():
-                line.end("it wasn't answered in time")
+                line.end("the server didn't answer in time")
             elif _is_silent(line, limit) and line.connection.run not in _asking:
                 silent.setdefault(line.connection.run, []).append(line)
         for run, lines in silent.items():
@@ -141,7 +141,7 @@ def _is_silent(line: Line, limit: float) -> bool:
     if line.seconds_waited() < limit:
         return False
     silence = sockets.silence_of(line.user_timeout_ms)
-    # Where bytes can't be counted, whoever waits and does nothing else is taken to get none.
+    # Without the kernel's measure, a process that isn't busy is assumed to receive nothing.
     return not line.computes() if silence is None else silence >= limit
 
 
@@ -152,7 +152,7 @@ def _look_after(silent: list[Line], limit: float) -> None:
         for line in silent:
             line.note_asked()
         for line, why in dead.items():
-            _end(line, f"no byte in {limit:g} s, and {why}", with_others=not answers)
+            _end(line, f"nothing received for {limit:g} s, and {why}", with_others=not answers)
     finally:
         _asking.discard(connection.run)
 
@@ -160,18 +160,18 @@ def _look_after(silent: list[Line], limit: float) -> None:
 def _dead_among(
     silent: list[Line], connection: Connection, limit: float
 ) -> tuple[dict[Line, str], bool]:
-    """Which lines are dead, and why, and whether the server answers.
+    """The dead lines with the reason for each, and whether the server answers.
 
-    Where there is no answer at all, so are those lines of the connection that nobody waits for.
+    If it doesn't answer, all lines of the connection are dead, even those that nothing waits for.
     """
     try:
         within = min(_MOST_ANSWER_SECONDS, max(2.0, limit / 4))
         return _dead_by(silent, ask(connection, _ACTIVITIES, [connection.run], within=within)), True
     except NoAnswer:
         every = [line for line in _lines() if line.connection is connection]
-        return dict.fromkeys(every, "a new connection isn't answered either"), False
+        return dict.fromkeys(every, "the server doesn't answer a new connection either"), False
     except psycopg2.Error:
-        # What it says isn't what was asked, but it is there.
+        # An error is an answer too.
         return {}, True
 
 
@@ -182,11 +182,11 @@ def _dead_by(silent: Iterable[Line], rows: Sequence[tuple[Any, ...]]) -> dict[Li
     dead = {}
     for line in silent:
         found = sessions.get(line.number)
-        # A load balancer may have led the question elsewhere.
+        # A load balancer may have sent the query to another server.
         if found is None and (line.is_elsewhere or (known and server not in known)):
             continue
         if found is not None and line.unix_socket:
-            # What comes this way can't get lost: it is we who are slow.
+            # Nothing is lost in a Unix socket; this process is slow.
             continue
         if why := why_dead(found, computes=line.computes()):
             dead[line] = why
@@ -196,7 +196,7 @@ def _dead_by(silent: Iterable[Line], rows: Sequence[tuple[Any, ...]]) -> dict[Li
 def _end(line: Line, why: str, *, with_others: bool) -> None:
     if line.end(why, with_others=with_others) or not line.waits_since:
         return
-    # No socket was found. A process can't be left waiting, and loses nothing by its end.
+    # No socket was found, so the wait can only be ended with the process, which loses no data.
     time.sleep(_GRACE_SECONDS)
     if line.waits_since:
         interruption.end_process(f"error: {line.failure()}", EXIT_PARTLY_FAILED)

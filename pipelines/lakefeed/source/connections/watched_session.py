@@ -1,4 +1,4 @@
-"""A session of psycopg2's whose line is looked after, so that nobody waits for it for ever."""
+"""psycopg2 sessions that the watchdog monitors, so that nothing waits for them forever."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from lakefeed.errors import SourceUnreachable
 from lakefeed.source.connections.keepalive import Line
 from lakefeed.source.connections.watchdog import watch
 
-# A session that ends has nothing more to learn.
+# Closing doesn't depend on the server's answer, so it waits only briefly for one.
 CLOSING_SECONDS = 5.0
 
 
 class WatchedCursor(PgCursor):
-    """Its statements raise SourceUnreachable where the line was given up meanwhile."""
+    """A cursor whose statements raise SourceUnreachable if the watchdog shut the line down."""
 
     connection: WatchedSession
 
@@ -28,7 +28,7 @@ class WatchedCursor(PgCursor):
             super().execute(query, vars)
 
     def fetchmany(self, size: int | None = None) -> list[tuple[Any, ...]]:
-        """Asks the server where the cursor has a name."""
+        """Fetches rows; a named cursor waits for the server."""
         with self.connection.line.waiting():
             return super().fetchmany(size)
 
@@ -38,14 +38,19 @@ class WatchedCursor(PgCursor):
 
 
 class WatchedSession(PgConnection):
-    """Opened by `open_watched`. `at_close` is what to call when it is closed, by any name: with
-    whether the server has confirmed that its transaction is over."""
+    """A session that was opened by `open_watched`.
+
+    Attributes:
+        at_close: functions to call when it is closed, by an arbitrary key. Their argument says
+            whether the server has confirmed the end of its transaction.
+    """
 
     line: Line
     at_close: dict[object, Callable[[bool], None]]
 
     def close(self) -> None:
-        """Ends the transaction first: a pooler throws away a session that is left within one."""
+        """Closes the session after ending its transaction: a pooler discards server sessions whose
+        client disconnects within one."""
         if self.closed:
             self._closed(False)
             return
@@ -66,11 +71,11 @@ class WatchedSession(PgConnection):
 
 
 def open_watched(line: Line) -> WatchedSession:
-    """A session on this line.
+    """Opens a session on this line.
 
     Raises:
-        psycopg2.Error: there is none to be had.
-        SourceUnreachable: the line was given up meanwhile.
+        psycopg2.Error: the session couldn't be opened.
+        SourceUnreachable: the watchdog shut the line down.
     """
     watch(line)
     try:

@@ -1,4 +1,4 @@
-"""What the database says of its tables: columns, keys, partitions, types, and what identifies them.
+"""Inspects a database's tables: columns, keys, partitions, types and their identities.
 
 Imports: `declaration`, `source.connections`.
 Public: `equality`, `guarded`, `identity`, `partitions`, `tables`, `types`.

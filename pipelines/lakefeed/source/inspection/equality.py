@@ -1,8 +1,8 @@
-"""Which keys PostgreSQL holds equal although their texts differ, and how the lake compares keys.
+"""Compares keys in DuckDB as PostgreSQL does, where equal values may have different texts.
 
-1.0 and 1.00 are one number, `1 day` and `24:00:00` one interval. The lake keeps values as
-PostgreSQL's text, so keys are compared by a form of it that is the same for equal values. Every
-comparison of keys is made from `comparable`, in raw, in staging, and wherever a row is looked for.
+1.0 and 1.00 are the same number, and `1 day` and `24:00:00` the same interval. The lake stores such
+values as PostgreSQL's text, so keys are compared by a normal form that is the same for equal
+values. All comparisons of keys use `comparable`: in raw, in staging, and when looking up a row.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FLOAT = re.compile(r"^(real|double precision)$")
 _FLOATS = re.compile(r"^(real|double precision)\[\]$")
 _INTERVAL = re.compile(r"^interval\b(?!.*\[\])")
 
-# Zeros at the end of a fraction say nothing; texts within JSON are left as they are.
+# Removes trailing zeros of fractions; strings within JSON are kept as they are.
 _ZEROS = r"""("(?:[^"\\]|\\.)*")|(\.[0-9]*[1-9])0*|\.0+"""
 _PART = "coalesce(try_cast(nullif(regexp_extract({value}, '%s', 1), '') as hugeint), 0)"
 _YEARS, _MONTHS, _DAYS = (_PART % rf"([-+]?\d+) {unit}" for unit in ("year", "mon", "day"))
@@ -34,12 +34,12 @@ _MICROSECONDS = (
 
 _BY_PATTERN = (
     (_NUMBERS, f"regexp_replace({VALUE}::varchar, '{_ZEROS}', '\\1\\2', 'g')"),
-    # A window that is partitioned by the column itself would give 0 for -0.
+    # A DuckDB window that is partitioned by the column itself would return -0 as 0.
     (_FLOAT, f"case when {VALUE} = 0 then 0 else {VALUE} end"),
     (_FLOATS, f"regexp_replace({VALUE}::varchar, '-0([,}}])', '0\\1', 'g')"),
     (
         _INTERVAL,
-        # As PostgreSQL compares them: a month has 30 days, and a day 24 hours.
+        # Like PostgreSQL's comparison: a month has 30 days, and a day 24 hours.
         f"case when {VALUE} like '%infinity' or {VALUE} is null then {VALUE} else ("
         f"((12 * {_YEARS} + {_MONTHS}) * 30 + {_DAYS}) * 86400000000 "
         rf"+ if(regexp_matches({VALUE}, '-\d+:'), -1, 1) "
@@ -48,7 +48,7 @@ _BY_PATTERN = (
     ),
 )
 
-# What a value of a column may be made of, and the collation that its texts are compared by.
+# The types that a column's values consist of, and the nondeterministic collation of each, if any.
 _MADE_OF = """
 with recursive parts (name, type, collated_by, nested) as (
     select a.attname, a.atttypid, a.attcollation, false
@@ -82,7 +82,7 @@ join pg_namespace as n on n.oid = t.typnamespace
 where t.typtype = 'b' and not (t.typcategory = 'A' and t.typelem <> 0)
 order by p.name, p.nested, t.typname
 """
-# Equal values of these have more than one text; of extensions' types, these few have one.
+# Built-in types whose equal values can have different texts; and types of extensions whose can't.
 _SEVERAL_TEXTS = {"numeric", "interval", "jsonb", "float4", "float8", "bpchar"}
 _ONE_TEXT = {
     *("hstore", "ltree", "ean13", "upc"),
@@ -91,51 +91,54 @@ _ONE_TEXT = {
 
 
 def comparable(pg_type: str) -> str | None:
-    """How values of a type are compared as keys: SQL of DuckDB's over `VALUE`, equal for two values
-    exactly where PostgreSQL holds them equal. None where the values themselves do.
+    """The normal form of a type's values as DuckDB SQL over `VALUE`.
+
+    It is equal for two values exactly if PostgreSQL considers them equal. None if the values in the
+    lake can be compared as they are.
     """
     return next((form for pattern, form in _BY_PATTERN if pattern.match(pg_type)), None)
 
 
 def compared(value: str, pg_type: str) -> str:
-    """An expression of DuckDB's as values of this type are compared as keys."""
+    """A DuckDB expression in the normal form of its type, for comparing keys."""
     return (comparable(pg_type) or VALUE).replace(VALUE, value)
 
 
 def compared_key(columns: Sequence[Column], relation: str = "") -> list[str]:
-    """The columns of a key as they are compared; with the relation that they are read from."""
+    """A key's columns in normal form, optionally qualified with a relation."""
     prefix = f"{relation}." if relation else ""
     return [compared(f"{prefix}{quote(column.name)}", column.type) for column in columns]
 
 
 def named_key(columns: Sequence[Column], relation: str = "") -> str:
-    """The same as a select list, in which each has a name that no column of a source has."""
+    """`compared_key` as a select list, with aliases that no source column has."""
     listed = zip(compared_key(columns, relation), names_of_key(columns), strict=True)
     return ", ".join(f"{value} as {name}" for value, name in listed)
 
 
 def names_of_key(columns: Sequence[Column]) -> list[str]:
-    """The names in `named_key`."""
+    """The aliases in `named_key`."""
     return [f"_lakefeed_key_{number}" for number in range(len(columns))]
 
 
 def same_key(columns: Sequence[Column], left: str, right: str) -> str:
-    """A condition: rows of two relations have the same key."""
+    """The join condition that rows of two relations have the same key."""
     pairs = zip(compared_key(columns, left), compared_key(columns, right), strict=True)
-    return " and ".join(f"{one} = {other}" for one, other in pairs)
+    return " and ".join(f"{of_left} = {of_right}" for of_left, of_right in pairs)
 
 
 def compared_by_text(
     session: PgConnection, table: CatalogueTable, columns: Sequence[Column]
 ) -> list[str]:
-    """Of these columns of a key those whose values PostgreSQL may hold equal though the lake can't,
-    and what makes them so (`citext`, a collation to which `a` is `A`), each as a warning.
+    """A warning for each key column with values that only PostgreSQL can tell to be equal.
+
+    That is so for some types (`citext`) and collations (case-insensitive ones).
     """
-    # A type that is compared exactly by its text has no collation.
-    asked = [column.name for column in columns if comparable(column.type) is None]
-    if not asked:
+    # Types that have a normal form have no collation.
+    unchecked = [column.name for column in columns if comparable(column.type) is None]
+    if not unchecked:
         return []
-    named = {"schema": table.schema, "table": table.name, "columns": asked}
+    named = {"schema": table.schema, "table": table.name, "columns": unchecked}
     with session.cursor() as cursor:
         cursor.execute(_MADE_OF, named)
         found = cursor.fetchall()
@@ -145,8 +148,8 @@ def compared_by_text(
         if reason:
             reasons.setdefault(name, reason)
     return [
-        f"the key column `{name}` is compared as text, since {reason}: a row whose key is "
-        "rewritten to one that PostgreSQL takes for the same is another row here"
+        f"the key column `{name}` is compared as text, since {reason}: if a key is changed to "
+        "another text that PostgreSQL considers equal, the row counts as a new row"
         for name, reason in reasons.items()
     ]
 
@@ -155,5 +158,5 @@ def _reason(nested: bool, kind: str, schema: str, collation: str | None) -> str:
     if collation:
         return f"its collation `{collation}` is not deterministic"
     if schema != "pg_catalog" and kind not in _ONE_TEXT:
-        return f"its type is `{kind}`" if not nested else f"it holds values of type `{kind}`"
-    return f"it holds values of type `{kind}`" if nested and kind in _SEVERAL_TEXTS else ""
+        return f"its type is `{kind}`" if not nested else f"it contains values of type `{kind}`"
+    return f"it contains values of type `{kind}`" if nested and kind in _SEVERAL_TEXTS else ""

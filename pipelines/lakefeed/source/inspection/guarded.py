@@ -1,4 +1,4 @@
-"""Questions about one table that neither wait long nor break the transaction they are asked in."""
+"""Queries one table without waiting long and without breaking the surrounding transaction."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from lakefeed.source.connections.side_query import NoAnswer, ask
 from lakefeed.sql import quote_qualified
 
 _SECONDS = 10
-# Somebody else is at work on it, or it is slow: that says nothing against it.
+# The table is locked or slow, which doesn't mean that it can't be read.
 _BUSY = (errors.LockNotAvailable, errors.QueryCanceled)
 
 T = TypeVar("T")
 
 
 class TableBusy(Exception):
-    """No answer in time: another session has the table locked, or there is too much to count."""
+    """The table didn't answer in time: another session locks it, or it has too much to count."""
 
 
 class TableRefused(Exception):
-    """The server can't or won't read this table; the message is its own sentence."""
+    """The server can't or won't read this table; the message is the server's own."""
 
 
 def bound_waits(session: PgConnection) -> None:
-    """Bounds how long statements of this transaction wait for a lock, and how long they run."""
+    """Limits how long this transaction's statements wait for locks, and how long they run."""
     with session.cursor() as cursor:
         cursor.execute(
             f"set local lock_timeout = '1s'; set local statement_timeout = '{_SECONDS}s'"
@@ -38,11 +38,11 @@ def bound_waits(session: PgConnection) -> None:
 
 
 def guarded(session: PgConnection, table: CatalogueTable, question: Callable[[], T]) -> T:
-    """The answer; afterwards the transaction is as before, without locks, whatever came of it.
+    """Calls `question` within a savepoint that is rolled back afterwards, so that it keeps no lock.
 
     Raises:
-        TableBusy, TableRefused: there is none.
-        psycopg2.Error: the connection was lost, which is no matter of one table.
+        TableBusy, TableRefused: the table couldn't be read.
+        psycopg2.Error: the connection was lost, which doesn't concern this table alone.
     """
     try:
         with session.cursor() as cursor:
@@ -59,18 +59,19 @@ def guarded(session: PgConnection, table: CatalogueTable, question: Callable[[],
 
 
 def refuse_unreachable(connection: Connection, table: CatalogueTable) -> None:
-    """Reads a foreign table, whose server may be silent.
+    """Refuses a foreign table whose server can't be read, by reading a row of it.
 
-    Older servers can't be made to give up then, so it is read by a session of its own.
+    A session of its own does that, since a statement timeout doesn't end the wait for a foreign
+    server on older versions.
 
     Raises:
-        TableBusy, TableRefused: as the other server has it.
+        TableBusy, TableRefused: with the foreign server's reason.
     """
     relation = quote_qualified(table.schema, table.name)
     try:
         ask(connection, f"select from {relation} limit 1", [], within=_SECONDS)
     except NoAnswer:
-        reason = f"its server can't be reached, or gave no answer in {_SECONDS} s"
+        reason = f"its server can't be reached, or didn't answer within {_SECONDS} s"
         raise TableRefused(reason) from None
     except PgError as error:
         if error.pgcode is None:
@@ -79,10 +80,10 @@ def refuse_unreachable(connection: Connection, table: CatalogueTable) -> None:
 
 
 def _refused(table: CatalogueTable, error: PgError) -> Exception:
-    # Of a foreign table it is the other server that says so.
+    # For a foreign table, UndefinedTable comes from the foreign server.
     if isinstance(error, errors.UndefinedTable) and table.kind != "foreign table":
-        return TableRefused("it was dropped meanwhile")
+        return TableRefused("it was just dropped")
     if isinstance(error, _BUSY):
-        return TableBusy("another session keeps it locked")
-    said = error.diag.message_primary or type(error).__name__
-    return TableRefused(" ".join(said.split()))
+        return TableBusy("another session holds a lock on it")
+    message = error.diag.message_primary or type(error).__name__
+    return TableRefused(" ".join(message.split()))

@@ -1,7 +1,7 @@
-"""What columns and views are by identity, not by name: for many tables at once.
+"""Reads what identifies columns and views apart from their names, for many tables at once.
 
-A column keeps its number for life, and so do the labels of an enum and the attributes of a
-composite type, within their type. Names don't: columns may swap them, a label may be renamed.
+The number of a column never changes, and neither do those of enum labels and composite attributes.
+Names may: columns can swap theirs, and a label can be renamed.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from lakefeed.declaration.catalogue import MONEY, CatalogueTable, ColumnIdentity
 _K = TypeVar("_K", bound=Hashable)
 
 _FIRST_USER_OID = 16384
-# The first version with generated columns.
+# PostgreSQL 12 introduced generated columns.
 _GENERATED_SINCE = 120000
 
-# How a type is written, whatever the role's search path.
+# The name of a type, independent of the role's search path.
 _WRITTEN = f"""
 case
     when {{type}}.oid < {_FIRST_USER_OID} then format_type({{type}}.oid, {{modifier}})
@@ -39,10 +39,10 @@ join pg_type as t on t.oid = a.atttypid
 where a.attrelid = any(%(tables)s::oid[]) and a.attnum > 0 and not a.attisdropped
 """
 
-# Definitions are compared as the server's own trees, in which columns are numbers: no lock is taken
-# for them, while `pg_get_viewdef` waits for whoever alters a table below the view.
+# Definitions are compared as the server's parse trees, in which columns are numbers. Reading them
+# takes no lock, whereas `pg_get_viewdef` waits for a session that alters a table below the view.
 
-# A partition may compute a column in another way than the table above it.
+# A partition may compute a generated column differently than its parent.
 _EXPRESSIONS = """
 with recursive trees (root, oid) as (
     select one, one from unnest(%(tables)s::oid[]) as one
@@ -58,7 +58,7 @@ join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
 order by 1, 2, 3
 """
 
-# What a view shows depends on the views and functions that it uses, and on the columns below them.
+# A view's rows depend on the views and functions that it uses, and on the columns that they read.
 _VIEWS = rf"""
 with recursive used (view, class, id, number) as (
     select oid, 'pg_class'::regclass::oid, oid, 0
@@ -110,7 +110,7 @@ from pg_foreign_table as f
 where f.ftrelid = any(%(tables)s::oid[])
 """
 
-# Each type that is made of others, with what it is made of.
+# Each type that consists of others (domains, arrays, ranges, composites, enums), with its parts.
 _PARTS = f"""
 with recursive
 parts (owner, kind, number, name, type, modifier) as (
@@ -151,13 +151,13 @@ where owner <> 0
 order by owner, number
 """
 
-# How amounts are written, and with how many decimals they are read, is up to `lc_monetary`.
+# `lc_monetary` determines how `money` is written, and with how many decimals.
 _MONEY = "select concat(1234567.89::money, ' and ', (-1234567.89)::money)"
 
 
 @dataclass(frozen=True)
 class _Use:
-    """A type as it is used: `text` is how PostgreSQL writes it."""
+    """A use of a type: its OID, and its name with modifier, as PostgreSQL writes it."""
 
     type: int
     text: str
@@ -165,7 +165,7 @@ class _Use:
 
 @dataclass(frozen=True)
 class _Part:
-    """Something that a type is made of: an attribute, an element, a label."""
+    """A part of a type: an attribute, an element type, a label."""
 
     kind: str
     number: int
@@ -179,18 +179,18 @@ _Parts = dict[int, list[_Part]]
 def identified(
     session: PgConnection, tables: dict[str, CatalogueTable]
 ) -> dict[str, CatalogueTable]:
-    """These tables with the identities of their columns, in a few queries however many.
+    """The tables with the identities of their columns, read in a fixed number of queries.
 
-    It waits for no lock, and takes none on these tables.
+    It neither waits for locks nor takes any on these tables.
     """
-    asked = {"tables": [table.identity for table in tables.values()]}
-    columns = _rows(session, _COLUMNS, asked)
-    expressions = _rows(session, _EXPRESSIONS, asked)
-    definitions = _rows(session, _VIEWS, asked) + _rows(session, _FOREIGN, asked)
+    oids = {"tables": [table.identity for table in tables.values()]}
+    columns = _rows(session, _COLUMNS, oids)
+    expressions = _rows(session, _EXPRESSIONS, oids)
+    definitions = _rows(session, _VIEWS, oids) + _rows(session, _FOREIGN, oids)
     parts = _read_parts(session, {row[3] for row in columns} | {row[2] for row in definitions})
     ((amounts,),) = _rows(session, _MONEY, {})
     computed = _fingerprints(session, (((table, name), text) for table, name, text in expressions))
-    defined = _fingerprints(session, ((row[0], _told(row, parts)) for row in definitions))
+    defined = _fingerprints(session, ((row[0], _definition(row, parts)) for row in definitions))
     found: dict[int, dict[str, ColumnIdentity]] = defaultdict(dict)
     for table, name, number, *of in columns:
         use, expression = _Use(*of), computed.get((table, name))
@@ -213,30 +213,33 @@ def _with_identities(
 
 def _read_parts(session: PgConnection, types: Collection[int]) -> _Parts:
     parts: _Parts = defaultdict(list)
-    made = sorted(one for one in types if one >= _FIRST_USER_OID)
-    rows = _rows(session, _PARTS, {"types": made}) if made else []
+    user_types = sorted(oid for oid in types if oid >= _FIRST_USER_OID)
+    rows = _rows(session, _PARTS, {"types": user_types}) if user_types else []
     for owner, kind, number, name, *of in rows:
         parts[owner].append(_Part(kind, number, name, _Use(*of)))
     return parts
 
 
-def _told(row: tuple[Any, ...], parts: _Parts) -> str:
-    """One line of a definition, with the type that it depends on."""
+def _definition(row: tuple[Any, ...], parts: _Parts) -> str:
+    """One line of a definition, with the structure of the type that it depends on."""
     _, text, *of = row
     use = _Use(*of)
     return f"{text} {_structure(use, parts)} {sorted(dict(_members(use.type, parts)).values())}"
 
 
 def _fingerprints(session: PgConnection, lines: Iterable[tuple[_K, str]]) -> dict[_K, str]:
-    """All lines of each in one, behind the server and database whose trees alone are like these."""
+    """A digest of each key's lines, prefixed with server version and database.
+
+    Parse trees can only be compared within the same database and major version.
+    """
     ((database,),) = _rows(
         session, "select oid::bigint from pg_database where datname = current_database()", {}
     )
     server = f"{session.server_version // 10000}/{database}"
-    told: dict[_K, list[str]] = defaultdict(list)
+    by_key: dict[_K, list[str]] = defaultdict(list)
     for key, line in lines:
-        told[key].append(line)
-    return {key: f"{server} {_digest(sorted(found))}" for key, found in told.items()}
+        by_key[key].append(line)
+    return {key: f"{server} {_digest(sorted(found))}" for key, found in by_key.items()}
 
 
 def _digest(lines: list[str]) -> str:
@@ -244,7 +247,7 @@ def _digest(lines: list[str]) -> str:
 
 
 def _structure(use: _Use, parts: _Parts) -> str:
-    """What a type is made of, domains resolved: two with one structure write alike."""
+    """The structure of a type, domains resolved. Types of equal structure write values alike."""
     made_of = parts.get(use.type, [])
     kind = made_of[0].kind if made_of else ""
     if kind == "enum":
@@ -261,7 +264,7 @@ def _structure(use: _Use, parts: _Parts) -> str:
 
 
 def _members(of: int, parts: _Parts) -> Iterator[tuple[str, str]]:
-    """Labels and attributes in a type, however deep, by numbers that they keep."""
+    """The enum labels and composite attributes in a type, at any depth, by their numbers."""
     for part in parts.get(of, []):
         if part.kind == "enum":
             yield str(part.number), part.name
@@ -276,9 +279,9 @@ def _holds_money(use: _Use, parts: _Parts) -> bool:
     )
 
 
-def _rows(session: PgConnection, query: str, asked: dict[str, Any]) -> list[tuple[Any, ...]]:
+def _rows(session: PgConnection, query: str, arguments: dict[str, Any]) -> list[tuple[Any, ...]]:
     if session.server_version < _GENERATED_SINCE:
         query = query.replace("a.attgenerated <> ''", "false")
     with session.cursor() as cursor:
-        cursor.execute(query, asked)
+        cursor.execute(query, arguments)
         return cursor.fetchall()

@@ -1,4 +1,4 @@
-"""What tells the rows of a table apart, as far as the database sees to it."""
+"""Reads the primary keys and unique indexes that the database enforces."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from psycopg2.extensions import connection as PgConnection
 
-# Columns that an index only INCLUDEs come after those of its key. An index on a partitioned table
-# is not valid until every partition has one, nor is one whose making failed.
+# The first `indnkeyatts` columns of an index are its key; INCLUDE columns follow. `indisvalid` is
+# false if `create index concurrently` failed, or if a partition lacks the index of its parent.
 _INDEXES = """
 select n.nspname, c.relname, i.indisprimary,
     i.indisvalid and i.indpred is null and bool_and(a.attname is not null and o.opcdefault),
@@ -25,7 +25,7 @@ group by i.indexrelid, n.nspname, c.relname
 order by i.indisprimary desc, i.indexrelid
 """
 
-# Partitions share their parent's keys; what inherits from a table has keys of its own.
+# Partitions share their parent's keys; other child tables have only their own.
 _HEIRS = """
 select n.nspname, c.relname, array_agg(h.relname::text order by h.relname)
 from pg_inherits as i
@@ -39,9 +39,9 @@ group by 1, 2
 
 @dataclass(frozen=True)
 class Keys:
-    """The primary key (empty where there is none), and every set of columns that is unique.
+    """The primary key, if there is one, and all sets of columns with a unique index.
 
-    `heirs` are the tables that inherit from this one: its keys don't hold over their rows.
+    `heirs` are the tables that inherit from this one; its keys don't cover their rows.
     """
 
     primary: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class Keys:
 
 
 def read_keys(session: PgConnection, schemas: Sequence[str]) -> dict[tuple[str, str], Keys]:
-    """The keys of all tables of these schemas that have any, by schema and name."""
+    """The keys of these schemas' tables, by schema and name; tables without keys are left out."""
     primary: dict[tuple[str, str], tuple[str, ...]] = {}
     unique: dict[tuple[str, str], list[tuple[str, ...]]] = {}
     with session.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Which tables hold the rows of others: partitions, and what inherits, for many tables at once."""
+"""Finds the relations that store a table's rows: partitions, child tables, the table itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from psycopg2.extensions import connection as PgConnection
 
 from lakefeed.declaration.catalogue import CatalogueTable, Part
 
-# A partition that is being detached is left out by whoever reads the table above it.
+# Reading the parent leaves out a partition that is being detached.
 STANDS = "not coalesce((to_jsonb(i) ->> 'inhdetachpending')::boolean, false)"
 
 _PARTS = f"""
@@ -38,7 +38,7 @@ order by 1, 2
 def with_parts(
     session: PgConnection, tables: dict[str, CatalogueTable]
 ) -> dict[str, CatalogueTable]:
-    """These tables with their parts, in one query however many."""
+    """The tables with their `parts`, read in one query."""
     found: dict[int, list[Part]] = defaultdict(list)
     with session.cursor() as cursor:
         cursor.execute(_PARTS, {"tables": [table.identity for table in tables.values()]})

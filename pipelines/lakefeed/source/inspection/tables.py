@@ -1,4 +1,4 @@
-"""What the live database says of its tables: columns, keys, and what makes a good cursor."""
+"""Reads tables from the database: columns, keys, sizes, privileges and cursor candidates."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _KINDS = {
 }
 
 PARTITION = "partition"
-# What a wildcard takes in: views have no key and partitions are read through their parent.
+# The kinds that wildcards match: views have no key, and partitions are read through their parent.
 BASE_KINDS = ("table", "partitioned table", "foreign table")
 
-# Domains are followed down to the type that they are made of.
+# Resolves domains to their base type.
 _COLUMNS = """
 with recursive base (oid, type, modifier, base) as (
     select t.oid, t.oid, -1, t.typtype = 'd' from pg_type as t
@@ -56,7 +56,7 @@ join pg_namespace as n on n.oid = c.relnamespace
 where c.relispartition and n.nspname = any(%s)
 """
 
-# `to_regclass` fails where this role may not use the schema; this finds the table all the same.
+# Unlike `to_regclass`, this also works without usage on the schema.
 _OID = """(
     select c.oid from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
     where n.nspname = %(schema)s and c.relname = %(name)s
@@ -86,10 +86,10 @@ join pg_proc as p on p.oid = t.tgfoid
 where t.tgrelid = {_OID} and not t.tgisinternal and (t.tgtype & 16) = 16
 """
 
-# Said also where `row_security` is off, so that reading it would fail.
+# True even with `row_security` off, where reading the table would fail.
 _HIDES_ROWS = f"select row_security_active({_OID})"
 
-# A partitioned table has no storage of its own; its partitions have.
+# A partitioned table has no storage itself, so its partitions are summed up.
 _SIZE = f"""
 with recursive parts (oid) as (
     select {_OID} union
@@ -112,7 +112,7 @@ group by n.nspname
 order by n.nspname
 """
 
-# Without usage on the schema, a grant on the table is of no use.
+# A grant on a table has no effect without usage on its schema.
 _PRIVILEGES = f"""
 select a.name,
     has_schema_privilege(c.relnamespace, 'usage')
@@ -125,7 +125,7 @@ where c.oid = {_OID}
 
 @dataclass(frozen=True)
 class ColumnFacts:
-    """What speaks for a column as a cursor. `indexed`: an index of all rows begins with it."""
+    """Facts for choosing a cursor. `indexed`: an index on all rows starts with the column."""
 
     name: str
     indexed: bool
@@ -135,15 +135,15 @@ class ColumnFacts:
 
     @property
     def set_by_default(self) -> bool:
-        """Whether the default is the clock of the database."""
+        """Whether the default is the database's clock."""
         clocks = ("now()", "current_timestamp", "clock_timestamp")
         return any(clock in self.default.lower() for clock in clocks)
 
 
 def inspect_tables(session: PgConnection, schemas: Iterable[str]) -> dict[str, CatalogueTable]:
-    """All tables and views of these schemas, by qualified name, in four queries however many.
+    """All tables and views of these schemas, by qualified name, read in four queries.
 
-    A partition's kind is `partition`: its rows belong to the table above it.
+    Partitions have the kind `partition`: their rows belong to the parent.
     """
     wanted = sorted(schemas)
     keys = read_keys(session, wanted)
@@ -168,13 +168,13 @@ def inspect_tables(session: PgConnection, schemas: Iterable[str]) -> dict[str, C
 
 
 def user_schemas(session: PgConnection) -> list[str]:
-    """All schemas but PostgreSQL's own."""
+    """All schemas except PostgreSQL's own."""
     query = "select nspname from pg_namespace where nspname !~ %s and nspname <> %s order by 1"
     return [name for (name,) in _rows(session, query, ["^pg_", "information_schema"])]
 
 
 def column_facts(session: PgConnection, table: CatalogueTable) -> dict[str, ColumnFacts]:
-    """For each column: is it indexed, not null, set by a default or kept by an update trigger."""
+    """The cursor facts of each column, by name."""
     triggers = " ".join(source for (source,) in _rows(session, _TRIGGERS, _named(table))).lower()
     return {
         name: ColumnFacts(name, indexed, not_null, default or "", f"new.{name.lower()}" in triggers)
@@ -185,7 +185,7 @@ def column_facts(session: PgConnection, table: CatalogueTable) -> dict[str, Colu
 def estimated_size(
     session: PgConnection, table: CatalogueTable, *, only: bool = False
 ) -> tuple[int | None, int]:
-    """Rows as the planner knows them, None where it never looked, and bytes with indexes.
+    """The planner's estimate of rows, None before the first `analyze`, and bytes with indexes.
 
     Args:
         only: leave out the tables that inherit from it.
@@ -195,7 +195,7 @@ def estimated_size(
 
 
 def count_rows(session: PgConnection, table: CatalogueTable, *, only: bool = False) -> int:
-    """All rows, by reading the table; `only` as above."""
+    """The exact number of rows, by scanning the table; `only` as for `estimated_size`."""
     quoted = quote_qualified(table.schema, table.name)
     counted = f"select count(*) from {'only ' if only else ''}{quoted}"
     return int(_rows(session, counted, [])[0][0])
@@ -207,14 +207,14 @@ def hides_rows(session: PgConnection, table: CatalogueTable) -> bool:
 
 
 def schemas_with_tables(session: PgConnection) -> dict[str, int]:
-    """How many tables each schema has, whether this role may read them or not."""
+    """The number of tables in each schema, including those that this role may not read."""
     return dict(_rows(session, _SCHEMAS_WITH_TABLES, []))
 
 
 def denied_columns(
     session: PgConnection, table: CatalogueTable, columns: Iterable[str]
 ) -> list[str]:
-    """Those of these columns that this role may not read."""
+    """The columns that this role may not read."""
     named = _named(table) | {"columns": list(columns)}
     return [name for name, allowed in _rows(session, _PRIVILEGES, named) if not allowed]
 
@@ -242,6 +242,6 @@ def _rows(
     session: PgConnection, query: str, arguments: list[Any] | dict[str, Any]
 ) -> list[tuple[Any, ...]]:
     with session.cursor() as cursor:
-        # Without arguments a `%` in a name is none of psycopg2's.
+        # psycopg2 leaves a `%` in the SQL alone only if it gets no arguments.
         cursor.execute(query, arguments or None)
         return cursor.fetchall()

@@ -1,7 +1,7 @@
-"""What each PostgreSQL type becomes in the lake, and how it is read without losing anything.
+"""Maps PostgreSQL types to the lake's types, and reads their values without loss.
 
-A type is either read as itself, when DuckDB has the same values, or as PostgreSQL's own text. The
-list is short on purpose: what isn't on it is text, which is always exact (design, section 5).
+A type for which DuckDB has one with the same values is read as that; any other type is read as
+PostgreSQL's text, which is always exact. The list of the former is short on purpose.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ _CLOCK = re.compile(r"^(timestamp|time)(?:\((\d)\))?( with(?:out)? time zone)$")
 _MICROSECONDS = 6
 _WIDEST_DECIMAL = 38
 
-# DuckDB counts microseconds from 1970 in 64 bits; PostgreSQL's range ends 29 years later.
+# DuckDB's timestamps are 64-bit microseconds since 1970; PostgreSQL's range ends 29 years later.
 _LAST_TIMESTAMP = "294247-01-01"
 
 
 @dataclass(frozen=True)
 class LakeType:
-    """How a column stands in the lake: its DuckDB type, and whether it is the source's text."""
+    """A column's type in the lake, and whether it is stored as PostgreSQL's text."""
 
     duckdb: str
     as_text: bool
 
 
 def lake_type(pg_type: str) -> LakeType:
-    """The lake's type for a type as PostgreSQL's `format_type` writes it (domains resolved)."""
+    """The lake's type for a type in the format of `format_type`, with domains resolved."""
     if pg_type in _SAME:
         return LakeType(_SAME[pg_type], False)
     for pattern, duckdb in _SAME_WITH_MODIFIER:
@@ -71,9 +71,9 @@ _WIDENINGS = {("float", "double"), ("date", "timestamp")}
 
 
 def widens(old: str, new: str) -> bool:
-    """Whether each value of one of the lake's types is the same value in the other.
+    """Whether each value of the lake type `old` can be cast to `new` without changing it.
 
-    PostgreSQL's own conversion, when a column is retyped, then gives what a cast gives in DuckDB.
+    In that case DuckDB's cast gives the same values as PostgreSQL's `alter column … type`.
     """
     before, after = _digits(old), _digits(new)
     if before and after:
@@ -82,9 +82,9 @@ def widens(old: str, new: str) -> bool:
 
 
 def writes_the_same(old: str, new: str) -> bool:
-    """Whether PostgreSQL writes each value of one of its types in the same way in the other.
+    """Whether each value has the same text in PostgreSQL's types `old` and `new`.
 
-    For types that the lake keeps in one, as text or cut to the same precision.
+    For types that have the same lake type, because it is text or has no precision.
     """
     before, after = _TEXT.match(old), _TEXT.match(new)
     if after and old in _WHOLE_NUMBERS:
@@ -98,7 +98,7 @@ def writes_the_same(old: str, new: str) -> bool:
 
 
 def _digits(kind: str) -> tuple[int, int] | None:
-    """How many digits a number may have before and after its point."""
+    """The maximum number of digits before and after the decimal point."""
     decimal = _DECIMAL.match(kind)
     if decimal:
         return int(decimal[1]) - int(decimal[2]), int(decimal[2])
@@ -106,10 +106,12 @@ def _digits(kind: str) -> tuple[int, int] | None:
 
 
 def read_expression(column: str, pg_type: str) -> str:
-    """The SQL that reads one quoted column exactly, or fails naming it where it can't.
+    """The SQL that reads a quoted column exactly, and fails with its name if a value can't be.
 
-    DuckDB's scanner turns NaN in a numeric into 0 and wraps timestamps beyond its range, both
-    silently (tests/integration/test_types.py), so those values are made to fail on the server.
+    DuckDB's scanner silently reads NaN in a `numeric(p,s)` as 0 (duckdb/duckdb#23971; as null since
+    duckdb/duckdb-postgres#562) and wraps timestamps beyond its range (until
+    duckdb/duckdb-postgres#530). So the server raises an error for them. The check of timestamps can
+    go once DuckDB is pinned to a version with #530.
     """
     kind = lake_type(pg_type)
     if kind.as_text:
@@ -124,15 +126,16 @@ def read_expression(column: str, pg_type: str) -> str:
 
 def _guarded(column: str, unreadable: str, reason: str, pg_type: str) -> str:
     name = column.strip('"').replace("'", "''").replace("%", "")
-    # The empty piece of the row's own text keeps the planner from folding the failure early.
+    # The empty prefix of the row's value keeps the planner from evaluating the failing cast at
+    # planning time.
     failure = f"('column {name} holds {reason}' || left({column}::text, 0))::{pg_type}"
-    # The cast brings back the precision that a domain's column loses in a case, without which
-    # DuckDB would take a numeric for a double.
+    # A column of a domain loses its precision in a `case`; without the cast, DuckDB would read a
+    # numeric as a double.
     return f"case when {unreadable} then {failure} else {column}::{pg_type} end"
 
 
 def cursor_kind(pg_type: str) -> CursorKind | None:
-    """What kind of cursor a column of this type makes; None where it can't be one."""
+    """The kind of cursor that a column of this type can be; None if it can't be one."""
     if _TIMESTAMPTZ.match(pg_type):
         return "timestamptz"
     if _TIMESTAMP.match(pg_type):

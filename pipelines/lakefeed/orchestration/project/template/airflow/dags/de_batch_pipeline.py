@@ -1,4 +1,4 @@
-"""The Airflow DAG of this project, made from its sources.yaml."""
+"""The Airflow DAG of this project, generated from its sources.yaml."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-{# Schemas are called what they are configured to be: `staging` and `marts`, without a prefix. #}
+{# Uses the configured schema name (`staging`, `marts`) as it is; dbt's default adds a prefix. #}
 {% macro generate_schema_name(custom_schema_name, node) %}
     {{- (custom_schema_name or target.schema) | trim -}}
 {% endmacro %}
