@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from dlt.common.configuration.providers.doc import BaseDocProvider
 from dlt.common.configuration.providers.environ import SECRET_STORAGE_PATH
 from dlt.common.configuration.providers.provider import ConfigProvider
 from dlt.common.configuration.specs.base_configuration import is_secret_hint
-from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from dlt.common.configuration.specs.config_providers_context import ConfigProvidersContainer
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext, RunContextBase
 
 from lakefeed.loading.dlt_adapter.plugin import ProjectRunContext
 
@@ -86,6 +88,29 @@ class Sparing(ConfigProvider):
 def use_sparing_providers(root: Path) -> None:
     """Has dlt read its settings anew, for the project in this folder."""
     Container()[PluggableRunContext].reload(SparingRunContext(str(root)))
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where dlt looks for settings: its run context, and the providers that belong to it."""
+
+    run: RunContextBase
+    providers: ConfigProvidersContainer
+
+
+def present_context() -> Context:
+    """The context that dlt is in."""
+    plugged = Container()[PluggableRunContext]
+    return Context(plugged.context, plugged.providers)
+
+
+def return_to(context: Context | None) -> None:
+    """Has dlt be in this context again; by default in that of the current folder."""
+    plugged = Container()[PluggableRunContext]
+    plugged.reload(context.run if context else str(Path.cwd()))
+    if context:
+        # Providers may have been added to those that the context begins with.
+        plugged.providers = context.providers
 
 
 def _names_in(provider: ConfigProvider) -> set[str] | None:

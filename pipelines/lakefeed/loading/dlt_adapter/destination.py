@@ -16,7 +16,11 @@ from dlt.destinations.impl.filesystem.filesystem import INIT_FILE_NAME, Filesyst
 from dlt.destinations.impl.filesystem.typing import TExtraPlaceholders
 
 from lakefeed.declaration.project import Project
-from lakefeed.loading.dlt_adapter.config_providers import use_sparing_providers
+from lakefeed.loading.dlt_adapter.config_providers import (
+    Context,
+    return_to,
+    use_sparing_providers,
+)
 from lakefeed.loading.raw.filesystem import is_local
 
 Configuration = FilesystemDestinationClientConfiguration
@@ -108,6 +112,16 @@ def raw_destination(project: Project) -> RawDestination:
             )
             _newest[:] = [_Known(settings, destination)]
         return _newest[-1].destination
+
+
+def put_back_context(context: Context | None) -> None:
+    """Has dlt be in this context again; by default in that of the current folder.
+
+    Side effect: the next load resolves the destination again.
+    """
+    with _lock:
+        _newest.clear()
+        return_to(context)
 
 
 def _bucket_url(raw_url: str) -> str:

@@ -196,7 +196,7 @@ def _dead_by(silent: Iterable[Line], rows: Sequence[tuple[Any, ...]]) -> dict[Li
 def _end(line: Line, why: str, *, with_others: bool) -> None:
     if line.end(why, with_others=with_others) or not line.waits_since:
         return
-    # No socket was found. A process can't be left waiting, and loses nothing by its end.
+    # No socket was found. A process of ours can't be left waiting, and loses nothing by its end.
     time.sleep(_GRACE_SECONDS)
-    if line.waits_since:
+    if line.waits_since and not interruption.is_guest():
         interruption.end_process(f"error: {line.failure()}", EXIT_PARTLY_FAILED)

@@ -177,6 +177,8 @@ def _invoke(project: Project, command: Sequence[str], warehouse: Path) -> Any:
             DuckDBConnectionManager.close_all_connections()
     # dbt makes an outcome even of Ctrl-C.
     raise_if_interrupted()
+    if isinstance(outcome.exception, KeyboardInterrupt):
+        raise outcome.exception
     if outcome.exception is not None:
         if refused := storage_error(outcome.exception):
             raise refused
