@@ -168,10 +168,10 @@ def test_a_plan_of_a_full_refresh_names_the_loads_it_supersedes(shop: Lake) -> N
     assert (orders.reads_whole, orders.start, orders.supersedes) == (True, None, (loaded.load_id,))
 
 
-def test_a_plan_tells_why_a_table_will_be_read_whole(shop: Lake, database: Database) -> None:
+def test_a_plan_tells_why_a_table_will_be_read_whole(shop: Lake) -> None:
     project = lakefeed.open(shop.root)
     project.load()
-    database.execute("alter table orders alter id type text")
+    shop.declare("orders: {cursor: updated_at, primary_key: [id, updated_at]}")
 
     (orders,) = project.plan()
 
@@ -236,6 +236,20 @@ def test_dlt_looks_for_settings_of_its_user_again(shop: Lake) -> None:
     lakefeed.open(shop.root).load()
 
     assert (plugged.context, plugged.providers) == before
+
+
+def test_dlt_makes_no_context_that_its_user_did_not_ask_for(shop: Lake) -> None:
+    process = script(
+        shop,
+        "import lakefeed\n"
+        "for _ in range(2):\n"
+        "    lakefeed.open().load(full_refresh=True)\n"
+        "from dlt.common.configuration.container import Container\n"
+        "from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext\n"
+        "print(PluggableRunContext in Container())\n",
+    )
+
+    assert process.communicate(timeout=120) == ("False\n", "")
 
 
 def test_a_run_works_within_a_running_event_loop(shop: Lake) -> None:

@@ -98,19 +98,26 @@ class Context:
     providers: ConfigProvidersContainer
 
 
-def present_context() -> Context:
-    """The context that dlt is in."""
+def present_context() -> Context | None:
+    """The context that dlt is in; None where nobody has needed one yet."""
+    if PluggableRunContext not in Container():
+        return None
     plugged = Container()[PluggableRunContext]
     return Context(plugged.context, plugged.providers)
 
 
 def return_to(context: Context | None) -> None:
-    """Has dlt be in this context again; by default in that of the current folder."""
+    """Has dlt be in this context again; with None, in one that it makes when it is needed.
+
+    Nothing is looked up: with Airflow installed, providers made now would ask its database.
+    """
+    if context is None:
+        del Container()[PluggableRunContext]
+        return
     plugged = Container()[PluggableRunContext]
-    plugged.reload(context.run if context else str(Path.cwd()))
-    if context:
-        # Providers may have been added to those that the context begins with.
-        plugged.providers = context.providers
+    plugged.context, plugged.providers = context.run, context.providers
+    # dlt's log level is the process's.
+    context.run.initialize_runtime(context.run.runtime_config)
 
 
 def _names_in(provider: ConfigProvider) -> set[str] | None:

@@ -115,13 +115,15 @@ def raw_destination(project: Project) -> RawDestination:
 
 
 def put_back_context(context: Context | None) -> None:
-    """Has dlt be in this context again; by default in that of the current folder.
+    """Has dlt be in this context again; with None, in one that it makes when it is needed.
 
     Side effect: the next load resolves the destination again.
     """
     with _lock:
-        _newest.clear()
-        return_to(context)
+        # Without it dlt wasn't used.
+        if _newest:
+            _newest.clear()
+            return_to(context)
 
 
 def _bucket_url(raw_url: str) -> str:

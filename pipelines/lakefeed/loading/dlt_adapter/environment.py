@@ -11,6 +11,17 @@ from lakefeed.declaration.project import Project
 
 NAMING = "lakefeed.loading.naming"
 _LOG_LEVEL = "RUNTIME__LOG_LEVEL"
+_FIXED = {
+    "PROVIDERS__ENABLE_AIRFLOW_SECRETS": "false",
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
+    "SCHEMA__NAMING": NAMING,
+    # Else the working directory keeps a second copy of every file that was ever loaded.
+    "LOAD__DELETE_COMPLETED_JOBS": "true",
+    # dlt sleeps this long, twice a table, before it looks whether reading has ended.
+    "EXTRACT__FUTURES_POLL_INTERVAL": "0.0005",
+}
+_DESTINATION = "lakefeed.loading.dlt_adapter.destination"
+_ALL = (*_FIXED, "DLT_PROJECT_DIR", "DLT_DATA_DIR", _LOG_LEVEL)
 
 
 def prepare_dlt(project: Project) -> None:
@@ -29,18 +40,6 @@ def prepare_dlt(project: Project) -> None:
     os.environ.setdefault(_LOG_LEVEL, "CRITICAL")
 
 
-_FIXED = {
-    "PROVIDERS__ENABLE_AIRFLOW_SECRETS": "false",
-    "RUNTIME__DLTHUB_TELEMETRY": "false",
-    "SCHEMA__NAMING": NAMING,
-    # Else the working directory keeps a second copy of every file that was ever loaded.
-    "LOAD__DELETE_COMPLETED_JOBS": "true",
-    # dlt sleeps this long, twice a table, before it looks whether reading has ended.
-    "EXTRACT__FUTURES_POLL_INTERVAL": "0.0005",
-}
-_ALL = (*_FIXED, "DLT_PROJECT_DIR", "DLT_DATA_DIR", _LOG_LEVEL)
-
-
 @contextmanager
 def dlt_put_back() -> Iterator[None]:
     """What `prepare_dlt` sets, and where dlt looks for settings, are afterwards as before.
@@ -57,12 +56,10 @@ def dlt_put_back() -> Iterator[None]:
         yield
     finally:
         _set(variables)
-        if "dlt" in sys.modules:
+        if _DESTINATION in sys.modules:
             from lakefeed.loading.dlt_adapter.destination import put_back_context
 
             put_back_context(context)
-            # dlt asks our plugin for the context of the current folder, which sets some again.
-            _set(variables)
 
 
 def _set(variables: Mapping[str, str | None]) -> None:
