@@ -3,7 +3,7 @@ BIN := .venv/bin
 READY := .venv/.lakefeed-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow test test-faults test-browser nightly check lint types docs docs-site bench bench-guard lock clean
+.PHONY: help demo airflow test test-faults test-wheel test-browser nightly check lint types docs docs-site bench bench-guard lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -36,6 +36,9 @@ test: $(READY) ## all tests but the long suites and those that need a browser
 
 test-faults: $(READY) program-pgbouncer program-redis-server program-postgresql ## the long suites: kills, torture, live services, runs of the DAG, the guides
 	@$(PYTEST) -m faults $(SIDE_BY_SIDE)
+
+test-wheel: $(READY) ## the wheel, installed by itself for the oldest and the newest Python that is here
+	@$(PYTEST) tests/faults/test_wheel.py
 
 test-browser: $(READY) program-chromium ## the pages in a browser, as a user sees them
 	@$(PYTEST) -m browser

@@ -29,9 +29,9 @@ SQL = sorted(
 # Each layer may import those before it, and itself.
 LAYERS = (
     *("declaration", "source", "loading", "transformation", "orchestration"),
-    *("render", "site", "demo", "lab", "dag", "cli"),
+    *("render", "site", "demo", "lab", "dag", "cli", "api"),
 )
-ALONE = {path.stem for path in PACKAGE.glob("*.py")}
+ALONE = {path.stem for path in PACKAGE.glob("*.py")} - {"api"}
 
 LONGEST_MODULE = 300
 LONGEST_FUNCTION = 60
@@ -90,6 +90,8 @@ def listed(folder: Path, word: str) -> set[str]:
 def test_a_layer_imports_only_those_below_it(path: Path) -> None:
     layer = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     allowed = ALONE | set(LAYERS[: LAYERS.index(layer) + 1] if layer in LAYERS else ())
+    # What `import lakefeed` offers.
+    allowed |= {"api"} if layer == "__init__" else set()
 
     assert {n for n in imported_of_ours(path) if n.split(".")[0] not in allowed} == set()
 
@@ -188,6 +190,19 @@ def test_reading_a_declaration_needs_nothing_but_yaml_and_pydantic() -> None:
     heavy = {"dlt", "dbt", "airflow", "duckdb", "sqlalchemy", "psycopg2", "pyarrow", "sqlglot"}
 
     assert loaded & heavy == set()
+
+
+def test_importing_lakefeed_imports_nothing_but_the_standard_library() -> None:
+    imported_by_it = subprocess.run(
+        [
+            *(sys.executable, "-S", "-c"),
+            f"import sys; sys.path.append({str(PACKAGE.parent)!r}); import lakefeed\n"
+            "print(*{name.split('.')[0] for name in sys.modules})",
+        ],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert set(imported_by_it.stdout.split()) <= {*sys.stdlib_module_names, "__main__", "lakefeed"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

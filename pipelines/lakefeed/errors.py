@@ -2,6 +2,7 @@
 
 LakefeedError                 what happened, where, and what to do; carries the exit code
 ├── DeclarationError          sources.yaml, its catalogue or the command line is invalid (exit 2)
+├── ExtraMissing              an optional dependency isn't installed; an ImportError too (exit 2)
 ├── SourceUnreachable         a database is unreachable or rejected the login (exit 3)
 ├── TableFailed               one table failed to load (exit 1)
 ├── Refused                   declined as a precaution: a lock, a shrinking refresh (exit 1)
@@ -78,6 +79,12 @@ class DeclarationError(LakefeedError):
         self.problems = tuple(sorted(problems, key=lambda p: (p.file, p.line, p.column)))
         listed = "\n".join(str(problem) for problem in self.problems)
         super().__init__("\n".join(part for part in (what, listed) if part), where=where, do=do)
+
+
+class ExtraMissing(LakefeedError, ImportError):
+    """An optional dependency isn't installed; `do` is the line that installs it."""
+
+    exit_code = EXIT_DECLARATION
 
 
 class SourceUnreachable(LakefeedError):

@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 _GRACE_SECONDS = 3.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+_guests: list[None] = []
 _arrived: list[int] = []
 _actions: dict[str, Callable[[], None]] = {}
 _done: list[str] = []
@@ -62,6 +63,21 @@ def note_done(what: str) -> None:
 def what_was_done(otherwise: str) -> str:
     """The most recent text passed to `note_done`; `otherwise` if there is none."""
     return _done[-1] if _done else otherwise
+
+
+@contextmanager
+def as_guest() -> Iterator[None]:
+    """The process belongs to another program: whatever happens in the block, it isn't ended."""
+    _guests.append(None)
+    try:
+        yield
+    finally:
+        _guests.pop()
+
+
+def is_guest() -> bool:
+    """Whether the process belongs to another program."""
+    return bool(_guests)
 
 
 @contextmanager

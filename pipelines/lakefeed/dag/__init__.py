@@ -6,6 +6,10 @@ Imports: `declaration`, `declaration.document`, `loading.plan`, `orchestration`,
     `transformation`, `transformation.dbt_adapter`, `transformation.warehouse`.
 """
 
-from lakefeed.dag.graph import build_dag
+from lakefeed.extras import require
+
+require("airflow.sdk", "airflow", "`lakefeed.dag`")
+
+from lakefeed.dag.graph import build_dag  # noqa: E402 - needs what was just asked for
 
 __all__ = ["build_dag"]

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from lakefeed.disk import storage_error
-from lakefeed.errors import DeclarationError, LakefeedError
+from lakefeed.errors import DeclarationError, ExtraMissing, LakefeedError
 
 
 @contextmanager
 def errors_for_airflow() -> Iterator[None]:
     """Converts Lakefeed's errors and file system errors that the block raises.
 
-    A DeclarationError isn't retried, since it persists until someone edits the declaration.
+    A wrong declaration or a missing extra isn't retried, since neither goes away by itself.
     """
     try:
         yield
@@ -25,7 +25,7 @@ def errors_for_airflow() -> Iterator[None]:
         # Airflow logs that the task is skipped, but not the reason.
         console().print(f"skipped: {skipped}", soft_wrap=True, markup=False)
         raise
-    except DeclarationError as error:
+    except (DeclarationError, ExtraMissing) as error:
         raise AirflowFailException(str(error)) from None
     except LakefeedError as error:
         raise AirflowException(str(error)) from None

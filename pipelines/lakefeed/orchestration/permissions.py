@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lakefeed.declaration.project import Project
 from lakefeed.disk import leads_nowhere, refused, why_unwritable
-from lakefeed.loading.raw.filesystem import is_local
+from lakefeed.loading.raw.filesystem import is_local, require_filesystem
 
 
 def refuse_unwritable(project: Project, *, loads: bool = True, builds: bool = True) -> None:
@@ -18,7 +18,9 @@ def refuse_unwritable(project: Project, *, loads: bool = True, builds: bool = Tr
     Raises:
         StorageFailed: a folder is not writable, or is a link to a missing one; nothing was read or
             written.
+        ExtraMissing: raw is in an object store whose package isn't installed.
     """
+    require_filesystem(project.raw_url)
     for folder in dict.fromkeys(_folders(project, loads=loads, builds=builds)):
         if error := why_unwritable(folder):
             raise error
@@ -33,7 +35,9 @@ def refuse_missing(project: Project) -> None:
 
     Raises:
         StorageFailed: a link points to a missing folder.
+        ExtraMissing: raw is in an object store whose package isn't installed.
     """
+    require_filesystem(project.raw_url)
     for folder in _folders(project, loads=True, builds=True):
         if error := leads_nowhere(folder):
             raise error

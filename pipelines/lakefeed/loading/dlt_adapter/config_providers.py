@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from dlt.common.configuration.providers.doc import BaseDocProvider
 from dlt.common.configuration.providers.environ import SECRET_STORAGE_PATH
 from dlt.common.configuration.providers.provider import ConfigProvider
 from dlt.common.configuration.specs.base_configuration import is_secret_hint
-from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from dlt.common.configuration.specs.config_providers_context import ConfigProvidersContainer
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext, RunContextBase
 
 from lakefeed.loading.dlt_adapter.plugin import ProjectRunContext
 
@@ -86,6 +88,36 @@ class FilteringProvider(ConfigProvider):
 def use_filtering_providers(root: Path) -> None:
     """Makes dlt read its settings again, for the project in this folder."""
     Container()[PluggableRunContext].reload(FilteringRunContext(str(root)))
+
+
+@dataclass(frozen=True)
+class Context:
+    """dlt's run context and its configuration providers."""
+
+    run: RunContextBase
+    providers: ConfigProvidersContainer
+
+
+def present_context() -> Context | None:
+    """dlt's current context; None if nothing has needed one yet."""
+    if PluggableRunContext not in Container():
+        return None
+    plugged = Container()[PluggableRunContext]
+    return Context(plugged.context, plugged.providers)
+
+
+def restore_dlt_context(context: Context | None) -> None:
+    """Restores dlt's context; with None, dlt creates one when it needs it.
+
+    No setting is looked up: with Airflow installed, new providers would query its database.
+    """
+    if context is None:
+        del Container()[PluggableRunContext]
+        return
+    plugged = Container()[PluggableRunContext]
+    plugged.context, plugged.providers = context.run, context.providers
+    # dlt's log level belongs to the process.
+    context.run.initialize_runtime(context.run.runtime_config)
 
 
 def _names_in(provider: ConfigProvider) -> set[str] | None:

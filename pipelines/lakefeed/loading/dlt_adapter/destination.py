@@ -16,7 +16,11 @@ from dlt.destinations.impl.filesystem.filesystem import INIT_FILE_NAME, Filesyst
 from dlt.destinations.impl.filesystem.typing import TExtraPlaceholders
 
 from lakefeed.declaration.project import Project
-from lakefeed.loading.dlt_adapter.config_providers import use_filtering_providers
+from lakefeed.loading.dlt_adapter.config_providers import (
+    Context,
+    restore_dlt_context,
+    use_filtering_providers,
+)
 from lakefeed.loading.raw.filesystem import is_local
 
 Configuration = FilesystemDestinationClientConfiguration
@@ -108,6 +112,18 @@ def raw_destination(project: Project) -> RawDestination:
             )
             _latest[:] = [_Resolved(settings, destination)]
         return _latest[-1].destination
+
+
+def restore_context(context: Context | None) -> None:
+    """Restores dlt's run context; with None, dlt creates one when it needs it.
+
+    Side effect: the next load resolves the destination again.
+    """
+    with _lock:
+        # Otherwise dlt wasn't used.
+        if _latest:
+            _latest.clear()
+            restore_dlt_context(context)
 
 
 def _bucket_url(raw_url: str) -> str:

@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from lakefeed.declaration.project import Project
 
 NAMING = "lakefeed.loading.naming"
+_LOG_LEVEL = "RUNTIME__LOG_LEVEL"
+_FIXED = {
+    "PROVIDERS__ENABLE_AIRFLOW_SECRETS": "false",
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
+    "SCHEMA__NAMING": NAMING,
+    # By default the working directory keeps a second copy of every file ever loaded.
+    "LOAD__DELETE_COMPLETED_JOBS": "true",
+    # dlt sleeps this long, twice per table, before it checks whether the read has finished.
+    "EXTRACT__FUTURES_POLL_INTERVAL": "0.0005",
+}
+_DESTINATION = "lakefeed.loading.dlt_adapter.destination"
+_ALL = (*_FIXED, "DLT_PROJECT_DIR", "DLT_DATA_DIR", _LOG_LEVEL)
 
 
 def prepare_dlt(project: Project) -> None:
@@ -18,14 +33,40 @@ def prepare_dlt(project: Project) -> None:
 
     Side effect: sets environment variables of this process.
     """
-    os.environ["PROVIDERS__ENABLE_AIRFLOW_SECRETS"] = "false"
-    os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
-    os.environ["DLT_PROJECT_DIR"] = str(project.root)
-    os.environ["DLT_DATA_DIR"] = str(project.data / ".dlt")
-    os.environ["SCHEMA__NAMING"] = NAMING
-    # By default the working directory keeps a second copy of every file ever loaded.
-    os.environ["LOAD__DELETE_COMPLETED_JOBS"] = "true"
-    # dlt sleeps this long, twice per table, before it checks whether the read has finished.
-    os.environ["EXTRACT__FUTURES_POLL_INTERVAL"] = "0.0005"
+    os.environ.update(
+        _FIXED,
+        DLT_PROJECT_DIR=str(project.root),
+        DLT_DATA_DIR=str(project.data / ".dlt"),
+    )
     # dlt both logs and raises the error of a failed job; Lakefeed reports the raised one.
-    os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")
+    os.environ.setdefault(_LOG_LEVEL, "CRITICAL")
+
+
+@contextmanager
+def dlt_restored() -> Iterator[None]:
+    """Restores dlt's environment variables and run context afterwards.
+
+    For programs that use dlt themselves, since both belong to the whole process.
+    """
+    variables = {name: os.environ.get(name) for name in _ALL}
+    context = None
+    if "dlt" in sys.modules:
+        from lakefeed.loading.dlt_adapter.config_providers import present_context
+
+        context = present_context()
+    try:
+        yield
+    finally:
+        _set(variables)
+        if _DESTINATION in sys.modules:
+            from lakefeed.loading.dlt_adapter.destination import restore_context
+
+            restore_context(context)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -8,7 +8,13 @@ from lakefeed.declaration.document.messages import nearest
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table_names import matching_wildcards, read_entry, split, wildcards_of
 from lakefeed.declaration.tables import Table
-from lakefeed.errors import DeclarationError, LakefeedError, StorageFailed, TableFailed
+from lakefeed.errors import (
+    DeclarationError,
+    ExtraMissing,
+    LakefeedError,
+    StorageFailed,
+    TableFailed,
+)
 from lakefeed.loading.plan.table_plan import plan_table
 from lakefeed.orchestration.permissions import refuse_missing
 from lakefeed.source.connections.connection import connection_of
@@ -95,7 +101,7 @@ def _table_errors(table: Table) -> Iterator[LakefeedError]:
 def _missing_folders(project: Project) -> Iterator[LakefeedError]:
     try:
         refuse_missing(project)
-    except StorageFailed as error:
+    except (StorageFailed, ExtraMissing) as error:
         yield error
 
 

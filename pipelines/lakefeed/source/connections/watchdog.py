@@ -198,5 +198,5 @@ def _end(line: Line, why: str, *, with_others: bool) -> None:
         return
     # No socket was found, so the wait can only be ended with the process, which loses no data.
     time.sleep(_GRACE_SECONDS)
-    if line.waits_since:
+    if line.waits_since and not interruption.is_guest():
         interruption.end_process(f"error: {line.failure()}", EXIT_PARTLY_FAILED)

@@ -174,6 +174,8 @@ def _invoke(project: Project, command: Sequence[str], warehouse: Path) -> Any:
             DuckDBConnectionManager.close_all_connections()
     # dbt reports even Ctrl-C as a regular result.
     raise_if_interrupted()
+    if isinstance(outcome.exception, KeyboardInterrupt):
+        raise outcome.exception
     if outcome.exception is not None:
         if refused := storage_error(outcome.exception):
             raise refused
