@@ -139,9 +139,8 @@ def _refusal_in(error: BaseException) -> tuple[int, str] | None:
 
 def _whose(path: Path) -> str:
     """Whom the nearest file or folder that is there belongs to, and who runs."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    owner, here = path.stat().st_uid, os.geteuid()
+    path = _nearest(Path(os.path.realpath(path)))
+    owner, here = path.lstat().st_uid, os.geteuid()
     if owner == here:
         return f"{path} is this user's own: allow it with chmod u+rwX"
     give = f"give it to this user (chown -R {here} {path})"

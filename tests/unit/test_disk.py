@@ -113,6 +113,16 @@ def test_a_folder_of_another_user_says_whose_it_is_and_what_to_write(
     assert f"chown -R 4711 {tmp_path}/dbt" in said
 
 
+def test_a_path_that_may_not_be_looked_at_is_named_by_the_folder_before_it(tmp_path: Path) -> None:
+    # The system refuses to look at so long a name, to root as well.
+    (tmp_path / "package").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "package" / ("x" * 300))
+
+    said = told(PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "link/x")))
+
+    assert f"{tmp_path}/package is this user's own" in said
+
+
 def test_a_folder_that_can_be_made_and_written_to_is_left_as_it_is(tmp_path: Path) -> None:
     assert why_unwritable(tmp_path / "yet" / "to be made") is None
     assert list(tmp_path.iterdir()) == []
