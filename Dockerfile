@@ -12,7 +12,7 @@ USER 50000
 WORKDIR /lakefeed
 COPY requirements.lock ./
 RUN pip install --no-cache-dir --require-hashes --requirement requirements.lock
-COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY LICENSE NOTICE README.md pyproject.toml ./
 COPY pipelines ./pipelines
 RUN pip install --no-cache-dir --no-deps --no-build-isolation .
 

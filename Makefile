@@ -41,7 +41,7 @@ test-browser: $(READY) program-chromium ## the pages in a browser, as a user see
 	@$(PYTEST) -m browser
 
 test-compose: $(READY) ## the compose files on a Docker engine: build, first run, kills, down and up; half an hour
-	@$(PYTEST) -m compose
+	@$(PYTEST) -m compose tests/compose
 
 nightly: $(READY) program-pgbouncer program-postgresql ## what is random or long by nature, in its long form: an hour or more
 	@LAKEFEED_NIGHTLY=1 $(PYTEST) -m nightly $(SIDE_BY_SIDE)

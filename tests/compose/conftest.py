@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from tests.compose.page import Commands, read_commands
 from tests.compose.setups import NAMES, Setup, own_project, this_repository, workers
-from tests.compose.stack import why_no_engine
+from tests.compose.stack import checked, why_no_engine
 
 
 @pytest.fixture(scope="session")
@@ -19,8 +18,9 @@ def engine() -> Iterator[None]:
         pytest.skip(why)
     yield
     for name in NAMES:
-        image = f"{name}-airflow:local"
-        subprocess.run(["docker", "image", "rm", image], capture_output=True, check=False)
+        # Where services are built side by side, each has left an image, and one has the name.
+        label = f"label=com.docker.compose.project={name}"
+        checked("docker", "image", "prune", "--force", "--all", "--filter", label)
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ URL = "http://127.0.0.1:8081"
 _READ = """
 import duckdb, json, sys
 with duckdb.connect("data/warehouse.duckdb", read_only=True) as warehouse:
+    warehouse.execute("set enable_progress_bar = false")
     json.dump(warehouse.sql(sys.stdin.read()).fetchall(), sys.stdout, default=str)
 """
 
@@ -108,6 +109,11 @@ class Stack:
 
         return str(eventually(host))
 
-    def log(self, lines: int = 200) -> str:
-        """The last lines of each service."""
-        return self.compose("logs", "--tail", str(lines))
+    def log(self, lines: int = 60) -> str:
+        """The last lines of each service, and of each task that failed, as JSON."""
+        failed = "sh -c 'grep --recursive --no-filename exc_type /airflow/logs || true'"
+        try:
+            tasks = self.compose("exec", "-T", "airflow-scheduler", failed)
+        except AssertionError:
+            tasks = ""
+        return self.compose("logs", "--tail", str(lines)) + tasks

@@ -51,6 +51,10 @@ def state_of_big(setup: Setup, run: str) -> str:
     return str(setup.stack.api.task(run, task_of_big(setup))["state"])
 
 
+def tries_of_big(setup: Setup, run: str) -> int:
+    return int(setup.stack.api.task(run, task_of_big(setup))["try_number"])
+
+
 def test_all_services_become_healthy(setup: Setup) -> None:
     eventually(setup.stack.is_well, 240)
 
@@ -94,6 +98,7 @@ def test_a_killed_scheduler_loses_nothing(setup: Setup) -> None:
     setup.stack.type((setup.start,))
 
     assert_green(setup, run)
+    assert tries_of_big(setup, run) == 2
     assert_all_is_there(setup)
 
 
@@ -106,7 +111,7 @@ def test_a_killed_worker_loses_nothing(setup: Setup) -> None:
     assert state_of_big(setup, run) == "running"
 
     assert_green(setup, run)
-    assert setup.stack.api.task(run, task_of_big(setup))["hostname"] != host
+    assert tries_of_big(setup, run) == 2
     setup.stack.type((setup.start,))
     assert_all_is_there(setup)
 
