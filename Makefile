@@ -3,7 +3,7 @@ BIN := .venv/bin
 READY := .venv/.lakefeed-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow test test-faults test-wheel test-browser nightly check lint types docs docs-site bench bench-guard lock clean
+.PHONY: help demo airflow test test-faults test-wheel test-browser test-compose nightly check lint types docs docs-site bench bench-guard lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -31,8 +31,8 @@ airflow: $(READY) ## Airflow and the shop, without Docker, until Ctrl-C: make ai
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --durations=20 --durations-min=1
 SIDE_BY_SIDE = -n 2 --dist loadfile
 
-test: $(READY) ## all tests but the long suites and those that need a browser
-	@$(PYTEST) -m "not faults and not browser" $(SIDE_BY_SIDE)
+test: $(READY) ## all tests but the long suites and those that need a browser or Docker
+	@$(PYTEST) -m "not faults and not browser and not compose" $(SIDE_BY_SIDE)
 
 test-faults: $(READY) program-pgbouncer program-redis-server program-postgresql ## the long suites: kills, torture, live services, runs of the DAG, the guides
 	@$(PYTEST) -m faults $(SIDE_BY_SIDE)
@@ -42,6 +42,9 @@ test-wheel: $(READY) ## the wheel, installed by itself for the oldest and the ne
 
 test-browser: $(READY) program-chromium ## the pages in a browser, as a user sees them
 	@$(PYTEST) -m browser
+
+test-compose: $(READY) ## the compose files on a Docker engine: build, first run, kills, down and up; half an hour
+	@$(PYTEST) -m compose tests/compose
 
 nightly: $(READY) program-pgbouncer program-postgresql ## what is random or long by nature, in its long form: an hour or more
 	@LAKEFEED_NIGHTLY=1 $(PYTEST) -m nightly $(SIDE_BY_SIDE)

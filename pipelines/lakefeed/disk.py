@@ -142,9 +142,8 @@ def _number_and_path(error: BaseException) -> tuple[int, str] | None:
 
 def _ownership_remedy(path: Path) -> str:
     """How this user gets access to the path, by the owner of its nearest existing parent."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    owner, user = path.stat().st_uid, os.geteuid()
+    path = _nearest_existing(Path(os.path.realpath(path)))
+    owner, user = path.lstat().st_uid, os.geteuid()
     if owner == user:
         return f"you own {path}: grant yourself access with chmod u+rwX"
     change_owner = f"change its owner (chown -R {user} {path})"

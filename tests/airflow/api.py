@@ -55,8 +55,30 @@ class Api:
 
     def task_states(self, kind: str) -> dict[str, str]:
         """The states of the tasks of the newest run of this kind."""
-        path = f"{DAG}/dagRuns/{self.runs(kind)[-1]['dag_run_id']}/taskInstances"
-        return {t["task_id"]: t["state"] for t in self.call("GET", path)["task_instances"]}
+        return self.tasks(str(self.runs(kind)[-1]["dag_run_id"]))
+
+    def trigger(self, **conf: Any) -> str:
+        """The id of a new manual run."""
+        body = {"logical_date": None, "conf": conf}
+        return str(self.call("POST", f"{DAG}/dagRuns", body)["dag_run_id"])
+
+    def ended(self, run: str, seconds: float = 180) -> str:
+        """How the run ended, once it has."""
+
+        def state() -> str | None:
+            found = str(self.call("GET", f"{DAG}/dagRuns/{run}")["state"])
+            return found if found in ENDED else None
+
+        return str(eventually(state, seconds))
+
+    def tasks(self, run: str) -> dict[str, str]:
+        """The state of each task of the run."""
+        found = self.call("GET", f"{DAG}/dagRuns/{run}/taskInstances")["task_instances"]
+        return {task["task_id"]: task["state"] for task in found}
+
+    def task(self, run: str, task: str) -> Any:
+        """What Airflow knows of a task of the run."""
+        return self.call("GET", f"{DAG}/dagRuns/{run}/taskInstances/{task}")
 
 
 def eventually(question: Callable[[], Any], seconds: float = 180) -> Any:

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
-from tests.airflow.api import DAG, ENDED, Api, eventually
+from tests.airflow.api import DAG, Api, eventually
 from tests.airflow.conftest import live_services
 from tests.airflow.test_alerts import NOTIFIER
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
@@ -34,25 +33,6 @@ class Live:
     source: Database
     lake: Lake
     api: Api
-
-    def trigger(self, **conf: Any) -> str:
-        """The id of a new manual run."""
-        body = {"logical_date": None, "conf": conf}
-        return str(self.api.call("POST", f"{DAG}/dagRuns", body)["dag_run_id"])
-
-    def ended(self, run: str) -> str:
-        """How the run ended, once it has."""
-
-        def state() -> str | None:
-            found = str(self.api.call("GET", f"{DAG}/dagRuns/{run}")["state"])
-            return found if found in ENDED else None
-
-        return str(eventually(state))
-
-    def tasks(self, run: str) -> dict[str, str]:
-        """The state of each task of the run."""
-        told = self.api.call("GET", f"{DAG}/dagRuns/{run}/taskInstances")["task_instances"]
-        return {task["task_id"]: task["state"] for task in told}
 
     def assert_equal(self) -> None:
         """The marts are what a direct query of the source gives, and raw holds nothing twice."""
@@ -115,10 +95,10 @@ def test_a_late_run_calls_the_notifier(live: Live) -> None:
 def test_a_run_of_selected_tables_skips_the_others(live: Live) -> None:
     live.source.execute("insert into a values (3, 'three')", "insert into b values (3, 'three')")
 
-    run = live.trigger(tables=["shop.a"])
+    run = live.api.trigger(tables=["shop.a"])
 
-    assert live.ended(run) == "success"
-    states = live.tasks(run)
+    assert live.api.ended(run) == "success"
+    states = live.api.tasks(run)
     assert (states["shop__a"], states["shop__b"]) == ("success", "skipped")
     assert live.lake.query("select count(*) from marts.of_b") == [(2,)]
 
@@ -126,17 +106,17 @@ def test_a_run_of_selected_tables_skips_the_others(live: Live) -> None:
 def test_a_failed_table_holds_back_only_its_own_models(live: Live) -> None:
     live.source.execute("alter table b rename at to moved", "insert into a values (4, 'four')")
 
-    run = live.trigger()
-    assert live.ended(run) == "failed"
+    run = live.api.trigger()
+    assert live.api.ended(run) == "failed"
 
-    states = live.tasks(run)
+    states = live.api.tasks(run)
     assert (states["shop__a"], states["shop__b"], states["report"]) == (
         *("success", "failed", "failed"),
     )
     assert live.lake.query("select count(*) from marts.of_a") == [(4,)]
     assert live.lake.query("select count(*) from marts.of_b") == [(2,)]
     live.source.execute("alter table b rename moved to at")
-    assert live.ended(live.trigger()) == "success"
+    assert live.api.ended(live.api.trigger()) == "success"
     live.assert_equal()
 
 
@@ -144,19 +124,19 @@ def test_a_killed_task_leaves_no_lock_and_can_be_cleared(live: Live) -> None:
     live.source.execute("insert into slow select n, 'x' from generate_series(3, 1000) as n")
     with closing(live.source.connect()) as other:
         other.cursor().execute("lock table slow in access exclusive mode")
-        run = live.trigger()
+        run = live.api.trigger()
         task = f"{DAG}/dagRuns/{run}/taskInstances/shop__slow"
         waiting = "select count(*) from pg_locks where not granted"
         eventually(lambda: live.source.rows(waiting) != [(0,)])
         live.api.call("PATCH", task, {"new_state": "failed"})
-        assert live.ended(run) == "failed"
+        assert live.api.ended(run) == "failed"
 
     eventually(lambda: advisory_locks(live.source) == 0)
     # As the web page clears a task: together with its downstream tasks.
     body = {"task_ids": ["shop__slow"], "include_downstream": True, "only_failed": False}
     body |= {"dry_run": False, "dag_run_id": run, "reset_dag_runs": True}
     live.api.call("POST", f"{DAG}/clearTaskInstances", body)
-    assert live.ended(run) == "success"
+    assert live.api.ended(run) == "success"
     assert live.lake.query("select count(*) from staging.stg_shop__slow") == [(1000,)]
     live.assert_equal()
 
@@ -164,17 +144,17 @@ def test_a_killed_task_leaves_no_lock_and_can_be_cleared(live: Live) -> None:
 def test_overlapping_runs_and_the_command_line_duplicate_no_row(live: Live) -> None:
     with ThreadPoolExecutor(1) as pool:
         live.source.execute("insert into a select n, 'y' from generate_series(100, 200) as n")
-        runs = [live.trigger(), live.trigger()]
+        runs = [live.api.trigger(), live.api.trigger()]
         typed = pool.submit(live.lake.command, "run", **{CONNECTION_VARIABLE: live.source.url})
         live.source.execute("insert into b select n, 'y' from generate_series(100, 200) as n")
-        states = [live.ended(run) for run in runs]
+        states = [live.api.ended(run) for run in runs]
         ended = typed.result()
 
     # A table that another process is loading is refused at once; the task's retries load it later.
     refused = "is being loaded by another run"
     assert ended.returncode == 0 or refused in ended.stdout + ended.stderr
     assert states[-1] == "success"
-    assert live.ended(live.trigger()) == "success"
+    assert live.api.ended(live.api.trigger()) == "success"
     live.assert_equal()
 
 
@@ -199,7 +179,7 @@ def test_a_backfill_of_three_days_loads_only_those_and_moves_no_checkpoint(live:
     late = live.lake.query("select id from marts.of_a where word = 'late' order by id")
     assert late == [(1001,), (1002,), (1003,)]
     assert checkpoints(live.lake) == before
-    assert live.ended(live.trigger(start="2026-10-04", end="2026-10-05")) == "success"
+    assert live.api.ended(live.api.trigger(start="2026-10-04", end="2026-10-05")) == "success"
     live.assert_equal()
 
 

@@ -191,6 +191,20 @@ def test_copied_macros_are_accepted_while_they_are_unchanged(lake: Lake) -> None
     assert package.readlink() == ours
 
 
+def test_a_link_to_macros_that_this_user_may_not_look_at_is_replaced(lake: Lake) -> None:
+    declare(lake)
+    package = lake.root / "dbt/dbt_packages/lakefeed"
+    link_dbt_package(lake.project)
+    ours = package.readlink()
+    package.unlink()
+    # The system refuses to look at so long a name, to root as well.
+    package.symlink_to("/root/" + "x" * 300)
+
+    link_dbt_package(lake.project)
+
+    assert package.readlink() == ours
+
+
 @pytest.mark.parametrize(
     "environment",
     [

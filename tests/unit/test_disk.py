@@ -115,6 +115,20 @@ def test_a_permission_error_names_the_owner_of_the_folder_and_the_commands_that_
     assert f"chown -R 4711 {tmp_path}/dbt" in message
 
 
+def test_a_path_that_may_not_be_read_is_named_by_its_nearest_readable_parent(
+    tmp_path: Path,
+) -> None:
+    # The system refuses to look at so long a name, to root as well.
+    (tmp_path / "package").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "package" / ("x" * 300))
+
+    message = message_of(
+        PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "link/x"))
+    )
+
+    assert f"you own {tmp_path}/package" in message
+
+
 def test_checking_that_a_folder_can_be_created_creates_nothing(tmp_path: Path) -> None:
     assert why_unwritable(tmp_path / "yet" / "to be made") is None
     assert list(tmp_path.iterdir()) == []

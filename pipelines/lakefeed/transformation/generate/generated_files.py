@@ -96,7 +96,8 @@ def link_dbt_package(project: Project) -> None:
     target = Path(str(files("lakefeed.transformation") / "dbt_package"))
     if link.is_symlink() and link.readlink() == target:
         return
-    if link.is_dir() and not link.is_symlink():
+    # In a container another's link may lead to where this user may not even look.
+    if not link.is_symlink() and link.is_dir():
         if _contents(link) == _contents(target):
             return
         shutil.rmtree(link)

@@ -1,0 +1,138 @@
+"""The compose files, run by a Docker engine: what they start, and what they survive.
+
+A stack takes minutes to build and to start, so all tests of a set-up share one, in their order. The
+commands are those of docs/airflow.md.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.airflow.api import eventually
+from tests.compose.page import Commands
+from tests.compose.setups import Setup
+from tests.compose.stack import checked
+
+pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
+
+
+def assert_green(setup: Setup, run: str) -> None:
+    assert setup.stack.api.ended(run, 900) == "success", setup.stack.api.tasks(run)
+
+
+def assert_all_is_there(setup: Setup) -> None:
+    """A run brings whatever isn't loaded yet, and then both sides are equal."""
+    if setup.traffic:
+        setup.stack.compose("stop", setup.traffic)
+    assert_green(setup, setup.stack.api.trigger())
+    assert setup.content_of_staging() == setup.content_of_source()
+    if setup.traffic:
+        setup.stack.compose("start", setup.traffic)
+
+
+def begin_long_load(setup: Setup) -> tuple[str, str]:
+    """The run, and the container in which a load of many rows is at work."""
+    setup.ask(setup.add_many)
+    run = setup.stack.api.trigger()
+    host = setup.stack.host_of(run, task_of_big(setup))
+    reading = (
+        "select count(*) from pg_stat_activity where state = 'active'"
+        f" and query like '%{setup.big}%' and pid <> pg_backend_pid()"
+    )
+    eventually(lambda: setup.ask(reading) != "0")
+    return run, host
+
+
+def task_of_big(setup: Setup) -> str:
+    return f"{setup.source}__{setup.big}"
+
+
+def state_of_big(setup: Setup, run: str) -> str:
+    return str(setup.stack.api.task(run, task_of_big(setup))["state"])
+
+
+def tries_of_big(setup: Setup, run: str) -> int:
+    return int(setup.stack.api.task(run, task_of_big(setup))["try_number"])
+
+
+def test_all_services_become_healthy(setup: Setup) -> None:
+    eventually(setup.stack.is_well, 240)
+
+    states = setup.stack.states()
+    assert sum("worker" in name for name in states) == setup.workers
+
+
+def test_the_first_run_is_green_and_its_counts_are_right(setup: Setup) -> None:
+    eventually(lambda: setup.stack.api.has_ended("scheduled"), 600)
+
+    states = setup.stack.api.task_states("scheduled")
+    assert set(states.values()) == {"success"}, states
+    for table in (one for one in setup.tables if one.ordered):
+        # Up to the newest row of the lake, since the shop goes on.
+        ((rows, newest),) = setup.stack.query(
+            f"select count(*), max({table.key}) from {setup.staged(table.name)}"
+        )
+        upto = f"where {table.key} <= '{newest}'"
+        assert setup.ask(f"select count(*) from {table.name} {upto}") == str(rows)
+    assert_all_is_there(setup)
+
+
+def test_each_command_that_looks_inside_shows_something(setup: Setup, commands: Commands) -> None:
+    if setup.source != "shop":
+        pytest.skip("the page looks at the shop")
+
+    told = setup.stack.type(commands.look, told="select count(*) as orders from orders;\n")
+
+    status, pipeline, query, source = told
+    assert "shop.orders" in status
+    assert "shop__orders" in pipeline
+    assert "order_id" in query
+    assert "orders" in source
+
+
+def test_a_killed_scheduler_loses_nothing(setup: Setup) -> None:
+    run, _ = begin_long_load(setup)
+
+    setup.stack.compose("kill", "airflow-scheduler")
+    assert state_of_big(setup, run) == "running"
+    setup.stack.type((setup.start,))
+
+    assert_green(setup, run)
+    assert tries_of_big(setup, run) == 2
+    assert_all_is_there(setup)
+
+
+def test_a_killed_worker_loses_nothing(setup: Setup) -> None:
+    if not setup.workers:
+        pytest.skip("tasks run in the scheduler's container")
+    run, host = begin_long_load(setup)
+
+    checked("docker", "kill", host)
+    assert state_of_big(setup, run) == "running"
+
+    assert_green(setup, run)
+    assert tries_of_big(setup, run) == 2
+    setup.stack.type((setup.start,))
+    assert_all_is_there(setup)
+
+
+def test_it_goes_on_after_it_was_stopped_and_started(setup: Setup, commands: Commands) -> None:
+    runs = len(setup.stack.api.runs("manual"))
+
+    setup.stack.type(commands.stop)
+    assert setup.stack.states() == {}
+    setup.stack.type((setup.start,))
+
+    assert len(setup.stack.api.runs("manual")) == runs
+    assert_all_is_there(setup)
+
+
+def test_a_project_can_move_to_workers(setup: Setup, commands: Commands) -> None:
+    if setup.source == "shop":
+        pytest.skip("these are the commands for a project of one's own")
+
+    setup.stack.type(commands.start_workers)
+
+    assert_all_is_there(setup)
+    eventually(setup.stack.is_well, 240)
+    assert sum("worker" in name for name in setup.stack.states()) == 3
