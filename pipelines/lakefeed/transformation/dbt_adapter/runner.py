@@ -19,7 +19,7 @@ from lakefeed.duckdb_paths import writable_database
 from lakefeed.errors import BuildFailed
 from lakefeed.interruption import raise_if_interrupted
 from lakefeed.transformation.generate.data_tests import declared_at
-from lakefeed.transformation.generate.generated_files import link_dbt_package
+from lakefeed.transformation.generate.dbt_packages import link_dbt_package, undeclared_package
 
 _TESTS = ("test", "unit_test")
 # dbt's cache of the parsed project (https://docs.getdbt.com/reference/parsing#partial-parsing).
@@ -153,6 +153,8 @@ def refuse_without_dbt(project: Project) -> None:
 def _invoke(project: Project, command: Sequence[str], warehouse: Path) -> Any:
     refuse_without_dbt(project)
     link_dbt_package(project)
+    if error := undeclared_package(project):
+        raise error
     warehouse.parent.mkdir(parents=True, exist_ok=True)
     with (
         _quiet_environment(command[0]),
