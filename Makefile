@@ -3,10 +3,10 @@ BIN := .venv/bin
 READY := .venv/.lakefeed-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow test test-faults test-browser nightly check lint types docs docs-site bench bench-guard lock clean
+.PHONY: help demo airflow test test-faults test-browser test-dbt112 test-duckdb2 nightly check lint types docs docs-site bench bench-guard lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 # pip brings uv, both held to the hashes of the lock; uv installs the rest, much faster.
 $(READY): requirements.lock pyproject.toml
@@ -48,25 +48,24 @@ nightly: $(READY) program-pgbouncer program-postgresql ## what is random or long
 program-%:
 	@{ command -v $* || ls /usr/lib/$*/*/bin/pg_ctl; } > /dev/null 2>&1 || { apt-get update && apt-get install --yes --no-install-recommends $*; } > /dev/null 2>&1 || echo "no $*, so its tests are skipped"
 
+# The environment of the lock with another version of one package in it: docs/versions.md. Where that
+# version can't be installed, its tests are skipped.
 OTHER_VERSIONS := dbt112 duckdb2
-TOUCH_DBT := tests/demo/test_demo.py $(addprefix tests/integration/test_,dbt_packages.py history.py lineage.py macros.py publication.py quality.py rebuild.py run.py schema_changes.py staging.py trial_build.py)
 
-# The environment of the lock with another version in it: tests/versions/ has which, docs/versions.md
-# what for. Where that version can't be installed, its tests are skipped.
-.venv-%/.ready: requirements.lock tests/versions/%.lock | $(READY)
+.venv-%/.ready: requirements.lock pyproject.toml tests/versions/%.lock | $(READY)
 	@echo "setting up .venv-$* from requirements.lock and tests/versions/$*.lock"
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-$*
 	@$(BIN)/uv pip sync --quiet --python .venv-$*/bin/python --require-hashes --compile-bytecode requirements.lock
 	@$(BIN)/uv pip install --quiet --python .venv-$*/bin/python --no-deps --no-build-isolation --editable .
 	@$(BIN)/uv pip install --quiet --python .venv-$*/bin/python --no-deps --require-hashes --compile-bytecode -r tests/versions/$*.lock && touch $@ || echo "tests/versions/$*.lock can't be installed here, so its tests are skipped"
 
-IN_VERSION = @test ! -e .venv-$(1)/.ready || PYTHONDONTWRITEBYTECODE= .venv-$(1)/bin/python -m pytest -m "not faults and not browser"
+BUILDS := $(addprefix tests/integration/test_,dbt_packages history lineage macros publication quality rebuild run schema_changes staging trial_build)
 
-test-dbt112: .venv-dbt112/.ready ## what touches dbt, with dbt-core 1.12
-	$(call IN_VERSION,dbt112) $(SIDE_BY_SIDE) $(TOUCH_DBT)
+test-dbt112: .venv-dbt112/.ready ## what builds, with dbt-core 1.12
+	@test ! -e $< || $(subst $(BIN),.venv-dbt112/bin,$(PYTEST)) -m "not faults and not browser" $(SIDE_BY_SIDE) tests/demo/test_demo.py $(addsuffix .py,$(BUILDS))
 
 test-duckdb2: .venv-duckdb2/.ready ## the warehouse, with DuckDB 2
-	$(call IN_VERSION,duckdb2) tests/integration/test_duckdb_versions.py
+	@test ! -e $< || LAKEFEED_OTHER_DUCKDB=$(CURDIR)/.venv-duckdb2/bin/python $(PYTEST) tests/integration/test_duckdb_versions.py
 
 check: lint types test test-faults test-browser test-dbt112 test-duckdb2 ## everything that CI checks
 

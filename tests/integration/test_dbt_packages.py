@@ -1,4 +1,4 @@
-"""Lakefeed's macros are a dbt package that is declared, whatever else a project declares."""
+"""Lakefeed's dbt package is declared in every project, beside packages of the user's own."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def dbt(lake: Lake, *arguments: str) -> str:
     return ended.stdout
 
 
-def test_a_project_that_declares_no_packages_declares_ours_from_its_next_command_on(
+def test_the_next_command_declares_the_package_in_a_project_that_declares_none(
     copied: Lake,
 ) -> None:
     (copied.root / "dbt/packages.yml").unlink()
@@ -58,14 +58,14 @@ def test_a_project_that_declares_no_packages_declares_ours_from_its_next_command
     assert "Completed successfully" in dbt(copied, "build")
 
 
-def test_sync_names_the_file_that_declares_it(copied: Lake) -> None:
+def test_sync_reports_the_file_that_declares_the_package(copied: Lake) -> None:
     (copied.root / "dbt/packages.yml").unlink()
 
     assert "dbt/packages.yml" in copied.command("sync").stdout
     assert "dbt/packages.yml" not in copied.command("sync").stdout
 
 
-def test_git_is_offered_the_declaration_and_no_link(copied: Lake) -> None:
+def test_git_tracks_the_declaration_but_not_the_links(copied: Lake) -> None:
     git(copied.root, "init")
     git(copied.root, "add", "dbt")
 
@@ -77,7 +77,7 @@ def test_git_is_offered_the_declaration_and_no_link(copied: Lake) -> None:
     assert ".lakefeed" not in staged.stdout
 
 
-def test_dbt_deps_installs_it_again_without_a_network(copied: Lake) -> None:
+def test_dbt_deps_reinstalls_the_package_without_a_network(copied: Lake) -> None:
     dbt(copied, "clean", "--no-clean-project-files-only")
     shutil.rmtree(copied.root / "dbt/dbt_packages", ignore_errors=True)
 
@@ -88,7 +88,7 @@ def test_dbt_deps_installs_it_again_without_a_network(copied: Lake) -> None:
     assert copied.command("build").returncode == 0
 
 
-def test_it_stands_beside_a_package_of_the_user(copied: Lake) -> None:
+def test_a_project_can_declare_packages_of_its_own(copied: Lake) -> None:
     users_package(copied, "packages.yml")
     (copied.root / "dbt/packages.yml").write_text(f"{OURS}  - local: own\n")
 
@@ -100,7 +100,7 @@ def test_it_stands_beside_a_package_of_the_user(copied: Lake) -> None:
 
 @pytest.mark.parametrize("declaring", ["packages.yml", "dependencies.yml"])
 @pytest.mark.skipif(DBT_COUNTS_PACKAGES, reason="dbt-core 1.12 counts packages")
-def test_a_project_that_declares_others_alone_goes_on_with_dbt_1_11(
+def test_dbt_1_11_builds_a_project_that_declares_only_other_packages(
     copied: Lake, declaring: str
 ) -> None:
     (copied.root / "dbt/packages.yml").unlink()
@@ -112,7 +112,7 @@ def test_a_project_that_declares_others_alone_goes_on_with_dbt_1_11(
 
 @pytest.mark.parametrize("declaring", ["packages.yml", "dependencies.yml"])
 @counted
-def test_check_and_run_say_which_line_a_project_that_declares_others_needs(
+def test_check_and_build_name_the_line_missing_in_a_project_that_declares_other_packages(
     copied: Lake, declaring: str
 ) -> None:
     (copied.root / "dbt/packages.yml").unlink()
@@ -129,7 +129,7 @@ def test_check_and_run_say_which_line_a_project_that_declares_others_needs(
 
 
 @counted
-def test_check_says_that_a_lock_of_before_is_to_be_renewed(copied: Lake) -> None:
+def test_check_asks_for_dbt_deps_when_the_lock_file_is_outdated(copied: Lake) -> None:
     users_package(copied, "packages.yml")
     dbt(copied, "deps")
     link_dbt_package(copied.project)
@@ -138,12 +138,12 @@ def test_check_says_that_a_lock_of_before_is_to_be_renewed(copied: Lake) -> None
     said = copied.command("check").stderr
 
     assert "dbt/package-lock.yml" in said
-    assert "run in dbt/: dbt deps" in " ".join(said.split())
+    assert "run `dbt deps` in dbt/" in " ".join(said.split())
     dbt(copied, "deps")
     assert copied.command("check").returncode == 0
 
 
-def test_a_revision_of_before_is_compared_with_the_packages_of_now(copied: Lake) -> None:
+def test_earlier_revisions_are_compared_using_the_current_packages(copied: Lake) -> None:
     declared = copied.root / "dbt/packages.yml"
     text = declared.read_text()
     declared.unlink()
@@ -156,7 +156,7 @@ def test_a_revision_of_before_is_compared_with_the_packages_of_now(copied: Lake)
     assert copied.command("build", "--changed-since", "HEAD").returncode == 0
 
 
-def test_copies_in_place_of_the_links_do_as_well(copied: Lake) -> None:
+def test_identical_copies_are_accepted_in_place_of_the_links(copied: Lake) -> None:
     for link in ("dbt/.lakefeed/dbt_package", "dbt/dbt_packages/lakefeed"):
         target = (copied.root / link).resolve()
         (copied.root / link).unlink()

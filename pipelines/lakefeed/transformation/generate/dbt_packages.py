@@ -1,10 +1,10 @@
-"""Lakefeed's dbt package in a project: linked where dbt finds it, declared where dbt counts it.
+"""Lakefeed's dbt package in a project: declared, and linked where dbt looks for packages.
 
-    dbt/packages.yml               declares it, beside packages of the user's own
-    dbt/.lakefeed/dbt_package      the installed package, from which `dbt deps` installs
-    dbt/dbt_packages/lakefeed      the same, where dbt reads packages
+    dbt/packages.yml               declares the package, beside the user's own packages
+    dbt/.lakefeed/dbt_package      link to the package; `dbt deps` installs from here
+    dbt/dbt_packages/lakefeed      link to the package; dbt reads it here
 
-The macros exist once, inside the installed Lakefeed; neither link is ever committed.
+The macros exist once, inside the installed Python package; the links are never committed.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from lakefeed.declaration.project import Project
 from lakefeed.errors import BuildFailed
 from lakefeed.textfile import replace_text
 
-# What dbt reads of a project's packages.
+# The files in which dbt looks for a project's packages.
 PACKAGE_FILES = ("packages.yml", "dependencies.yml", "package-lock.yml")
 LINKS = ".lakefeed"
 _DECLARED, _OTHERWISE_DECLARED, _LOCK = PACKAGE_FILES
 _LOCAL = f"{LINKS}/dbt_package"
 _TEXT = f"""\
-# Packages of the dbt project. The first is Lakefeed's macros; `lakefeed sync` links them there.
+# The dbt packages of this project. `lakefeed sync` links Lakefeed's macros; add others below.
 packages:
   - local: {_LOCAL}
 """
-# From this version on, dbt refuses a package that is installed and not declared:
-# dbt-labs/dbt-core#16179, since #12508.
+# Since this version, dbt refuses packages that are installed but not declared
+# (dbt-labs/dbt-core#12508; #16179 asks to change that).
 _COUNTS_PACKAGES = (1, 12)
 
 
 def link_dbt_package(project: Project) -> dict[str, str]:
-    """Puts Lakefeed's macros where dbt looks for packages, as `dbt deps` would.
+    """Links Lakefeed's dbt package into `dbt_packages/`, as `dbt deps` would install it.
 
-    A copy of them, as `cp -rL` makes it, does as well while it is the same; where a file system
-    has no links, we copy them ourselves.
+    An identical copy, such as one made by `cp -rL`, is accepted. On file systems without links, the
+    package is copied.
 
-    Side effect: a project that declares no packages at all declares this one from here on.
+    Side effect: writes `packages.yml` in a project that declares no packages.
 
-    Returns: the text of the file that it declared it in, by its path below the project.
+    Returns: the text of that file by its path in the project, if it was written.
     """
     target = Path(str(files("lakefeed.transformation") / "dbt_package"))
     ignored = project.dbt / LINKS / ".gitignore"
@@ -59,22 +59,33 @@ def link_dbt_package(project: Project) -> dict[str, str]:
     return {f"dbt/{_DECLARED}": _TEXT}
 
 
+def provide_dbt_package(project: Project) -> None:
+    """Links Lakefeed's dbt package, before dbt starts.
+
+    Raises:
+        BuildFailed: the project doesn't declare the package, so dbt would refuse it.
+    """
+    link_dbt_package(project)
+    if error := undeclared_package(project):
+        raise error
+
+
 def undeclared_package(project: Project) -> BuildFailed | None:
-    """Why the installed dbt would refuse Lakefeed's package in this project, and what to do."""
+    """The error if the project doesn't declare Lakefeed's package and the installed dbt minds."""
     declaring, lock = _declaring_file(project), project.dbt / _LOCK
     if declaring is None or not _dbt_counts_packages():
         return None
-    # Where a lock has packages, dbt counts those.
+    # dbt counts the packages in the lock file, if there are any.
     decides = lock if lock.exists() and _packages(lock) else declaring
     if _names_lakefeed(decides):
         return None
     add = "" if _names_lakefeed(declaring) else f"add `- local: {_LOCAL}` to dbt/{declaring.name}"
-    deps = "run in dbt/: dbt deps" if decides == lock else ""
+    deps = "run `dbt deps` in dbt/" if decides == lock else ""
     return BuildFailed(
-        f"dbt {version('dbt-core')} refuses packages that are installed but not declared, and "
-        "Lakefeed's macros are such a package",
+        f"dbt {version('dbt-core')} requires every installed package to be declared, but "
+        "Lakefeed's is not",
         where=f"dbt/{decides.name}",
-        do="; then ".join(filter(None, (add, deps))),
+        do=", then ".join(filter(None, (add, deps))),
     )
 
 
@@ -83,7 +94,7 @@ def _dbt_counts_packages() -> bool:
 
 
 def _declaring_file(project: Project) -> Path | None:
-    """The file that declares a project's packages, which dbt allows in one of two."""
+    """The file that declares the project's packages: dbt allows one of the two."""
     declared, otherwise = (project.dbt / name for name in (_DECLARED, _OTHERWISE_DECLARED))
     if declared.exists():
         return declared
@@ -96,7 +107,7 @@ def _names_lakefeed(path: Path) -> bool:
 
 
 def _packages(path: Path) -> list[dict[str, object]] | None:
-    """The packages in a file; None where it has no list of them. dbt says what it can't read."""
+    """The packages listed in a file, or None. dbt itself reports YAML that can't be read."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError:
@@ -113,8 +124,8 @@ def _link(link: Path, target: Path) -> None:
             return
         shutil.rmtree(link)
     link.parent.mkdir(parents=True, exist_ok=True)
-    # In one step, since another process may be doing the same; elsewhere than in `dbt_packages`,
-    # since dbt takes all that it finds there for packages.
+    # Replaced atomically, since another process may do the same; made outside `dbt_packages`, since
+    # dbt takes every folder in there for a package.
     part = link.parents[1] / LINKS / f"{link.name}-{uuid.uuid4().hex}"
     try:
         part.symlink_to(target, target_is_directory=True)
