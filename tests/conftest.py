@@ -326,7 +326,7 @@ def copy_shop_project(folder: Path) -> Path:
 
 def _copy_shop_files(folder: Path) -> None:
     repository = Path(__file__).resolve().parents[1]
-    ignore = shutil.ignore_patterns("target", "logs", "dbt_packages")
+    ignore = shutil.ignore_patterns("target", "logs", "dbt_packages", ".lakefeed")
     for name in ("dbt", ".dlt"):
         shutil.copytree(repository / name, folder / name, ignore=ignore, dirs_exist_ok=True)
     for name in ("sources.yaml", "sources.lock.yaml"):

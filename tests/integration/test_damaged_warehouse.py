@@ -13,7 +13,7 @@ from lakefeed.orchestration.build.rebuild import rebuild
 from lakefeed.orchestration.build.rollback import resume, roll_back
 from lakefeed.transformation.warehouse.publication import kept_versions
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake
-from tests.unit.transformation.test_opening import damage_log, flip
+from tests.unit.transformation.test_open_file import damage_log, flip
 
 ROWS = "select id, word from staging.stg_shop__a order by id"
 

@@ -17,7 +17,7 @@ from lakefeed.errors import DeclarationError, StorageFailed
 from lakefeed.orchestration.build.rebuild import rebuild
 from lakefeed.orchestration.build.rollback import roll_back
 from lakefeed.orchestration.checks.check import check
-from lakefeed.transformation.generate.generated_files import link_dbt_package
+from lakefeed.transformation.generate.dbt_packages import link_dbt_package
 from tests.conftest import Database, Lake, copy_of, new_lake, only
 
 ODD = "what? 100% #1 [2] *{{x}}* 'a' \"b\" c\\d ::e=f; ${HOME} $(g) ~é名\nz"

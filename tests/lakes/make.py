@@ -30,7 +30,7 @@ LAKES = Path(__file__).parent
 _COMMAND = "-- lakefeed "
 _KEPT = ("sources.yaml", "sources.lock.yaml", ".dlt/config.toml", "dbt", "data")
 # What tools make again, and what only the machine knows that loaded.
-_NOT_KEPT = ("dbt/target", "dbt/logs", "dbt/dbt_packages", "data/.dlt")
+_NOT_KEPT = ("dbt/target", "dbt/logs", "dbt/dbt_packages", "dbt/.lakefeed", "data/.dlt")
 
 
 def steps(source: str) -> Iterator[tuple[str, list[str]]]:

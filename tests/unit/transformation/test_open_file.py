@@ -76,7 +76,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda file: file.write_bytes(b"SQLite format 3\0" + bytes(9999)),
         "it isn't a DuckDB file",
     ),
-    "newer DuckDB": (newer_version, "a newer DuckDB wrote it"),
+    "newer DuckDB": (newer_version, f"by a newer DuckDB than the installed {duckdb.__version__}"),
 }
 
 
@@ -101,6 +101,26 @@ def test_reports_a_damaged_file_and_how_to_recover(file: Path, how: str, opening
     assert "lakefeed rebuild" in error.do
     assert "lakefeed rollback" in error.do
     assert "as warehouse.duckdb.damaged" in error.do
+
+
+def test_says_that_installing_the_newer_duckdb_again_helps_too(file: Path) -> None:
+    newer_version(file)
+
+    error = refusal(file, reading)
+
+    assert error.do.startswith("install the newer DuckDB again; or, to stay on ")
+    assert "docs/versions.md" in error.do
+
+
+def test_new_files_have_the_format_of_duckdb_1_0(tmp_path: Path) -> None:
+    made, attached = tmp_path / "made.duckdb", tmp_path / "attached.duckdb"
+
+    with writing(made) as session:
+        session.execute(f"attach '{attached}' as attached")
+        query = "select tags['storage_version'] from duckdb_databases() where not internal"
+        versions = session.execute(query).fetchall()
+
+    assert versions == [("v1.0.0+",), ("v1.0.0+",)]
 
 
 def test_says_what_a_damaged_log_contains_and_how_to_go_on_without_it(

@@ -28,7 +28,7 @@ from lakefeed.source.connections.connection import Connection, connect, connecti
 from lakefeed.source.inspection.equality import compared_by_text
 from lakefeed.source.inspection.tables import column_facts, denied_columns, is_superuser, may_write
 from lakefeed.source.snapshot import read_horizon
-from lakefeed.transformation.generate.generated_files import link_dbt_package
+from lakefeed.transformation.generate.dbt_packages import link_dbt_package
 
 
 @dataclass(frozen=True)

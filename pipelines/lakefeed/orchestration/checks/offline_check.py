@@ -22,6 +22,7 @@ from lakefeed.source.connections.credentials import unset_variables
 from lakefeed.source.connections.env_file import Disagreement, disagreements
 from lakefeed.source.predicate import single_expression
 from lakefeed.transformation.generate.data_test_validation import unfit_tests
+from lakefeed.transformation.generate.dbt_packages import undeclared_package
 from lakefeed.transformation.generate.generated_files import stale_files
 
 
@@ -36,6 +37,7 @@ def declaration_errors(project: Project) -> list[LakefeedError]:
         *_empty_wildcards(project),
         *test_errors(project),
         *_missing_folders(project),
+        *filter(None, [undeclared_package(project)]),
     ]
     stale = stale_files(project)
     if stale and not errors:

@@ -36,10 +36,11 @@ from lakefeed.transformation.dbt_adapter.state_diff import (
     Node,
     compare_states,
 )
+from lakefeed.transformation.generate.dbt_packages import LINKS
 from lakefeed.transformation.generate.generated_files import stale_files, write_generated
 
 How = Literal["added", "removed", "renamed", "changed", "below"]
-_NOT_COPIED = shutil.ignore_patterns("target", "logs", "dbt_packages")
+_NOT_COPIED = shutil.ignore_patterns("target", "logs", "dbt_packages", LINKS)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -17,6 +18,7 @@ from lakefeed.declaration.project import Project, open_project
 from lakefeed.errors import BuildFailed, DeclarationError, LakefeedError
 from lakefeed.transformation.dbt_adapter.runner import copy_parse_cache
 from lakefeed.transformation.dbt_adapter.state_diff import write_state
+from lakefeed.transformation.generate.dbt_packages import PACKAGE_FILES
 
 _PROJECT_PATHS = (DECLARATION_FILE, CATALOGUE_FILE, "dbt")
 
@@ -95,7 +97,11 @@ def _export(root: Path, commit: str, folder: Path) -> list[str]:
 
 
 def link_uncommitted(project: Project, before: Project) -> None:
-    """Links what isn't committed into a copy: installed dbt packages and dbt's parse cache."""
+    """Links what isn't committed into a copy: installed dbt packages and dbt's parse cache.
+
+    The files that declare the packages are copied with them: dbt 1.12 refuses one without the
+    other.
+    """
     if not before.dbt.exists():
         return
     copy_parse_cache(project, before.dbt / "target")
@@ -104,6 +110,10 @@ def link_uncommitted(project: Project, before: Project) -> None:
         lent = before.dbt / "dbt_packages" / package.name
         lent.parent.mkdir(exist_ok=True)
         lent.symlink_to(package.resolve())
+    for name in PACKAGE_FILES:
+        (before.dbt / name).unlink(missing_ok=True)
+        if (project.dbt / name).exists():
+            shutil.copyfile(project.dbt / name, before.dbt / name)
 
 
 def _git(root: Path, *arguments: str) -> bytes:

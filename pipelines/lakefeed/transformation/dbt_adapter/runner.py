@@ -19,7 +19,8 @@ from lakefeed.duckdb_paths import writable_database
 from lakefeed.errors import BuildFailed
 from lakefeed.interruption import raise_if_interrupted
 from lakefeed.transformation.generate.data_tests import declared_at
-from lakefeed.transformation.generate.generated_files import link_dbt_package
+from lakefeed.transformation.generate.dbt_packages import provide_dbt_package
+from lakefeed.transformation.warehouse.open_file import NEW_FILES
 
 _TESTS = ("test", "unit_test")
 # dbt's cache of the parsed project (https://docs.getdbt.com/reference/parsing#partial-parsing).
@@ -152,7 +153,7 @@ def refuse_without_dbt(project: Project) -> None:
 
 def _invoke(project: Project, command: Sequence[str], warehouse: Path) -> Any:
     refuse_without_dbt(project)
-    link_dbt_package(project)
+    provide_dbt_package(project)
     warehouse.parent.mkdir(parents=True, exist_ok=True)
     with (
         _quiet_environment(command[0]),
@@ -252,7 +253,7 @@ def _working_in(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _opening(warehouse: Path) -> Iterator[None]:
-    """Makes dbt-duckdb open this file, whatever path the profile has.
+    """Makes dbt-duckdb open this file, whatever path the profile has, and create it as we do.
 
     Changing the profile instead would invalidate dbt's parse cache, so that every manual `dbt
     build` between two runs would cost two full parses; besides, the profile may be hand-written
@@ -265,6 +266,7 @@ def _opening(warehouse: Path) -> Iterator[None]:
     def open_warehouse(environment: Any, credentials: Any, plugins: Any = None) -> Any:
         elsewhere = copy(credentials)
         elsewhere.path = str(warehouse)
+        elsewhere.config_options = NEW_FILES | (credentials.config_options or {})
         return original.__func__(environment, elsewhere, plugins)
 
     Environment.initialize_db = classmethod(open_warehouse)

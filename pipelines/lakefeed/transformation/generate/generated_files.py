@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import shutil
-import uuid
-from dataclasses import dataclass
-from importlib.resources import files
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.tables import Table
 from lakefeed.textfile import replace_text
+from lakefeed.transformation.generate.dbt_packages import link_dbt_package
 from lakefeed.transformation.generate.history_models import history_files, history_model_name
 from lakefeed.transformation.generate.staging_models import (
     HEADER,
@@ -64,13 +61,13 @@ def write_generated(project: Project) -> GeneratedChanges:
 
     Side effect: links Lakefeed's dbt package, so that a plain `dbt build` works.
     """
-    link_dbt_package(project)
+    declared = link_dbt_package(project)
     changes = stale_files(project)
     for name, text in changes.to_write.items():
         replace_text(project.root / name, text)
     for name in changes.to_remove:
         (project.root / name).unlink()
-    return changes
+    return replace(changes, to_write=declared | changes.to_write)
 
 
 def is_generated(project: Project, table: Table) -> bool | None:
@@ -83,39 +80,6 @@ def has_history(project: Project, table: Table) -> bool:
     """Whether a table has a generated history model."""
     path = project.dbt / "models" / "history" / table.source / f"{history_model_name(table)}.sql"
     return path.exists() and _is_generated(path)
-
-
-def link_dbt_package(project: Project) -> None:
-    """Links Lakefeed's dbt package into `dbt_packages/`, as `dbt deps` would install it.
-
-    The macros exist once, inside the installed Python package; `dbt_packages/` is never committed.
-    An identical copy, such as one made by `cp -rL`, is accepted. On file systems without links, the
-    package is copied.
-    """
-    link = project.dbt / "dbt_packages" / "lakefeed"
-    target = Path(str(files("lakefeed.transformation") / "dbt_package"))
-    if link.is_symlink() and link.readlink() == target:
-        return
-    # In a container another's link may lead to where this user may not even look.
-    if not link.is_symlink() and link.is_dir():
-        if _contents(link) == _contents(target):
-            return
-        shutil.rmtree(link)
-    link.parent.mkdir(parents=True, exist_ok=True)
-    # Replaced atomically, since another process may do the same.
-    part = link.with_name(f".lakefeed-{uuid.uuid4().hex}")
-    try:
-        part.symlink_to(target, target_is_directory=True)
-        part.replace(link)
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
-            raise
-        shutil.copytree(target, link, dirs_exist_ok=True)
-
-
-def _contents(folder: Path) -> dict[Path, bytes]:
-    paths = (path for path in folder.rglob("*") if path.suffix in (".sql", ".yml"))
-    return {path.relative_to(folder): path.read_bytes() for path in paths}
 
 
 def _is_generated(path: Path) -> bool:

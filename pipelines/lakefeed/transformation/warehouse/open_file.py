@@ -12,6 +12,10 @@ from lakefeed.disk import storage_error
 from lakefeed.duckdb_paths import writable_database
 from lakefeed.errors import BuildFailed, LakefeedError, WarehouseDamaged
 
+# New files use the format of DuckDB 1.0, as DuckDB 1.x does by default, so that an older DuckDB can
+# still read what DuckDB 2 wrote (https://duckdb.org/docs/stable/internals/storage). Existing files
+# keep their format.
+NEW_FILES = {"storage_compatibility_version": "v1.0.0"}
 _MAGIC = b"DUCK"
 # DuckDB's messages when it only finds the damage while reading.
 _DAMAGED = ("Corrupt database file", "Could not read enough bytes", "Failed to deserialize")
@@ -66,7 +70,8 @@ def log_of(file: Path) -> Path:
 def _opened(file: Path, path: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
     _refuse_what_is_no_database(file)
     try:
-        warehouse = duckdb.connect(str(path), read_only=read_only)
+        config = {} if read_only else NEW_FILES
+        warehouse = duckdb.connect(str(path), read_only=read_only, config=config)
     except duckdb.Error as error:
         raise cannot_open(file, error, read_only=read_only) from None
     try:
@@ -99,9 +104,17 @@ def cannot_open(file: Path, error: duckdb.Error, *, read_only: bool = True) -> L
             do="the log contains the last changes of a program that was killed; to open the "
             f"warehouse without them, move {log} away; or {recover}",
         )
-    newer = "a newer DuckDB wrote it: " if "newer version" in str(error) else ""
+    if "newer version of DuckDB" in str(error):
+        version = duckdb.__version__
+        return WarehouseDamaged(
+            "the warehouse can't be opened: it was written by a newer DuckDB than the installed "
+            f"{version}, in a format that only newer versions read",
+            where=str(file),
+            do=f"install the newer DuckDB again; or, to stay on {version}, {recover}. "
+            "See docs/versions.md",
+        )
     return WarehouseDamaged(
-        f"the warehouse can't be opened: {newer}{message}", where=str(file), do=recover
+        f"the warehouse can't be opened: {message}", where=str(file), do=recover
     )
 
 
