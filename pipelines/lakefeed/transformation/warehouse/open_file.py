@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -15,7 +16,7 @@ from lakefeed.errors import BuildFailed, LakefeedError, WarehouseDamaged
 # New files use the format of DuckDB 1.0, as DuckDB 1.x does by default, so that an older DuckDB can
 # still read what DuckDB 2 wrote (https://duckdb.org/docs/stable/internals/storage). Existing files
 # keep their format.
-NEW_FILES = {"storage_compatibility_version": "v1.0.0"}
+NEW_FILES: dict[str, Any] = {"storage_compatibility_version": "v1.0.0"}
 _MAGIC = b"DUCK"
 # DuckDB's messages when it only finds the damage while reading.
 _DAMAGED = ("Corrupt database file", "Could not read enough bytes", "Failed to deserialize")
