@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from lakefeed.dag.names import loads_of
 from lakefeed.declaration.project import Project
+from lakefeed.documents import from_fields, to_fields
 from lakefeed.errors import LakefeedError
 from lakefeed.orchestration.build.build_plan import BuildPlan
 from lakefeed.orchestration.reports.run_report import RunReport, TableReport
-from lakefeed.transformation.dbt_adapter.runner import BuildResult, NodeResult
-from lakefeed.transformation.warehouse.connection import StagedTable
+from lakefeed.transformation.dbt_adapter.runner import BuildResult
 
 _REPORT = "report"
 _PLAN = "plan"
@@ -22,24 +22,24 @@ _FAILED = ("failed", "upstream_failed")
 
 def tell_report(context: Mapping[str, Any], report: RunReport) -> None:
     """For the tasks behind this one, even where it fails."""
-    context["ti"].xcom_push(key=_REPORT, value=report.as_json())
+    context["ti"].xcom_push(key=_REPORT, value=to_fields(report))
 
 
 def told_reports(context: Mapping[str, Any], tasks: Iterable[str]) -> list[RunReport]:
     """What these tasks of this run told, of those that told anything."""
     told = context["ti"].xcom_pull(task_ids=list(tasks), key=_REPORT)
-    return [_report_from(one) for one in told if one]
+    return [from_fields(RunReport, one) for one in told if one]
 
 
 def tell_plan(context: Mapping[str, Any], plan: BuildPlan) -> None:
     """What the models below staging are to be built from."""
-    context["ti"].xcom_push(key=_PLAN, value=asdict(plan))
+    context["ti"].xcom_push(key=_PLAN, value=to_fields(plan))
 
 
 def told_plan(context: Mapping[str, Any], task: str) -> BuildPlan | None:
     """The plan that a task left for the next; None where it built nothing."""
     told = context["ti"].xcom_pull(task_ids=task, key=_PLAN)
-    return BuildPlan(**{name: _as_tuple(value) for name, value in told.items()}) if told else None
+    return from_fields(BuildPlan, told) if told else None
 
 
 def states_of(context: Mapping[str, Any]) -> dict[str, str | None]:
@@ -91,36 +91,3 @@ def in_one(reports: Sequence[RunReport]) -> RunReport:
         {name: why for report in reports for name, why in report.kept.items()},
         next((report.published_at for report in reports if report.published_at), None),
     )
-
-
-def _report_from(told: Mapping[str, Any]) -> RunReport:
-    build, error = told["build"], told["build_error"]
-    return RunReport(
-        tuple(_table_from(table) for table in told["tables"]),
-        tuple(told["warnings"]),
-        tuple(told["synced"]),
-        None if build is None else BuildResult(tuple(_node_from(node) for node in build), 0.0),
-        LakefeedError(error) if error else None,
-        {name: StagedTable(**counts) for name, counts in told["staged"].items()},
-        tuple(told["held_back"]),
-        told["seconds"],
-        told["kept"],
-        told["published_at"],
-    )
-
-
-def _table_from(told: Mapping[str, Any]) -> TableReport:
-    error = told["error"]
-    fields = {name: _as_tuple(value) for name, value in told.items() if name != "error"}
-    if error:
-        fields["error"] = LakefeedError(error["what"], where=error["where"], do=error["do"])
-    return TableReport(**fields)
-
-
-def _node_from(told: Mapping[str, Any]) -> NodeResult:
-    return NodeResult(**{name: _as_tuple(value) for name, value in told.items()})
-
-
-def _as_tuple(value: Any) -> Any:
-    """XCom gives lists where tuples were."""
-    return tuple(value) if isinstance(value, list) else value

@@ -9,11 +9,9 @@ long its texts are. Of numbers, dates and times it holds the smallest and the la
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from lakefeed.documents import from_fields
+from lakefeed.documents import Format
 
 
 def profile_name(load_id: str) -> str:
@@ -49,17 +47,5 @@ class Profile:
     columns: dict[str, ColumnProfile]
     lateness: float | None = None
 
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Profile:
-        """As its file keeps it."""
-        return from_fields(cls, json.loads(text))
 
-    def as_json(self) -> str:
-        """One JSON document, without what is None."""
-        fields = asdict(self)
-        fields["columns"] = {name: _said(one) for name, one in fields["columns"].items()}
-        return json.dumps(_said(fields))
-
-
-def _said(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
+PROFILE = Format(Profile, "profile", brief=True)

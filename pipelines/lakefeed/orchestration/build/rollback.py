@@ -7,14 +7,13 @@ load, so that nothing is missed, and nothing is built.
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lakefeed.declaration.project import Project
-from lakefeed.documents import from_fields
+from lakefeed.documents import Format
 from lakefeed.errors import Refused, WarehouseDamaged
 from lakefeed.textfile import replace_text
 from lakefeed.transformation.warehouse.candidate import take_in_log
@@ -57,6 +56,9 @@ class Rollback:
         )
 
 
+ROLLBACK = Format(Rollback, "rollback mark", brief=True)
+
+
 def roll_back(project: Project) -> Rollback:
     """Publishes the version before the present one, in one step.
 
@@ -77,8 +79,7 @@ def roll_back(project: Project) -> Rollback:
                 "to build it anew from raw: lakefeed rebuild",
             )
         rollback = Rollback(_said(before), _said(present) if present else None)
-        note = {"returned_to": rollback.returned_to, "undone": rollback.undone}
-        replace_text(_note(project), json.dumps(note))
+        replace_text(_note(project), ROLLBACK.text(rollback))
         if present is None:
             aside = set_aside(project)
             put_in_place(project, before.path)
@@ -92,11 +93,15 @@ def roll_back(project: Project) -> Rollback:
 
 
 def read_rollback(project: Project) -> Rollback | None:
-    """The rollback that holds; None where there is none."""
+    """The rollback that holds; None where there is none.
+
+    Raises:
+        NewerFormat: a newer version rolled back.
+    """
     note = _note(project)
     if not note.exists():
         return None
-    return from_fields(Rollback, json.loads(note.read_text(encoding="utf-8")))
+    return ROLLBACK.read(note.read_text(encoding="utf-8"), str(note))
 
 
 def resume(project: Project) -> Rollback | None:

@@ -40,8 +40,8 @@ class NodeResult:
     name: str
     kind: str
     status: str
-    message: str
-    seconds: float
+    message: str = ""
+    seconds: float = 0.0
     selectors: tuple[str, ...] = ()
     model: str = ""
     where: str = ""
