@@ -42,7 +42,7 @@ class Format(Generic[T]):
         brief: bool = False,
         indent: int | None = None,
     ) -> None:
-        self._kind = kind
+        self.kind = kind
         self.name = name
         self.version = version
         self._brief = brief
@@ -50,7 +50,7 @@ class Format(Generic[T]):
 
     def text(self, document: T) -> str:
         """The document as JSON, of the present version."""
-        fields = _adapter(self._kind).dump_python(document, exclude_defaults=self._brief)
+        fields = _adapter(self.kind).dump_python(document, exclude_defaults=self._brief)
         fields["format"] = self.version
         return json.dumps(fields, default=dt.datetime.isoformat, indent=self._indent)
 
@@ -71,7 +71,7 @@ class Format(Generic[T]):
         if not isinstance(fields, dict):
             raise ValueError(f"{where} is no {self.name}")
         refuse_newer(self.name, fields.get("format", OLDEST), reads=self.version, where=where)
-        return from_fields(self._kind, {"format": OLDEST, **fields})
+        return from_fields(self.kind, {"format": OLDEST, **fields})
 
 
 def refuse_newer(name: str, wrote: object, *, reads: str, where: str) -> None:

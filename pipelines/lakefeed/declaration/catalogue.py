@@ -13,9 +13,11 @@ from typing import Any
 from lakefeed.declaration.document.positions import read_document
 from lakefeed.declaration.document.quoting import yaml_text
 from lakefeed.declaration.table_names import spelled, split
+from lakefeed.documents import refuse_newer
 from lakefeed.errors import DeclarationError
 
 CATALOGUE_FILE = "sources.lock.yaml"
+_VERSION = 1
 
 _HEADER = (
     "# Written by `lakefeed sync`: what sources.yaml meant when the databases were last asked.\n"
@@ -119,6 +121,7 @@ def read_catalogue(root: Path) -> Catalogue:
 
     Raises:
         DeclarationError: the file was edited into something else.
+        NewerFormat: a newer version wrote it.
     """
     path = root / CATALOGUE_FILE
     if not path.exists():
@@ -128,6 +131,8 @@ def read_catalogue(root: Path) -> Catalogue:
         raise DeclarationError(problems=document.problems)
     data = document.data
     try:
+        wrote, where = data.get("version", _VERSION), document.where(("version",))
+        refuse_newer("catalogue", wrote, reads=str(_VERSION), where=where)
         return Catalogue(
             {
                 source: {
@@ -151,7 +156,7 @@ def catalogue_text(catalogue: Catalogue) -> str:
         source: {qualified: _table_entry(table) for qualified, table in sorted(tables.items())}
         for source, tables in sorted(catalogue.sources.items())
     }
-    return _HEADER + yaml_text({"version": 1, "sources": sources}, width=100)
+    return _HEADER + yaml_text({"version": _VERSION, "sources": sources}, width=100)
 
 
 def _table_entry(table: CatalogueTable) -> dict[str, Any]:

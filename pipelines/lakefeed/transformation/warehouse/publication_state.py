@@ -2,6 +2,7 @@
 
 Kept in the file itself, so that it is published, kept and rolled back with what it tells of:
 
+    _lakefeed.format        how all this is to be read (docs/formats.md)
     _lakefeed.publication   when this file was published
     _lakefeed.tables        for each declared table: complete through when, and the loads it holds
     _lakefeed.models        for each staging model and mart: complete through when, held back or not
@@ -17,7 +18,7 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from lakefeed.transformation.warehouse.connection import holds
-from lakefeed.transformation.warehouse.open_file import reading, writing
+from lakefeed.transformation.warehouse.open_file import FORMAT, reading, writing
 
 _TABLES = {
     "table_name": "The table as declared: source.table.",
@@ -39,8 +40,9 @@ _MODELS = {
     "held_back_because": "What holds it back.",
     "waits_for": "The tables that failed to load, if it is they.",
 }
-_DDL = """
+_DDL = f"""
 create schema if not exists _lakefeed;
+create or replace table _lakefeed.format as select '{FORMAT}' as version;
 create or replace table _lakefeed.publication (published_at timestamptz);
 create or replace table _lakefeed.tables (
     table_name varchar, lake_name varchar, complete_through timestamptz, loads bigint,
