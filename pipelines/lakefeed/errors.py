@@ -7,6 +7,7 @@ LakefeedError                 what happened, where, and what to do; carries the 
 ├── TableFailed               one table failed to load (exit 1)
 ├── Refused                   declined as a precaution: a lock, a shrinking refresh (exit 1)
 ├── StorageFailed             a file can't be read or written: disk full, read-only (exit 1)
+├── NewerFormat               a newer Lakefeed wrote a file that this one would misread (exit 1)
 └── BuildFailed               dbt failed to build a model, or a test failed (exit 1)
     └── WarehouseDamaged      the warehouse can't be read; retrying won't help (exit 1)
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 EXIT_OK = 0
 EXIT_PARTLY_FAILED = 1
@@ -44,10 +45,26 @@ class LakefeedError(Exception):
         """The three parts as a JSON object, for `--json`."""
         return {"what": self.what, "where": self.where, "do": self.do}
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        """Documents keep the three parts, and not which kind of error it was."""
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(
+            _error_from,
+            serialization=core_schema.plain_serializer_function_ser_schema(LakefeedError.as_json),
+        )
+
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
         remedy = f"\n  {self.do}" if self.do else ""
         return f"{place}{self.what}{remedy}"
+
+
+def _error_from(parts: Any) -> LakefeedError:
+    if isinstance(parts, LakefeedError):
+        return parts
+    return LakefeedError(parts["what"], where=parts["where"], do=parts["do"])
 
 
 @dataclass(frozen=True)
@@ -103,6 +120,10 @@ class Refused(LakefeedError):
 
 class StorageFailed(LakefeedError):
     """A file can't be read or written: `where` is the path, `what` the reason."""
+
+
+class NewerFormat(LakefeedError):
+    """A file has a format that only a newer Lakefeed reads. Nothing was read from it."""
 
 
 class BuildFailed(LakefeedError):

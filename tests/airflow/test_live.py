@@ -151,7 +151,7 @@ def test_overlapping_runs_and_the_command_line_duplicate_no_row(live: Live) -> N
         ended = typed.result()
 
     # A table that another process is loading is refused at once; the task's retries load it later.
-    refused = "is being loaded by another run"
+    refused = "is already being loaded by another run"
     assert ended.returncode == 0 or refused in ended.stdout + ended.stderr
     assert states[-1] == "success"
     assert live.api.ended(live.api.trigger()) == "success"

@@ -123,9 +123,9 @@ def test_values_of_a_composite_key_are_given_in_its_order(copied: Lake) -> None:
     [
         (
             ["shop.people", "Otto"],
-            "`Otto` can't be a value of `id` of shop.people, which is integer",
+            "`Otto` isn't a valid integer for `id` of shop.people",
         ),
-        (["shop.visits", "42"], "the key of shop.visits is person, nr: 2 values; 1 was given"),
+        (["shop.visits", "42"], "the key of shop.visits is (person, nr): expected 2 values, got 1"),
         (["shop.*", "42"], "shop.*: no such table"),
         (["shop.persons", "42"], "no such table; did you mean `shop.people`?"),
         ([], "--erase"),

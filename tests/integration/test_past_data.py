@@ -11,6 +11,7 @@ import pytest
 
 from lakefeed.loading.raw.commit_log import LOADS_FOLDER, CommitLog
 from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.loading.raw.profile import PROFILE
 from lakefeed.orchestration.checks.anomaly_check import check_data, sampled
 from tests.conftest import Database, Lake, only
 
@@ -51,7 +52,7 @@ def backdate(lake: Lake, real: Load, at: dt.datetime, rows: int, *, is_first: bo
     moved = {"load_id": load_id, "rows": rows, "checkpoint_before": before}
     log.describe(replace(real, **moved, snapshot_at=at.isoformat()))  # type: ignore[arg-type]
     profile = log.profiles([real.load_id])[real.load_id]
-    log.keep_profile(load_id, profile.as_json())
+    log.keep_profile(load_id, PROFILE.text(profile))
     commits = lake.root / "data/raw" / real.table / "_dlt_loads"
     (commits / f"{real.table}__{load_id}.jsonl").write_text("")
 

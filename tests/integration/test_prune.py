@@ -151,7 +151,7 @@ def test_a_table_that_is_being_loaded_is_skipped_and_the_others_pruned(copied: L
         ended = copied.command("prune")
 
     assert ended.returncode == 1
-    assert "shop.whole is being loaded by another run" in ended.stdout
+    assert "shop.whole is already being loaded by another run" in ended.stdout
     assert (loads(copied, "whole") > 1, loads(copied, "without_key")) == (True, 1)
 
 

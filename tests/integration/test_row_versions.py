@@ -98,7 +98,7 @@ def test_a_view_has_no_row_versions(database: Database, lake: Lake) -> None:
 
     told = failure(lake.declare("v: {cursor: xmin, primary_key: id}").load())
 
-    assert "shop.v is a view, whose rows have no versions" in told
+    assert "shop.v is a view: its rows have no `xmin`" in told
 
 
 def test_changing_the_cursor_to_xmin_reads_from_the_beginning(
@@ -115,7 +115,7 @@ def test_changing_the_cursor_to_xmin_reads_from_the_beginning(
 
     report = only(lake.declare("t: {cursor: xmin}").load())
 
-    assert "its cursor was `at` and is `xmin`: read from the beginning" in report.notes
+    assert "the cursor was `at` and is `xmin`, so the table is read from the beginning" in report.notes
     assert ("silently",) in lake.raw("shop__t", "word")
     assert only(lake.load()).rows_read == 0
 
@@ -155,7 +155,7 @@ def test_a_range_is_refused(database: Database, lake: Lake) -> None:
 
     told = failure(lake.declare("t: {cursor: xmin}").load("shop.t", since="1"))
 
-    assert "has no cursor column, so it has no range to load" in told
+    assert "has no cursor column, so it can't load a range" in told
 
 
 CIRCLE = 2**32

@@ -3,16 +3,19 @@
     python -m tests.lakes.make 0.1
 
 Run it with the version whose lake it is to be, and never again: a later one would write its own.
-`0.1` was made with commit 94e2f6a.
 
-    tests/lakes/0.1/source.sql     the source, and the commands that were run in between
-    tests/lakes/0.1/sources.yaml   the declaration
-    tests/lakes/0.1/lake.tar.gz    the project as it was then, with raw, reports and the warehouse
+    tests/lakes/0.1        made with commit 94e2f6a, before anything had a format
+    tests/lakes/0.1-last   made with commit 1c63028, the last whose package was called `pipelines`
+
+    source.sql     the source, and the commands that were run in between
+    sources.yaml   the declaration
+    lake.tar.gz    the project as it was then, with raw, reports and the warehouse
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -28,9 +31,12 @@ from tests.conftest import CONNECTION_VARIABLE, new_lake
 
 LAKES = Path(__file__).parent
 _COMMAND = "-- lakefeed "
-_KEPT = ("sources.yaml", "sources.lock.yaml", ".dlt/config.toml", "dbt", "data")
-# What tools make again, and what only the machine knows that loaded.
-_NOT_KEPT = ("dbt/target", "dbt/logs", "dbt/dbt_packages", "dbt/.lakefeed", "data/.dlt")
+_KEPT = (
+    *("sources.yaml", "sources.lock.yaml", ".dlt/config.toml", "airflow", "Dockerfile"),
+    *("docker-compose.yml", "docker-compose.celery.yml", ".github", "dbt", "data"),
+)
+# Files that tools recreate, and dlt's packages of finished loads.
+_NOT_KEPT = re.compile("dbt/([.]lakefeed|target|logs|dbt_packages)|.*/(loaded/.+|trace[.]pickle)$")
 
 
 def steps(source: str) -> Iterator[tuple[str, list[str]]]:
@@ -57,6 +63,7 @@ def make(version: str) -> None:
                 session.cursor().execute(sql)
             _lakefeed(project, url, command)
         session.close()
+        _forget_where(project)
         with tarfile.open(LAKES / version / "lake.tar.gz", "w:gz") as archive:
             for name in _KEPT:
                 archive.add(project / name, name, filter=_anonymous)
@@ -71,10 +78,16 @@ def _lakefeed(project: Path, url: str, command: list[str]) -> None:
     )
 
 
+def _forget_where(project: Path) -> None:
+    """dlt's state says in which folder it began; that of this machine is nobody's business."""
+    for state in (project / "data/.dlt/pipelines").glob("*/state.json"):
+        state.write_text(state.read_text().replace(str(project), "/project"))
+
+
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     member.uid = member.gid = 0
     member.uname = member.gname = ""
-    return None if member.name.startswith(_NOT_KEPT) else member
+    return None if _NOT_KEPT.match(member.name) else member
 
 
 if __name__ == "__main__":

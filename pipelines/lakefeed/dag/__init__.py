@@ -3,7 +3,7 @@
 Imports: `declaration`, `declaration.document`, `loading.plan`, `orchestration`,
     `orchestration.build`, `orchestration.ingest`, `orchestration.inspect`,
     `orchestration.project`, `orchestration.reports`, `render`, `site`, `source.inspection`,
-    `transformation`, `transformation.dbt_adapter`, `transformation.warehouse`.
+    `transformation`, `transformation.dbt_adapter`.
 """
 
 from lakefeed.extras import require

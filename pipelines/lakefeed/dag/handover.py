@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from lakefeed.dag.names import loads_of
 from lakefeed.declaration.project import Project
+from lakefeed.documents import from_fields, to_fields
 from lakefeed.errors import LakefeedError
 from lakefeed.orchestration.build.build_plan import BuildPlan
 from lakefeed.orchestration.reports.run_report import RunReport, TableReport
-from lakefeed.transformation.dbt_adapter.runner import BuildResult, NodeResult
-from lakefeed.transformation.warehouse.connection import StagedTable
+from lakefeed.transformation.dbt_adapter.runner import BuildResult
 
 _REPORT = "report"
 _PLAN = "plan"
@@ -22,26 +22,24 @@ _FAILED = ("failed", "upstream_failed")
 
 def push_report(context: Mapping[str, Any], report: RunReport) -> None:
     """Hands this task's report to downstream tasks, even if the task fails afterwards."""
-    context["ti"].xcom_push(key=_REPORT, value=report.as_json())
+    context["ti"].xcom_push(key=_REPORT, value=to_fields(report))
 
 
 def pull_reports(context: Mapping[str, Any], tasks: Iterable[str]) -> list[RunReport]:
     """The reports that these tasks of the run have pushed."""
     pushed = context["ti"].xcom_pull(task_ids=list(tasks), key=_REPORT)
-    return [_report_from(report) for report in pushed if report]
+    return [from_fields(RunReport, report) for report in pushed if report]
 
 
 def push_plan(context: Mapping[str, Any], plan: BuildPlan) -> None:
     """Hands the plan of this run's build to downstream tasks."""
-    context["ti"].xcom_push(key=_PLAN, value=asdict(plan))
+    context["ti"].xcom_push(key=_PLAN, value=to_fields(plan))
 
 
 def pull_plan(context: Mapping[str, Any], task: str) -> BuildPlan | None:
     """The plan that a task has pushed; None if it built nothing."""
     pushed = context["ti"].xcom_pull(task_ids=task, key=_PLAN)
-    if not pushed:
-        return None
-    return BuildPlan(**{name: _as_tuple(value) for name, value in pushed.items()})
+    return from_fields(BuildPlan, pushed) if pushed else None
 
 
 def states_of(context: Mapping[str, Any]) -> dict[str, str | None]:
@@ -93,36 +91,3 @@ def merge_reports(reports: Sequence[RunReport]) -> RunReport:
         {name: why for report in reports for name, why in report.kept.items()},
         next((report.published_at for report in reports if report.published_at), None),
     )
-
-
-def _report_from(pushed: Mapping[str, Any]) -> RunReport:
-    build, error = pushed["build"], pushed["build_error"]
-    return RunReport(
-        tuple(_table_from(table) for table in pushed["tables"]),
-        tuple(pushed["warnings"]),
-        tuple(pushed["synced"]),
-        None if build is None else BuildResult(tuple(_node_from(node) for node in build), 0.0),
-        LakefeedError(error) if error else None,
-        {name: StagedTable(**counts) for name, counts in pushed["staged"].items()},
-        tuple(pushed["held_back"]),
-        pushed["seconds"],
-        pushed["kept"],
-        pushed["published_at"],
-    )
-
-
-def _table_from(pushed: Mapping[str, Any]) -> TableReport:
-    error = pushed["error"]
-    fields = {name: _as_tuple(value) for name, value in pushed.items() if name != "error"}
-    if error:
-        fields["error"] = LakefeedError(error["what"], where=error["where"], do=error["do"])
-    return TableReport(**fields)
-
-
-def _node_from(pushed: Mapping[str, Any]) -> NodeResult:
-    return NodeResult(**{name: _as_tuple(value) for name, value in pushed.items()})
-
-
-def _as_tuple(value: Any) -> Any:
-    """XCom's JSON turns tuples into lists; this turns them back."""
-    return tuple(value) if isinstance(value, list) else value

@@ -29,7 +29,7 @@ from lakefeed.loading.locks.table_lock import table_lock
 from lakefeed.loading.plan.read_contract import ContractChanges, changes_since, noted_from_present
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.commit_log import CommitLog
-from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.loading.raw.load_manifest import MANIFEST, Load
 from lakefeed.loading.raw.profile import profile_name
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.source.inspection.equality import compared_by_text
@@ -220,7 +220,7 @@ def _commit_pending(desk: _Desk) -> list[Load]:
     for load_id in packages:
         note = desk.spool / f"{load_id}.json"
         if note.exists():
-            load = Load.from_json(note.read_text(encoding="utf-8"))
+            load = MANIFEST.read(note.read_text(encoding="utf-8"), str(note))
             load = replace(load, files=_remote_files(desk.pipeline, load_id))
             desk.log.describe(load)
             committed.append(load)

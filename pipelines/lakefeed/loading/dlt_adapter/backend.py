@@ -48,8 +48,8 @@ from lakefeed.loading.plan.queries import (
 from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.latest_rows import LatestRows
-from lakefeed.loading.raw.load_manifest import Load
-from lakefeed.loading.raw.profile import profile_name
+from lakefeed.loading.raw.load_manifest import MANIFEST, Load
+from lakefeed.loading.raw.profile import PROFILE, profile_name
 
 BACKEND = "lakefeed"
 
@@ -266,11 +266,11 @@ def _read_as(extraction: Extraction) -> ReadContract:
 
 def _note(extraction: Extraction, reading: Reading, load: Load) -> None:
     """Keeps what is known of it beside dlt's pending package, so that a killed load can go on."""
-    (extraction.spool / f"{load.load_id}.json").write_text(load.as_json(), encoding="utf-8")
+    (extraction.spool / f"{load.load_id}.json").write_text(MANIFEST.text(load), encoding="utf-8")
     if reading.profile:
         profile = replace(reading.profile, lateness=_lateness(extraction, reading))
         path = extraction.spool / profile_name(load.load_id)
-        path.write_text(profile.as_json(), encoding="utf-8")
+        path.write_text(PROFILE.text(profile), encoding="utf-8")
 
 
 def _lateness(extraction: Extraction, reading: Reading) -> float | None:

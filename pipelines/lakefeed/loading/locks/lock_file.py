@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lakefeed.documents import Format
+from lakefeed.errors import NewerFormat
 from lakefeed.textfile import replace_text
 
 
@@ -31,6 +32,9 @@ class Process:
     def where(self) -> str:
         """The host to end it on, as ", on <host>"; empty if it is this host."""
         return "" if self.host == socket.gethostname() else f", on {self.host}"
+
+
+HOLDER = Format(Process, "note of who has a lock")
 
 
 class Busy(Exception):
@@ -60,7 +64,7 @@ def file_lock(path: Path, *, timeout: float = 0) -> Iterator[None]:
         raise Busy(_holder_in(record)) from None
     try:
         since = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
-        replace_text(record, json.dumps(asdict(Process(os.getpid(), socket.gethostname(), since))))
+        replace_text(record, HOLDER.text(Process(os.getpid(), socket.gethostname(), since)))
         yield
     finally:
         record.unlink(missing_ok=True)
@@ -70,11 +74,11 @@ def file_lock(path: Path, *, timeout: float = 0) -> Iterator[None]:
 def _holder_in(record: Path) -> Process | None:
     """The recorded holder; None if the record is missing or of a process that is dead."""
     try:
-        found = Process(**json.loads(record.read_text(encoding="utf-8")))
+        found = HOLDER.read(record.read_text(encoding="utf-8"), str(record))
         if found.host == socket.gethostname():
             os.kill(found.pid, 0)
     except PermissionError:
         return found
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, NewerFormat):
         return None
     return found

@@ -19,11 +19,14 @@ import json
 import re
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
 
+from lakefeed.documents import Format
 from lakefeed.loading.raw.filesystem import open_raw
-from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.loading.raw.load_manifest import MANIFEST, Load
 from lakefeed.loading.raw.manifest_pack import MOST_UNPACKED, NAME, pack, unpack
-from lakefeed.loading.raw.profile import Profile
+from lakefeed.loading.raw.profile import PROFILE, Profile
 
 LOADS_FOLDER = "_lakefeed_loads"
 PROFILES_FOLDER = "_lakefeed_profiles"
@@ -32,9 +35,22 @@ COMMITS_FOLDER = "_dlt_loads"
 STATES_FOLDER = "_dlt_pipeline_state"
 PRUNED_NOTE = "_lakefeed_pruned.json"
 
+T = TypeVar("T")
+
 _COMMIT = re.compile(r"__([0-9.]+)\.jsonl$")
 _DESCRIPTION = re.compile(r"(?:^|/)([0-9.]+)\.json$")
 _STATE = re.compile(r"__([0-9.]+)__[^/]*\.jsonl$")
+
+
+@dataclass(frozen=True)
+class _Pruned:
+    """Since when raw is whole, and when versions last began to be removed; ISO 8601, in UTC."""
+
+    complete_since: str
+    pruned_at: str | None = None
+
+
+PRUNED = Format(_Pruned, "note of what was pruned")
 
 
 def superseded(loads: list[Load]) -> list[Load]:
@@ -74,10 +90,7 @@ class CommitLog:
         known = self._packed(names)
         unpacked = sorted(counting - known.keys())
         loads = [known[load_id] for load_id in counting & known.keys()]
-        loads += map(
-            Load.from_json,
-            self._texts(LOADS_FOLDER, [f"{load_id}.json" for load_id in unpacked]),
-        )
+        loads += self._documents(MANIFEST, LOADS_FOLDER, unpacked)
         loads.sort(key=lambda load: load.order)
         self._to_pack = loads if len(unpacked) >= MOST_UNPACKED else []
         return loads
@@ -106,7 +119,7 @@ class CommitLog:
 
         Side effect: brings the pack up, if too many of the loads that were read last lack in it.
         """
-        self._write(LOADS_FOLDER, f"{load.load_id}.json", load.as_json())
+        self._write(LOADS_FOLDER, f"{load.load_id}.json", MANIFEST.text(load))
         self._write_pack()
 
     def redescribe(self, load: Load) -> None:
@@ -117,7 +130,7 @@ class CommitLog:
         self._to_pack = []
         with suppress(FileNotFoundError):
             self.filesystem.rm_file(f"{self.folder}/{LOADS_FOLDER}/{NAME}")
-        self._write(LOADS_FOLDER, f"{load.load_id}.json", load.as_json())
+        self._write(LOADS_FOLDER, f"{load.load_id}.json", MANIFEST.text(load))
 
     def redescribe_one(self, load: Load) -> None:
         """Replaces what one committed load is said to hold; the pack then tells it, too."""
@@ -138,24 +151,23 @@ class CommitLog:
     def profiles(self, load_ids: Collection[str]) -> dict[str, Profile]:
         """The profiles of these loads, as far as they were kept."""
         kept = sorted(_described(self._names(PROFILES_FOLDER)) & set(load_ids))
-        texts = self._texts(PROFILES_FOLDER, [f"{load_id}.json" for load_id in kept])
-        return dict(zip(kept, map(Profile.from_json, texts), strict=True))
+        return dict(zip(kept, self._documents(PROFILE, PROFILES_FOLDER, kept), strict=True))
 
     def complete_since(self) -> dt.datetime | None:
         """Since when raw can tell how the table stood; None where nothing was ever pruned."""
-        since = self._pruned_note().get("complete_since")
-        return dt.datetime.fromisoformat(since) if since else None
+        note = self._pruned_note()
+        return dt.datetime.fromisoformat(note.complete_since) if note else None
 
     def pruned_at(self) -> str | None:
         """When versions last began to be removed: what was made of raw before has more of them."""
-        return self._pruned_note().get("pruned_at")
+        note = self._pruned_note()
+        return note.pruned_at if note else None
 
     def note_pruned(self, complete_since: dt.datetime) -> None:
         """To be called before anything is removed that says how the table stood before."""
         since = max(complete_since, self.complete_since() or complete_since)
         now = dt.datetime.now(dt.UTC).isoformat()
-        note = {"complete_since": since.isoformat(), "pruned_at": now}
-        self._write("", PRUNED_NOTE, json.dumps(note))
+        self._write("", PRUNED_NOTE, PRUNED.text(_Pruned(since.isoformat(), now)))
 
     def set_aside_uncommitted_states(self) -> list[str]:
         """Moves away state files of loads that were never committed; returns their load ids.
@@ -175,12 +187,11 @@ class CommitLog:
                 moved.append(match[1])
         return moved
 
-    def _pruned_note(self) -> dict[str, str]:
+    def _pruned_note(self) -> _Pruned | None:
         path = f"{self.folder}/{PRUNED_NOTE}"
         if not self.filesystem.exists(path):
-            return {}
-        note: dict[str, str] = json.loads(self.filesystem.cat_file(path))
-        return note
+            return None
+        return PRUNED.read(self.filesystem.cat_file(path), path)
 
     def _names(self, folder: str) -> list[str]:
         path = f"{self.folder}/{folder}"
@@ -198,11 +209,13 @@ class CommitLog:
         except FileNotFoundError:
             return {}
 
-    def _texts(self, folder: str, names: list[str]) -> list[bytes]:
-        """What these files say, asked for all at once where the filesystem can do that."""
-        return self._all_of([f"{self.folder}/{folder}/{name}" for name in names])
+    def _documents(self, form: Format[T], folder: str, load_ids: list[str]) -> list[T]:
+        """What a folder has of these loads."""
+        paths = [f"{self.folder}/{folder}/{load_id}.json" for load_id in load_ids]
+        return list(map(form.read, self._all_of(paths), paths))
 
     def _all_of(self, paths: list[str]) -> list[bytes]:
+        """What these files hold, asked for all at once where the filesystem can do that."""
         return (
             list(self.filesystem.cat_ranges(paths, None, None, on_error="raise")) if paths else []
         )

@@ -1,8 +1,6 @@
 """The load manifest: what one load contains, written to the table's raw folder before the commit.
 
-`"format": "1.1"` is the version of the manifest and of the files beside it. A new minor version
-adds fields: earlier readers ignore them, and they are unknown in older manifests. A new major
-version changes existing fields, so earlier readers refuse it.
+Its format (see documents.py) also covers the files beside it in the folder:
 
     1.0    manifests without a format version
     1.1    adds the format version and the identities of columns
@@ -11,17 +9,13 @@ version changes existing fields, so earlier readers refuse it.
 from __future__ import annotations
 
 import datetime as dt
-import json
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from lakefeed.documents import from_fields
-from lakefeed.errors import TableFailed
+from lakefeed.documents import Format, parts_of
 from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.sessions.transactions import OpenTransactions
 
 FORMAT = "1.1"
-_FIRST = "1.0"
 
 
 @dataclass(frozen=True)
@@ -51,29 +45,10 @@ class Load:
     in_flight: OpenTransactions | None = None
     format: str = FORMAT
 
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Load:
-        """Parses a load manifest.
-
-        Raises:
-            TableFailed: its format is newer than this version can read.
-        """
-        return cls.from_fields(json.loads(text))
-
-    @classmethod
-    def from_fields(cls, fields: dict[str, Any]) -> Load:
-        """From the fields of its JSON document."""
-        _refuse_newer(fields)
-        return from_fields(cls, {"format": _FIRST, **fields})
-
-    def as_json(self) -> str:
-        """One JSON document in the current format."""
-        return json.dumps({**asdict(self), "format": FORMAT}, indent=1)
-
     @property
     def is_wholly_known(self) -> bool:
         """Whether this version knows all fields, so that none was ignored."""
-        return _version(self.format) <= _version(FORMAT)
+        return parts_of(self.format) <= parts_of(FORMAT)
 
     @property
     def order(self) -> tuple[str, float]:
@@ -91,15 +66,4 @@ class Load:
         return dt.datetime.fromtimestamp(float(self.load_id), dt.UTC)
 
 
-def _refuse_newer(fields: dict[str, Any]) -> None:
-    wrote = str(fields.get("format", _FIRST))
-    if _version(wrote)[:1] > _version(FORMAT)[:1]:
-        raise TableFailed(
-            f"written by a newer version of Lakefeed (format {wrote}; this one reads {FORMAT})",
-            where=f"load {fields.get('load_id')} of {fields.get('table')}",
-            do="upgrade Lakefeed",
-        )
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(map(int, text.split(".")))
+MANIFEST = Format(Load, "load manifest", FORMAT, indent=1)

@@ -11,21 +11,29 @@ committed load must remove the pack first.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+from dataclasses import dataclass
 from typing import Any
 
-from lakefeed.documents import from_fields
-from lakefeed.errors import TableFailed
+from lakefeed.documents import Format
+from lakefeed.errors import NewerFormat
 from lakefeed.loading.plan.read_contract import ReadContract
-from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.loading.raw.load_manifest import MANIFEST, Load
 
 NAME = "packed"
 
 # The pack is rewritten when this many committed loads are missing from it.
 MOST_UNPACKED = 20
 
-_VERSION = 1
+
+@dataclass(frozen=True)
+class _Pack:
+    """The fields of each load; `read_as` there is a place in the list of how loads were read."""
+
+    read_as: tuple[ReadContract | None, ...]
+    loads: tuple[dict[str, Any], ...]
+
+
+PACK = Format(_Pack, "manifest pack")
 
 
 def pack(loads: list[Load]) -> str:
@@ -43,18 +51,15 @@ def pack(loads: list[Load]) -> str:
         in_flight = vars(load.in_flight) if load.in_flight else None
         place = len(read_as) - 1
         packed.append({**vars(load), "read_as": place, "in_flight": in_flight})
-    told = [one and asdict(one) for one in read_as]
-    return json.dumps({"version": _VERSION, "read_as": told, "loads": packed})
+    return PACK.text(_Pack(tuple(read_as), tuple(packed)))
 
 
 def unpack(text: bytes) -> dict[str, Load]:
-    """The loads in a pack by id; empty if it is truncated or written by another version."""
+    """The loads in a pack by id; empty if it is truncated or has a newer format."""
     try:
-        data: dict[str, Any] = json.loads(text)
-        if data["version"] != _VERSION:
-            return {}
-        read_as = [one and from_fields(ReadContract, one) for one in data["read_as"]]
-        fields = ({**one, "read_as": read_as[one["read_as"]]} for one in data["loads"])
-        return {load.load_id: load for load in map(Load.from_fields, fields)}
-    except (ValueError, KeyError, TypeError, IndexError, TableFailed):
+        found = PACK.read(text, NAME)
+        fields = ({**one, "read_as": found.read_as[one["read_as"]]} for one in found.loads)
+        loads = [MANIFEST.from_fields(one, NAME) for one in fields]
+    except (ValueError, KeyError, TypeError, IndexError, NewerFormat):
         return {}
+    return {load.load_id: load for load in loads}

@@ -9,11 +9,9 @@ text columns it has only the lengths, since their values may be personal data.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from lakefeed.documents import from_fields
+from lakefeed.documents import Format
 
 
 def profile_name(load_id: str) -> str:
@@ -49,19 +47,5 @@ class Profile:
     columns: dict[str, ColumnProfile]
     lateness: float | None = None
 
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Profile:
-        """Parses the content of a profile's file."""
-        return from_fields(cls, json.loads(text))
 
-    def as_json(self) -> str:
-        """One JSON document, without fields that are None."""
-        fields = asdict(self)
-        fields["columns"] = {
-            name: _without_none(column) for name, column in fields["columns"].items()
-        }
-        return json.dumps(_without_none(fields))
-
-
-def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
+PROFILE = Format(Profile, "profile", brief=True)

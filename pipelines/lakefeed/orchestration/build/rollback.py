@@ -6,14 +6,13 @@ recorded in `data/rolled_back.json`: while that file exists, runs load but don't
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lakefeed.declaration.project import Project
-from lakefeed.documents import from_fields
+from lakefeed.documents import Format
 from lakefeed.errors import Refused, WarehouseDamaged
 from lakefeed.textfile import replace_text
 from lakefeed.transformation.warehouse.candidate import take_in_log
@@ -56,6 +55,9 @@ class Rollback:
         )
 
 
+ROLLBACK = Format(Rollback, "rollback mark", brief=True)
+
+
 def roll_back(project: Project) -> Rollback:
     """Atomically publishes the version before the current one.
 
@@ -76,8 +78,7 @@ def roll_back(project: Project) -> Rollback:
                 "in sources.yaml sets how many earlier versions are kept)",
             )
         rollback = Rollback(_time_of(before), _time_of(current) if current else None)
-        note = {"returned_to": rollback.returned_to, "undone": rollback.undone}
-        replace_text(_note(project), json.dumps(note))
+        replace_text(_note(project), ROLLBACK.text(rollback))
         if current is None:
             aside = set_aside(project)
             put_in_place(project, before.path)
@@ -91,11 +92,15 @@ def roll_back(project: Project) -> Rollback:
 
 
 def read_rollback(project: Project) -> Rollback | None:
-    """The rollback in effect, if any."""
+    """The rollback in effect, if any.
+
+    Raises:
+        NewerFormat: a newer version of Lakefeed rolled back.
+    """
     note = _note(project)
     if not note.exists():
         return None
-    return from_fields(Rollback, json.loads(note.read_text(encoding="utf-8")))
+    return ROLLBACK.read(note.read_text(encoding="utf-8"), str(note))
 
 
 def resume(project: Project) -> Rollback | None:

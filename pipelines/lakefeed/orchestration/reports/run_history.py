@@ -10,13 +10,11 @@ results.
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from lakefeed.documents import from_fields
+from lakefeed.documents import Format
 from lakefeed.orchestration.reports.run_report import RunReport, TableReport
 from lakefeed.textfile import replace_text
 from lakefeed.transformation.dbt_adapter.runner import NodeResult
@@ -81,20 +79,8 @@ class KeptRun:
             str(report.build_error) if report.build_error else None,
         )
 
-    @classmethod
-    def from_json(cls, text: str) -> KeptRun:
-        """As its document keeps it."""
-        told: dict[str, Any] = json.loads(text)
-        nodes = told.get("nodes")
-        silent = None if nodes is None else [{"message": "", **node} for node in nodes]
-        return from_fields(cls, {**told, "nodes": silent})
 
-    def as_json(self) -> str:
-        """One JSON document, without what there is nothing to say of."""
-        fields = {**asdict(self), "started_at": self.started_at.isoformat()}
-        nodes = None if self.nodes is None else [_said(asdict(node)) for node in self.nodes]
-        tables = [_said(asdict(table)) for table in self.tables]
-        return json.dumps(_said({**fields, "tables": tables}) | {"nodes": nodes})
+RUN = Format(KeptRun, "report of a run", brief=True)
 
 
 def keep_run(data: Path, command: str, started: dt.datetime, report: RunReport) -> RunReport:
@@ -107,7 +93,7 @@ def keep_run(data: Path, command: str, started: dt.datetime, report: RunReport) 
     built = _BUILT if report.build else ""
     run = KeptRun.of(command, started, report)
     try:
-        replace_text(folder / f"{started.strftime(_NAME)}{built}.json", run.as_json())
+        replace_text(folder / f"{started.strftime(_NAME)}{built}.json", RUN.text(run))
         for old in _too_old(folder):
             old.unlink(missing_ok=True)
     except OSError as error:
@@ -117,16 +103,20 @@ def keep_run(data: Path, command: str, started: dt.datetime, report: RunReport) 
 
 
 def read_runs(data: Path) -> tuple[KeptRun, ...]:
-    """The recorded runs, oldest first. Unreadable records are skipped."""
+    """The recorded runs, oldest first. Unreadable records are skipped.
+
+    Raises:
+        NewerFormat: a newer version of Lakefeed recorded one of them.
+    """
     return tuple(_readable(sorted(_folder(data).glob("*.json"))))
 
 
 def _readable(paths: list[Path]) -> Iterator[KeptRun]:
     for path in paths:
         try:
-            yield KeptRun.from_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            # Another run has just removed it, or another version of Lakefeed wrote it.
+            yield RUN.read(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, ValueError):
+            # Another run has just removed it, or it is truncated.
             continue
 
 
@@ -162,7 +152,3 @@ def _in_short(node: NodeResult) -> NodeResult:
         selectors=(),
         stored_in=node.stored_in if node.has_failing_rows else (),
     )
-
-
-def _said(fields: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in fields.items() if value not in (None, (), {}, "", [])}

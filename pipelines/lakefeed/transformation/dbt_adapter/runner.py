@@ -41,8 +41,8 @@ class NodeResult:
     name: str
     kind: str
     status: str
-    message: str
-    seconds: float
+    message: str = ""
+    seconds: float = 0.0
     selectors: tuple[str, ...] = ()
     model: str = ""
     where: str = ""
@@ -255,8 +255,7 @@ def _working_in(folder: Path) -> Iterator[None]:
 def _opening(warehouse: Path) -> Iterator[None]:
     """Makes dbt-duckdb open this file, whatever path the profile has, and create it as we do.
 
-    Changing the profile instead would invalidate dbt's parse cache, so that every manual `dbt
-    build` between two runs would cost two full parses; besides, the profile may be hand-written
+    Another path in the profile, which may be hand-written, would invalidate dbt's parse cache
     (https://docs.getdbt.com/reference/parsing#known-limitations).
     """
     from dbt.adapters.duckdb.environments import Environment

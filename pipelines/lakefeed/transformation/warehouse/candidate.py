@@ -11,13 +11,13 @@ unchanged, and the next build discards the candidate.
 
 from __future__ import annotations
 
-import json
 import shutil
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lakefeed.declaration.project import Project
+from lakefeed.documents import Format
 from lakefeed.errors import Refused, WarehouseDamaged
 from lakefeed.textfile import replace_text
 from lakefeed.transformation.warehouse.open_file import log_of, reading, writing
@@ -37,6 +37,18 @@ class Candidate:
     build: str
     copied_from: Identity | None
     is_whole: bool = False
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """What stands beside a candidate."""
+
+    build: str
+    copied_from: Identity | None
+    is_whole: bool
+
+
+MARK = Format(_Mark, "candidate's mark")
 
 
 def start_candidate(project: Project, build: str, *, empty: bool = False) -> Candidate:
@@ -99,16 +111,16 @@ def open_candidate(project: Project, build: str) -> Candidate:
 
     Raises:
         Refused: another build has started since, or the published file has changed.
+        NewerFormat: a newer version of Lakefeed built it.
     """
     note = _note(_path(project))
-    found = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
-    if found.get("build") != build:
+    found = MARK.read(note.read_text(encoding="utf-8"), str(note)) if note.exists() else None
+    if found is None or found.build != build:
         raise Refused(
             "another run has started to build the warehouse and discarded what this run built",
             do="nothing is lost: the next run builds what is missing",
         )
-    copied_from = tuple(found["copied_from"]) if found["copied_from"] else None
-    candidate = Candidate(_path(project), build, copied_from, found["is_whole"])
+    candidate = Candidate(_path(project), build, found.copied_from, found.is_whole)
     assert_current(project, candidate)
     return candidate
 
@@ -161,8 +173,8 @@ def _note(path: Path) -> Path:
 
 
 def _write_note(candidate: Candidate) -> None:
-    fields = {key: value for key, value in asdict(candidate).items() if key != "path"}
-    replace_text(_note(candidate.path), json.dumps(fields))
+    mark = _Mark(candidate.build, candidate.copied_from, candidate.is_whole)
+    replace_text(_note(candidate.path), MARK.text(mark))
 
 
 def _identity(file: Path) -> Identity:

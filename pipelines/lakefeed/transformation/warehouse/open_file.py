@@ -10,8 +10,13 @@ from typing import Any
 import duckdb
 
 from lakefeed.disk import storage_error
+from lakefeed.documents import OLDEST, refuse_newer
 from lakefeed.duckdb_paths import writable_database
-from lakefeed.errors import BuildFailed, LakefeedError, WarehouseDamaged
+from lakefeed.errors import BuildFailed, LakefeedError, NewerFormat, WarehouseDamaged
+
+# How the tables in `_lakefeed` are to be read; noted in the file as `_lakefeed.format`. The macros
+# of dbt_package say the same.
+FORMAT = "1.0"
 
 # New files use the format of DuckDB 1.0, as DuckDB 1.x does by default, so that an older DuckDB can
 # still read what DuckDB 2 wrote (https://duckdb.org/docs/stable/internals/storage). Existing files
@@ -76,6 +81,7 @@ def _opened(file: Path, path: Path, *, read_only: bool) -> Iterator[duckdb.DuckD
     except duckdb.Error as error:
         raise cannot_open(file, error, read_only=read_only) from None
     try:
+        _refuse_newer(warehouse, file)
         yield warehouse
     except duckdb.Error as error:
         if any(sign in str(error) for sign in _DAMAGED):
@@ -140,6 +146,23 @@ def _refuse_what_is_no_database(file: Path) -> None:
             where=str(file),
             do=_RECOVER.format(name=file.name),
         )
+
+
+def _refuse_newer(warehouse: duckdb.DuckDBPyConnection, file: Path) -> None:
+    """Raises:
+    WarehouseDamaged: a newer Lakefeed wrote what the file says of itself.
+    """
+    try:
+        noted = warehouse.execute("select version from _lakefeed.format").fetchall()
+    except duckdb.CatalogException:
+        return
+    try:
+        refuse_newer("warehouse", noted[0][0] if noted else OLDEST, reads=FORMAT, where=str(file))
+    except NewerFormat as error:
+        recover = _RECOVER.format(name=file.name)
+        raise WarehouseDamaged(
+            error.what, where=error.where, do=f"{error.do}; or {recover}"
+        ) from None
 
 
 def _first_line(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 Stored in the file itself, so that it is published, kept and rolled back with the data:
 
+    _lakefeed.format        how all this is to be read (docs/formats.md)
     _lakefeed.publication   when this file was published
     _lakefeed.tables        each declared table: through when it is complete, and its loads
     _lakefeed.models        each staging model and mart: through when it is complete, and whether it
@@ -18,7 +19,7 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from lakefeed.transformation.warehouse.connection import holds
-from lakefeed.transformation.warehouse.open_file import reading, writing
+from lakefeed.transformation.warehouse.open_file import FORMAT, reading, writing
 
 _TABLES = {
     "table_name": "The declared table: source.table.",
@@ -40,8 +41,9 @@ _MODELS = {
     "held_back_because": "Why it is held back.",
     "waits_for": "Tables upstream that failed to load, if that is why.",
 }
-_DDL = """
+_DDL = f"""
 create schema if not exists _lakefeed;
+create or replace table _lakefeed.format as select '{FORMAT}' as version;
 create or replace table _lakefeed.publication (published_at timestamptz);
 create or replace table _lakefeed.tables (
     table_name varchar, lake_name varchar, complete_through timestamptz, loads bigint,

@@ -156,12 +156,7 @@
             order by snapshot_at, load_id::double
         {%- endset -%}
         {%- for row in run_query(query).rows -%}
-            {%- if row[4].split('.')[0] | int > 1 -%}
-                {{- exceptions.raise_compiler_error(
-                    'load ' ~ row[0] ~ ' in ' ~ folder ~ ' was written by a newer Lakefeed (format '
-                    ~ row[4] ~ '): upgrade Lakefeed'
-                ) -}}
-            {%- endif -%}
+            {%- do lakefeed.refuse_newer('load ' ~ row[0] ~ ' in ' ~ folder, row[4]) -%}
             {%- do loads.append({
                 'load_id': row[0], 'snapshot_at': row[1], 'supersedes': row[2],
                 'files': fromjson(row[3]), 'folder': folder

@@ -101,10 +101,15 @@
     {%- set note = lakefeed.sql_text(lakefeed.as_pattern(folder) ~ '/_lakefeed_pruned.json') -%}
     {%- if not run_query('select 1 from glob(' ~ note ~ ')').rows -%}{{- return(none) -}}{%- endif -%}
     {%- set query -%}
-        select pruned_at
-        from read_json([{{ note }}], columns = {pruned_at: 'varchar'}, hive_partitioning = false)
+        select pruned_at, coalesce(format, '1.0')
+        from read_json(
+            [{{ note }}], columns = {pruned_at: 'varchar', format: 'varchar'},
+            hive_partitioning = false
+        )
     {%- endset -%}
-    {{- return(run_query(query).columns[0].values()[0]) -}}
+    {%- set row = run_query(query).rows[0] -%}
+    {%- do lakefeed.refuse_newer('the note of what was pruned in ' ~ folder, row[1]) -%}
+    {{- return(row[0]) -}}
 {% endmacro %}
 
 

@@ -51,7 +51,9 @@
     of all of them, which are written once the model is built.
 #}
 {% macro open_loads(raw, loads, counting) -%}
+    {%- do lakefeed.refuse_newer_warehouse() -%}
     create schema if not exists _lakefeed;
+    create table if not exists _lakefeed.format as select '1.0' as version;
     create table if not exists _lakefeed.staged_loads (
         model varchar, load_id varchar, snapshot_at varchar, batch bigint
     );

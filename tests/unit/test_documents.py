@@ -1,0 +1,145 @@
+"""Documents are read by other versions than the one that wrote them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pytest
+
+from lakefeed.documents import Format, from_fields, to_fields
+from lakefeed.errors import LakefeedError, NewerFormat, SourceUnreachable
+from lakefeed.loading.locks.lock_file import HOLDER, Process
+from lakefeed.loading.plan.read_contract import ReadContract
+from lakefeed.loading.raw.commit_log import PRUNED
+from lakefeed.loading.raw.load_manifest import MANIFEST
+from lakefeed.loading.raw.profile import PROFILE, ColumnProfile, Profile
+from lakefeed.orchestration.build.build_plan import BuildPlan
+from lakefeed.orchestration.build.rollback import ROLLBACK, Rollback
+from lakefeed.orchestration.reports.run_history import RUN, KeptRun, TableOutcome
+from lakefeed.orchestration.reports.run_report import RunReport, TableReport
+from lakefeed.transformation.dbt_adapter.runner import BuildResult, NodeResult
+from lakefeed.transformation.warehouse.candidate import MARK
+from lakefeed.transformation.warehouse.connection import StagedTable
+from tests.unit.loading.test_load_manifest import LOAD
+
+AT = "2026-01-01T00:00:00+00:00"
+NODE = NodeResult("stg_t", "model", "success", seconds=0.5)
+EVERY_KIND: dict[str, tuple[Format[Any], Any]] = {
+    "load manifest": (MANIFEST, LOAD),
+    "profile": (PROFILE, Profile(3, 900, {"id": ColumnProfile(0, 3, "1", "3")}, 1.5)),
+    "note of what was pruned": (PRUNED, from_fields(PRUNED.kind, {"complete_since": AT})),
+    "report of a run": (
+        RUN,
+        KeptRun(
+            *("run", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), 2.0, 0),
+            tables=(TableOutcome("shop.t", "loaded", 3),),
+            nodes=(NODE,),
+        ),
+    ),
+    "rollback mark": (ROLLBACK, Rollback("2026-01-01", None)),
+    "candidate's mark": (
+        MARK,
+        from_fields(MARK.kind, {"build": "a", "copied_from": [1, 2, 3], "is_whole": True}),
+    ),
+    "note of who has a lock": (HOLDER, Process(7, "here", "2026-01-01")),
+}
+each_kind = pytest.mark.parametrize("name", EVERY_KIND)
+
+
+def with_news(fields: Any) -> Any:
+    """The same with a field more in every object that has fields of ours."""
+    if isinstance(fields, list):
+        return [with_news(one) for one in fields]
+    if not isinstance(fields, dict):
+        return fields
+    return {key: with_news(value) for key, value in fields.items()} | {"new": ["fact"]}
+
+
+@each_kind
+def test_it_is_read_as_it_was_written_and_carries_its_format(name: str) -> None:
+    form, document = EVERY_KIND[name]
+
+    text = form.text(document)
+
+    assert form.read(text, "a.json") == document
+    assert (json.loads(text)["format"], form.name) == (form.version, name)
+
+
+@each_kind
+def test_a_newer_minor_format_is_read_without_the_fields_that_are_not_known(name: str) -> None:
+    form, document = EVERY_KIND[name]
+    fields = {**json.loads(form.text(document)), "format": "1.999", "new": {"fact": 1}}
+    for inner in ("tables", "nodes"):
+        fields |= {inner: with_news(fields[inner])} if inner in fields else {}
+
+    read = form.read(json.dumps(fields), "a.json")
+
+    assert {**asdict(read), "format": ""} == {**asdict(document), "format": ""}
+
+
+@each_kind
+@pytest.mark.parametrize("version", ["2.0", "2", 2, "10.1"])
+def test_a_newer_major_format_is_refused_by_name(name: str, version: object) -> None:
+    form, document = EVERY_KIND[name]
+    fields = {**json.loads(form.text(document)), "format": version}
+
+    with pytest.raises(NewerFormat) as refused:
+        form.read(json.dumps(fields), "data/a.json")
+
+    assert str(refused.value) == (
+        f"data/a.json: this {name} was written by a newer Lakefeed (format {version}; this one "
+        f"reads {form.version})\n  upgrade Lakefeed"
+    )
+
+
+@each_kind
+def test_one_of_before_there_were_formats_is_of_the_oldest(name: str) -> None:
+    form, document = EVERY_KIND[name]
+    fields = json.loads(form.text(document))
+    del fields["format"]
+
+    assert form.from_fields(fields, "a.json") is not None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"pid": "x"}'])
+def test_what_is_no_such_document_is_a_wrong_value(text: str) -> None:
+    with pytest.raises(ValueError):
+        HOLDER.read(text, "a.json")
+
+
+def test_a_field_that_is_newer_than_the_document_has_its_default() -> None:
+    @dataclass(frozen=True)
+    class Grown:
+        old: int
+        new: tuple[str, ...] = ("one",)
+
+    assert Format(Grown, "thing", "1.1").read('{"old": 1}', "a.json") == Grown(1)
+
+
+def test_tasks_hand_over_what_they_report_and_plan() -> None:
+    report = RunReport(
+        (TableReport("shop.t", "shop__t", "failed", error=SourceUnreachable("it is gone")),),
+        ("a warning",),
+        build=BuildResult((NODE,), 2.0),
+        build_error=LakefeedError("no room", where="/disk", do="make some"),
+        staged={"shop__t": StagedTable(3, 1)},
+    )
+    plan = BuildPlan(("shop__t",), (), False, complete_through={"shop__t": AT})
+
+    told = from_fields(RunReport, json.loads(json.dumps(to_fields(report))))
+
+    assert to_fields(told) == to_fields(report)
+    assert (told.build, told.staged) == (report.build, report.staged)
+    assert str(told.build_error) == "/disk: no room\n  make some"
+    assert from_fields(BuildPlan, json.loads(json.dumps(to_fields(plan)))) == plan
+
+
+def test_numbers_are_read_from_names_of_fields_which_json_has_as_text() -> None:
+    contract = ReadContract(
+        *("at", ("id",), None, None, {"id": "integer"}, 16395), parts={16395: 16396}
+    )
+
+    assert from_fields(ReadContract, json.loads(json.dumps(to_fields(contract)))) == contract
