@@ -74,3 +74,33 @@ def test_a_package_of_the_users_own_is_found_beside_it(copied: Lake, first: str)
     )
 
     assert ended.stdout == f"{copied.root / 'pipelines/__init__.py'} mine\n"
+
+
+def test_check_tells_what_to_write_in_a_project_of_0_1(copied: Lake) -> None:
+    told = copied.command("check")
+
+    assert told.returncode == 2
+    assert (
+        "error: airflow/dags/lakefeed.py:6: `pipelines.dag` is called `lakefeed.dag` since "
+        "Lakefeed 0.2\n  write: from lakefeed.dag import build_dag\n"
+    ) in told.stderr
+    assert "airflow/dags/lakefeed.py: this file hides the package `lakefeed`" in told.stderr
+    assert (
+        "docker-compose.yml:61: `pipelines.orchestration.secrets` is called "
+        "`lakefeed.orchestration.project.secrets` since Lakefeed 0.2\n"
+        "  write: command: [python, -m, lakefeed.orchestration.project.secrets, /secrets, airflow, "
+        "redis]\n"
+    ) in told.stderr
+
+
+def test_a_project_of_0_1_that_was_mended_is_well(copied: Lake) -> None:
+    dags = copied.root / "airflow/dags"
+    (dags / "lakefeed.py").rename(dags / "de_batch_pipeline.py")
+    for file in (dags / "de_batch_pipeline.py", copied.root / "docker-compose.yml"):
+        text = file.read_text().replace("pipelines.dag", "lakefeed.dag")
+        renamed = "lakefeed.orchestration.project.secrets"
+        file.write_text(text.replace("pipelines.orchestration.secrets", renamed))
+
+    told = copied.command("check")
+
+    assert told.returncode == 0, told

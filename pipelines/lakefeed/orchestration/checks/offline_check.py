@@ -16,6 +16,7 @@ from lakefeed.errors import (
     TableFailed,
 )
 from lakefeed.loading.plan.table_plan import plan_table
+from lakefeed.orchestration.checks.renamed_modules import renamed_modules
 from lakefeed.orchestration.permissions import refuse_missing
 from lakefeed.source.connections.connection import connection_of
 from lakefeed.source.connections.credentials import unset_variables
@@ -44,7 +45,7 @@ def declaration_errors(project: Project) -> list[LakefeedError]:
         message = f"generated files are out of date with sources.yaml: {', '.join(stale.names)}"
         do = "regenerate them: lakefeed sync"
         errors.append(DeclarationError(message, where="dbt", do=do))
-    return errors
+    return [*errors, *renamed_modules(project.root)]
 
 
 def declaration_warnings(project: Project) -> list[str]:
