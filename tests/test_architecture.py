@@ -110,6 +110,19 @@ def test_subpackages_of_a_layer_import_one_another_in_one_direction() -> None:
         pytest.fail(f"these import one another in a circle: {error.args[1]}")
 
 
+def test_modules_import_one_another_in_one_direction() -> None:
+    graph = {
+        module_of(path): imported_of_ours(path) - {module_of(path)}
+        for path in MODULES
+        if path.stem != "__init__"
+    }
+
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"these import one another in a circle: {error.args[1]}")
+
+
 @pytest.mark.parametrize("folder", OURS, ids=name_of)
 def test_a_subpackage_says_what_it_imports(folder: Path) -> None:
     ours = {path for path in MODULES if path.parent == folder}

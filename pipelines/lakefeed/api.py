@@ -100,7 +100,7 @@ class Project:
             LakefeedError: nothing could begin: a selector, the range or sources.yaml is wrong, the
                 disk takes no files, or another run is building.
         """
-        from lakefeed.loading.dlt_adapter.environment import dlt_restored
+        from lakefeed.loading.dlt_adapter.isolation import dlt_restored
         from lakefeed.orchestration.run import run
 
         request = _request(select, full_refresh, since, until, allow_shrink=allow_shrink)
@@ -120,7 +120,7 @@ class Project:
 
         Arguments, report and errors are those of `run`.
         """
-        from lakefeed.loading.dlt_adapter.environment import dlt_restored
+        from lakefeed.loading.dlt_adapter.isolation import dlt_restored
         from lakefeed.orchestration.run import load_alone
 
         request = _request(select, full_refresh, since, until, allow_shrink=allow_shrink)

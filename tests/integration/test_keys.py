@@ -15,7 +15,8 @@ from lakefeed.loading.plan.table_plan import plan_table
 from lakefeed.orchestration.checks.audit import audit
 from lakefeed.orchestration.checks.check import check_connected
 from lakefeed.orchestration.project.init import init_project
-from lakefeed.source.connections.connection import connect, connection_from_url
+from lakefeed.source.connections.connection import connection_from_url
+from lakefeed.source.connections.sessions import connect
 from lakefeed.source.inspection.tables import (
     column_facts,
     count_rows,

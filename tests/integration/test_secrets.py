@@ -15,7 +15,8 @@ from lakefeed.orchestration.checks.audit import audit
 from lakefeed.orchestration.checks.check import check_connected
 from lakefeed.orchestration.project.init import init_project
 from lakefeed.orchestration.project.sync import sync
-from lakefeed.source.connections.connection import connect, connection_from_url
+from lakefeed.source.connections.connection import connection_from_url
+from lakefeed.source.connections.sessions import connect
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake
 from tests.integration.gate import gate
 from tests.integration.secret import HEAD, ODDEST, TAIL, assert_unseen

@@ -22,8 +22,9 @@ from lakefeed.loading.extract.steps import Steps
 from lakefeed.loading.load_result import LoadOptions, LoadResult
 from lakefeed.loading.locks.table_lock import LockLost
 from lakefeed.loading.sessions.retryable import RetryAtLaterSnapshot
-from lakefeed.source.connections.connection import Connection, connect
+from lakefeed.source.connections.connection import Connection
 from lakefeed.source.connections.failure import ConnectionLost
+from lakefeed.source.connections.sessions import connect
 from lakefeed.source.snapshot import read_conflicts
 
 _CONFLICT = "conflict with recovery"

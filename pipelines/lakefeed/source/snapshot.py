@@ -17,9 +17,10 @@ from psycopg2 import Error as PgError
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 from psycopg2.extensions import connection as PgConnection
 
-from lakefeed.source.connections.connection import Connection, begin, connect
+from lakefeed.source.connections.connection import Connection
 from lakefeed.source.connections.limits import Allowance
 from lakefeed.source.connections.session_settings import OURS, transaction_settings
+from lakefeed.source.connections.sessions import begin, connect
 from lakefeed.source.connections.watched_session import WatchedSession
 
 # A transaction takes its start time a moment before other sessions can see that it is running.

@@ -2,5 +2,5 @@
 
 Imports: `declaration`, `declaration.document`, `loading`, `loading.extract`, `loading.plan`,
     `loading.raw`, `source.inspection`.
-Public: `destination`, `environment`, `load_packages`, `pipeline`, `resource`.
+Public: `destination`, `environment`, `isolation`, `load_packages`, `pipeline`, `resource`.
 """

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 
 from lakefeed.declaration.project import Project
 
@@ -20,8 +17,7 @@ _FIXED = {
     # dlt sleeps this long, twice per table, before it checks whether the read has finished.
     "EXTRACT__FUTURES_POLL_INTERVAL": "0.0005",
 }
-_DESTINATION = "lakefeed.loading.dlt_adapter.destination"
-_ALL = (*_FIXED, "DLT_PROJECT_DIR", "DLT_DATA_DIR", _LOG_LEVEL)
+VARIABLES = (*_FIXED, "DLT_PROJECT_DIR", "DLT_DATA_DIR", _LOG_LEVEL)
 
 
 def prepare_dlt(project: Project) -> None:
@@ -40,33 +36,3 @@ def prepare_dlt(project: Project) -> None:
     )
     # dlt both logs and raises the error of a failed job; Lakefeed reports the raised one.
     os.environ.setdefault(_LOG_LEVEL, "CRITICAL")
-
-
-@contextmanager
-def dlt_restored() -> Iterator[None]:
-    """Restores dlt's environment variables and run context afterwards.
-
-    For programs that use dlt themselves, since both belong to the whole process.
-    """
-    variables = {name: os.environ.get(name) for name in _ALL}
-    context = None
-    if "dlt" in sys.modules:
-        from lakefeed.loading.dlt_adapter.config_providers import present_context
-
-        context = present_context()
-    try:
-        yield
-    finally:
-        _set(variables)
-        if _DESTINATION in sys.modules:
-            from lakefeed.loading.dlt_adapter.destination import restore_context
-
-            restore_context(context)
-
-
-def _set(variables: Mapping[str, str | None]) -> None:
-    for name, value in variables.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value

@@ -19,9 +19,9 @@ from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, Column
 
 from lakefeed.errors import SourceUnreachable
 from lakefeed.loading.sessions.duckdb_engine import one_thread
-from lakefeed.source.connections.connection import session_on
 from lakefeed.source.connections.failure import is_of_connecting
 from lakefeed.source.connections.keepalive import Line
+from lakefeed.source.connections.sessions import session_on
 from lakefeed.source.connections.watched_session import CLOSING_SECONDS
 from lakefeed.sql import literal, quote
 

@@ -24,7 +24,8 @@ from lakefeed.orchestration.checks.offline_check import (
     test_errors,
 )
 from lakefeed.orchestration.project.catalogue_sync import LiveSource, lost_wildcard_error, read_live
-from lakefeed.source.connections.connection import Connection, connect, connection_of
+from lakefeed.source.connections.connection import Connection, connection_of
+from lakefeed.source.connections.sessions import connect
 from lakefeed.source.inspection.equality import compared_by_text
 from lakefeed.source.inspection.tables import column_facts, denied_columns, is_superuser, may_write
 from lakefeed.source.snapshot import read_horizon

@@ -26,7 +26,8 @@ from lakefeed.loading.raw.table_folders import remove_working_directory, working
 from lakefeed.orchestration.build.build import build_from_scratch, refuse_stale_files
 from lakefeed.orchestration.build.rollback import refuse_if_rolled_back
 from lakefeed.orchestration.project.selection import table_named
-from lakefeed.source.connections.connection import connect, connection_of
+from lakefeed.source.connections.connection import connection_of
+from lakefeed.source.connections.sessions import connect
 from lakefeed.transformation.dbt_adapter.failing_rows import forget_failing_rows
 from lakefeed.transformation.dbt_adapter.runner import NodeResult
 from lakefeed.transformation.warehouse.connection import warehouse_lock

@@ -34,7 +34,8 @@ from lakefeed.orchestration.maintenance.orphaned_tables import (
 )
 from lakefeed.orchestration.project.selection import select_tables
 from lakefeed.orchestration.reports.run_report import RunReport
-from lakefeed.source.connections.connection import connect, connection_of
+from lakefeed.source.connections.connection import connection_of
+from lakefeed.source.connections.sessions import connect
 from lakefeed.source.connections.watched_session import WatchedSession
 from lakefeed.transformation.generate.generated_files import is_generated
 from lakefeed.transformation.generate.history_models import keeps_history, models_over_raw

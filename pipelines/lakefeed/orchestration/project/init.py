@@ -24,8 +24,9 @@ from lakefeed.orchestration.project.cursor_inference import (
 from lakefeed.orchestration.project.gitignore import ignore, refuse_tracked_secret
 from lakefeed.orchestration.project.survey import survey
 from lakefeed.orchestration.project.sync import sync
-from lakefeed.source.connections.connection import connect, connection_from_url
+from lakefeed.source.connections.connection import connection_from_url
 from lakefeed.source.connections.env_file import read_variables
+from lakefeed.source.connections.sessions import connect
 from lakefeed.source.inspection.tables import database_name, schemas_with_tables
 from lakefeed.sql import sql_name
 

@@ -12,7 +12,8 @@ from lakefeed.orchestration.project.catalogue_sync import (
     lost_wildcard_error,
     read_live,
 )
-from lakefeed.source.connections.connection import connect, connection_of
+from lakefeed.source.connections.connection import connection_of
+from lakefeed.source.connections.sessions import connect
 from lakefeed.transformation.generate.data_test_validation import unfit_tests
 
 

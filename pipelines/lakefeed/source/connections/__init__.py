@@ -2,5 +2,5 @@
 
 Imports: `declaration`.
 Public: `connection`, `credentials`, `env_file`, `failure`, `keepalive`, `limits`,
-    `session_settings`, `side_query`, `watchdog`, `watched_session`.
+    `session_settings`, `sessions`, `side_query`, `watchdog`, `watched_session`.
 """

@@ -1,29 +1,26 @@
-"""Opens sessions on declared sources, and keeps their secrets out of messages."""
+"""How a declared source is reached: its address and credentials, and messages without secrets."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import psycopg2
-from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED, make_dsn, parse_dsn
+from psycopg2.extensions import make_dsn, parse_dsn
 
 from lakefeed.declaration.project import Project
-from lakefeed.errors import DeclarationError, LakefeedError, SourceUnreachable
+from lakefeed.errors import DeclarationError, SourceUnreachable
 from lakefeed.source.connections.credentials import dlt_secret, interpolate
-from lakefeed.source.connections.failure import ConnectionLost, EndedByStandby, kind_of
-from lakefeed.source.connections.keepalive import Line, new_run
-from lakefeed.source.connections.session_settings import transaction_settings
+from lakefeed.source.connections.failure import ConnectionLost, kind_of
 from lakefeed.source.connections.url import dsn_from, dsn_from_fields
-from lakefeed.source.connections.watched_session import WatchedSession, open_watched
 
 _CONNECT_TIMEOUT_SECONDS = 15
-# serialization_failure: read-only sessions get it only from conflicts with a standby's recovery.
-_CONFLICT = "40001"
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _ENCRYPTED = ("require", "verify-ca", "verify-full")
+
+
+def _new_run() -> int:
+    """A random number that identifies the sessions of one run."""
+    return int.from_bytes(os.urandom(4)) >> 2 | 1 << 30
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Connection:
 
     source: str
     dsn: str = field(repr=False)
-    run: int = field(default_factory=new_run, repr=False, compare=False)
+    run: int = field(default_factory=_new_run, repr=False, compare=False)
 
     def for_session(self, application: str, **keywords: object) -> str:
         """A libpq DSN with this application name, including the password."""
@@ -152,70 +149,3 @@ def connection_from_url(source: str, url: str, where: str = "") -> Connection:
 def session_name(application: str) -> str:
     """The application name as the server stores it: at most 63 characters, ASCII only."""
     return application.encode("ascii", "replace").decode()[:63]
-
-
-def open_session(connection: Connection, application: str) -> WatchedSession:
-    """Opens a psycopg2 session, which the caller closes.
-
-    Raises:
-        SourceUnreachable: see `session_on`.
-    """
-    return session_on(Line(connection, application))
-
-
-def session_on(line: Line) -> WatchedSession:
-    """Opens a psycopg2 session on a line, which the caller closes.
-
-    Raises:
-        SourceUnreachable: with the kind of failure. libpq's message isn't attached, not even as the
-            exception's context, since it may contain secrets and dlt stores contexts in its traces.
-    """
-    try:
-        return open_watched(line)
-    except (psycopg2.Error, ValueError) as error:
-        failure = line.connection.failure(str(error))
-    raise failure
-
-
-def begin(session: WatchedSession, settings: str) -> None:
-    """Begins a transaction with these settings, and registers the session with the server."""
-    with session.cursor() as cursor:
-        cursor.execute(f"{settings}; {session.line.announcement}")
-        _, address, port = cursor.fetchall()[0]
-    session.line.server = f"{address} {port}"
-
-
-@contextmanager
-def connect(connection: Connection, application: str) -> Iterator[WatchedSession]:
-    """Opens a session with a read-only transaction, and closes it when the block ends.
-
-    Raises:
-        SourceUnreachable: the connection couldn't be opened, or was lost.
-        LakefeedError: the server refused a statement, and the block didn't catch that.
-    """
-    session = open_session(connection, application)
-    try:
-        # Set for each transaction: a standby refuses a role's default of `serializable`.
-        session.set_session(isolation_level=ISOLATION_LEVEL_READ_COMMITTED, readonly=True)
-        begin(session, transaction_settings())
-        yield session
-    except psycopg2.Error as error:
-        raise refusal(connection, error) from None
-    finally:
-        session.close()
-
-
-def refusal(connection: Connection, error: psycopg2.Error) -> LakefeedError:
-    """The error for a failed statement, with the server's own message."""
-    if error.pgcode is None or error.pgcode.startswith(("08", "57P")):
-        return connection.lost()
-    message = " ".join((error.diag.message_primary or type(error).__name__).split())
-    if error.pgcode == _CONFLICT:
-        return EndedByStandby(
-            f"{connection.shown}: {message}", do="run again, or read from the primary"
-        )
-    return LakefeedError(
-        f"{connection.shown} refused a statement: {message}",
-        do="run again; if it fails again, check which privileges the role lacks "
-        "(docs/guarantees.md)",
-    )

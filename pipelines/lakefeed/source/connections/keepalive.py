@@ -12,15 +12,12 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from psycopg2.extensions import parse_dsn
 
 from lakefeed.errors import SourceUnreachable
 from lakefeed.source.connections import sockets
-
-if TYPE_CHECKING:
-    from lakefeed.source.connections.connection import Connection
+from lakefeed.source.connections.connection import Connection
 
 # The kernel probes after 30 s without a byte, and closes the connection within the next 30 s.
 _KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
@@ -208,8 +205,3 @@ class Line:
             do="run again; no data was lost, since nothing of the interrupted read was committed. "
             "If it happens again, check what lies in between: a firewall, NAT, a proxy, a VPN",
         )
-
-
-def new_run() -> int:
-    """A random number that identifies the sessions of one run."""
-    return int.from_bytes(os.urandom(4)) >> 2 | 1 << 30

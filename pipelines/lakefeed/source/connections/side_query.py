@@ -6,14 +6,12 @@ import re
 from contextlib import closing
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg2
 
+from lakefeed.source.connections.connection import Connection
 from lakefeed.source.connections.keepalive import Line
-
-if TYPE_CHECKING:
-    from lakefeed.source.connections.connection import Connection
 
 # Messages of libpq without any answer from a server. psycopg2's libpq has no translations.
 _NOBODY = re.compile(

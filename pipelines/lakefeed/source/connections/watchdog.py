@@ -13,18 +13,16 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg2
 
 from lakefeed import interruption
 from lakefeed.errors import EXIT_PARTLY_FAILED
 from lakefeed.source.connections import sockets
+from lakefeed.source.connections.connection import Connection
 from lakefeed.source.connections.keepalive import Line, open_lines
 from lakefeed.source.connections.side_query import NoAnswer, ask
-
-if TYPE_CHECKING:
-    from lakefeed.source.connections.connection import Connection
 
 _SILENT_AFTER_SECONDS = 60.0
 _SILENT_AFTER = "LAKEFEED_SILENT_AFTER_SECONDS"
