@@ -91,7 +91,7 @@ def test_no_file_contains_the_row_and_all_other_rows_are_unchanged(copied: Lake)
     assert copied.query("select distinct who from marts.all_visits where person = 42") == [
         ("unknown",)
     ]
-    assert "comes back with the next load that reads it" in ended.stdout
+    assert "the next load that reads it brings it back" in ended.stdout
     again = copied.run()
     assert {table.status for table in again.tables} == {"unchanged"}, again
     assert again.build is None

@@ -255,7 +255,7 @@ def test_a_rewrite_that_keeps_all_rows_loads_none_of_them(
 
     assert report.status == "unchanged"
     assert report.rows_read == (0 if cursor == "xmin" else 1)
-    assert "`t`: truncated or rewritten" in report.notes[0]
+    assert "`t` truncated or rewritten" in report.notes[0]
     assert only(lake.load()).notes == ()
 
 
