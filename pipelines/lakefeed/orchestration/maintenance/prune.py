@@ -1,8 +1,7 @@
 """`lakefeed prune`: plans, reports and removes data that is no longer needed.
 
-From raw, that is superseded loads, row versions past their retention, old dlt state and files of
-interrupted writers; small files are compacted. On request, orphaned tables are removed as well.
-Staging is unaffected.
+In raw: superseded loads, row versions past retention, old dlt state and files of interrupted
+writers; small files are compacted. On request, orphaned tables as well. Staging is unaffected.
 """
 
 from __future__ import annotations
