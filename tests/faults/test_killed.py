@@ -1,4 +1,4 @@
-"""Killed at any instruction and run again: nothing lost, nothing doubled (design, section 6)."""
+"""Killed at any instruction and run again: no row is lost or duplicated."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="pgbouncer is not installed"),
 ]
 
-# What our transactions must set for themselves.
+# Settings that each transaction must override.
 UNKIND = {
     "timezone": "Asia/Tokyo",
     "datestyle": "SQL, DMY",
@@ -45,7 +45,7 @@ TABLES = (
 
 @pytest.fixture
 def role(database: Database) -> Iterator[str]:
-    """A role for which everything is set as we don't want it."""
+    """A role with settings that Lakefeed must override."""
     name = f"p{uuid.uuid4().hex[:12]}"
     database.execute(f"create role {name} login superuser")
     for setting, value in UNKIND.items():

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.faults
 
 SILENT_AFTER_SECONDS = 2
 ROWS = 60_000
-# What a client has sent when the network falls silent.
+# What the client has sent when the network goes silent.
 STATEMENTS = {
     "the first settings": b"pg_advisory_xact_lock_shared",
     "the question for transactions in flight": b"pg_prepared_xacts",
@@ -72,7 +72,7 @@ def load_through(network: Network, lake: Lake, command: tuple[str, ...] = COMMAN
 
 
 def assert_ended_and_tried_again(run: Started, lake: Lake) -> None:
-    """The run ends by itself, says why, and leaves nothing that keeps the next one from it."""
+    """The run ends with a reason, and leaves nothing that blocks the next one."""
     ended = run.ended()
     assert ended.code == 3, ended.told
     assert "the connection to `shop` went silent" in ended.told
@@ -134,7 +134,7 @@ def test_a_stopped_server_on_a_local_socket_is_given_up(
     try:
         ended = run.ended()
     finally:
-        # A worker that had ended by itself is gone as soon as its postmaster goes on.
+        # A worker that has exited disappears as soon as its postmaster continues.
         for process in stopped:
             with suppress(psutil.NoSuchProcess):
                 process.resume()

@@ -1,4 +1,4 @@
-"""A standby that ends reads, since they are in the way of what its primary has sent."""
+"""A standby that cancels reads because they conflict with its recovery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random writers against runs that are killed at random: at the end nothing is lost or doubled."""
+"""Random writes and runs that are killed at random: no row is lost or duplicated."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ DDL = (
 
 @dataclass
 class Writer:
-    """Whoever uses the source: short transactions, and some that stay open."""
+    """Random writes to the source: short transactions, and some that stay open."""
 
     database: Database
     choose: random.Random

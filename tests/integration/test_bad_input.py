@@ -1,4 +1,4 @@
-"""What bad input gets: an error that names the table, the line of YAML and what to do."""
+"""Bad input gives an error with the table, the line of YAML and what to do."""
 
 from __future__ import annotations
 

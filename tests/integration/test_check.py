@@ -1,4 +1,4 @@
-"""`lakefeed check` finds without a connection what a run would stumble over."""
+"""`lakefeed check` finds, without a connection, what would fail a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers with another encoding, and databases with settings of their own: values stay the same."""
+"""Servers with other encodings, and databases with their own settings: values don't change."""
 
 from __future__ import annotations
 

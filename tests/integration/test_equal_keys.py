@@ -1,4 +1,4 @@
-"""Keys that PostgreSQL holds equal in more than one spelling: one row here as there."""
+"""Keys that are equal in PostgreSQL but have different texts: one row in the lake as well."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that are committed late: no checkpoint passes what is still hidden in a transaction."""
+"""Rows that are committed late: the checkpoint never passes the start of an open transaction."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def checkpoint(lake: Lake) -> dt.datetime:
 def test_a_late_commit_is_found_even_if_its_session_has_lakefeeds_application_name(
     database: Database, lake: Lake
 ) -> None:
-    """A pooler's session keeps the name of who came before."""
+    """A pooler's session keeps the application name of its last client."""
     database.execute(ORDERS, "insert into orders (id) values (1)")
     lake.declare("orders: {cursor: updated_at}")
     late = begin(

@@ -1,4 +1,4 @@
-"""One table that can't be read or counted keeps no other from being declared by `lakefeed init`."""
+"""`lakefeed init` declares all other tables if one can't be read or counted."""
 
 from __future__ import annotations
 

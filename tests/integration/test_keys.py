@@ -1,4 +1,4 @@
-"""What tells rows apart: which columns are a key, over which rows it holds, when two are equal."""
+"""Primary keys: which columns are a key, on which rows it is unique, when two keys are equal."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_two_rows_with_the_same_key_are_refused_whichever_loads_read_them(
         "insert into t values (3, 'A', 'other case', now())",
     ],
 )
-def test_a_row_that_replaces_a_deleted_one_with_the_same_key_is_accepted(
+def test_rows_that_never_share_a_key_at_the_same_time_are_accepted(
     database: Database, lake: Lake, change: str
 ) -> None:
     database.execute(

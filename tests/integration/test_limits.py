@@ -1,4 +1,4 @@
-"""Sources that give fewer sessions than a run asks for, or none."""
+"""Sources that allow fewer sessions than a run asks for, or none."""
 
 from __future__ import annotations
 

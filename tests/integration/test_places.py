@@ -1,4 +1,4 @@
-"""Where a project may lie: in any folder, behind any link, copied, under any locale."""
+"""Where a project can be: in any folder, behind symlinks, copied, in any locale."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_a_copy_of_a_project_works_whether_links_were_followed_or_not(
     assert Lake(followed).query(ROWS) == [(1, "one"), (2, "two")]
 
 
-def test_copied_macros_are_accepted_unless_they_were_changed(lake: Lake) -> None:
+def test_copied_macros_are_kept_until_they_differ(lake: Lake) -> None:
     declare(lake)
     package = lake.root / "dbt/dbt_packages/lakefeed"
     link_dbt_package(lake.project)
@@ -225,7 +225,7 @@ def test_a_command_works_from_any_folder_of_the_project(table: Database, lake: L
     assert f"in the project {lake.root}" in wrong.stderr
 
 
-def test_project_works_from_a_removed_folder(
+def test_a_named_project_loads_from_a_removed_folder(
     table: Database, lake: Lake, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     declare(lake)

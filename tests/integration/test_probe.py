@@ -1,4 +1,4 @@
-"""A run that finds nothing new reads little, writes nothing, and never starts dlt."""
+"""A run without new rows reads little, writes nothing and doesn't start dlt."""
 
 from __future__ import annotations
 
