@@ -1,4 +1,4 @@
-"""The secret that `lakefeed init` writes is ignored by git, whatever was ignored before."""
+"""Git ignores the secret that `lakefeed init` writes, whatever it ignored before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passwords that stand in no URL: every client of ours finds them in the file of PGPASSFILE."""
+"""Passwords that URLs leave out: every client finds them in the file of PGPASSFILE."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No password, in whichever spelling, is in any output or file, whatever fails and when."""
+"""No password, however it is spelled, is in any output or file, whatever fails."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_load_shows_no_password_whichever_of_its_connections_fails(
             break
         assert str(report.failures[0].error).startswith("can't connect to `shop`: ")
 
-    # At least the snapshot's, and the look's or the load's; without a helper's it goes on.
+    # At least the sessions of the snapshot and of the probe or the load; a helper's isn't required.
     assert 2 <= lets_in < 19
     assert_unseen(lake.root, *told, *capfd.readouterr())
     assert len(lake.raw("shop__t", "id")) == 60_000

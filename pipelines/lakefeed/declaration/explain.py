@@ -55,10 +55,12 @@ def effective_settings(table: Table) -> list[tuple[str, str]]:
 
 def _tests(declared: Tests) -> dict[str, Any]:
     """What is tested, a row for each column and each expression."""
-    rows: dict[str, Any] = {f"tests.columns.{name}": one for name, one in declared.columns.items()}
-    rows |= {f"tests.expressions.{name}": one for name, one in declared.expressions.items()}
+    rows: dict[str, Any] = {
+        f"tests.columns.{name}": tests for name, tests in declared.columns.items()
+    }
+    rows |= {f"tests.expressions.{name}": test for name, test in declared.expressions.items()}
     rows |= {"tests.rows": declared.rows, "tests.new_rows": declared.new_rows}
-    return {name: one for name, one in rows.items() if one is not None}
+    return {name: row for name, row in rows.items() if row is not None}
 
 
 def shown(value: Any) -> str:

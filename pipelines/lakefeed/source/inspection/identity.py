@@ -45,7 +45,7 @@ where a.attrelid = any(%(tables)s::oid[]) and a.attnum > 0 and not a.attisdroppe
 # A partition may compute a generated column differently than its parent.
 _EXPRESSIONS = """
 with recursive trees (root, oid) as (
-    select one, one from unnest(%(tables)s::oid[]) as one
+    select listed, listed from unnest(%(tables)s::oid[]) as listed
     union all
     select trees.root, i.inhrelid
     from trees
@@ -114,8 +114,8 @@ where f.ftrelid = any(%(tables)s::oid[])
 _PARTS = f"""
 with recursive
 parts (owner, kind, number, name, type, modifier) as (
-    select 0::oid, '' collate "C", 0::bigint, '' collate "C", one, -1
-    from unnest(%(types)s::oid[]) as one
+    select 0::oid, '' collate "C", 0::bigint, '' collate "C", listed, -1
+    from unnest(%(types)s::oid[]) as listed
     union
     select t.oid, part.*
     from parts

@@ -14,7 +14,7 @@ STANDS = "not coalesce((to_jsonb(i) ->> 'inhdetachpending')::boolean, false)"
 
 _PARTS = f"""
 with recursive trees (root, oid) as (
-    select one, one from unnest(%(tables)s::oid[]) as one
+    select listed, listed from unnest(%(tables)s::oid[]) as listed
     union
     select trees.root, i.inhrelid
     from trees
