@@ -73,7 +73,7 @@ test-dbt112: .venv-dbt112/.ready ## what builds, with dbt-core 1.12
 test-duckdb2: .venv-duckdb2/.ready ## the warehouse, with DuckDB 2
 	@test ! -e $< || LAKEFEED_OTHER_DUCKDB=$(CURDIR)/.venv-duckdb2/bin/python $(PYTEST) tests/integration/test_duckdb_versions.py
 
-check: lint types test test-faults test-browser test-dbt112 test-duckdb2 ## everything that CI checks
+check: lint types test test-faults test-browser test-dbt112 test-duckdb2 ## everything that CI checks, but for Docker
 
 lint: $(READY) ## format and lint, of Python and SQL
 	@$(BIN)/ruff format --check .

@@ -84,11 +84,15 @@ class Stack:
         body = {"username": "admin", "password": password}
         self.api.token = self.api.call("POST", "/auth/token", body)["access_token"]
 
+    def containers(self) -> set[str]:
+        """The ids of those that run."""
+        return set(self.compose("ps", "--quiet").split())
+
     def states(self) -> dict[str, str]:
         """Of each service that runs, whether it is healthy; of one that doesn't, how it ended."""
         lines = self.compose("ps", "--all", "--format", "json").splitlines()
-        found = [json.loads(line) for line in lines]
-        return {one["Name"]: one["Health"] or f"ended with {one['ExitCode']}" for one in found}
+        services = [json.loads(line) for line in lines]
+        return {s["Name"]: s["Health"] or f"ended with {s['ExitCode']}" for s in services}
 
     def is_well(self) -> bool:
         """Whether all services are healthy, or have ended as they should."""
