@@ -15,6 +15,8 @@ from lakefeed import __version__
 from tests.conftest import Database
 from tests.wheel import REPOSITORY, build, pythons, uv
 
+# Its build downloads a binary.
+_NEEDS_GITHUB = "Failed to build `dbt-core-experimental-parser"
 _UNREACHABLE = re.compile(r"error sending request|dns error|[Cc]onnect|timed? ?out")
 
 pytestmark = pytest.mark.faults
@@ -70,12 +72,19 @@ def installed(
     _, python = found[0 if request.param == "oldest" else -1]
     made = Installed(tmp_path_factory.mktemp("environment"), tmp_path_factory.mktemp("empty"))
     assert uv("venv", "--clear", "--python", python, made.environment).returncode == 0
-    ended = uv("pip", "install", "--python", made.environment, wheel, folder=made.folder)
+    ended = _install(made, wheel)
+    if _NEEDS_GITHUB in ended.stderr:
+        # As docs/versions.md says for where GitHub can't be reached.
+        ended = _install(made, wheel, "dbt-core<1.12")
     if ended.returncode and _UNREACHABLE.search(ended.stderr):
         pytest.skip(f"no package registry can be reached: {ended.stderr.splitlines()[-1].strip()}")
     assert ended.returncode == 0, ended.stderr
     compileall.compile_dir(made.python("import lakefeed; print(lakefeed.__path__[0])"), quiet=2)
     return made
+
+
+def _install(made: Installed, *what: str | Path) -> subprocess.CompletedProcess[str]:
+    return uv("pip", "install", "--python", made.environment, *what, folder=made.folder)
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +154,9 @@ def test_the_dag_file_of_the_project_names_the_extra_that_it_lacks(project: Inst
 
     assert ended.returncode == 1
     assert ended.stderr.endswith("  install it: pip install 'lakefeed[airflow]'\n")
+
+
+def test_a_project_can_be_run_from_python(project: Installed) -> None:
+    code = "import lakefeed; print(lakefeed.open().run().exit_code)"
+
+    assert project.python(code) == "0"
