@@ -110,11 +110,11 @@ bench: $(READY) $(VENVS) ## measure against other tools: make bench CASES=lineit
 bench-guard: $(READY) $(VENVS) ## compare Lakefeed's ratios with those last recorded
 	@$(BIN)/python -m benchmarks guard $(BENCH)
 
-# The lock stays on dbt-core 1.11: 1.12 needs a package that downloads a binary when it installs
-# (dbt-labs/dbt-core#15670). Its own lock leaves that package out.
+# dbt-core 1.12 needs a package that downloads a binary when it is installed (dbt-labs/dbt-core#15670).
+# Its lock leaves that package out.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header
 lock: ## resolve the dependencies again, into requirements.lock, tests/versions/ and benchmarks/contenders/
-	@echo "dbt-core<1.12" | $(COMPILE) --constraints /dev/stdin --extra dev --no-emit-package lakefeed pyproject.toml -o requirements.lock
+	@$(COMPILE) --extra dev --no-emit-package lakefeed pyproject.toml -o requirements.lock
 	@for name in $(OTHER_VERSIONS); do awk '/^[a-z]/ {keep = !/^(dbt-core|duckdb)==/} keep' requirements.lock | $(COMPILE) --python-version 3.11 --constraints /dev/stdin --excludes tests/versions/excluded.in tests/versions/$$name.in -o tests/versions/$$name.lock; done
 	@for name in $(CONTENDERS); do $(COMPILE) --python-version 3.11 benchmarks/contenders/$$name.in -o benchmarks/contenders/$$name.lock; done
 
