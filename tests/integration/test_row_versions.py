@@ -115,7 +115,9 @@ def test_changing_the_cursor_to_xmin_reads_from_the_beginning(
 
     report = only(lake.declare("t: {cursor: xmin}").load())
 
-    assert "the cursor was `at` and is `xmin`, so the table is read from the beginning" in report.notes
+    assert (
+        "the cursor was `at` and is `xmin`, so the table is read from the beginning" in report.notes
+    )
     assert ("silently",) in lake.raw("shop__t", "word")
     assert only(lake.load()).rows_read == 0
 

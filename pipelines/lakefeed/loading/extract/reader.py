@@ -229,7 +229,9 @@ def _range_of_cursor(
     finite = "true" if plan.cursor_kind == "number" else f"isfinite({cursor})"
     nulls, newest, low, high = session.execute(
         f"select count(*) filter ({cursor} is null), "
-        f"least(max({cursor}) filter ({finite}), $horizon), "
+        # `least` ignores nulls: without a cursor it would be the horizon, above rows to come.
+        f"case when max({cursor}) filter ({finite}) is not null "
+        f"then least(max({cursor}) filter ({finite}), $horizon) end, "
         f"min({cursor})::varchar, max({cursor})::varchar from {relation}",
         {"horizon": horizon},
     ).fetchall()[0]
