@@ -53,12 +53,14 @@ def runs_chart(runs: Sequence[KeptRun]) -> Chart:
         for place, (run, height) in enumerate(zip(shown, heights, strict=True))
     )
     failed = sum(1 for run in shown if run.exit_code)
+    first, last = _ends([run.started_at for run in shown])
     return Chart(
-        bars,
-        max(len(bars), _LEAST_SLOTS) * SLOT,
-        f"{wording.counted(len(shown), 'run')}, {failed} failed",
-        *_ends([run.started_at for run in shown]),
-        wording.seconds(max((run.seconds for run in shown), default=0)),
+        bars=bars,
+        width=max(len(bars), _LEAST_SLOTS) * SLOT,
+        summary=f"{wording.counted(len(shown), 'run')}, {failed} failed",
+        first=first,
+        last=last,
+        tallest=wording.seconds(max((run.seconds for run in shown), default=0)),
     )
 
 
@@ -77,12 +79,14 @@ def loads_chart(loads: Sequence[LoadPoint]) -> Chart:
         for place, (load, height) in enumerate(zip(shown, heights, strict=True))
     )
     most = max((load.rows for load in shown), default=0)
+    first, last = _ends([load.at for load in shown])
     return Chart(
-        bars,
-        max(len(bars), _LEAST_SLOTS) * SLOT,
-        f"{wording.counted(len(shown), 'load')}, {wording.counted(most, 'row')} maximum",
-        *_ends([load.at for load in shown]),
-        wording.counted(most, "row"),
+        bars=bars,
+        width=max(len(bars), _LEAST_SLOTS) * SLOT,
+        summary=f"{wording.counted(len(shown), 'load')}, {wording.counted(most, 'row')} maximum",
+        first=first,
+        last=last,
+        tallest=wording.counted(most, "row"),
     )
 
 

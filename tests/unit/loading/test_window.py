@@ -61,7 +61,13 @@ def snapshot(
     transactions: str = "50:60:",
     history: str | None = "server/1",
 ) -> Snapshot:
-    return Snapshot("s", NOON, transactions, Horizon(horizon, prepared, True, ()), history)
+    return Snapshot(
+        id="s",
+        taken_at=NOON,
+        transactions=transactions,
+        horizon=Horizon(horizon, prepared, True, ()),
+        history=history,
+    )
 
 
 def load_at(
@@ -83,7 +89,11 @@ def load_at(
             "checkpoint": None if checkpoint is None else str(checkpoint),
             "read_as": plan.read_as,
             "in_flight": OpenTransactions(
-                "2026-03-01T10:00:00+00:00", "2026-03-01T10:00:00+00:00", {}, "40:45:", "server/1"
+                snapshot_at="2026-03-01T10:00:00+00:00",
+                horizon="2026-03-01T10:00:00+00:00",
+                prepared={},
+                transactions="40:45:",
+                history="server/1",
             ),
             **fields,
         }

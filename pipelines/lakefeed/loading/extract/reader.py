@@ -196,10 +196,17 @@ def _measure(
     rows = sum(files[path] for path in paths)
     schema = session.execute(f"from {rows_of(paths[:1])} limit 0").to_arrow_table().schema
     reading = Reading(
-        _with_rows(files),
-        schema,
-        *(rows, rows, rows + deleted > 0, deleted, 0, None, None, None),
-        profile_of(session, plan.columns, paths, rows) if rows else None,
+        files=_with_rows(files),
+        schema=schema,
+        rows_read=rows,
+        rows=rows,
+        is_news=rows + deleted > 0,
+        deleted=deleted,
+        null_cursors=0,
+        newest=None,
+        cursor_min=None,
+        cursor_max=None,
+        profile=profile_of(session, plan.columns, paths, rows) if rows else None,
     )
     if plan.cursor is None:
         return reading

@@ -132,7 +132,13 @@ def _audit_table(
         return TableAudit(table.shown, error=error)
     except Exception as error:  # noqa: BLE001 - one bad table must not stop its siblings
         return TableAudit(table.shown, error=explain_failure(table, source.connection, error))
-    return TableAudit(table.shown, found.rows, found.pending, found.findings, found.ranges)
+    return TableAudit(
+        name=table.shown,
+        rows=found.rows,
+        pending=found.pending,
+        findings=found.findings,
+        ranges=found.ranges,
+    )
 
 
 def _compare(
