@@ -229,9 +229,8 @@ def _resolve(
         declared.declaration.sources[source], catalogue.sources.get(source, {}), name
     )
     return Table(
-        source=source, schema=schema, name=name, short_name=short_name, mode=mode,
-        settings=settings, origins=origins, paths=paths, where=document.where(path),
-        catalogue=entry,
+        source=source, schema=schema, name=name, short_name=short_name, mode=mode, paths=paths,
+        settings=settings, origins=origins, where=document.where(path), catalogue=entry,
     )  # fmt: skip
 
 

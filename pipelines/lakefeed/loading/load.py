@@ -32,6 +32,7 @@ from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import MANIFEST, Load
 from lakefeed.loading.raw.profile import profile_name
+from lakefeed.loading.raw.table_folders import working_directory
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.source.inspection.equality import compared_by_text
 
@@ -105,7 +106,7 @@ def _workspace_of(project: Project, plan: TablePlan) -> _Workspace:
         name,
         destination=raw_destination(project),
         dataset_name=name,
-        pipelines_dir=str(project.data / ".dlt" / "pipelines"),
+        pipelines_dir=str(working_directory(project, name).parent),
         _impl_cls=TablePipeline,
     )
     return _Workspace(

@@ -23,6 +23,7 @@ from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.commit_log import CommitLog, checkpoint_after
 from lakefeed.loading.raw.latest_rows import LatestRows
 from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.loading.raw.table_folders import working_directory
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.source.snapshot import Snapshot
@@ -73,7 +74,7 @@ def _is_settled(
     project: Project, plan: TablePlan, source: SourceAtSnapshot, effective: list[Load]
 ) -> bool:
     """Whether a load would only have to read: nothing to repair, no change, no doubt."""
-    working = project.data / ".dlt" / "pipelines" / plan.table.lake_name
+    working = working_directory(project, plan.table.lake_name)
     if not effective or has_pending_packages(working) or plan.watches_deletes:
         return False
     is_same = is_settled(effective[-1].read_as, plan.read_as)

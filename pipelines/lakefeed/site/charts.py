@@ -11,6 +11,7 @@ from lakefeed.orchestration.inspect.overview import LoadPoint
 from lakefeed.orchestration.reports.run_history import KeptRun
 from lakefeed.site import wording
 from lakefeed.site.outcomes import outcome_of
+from lakefeed.wording import counted
 
 HEIGHT = 64
 SLOT = 10
@@ -57,7 +58,7 @@ def runs_chart(runs: Sequence[KeptRun]) -> Chart:
     return Chart(
         bars=bars,
         width=max(len(bars), _LEAST_SLOTS) * SLOT,
-        summary=f"{wording.counted(len(shown), 'run')}, {failed} failed",
+        summary=f"{counted(len(shown), 'run')}, {failed} failed",
         first=first,
         last=last,
         tallest=wording.seconds(max((run.seconds for run in shown), default=0)),
@@ -73,7 +74,7 @@ def loads_chart(loads: Sequence[LoadPoint]) -> Chart:
             place * SLOT,
             height,
             load.kind,
-            f"{wording.moment(load.at)}: {wording.counted(load.rows, 'row')}"
+            f"{wording.moment(load.at)}: {counted(load.rows, 'row')}"
             f"{'' if load.kind == 'new' else f' ({load.kind})'}",
         )
         for place, (load, height) in enumerate(zip(shown, heights, strict=True))
@@ -83,10 +84,10 @@ def loads_chart(loads: Sequence[LoadPoint]) -> Chart:
     return Chart(
         bars=bars,
         width=max(len(bars), _LEAST_SLOTS) * SLOT,
-        summary=f"{wording.counted(len(shown), 'load')}, {wording.counted(most, 'row')} maximum",
+        summary=f"{counted(len(shown), 'load')}, {counted(most, 'row')} maximum",
         first=first,
         last=last,
-        tallest=wording.counted(most, "row"),
+        tallest=counted(most, "row"),
     )
 
 
@@ -111,5 +112,5 @@ def _scaled(values: Sequence[float]) -> list[float]:
 def _tooltip(run: KeptRun) -> str:
     return (
         f"{wording.moment(run.started_at)}, {run.command}: {outcome_of(run)}, "
-        f"{wording.counted(run.rows, 'row')}, {wording.seconds(run.seconds)}"
+        f"{counted(run.rows, 'row')}, {wording.seconds(run.seconds)}"
     )

@@ -21,6 +21,7 @@ from lakefeed.loading.raw.latest_rows import GONE, POSITION, LatestRows
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.source.inspection.equality import named_key, names_of_key
 from lakefeed.sql import literal, quote
+from lakefeed.wording import counted
 
 ARRIVED = "arrived_keys"
 _PRESENT = "_lakefeed_present"
@@ -166,7 +167,7 @@ def refuse_shrink(
     allowed = plan.table.settings.max_shrink
     if allow_shrink or lost <= 0:
         return
-    rows = "1 row" if before == 1 else f"{before:,} rows"
+    rows = counted(before, "row")
     if is_empty and not allowed.allows_all:
         loss = "now has none"
     elif not allowed.allows(before, lost):

@@ -23,6 +23,7 @@ from lakefeed.loading.raw.profile import Profile
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.sql import file_literal, quote
+from lakefeed.wording import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -212,7 +213,7 @@ def _measure(
         return reading
     nulls, newest, low, high = _range_of_cursor(session, plan, of or rows_of(paths), horizon)
     if nulls and plan.table.settings.on_null_cursor == "error":
-        rows_with_null = "1 row" if nulls == 1 else f"{nulls:,} rows"
+        rows_with_null = counted(nulls, "row")
         raise TableFailed(
             f"{plan.table.shown} has {rows_with_null} with a null cursor `{plan.cursor.name}`",
             where=plan.table.where_of("on_null_cursor"),
