@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -17,6 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = REPOSITORY / "pipelines/lakefeed"
 TEMPLATE = PACKAGE / "orchestration/project/template"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if TEMPLATE not in path.parents)
+TESTS = sorted((REPOSITORY / "tests").rglob("*.py"))
 FOLDERS = sorted({path.parent for path in MODULES if path.parent != PACKAGE})
 OURS = [folder for folder in FOLDERS if (folder / "__init__.py").exists()]
 MODELS = sorted((REPOSITORY / "dbt/models").rglob("*.sql"))
@@ -33,6 +35,7 @@ LAYERS = (
 )
 ALONE = {path.stem for path in PACKAGE.glob("*.py")} - {"api"}
 
+MOST_POSITIONAL = 4
 LONGEST_MODULE = 300
 LONGEST_FUNCTION = 60
 MOST_MODULES = 14
@@ -230,6 +233,39 @@ def test_modules_and_functions_stay_short(path: Path) -> None:
 
     assert len(text.splitlines()) <= LONGEST_MODULE
     assert long == []
+
+
+def positional(call: ast.Call) -> int:
+    """How many arguments of a call are positional; a literal tuple with a star hides several."""
+    stars = (a.value for a in call.args if isinstance(a, ast.Starred))
+    hidden = sum(len(star.elts) - 1 for star in stars if isinstance(star, ast.Tuple | ast.List))
+    return len(call.args) + hidden
+
+
+@cache
+def our_dataclasses() -> set[str]:
+    return {
+        node.name
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+        and any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list)
+    }
+
+
+@pytest.mark.parametrize("path", [*MODULES, *TESTS], ids=name_of)
+def test_a_dataclass_is_made_with_keywords_where_it_has_many_fields(path: Path) -> None:
+    calls = (
+        (node, ast.unparse(node.func).rpartition(".")[2])
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    )
+
+    assert [
+        f"{name_of(path)}:{call.lineno} {name}"
+        for call, name in calls
+        if name in our_dataclasses() | {"cls"} and positional(call) > MOST_POSITIONAL
+    ] == []
 
 
 @pytest.mark.parametrize("path", SQL, ids=name_of)

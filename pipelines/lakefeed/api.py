@@ -188,7 +188,13 @@ def _request(
 ) -> LoadRequest:
     from lakefeed.orchestration.ingest.load import LoadRequest
 
-    return LoadRequest(_texts(select), full_refresh, _text(since), _text(until), allow_shrink)
+    return LoadRequest(
+        select=_texts(select),
+        full_refresh=full_refresh,
+        since=_text(since),
+        until=_text(until),
+        allow_shrink=allow_shrink,
+    )
 
 
 def _texts(select: Sequence[str]) -> tuple[str, ...]:

@@ -168,7 +168,14 @@ def local(tmp_path: Path) -> LocalStack:
         "postgres": "postgresql://postgres:@/meta?host=/run/one",
         "shop-database": "postgresql://postgres:@/source?host=/run/two",
     }
-    return LocalStack(tmp_path / "my project", tmp_path / "home", 8099, databases, 8098, 8097)
+    return LocalStack(
+        project=tmp_path / "my project",
+        home=tmp_path / "home",
+        port=8099,
+        databases=databases,
+        health_port=8098,
+        log_port=8097,
+    )
 
 
 def test_no_container_path_or_host_remains(local: LocalStack) -> None:
@@ -187,18 +194,18 @@ def test_folders_ports_and_databases_are_replaced_by_local_ones(
     local: LocalStack, tmp_path: Path
 ) -> None:
     service = Service(
-        "one",
-        ("airflow", "--port", "8080", "/secrets"),
-        {
+        name="one",
+        command=("airflow", "--port", "8080", "/secrets"),
+        environment={
             "AIRFLOW_HOME": "/airflow",
             "AIRFLOW__CORE__DAGS_FOLDER": "/project/airflow/dags",
             "AIRFLOW__CORE__FERNET_KEY_CMD": "cat /project/key",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://airflow@postgres:5432/airflow",
             "URL": "http://airflow-apiserver:8080/execution/",
         },
-        ("python", "-c", "http://localhost:8974/health"),
-        {},
-        (),
+        probe=("python", "-c", "http://localhost:8974/health"),
+        needs={},
+        ports=(),
     )
 
     assert local.command(service) == ["airflow", "--port", "8099", f"{tmp_path}/home/secrets"]

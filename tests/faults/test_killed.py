@@ -130,7 +130,7 @@ def test_a_read_killed_between_two_ranges_starts_over_and_says_so(
     loaded = only(lake.load())
 
     assert lake.raw("shop__big", "count(*), count(distinct id)") == [(90_000, 90_000)]
-    note = "an earlier read of it was cut short, so it starts over"
+    note = "an earlier read of it was interrupted, so it starts over"
     assert loaded.notes == ((note,) if working_directory == "kept" else ())
     assert not list((lake.root / "data" / ".dlt").rglob("*.parquet"))
 

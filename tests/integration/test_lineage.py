@@ -68,7 +68,13 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 def catalogue_table(name: str, columns: tuple[str, ...]) -> CatalogueTable:
     types = {"at": "timestamp with time zone", "city": "text"}
     typed = tuple(Column(one, types.get(one, "integer"), False) for one in columns)
-    return CatalogueTable("public", name.partition(".")[2], "table", typed, columns[:1])
+    return CatalogueTable(
+        schema="public",
+        name=name.partition(".")[2],
+        kind="table",
+        columns=typed,
+        primary_key=columns[:1],
+    )
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     with monkeypatch.context() as patched:
         patched.setattr(LocalFileSystem, "cat_file", noting_cat)
-        patched.setattr(probe.Held, "of", classmethod(noting_held))
+        patched.setattr(probe.LatestRows, "of", classmethod(noting_held))
         yield read
 
 
@@ -60,7 +60,7 @@ def test_the_number_of_files_that_a_load_reads_is_bounded(
     if nulls:
         database.execute("update t set at = null where id = 100")
     lake.declare(f"t: {{{declared}}}")
-    monkeypatch.setattr("lakefeed.loading.extract.extraction._RECENT_LOADS", 3)
+    monkeypatch.setattr("lakefeed.loading.extract.loads_to_compare._RECENT_LOADS", 3)
     load_times(database, lake, 3)
     with counted(monkeypatch) as few:
         assert only(lake.load()).status == "unchanged"

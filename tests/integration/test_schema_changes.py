@@ -171,7 +171,7 @@ def test_a_recreated_table_is_reported(database: Database, lake: Lake) -> None:
         (
             "cursor: at, columns: {exclude: [b]}",
             "cursor: at",
-            "`b` is new, and rows loaded before have values in it: read from the beginning",
+            "`b` is new, and rows loaded earlier have values in it: read from the beginning",
         ),
         (
             "cursor: {column: at, initial_value: 2026-06-01}",

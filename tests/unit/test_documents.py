@@ -139,7 +139,13 @@ def test_tasks_hand_over_what_they_report_and_plan() -> None:
 
 def test_numbers_are_read_from_names_of_fields_which_json_has_as_text() -> None:
     contract = ReadContract(
-        *("at", ("id",), None, None, {"id": "integer"}, 16395), parts={16395: 16396}
+        cursor="at",
+        key=("id",),
+        where=None,
+        initial_value=None,
+        columns={"id": "integer"},
+        identity=16395,
+        parts={16395: 16396},
     )
 
     assert from_fields(ReadContract, json.loads(json.dumps(to_fields(contract)))) == contract

@@ -80,14 +80,14 @@ def merge_reports(reports: Sequence[RunReport]) -> RunReport:
     seconds = sum(report.build.seconds for report in reports if report.build)
     built = any(report.build for report in reports)
     return RunReport(
-        tuple(table for report in reports for table in report.tables),
-        tuple(dict.fromkeys(line for report in reports for line in report.warnings)),
-        tuple(dict.fromkeys(name for report in reports for name in report.synced)),
-        BuildResult(nodes, seconds) if built else None,
-        next((report.build_error for report in reports if report.build_error), None),
-        {name: staged for report in reports for name, staged in report.staged.items()},
-        tuple(dict.fromkeys(name for report in reports for name in report.held_back)),
-        sum(report.seconds for report in reports),
-        {name: why for report in reports for name, why in report.kept.items()},
-        next((report.published_at for report in reports if report.published_at), None),
+        tables=tuple(table for report in reports for table in report.tables),
+        warnings=tuple(dict.fromkeys(line for report in reports for line in report.warnings)),
+        synced=tuple(dict.fromkeys(name for report in reports for name in report.synced)),
+        build=BuildResult(nodes, seconds) if built else None,
+        build_error=next((report.build_error for report in reports if report.build_error), None),
+        staged={name: staged for report in reports for name, staged in report.staged.items()},
+        held_back=tuple(dict.fromkeys(name for report in reports for name in report.held_back)),
+        seconds=sum(report.seconds for report in reports),
+        kept={name: why for report in reports for name, why in report.kept.items()},
+        published_at=next((report.published_at for report in reports if report.published_at), None),
     )

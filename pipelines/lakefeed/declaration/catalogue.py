@@ -187,9 +187,9 @@ def _table_from(qualified: str, entry: dict[str, Any]) -> CatalogueTable:
         for column, text in entry["columns"].items()
     )
     return CatalogueTable(
-        entry.get("schema", schema),
-        entry.get("name", name),
-        entry["kind"],
-        columns,
-        tuple(entry.get("primary_key", ())),
+        schema=entry.get("schema", schema),
+        name=entry.get("name", name),
+        kind=entry["kind"],
+        columns=columns,
+        primary_key=tuple(entry.get("primary_key", ())),
     )

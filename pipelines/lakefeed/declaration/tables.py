@@ -211,8 +211,7 @@ def _resolve(
     merged, origins, paths = _merge(document, _layers(declared, source, qualified, path))
     settings = TableDeclaration.model_validate(merged)
     mode = settings.mode or ("incremental" if settings.cursor else None)
-    problem = _table_problem(document, path, settings, mode)
-    if problem:
+    if problem := _table_problem(document, path, settings, mode):
         return problem
     assert mode is not None
     schema, name = split(qualified)
@@ -229,8 +228,10 @@ def _resolve(
     entry = catalogue.table(source, qualified) or known_elsewhere(
         declared.declaration.sources[source], catalogue.sources.get(source, {}), name
     )
-    where = document.where(path)
-    return Table(source, schema, name, short_name, mode, settings, origins, paths, where, entry)
+    return Table(
+        source=source, schema=schema, name=name, short_name=short_name, mode=mode, paths=paths,
+        settings=settings, origins=origins, where=document.where(path), catalogue=entry,
+    )  # fmt: skip
 
 
 def _layers(declared: Declared, source_name: str, qualified: str, path: YamlPath) -> list[_Layer]:

@@ -85,12 +85,14 @@ def _merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, An
 def _service(name: str, found: Mapping[str, Any]) -> Service:
     kind, *probe = found.get("healthcheck", {}).get("test", ("NONE",))
     return Service(
-        name,
-        tuple(_plain(part) for part in found.get("command", ())),
-        {variable: _plain(value) for variable, value in found.get("environment", {}).items()},
-        (*(("sh", "-c") if kind == "CMD-SHELL" else ()), *(_plain(part) for part in probe)),
-        {needed: how["condition"] for needed, how in found.get("depends_on", {}).items()},
-        tuple(found.get("ports", ())),
+        name=name,
+        command=tuple(_plain(part) for part in found.get("command", ())),
+        environment={
+            variable: _plain(value) for variable, value in found.get("environment", {}).items()
+        },
+        probe=(*(("sh", "-c") if kind == "CMD-SHELL" else ()), *(_plain(part) for part in probe)),
+        needs={needed: how["condition"] for needed, how in found.get("depends_on", {}).items()},
+        ports=tuple(found.get("ports", ())),
     )
 
 

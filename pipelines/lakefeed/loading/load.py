@@ -1,4 +1,4 @@
-"""Loading one table: resume what was pending, repair, read, describe, commit."""
+"""Loads one table: resumes what is pending, repairs, reads, describes, commits."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import dlt
 
-# What dlt and SQLAlchemy would import when they first need it: several threads load tables, one of
-# which might meet half of a module that another is importing. (tests/integration/test_loading.py)
+# dlt and SQLAlchemy import these when they first need them. Several threads load tables, and one
+# could meet a module that another has imported half. (tests/integration/test_loading.py)
 import dlt.common.libs.pyarrow
 import dlt.sources.helpers.requests
 import sqlalchemy.dialects.postgresql.psycopg2  # noqa: F401
@@ -21,23 +21,25 @@ from lakefeed.errors import TableFailed
 from lakefeed.loading.dlt_adapter.destination import LAYOUT, PLACEHOLDERS, raw_destination
 from lakefeed.loading.dlt_adapter.load_packages import drop_remains, has_pending_packages
 from lakefeed.loading.dlt_adapter.pipeline import TablePipeline
-from lakefeed.loading.dlt_adapter.resource import forget_other_columns, resource_of
-from lakefeed.loading.extract.extraction import Extraction
+from lakefeed.loading.dlt_adapter.resource import extract_with_dlt
+from lakefeed.loading.extract.extraction import Extraction, ExtractionResult
 from lakefeed.loading.extract.missed_rows import notes_of_parts
+from lakefeed.loading.extract.window import changes_since_newest, window_of
 from lakefeed.loading.load_result import LoadOptions, LoadResult
 from lakefeed.loading.locks.table_lock import table_lock
-from lakefeed.loading.plan.read_contract import ContractChanges, changes_since, noted_from_present
+from lakefeed.loading.plan.read_contract import ContractChanges, noted_from_present
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import MANIFEST, Load
 from lakefeed.loading.raw.profile import profile_name
+from lakefeed.loading.raw.table_folders import working_directory
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.source.inspection.equality import compared_by_text
 
 
 @dataclass(frozen=True)
-class _Desk:
-    """What one load works with: dlt's pipeline, the commit log, and a folder for files in work."""
+class _Workspace:
+    """What one load works with: dlt's pipeline, the commit log, a folder for files in progress."""
 
     pipeline: dlt.Pipeline
     log: CommitLog
@@ -47,7 +49,7 @@ class _Desk:
 def load_table(
     project: Project, plan: TablePlan, source: SourceAtSnapshot, options: LoadOptions
 ) -> LoadResult:
-    """Loads one table at the snapshot, and commits it, or leaves everything as it was.
+    """Loads one table at the snapshot and commits it, or leaves everything as it was.
 
     Side effects: appends to the table's raw folder, moves dlt's state. Safe to kill and to repeat.
 
@@ -57,55 +59,72 @@ def load_table(
     """
     started = time.monotonic()
     with table_lock(project, plan.table, source.holder) as lock:
-        desk = _desk(project, plan)
-        drop_remains(Path(desk.pipeline.working_dir))
-        resumed = _commit_pending(desk)
+        workspace = _workspace_of(project, plan)
+        drop_remains(Path(workspace.pipeline.working_dir))
+        resumed = _commit_pending(workspace)
         notes = list(lock.notes)
         notes += [f"finished load {load.load_id}, which had been interrupted" for load in resumed]
-        notes += _repair(desk)
-        if _drop_files_in_work(desk.spool) and not resumed:
-            notes.append("an earlier read of it was cut short, so it starts over")
-        effective = desk.log.effective_loads()
+        notes += _repair(workspace)
+        if _drop_files_in_progress(workspace.spool) and not resumed:
+            notes.append("an earlier read of it was interrupted, so it starts over")
+        effective = workspace.log.effective_loads()
         changes = _changes(plan, effective, options)
         notes += [*changes.notes, *notes_of_parts(plan, changes)]
         if not (effective and effective[-1].read_as and effective[-1].read_as.key == plan.key):
             notes += _doubts_of_key(plan, source)
-        options = replace(
-            options,
-            full_refresh=options.full_refresh or changes.whole,
-            allow_shrink=options.allow_shrink or changes.fewer,
-        )
-        extraction = _extract(desk, plan, source, options, effective=effective, changes=changes)
+        with source.session(plan) as session:
+            extraction = Extraction(
+                source=source,
+                session=session,
+                plan=plan,
+                log=workspace.log,
+                effective=tuple(effective),
+                changes=changes,
+                window=window_of(
+                    plan,
+                    effective,
+                    source.snapshot,
+                    changes,
+                    whole=options.full_refresh,
+                    backfill=options.backfill,
+                ),
+                allow_shrink=options.allow_shrink or changes.fewer,
+                spool=workspace.spool,
+                steps=options.steps,
+            )
+            extracted = _extract(workspace, extraction)
         lock.assert_held()
-        committed = _commit_pending(desk)
+        committed = _commit_pending(workspace)
         if effective and not committed and not options.backfill:
-            _note_from_present(desk, effective[-1], extraction)
-    return _outcome(extraction, resumed + committed, notes, time.monotonic() - started)
+            _note_from_present(workspace, extraction, extracted)
+    return _result(extracted, resumed + committed, notes, time.monotonic() - started)
 
 
-def _desk(project: Project, plan: TablePlan) -> _Desk:
+def _workspace_of(project: Project, plan: TablePlan) -> _Workspace:
     name = plan.table.lake_name
     pipeline = dlt.pipeline(
         name,
         destination=raw_destination(project),
         dataset_name=name,
-        pipelines_dir=str(project.data / ".dlt" / "pipelines"),
+        pipelines_dir=str(working_directory(project, name).parent),
         _impl_cls=TablePipeline,
     )
-    return _Desk(pipeline, CommitLog(project.raw_url, name), Path(pipeline.working_dir, "lakefeed"))
+    return _Workspace(
+        pipeline, CommitLog(project.raw_url, name), Path(pipeline.working_dir, "lakefeed")
+    )
 
 
-def _repair(desk: _Desk) -> list[str]:
-    """Makes state and raw agree, and takes the newest committed state from raw."""
+def _repair(workspace: _Workspace) -> list[str]:
+    """Makes dlt's state agree with raw, and takes the newest committed state from there."""
     notes = []
-    if desk.pipeline.state.get("sources") and not desk.log.committed_ids():
-        desk.pipeline.drop()
+    if workspace.pipeline.state.get("sources") and not workspace.log.committed_ids():
+        workspace.pipeline.drop()
         notes.append("its raw files are gone, so it is loaded from the beginning")
-    moved = desk.log.set_aside_uncommitted_states()
+    moved = workspace.log.set_aside_uncommitted_states()
     if moved:
         notes.append(f"set aside the state of {len(moved)} loads that were never committed")
-    if desk.log.exists():
-        desk.pipeline.sync_destination()
+    if workspace.log.exists():
+        workspace.pipeline.sync_destination()
     return notes
 
 
@@ -115,13 +134,8 @@ def _changes(plan: TablePlan, effective: list[Load], options: LoadOptions) -> Co
     Raises:
         TableFailed: the table is frozen, or has to be read whole where a range was asked for.
     """
-    changes = changes_since(
-        effective[-1].read_as if effective else None,
-        plan.read_as,
-        shown=plan.table.shown,
-        reads_whole=options.full_refresh or plan.table.mode == "full_refresh",
-        loaded_before=_loaded_before(effective),
-    )
+    reads_whole = options.full_refresh or plan.table.mode == "full_refresh"
+    changes = changes_since_newest(plan, effective, reads_whole=reads_whole)
     if (
         changes.others
         and plan.table.settings.schema_changes == "freeze"
@@ -142,102 +156,74 @@ def _changes(plan: TablePlan, effective: list[Load], options: LoadOptions) -> Co
     return changes
 
 
-def _loaded_before(effective: list[Load]) -> set[str]:
-    """Columns that rows of these loads have."""
-    # Most loads share what they were read as.
-    distinct = {id(load.read_as): load.read_as for load in effective if load.read_as}
-    return {name for read_as in distinct.values() for name in read_as.columns}
-
-
-def _note_from_present(desk: _Desk, newest: Load, extraction: Extraction) -> None:
-    reading = extraction.reading
+def _note_from_present(
+    workspace: _Workspace, extraction: Extraction, extracted: ExtractionResult
+) -> None:
+    """Updates the newest load's manifest where a load without new rows learned something."""
     begins_anew = extraction.plan.cursor_kind == "number" and extraction.has_other_storage
-    if begins_anew and not (reading and reading.rows_read):
-        # Numbers may begin anew; the first rows to come will tell.
+    if begins_anew and not extracted.reading.rows_read:
+        # Numbers may start over; the first rows to come will tell.
         return
-    told = noted_from_present(newest.read_as, extraction.plan.read_as, read_whole=extraction.whole)
-    if told:
-        desk.log.redescribe_one(replace(newest, read_as=told))
+    newest, now = extraction.effective[-1], extraction.plan.read_as
+    noted = noted_from_present(newest.read_as, now, read_whole=extraction.window.is_whole)
+    if noted:
+        workspace.log.redescribe_one(replace(newest, read_as=noted))
 
 
 def _doubts_of_key(plan: TablePlan, source: SourceAtSnapshot) -> list[str]:
-    """What is to be said of a key when it is first used."""
+    """Warnings about a key when it is first used."""
     catalogue = plan.table.catalogue
     return compared_by_text(source.holder, catalogue, plan.key_columns) if catalogue else []
 
 
-def _extract(
-    desk: _Desk,
-    plan: TablePlan,
-    source: SourceAtSnapshot,
-    options: LoadOptions,
-    *,
-    effective: list[Load],
-    changes: ContractChanges,
-) -> Extraction:
-    desk.spool.mkdir(parents=True, exist_ok=True)
-    with source.session(plan) as session:
-        extraction = Extraction(
-            source=source,
-            session=session,
-            plan=plan,
-            log=desk.log,
-            effective=effective,
-            changes=changes,
-            whole=options.full_refresh or plan.table.mode == "full_refresh",
-            backfill=options.backfill,
-            allow_shrink=options.allow_shrink,
-            spool=desk.spool,
-            steps=options.steps,
-        )
-        forget_other_columns(desk.pipeline, plan)
-        try:
-            desk.pipeline.extract(resource_of(plan, extraction), loader_file_format="parquet")
-        finally:
-            _drop_files_in_work(desk.spool)
-    return extraction
+def _extract(workspace: _Workspace, extraction: Extraction) -> ExtractionResult:
+    workspace.spool.mkdir(parents=True, exist_ok=True)
+    try:
+        return extract_with_dlt(workspace.pipeline, extraction)
+    finally:
+        _drop_files_in_progress(workspace.spool)
 
 
-def _drop_files_in_work(spool: Path) -> bool:
-    """Removes files that no package needs any more; whether there were any."""
+def _drop_files_in_progress(spool: Path) -> bool:
+    """Removes files that no package needs; returns whether there were any."""
     files = list(spool.glob("*.parquet"))
     for file in files:
         file.unlink()
     return bool(files)
 
 
-def _commit_pending(desk: _Desk) -> list[Load]:
-    """Describes, uploads and commits every package that is pending, the oldest first."""
-    if not has_pending_packages(Path(desk.pipeline.working_dir)):
+def _commit_pending(workspace: _Workspace) -> list[Load]:
+    """Describes, uploads and commits every pending package, the oldest first."""
+    if not has_pending_packages(Path(workspace.pipeline.working_dir)):
         return []
     committed = []
-    desk.pipeline.normalize()
-    packages = desk.pipeline.list_normalized_load_packages()
-    if packages and not desk.log.exists():
+    workspace.pipeline.normalize()
+    packages = workspace.pipeline.list_normalized_load_packages()
+    if packages and not workspace.log.exists():
         # dlt insists on creating the folder itself.
-        with desk.pipeline.destination_client() as client:
+        with workspace.pipeline.destination_client() as client:
             client.initialize_storage()
     for load_id in packages:
-        note = desk.spool / f"{load_id}.json"
+        note = workspace.spool / f"{load_id}.json"
         if note.exists():
             load = MANIFEST.read(note.read_text(encoding="utf-8"), str(note))
-            load = replace(load, files=_remote_files(desk.pipeline, load_id))
-            desk.log.describe(load)
+            load = replace(load, files=_remote_files(workspace.pipeline, load_id))
+            workspace.log.describe(load)
             committed.append(load)
-            profile = desk.spool / profile_name(load_id)
+            profile = workspace.spool / profile_name(load_id)
             if profile.exists():
-                desk.log.keep_profile(load_id, profile.read_text(encoding="utf-8"))
-    desk.pipeline.load()
+                workspace.log.keep_profile(load_id, profile.read_text(encoding="utf-8"))
+    workspace.pipeline.load()
     for load in committed:
-        (desk.spool / f"{load.load_id}.json").unlink()
-        (desk.spool / profile_name(load.load_id)).unlink(missing_ok=True)
+        (workspace.spool / f"{load.load_id}.json").unlink()
+        (workspace.spool / profile_name(load.load_id)).unlink(missing_ok=True)
     return committed
 
 
 def _remote_files(pipeline: dlt.Pipeline, load_id: str) -> tuple[str, ...]:
     """Where dlt will put the package's data files, below the table's raw folder."""
     folder = Path(pipeline.working_dir, "load", LoadStorage.NORMALIZED_FOLDER)
-    # Not the pipeline's `get_load_package_info`, which builds the package's schema as well.
+    # The pipeline's `get_load_package_info` would build the package's schema as well.
     packages = PackageStorage(FileStorage(str(folder)), "normalized")
     jobs = [
         job
@@ -256,21 +242,21 @@ def _remote_files(pipeline: dlt.Pipeline, load_id: str) -> tuple[str, ...]:
     )
 
 
-def _outcome(
-    extraction: Extraction, committed: list[Load], notes: list[str], seconds: float
+def _result(
+    extracted: ExtractionResult, committed: list[Load], notes: list[str], seconds: float
 ) -> LoadResult:
-    reading = extraction.reading
-    before = extraction.checkpoint_before
-    after = extraction.checkpoint if extraction.checkpoint is not None else before
+    reading = extracted.reading
+    before = extracted.checkpoint_before
+    after = extracted.checkpoint if extracted.checkpoint is not None else before
     return LoadResult(
-        rows_read=reading.rows_read if reading else 0,
-        rows=reading.rows if reading and reading.is_news else 0,
-        deleted=reading.deleted if reading and reading.is_news else 0,
-        null_cursors=reading.null_cursors if reading else 0,
+        rows_read=reading.rows_read,
+        rows=reading.rows if reading.is_news else 0,
+        deleted=reading.deleted if reading.is_news else 0,
+        null_cursors=reading.null_cursors,
         checkpoint_before=None if before is None else str(before),
         checkpoint=None if after is None else str(after),
         committed=tuple(committed),
-        notes=(*notes, *extraction.notes),
+        notes=(*notes, *extracted.notes),
         seconds=seconds,
-        step=extraction.step,
+        step=extracted.step,
     )

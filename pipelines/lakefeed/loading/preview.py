@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.tables import Table
 from lakefeed.errors import LakefeedError
-from lakefeed.loading.extract.extraction import next_start
+from lakefeed.loading.extract.window import changes_since_newest, window_of
 from lakefeed.loading.load_result import LoadOptions
 from lakefeed.loading.plan.cursors import CursorValue
-from lakefeed.loading.plan.read_contract import ContractChanges, changes_since
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.commit_log import CommitLog, checkpoint_after
-from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.source.snapshot import Snapshot
 
 
@@ -71,11 +68,16 @@ def preview_load(
     """
     table = plan.table
     effective = CommitLog(project.raw_url, table.lake_name).effective_loads()
-    asked_whole = options.full_refresh or table.mode == "full_refresh"
-    changes = _changes(plan, effective, reads_whole=asked_whole)
-    whole = asked_whole or changes.whole
-    backfill = options.backfill
-    start = backfill.since if backfill else _start(plan, effective, snapshot, changes, whole=whole)
+    reads_whole = options.full_refresh or table.mode == "full_refresh"
+    changes = changes_since_newest(plan, effective, reads_whole=reads_whole)
+    window = window_of(
+        plan,
+        effective,
+        snapshot,
+        changes,
+        whole=options.full_refresh,
+        backfill=options.backfill,
+    )
     return LoadPreview(
         name=table.shown,
         lake_name=table.lake_name,
@@ -84,36 +86,12 @@ def preview_load(
         primary_key=plan.key,
         cursor=plan.read_as.cursor,
         checkpoint=checkpoint_after(effective) if table.mode == "incremental" else None,
-        start=_text(start),
-        end=_text(backfill.until) if backfill else None,
-        reads_whole=whole,
-        supersedes=tuple(load.load_id for load in effective) if whole else (),
+        start=_text(window.start),
+        end=_text(window.end),
+        reads_whole=window.is_whole,
+        supersedes=tuple(load.load_id for load in effective) if window.is_whole else (),
         notes=changes.notes,
     )
-
-
-def _changes(plan: TablePlan, effective: Sequence[Load], *, reads_whole: bool) -> ContractChanges:
-    return changes_since(
-        effective[-1].read_as if effective else None,
-        plan.read_as,
-        shown=plan.table.shown,
-        reads_whole=reads_whole,
-        loaded_before={name for load in effective if load.read_as for name in load.read_as.columns},
-    )
-
-
-def _start(
-    plan: TablePlan,
-    effective: list[Load],
-    snapshot: Snapshot,
-    changes: ContractChanges,
-    *,
-    whole: bool,
-) -> CursorValue | None:
-    if whole or changes.is_another_table or (plan.table.reads_row_versions and changes.added):
-        return plan.initial_value
-    same_cursor = effective and effective[-1].cursor == plan.read_as.cursor
-    return next_start(plan, effective, snapshot) if same_cursor else plan.initial_value
 
 
 def _text(value: CursorValue | None) -> str | None:

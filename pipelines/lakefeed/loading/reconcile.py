@@ -167,7 +167,7 @@ def _findings(session: SourceSession) -> Iterator[Finding]:
         "from differing where kind <> 'pending' group by kind order by kind desc"
     ).fetchall()
     for kind, rows, low, high, example in found:
-        yield Finding(kind, int(rows), low, high, example)
+        yield Finding(kind=kind, rows=int(rows), low=low, high=high, example=example)
 
 
 def _ranges_to_repair(session: SourceSession, plan: TablePlan) -> Iterator[Range]:

@@ -2,7 +2,7 @@
 
 Imports: `declaration`, `loading.raw`, `orchestration.build`, `orchestration.checks`,
     `orchestration.impact`, `orchestration.inspect`, `orchestration.maintenance`,
-    `orchestration.project`, `orchestration.reports`, `transformation.dbt_adapter`,
-    `transformation.lineage`.
+    `orchestration.project`, `orchestration.reports`, `transformation`,
+    `transformation.dbt_adapter`, `transformation.lineage`.
 Public: `audit`, `build`, `check`, `diff`, `init`, `prune`, `report`, `trace`, `wording`.
 """

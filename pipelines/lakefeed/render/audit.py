@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lakefeed.render.wording import counted, short
+from lakefeed.render.wording import short
+from lakefeed.wording import counted
 
 if TYPE_CHECKING:
     from lakefeed.declaration.project import Project

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakefeed.render.wording import counted
+from lakefeed.transformation.model_names import staging_model
+from lakefeed.wording import counted
 
 if TYPE_CHECKING:
     from lakefeed.orchestration.build.rebuild import RebuildReport
@@ -58,7 +59,7 @@ def kept_lines(report: RunReport) -> str:
     """The models that stay at their last published version, and why."""
     lines = []
     if report.held_back:
-        models = ", ".join(f"stg_{name}" for name in report.held_back)
+        models = ", ".join(map(staging_model, report.held_back))
         lines.append(f"held back, with their descendants: {models}")
     for why, names in _by_reason(report.kept).items():
         lines.append(f"held back at the last published version, because {why}: {', '.join(names)}")

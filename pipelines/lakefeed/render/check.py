@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lakefeed.render.grouping import grouped, of_check
-from lakefeed.render.wording import counted
+from lakefeed.wording import counted
 
 if TYPE_CHECKING:
     from lakefeed.declaration.project import Project

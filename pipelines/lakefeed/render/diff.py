@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lakefeed.render.wording import counted
+from lakefeed.wording import counted
 
 if TYPE_CHECKING:
     from lakefeed.orchestration.impact.diff import (

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lakefeed.render.wording import counted
+from lakefeed.wording import counted
 
 if TYPE_CHECKING:
     from lakefeed.declaration.tables import Table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from lakefeed.render.wording import counted
+from lakefeed.wording import counted
 
 if TYPE_CHECKING:
     from lakefeed.orchestration.project.init import InitReport

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lakefeed.render.wording import counted, data_size
+from lakefeed.wording import counted, data_size
 
 if TYPE_CHECKING:
     from lakefeed.declaration.project import Project

@@ -17,7 +17,8 @@ from lakefeed.orchestration.reports.run_report import RunReport, TableReport
 from lakefeed.render.build import build_line, kept_lines
 from lakefeed.render.grid import Column, print_rows
 from lakefeed.render.grouping import grouped, of_failures
-from lakefeed.render.wording import age, counted, short, table_line
+from lakefeed.render.wording import age, short, table_line
+from lakefeed.wording import counted
 
 if TYPE_CHECKING:
     from lakefeed.declaration.tables import Table

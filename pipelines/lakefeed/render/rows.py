@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
-from lakefeed.render.wording import counted
+from lakefeed.wording import counted
 
 if TYPE_CHECKING:
     from lakefeed.transformation.lineage.downstream_rows import ModelRows

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from lakefeed.render.report import console
 from lakefeed.render.rows import pairs, render_rows, shown
-from lakefeed.render.wording import counted, short
+from lakefeed.render.wording import short
+from lakefeed.wording import counted
 
 if TYPE_CHECKING:
     from lakefeed.loading.raw.load_manifest import Load

@@ -1,4 +1,4 @@
-"""How single things are said: a table's load, a model's build, a number, a time."""
+"""How a report writes one table's load, one model's build, a time and an age."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from lakefeed.wording import counted
+
 if TYPE_CHECKING:
     from lakefeed.orchestration.reports.run_report import TableReport
     from lakefeed.transformation.dbt_adapter.runner import NodeResult
 
 
 def table_line(report: TableReport) -> str:
-    """How the load of a table ended."""
+    """The result of a table's load, in a line."""
     name = f"{report.name:<28}"
     if report.status == "failed":
         return f"[red]✗[/] {name} failed"
@@ -27,7 +29,7 @@ def table_line(report: TableReport) -> str:
 
 
 def node_line(node: NodeResult) -> str:
-    """How a model or a test ended, with dbt's message where it failed."""
+    """The result of a model or test, with dbt's message if it failed."""
     name = f"{node.kind} {node.name}"
     if node.failed:
         return f"[red]✗[/] {name}: {node.status}; {escape(node.told)}"
@@ -38,30 +40,15 @@ def node_line(node: NodeResult) -> str:
     return f"[green]✓[/] {name}: {node.status} in {node.seconds:.1f} s"
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 table`, `1,200 tables`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def data_size(size: int) -> str:
-    """Bytes in the unit that fits: `312 B`, `4.5 MB`."""
-    number, unit = float(size), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if number < 1000:
-            break
-        number, unit = number / 1000, larger
-    return f"{number:,.0f} {unit}" if unit == "B" else f"{number:,.1f} {unit}"
-
-
 def short(text: str | None) -> str:
-    """A time to the second; anything else as it is."""
+    """A time to the second; other text unchanged."""
     if text is None:
         return "-"
     return text[:19].replace("T", " ") if len(text) > 19 and text[4:5] == "-" else text
 
 
 def age(seconds: float | None) -> str:
-    """`90m` as the coarsest unit that fits: `2h`."""
+    """Seconds in the coarsest unit that fits, such as `2h`; `never` for None."""
     if seconds is None:
         return "never"
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):

@@ -8,6 +8,7 @@ from typing import Literal
 
 from lakefeed.orchestration.inspect.overview import Overview, TableOverview
 from lakefeed.site import wording
+from lakefeed.wording import counted
 
 Level = Literal["failed", "warned"]
 
@@ -67,5 +68,5 @@ def _of_table(seen: TableOverview) -> Iterator[Notice]:
     if seen.unread:
         yield Notice("failed", f"{name}: raw can't be read: {seen.unread}", "lateness")
     if seen.lateness and seen.lateness.beyond:
-        rows = wording.counted(seen.lateness.beyond, "row")
+        rows = counted(seen.lateness.beyond, "row")
         yield Notice("warned", f"{name}: {rows} arrived later than the lookback", "lateness")

@@ -11,6 +11,7 @@ from lakefeed.orchestration.inspect.overview import LoadPoint
 from lakefeed.orchestration.reports.run_history import KeptRun
 from lakefeed.site import wording
 from lakefeed.site.outcomes import outcome_of
+from lakefeed.wording import counted
 
 HEIGHT = 64
 SLOT = 10
@@ -53,12 +54,14 @@ def runs_chart(runs: Sequence[KeptRun]) -> Chart:
         for place, (run, height) in enumerate(zip(shown, heights, strict=True))
     )
     failed = sum(1 for run in shown if run.exit_code)
+    first, last = _ends([run.started_at for run in shown])
     return Chart(
-        bars,
-        max(len(bars), _LEAST_SLOTS) * SLOT,
-        f"{wording.counted(len(shown), 'run')}, {failed} failed",
-        *_ends([run.started_at for run in shown]),
-        wording.seconds(max((run.seconds for run in shown), default=0)),
+        bars=bars,
+        width=max(len(bars), _LEAST_SLOTS) * SLOT,
+        summary=f"{counted(len(shown), 'run')}, {failed} failed",
+        first=first,
+        last=last,
+        tallest=wording.seconds(max((run.seconds for run in shown), default=0)),
     )
 
 
@@ -71,18 +74,20 @@ def loads_chart(loads: Sequence[LoadPoint]) -> Chart:
             place * SLOT,
             height,
             load.kind,
-            f"{wording.moment(load.at)}: {wording.counted(load.rows, 'row')}"
+            f"{wording.moment(load.at)}: {counted(load.rows, 'row')}"
             f"{'' if load.kind == 'new' else f' ({load.kind})'}",
         )
         for place, (load, height) in enumerate(zip(shown, heights, strict=True))
     )
     most = max((load.rows for load in shown), default=0)
+    first, last = _ends([load.at for load in shown])
     return Chart(
-        bars,
-        max(len(bars), _LEAST_SLOTS) * SLOT,
-        f"{wording.counted(len(shown), 'load')}, {wording.counted(most, 'row')} maximum",
-        *_ends([load.at for load in shown]),
-        wording.counted(most, "row"),
+        bars=bars,
+        width=max(len(bars), _LEAST_SLOTS) * SLOT,
+        summary=f"{counted(len(shown), 'load')}, {counted(most, 'row')} maximum",
+        first=first,
+        last=last,
+        tallest=counted(most, "row"),
     )
 
 
@@ -107,5 +112,5 @@ def _scaled(values: Sequence[float]) -> list[float]:
 def _tooltip(run: KeptRun) -> str:
     return (
         f"{wording.moment(run.started_at)}, {run.command}: {outcome_of(run)}, "
-        f"{wording.counted(run.rows, 'row')}, {wording.seconds(run.seconds)}"
+        f"{counted(run.rows, 'row')}, {wording.seconds(run.seconds)}"
     )

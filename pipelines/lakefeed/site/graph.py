@@ -75,7 +75,7 @@ def draw(tables: Sequence[TableOverview], models: Sequence[ModelOverview]) -> Gr
     ]
     width = max(len(rows) * (box + _GAP) - _GAP, 0)
     nodes, height = tuple(placed.values()), tallest * _STEP
-    return Graph(nodes, tuple(edges), width, height, (box, _HEIGHT))
+    return Graph(nodes=nodes, edges=tuple(edges), width=width, height=height, box=(box, _HEIGHT))
 
 
 def _width_for(names: Iterable[str]) -> int:

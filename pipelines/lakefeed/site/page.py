@@ -19,6 +19,7 @@ from lakefeed.site.columns import lines_of_models, lines_of_tables
 from lakefeed.site.graph import draw
 from lakefeed.site.outcomes import messages, outcome_of
 from lakefeed.transformation.lineage.project_lineage import Lineage
+from lakefeed.wording import counted
 
 REPORT = "index.html"
 DBT_PAGE = "dbt.html"
@@ -67,7 +68,7 @@ def _templates() -> Environment:
     )
     templates.filters |= {
         "number": wording.number,
-        "counted": wording.counted,
+        "counted": counted,
         "seconds": wording.seconds,
         "moment": wording.moment,
         "machine_moment": wording.machine_moment,

@@ -1,23 +1,18 @@
-"""How numbers, moments and spans are said on the page."""
+"""How the page writes numbers, times and durations."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
 
-from lakefeed.orchestration.reports.lateness import duration_text
+from lakefeed.wording import duration_text
 
 _NEVER = "never"
 
 
 def number(value: float | None) -> str:
-    """`1,204`; a dash for what isn't known."""
+    """`1,204`; a dash for an unknown number."""
     return "–" if value is None else f"{value:,.0f}"
-
-
-def counted(value: int, noun: str) -> str:
-    """`1 row`, `1,204 rows`."""
-    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
 
 
 def seconds(value: float) -> str:
@@ -26,7 +21,7 @@ def seconds(value: float) -> str:
 
 
 def moment(value: dt.datetime | str | None) -> str:
-    """`2026-11-25 01:52:21`, in UTC; text that is no time as it is."""
+    """`2026-11-25 01:52:21`, in UTC; text that isn't a time is unchanged."""
     time = _time(value)
     if time is None:
         return str(value) if value else _NEVER
@@ -34,13 +29,13 @@ def moment(value: dt.datetime | str | None) -> str:
 
 
 def machine_moment(value: dt.datetime | str | None) -> str:
-    """For `<time datetime>`."""
+    """A time for the attribute of `<time datetime>`; empty without one."""
     time = _time(value)
     return time.isoformat(timespec="seconds") if time else ""
 
 
 def span(value: dt.timedelta | float | None) -> str:
-    """`14 min`, `2 h`, `3 days`; the coarsest unit alone from two of it on."""
+    """`14 min`, `2 h`, `3 days`: in the coarsest unit of which there are at least two."""
     if value is None:
         return "–"
     length = value if isinstance(value, dt.timedelta) else dt.timedelta(seconds=value)
@@ -51,7 +46,7 @@ def span(value: dt.timedelta | float | None) -> str:
 
 
 def before(value: dt.datetime | str | None, now: dt.datetime) -> str:
-    """`14 min earlier` than the page was made; nothing where there is no time."""
+    """`14 min earlier` than the page was generated; empty without a time."""
     time = _time(value)
     if time is None:
         return ""
@@ -59,7 +54,7 @@ def before(value: dt.datetime | str | None, now: dt.datetime) -> str:
 
 
 def plain_message(message: str) -> str:
-    """What dbt says of a test, without how it is configured when that is as always."""
+    """dbt's message about a test, without the default configuration that dbt appends."""
     return re.sub(r", configured to (fail|warn) if != 0$", "", message)
 
 

@@ -178,7 +178,17 @@ def open_snapshot(
             cursor.execute(_EXPORT if holds else _NOTE)
             row = cursor.fetchone()
         assert row is not None
-        yield Snapshot(row[0], _utc(row[1]), row[2], horizon, history, conflicts), session
+        yield (
+            Snapshot(
+                id=row[0],
+                taken_at=_utc(row[1]),
+                transactions=row[2],
+                horizon=horizon,
+                history=history,
+                conflicts=conflicts,
+            ),
+            session,
+        )
 
 
 def read_conflicts(session: PgConnection) -> int | None:

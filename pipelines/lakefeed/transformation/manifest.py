@@ -172,16 +172,16 @@ def _model_from(node: dict[str, Any], nodes: Mapping[str, dict[str, Any]]) -> Mo
     path = PurePosixPath(node["original_file_path"])
     ids = [unique_id.split(".") for unique_id in dict.fromkeys(_read_by(node, nodes))]
     return Model(
-        node["name"],
-        any(path.is_relative_to(folder) for folder in _STAGING),
-        node["description"],
-        tuple(parts[2] for parts in ids if parts[0] in _KINDS),
-        tuple(f"{parts[2]}__{parts[3]}" for parts in ids if parts[0] == "source"),
-        node["schema"],
-        node["alias"],
-        node["resource_type"] == "seed",
-        node["resource_type"] == "snapshot",
-        node["unique_id"],
+        name=node["name"],
+        is_staging=any(path.is_relative_to(folder) for folder in _STAGING),
+        description=node["description"],
+        reads_models=tuple(parts[2] for parts in ids if parts[0] in _KINDS),
+        reads_tables=tuple(f"{parts[2]}__{parts[3]}" for parts in ids if parts[0] == "source"),
+        schema=node["schema"],
+        identifier=node["alias"],
+        is_seed=node["resource_type"] == "seed",
+        is_snapshot=node["resource_type"] == "snapshot",
+        unique_id=node["unique_id"],
     )
 
 

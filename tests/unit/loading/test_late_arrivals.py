@@ -18,19 +18,37 @@ from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.loading.sessions.transactions import OpenTransactions
 
 CURSOR = Cursor(column="at")
-READ_AS = ReadContract("at", ("id",), None, None, {"id": "integer", "at": "timestamptz"}, 7)
+READ_AS = ReadContract(
+    cursor="at",
+    key=("id",),
+    where=None,
+    initial_value=None,
+    columns={"id": "integer", "at": "timestamptz"},
+    identity=7,
+)
 DAY = dt.timedelta(days=1)
 
 
 def a_load(number: int, checkpoint_before: str | None, horizon: str = "2026-11-25T12:00") -> Load:
     return Load(
-        f"179546392{number}.5", "shop__a", False, f"2026-11-25T12:00:0{number}+00:00", 1, 1, 0,
-        "at", None, None, checkpoint_before, "2026-11-25 11:00:00+00:00", ("a.parquet",),
+        load_id=f"179546392{number}.5",
+        table="shop__a",
+        supersedes=False,
+        snapshot_at=f"2026-11-25T12:00:0{number}+00:00",
+        rows_read=1,
+        rows=1,
+        null_cursors=0,
+        cursor="at",
+        cursor_min=None,
+        cursor_max=None,
+        checkpoint_before=checkpoint_before,
+        checkpoint="2026-11-25 11:00:00+00:00",
+        files=("a.parquet",),
         read_as=READ_AS,
         in_flight=OpenTransactions(
             f"2026-11-25T12:00:0{number}", f"{horizon}:00+00:00", {}, "7:7:"
         ),
-    )  # fmt: skip
+    )
 
 
 FIRST = a_load(0, None)
@@ -78,7 +96,12 @@ def test_dates_are_late_by_whole_days_and_tombstones_and_infinite_cursors_are_ig
     )
     (table,) = open_project(tmp_path).tables
     columns = (Column("id", "integer", False), Column("at", "date", True))
-    table = replace(table, catalogue=CatalogueTable("public", "a", "table", columns, ("id",)))
+    table = replace(
+        table,
+        catalogue=CatalogueTable(
+            schema="public", name="a", kind="table", columns=columns, primary_key=("id",)
+        ),
+    )
     log = CommitLog(str(tmp_path / "raw"), "shop__a")
     for load in (FIRST, a_load(1, "2026-11-20")):
         log.describe(load)

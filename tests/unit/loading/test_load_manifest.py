@@ -25,8 +25,17 @@ LOAD = Load(
     checkpoint_before=None,
     checkpoint=AT,
     files=("orders/a.parquet",),
-    read_as=ReadContract("at", ("id",), None, None, {"id": "integer"}, 16395),
-    in_flight=OpenTransactions(AT, AT, {"one": None}, "753:753:", "7/1"),
+    read_as=ReadContract(
+        cursor="at",
+        key=("id",),
+        where=None,
+        initial_value=None,
+        columns={"id": "integer"},
+        identity=16395,
+    ),
+    in_flight=OpenTransactions(
+        snapshot_at=AT, horizon=AT, prepared={"one": None}, transactions="753:753:", history="7/1"
+    ),
 )
 
 

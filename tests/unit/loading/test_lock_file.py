@@ -64,6 +64,6 @@ def test_an_invalid_or_outdated_record_names_no_holder(path: Path, note: str) ->
 
 
 def test_a_session_that_the_role_may_not_inspect_names_the_missing_privilege() -> None:
-    assert str(Session(7, None, None, None, None)) == (
+    assert str(Session(pid=7, run=None, host=None, port=None, since=None)) == (
         "session 7 in the source (this role needs pg_read_all_stats to see its origin and start)"
     )

@@ -18,7 +18,15 @@ from lakefeed.source.inspection.types import writes_the_same
 ID = ColumnIdentity(1, "integer")
 MOOD = ColumnIdentity(2, "enum", {"70": "sad", "71": "ok"})
 COLUMNS = {"id": "integer", "mood": "varchar"}
-NOW = ReadContract("at", ("id",), None, None, COLUMNS, 7, {"id": ID, "mood": MOOD})
+NOW = ReadContract(
+    cursor="at",
+    key=("id",),
+    where=None,
+    initial_value=None,
+    columns=COLUMNS,
+    identity=7,
+    identities={"id": ID, "mood": MOOD},
+)
 UNKNOWN = replace(NOW, identities=None)
 VIEW = replace(NOW, definition="18/5 aaa")
 

@@ -44,11 +44,21 @@ def table(
     every = (Column("id", "bigint", False), *columns)
     facts = {
         column.name: ColumnFacts(
-            column.name, False, not column.nullable, "", column.name == trigger
+            name=column.name,
+            indexed=False,
+            not_null=not column.nullable,
+            default="",
+            kept_by_trigger=column.name == trigger,
         )
         for column in every
     }
-    return TableFacts(CatalogueTable("public", "t", kind, every, key), facts, (), 10, size)
+    return TableFacts(
+        table=CatalogueTable(schema="public", name="t", kind=kind, columns=every, primary_key=key),
+        columns=facts,
+        denied=(),
+        rows=10,
+        size=size,
+    )
 
 
 def proposed(facts: TableFacts) -> dict[str, object]:
@@ -58,7 +68,9 @@ def proposed(facts: TableFacts) -> dict[str, object]:
 
 UPDATED = Column("updated_at", "timestamp with time zone", True)
 CREATED = Column("created_at", "timestamp with time zone", False)
-DEFAULTED = ColumnFacts("created_at", False, True, "now()", False)
+DEFAULTED = ColumnFacts(
+    name="created_at", indexed=False, not_null=True, default="now()", kept_by_trigger=False
+)
 LAST_SEEN = Column("seen", "timestamp with time zone", True)
 
 
@@ -138,9 +150,20 @@ def test_the_proposed_declaration_is_valid_for_any_names(
     for name in tables:
         columns = data.draw(st.lists(names, min_size=1, max_size=3, unique=True))
         found = tuple(Column(one, "timestamp with time zone", True) for one in columns)
-        about = {one: ColumnFacts(one, True, True, "now()", one == columns[-1]) for one in columns}
-        whole = CatalogueTable(schema, name, "table", found, tuple(columns[:1]))
-        facts.append(TableFacts(whole, about, (), 1, 1))
+        about = {
+            one: ColumnFacts(
+                name=one,
+                indexed=True,
+                not_null=True,
+                default="now()",
+                kept_by_trigger=one == columns[-1],
+            )
+            for one in columns
+        }
+        whole = CatalogueTable(
+            schema=schema, name=name, kind="table", columns=found, primary_key=tuple(columns[:1])
+        )
+        facts.append(TableFacts(table=whole, columns=about, denied=(), rows=1, size=1))
 
     text = propose_declaration("shop", schema, "SHOP_URL", facts)
 

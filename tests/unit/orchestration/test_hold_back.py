@@ -21,7 +21,9 @@ NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
 
 def model(name: str, *reads: str) -> Model:
     tables = (name.removeprefix("stg_"),) if name.startswith("stg_") else ()
-    return Model(name, bool(tables), "", reads, tables)
+    return Model(
+        name=name, is_staging=bool(tables), description="", reads_models=reads, reads_tables=tables
+    )
 
 
 # Upstream models first.
@@ -38,8 +40,22 @@ ROOTS = {"stg_shop__a", "stg_shop__b"}
 
 def built(*names: str, **failed: tuple[str, ...]) -> BuildResult:
     """Models that were built; keywords are failed tests with the models that they read."""
-    nodes = [NodeResult(name, "model", "success", "", 0.1, (name,), name) for name in names]
-    nodes += [NodeResult(name, "test", "fail", "", 0.1, read) for name, read in failed.items()]
+    nodes = [
+        NodeResult(
+            name=name,
+            kind="model",
+            status="success",
+            message="",
+            seconds=0.1,
+            selectors=(name,),
+            model=name,
+        )
+        for name in names
+    ]
+    nodes += [
+        NodeResult(name=name, kind="test", status="fail", message="", seconds=0.1, selectors=read)
+        for name, read in failed.items()
+    ]
     return BuildResult(tuple(nodes), 0.0)
 
 
@@ -67,7 +83,14 @@ def test_a_failed_test_of_two_models_holds_back_both() -> None:
 
 def test_a_failed_source_test_holds_back_the_models_that_dbt_skipped() -> None:
     result = built("stg_shop__b", "of_b", fresh=("source:shop.a",))
-    skipped = NodeResult("stg_shop__a", "model", "skipped", "", 0.0, ("stg_shop__a",))
+    skipped = NodeResult(
+        name="stg_shop__a",
+        kind="model",
+        status="skipped",
+        message="",
+        seconds=0.0,
+        selectors=("stg_shop__a",),
+    )
 
     assert held(BuildResult((*result.nodes, skipped), 0.0)) == dict.fromkeys(
         ("stg_shop__a", "of_a", "of_both", "below"), "a test on an upstream model failed"

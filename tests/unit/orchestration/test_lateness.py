@@ -22,7 +22,13 @@ def minutes(number: float) -> dt.timedelta:
 def lateness(lookback: dt.timedelta, *late: dt.timedelta, rows: int = 100) -> Lateness:
     """The lateness of rows that arrived this late."""
     above = {span: sum(by > span for by in late) for span in spans_to_count(lookback)}
-    return Lateness(lookback, 12, rows, above, max(late, default=dt.timedelta(0)))
+    return Lateness(
+        lookback=lookback,
+        loads=12,
+        rows=rows,
+        above=above,
+        longest=max(late, default=dt.timedelta(0)),
+    )
 
 
 def advice(lateness: Lateness) -> str:

@@ -28,7 +28,15 @@ def at(minute: int) -> dt.datetime:
 
 
 def a_test(name: str, status: str, message: str = "") -> NodeResult:
-    return NodeResult(name, "test", status, message, 0.01, ("stg_a",), "stg_a")
+    return NodeResult(
+        name=name,
+        kind="test",
+        status=status,
+        message=message,
+        seconds=0.01,
+        selectors=("stg_a",),
+        model="stg_a",
+    )
 
 
 def built(*nodes: NodeResult) -> RunReport:
@@ -37,8 +45,16 @@ def built(*nodes: NodeResult) -> RunReport:
 
 def test_a_recorded_run_is_read_back_unchanged(tmp_path: Path) -> None:
     failing = NodeResult(
-        *("t", "test", "fail", "Got 3 results", 0.1, ("stg_a",), "stg_a", "sources.yaml:7"),
-        *(("test_failures", "t"), "data/failures.duckdb"),
+        name="t",
+        kind="test",
+        status="fail",
+        message="Got 3 results",
+        seconds=0.1,
+        selectors=("stg_a",),
+        model="stg_a",
+        where="sources.yaml:7",
+        stored_in=("test_failures", "t"),
+        rows_in="data/failures.duckdb",
     )
     report = RunReport(
         (LOADED, FAILED), ("a warning",), build=BuildResult((failing,), 1.0), seconds=2.0,

@@ -8,14 +8,32 @@ from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.orchestration.reports.schema_history import schema_changes
 
-FIRST = ReadContract("updated_at", ("id",), None, None, {"id": "integer", "name": "varchar"}, 7)
+FIRST = ReadContract(
+    cursor="updated_at",
+    key=("id",),
+    where=None,
+    initial_value=None,
+    columns={"id": "integer", "name": "varchar"},
+    identity=7,
+)
 
 
 def a_load(second: int, read_as: ReadContract | None) -> Load:
     return Load(
-        f"179546392{second}.5", "shop__a", False, f"2026-11-25T00:00:0{second}", 1, 1, 0,
-        "updated_at", None, None, None, None, read_as=read_as,
-    )  # fmt: skip
+        load_id=f"179546392{second}.5",
+        table="shop__a",
+        supersedes=False,
+        snapshot_at=f"2026-11-25T00:00:0{second}",
+        rows_read=1,
+        rows=1,
+        null_cursors=0,
+        cursor="updated_at",
+        cursor_min=None,
+        cursor_max=None,
+        checkpoint_before=None,
+        checkpoint=None,
+        read_as=read_as,
+    )
 
 
 def changes(*contracts: ReadContract | None) -> list[tuple[str, ...]]:

@@ -11,11 +11,31 @@ from lakefeed.orchestration.inspect.version_precedence import Judgement, absent_
 
 def load(number: int, *, whole: bool = False) -> Load:
     moment = f"2026-01-{number:02}T00:00:00+00:00"
-    return Load(f"{number}.0", "shop__t", whole, moment, 1, 1, 0, "at", None, None, None, moment)
+    return Load(
+        load_id=f"{number}.0",
+        table="shop__t",
+        supersedes=whole,
+        snapshot_at=moment,
+        rows_read=1,
+        rows=1,
+        null_cursors=0,
+        cursor="at",
+        cursor_min=None,
+        cursor_max=None,
+        checkpoint_before=None,
+        checkpoint=moment,
+    )
 
 
 def version(of: Load, cursor: int | None = None, *, gone: bool = False) -> RowVersion:
-    return RowVersion(of, "file", {}, str(cursor), cursor, "2026" if gone else None)
+    return RowVersion(
+        load=of,
+        file="file",
+        values={},
+        cursor=str(cursor),
+        cursor_rank=cursor,
+        deleted_at="2026" if gone else None,
+    )
 
 
 ONE, TWO, THREE, WHOLE = load(1), load(2), load(3), load(4, whole=True)

@@ -27,7 +27,7 @@ def printed(width: int, columns: list[Column], rows: list[tuple[str, ...]]) -> s
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_names_and_numbers_of_a_run_are_never_cut(width: int) -> None:
     table = TableReport(
-        LONG, "x", "loaded", 1_234_567, 1_234_567,
+        name=LONG, lake_name="x", status="loaded", rows_read=1_234_567, rows_written=1_234_567,
         checkpoint_before="2026-11-23T20:20:42", checkpoint="2026-11-28T20:20:42",
     )  # fmt: skip
     out = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
@@ -66,10 +66,32 @@ def test_status_names_the_last_failure_and_counts_tables_that_ignore_deletes(
     failed = LoadFailure("2026-11-28T10:00:00+00:00", "can't connect to `shop`")
     rows = [
         TableStatus(
-            *("shop.a", "incremental", None, None, 0, 0, 0, 0, None, "", False),
+            name="shop.a",
+            mode="incremental",
+            checkpoint=None,
+            last_load=None,
+            last_load_rows=0,
+            loads=0,
+            files=0,
+            raw_rows=0,
+            age_seconds=None,
+            freshness="",
+            sees_deletes=False,
             last_failure=failed,
         ),
-        TableStatus("shop.b", "full_refresh", None, None, 0, 0, 0, 0, None, "", True),
+        TableStatus(
+            name="shop.b",
+            mode="full_refresh",
+            checkpoint=None,
+            last_load=None,
+            last_load_rows=0,
+            loads=0,
+            files=0,
+            raw_rows=0,
+            age_seconds=None,
+            freshness="",
+            sees_deletes=True,
+        ),
     ]
 
     show_status(rows, as_json=False)

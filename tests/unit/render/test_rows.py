@@ -20,7 +20,12 @@ def printed(made: ModelRows) -> str:
 
 def made(*rows: dict[str, str | None], total: int = 0, **more: Pointing) -> ModelRows:
     return ModelRows(
-        "m", "marts.m", ("id",), total or len(rows), rows, pointing=tuple(more.values())
+        model="m",
+        relation="marts.m",
+        by=("id",),
+        total=total or len(rows),
+        rows=rows,
+        pointing=tuple(more.values()),
     )
 
 

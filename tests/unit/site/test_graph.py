@@ -20,7 +20,17 @@ def tables(folder: Path, *names: str) -> tuple[TableOverview, ...]:
 
 
 def a_model(name: str, reads_models: tuple[str, ...], *reads_tables: str) -> ModelOverview:
-    return ModelOverview(Model(name, bool(reads_tables), "", reads_models, reads_tables), None, 0)
+    return ModelOverview(
+        Model(
+            name=name,
+            is_staging=bool(reads_tables),
+            description="",
+            reads_models=reads_models,
+            reads_tables=reads_tables,
+        ),
+        None,
+        0,
+    )
 
 
 def test_each_node_is_to_the_right_of_its_parents(tmp_path: Path) -> None:

@@ -36,7 +36,15 @@ insert into _lakefeed.staged_loads values ('t', '1.2', 'x', 2), ('other', '1.2',
 
 
 def model(name: str) -> Model:
-    return Model(name, False, "", (), (), "marts", name)
+    return Model(
+        name=name,
+        is_staging=False,
+        description="",
+        reads_models=(),
+        reads_tables=(),
+        schema="marts",
+        identifier=name,
+    )
 
 
 @pytest.fixture

@@ -119,7 +119,12 @@ def parse_document(text: str, file: str) -> Document:
     builder = _Builder(file)
     data = builder.build(root, ()) if root is not None else None
     return Document(
-        file, data, builder.keys, builder.values, builder.words, tuple(builder.problems)
+        file=file,
+        data=data,
+        keys=builder.keys,
+        values=builder.values,
+        words=builder.words,
+        problems=tuple(builder.problems),
     )
 
 

@@ -21,7 +21,9 @@ from lakefeed.loading.dlt_adapter.config_providers import (
     restore_dlt_context,
     use_filtering_providers,
 )
+from lakefeed.loading.raw.commit_log import LOADS_FOLDER
 from lakefeed.loading.raw.filesystem import is_local
+from lakefeed.textfile import to_disk
 
 Configuration = FilesystemDestinationClientConfiguration
 
@@ -46,6 +48,21 @@ class RawClient(FilesystemClient):
         if not self.is_local_filesystem:
             return super().list_files_with_prefixes(table_dir, prefixes)
         return [path for path in _files_in(Path(table_dir)) if path.startswith(tuple(prefixes))]
+
+    def complete_load(self, load_id: str) -> None:
+        """Commits a load, once the local disk has its rows and its manifest.
+
+        A power failure may undo the commit, and then the load is read again; it must not undo what
+        is committed. File systems with a journal keep the order in which files were created, so
+        that folders need no fsync of their own.
+        """
+        if self.is_local_filesystem:
+            raw, day = Path(self.dataset_path), _load_date("", "", load_id, "", "")
+            for file in raw.glob(f"*/load_date={day}/{load_id}.*"):
+                to_disk(file)
+            for file in raw.glob(f"{LOADS_FOLDER}/{load_id}.json"):
+                to_disk(file)
+        super().complete_load(load_id)
 
 
 def _files_in(folder: Path) -> Iterator[str]:

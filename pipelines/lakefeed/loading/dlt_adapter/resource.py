@@ -11,42 +11,57 @@ import sqlalchemy as sa
 from dlt.common.schema.typing import TColumnSchema
 from dlt.sources.sql_database import sql_table
 
-from lakefeed.loading.dlt_adapter.backend import BACKEND
-from lakefeed.loading.extract.extraction import Extraction
-from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, largest
-from lakefeed.loading.plan.table_plan import Range, TablePlan
+from lakefeed.loading.dlt_adapter.backend import BACKEND, Handover
+from lakefeed.loading.extract.extraction import Extraction, ExtractionResult
+from lakefeed.loading.extract.window import Window
+from lakefeed.loading.plan.cursors import CursorValue, largest
+from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.source.inspection.types import lake_type
 
 
-def resource_of(plan: TablePlan, extraction: Extraction) -> dlt.sources.DltResource:
+def extract_with_dlt(pipeline: dlt.Pipeline, extraction: Extraction) -> ExtractionResult:
+    """Has dlt extract one table into a load package, which is then pending if there is a load.
+
+    Raises: whatever reading the table raises, within dlt's exceptions.
+    """
+    _forget_other_columns(pipeline, extraction.plan)
+    handover = Handover(extraction)
+    pipeline.extract(_resource_of(handover), loader_file_format="parquet")
+    assert handover.result is not None
+    return handover.result
+
+
+def _resource_of(handover: Handover) -> dlt.sources.DltResource:
     """dlt's `sql_table` with its incremental, read by our backend."""
+    plan = handover.extraction.plan
     resource = sql_table(
         credentials=_dialect_only_engine(),
         table=plan.table.name,
         schema=plan.table.schema,
         metadata=_sql_table_of(plan),
         backend=BACKEND,  # type: ignore[arg-type]
-        backend_kwargs={"extraction": extraction},
+        backend_kwargs={"handover": handover},
         reflection_level="minimal",
-        incremental=_incremental(plan, extraction.backfill),
+        incremental=_incremental(plan, handover.extraction.window),
     ).with_name(plan.table.short_name)
     return resource.apply_hints(columns=_naive_timestamps(plan))
 
 
-def _incremental(plan: TablePlan, backfill: Range | None) -> dlt.sources.incremental[Any] | None:
+def _incremental(plan: TablePlan, window: Window) -> dlt.sources.incremental[Any] | None:
     if plan.cursor is None or plan.cursor_kind is None:
         return None
     missing = plan.table.settings.on_null_cursor
     start: CursorValue | None = plan.initial_value
     end: CursorValue | None = None
-    if backfill:
-        start = as_cursor_value(backfill.since, plan.cursor_kind)
-        end = as_cursor_value(backfill.until, plan.cursor_kind) or largest(plan.cursor_kind)
+    if window.is_backfill:
+        # With an end, dlt leaves its state alone.
+        start, end = window.start, window.end
+        end = largest(plan.cursor_kind) if end is None else end
     return dlt.sources.incremental(
         _json_path(plan.cursor.name),
         initial_value=start,
         end_value=end,
-        # No key: dlt keeps no hashes of boundary rows, whose number has no bound.
+        # Without a key dlt keeps no hashes of the rows at the checkpoint, which may be any number.
         primary_key=(),
         on_cursor_value_missing="exclude" if missing == "exclude" else "include",
         range_start="closed",
@@ -56,15 +71,16 @@ def _incremental(plan: TablePlan, backfill: Range | None) -> dlt.sources.increme
 
 
 def _json_path(column: str) -> str:
-    """dlt takes a cursor for a JSON path, in which all but plain words must be quoted."""
+    """dlt reads a cursor as a JSON path, in which all but plain words must be quoted."""
     if re.fullmatch(r"(?!where)[A-Za-z_]\w*", column, re.ASCII):
         return column
     return "'" + column.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def forget_other_columns(pipeline: dlt.Pipeline, plan: TablePlan) -> None:
-    """dlt rewrites a file whose columns differ, even in order, from those that it remembers.
+def _forget_other_columns(pipeline: dlt.Pipeline, plan: TablePlan) -> None:
+    """Removes the table from dlt's schema if its columns changed, even in order.
 
+    dlt rewrites a file whose columns differ from those in its schema.
     (tests/integration/test_staging.py, test_files_stay_as_they_were_written…)
     """
     name = plan.table.short_name
@@ -75,9 +91,10 @@ def forget_other_columns(pipeline: dlt.Pipeline, plan: TablePlan) -> None:
 
 
 def _sql_table_of(plan: TablePlan) -> sa.MetaData:
-    """SQLAlchemy's picture of the table, from our catalogue query: nothing is reflected twice.
+    """The table for SQLAlchemy, from what the plan knows: it isn't reflected a second time.
 
-    Every column is nullable, as in the Parquet that DuckDB writes; else dlt would rewrite the file.
+    Every column is nullable, as in the Parquet files that DuckDB writes. If one weren't, dlt would
+    rewrite the file.
     """
     metadata = sa.MetaData(schema=_quoted(plan.table.schema))
     columns = [
@@ -88,12 +105,12 @@ def _sql_table_of(plan: TablePlan) -> sa.MetaData:
 
 
 def _quoted(name: str) -> sa.quoted_name:
-    """SQLAlchemy takes a name for plain that has a line break at its end."""
+    """A name that is always quoted: SQLAlchemy takes one that ends with a line break for plain."""
     return sa.quoted_name(name, quote=True)
 
 
 def _naive_timestamps(plan: TablePlan) -> dict[str, TColumnSchema]:
-    """Hints without which dlt would rewrite the file and put bare timestamps into UTC."""
+    """Hints without which dlt would rewrite the file and convert naive timestamps to UTC."""
     return {
         column.name: {"name": column.name, "data_type": "timestamp", "timezone": False}
         for column in plan.columns
@@ -103,7 +120,7 @@ def _naive_timestamps(plan: TablePlan) -> dict[str, TColumnSchema]:
 
 @cache
 def _dialect_only_engine() -> sa.Engine:
-    """An engine that compiles PostgreSQL's SQL and never connects."""
+    """An engine that compiles SQL for PostgreSQL and never connects."""
 
     def refuse() -> None:
         raise AssertionError("Lakefeed's backend reads through DuckDB")

@@ -2,6 +2,6 @@
 
 Imports: `declaration`, `loading.plan`, `loading.raw`, `loading.sessions`, `source`,
     `source.inspection`.
-Public: `completeness`, `ctid_ranges`, `delete_detection`, `extraction`, `key_check`,
-    `missed_rows`, `parquet_copy`, `reader`, `rewrite_detection`, `steps`.
+Public: `completeness`, `extract_table`, `extraction`, `loads_to_compare`, `missed_rows`,
+    `parquet_copy`, `reader`, `rewrite_detection`, `steps`, `window`.
 """

@@ -1,38 +1,81 @@
-"""What speaks against having found all rows from the checkpoint on."""
+"""Whether a load finds all rows: windows extended for added columns, and doubts to report."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from lakefeed.loading.extract.extraction import Extraction
+from lakefeed.loading.extract.missed_rows import read_anyway
 from lakefeed.loading.extract.reader import Reading
-from lakefeed.loading.plan.cursors import CursorValue, moment_of
+from lakefeed.loading.extract.window import (
+    Window,
+    changes_since_newest,
+    condition_of,
+    window_of,
+)
+from lakefeed.loading.plan.cursors import moment_of
 from lakefeed.loading.plan.queries import has_values_query, newest_cursor_query
+from lakefeed.loading.plan.read_contract import ContractChanges
+from lakefeed.loading.plan.table_plan import TablePlan
+from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.loading.sessions.transactions import committed_too_late
+from lakefeed.source.snapshot import Snapshot
 
 
-def older_rows_have(extraction: Extraction, start: CursorValue) -> bool:
-    """Whether an added column has values where this load wouldn't look."""
-    if not extraction.changes.added:
-        return False
-    query = has_values_query(extraction.plan, extraction.changes.added, below=str(start))
-    return bool(extraction.session.fetch(query)[0][0])
+def pending_condition(
+    session: SourceSession, plan: TablePlan, effective: Sequence[Load], snapshot: Snapshot
+) -> str | None:
+    """The source's condition for rows that an ordinary load would read now; None for all rows."""
+    reads_whole = plan.table.mode == "full_refresh"
+    changes = changes_since_newest(plan, effective, reads_whole=reads_whole)
+    window = window_of(plan, effective, snapshot, changes)
+    window = reaching_added_values(session, plan, window, changes)
+    condition = condition_of(plan, window)
+    return None if condition is None else read_anyway(plan, condition, window.parts)
 
 
-def doubts_of(extraction: Extraction, reading: Reading, start: CursorValue) -> Iterator[str]:
-    """What speaks against having found all rows from the checkpoint on."""
+def reaching_added_values(
+    session: SourceSession, plan: TablePlan, window: Window, changes: ContractChanges
+) -> Window:
+    """The window, extended to the beginning if rows below it have values in an added column."""
+    start = window.start
+    is_by_cursor = plan.cursor is not None and not window.is_backfill
+    if not changes.added or not is_by_cursor or start is None or start == plan.initial_value:
+        return window
+    query = has_values_query(plan, changes.added, below=str(start))
+    has_values = bool(session.fetch(query)[0][0])
+    return window.from_beginning(plan, "added column") if has_values else window
+
+
+def notes_of_window(plan: TablePlan, window: Window, changes: ContractChanges) -> Iterator[str]:
+    """What to tell the user about where a window starts."""
+    if "restored server" in window.reasons:
+        yield (
+            "the server was restored or replaced since the last load and numbers its row versions "
+            "differently: read from the beginning"
+        )
+    if "added column" in window.reasons and plan.cursor is not None:
+        names = ", ".join(f"`{name}`" for name in changes.added)
+        yield f"{names} is new, and rows loaded earlier have values in it: read from the beginning"
+
+
+def doubts_of(extraction: Extraction, window: Window, reading: Reading) -> Iterator[str]:
+    """Warnings where the load may not have found every row since the checkpoint."""
     session, plan = extraction.session, extraction.plan
-    again = f"lakefeed run --select {plan.table.shown} --full-refresh"
+    if window.start is None or window.is_backfill or plan.cursor is None:
+        return
+    reload = f"lakefeed run --select {plan.table.shown} --full-refresh"
     if plan.cursor_kind != "number" and not extraction.snapshot.horizon.sees_others:
-        kept = [load.in_flight for load in extraction.effective if load.in_flight]
-        reach = moment_of(start, plan.cursor_zone)
-        for doubt in committed_too_late(session, kept, extraction.in_flight, reach):
-            yield f"{doubt}; to be sure: {again}"
-    if reading.rows_read == 0 and plan.cursor:
+        earlier = [load.in_flight for load in extraction.effective if load.in_flight]
+        reach = moment_of(window.start, plan.cursor_zone)
+        for doubt in committed_too_late(session, earlier, extraction.in_flight, reach):
+            yield f"{doubt}; to be sure: {reload}"
+    if reading.rows_read == 0 and window.checkpoint is not None:
         newest = session.fetch(newest_cursor_query(plan))[0][0]
         if newest is not None:
             yield (
                 f"the newest `{plan.cursor.name}` in the source is {newest}, below the checkpoint "
-                f"{extraction.checkpoint_before}: rows were deleted or set back; to be sure: "
-                f"{again}"
+                f"{window.checkpoint}: rows were deleted or their cursor was set back; to be sure: "
+                f"{reload}"
             )

@@ -21,6 +21,7 @@ from lakefeed.loading.raw.latest_rows import GONE, POSITION, LatestRows
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.source.inspection.equality import named_key, names_of_key
 from lakefeed.sql import literal, quote
+from lakefeed.wording import counted
 
 ARRIVED = "arrived_keys"
 _PRESENT = "_lakefeed_present"
@@ -104,7 +105,17 @@ def limited_memory(session: SourceSession) -> Iterator[None]:
     try:
         yield
     finally:
-        session.execute(f"set memory_limit = '{limit}'")
+        session.execute(f"set memory_limit = '{_as_large_as(limit)}'")
+
+
+def _as_large_as(limit: str) -> str:
+    """A limit that DuckDB shows as this one.
+
+    It cuts what it shows to one decimal, so that set again as shown it shrinks with each use: from
+    18.8 GiB to 18.5 GiB in three.
+    """
+    number, unit = limit.split(" ")
+    return f"{number}5 {unit}" if "." in number else limit
 
 
 def _compare(
@@ -156,7 +167,7 @@ def refuse_shrink(
     allowed = plan.table.settings.max_shrink
     if allow_shrink or lost <= 0:
         return
-    rows = "1 row" if before == 1 else f"{before:,} rows"
+    rows = counted(before, "row")
     if is_empty and not allowed.allows_all:
         loss = "now has none"
     elif not allowed.allows(before, lost):

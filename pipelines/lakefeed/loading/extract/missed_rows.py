@@ -24,6 +24,7 @@ from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.source.inspection.equality import named_key, names_of_key
 from lakefeed.sql import literal
+from lakefeed.wording import counted
 
 _MOST_NAMES = 3
 # Makes a query of about 150 kB.
@@ -51,7 +52,7 @@ def queries_for_parts(plan: TablePlan, by_cursor: str, parts: Mapping[Part, str]
 
 def note_of_arrived(moved: Moved) -> str:
     """The note about rows that only the comparison of keys found."""
-    rows = "1 row" if moved.arrived == 1 else f"{moved.arrived:,} rows"
+    rows = counted(moved.arrived, "row")
     return (
         f"loaded {rows} that appeared or reappeared below the cursor's checkpoint (an attached "
         "partition, a swapped table, a restore)"

@@ -23,6 +23,7 @@ from lakefeed.loading.raw.profile import Profile
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.sql import file_literal, quote
+from lakefeed.wording import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -196,16 +197,23 @@ def _measure(
     rows = sum(files[path] for path in paths)
     schema = session.execute(f"from {rows_of(paths[:1])} limit 0").to_arrow_table().schema
     reading = Reading(
-        _with_rows(files),
-        schema,
-        *(rows, rows, rows + deleted > 0, deleted, 0, None, None, None),
-        profile_of(session, plan.columns, paths, rows) if rows else None,
+        files=_with_rows(files),
+        schema=schema,
+        rows_read=rows,
+        rows=rows,
+        is_news=rows + deleted > 0,
+        deleted=deleted,
+        null_cursors=0,
+        newest=None,
+        cursor_min=None,
+        cursor_max=None,
+        profile=profile_of(session, plan.columns, paths, rows) if rows else None,
     )
     if plan.cursor is None:
         return reading
     nulls, newest, low, high = _range_of_cursor(session, plan, of or rows_of(paths), horizon)
     if nulls and plan.table.settings.on_null_cursor == "error":
-        rows_with_null = "1 row" if nulls == 1 else f"{nulls:,} rows"
+        rows_with_null = counted(nulls, "row")
         raise TableFailed(
             f"{plan.table.shown} has {rows_with_null} with a null cursor `{plan.cursor.name}`",
             where=plan.table.where_of("on_null_cursor"),
@@ -229,7 +237,9 @@ def _range_of_cursor(
     finite = "true" if plan.cursor_kind == "number" else f"isfinite({cursor})"
     nulls, newest, low, high = session.execute(
         f"select count(*) filter ({cursor} is null), "
-        f"least(max({cursor}) filter ({finite}), $horizon), "
+        # `least` ignores nulls: without a cursor it would be the horizon, above rows to come.
+        f"case when max({cursor}) filter ({finite}) is not null "
+        f"then least(max({cursor}) filter ({finite}), $horizon) end, "
         f"min({cursor})::varchar, max({cursor})::varchar from {relation}",
         {"horizon": horizon},
     ).fetchall()[0]

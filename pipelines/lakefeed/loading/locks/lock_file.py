@@ -64,7 +64,8 @@ def file_lock(path: Path, *, timeout: float = 0) -> Iterator[None]:
         raise Busy(_holder_in(record)) from None
     try:
         since = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
-        replace_text(record, HOLDER.text(Process(os.getpid(), socket.gethostname(), since)))
+        process = Process(os.getpid(), socket.gethostname(), since)
+        replace_text(record, HOLDER.text(process), durable=False)
         yield
     finally:
         record.unlink(missing_ok=True)

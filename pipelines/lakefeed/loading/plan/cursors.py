@@ -1,4 +1,4 @@
-"""The arithmetic of cursors: where a load starts to read, and where the checkpoint may move.
+"""Cursor arithmetic: where a load starts to read, and how far the checkpoint may move.
 
 Pure functions over Python values. A cursor value is a datetime (aware or naive), a date or an int.
 """
@@ -16,9 +16,9 @@ CursorValue = dt.datetime | dt.date | int
 
 
 def horizon_for(kind: CursorKind, horizon: dt.datetime, cursor: Cursor) -> CursorValue | None:
-    """The safe horizon in the cursor's own terms; None for numbers, which have none.
+    """The safe horizon in the cursor's terms; None for numbers, which have none.
 
-    A day is not safe until it is over, so a date's horizon is the day before.
+    A day isn't safe until it is over, so the horizon of a date is the day before.
     """
     if kind == "timestamptz":
         return horizon
@@ -29,7 +29,7 @@ def horizon_for(kind: CursorKind, horizon: dt.datetime, cursor: Cursor) -> Curso
 
 
 def _earliest_to_come(local: dt.datetime) -> dt.datetime:
-    """The smallest reading that clocks may show from now on.
+    """The smallest local time that clocks may show from now on.
 
     In the hour before clocks go back, that hour is still to come a second time.
     """
@@ -59,7 +59,7 @@ def reading_start(
 def next_checkpoint(
     newest: CursorValue | None, horizon: CursorValue | None, before: CursorValue | None
 ) -> CursorValue | None:
-    """The newest cursor that was read, held back to the horizon, never moving backwards."""
+    """The newest cursor value read, but at most the safe horizon; it never moves backwards."""
     if newest is None:
         return before
     reached = newest if horizon is None else _smaller(newest, horizon)
@@ -67,7 +67,7 @@ def next_checkpoint(
 
 
 def as_cursor_value(value: CursorValue | None, kind: CursorKind) -> CursorValue | None:
-    """A value from YAML, from the command line or from dlt's state, as this kind of cursor."""
+    """A value from YAML, the command line, a load manifest or dlt's state, as this cursor kind."""
     if value is None or kind == "number":
         return value
     if kind == "date":
@@ -83,7 +83,7 @@ def as_cursor_value(value: CursorValue | None, kind: CursorKind) -> CursorValue 
 
 
 def moment_of(value: CursorValue, zone: str) -> dt.datetime:
-    """The moment that a cursor of time stands for."""
+    """The point in time that a date or timestamp cursor denotes."""
     moment = value if isinstance(value, dt.datetime) else as_cursor_value(value, "timestamp")
     return in_zone(cast(dt.datetime, moment), ZoneInfo(zone))
 
@@ -93,14 +93,14 @@ def in_zone(value: dt.datetime, zone: ZoneInfo) -> dt.datetime: ...
 @overload
 def in_zone(value: CursorValue | None, zone: ZoneInfo) -> CursorValue | None: ...
 def in_zone(value: CursorValue | None, zone: ZoneInfo) -> CursorValue | None:
-    """A time in this zone; one that names no zone is meant in it already."""
+    """A time in this zone; a naive one is in this zone already."""
     if not isinstance(value, dt.datetime):
         return value
     return value.astimezone(zone) if value.tzinfo else value.replace(tzinfo=zone)
 
 
 def largest(kind: CursorKind) -> CursorValue:
-    """Above every cursor of this kind: the open end of a backfill."""
+    """The largest value of this cursor kind, for a backfill with an open end."""
     if kind == "number":
         return 2**63 - 1
     if kind == "date":

@@ -97,7 +97,9 @@ def changes_since(
         unseen = (reason for name, reason in others.items() if name not in retyped)
         fewer = now.only and not before.only
         notes = () if reads_whole else forced
-        return ContractChanges(bool(causes), (), notes, (*unseen, *redefined), fewer)
+        return ContractChanges(
+            whole=bool(causes), added=(), notes=notes, others=(*unseen, *redefined), fewer=fewer
+        )
     notes = tuple(_changes_without_reload(before, now, shown))
     if _is_another_table(before, now):
         note = (

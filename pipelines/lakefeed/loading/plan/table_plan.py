@@ -146,13 +146,13 @@ def plan_table(table: Table, live: CatalogueTable | None) -> TablePlan:
     kept = tuple(c for c in live.columns if c in columns or c.name in needed)
     _check_names(table, kept)
     return TablePlan(
-        table,
-        kept,
-        tuple(key),
-        cursor,
-        kind,
-        live.identity,
-        live.definition,
+        table=table,
+        columns=kept,
+        key=tuple(key),
+        cursor=cursor,
+        cursor_kind=kind,
+        identity=live.identity,
+        definition=live.definition,
         is_kept_unique=_is_kept_unique(table, live, key),
         parts=_parts_read(table, live),
     )

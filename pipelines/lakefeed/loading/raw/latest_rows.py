@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lakefeed.declaration.catalogue import Column
@@ -27,7 +28,7 @@ class LatestRows:
     files: tuple[Named, ...]
 
     @classmethod
-    def of(cls, log: CommitLog, loads: list[Load]) -> LatestRows:
+    def of(cls, log: CommitLog, loads: Sequence[Load]) -> LatestRows:
         """These loads, with paths that DuckDB can open."""
         named = [Named(load.load_id, log.path_of(f)) for load in loads for f in load.files]
         return cls(tuple(loads), tuple(named))

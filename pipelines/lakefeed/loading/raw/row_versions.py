@@ -66,12 +66,12 @@ def raw_versions(
     position = {load.load_id: number for number, load in enumerate(loads)}
     versions = [
         RowVersion(
-            loads[position[load_id]],
-            files.get(file, file),
-            dict(zip(names, values, strict=True)),
-            cursor_value,
-            cursor_rank,
-            deleted,
+            load=loads[position[load_id]],
+            file=files.get(file, file),
+            values=dict(zip(names, values, strict=True)),
+            cursor=cursor_value,
+            cursor_rank=cursor_rank,
+            deleted_at=deleted,
         )
         for load_id, file, deleted, cursor_value, cursor_rank, *values in rows
         if load_id in position

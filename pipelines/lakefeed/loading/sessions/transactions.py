@@ -72,11 +72,11 @@ def in_flight_at(snapshot: Snapshot, last: OpenTransactions | None) -> OpenTrans
         for name in snapshot.horizon.prepared
     }
     return OpenTransactions(
-        snapshot.taken_at.isoformat(),
-        snapshot.horizon.at.isoformat(),
-        bounds,
-        snapshot.transactions,
-        snapshot.history,
+        snapshot_at=snapshot.taken_at.isoformat(),
+        horizon=snapshot.horizon.at.isoformat(),
+        prepared=bounds,
+        transactions=snapshot.transactions,
+        history=snapshot.history,
     )
 
 

@@ -19,6 +19,7 @@ from lakefeed.transformation.generate.history_models import (
 )
 from lakefeed.transformation.generate.staging_models import staging_model_name
 from lakefeed.transformation.manifest import read_models
+from lakefeed.transformation.model_names import history_model, staging_model
 from lakefeed.transformation.warehouse.connection import (
     histories_pruned_at,
     staged_load_ids,
@@ -80,8 +81,8 @@ class BuildPlan:
 
     def _over_raw(self, names: Iterable[str]) -> list[str]:
         names = list(names)
-        histories = [f"hst_{name}" for name in names if name in self.histories]
-        return [f"stg_{name}" for name in names] + histories
+        histories = [history_model(name) for name in names if name in self.histories]
+        return [staging_model(name) for name in names] + histories
 
     def without_broken(self, result: BuildResult) -> BuildPlan:
         """The same plan without anything downstream of the models and tests that failed."""

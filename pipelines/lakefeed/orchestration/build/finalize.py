@@ -78,12 +78,14 @@ def _fresh(
     loads = CommitLog(project.raw_url, table.lake_name).loads()
     complete = [load for load in loads if load.load_id in ids and not load.is_backfill]
     return TableState(
-        table.shown,
-        max((dt.datetime.fromisoformat(load.snapshot_at) for load in complete), default=None),
-        len(ids),
-        max(ids, key=float, default=None),
-        count_rows(candidate, model.schema, model.identifier),
-        dt.datetime.now(dt.UTC),
+        shown=table.shown,
+        complete_through=max(
+            (dt.datetime.fromisoformat(load.snapshot_at) for load in complete), default=None
+        ),
+        loads=len(ids),
+        newest_load=max(ids, key=float, default=None),
+        rows=count_rows(candidate, model.schema, model.identifier),
+        built_at=dt.datetime.now(dt.UTC),
     )
 
 

@@ -16,6 +16,7 @@ from lakefeed.orchestration.checks.baselines import (
     usual_share,
     usual_volume,
 )
+from lakefeed.wording import counted
 
 Kind = Literal["volume", "size", "nulls", "new value", "late"]
 
@@ -93,7 +94,7 @@ def volume_anomalies(
             table,
             None,
             "volume",
-            f"{_rows_text(rows)} arrived {when}, a {day:%A}; usually {usual.low:,.0f} to "
+            f"{counted(rows, 'row')} arrived {when}, a {day:%A}; usually {usual.low:,.0f} to "
             f"{usual.high:,.0f} ({usual.basis})",
         )
 
@@ -112,7 +113,7 @@ def size_anomalies(table: str, sizes: Sequence[int]) -> Iterator[Anomaly]:
         table,
         None,
         "size",
-        f"{_rows_text(sizes[-1])} now, {sizes[-2]:,} at the previous refresh ({change:+,}); "
+        f"{counted(sizes[-1], 'row')} now, {sizes[-2]:,} at the previous refresh ({change:+,}); "
         f"usually {usual.low:+,.0f} to {usual.high:+,.0f} ({usual.basis})",
     )
 
@@ -189,10 +190,6 @@ def age_anomalies(
             f"no rows have arrived for {_duration(now - recent[-1])}; usually new rows arrive "
             f"within {_duration(usual)} ({len(recent)} loads)",
         )
-
-
-def _rows_text(rows: int) -> str:
-    return "1 row" if rows == 1 else f"{rows:,} rows"
 
 
 def _duration(span: dt.timedelta) -> str:

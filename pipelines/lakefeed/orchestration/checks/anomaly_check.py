@@ -90,7 +90,7 @@ def _history_of(project: Project, table: Table, now: dt.datetime) -> _History:
     recent = [load for load in before if now - load.loaded_at <= dt.timedelta(DAYS_BACK)]
     chosen = sampled(newest, recent, _MOST_PROFILES)
     profiles = log.profiles({load.load_id for load in chosen})
-    return _History(table, log, newest, before, profiles)
+    return _History(table=table, log=log, newest=newest, before=before, profiles=profiles)
 
 
 def _is_young(history: _History, now: dt.datetime) -> bool:

@@ -10,7 +10,7 @@ from lakefeed.declaration.project import Project
 from lakefeed.declaration.tables import Table
 from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED, LakefeedError, TableFailed
 from lakefeed.loading.error_translation import explain_failure
-from lakefeed.loading.extract.extraction import next_condition
+from lakefeed.loading.extract.completeness import pending_condition
 from lakefeed.loading.extract.rewrite_detection import refuse_rewritten
 from lakefeed.loading.plan.table_plan import Range, plan_table
 from lakefeed.loading.raw.commit_log import CommitLog
@@ -132,7 +132,13 @@ def _audit_table(
         return TableAudit(table.shown, error=error)
     except Exception as error:  # noqa: BLE001 - one bad table must not stop its siblings
         return TableAudit(table.shown, error=explain_failure(table, source.connection, error))
-    return TableAudit(table.shown, found.rows, found.pending, found.findings, found.ranges)
+    return TableAudit(
+        name=table.shown,
+        rows=found.rows,
+        pending=found.pending,
+        findings=found.findings,
+        ranges=found.ranges,
+    )
 
 
 def _compare(
@@ -142,7 +148,7 @@ def _compare(
     with source.session(plan) as session:
         staged = attach_staging(session, project, table)
         effective = CommitLog(project.raw_url, table.lake_name).effective_loads()
-        pending = next_condition(plan, effective, source.snapshot)
+        pending = pending_condition(session, plan, effective, source.snapshot)
         found = compare_with_staging(session, plan, staged, pending)
         refuse_rewritten(session, plan)
         return found

@@ -147,15 +147,17 @@ def report_of(before: Revision, project: Project, comparison: Comparison) -> Dif
     pairs = pair_tables(old.tables if old else (), project.tables)
     settings = file_differences(old, project) if old else ()
     return DiffReport(
-        before.name,
-        before.commit,
-        old is None,
-        (),
-        tuple(map(_with_meaning, settings)),
-        tuple(change for pair in pairs for change in _table_change(pair, project, comparison)),
-        tuple(_node_changes(comparison, MODELS)),
-        tuple(_node_changes(comparison, TESTS)),
-        tuple(_node_changes(comparison, ("exposure",))),
+        revision=before.name,
+        commit=before.commit,
+        is_first=old is None,
+        stale=(),
+        settings=tuple(map(_with_meaning, settings)),
+        tables=tuple(
+            change for pair in pairs for change in _table_change(pair, project, comparison)
+        ),
+        models=tuple(_node_changes(comparison, MODELS)),
+        tests=tuple(_node_changes(comparison, TESTS)),
+        exposures=tuple(_node_changes(comparison, ("exposure",))),
     )
 
 

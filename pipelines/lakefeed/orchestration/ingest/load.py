@@ -239,20 +239,20 @@ class _SourceRun:
         )
         outcome = self._outcome(plan, source, options)
         return TableReport(
-            table.shown,
-            table.lake_name,
-            "loaded" if outcome.committed else "unchanged",
-            outcome.rows_read,
-            outcome.rows,
-            outcome.deleted,
-            outcome.null_cursors,
-            outcome.checkpoint_before,
-            outcome.checkpoint,
-            outcome.committed[-1].load_id if outcome.committed else None,
-            sum(len(load.files) for load in outcome.committed),
-            outcome.seconds,
-            (*outcome.notes, *self._notes_of_second_pass(table)),
-            None if options.backfill else source.snapshot.taken_at.isoformat(),
+            name=table.shown,
+            lake_name=table.lake_name,
+            status="loaded" if outcome.committed else "unchanged",
+            rows_read=outcome.rows_read,
+            rows_written=outcome.rows,
+            rows_deleted=outcome.deleted,
+            null_cursors=outcome.null_cursors,
+            checkpoint_before=outcome.checkpoint_before,
+            checkpoint=outcome.checkpoint,
+            load_id=outcome.committed[-1].load_id if outcome.committed else None,
+            files=sum(len(load.files) for load in outcome.committed),
+            seconds=outcome.seconds,
+            notes=(*outcome.notes, *self._notes_of_second_pass(table)),
+            complete_through=None if options.backfill else source.snapshot.taken_at.isoformat(),
         )
 
     def _outcome(

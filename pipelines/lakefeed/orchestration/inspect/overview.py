@@ -107,18 +107,18 @@ def overview(project: Project, now: dt.datetime) -> Overview:
     tables = tuple(_tables(project, state, now, unread=unread))
     changes = [change for table in tables for change in table.changes]
     return Overview(
-        project.root.name,
-        now,
-        tables,
-        runs,
-        found,
-        tuple(_model(project, model, state, unread=unread) for model in models),
-        tuple(sorted(changes, key=lambda change: change.at)),
-        state.published_at,
-        project.warehouse.exists(),
-        len(known) - len(found),
-        rollback.warning if rollback else "",
-        unread,
+        name=project.root.name,
+        made_at=now,
+        tables=tables,
+        runs=runs,
+        test_results=found,
+        models=tuple(_model(project, model, state, unread=unread) for model in models),
+        changes=tuple(sorted(changes, key=lambda change: change.at)),
+        published_at=state.published_at,
+        has_warehouse=project.warehouse.exists(),
+        never_ran=len(known) - len(found),
+        rolled_back=rollback.warning if rollback else "",
+        unread=unread,
     )
 
 
@@ -162,7 +162,9 @@ def _points(table: Table, loads: Sequence[Load]) -> Iterator[LoadPoint]:
             kind = "whole"
         elif load.checkpoint is None and table.cursor:
             kind = "backfill"
-        yield LoadPoint(load.load_id, load.loaded_at, load.rows, load.deleted, kind)
+        yield LoadPoint(
+            load_id=load.load_id, at=load.loaded_at, rows=load.rows, deleted=load.deleted, kind=kind
+        )
 
 
 def _lateness(engine: DuckDBPyConnection, log: CommitLog, table: Table) -> Lateness | None:
@@ -174,11 +176,11 @@ def _lateness(engine: DuckDBPyConnection, log: CommitLog, table: Table) -> Laten
         lookback = -(-lookback // _DAY) * _DAY
     found = late_rows(engine, log, table, kind, spans_to_count(lookback))
     return Lateness(
-        lookback,
-        found.loads,
-        found.rows,
-        found.above,
-        found.longest,
+        lookback=lookback,
+        loads=found.loads,
+        rows=found.rows,
+        above=found.above,
+        longest=found.longest,
         whole_days=is_date,
         finds_returned=table.settings.deletes != "ignore",
     )

@@ -138,17 +138,17 @@ def _status_of(table: Table, loads: list[Load], now: dt.datetime) -> TableStatus
     newest = _newest(loads)
     age = _age(newest, now)
     return TableStatus(
-        table.shown,
-        table.mode,
-        checkpoint_after(loads) if table.mode == "incremental" else None,
-        _time_of(newest),
-        newest.rows if newest else 0,
-        len(loads),
-        len({file for load in loads for file in load.files}),
-        sum(load.rows for load in loads),
-        age,
-        _freshness(table, age),
-        table.sees_deletes,
+        name=table.shown,
+        mode=table.mode,
+        checkpoint=checkpoint_after(loads) if table.mode == "incremental" else None,
+        last_load=_time_of(newest),
+        last_load_rows=newest.rows if newest else 0,
+        loads=len(loads),
+        files=len({file for load in loads for file in load.files}),
+        raw_rows=sum(load.rows for load in loads),
+        age_seconds=age,
+        freshness=_freshness(table, age),
+        sees_deletes=table.sees_deletes,
     )
 
 

@@ -88,16 +88,16 @@ def trace(project: Project, name: str, values: Sequence[str]) -> Trace:
         loads = log.loads()
         versions = tuple(raw_versions(engine, log, loads, table, key))
     traced = Trace(
-        table,
-        {part.column.name: part.text for part in key},
-        f"{project.declaration.raw.url.rstrip('/')}/{table.lake_name}",
-        len(loads),
-        versions,
-        tuple(absent_from(versions, loads)),
-        log.committed_at({version.load.load_id for version in versions}),
-        None,
-        None,
-        (),
+        table=table,
+        key={part.column.name: part.text for part in key},
+        folder=f"{project.declaration.raw.url.rstrip('/')}/{table.lake_name}",
+        loads=len(loads),
+        versions=versions,
+        absent_from=tuple(absent_from(versions, loads)),
+        committed_at=log.committed_at({version.load.load_id for version in versions}),
+        judgement=None,
+        made=None,
+        notes=(),
     )
     return _with_warehouse(project, traced, key, loads)
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from lakefeed.loading.raw.commit_log import effective
 from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.loading.raw.row_versions import RowVersion
 
@@ -45,7 +46,7 @@ def judge(
 
     Versions and loads must be in order.
     """
-    counting = _loads_that_count([load for load in loads if load.load_id in staged])
+    counting = effective([load for load in loads if load.load_id in staged])
     ids = {load.load_id for load in counting}
     eligible = [v for v in versions if v.load.load_id in ids and not _is_ignored(v, deletes)]
     last = eligible[-1] if eligible else None
@@ -67,11 +68,6 @@ def absent_from(versions: Sequence[RowVersion], loads: Sequence[Load]) -> list[L
             absent.append(load)
             present = False
     return absent
-
-
-def _loads_that_count(loads: Sequence[Load]) -> Sequence[Load]:
-    start = max((place for place, load in enumerate(loads) if load.supersedes), default=0)
-    return loads[start:]
 
 
 def _is_ignored(version: RowVersion, deletes: str) -> bool:

@@ -95,7 +95,12 @@ def _orphaned(
     sizes = Inventory.of(CommitLog(project.raw_url, name)).sizes if has_folder else {}
     doubt = "" if is_declared else _doubt(project, name, select)
     return OrphanedTables(
-        shown(name), name, len(sizes), sum(sizes.values()), tuple(relations), doubt
+        name=shown(name),
+        lake_name=name,
+        files=len(sizes),
+        size=sum(sizes.values()),
+        relations=tuple(relations),
+        kept_because=doubt,
     )
 
 

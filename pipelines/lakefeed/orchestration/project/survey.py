@@ -56,20 +56,41 @@ def _facts(connection: Connection, session: PgConnection, table: CatalogueTable)
         key = [column for column in table.columns if column.name in table.primary_key]
         doubts = guarded(session, table, lambda: tuple(compared_by_text(session, table, key)))
     except (TableBusy, TableRefused) as error:
-        return TableFacts(table, {}, (), None, None, refused=str(error))
+        return TableFacts(
+            table=table, columns={}, denied=(), rows=None, size=None, refused=str(error)
+        )
     if hidden:
         reason = "row-level security hides rows from this role; grant it bypassrls"
-        return TableFacts(table, columns, tuple(denied), None, None, refused=reason)
+        return TableFacts(
+            table=table, columns=columns, denied=tuple(denied), rows=None, size=None, refused=reason
+        )
     if len(columns) < len(names):
         reason = "it is being dropped or altered"
-        return TableFacts(table, columns, (), None, None, refused=reason)
+        return TableFacts(
+            table=table, columns=columns, denied=(), rows=None, size=None, refused=reason
+        )
     if len(denied) == len(names):
-        return TableFacts(table, columns, tuple(denied), None, None)
+        return TableFacts(table=table, columns=columns, denied=tuple(denied), rows=None, size=None)
     if table.kind == "foreign table":
         refused = _reason_out_of_reach(connection, table)
-        return TableFacts(table, columns, tuple(denied), None, None, refused=refused)
+        return TableFacts(
+            table=table,
+            columns=columns,
+            denied=tuple(denied),
+            rows=None,
+            size=None,
+            refused=refused,
+        )
     rows, size, refused = _size(session, table)
-    return TableFacts(table, columns, tuple(denied), rows, size, doubts, refused)
+    return TableFacts(
+        table=table,
+        columns=columns,
+        denied=tuple(denied),
+        rows=rows,
+        size=size,
+        doubts=doubts,
+        refused=refused,
+    )
 
 
 def _reason_out_of_reach(connection: Connection, table: CatalogueTable) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from lakefeed.wording import counted, duration_text
+
 ZERO = dt.timedelta(0)
 _DAY = dt.timedelta(days=1)
 
@@ -101,24 +103,10 @@ def advice_on(lateness: Lateness) -> Sequence[str]:
     return sentences
 
 
-def duration_text(span: dt.timedelta) -> str:
-    """`45 s`, `14 min`, `2 h`, `3 days`; `1 h 30 min` if the coarser unit alone isn't exact."""
-    seconds = round(span.total_seconds())
-    for unit, size, smaller, part in (
-        ("day", 86400, "h", 3600),
-        ("h", 3600, "min", 60),
-        ("min", 60, "s", 1),
-    ):
-        if seconds >= size:
-            whole, rest = divmod(seconds, size)
-            plural = "s" if unit == "day" and whole > 1 else ""
-            more = f" {rest // part} {smaller}" if rest // part else ""
-            return f"{whole} {unit}{plural}{more}"
-    return f"{seconds} s"
-
-
 def _none_late(lateness: Lateness) -> Sequence[str]:
-    none_late = f"None of {_count(lateness.rows)} in {_count(lateness.loads, 'load')} arrived late"
+    none_late = (
+        f"None of {counted(lateness.rows, 'row')} in {counted(lateness.loads, 'load')} arrived late"
+    )
     if not lateness.lookback:
         return (f"{none_late}. Without a lookback, late rows can't be seen.",)
     return (
@@ -154,7 +142,7 @@ def _some_beyond(lateness: Lateness) -> list[str]:
     """
     longest = duration_text(_rounded_up(lateness.longest))
     sentences = [
-        f"{_count(lateness.late, 'late row')} arrived within {longest}; the lookback is now "
+        f"{counted(lateness.late, 'late row')} arrived within {longest}; the lookback is now "
         f"{duration_text(lateness.lookback)}.",
         _would_have_missed(lateness, lateness.lookback),
     ]
@@ -171,7 +159,7 @@ def _shortest_sufficient(lateness: Lateness) -> dt.timedelta | None:
 def _would_have_missed(lateness: Lateness, lookback: dt.timedelta) -> str:
     missed = lateness.missed_with(lookback)
     given = f"With {duration_text(lookback)}" if lookback else "Without a lookback"
-    return f"{given}, {_count(missed)} would have been missed."
+    return f"{given}, {counted(missed, 'row')} would have been missed."
 
 
 def _rounded_up(span: dt.timedelta) -> dt.timedelta:
@@ -182,7 +170,3 @@ def _rounded_up(span: dt.timedelta) -> dt.timedelta:
 
 def _all_late_rows(rows: int) -> str:
     return "The only late row" if rows == 1 else f"All {rows:,} late rows"
-
-
-def _count(number: int, noun: str = "row") -> str:
-    return f"1 {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -67,16 +67,16 @@ class KeptRun:
     def of(cls, command: str, started: dt.datetime, report: RunReport) -> KeptRun:
         """The record of a report."""
         return cls(
-            command,
-            started,
-            round(report.seconds, 3),
-            report.exit_code,
-            tuple(map(_table_outcome, report.tables)),
-            tuple(map(_in_short, report.build.nodes)) if report.build else None,
-            report.warnings,
-            report.kept,
-            report.published_at,
-            str(report.build_error) if report.build_error else None,
+            command=command,
+            started_at=started,
+            seconds=round(report.seconds, 3),
+            exit_code=report.exit_code,
+            tables=tuple(map(_table_outcome, report.tables)),
+            nodes=tuple(map(_in_short, report.build.nodes)) if report.build else None,
+            warnings=report.warnings,
+            kept=report.kept,
+            published_at=report.published_at,
+            error=str(report.build_error) if report.build_error else None,
         )
 
 
@@ -133,14 +133,14 @@ def _folder(data: Path) -> Path:
 
 def _table_outcome(table: TableReport) -> TableOutcome:
     return TableOutcome(
-        table.name,
-        table.status,
-        table.rows_written,
-        table.rows_deleted,
-        round(table.seconds, 3),
-        table.load_id,
-        table.notes,
-        str(table.error) if table.error else None,
+        name=table.name,
+        status=table.status,
+        rows=table.rows_written,
+        deleted=table.rows_deleted,
+        seconds=round(table.seconds, 3),
+        load_id=table.load_id,
+        notes=table.notes,
+        error=str(table.error) if table.error else None,
     )
 
 

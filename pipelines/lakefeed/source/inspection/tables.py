@@ -154,11 +154,11 @@ def inspect_tables(session: PgConnection, schemas: Iterable[str]) -> dict[str, C
         columns[schema, name, kind, oid].append(Column(column, pg_type, not not_null))
     return {
         spelled(schema, name): CatalogueTable(
-            schema,
-            name,
-            PARTITION if (schema, name) in partitions else _KINDS[kind],
-            tuple(found),
-            keys.get((schema, name), Keys()).primary,
+            schema=schema,
+            name=name,
+            kind=PARTITION if (schema, name) in partitions else _KINDS[kind],
+            columns=tuple(found),
+            primary_key=keys.get((schema, name), Keys()).primary,
             identity=oid,
             unique=keys.get((schema, name), Keys()).unique,
             heirs=keys.get((schema, name), Keys()).heirs,
@@ -177,7 +177,13 @@ def column_facts(session: PgConnection, table: CatalogueTable) -> dict[str, Colu
     """The cursor facts of each column, by name."""
     triggers = " ".join(source for (source,) in _rows(session, _TRIGGERS, _named(table))).lower()
     return {
-        name: ColumnFacts(name, indexed, not_null, default or "", f"new.{name.lower()}" in triggers)
+        name: ColumnFacts(
+            name=name,
+            indexed=indexed,
+            not_null=not_null,
+            default=default or "",
+            kept_by_trigger=f"new.{name.lower()}" in triggers,
+        )
         for name, indexed, not_null, default in _rows(session, _FACTS, _named(table))
     }
 

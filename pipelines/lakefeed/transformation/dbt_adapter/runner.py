@@ -193,15 +193,15 @@ def _as_result(project: Project, result: Any) -> BuildResult:
     return BuildResult(
         tuple(
             NodeResult(
-                node.node.name,
-                str(node.node.resource_type),
-                str(node.status),
-                " ".join(str(node.message or "").split()),
-                float(node.execution_time),
-                _selectors_of(node.node),
-                _model_of(node.node),
-                declared_at(project, node.node.meta) if _is_test(node.node) else "",
-                _stored_in(node),
+                name=node.node.name,
+                kind=str(node.node.resource_type),
+                status=str(node.status),
+                message=" ".join(str(node.message or "").split()),
+                seconds=float(node.execution_time),
+                selectors=_selectors_of(node.node),
+                model=_model_of(node.node),
+                where=declared_at(project, node.node.meta) if _is_test(node.node) else "",
+                stored_in=_stored_in(node),
             )
             for node in nodes
         ),

@@ -115,10 +115,10 @@ def _node(project: Project, id: str, node: dict[str, Any]) -> Node:
     declared = declared_at(project, node.get("meta") or {}) if kind in TESTS else ""
     is_there = kind in MODELS and node["config"].get("materialized") != "ephemeral"
     return Node(
-        id,
-        kind,
-        node["name"],
-        declared or f"dbt/{node['original_file_path']}",
-        tuple(node.get("depends_on", {}).get("nodes", ())),
-        (node["schema"], node["alias"]) if is_there else None,
+        id=id,
+        kind=kind,
+        name=node["name"],
+        where=declared or f"dbt/{node['original_file_path']}",
+        reads=tuple(node.get("depends_on", {}).get("nodes", ())),
+        stands_at=(node["schema"], node["alias"]) if is_there else None,
     )

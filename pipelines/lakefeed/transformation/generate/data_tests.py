@@ -20,6 +20,7 @@ from lakefeed.declaration.quality import ColumnTests, Range, Severity
 from lakefeed.declaration.tables import Table, lake_name_of
 from lakefeed.source.inspection.equality import comparable
 from lakefeed.source.inspection.types import lake_type
+from lakefeed.transformation.model_names import staging_model
 
 # The schema in which tests store their failing rows.
 FAILURES_SCHEMA = "test_failures"
@@ -119,7 +120,7 @@ def _tests_of(
         shown, field = declared.refers_to
         for target in known:
             if target.shown == shown:
-                to = f"ref('stg_{target.lake_name}')"
+                to = f"ref('{staging_model(target.lake_name)}')"
                 how = _compared_alike(column, target, field)
                 yield test("lakefeed.refers_to", "relationships", to=to, field=field, **how)
     if declared.range:

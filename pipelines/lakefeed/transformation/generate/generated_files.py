@@ -64,7 +64,7 @@ def write_generated(project: Project) -> GeneratedChanges:
     declared = link_dbt_package(project)
     changes = stale_files(project)
     for name, text in changes.to_write.items():
-        replace_text(project.root / name, text)
+        replace_text(project.root / name, text, durable=False)
     for name in changes.to_remove:
         (project.root / name).unlink()
     return replace(changes, to_write=declared | changes.to_write)

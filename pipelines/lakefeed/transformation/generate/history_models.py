@@ -16,6 +16,7 @@ from lakefeed.transformation.generate.staging_models import (
     staging_model_name,
     yaml_text,
 )
+from lakefeed.transformation.model_names import history_model
 
 _LAKE_COLUMNS = {
     "valid_from": "Start of the version's validity (inclusive): the cursor value, or the time of "
@@ -31,7 +32,7 @@ _LAKE_COLUMNS = {
 
 
 def history_model_name(table: Table) -> str:
-    return f"hst_{table.lake_name}"
+    return history_model(table.lake_name)
 
 
 def keeps_history(table: Table) -> bool:

@@ -17,6 +17,7 @@ from lakefeed.declaration.tables import Table
 from lakefeed.source.inspection.equality import comparable
 from lakefeed.source.inspection.types import lake_type
 from lakefeed.transformation.generate.data_tests import tests_of_column, tests_of_table
+from lakefeed.transformation.model_names import staging_model
 
 # Marks a file as generated. Existing projects contain this text: if it changes, their files would
 # be taken for hand-written ones.
@@ -34,7 +35,7 @@ _LAKE_COLUMNS = {
 
 
 def staging_model_name(table: Table) -> str:
-    return f"stg_{table.lake_name}"
+    return staging_model(table.lake_name)
 
 
 def generated_files(project: Project) -> dict[str, str]:

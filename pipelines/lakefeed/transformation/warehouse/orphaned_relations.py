@@ -12,6 +12,7 @@ from lakefeed.declaration.project import Project
 from lakefeed.sql import quote
 from lakefeed.transformation.generate.history_models import history_model_name
 from lakefeed.transformation.generate.staging_models import staging_model_name
+from lakefeed.transformation.model_names import PREFIXES
 from lakefeed.transformation.warehouse.candidate import discard_candidate, start_candidate
 from lakefeed.transformation.warehouse.connection import holds, warehouse_lock
 from lakefeed.transformation.warehouse.open_file import reading, writing
@@ -21,8 +22,6 @@ from lakefeed.transformation.warehouse.publication_state import (
     read_publication_state,
     write_publication_state,
 )
-
-_PREFIXES = {"staging": "stg_", "history": "hst_"}
 
 
 @dataclass(frozen=True)
@@ -103,12 +102,12 @@ def _over_raw(file: Path) -> list[OrphanedRelation]:
         query = "select distinct model from _lakefeed.staged_loads"
         recorded = session.execute(query).fetchall() if holds(session, "staged_loads") else []
         for (name,) in recorded:
-            schema = next((s for s, prefix in _PREFIXES.items() if name.startswith(prefix)), "")
+            schema = next((s for s, prefix in PREFIXES.items() if name.startswith(prefix)), "")
             found.setdefault((schema, name), "")
     return [
-        OrphanedRelation(schema, name, kind, name.removeprefix(_PREFIXES[schema]))
+        OrphanedRelation(schema, name, kind, name.removeprefix(PREFIXES[schema]))
         for (schema, name), kind in sorted(found.items())
-        if schema in _PREFIXES and name.startswith(_PREFIXES[schema])
+        if schema in PREFIXES and name.startswith(PREFIXES[schema])
     ]
 
 

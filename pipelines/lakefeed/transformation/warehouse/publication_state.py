@@ -178,7 +178,14 @@ def _tables_in(session: DuckDBPyConnection) -> dict[str, TableState]:
     """
     return {
         name: TableState(
-            *(shown, _time(through), loads, newest, rows, _known(built), _time(at), sees)
+            shown=shown,
+            complete_through=_time(through),
+            loads=loads,
+            newest_load=newest,
+            rows=rows,
+            built_at=_known(built),
+            published_at=_time(at),
+            sees_deletes=sees,
         )
         for name, shown, through, loads, newest, rows, built, at, sees in session.execute(
             query

@@ -1,0 +1,264 @@
+"""Reads one table at the snapshot into files, and describes them as a load to be committed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import chain
+
+from lakefeed.errors import Refused
+from lakefeed.loading.extract.completeness import (
+    doubts_of,
+    notes_of_window,
+    reaching_added_values,
+)
+from lakefeed.loading.extract.ctid_ranges import TableSize, cut
+from lakefeed.loading.extract.delete_detection import Moved, compare_keys
+from lakefeed.loading.extract.extraction import Extraction, ExtractionResult
+from lakefeed.loading.extract.key_check import check_key
+from lakefeed.loading.extract.loads_to_compare import loads_to_compare
+from lakefeed.loading.extract.missed_rows import (
+    note_of_arrived,
+    queries_for_arrived,
+    queries_for_parts,
+    read_anyway,
+)
+from lakefeed.loading.extract.parquet_copy import Target
+from lakefeed.loading.extract.reader import Reading, read_table, read_whole_table
+from lakefeed.loading.extract.rewrite_detection import refuse_rewritten
+from lakefeed.loading.extract.steps import Step, next_step
+from lakefeed.loading.extract.window import Window, condition_of
+from lakefeed.loading.plan.cursors import (
+    CursorValue,
+    as_cursor_value,
+    moment_of,
+    next_checkpoint,
+)
+from lakefeed.loading.plan.queries import size_query
+from lakefeed.loading.plan.read_contract import ReadContract
+from lakefeed.loading.raw.latest_rows import LatestRows
+from lakefeed.loading.raw.load_manifest import MANIFEST, Load
+from lakefeed.loading.raw.profile import PROFILE, profile_name
+
+# The source's query for the rows of a window that meet one more condition.
+QueryOf = Callable[[Window, str], str]
+
+
+def extract_table(extraction: Extraction, load_id: str, query_of: QueryOf) -> ExtractionResult:
+    """Reads the window, and writes its new rows and their load manifest into the spool folder.
+
+    Raises:
+        Rewritten: the table was rewritten under the snapshot; also where it seems to shrink.
+        Refused: the table lost more rows than `max_shrink` allows.
+        TableFailed: the rows can't be read as declared.
+    """
+    session, plan, changes = extraction.session, extraction.plan, extraction.changes
+    window = reaching_added_values(session, plan, extraction.window, changes)
+    notes = list(notes_of_window(plan, window, changes))
+    step = _step_of(extraction, window)
+    try:
+        window, reading, found = _read(extraction, window, step, load_id, query_of=query_of)
+    except Refused:
+        # A table that is rewritten at this moment looks as if it had lost its rows.
+        refuse_rewritten(session, plan)
+        raise
+    refuse_rewritten(session, plan)
+    is_load = reading.is_news or extraction.has_other_contract
+    if is_load and reading.rows:
+        is_first = not (extraction.effective or window.is_backfill or step)
+        check_key(session, plan, reading.files, is_whole=window.is_whole or is_first)
+    result = ExtractionResult(
+        reading=reading,
+        is_load=is_load,
+        checkpoint_before=window.checkpoint,
+        checkpoint=_checkpoint_after(extraction, window, reading) if is_load else None,
+        notes=(*notes, *found),
+        step=step,
+    )
+    if is_load:
+        _note(extraction, result, load_id)
+    return result
+
+
+def _step_of(extraction: Extraction, window: Window) -> Step | None:
+    """The step to read; None to read the window at once, or what the last step left of it."""
+    if extraction.steps is None or not extraction.may_be_a_step:
+        return None
+    step = next_step(
+        extraction.session,
+        extraction.plan,
+        extraction.steps,
+        above=window.checkpoint,
+        horizon=window.horizon,
+    )
+    return step if step.condition else None
+
+
+def _read(
+    extraction: Extraction,
+    window: Window,
+    step: Step | None,
+    load_id: str,
+    *,
+    query_of: QueryOf,
+) -> tuple[Window, Reading, list[str]]:
+    """What was read, in which window in the end, and what to tell the user about it."""
+    source, session, plan = extraction.source, extraction.session, extraction.plan
+    by_cursor = condition_of(plan, window) or "true"
+    already_read = read_anyway(plan, by_cursor, window.parts)
+    notes: list[str] = []
+    moved = None if step else _compare_keys(extraction, window, already_read)
+    further: Iterable[str] = queries_for_parts(plan, by_cursor, window.parts)
+    if moved and moved.arrived:
+        notes.append(note_of_arrived(moved))
+        if plan.has_places:
+            further = chain(further, queries_for_arrived(session, plan, already_read))
+        else:
+            window = window.reaching_back_to(moved.earliest)
+    target = Target(extraction.spool, load_id, moved.tombstones if moved else None)
+    if window.is_whole:
+        reading = read_whole_table(
+            source,
+            session,
+            plan,
+            _queries(extraction, window, step, query_of=query_of),
+            target,
+            held=LatestRows.of(extraction.log, extraction.effective),
+            horizon=window.horizon,
+            allow_shrink=extraction.allow_shrink,
+        )
+        return window, reading, notes
+    compared = _loads_to_compare(extraction, window, moved)
+    queries = _queries(extraction, window, step, at_once=bool(compared), query_of=query_of)
+    reading = read_table(
+        source,
+        session,
+        plan,
+        queries,
+        target,
+        held=compared,
+        horizon=window.horizon,
+        further=further,
+    )
+    return window, reading, [*notes, *doubts_of(extraction, window, reading)]
+
+
+def _loads_to_compare(extraction: Extraction, window: Window, moved: Moved | None) -> LatestRows:
+    """The loads to compare with; all where rows come that the cursor doesn't lead to."""
+    if window.is_backfill:
+        return LatestRows.of(extraction.log, ())
+    is_wider = window.parts or (moved and moved.arrived)
+    start = None if is_wider else window.start
+    loads = loads_to_compare(extraction.plan, extraction.effective, start)
+    return LatestRows.of(extraction.log, loads)
+
+
+def _queries(
+    extraction: Extraction,
+    window: Window,
+    step: Step | None,
+    *,
+    query_of: QueryOf,
+    at_once: bool = False,
+) -> list[str]:
+    """What to read: everything in ranges of pages, or a window in one query."""
+    plan = extraction.plan
+    if step and step.condition:
+        return [query_of(window, step.condition)]
+    reads_all = window.start is None and not window.is_backfill
+    if at_once or not reads_all:
+        # dlt has put the condition for a cursor into its query; it knows nothing of row versions.
+        condition = condition_of(plan, window) if plan.table.reads_row_versions else None
+        return [query_of(window, condition or "true")]
+    size = extraction.session.fetch(size_query(plan))[0]
+    sessions = extraction.source.sessions_for(plan)
+    ranges = cut(TableSize(*size), sessions, plan.table.settings.max_query_time)
+    return [query_of(window, pages) for pages in ranges]
+
+
+def _compare_keys(extraction: Extraction, window: Window, already_read: str) -> Moved | None:
+    """Rows deleted in or added to the source unseen; a whole read shows these by itself."""
+    plan = extraction.plan
+    marks = plan.table.settings.deletes == "mark"
+    if not plan.watches_deletes or window.is_backfill or (window.is_whole and not marks):
+        return None
+    latest = LatestRows.of(extraction.log, extraction.effective)
+    if not latest:
+        return None
+    return compare_keys(
+        extraction.session,
+        plan,
+        latest,
+        read="true" if window.is_whole else already_read,
+        found_at=extraction.snapshot.taken_at,
+        again=window.is_whole,
+        allow_shrink=extraction.allow_shrink,
+    )
+
+
+def _checkpoint_after(
+    extraction: Extraction, window: Window, reading: Reading
+) -> CursorValue | None:
+    """Where this load has come to; None where it leaves the checkpoint alone."""
+    kind = extraction.plan.cursor_kind
+    if extraction.plan.table.reads_row_versions:
+        return extraction.in_flight.oldest_unfinished
+    if kind is None or not extraction.checkpoint_may_move:
+        return None
+    newest = as_cursor_value(reading.newest, kind)
+    starts_over = extraction.has_other_storage and newest is not None
+    before = None if window.is_whole or starts_over else window.checkpoint
+    return next_checkpoint(newest, window.horizon, before)
+
+
+def _note(extraction: Extraction, result: ExtractionResult, load_id: str) -> None:
+    """Writes the load manifest beside dlt's pending package, so that a killed load can resume."""
+    manifest = _manifest_of(extraction, result, load_id)
+    (extraction.spool / f"{load_id}.json").write_text(MANIFEST.text(manifest), encoding="utf-8")
+    if result.reading.profile:
+        profile = replace(result.reading.profile, lateness=_lateness(extraction, result.reading))
+        path = extraction.spool / profile_name(load_id)
+        path.write_text(PROFILE.text(profile), encoding="utf-8")
+
+
+def _manifest_of(extraction: Extraction, result: ExtractionResult, load_id: str) -> Load:
+    plan, reading = extraction.plan, result.reading
+    return Load(
+        load_id=load_id,
+        table=plan.table.lake_name,
+        supersedes=extraction.window.is_whole,
+        snapshot_at=extraction.snapshot.taken_at.isoformat(timespec="microseconds"),
+        rows_read=reading.rows_read,
+        rows=reading.rows,
+        deleted=reading.deleted,
+        null_cursors=reading.null_cursors,
+        cursor=plan.read_as.cursor,
+        cursor_min=reading.cursor_min,
+        cursor_max=reading.cursor_max,
+        checkpoint_before=_text(result.checkpoint_before),
+        checkpoint=_text(result.checkpoint),
+        read_as=_contract_of(extraction),
+        in_flight=extraction.in_flight,
+    )
+
+
+def _contract_of(extraction: Extraction) -> ReadContract:
+    """A backfill tells nothing about parts that were added or rewritten."""
+    now = extraction.plan.read_as
+    before = extraction.effective[-1].read_as if extraction.effective else None
+    if extraction.window.is_backfill and before:
+        return replace(now, identity=before.identity, parts=before.parts)
+    return now
+
+
+def _lateness(extraction: Extraction, reading: Reading) -> float | None:
+    """How many seconds the newest cursor lies before the snapshot, where it is a time."""
+    newest = reading.newest
+    if newest is None or isinstance(newest, int):
+        return None
+    moment = moment_of(newest, extraction.plan.cursor_zone)
+    return round((extraction.snapshot.taken_at - moment).total_seconds(), 3)
+
+
+def _text(value: CursorValue | None) -> str | None:
+    return None if value is None else str(value)
