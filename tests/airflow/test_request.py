@@ -74,7 +74,7 @@ def test_empty_parameters_are_ignored(synced: Lake) -> None:
 
 
 def test_an_end_without_a_start_is_refused(synced: Lake) -> None:
-    with pytest.raises(DeclarationError, match="end needs start"):
+    with pytest.raises(DeclarationError, match="end requires start"):
         request_of(synced, "timed", end="2026-01-01")
 
 

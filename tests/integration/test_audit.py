@@ -70,7 +70,7 @@ def test_reports_rows_that_no_load_can_see_with_their_likely_cause(
     assert "likely cause: committed after the lookback had passed" in told.stdout
     assert "✗ shop.t                       100 rows compared, 4 differ" in told.stdout
     assert "2 differing, for example (50)" in told.stdout
-    assert "likely cause: changed without moving `at`" in told.stdout
+    assert "likely cause: updated without a new `at`" in told.stdout
     assert "1 extra, for example (7)" in told.stdout
     assert "`deletes: remove` removes such rows from staging" in told.stdout
     assert "lakefeed audit --select shop.t --repair" in told.stdout
@@ -87,7 +87,7 @@ def test_repair_reads_only_the_ranges_that_differ(database: Database, lake: Lake
     told = lake.command("audit", "--repair")
 
     assert told.returncode == 0, told.stdout
-    assert "    loading them again" in told.stdout
+    assert "    reloading …" in told.stdout
     assert "101 rows equal, repaired" in told.stdout
     # Two days of four rows each, and the row that was missing.
     assert len(lake.raw("shop__t")) - 100 in (9, 13)

@@ -155,7 +155,7 @@ def test_init_refuses_if_the_variable_has_another_url(
     database.execute(*SHOP)
     monkeypatch.setenv("ACME_DATABASE_URL", "postgresql://elsewhere/other")
 
-    with pytest.raises(Refused, match="ACME_DATABASE_URL is set already"):
+    with pytest.raises(Refused, match="ACME_DATABASE_URL is already set"):
         init_project(tmp_path, database.url, "acme", "public")
     assert list(tmp_path.iterdir()) == []
 
@@ -236,7 +236,7 @@ def test_the_command_lists_what_it_wrote_and_the_next_steps(
 
     assert ended.returncode == 0
     assert "  wrote sources.yaml\n" in ended.stdout
-    assert "7 tables: 3 incremental, 4 read whole" in ended.stdout
+    assert "7 tables: 3 incremental, 4 full refresh" in ended.stdout
     assert ended.stdout.endswith("lakefeed run\n")
 
 
