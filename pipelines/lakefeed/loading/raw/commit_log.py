@@ -44,13 +44,13 @@ _STATE = re.compile(r"__([0-9.]+)__[^/]*\.jsonl$")
 
 @dataclass(frozen=True)
 class _Pruned:
-    """Since when raw is whole, and when versions last began to be removed; ISO 8601, in UTC."""
+    """Since when raw is complete, and when pruning last began; ISO 8601 in UTC."""
 
     complete_since: str
     pruned_at: str | None = None
 
 
-PRUNED = Format(_Pruned, "note of what was pruned")
+PRUNED = Format(_Pruned, "pruning record")
 
 
 def superseded(loads: list[Load]) -> list[Load]:
@@ -210,12 +210,12 @@ class CommitLog:
             return {}
 
     def _documents(self, form: Format[T], folder: str, load_ids: list[str]) -> list[T]:
-        """What a folder has of these loads."""
+        """The documents of these loads in a folder."""
         paths = [f"{self.folder}/{folder}/{load_id}.json" for load_id in load_ids]
         return list(map(form.read, self._all_of(paths), paths))
 
     def _all_of(self, paths: list[str]) -> list[bytes]:
-        """What these files hold, asked for all at once where the filesystem can do that."""
+        """The contents of these files, in one request if the filesystem supports that."""
         return (
             list(self.filesystem.cat_ranges(paths, None, None, on_error="raise")) if paths else []
         )
