@@ -81,7 +81,8 @@ def refuse_newer(name: str, wrote: object, *, reads: str, where: str) -> None:
     """
     if parts_of(str(wrote))[0] > parts_of(reads)[0]:
         raise NewerFormat(
-            f"this {name} was written by a newer Lakefeed (format {wrote}; this one reads {reads})",
+            f"this {name} was written by a newer version of Lakefeed (format {wrote}; this one "
+            f"reads {reads})",
             where=where,
             do="upgrade Lakefeed",
         )

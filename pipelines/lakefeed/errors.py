@@ -47,7 +47,7 @@ class LakefeedError(Exception):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
-        """Documents keep the three parts, and not which kind of error it was."""
+        """Documents keep the three parts of an error, but not its class."""
         from pydantic_core import core_schema
 
         return core_schema.no_info_plain_validator_function(
@@ -123,7 +123,7 @@ class StorageFailed(LakefeedError):
 
 
 class NewerFormat(LakefeedError):
-    """A file has a format that only a newer Lakefeed reads. Nothing was read from it."""
+    """The format of a file is newer than this version of Lakefeed can read."""
 
 
 class BuildFailed(LakefeedError):

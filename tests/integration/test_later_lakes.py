@@ -18,8 +18,8 @@ from tests.integration.test_staging import dbt
 DOCUMENTS = {
     "load manifest": ("data/raw/shop__t/_lakefeed_loads/*.json", "status"),
     "profile": ("data/raw/shop__t/_lakefeed_profiles/*.json", "check --data"),
-    "note of what was pruned": ("data/raw/shop__t/_lakefeed_pruned.json", "trace shop.t 1"),
-    "report of a run": ("data/runs/*.json", "status"),
+    "pruning record": ("data/raw/shop__t/_lakefeed_pruned.json", "trace shop.t 1"),
+    "run record": ("data/runs/*.json", "status"),
     "rollback mark": ("data/rolled_back.json", "run"),
 }
 
@@ -52,7 +52,7 @@ def edit(lake: Lake, pattern: str, **more: object) -> list[Path]:
     return paths
 
 
-def note_in_warehouse(lake: Lake, version: str) -> None:
+def record_in_warehouse(lake: Lake, version: str) -> None:
     """As if a later version had published this warehouse."""
     with duckdb.connect(str(lake.project.warehouse)) as session:
         session.execute(
@@ -73,7 +73,9 @@ def test_a_document_of_a_newer_format_is_refused_by_name(copied: Lake, name: str
 
     told = ended.stdout + ended.stderr
     assert ended.returncode == 1
-    refused = f"this {name} was written by a newer Lakefeed (format 2.0; this one reads 1."
+    refused = (
+        f"this {name} was written by a newer version of Lakefeed (format 2.0; this one reads 1."
+    )
     assert any(f"{file.name}: {refused}" in told for file in files), told
     assert "\n  upgrade Lakefeed\n" in told
     assert "Traceback" not in told
@@ -85,7 +87,7 @@ def test_documents_of_a_newer_minor_format_are_read(copied: Lake) -> None:
     for pattern, _ in DOCUMENTS.values():
         if pattern != "data/rolled_back.json":
             edit(copied, pattern, format="1.999", new={"fact": [1]})
-    note_in_warehouse(copied, "1.999")
+    record_in_warehouse(copied, "1.999")
 
     for command in ("status", "check --data", "run", "prune", "trace shop.t 1", "build", "docs"):
         ended = copied.command(*command.split())
@@ -95,7 +97,7 @@ def test_documents_of_a_newer_minor_format_are_read(copied: Lake) -> None:
     assert copied.command("rebuild").returncode == 0
 
 
-def test_a_rollback_of_a_newer_minor_format_holds(copied: Lake) -> None:
+def test_a_rollback_of_a_newer_minor_format_stays_in_effect(copied: Lake) -> None:
     copied.command("rollback")
     edit(copied, "data/rolled_back.json", format="1.999", new="fact")
 
@@ -103,7 +105,7 @@ def test_a_rollback_of_a_newer_minor_format_holds(copied: Lake) -> None:
     assert copied.command("rollback", "--resume").returncode == 0
 
 
-def test_a_table_of_a_newer_format_fails_alone_and_isnt_built(copied: Lake) -> None:
+def test_a_run_reports_a_table_whose_manifests_have_a_newer_format(copied: Lake) -> None:
     edit(copied, "data/raw/shop__t/_lakefeed_loads/*.json", format="2.0")
     (copied.root / "data/raw/shop__t/_lakefeed_loads/packed").unlink(missing_ok=True)
 
@@ -117,7 +119,7 @@ def test_a_table_of_a_newer_format_fails_alone_and_isnt_built(copied: Lake) -> N
     ("name", "told"),
     [
         ("_lakefeed_loads/*.json", "load {} in ../data/raw/shop__t"),
-        ("_lakefeed_pruned.json", "the note of what was pruned in ../data/raw/shop__t"),
+        ("_lakefeed_pruned.json", "the pruning record in ../data/raw/shop__t"),
     ],
 )
 def test_plain_dbt_refuses_a_document_of_a_newer_format(copied: Lake, name: str, told: str) -> None:
@@ -126,49 +128,54 @@ def test_plain_dbt_refuses_a_document_of_a_newer_format(copied: Lake, name: str,
     built = dbt(copied, "build", "--full-refresh")
 
     assert built.returncode == 1
-    refused = f"{told} was written by a newer Lakefeed (format 2.0): upgrade Lakefeed"
+    refused = f"{told} was written by a newer version of Lakefeed (format 2.0): upgrade Lakefeed"
     assert any(refused.format(file.stem) in built.stdout for file in files)
 
 
 def test_plain_dbt_refuses_a_warehouse_of_a_newer_format(copied: Lake) -> None:
-    note_in_warehouse(copied, "2.0")
+    record_in_warehouse(copied, "2.0")
 
     built = dbt(copied, "build")
 
     assert built.returncode == 1
-    refused = "the warehouse was written by a newer Lakefeed (format 2.0): upgrade Lakefeed"
+    refused = (
+        "the warehouse was written by a newer version of Lakefeed (format 2.0): upgrade Lakefeed"
+    )
     assert refused in built.stdout
 
 
-def test_a_warehouse_of_a_newer_format_is_refused_by_name_and_can_be_built_anew(
+def test_a_warehouse_of_a_newer_format_is_refused_by_name_and_can_be_rebuilt(
     copied: Lake,
 ) -> None:
     assert copied.query("select version from _lakefeed.format") == [(FORMAT,)]
-    note_in_warehouse(copied, "2.0")
+    record_in_warehouse(copied, "2.0")
 
     for command in ("status", "build", "run"):
         ended = copied.command(*command.split())
         told = ended.stdout + ended.stderr
         assert ended.returncode == 1, (command, ended)
-        assert "this warehouse was written by a newer Lakefeed (format 2.0; this one" in told
+        assert (
+            "this warehouse was written by a newer version of Lakefeed (format 2.0; this one"
+            in told
+        )
         assert "upgrade Lakefeed; or rebuild it from raw: lakefeed rebuild" in told
         assert "bug in Lakefeed" not in told
     traced = copied.command("trace", "shop.t", "1")
-    assert "this warehouse was written by a newer Lakefeed (format 2.0" in traced.stdout
+    assert "this warehouse was written by a newer version of Lakefeed (format 2.0" in traced.stdout
 
     assert copied.command("rebuild").returncode == 0
     assert copied.query("select count(*) from staging.stg_shop__t") == [(4,)]
 
 
 def test_a_warehouse_of_a_newer_format_can_be_rolled_back_from(copied: Lake) -> None:
-    note_in_warehouse(copied, "2.0")
+    record_in_warehouse(copied, "2.0")
 
     assert copied.command("rollback").returncode == 0
 
     assert copied.query("select version from _lakefeed.format") == [(FORMAT,)]
 
 
-def test_plain_dbt_notes_the_format_in_the_warehouse(copied: Lake) -> None:
+def test_plain_dbt_records_the_format_in_the_warehouse(copied: Lake) -> None:
     copied.project.warehouse.unlink()
 
     assert dbt(copied, "build").returncode == 0
@@ -185,7 +192,8 @@ def test_a_catalogue_of_a_newer_format_is_refused_by_name(copied: Lake) -> None:
 
     assert ended.returncode == 1
     assert ended.stderr.startswith(
-        "error: sources.lock.yaml:3: this catalogue was written by a newer Lakefeed (format 2; this"
+        "error: sources.lock.yaml:3: this catalogue was written by a newer version of Lakefeed "
+        "(format 2; this one reads 1)"
     )
     assert "\n  upgrade Lakefeed\n" in ended.stderr
     file.write_text(
@@ -194,7 +202,7 @@ def test_a_catalogue_of_a_newer_format_is_refused_by_name(copied: Lake) -> None:
     assert copied.command("check").returncode == 0
 
 
-def test_a_candidate_of_a_newer_format_is_thrown_away(copied: Lake) -> None:
+def test_a_candidate_of_a_newer_format_is_discarded(copied: Lake) -> None:
     folder = copied.root / "data/candidate"
     folder.mkdir(exist_ok=True)
     (folder / "warehouse.duckdb.json").write_text('{"format": "2.0"}')

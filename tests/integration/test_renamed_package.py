@@ -51,7 +51,7 @@ def test_plain_dlt_reads_a_schema_that_names_the_old_module(copied: Lake) -> Non
     assert "shop_orders" in told.stdout
 
 
-def test_a_load_goes_on_from_a_schema_that_names_the_old_module(
+def test_a_load_continues_from_a_schema_that_names_the_old_module(
     copied: Lake, source: Database
 ) -> None:
     source.execute("update orders set word = 'after', at = now() where id = 9")
@@ -64,7 +64,9 @@ def test_a_load_goes_on_from_a_schema_that_names_the_old_module(
 
 
 @pytest.mark.parametrize("first", ["lakefeed.loading.naming", "pipelines.loading"])
-def test_a_package_of_the_users_own_is_found_beside_it(copied: Lake, first: str) -> None:
+def test_a_package_called_pipelines_of_the_users_own_still_imports(
+    copied: Lake, first: str
+) -> None:
     code = (
         f"import {first}, lakefeed.loading.naming, pipelines.loading\n"
         "print(pipelines.__file__, pipelines.loading.WHOSE)"
@@ -76,24 +78,24 @@ def test_a_package_of_the_users_own_is_found_beside_it(copied: Lake, first: str)
     assert ended.stdout == f"{copied.root / 'pipelines/__init__.py'} mine\n"
 
 
-def test_check_tells_what_to_write_in_a_project_of_0_1(copied: Lake) -> None:
+def test_check_reports_the_lines_to_change_in_a_project_of_0_1(copied: Lake) -> None:
     told = copied.command("check")
 
     assert told.returncode == 2
     assert (
-        "error: airflow/dags/lakefeed.py:6: `pipelines.dag` is called `lakefeed.dag` since "
-        "Lakefeed 0.2\n  write: from lakefeed.dag import build_dag\n"
+        "error: airflow/dags/lakefeed.py:6: `pipelines.dag` was renamed to `lakefeed.dag` in "
+        "Lakefeed 0.2\n  change the line to: from lakefeed.dag import build_dag\n"
     ) in told.stderr
-    assert "airflow/dags/lakefeed.py: this file hides the package `lakefeed`" in told.stderr
+    assert "airflow/dags/lakefeed.py: this file shadows the package `lakefeed`" in told.stderr
     assert (
-        "docker-compose.yml:61: `pipelines.orchestration.secrets` is called "
-        "`lakefeed.orchestration.project.secrets` since Lakefeed 0.2\n"
-        "  write: command: [python, -m, lakefeed.orchestration.project.secrets, /secrets, airflow, "
-        "redis]\n"
+        "docker-compose.yml:61: `pipelines.orchestration.secrets` was renamed to "
+        "`lakefeed.orchestration.project.secrets` in Lakefeed 0.2\n"
+        "  change the line to: command: [python, -m, lakefeed.orchestration.project.secrets, "
+        "/secrets, airflow, redis]\n"
     ) in told.stderr
 
 
-def test_a_project_of_0_1_that_was_mended_is_well(copied: Lake) -> None:
+def test_a_project_of_0_1_passes_the_check_after_those_changes(copied: Lake) -> None:
     dags = copied.root / "airflow/dags"
     (dags / "lakefeed.py").rename(dags / "de_batch_pipeline.py")
     for file in (dags / "de_batch_pipeline.py", copied.root / "docker-compose.yml"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from lakefeed.loading.locks.lock_file import HOLDER, Process
 from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.raw.commit_log import PRUNED
 from lakefeed.loading.raw.load_manifest import MANIFEST
+from lakefeed.loading.raw.manifest_pack import PACK
 from lakefeed.loading.raw.profile import PROFILE, ColumnProfile, Profile
 from lakefeed.orchestration.build.build_plan import BuildPlan
 from lakefeed.orchestration.build.rollback import ROLLBACK, Rollback
@@ -23,6 +25,7 @@ from lakefeed.orchestration.reports.run_report import RunReport, TableReport
 from lakefeed.transformation.dbt_adapter.runner import BuildResult, NodeResult
 from lakefeed.transformation.warehouse.candidate import MARK
 from lakefeed.transformation.warehouse.connection import StagedTable
+from lakefeed.transformation.warehouse.open_file import FORMAT as WAREHOUSE
 from tests.unit.loading.test_load_manifest import LOAD
 
 AT = "2026-01-01T00:00:00+00:00"
@@ -30,8 +33,8 @@ NODE = NodeResult("stg_t", "model", "success", seconds=0.5)
 EVERY_KIND: dict[str, tuple[Format[Any], Any]] = {
     "load manifest": (MANIFEST, LOAD),
     "profile": (PROFILE, Profile(3, 900, {"id": ColumnProfile(0, 3, "1", "3")}, 1.5)),
-    "note of what was pruned": (PRUNED, from_fields(PRUNED.kind, {"complete_since": AT})),
-    "report of a run": (
+    "pruning record": (PRUNED, from_fields(PRUNED.kind, {"complete_since": AT})),
+    "run record": (
         RUN,
         KeptRun(
             *("run", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), 2.0, 0),
@@ -40,11 +43,11 @@ EVERY_KIND: dict[str, tuple[Format[Any], Any]] = {
         ),
     ),
     "rollback mark": (ROLLBACK, Rollback("2026-01-01", None)),
-    "candidate's mark": (
+    "candidate mark": (
         MARK,
         from_fields(MARK.kind, {"build": "a", "copied_from": [1, 2, 3], "is_whole": True}),
     ),
-    "note of who has a lock": (HOLDER, Process(7, "here", "2026-01-01")),
+    "lock holder record": (HOLDER, Process(7, "here", "2026-01-01")),
 }
 each_kind = pytest.mark.parametrize("name", EVERY_KIND)
 
@@ -59,7 +62,7 @@ def with_news(fields: Any) -> Any:
 
 
 @each_kind
-def test_it_is_read_as_it_was_written_and_carries_its_format(name: str) -> None:
+def test_a_document_is_read_as_it_was_written_and_carries_its_format(name: str) -> None:
     form, document = EVERY_KIND[name]
 
     text = form.text(document)
@@ -69,7 +72,7 @@ def test_it_is_read_as_it_was_written_and_carries_its_format(name: str) -> None:
 
 
 @each_kind
-def test_a_newer_minor_format_is_read_without_the_fields_that_are_not_known(name: str) -> None:
+def test_unknown_fields_of_a_newer_minor_format_are_ignored(name: str) -> None:
     form, document = EVERY_KIND[name]
     fields = {**json.loads(form.text(document)), "format": "1.999", "new": {"fact": 1}}
     for inner in ("tables", "nodes"):
@@ -78,6 +81,23 @@ def test_a_newer_minor_format_is_read_without_the_fields_that_are_not_known(name
     read = form.read(json.dumps(fields), "a.json")
 
     assert {**asdict(read), "format": ""} == {**asdict(document), "format": ""}
+
+
+def test_the_page_on_formats_lists_every_kind_with_its_version() -> None:
+    page = Path("docs/formats.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    told = {row[0].split(":")[0].split(".")[0].split(",")[0].lower(): row[-1] for row in rows}
+
+    kinds = [form for form, _ in EVERY_KIND.values()] + [PACK]
+    expected = {form.name: form.version for form in kinds} | {"warehouse": WAREHOUSE}
+
+    assert {name: told.get(name) for name in expected} == expected
+
+
+def test_the_macros_write_the_format_of_the_warehouse_that_is_read() -> None:
+    macros = Path("pipelines/lakefeed/transformation/dbt_package/macros/staging.sql").read_text()
+
+    assert f"_lakefeed.format as select '{WAREHOUSE}' as version" in macros
 
 
 @each_kind
@@ -90,13 +110,13 @@ def test_a_newer_major_format_is_refused_by_name(name: str, version: object) -> 
         form.read(json.dumps(fields), "data/a.json")
 
     assert str(refused.value) == (
-        f"data/a.json: this {name} was written by a newer Lakefeed (format {version}; this one "
-        f"reads {form.version})\n  upgrade Lakefeed"
+        f"data/a.json: this {name} was written by a newer version of Lakefeed (format "
+        f"{version}; this one reads {form.version})\n  upgrade Lakefeed"
     )
 
 
 @each_kind
-def test_one_of_before_there_were_formats_is_of_the_oldest(name: str) -> None:
+def test_a_document_without_a_format_has_the_oldest_format(name: str) -> None:
     form, document = EVERY_KIND[name]
     fields = json.loads(form.text(document))
     del fields["format"]
@@ -105,12 +125,12 @@ def test_one_of_before_there_were_formats_is_of_the_oldest(name: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"pid": "x"}'])
-def test_what_is_no_such_document_is_a_wrong_value(text: str) -> None:
+def test_other_content_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError):
         HOLDER.read(text, "a.json")
 
 
-def test_a_field_that_is_newer_than_the_document_has_its_default() -> None:
+def test_a_field_missing_in_an_older_document_has_its_default() -> None:
     @dataclass(frozen=True)
     class Grown:
         old: int
@@ -119,7 +139,7 @@ def test_a_field_that_is_newer_than_the_document_has_its_default() -> None:
     assert Format(Grown, "thing", "1.1").read('{"old": 1}', "a.json") == Grown(1)
 
 
-def test_tasks_hand_over_what_they_report_and_plan() -> None:
+def test_airflow_tasks_hand_over_reports_and_plans_unchanged() -> None:
     report = RunReport(
         (TableReport("shop.t", "shop__t", "failed", error=SourceUnreachable("it is gone")),),
         ("a warning",),
@@ -137,7 +157,7 @@ def test_tasks_hand_over_what_they_report_and_plan() -> None:
     assert from_fields(BuildPlan, json.loads(json.dumps(to_fields(plan)))) == plan
 
 
-def test_numbers_are_read_from_names_of_fields_which_json_has_as_text() -> None:
+def test_numeric_keys_survive_json() -> None:
     contract = ReadContract(
         cursor="at",
         key=("id",),

@@ -77,12 +77,12 @@ def test_a_newer_minor_format_is_read_but_not_packed() -> None:
     assert json.loads(MANIFEST.text(newer))["format"] == FORMAT
 
 
-def test_a_pack_of_before_there_were_formats_is_read() -> None:
+def test_a_pack_without_a_format_is_read() -> None:
     packed = json.loads(pack([LOAD]))
     del packed["format"]
 
     assert unpack(json.dumps({**packed, "version": 1}).encode()) == {LOAD.load_id: LOAD}
 
 
-def test_a_pack_of_a_newer_format_is_passed_over_since_it_holds_copies() -> None:
+def test_a_pack_of_a_newer_format_is_ignored_since_it_only_holds_copies() -> None:
     assert unpack(json.dumps({**json.loads(pack([LOAD])), "format": "2.0"}).encode()) == {}

@@ -19,15 +19,15 @@ def write(root: Path, name: str, text: str) -> None:
     path.write_text(text)
 
 
-def test_a_dag_file_is_told_its_new_import_and_its_new_name(tmp_path: Path) -> None:
+def test_a_dag_file_gets_a_new_import_and_a_new_name(tmp_path: Path) -> None:
     write(
         tmp_path, "airflow/dags/lakefeed.py", "import os\n\nfrom pipelines.dag import build_dag\n"
     )
 
     assert told(tmp_path) == [
-        "airflow/dags/lakefeed.py:3: `pipelines.dag` is called `lakefeed.dag` since Lakefeed 0.2\n"
-        "  write: from lakefeed.dag import build_dag",
-        "airflow/dags/lakefeed.py: this file hides the package `lakefeed` where it is run directly"
+        "airflow/dags/lakefeed.py:3: `pipelines.dag` was renamed to `lakefeed.dag` in "
+        "Lakefeed 0.2\n  change the line to: from lakefeed.dag import build_dag",
+        "airflow/dags/lakefeed.py: this file shadows the package `lakefeed` when it is run directly"
         "\n  rename it: mv airflow/dags/lakefeed.py airflow/dags/de_batch_pipeline.py",
     ]
 
@@ -50,7 +50,7 @@ def test_a_dag_file_is_told_its_new_import_and_its_new_name(tmp_path: Path) -> N
         ("airflow/dags/team/own.py", "import pipelines.dag as d", "import lakefeed.dag as d"),
     ],
 )
-def test_lines_of_files_that_run_it_are_told_what_to_write(
+def test_the_line_to_write_instead_is_given(
     tmp_path: Path, name: str, line: str, instead: str
 ) -> None:
     write(tmp_path, name, f"# first\n{line}\n")
@@ -58,7 +58,7 @@ def test_lines_of_files_that_run_it_are_told_what_to_write(
     (error,) = told(tmp_path)
 
     assert error.startswith(f"{name}:2: `pipelines.")
-    assert error.endswith(f"\n  write: {instead}")
+    assert error.endswith(f"\n  change the line to: {instead}")
 
 
 @pytest.mark.parametrize(

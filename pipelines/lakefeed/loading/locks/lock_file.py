@@ -34,7 +34,7 @@ class Process:
         return "" if self.host == socket.gethostname() else f", on {self.host}"
 
 
-HOLDER = Format(Process, "note of who has a lock")
+HOLDER = Format(Process, "lock holder record")
 
 
 class Busy(Exception):

@@ -56,7 +56,7 @@ class _Pruned:
     pruned_at: str | None = None
 
 
-PRUNED = Format(_Pruned, "note of what was pruned")
+PRUNED = Format(_Pruned, "pruning record")
 
 
 def load_id_of(folder: str, path: str) -> str | None:

@@ -27,7 +27,7 @@ MOST_UNPACKED = 20
 
 @dataclass(frozen=True)
 class _Pack:
-    """The fields of each load; `read_as` there is a place in the list of how loads were read."""
+    """The fields of each load, in which `read_as` is an index into the read contracts."""
 
     read_as: tuple[ReadContract | None, ...]
     loads: tuple[dict[str, Any], ...]

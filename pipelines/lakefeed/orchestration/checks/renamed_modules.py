@@ -1,7 +1,7 @@
-"""What a project of 0.1 still names: until 0.2 the package `lakefeed` was called `pipelines`.
+"""References to the package by its old name: until 0.2, `lakefeed` was called `pipelines`.
 
-Only what 0.1 wrote into projects, or told people to write, is looked for: a package `pipelines` of
-the user's own is nobody's business.
+Looks only for modules that `lakefeed init` or the documentation of 0.1 put into projects, since a
+project may have a package called `pipelines` of its own.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _DAG_FILE, _NEW_DAG_FILE = "airflow/dags/lakefeed.py", "airflow/dags/de_batch_pi
 
 
 def renamed_modules(root: Path) -> Iterator[LakefeedError]:
-    """Each line that names a module as 0.1 called it, with the line to write instead."""
+    """One error for each line that uses an old module name, with the line to write instead."""
     for path in sorted(set(chain.from_iterable(map(root.glob, _PLACES)))):
         if path.is_file():
             yield from _in_file(path, path.relative_to(root).as_posix())
     if (root / _DAG_FILE).is_file():
         yield DeclarationError(
-            "this file hides the package `lakefeed` where it is run directly",
+            "this file shadows the package `lakefeed` when it is run directly",
             where=_DAG_FILE,
             do=f"rename it: mv {_DAG_FILE} {_NEW_DAG_FILE}",
         )
@@ -50,7 +50,7 @@ def _in_file(path: Path, shown: str) -> Iterator[LakefeedError]:
         if found := _NAMED.search(line):
             instead = _NAMED.sub(lambda named: _RENAMED[named[1]], line).strip()
             yield DeclarationError(
-                f"`{found[1]}` is called `{_RENAMED[found[1]]}` since Lakefeed 0.2",
+                f"`{found[1]}` was renamed to `{_RENAMED[found[1]]}` in Lakefeed 0.2",
                 where=f"{shown}:{number}",
-                do=f"write: {instead}",
+                do=f"change the line to: {instead}",
             )

@@ -80,7 +80,7 @@ class KeptRun:
         )
 
 
-RUN = Format(KeptRun, "report of a run", brief=True)
+RUN = Format(KeptRun, "run record", brief=True)
 
 
 def keep_run(data: Path, command: str, started: dt.datetime, report: RunReport) -> RunReport:

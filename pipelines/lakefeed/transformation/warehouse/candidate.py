@@ -41,14 +41,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class _Mark:
-    """What stands beside a candidate."""
+    """The content of the file beside a candidate."""
 
     build: str
     copied_from: Identity | None
     is_whole: bool
 
 
-MARK = Format(_Mark, "candidate's mark")
+MARK = Format(_Mark, "candidate mark")
 
 
 def start_candidate(project: Project, build: str, *, empty: bool = False) -> Candidate:

@@ -14,8 +14,8 @@ from lakefeed.documents import OLDEST, refuse_newer
 from lakefeed.duckdb_paths import writable_database
 from lakefeed.errors import BuildFailed, LakefeedError, NewerFormat, WarehouseDamaged
 
-# How the tables in `_lakefeed` are to be read; noted in the file as `_lakefeed.format`. The macros
-# of dbt_package say the same.
+# The format of the tables in the schema `_lakefeed`, recorded in `_lakefeed.format`. The dbt macros
+# (dbt_package/macros) write and read the same version.
 FORMAT = "1.0"
 
 # New files use the format of DuckDB 1.0, as DuckDB 1.x does by default, so that an older DuckDB can
@@ -149,20 +149,21 @@ def _refuse_what_is_no_database(file: Path) -> None:
 
 
 def _refuse_newer(warehouse: duckdb.DuckDBPyConnection, file: Path) -> None:
-    """Raises:
-    WarehouseDamaged: a newer Lakefeed wrote what the file says of itself.
+    """Refuses a file whose `_lakefeed` tables have a newer format.
+
+    Raises:
+        WarehouseDamaged: a newer version of Lakefeed wrote them.
     """
     try:
-        noted = warehouse.execute("select version from _lakefeed.format").fetchall()
+        recorded = warehouse.execute("select version from _lakefeed.format").fetchall()
     except duckdb.CatalogException:
         return
     try:
-        refuse_newer("warehouse", noted[0][0] if noted else OLDEST, reads=FORMAT, where=str(file))
+        wrote = recorded[0][0] if recorded else OLDEST
+        refuse_newer("warehouse", wrote, reads=FORMAT, where=str(file))
     except NewerFormat as error:
-        recover = _RECOVER.format(name=file.name)
-        raise WarehouseDamaged(
-            error.what, where=error.where, do=f"{error.do}; or {recover}"
-        ) from None
+        do = f"{error.do}; or {_RECOVER.format(name=file.name)}"
+        raise WarehouseDamaged(error.what, where=error.where, do=do) from None
 
 
 def _first_line(error: Exception) -> str:

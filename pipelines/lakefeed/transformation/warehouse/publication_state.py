@@ -2,7 +2,7 @@
 
 Stored in the file itself, so that it is published, kept and rolled back with the data:
 
-    _lakefeed.format        how all this is to be read (docs/formats.md)
+    _lakefeed.format        the format version of these tables (docs/formats.md)
     _lakefeed.publication   when this file was published
     _lakefeed.tables        each declared table: through when it is complete, and its loads
     _lakefeed.models        each staging model and mart: through when it is complete, and whether it

@@ -1,17 +1,17 @@
 {#
-    Fails where something was written in a format of a later major version than these macros read, which
-    is 1 of everything. `lakefeed` itself refuses the same (pipelines/lakefeed/documents.py).
+    Fails if the format's major version is newer than the one that these macros read: 1, for every kind
+    of document. The Python code refuses the same (pipelines/lakefeed/documents.py).
 #}
 {% macro refuse_newer(what, version) %}
     {%- if version.split('.')[0] | int > 1 -%}
         {{- exceptions.raise_compiler_error(
-            what ~ ' was written by a newer Lakefeed (format ' ~ version ~ '): upgrade Lakefeed'
+            what ~ ' was written by a newer version of Lakefeed (format ' ~ version ~ '): upgrade Lakefeed'
         ) -}}
     {%- endif -%}
 {% endmacro %}
 
 
-{# Fails where a newer version noted in the warehouse what it has staged. #}
+{# Fails if the warehouse file was written in a newer format. #}
 {% macro refuse_newer_warehouse() %}
     {%- set noted -%}
         select count(*) from duckdb_tables()

@@ -108,7 +108,7 @@
         )
     {%- endset -%}
     {%- set row = run_query(query).rows[0] -%}
-    {%- do lakefeed.refuse_newer('the note of what was pruned in ' ~ folder, row[1]) -%}
+    {%- do lakefeed.refuse_newer('the pruning record in ' ~ folder, row[1]) -%}
     {{- return(row[0]) -}}
 {% endmacro %}
 
