@@ -93,7 +93,8 @@ def keep_run(data: Path, command: str, started: dt.datetime, report: RunReport) 
     built = _BUILT if report.build else ""
     run = KeptRun.of(command, started, report)
     try:
-        replace_text(folder / f"{started.strftime(_NAME)}{built}.json", RUN.text(run))
+        path = folder / f"{started.strftime(_NAME)}{built}.json"
+        replace_text(path, RUN.text(run), durable=False)
         for old in _too_old(folder):
             old.unlink(missing_ok=True)
     except OSError as error:
