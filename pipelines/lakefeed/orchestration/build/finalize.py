@@ -15,7 +15,7 @@ from lakefeed.orchestration.build.hold_back import hold_back
 from lakefeed.transformation.dbt_adapter.runner import BuildResult
 from lakefeed.transformation.generate.staging_models import staging_model_name
 from lakefeed.transformation.manifest import Model, read_models, tables_above, with_those_below
-from lakefeed.transformation.warehouse.connection import count_rows, staged_load_ids
+from lakefeed.transformation.warehouse.connection import row_counts, staged_load_ids
 from lakefeed.transformation.warehouse.publication_state import (
     HeldBack,
     ModelState,
@@ -57,11 +57,17 @@ def finalize_candidate(
         )
     built = {node.name for node in result.nodes if node.status == "success"} - held.keys()
     staged = {**staged_load_ids(candidate), **seen}
+    by_model = {staging_model_name(table): table for table in project.tables}
+    rebuilt = [model for model in models if model.name in built and model.name in by_model]
+    counts = row_counts(candidate, [(model.schema, model.identifier) for model in rebuilt])
     fresh = {
-        table.lake_name: _fresh(project, candidate, table, model, staged.get(model.name, set()))
-        for model in models
-        for table in project.tables
-        if model.name in built and model.name == staging_model_name(table)
+        by_model[model.name].lake_name: _fresh(
+            project,
+            by_model[model.name],
+            staged.get(model.name, set()),
+            counts.get((model.schema, model.identifier)),
+        )
+        for model in rebuilt
     }
     tables = _tables_after(project.tables, before.tables, fresh, held, plan.complete_through)
     not_built = held.keys() | (with_those_below(models, roots) - built)
@@ -71,9 +77,7 @@ def finalize_candidate(
     return held
 
 
-def _fresh(
-    project: Project, candidate: Path, table: Table, model: Model, ids: set[str]
-) -> TableState:
+def _fresh(project: Project, table: Table, ids: set[str], rows: int | None) -> TableState:
     """The state of a table whose staging model was just built from these loads."""
     loads = CommitLog(project.raw_url, table.lake_name).loads()
     complete = [load for load in loads if load.load_id in ids and not load.is_backfill]
@@ -84,7 +88,7 @@ def _fresh(
         ),
         loads=len(ids),
         newest_load=max(ids, key=float, default=None),
-        rows=count_rows(candidate, model.schema, model.identifier),
+        rows=rows,
         built_at=dt.datetime.now(dt.UTC),
     )
 

@@ -23,7 +23,7 @@ from lakefeed.orchestration.reports.lateness import Lateness, spans_to_count
 from lakefeed.orchestration.reports.run_history import KeptRun, read_runs
 from lakefeed.orchestration.reports.schema_history import SchemaChange, schema_changes
 from lakefeed.transformation.manifest import Model, read_models, test_names
-from lakefeed.transformation.warehouse.connection import count_rows
+from lakefeed.transformation.warehouse.connection import row_counts
 from lakefeed.transformation.warehouse.publication_state import (
     ModelState,
     PublicationState,
@@ -112,7 +112,7 @@ def overview(project: Project, now: dt.datetime) -> Overview:
         tables=tables,
         runs=runs,
         test_results=found,
-        models=tuple(_model(project, model, state, unread=unread) for model in models),
+        models=tuple(_models(project, models, state, unread=unread)),
         changes=tuple(sorted(changes, key=lambda change: change.at)),
         published_at=state.published_at,
         has_warehouse=project.warehouse.exists(),
@@ -186,8 +186,11 @@ def _lateness(engine: DuckDBPyConnection, log: CommitLog, table: Table) -> Laten
     )
 
 
-def _model(
-    project: Project, model: Model, state: PublicationState, *, unread: str
-) -> ModelOverview:
-    rows = None if unread else count_rows(project.warehouse, model.schema, model.identifier)
-    return ModelOverview(model, state.models.get(model.name), rows)
+def _models(
+    project: Project, models: Sequence[Model], state: PublicationState, *, unread: str
+) -> Iterator[ModelOverview]:
+    relations = [(model.schema, model.identifier) for model in models]
+    counts = {} if unread else row_counts(project.warehouse, relations)
+    for model in models:
+        rows = counts.get((model.schema, model.identifier))
+        yield ModelOverview(model, state.models.get(model.name), rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +79,7 @@ def generated_models(project: Project) -> set[str]:
     with reading(project.warehouse) as warehouse:
         if warehouse is None:
             return set()
-        return {model for model in _staging_tables(warehouse) if _is_generated(warehouse, model)}
+        return _generated_models(warehouse)
 
 
 def newest_batch(file: Path) -> int:
@@ -113,32 +113,36 @@ def staged_since(file: Path, tables: list[Table], batch: int) -> dict[str, Stage
     with reading(file) as warehouse:
         if warehouse is None:
             return {}
-        present = _staging_tables(warehouse)
-        counted = {}
-        for table in tables:
-            model = staging_model_name(table)
-            if model in present and _is_generated(warehouse, model):
-                rows, changed = warehouse.execute(
-                    f'select count(*), count(*) filter (_staged_batch > ?) from staging."{model}"',
-                    [batch],
-                ).fetchall()[0]
-                counted[table.lake_name] = StagedTable(int(rows), int(changed))
-        return counted
+        generated = _generated_models(warehouse)
+        names = {t.lake_name: staging_model_name(t) for t in tables}
+        present = [name for name, model in names.items() if model in generated]
+        counts = _counted(
+            warehouse,
+            f"count(*), count(*) filter (_staged_batch > {int(batch)})",
+            [("staging", names[name]) for name in present],
+        )
+        return {
+            name: StagedTable(rows, changed)
+            for name, (rows, changed) in zip(present, counts, strict=True)
+        }
 
 
-def count_rows(file: Path, schema: str, name: str) -> int | None:
-    """Rows of a table in this file; None for a view, which may read files by relative paths."""
+def row_counts(file: Path, relations: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """Rows of these tables (schema, name) in this file, without views and missing tables.
+
+    Views are left out because they may read files by relative paths. The file is opened once and
+    asked once: opening it for each of fifty tables took a fifth of a run's CPU time.
+    """
     query = (
-        "select table_type from information_schema.tables "
-        "where table_schema = ? and table_name = ? and table_catalog = current_database()"
+        "select table_schema, table_name from information_schema.tables "
+        "where table_type = 'BASE TABLE' and table_catalog = current_database()"
     )
     with reading(file) as warehouse:
         if warehouse is None:
-            return None
-        if warehouse.execute(query, [schema, name]).fetchall() != [("BASE TABLE",)]:
-            return None
-        rows = warehouse.execute(f"select count(*) from {quote(schema)}.{quote(name)}")
-        return int(rows.fetchall()[0][0])
+            return {}
+        present = sorted(set(warehouse.execute(query).fetchall()) & set(relations))
+        counts = _counted(warehouse, "count(*)", present)
+        return {relation: rows for relation, (rows,) in zip(present, counts, strict=True)}
 
 
 def query_warehouse(project: Project, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
@@ -167,9 +171,22 @@ def _staging_tables(warehouse: duckdb.DuckDBPyConnection) -> set[str]:
     return {row[0] for row in warehouse.execute(query).fetchall()}
 
 
-def _is_generated(warehouse: duckdb.DuckDBPyConnection, model: str) -> bool:
+def _generated_models(warehouse: duckdb.DuckDBPyConnection) -> set[str]:
     query = (
-        "select count(*) from information_schema.columns where table_schema = 'staging' "
-        "and table_name = ? and column_name = '_staged_batch'"
+        "select table_name from information_schema.columns where table_schema = 'staging' "
+        "and column_name = '_staged_batch' and table_catalog = current_database()"
     )
-    return bool(warehouse.execute(query, [model]).fetchall()[0][0])
+    return {row[0] for row in warehouse.execute(query).fetchall()}
+
+
+def _counted(
+    warehouse: duckdb.DuckDBPyConnection, columns: str, relations: Sequence[tuple[str, str]]
+) -> list[tuple[int, ...]]:
+    """These aggregates of each relation, in their order, from one statement."""
+    if not relations:
+        return []
+    query = " union all ".join(
+        f"select {place}, {columns} from {quote(schema)}.{quote(name)}"
+        for place, (schema, name) in enumerate(relations)
+    )
+    return [row[1:] for row in warehouse.execute(f"{query} order by 1").fetchall()]
