@@ -176,7 +176,7 @@ def test_a_plan_tells_why_a_table_will_be_read_whole(shop: Lake) -> None:
     (orders,) = project.plan()
 
     assert orders.reads_whole
-    assert any("read whole" in note for note in orders.notes)
+    assert any("read in full" in note for note in orders.notes)
 
 
 def test_a_plan_of_a_backfill_has_its_range(shop: Lake) -> None:
@@ -191,7 +191,7 @@ def test_a_plan_says_what_keeps_a_table_from_being_loaded(shop: Lake) -> None:
     orders, gone = lakefeed.open(shop.root).plan()
 
     assert orders.error is None
-    assert "isn't in the database" in str(gone.error)
+    assert "doesn't exist in the database" in str(gone.error)
 
 
 def test_a_plan_changes_nothing(shop: Lake) -> None:

@@ -179,7 +179,7 @@ def test_a_frozen_table_fails_when_its_columns_change(database: Database, lake: 
     lake.declare("t: {cursor: at, schema_changes: freeze}").load()
     database.execute("alter table t add column extra text")
 
-    assert "shop.t is frozen, and its columns changed" in failure(lake.load())
+    assert "shop.t is frozen, but its columns changed" in failure(lake.load())
     assert "column `extra` (text) was added" in failure(lake.load())
 
 

@@ -39,7 +39,7 @@ def empty(file: Path) -> None:
 
 
 def cut(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:-1_000_000])
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 3])
 
 
 DAMAGE = [damage_log, empty, cut, lambda file: flip(file, 100)]

@@ -140,7 +140,7 @@ def test_pruned_data_cannot_be_rebuilt_as_of_an_earlier_time(copied: Lake) -> No
     since = copied.command("rebuild", "--as-of", str(last), "--output", "then.duckdb")
 
     assert then.returncode == 2
-    assert "then was pruned" in then.stderr
+    assert "as of then has been pruned" in then.stderr
     assert since.returncode == 0, since
 
 
@@ -205,7 +205,7 @@ def test_orphaned_tables_are_removed_on_request(copied: Lake) -> None:
     assert copied.run().exit_code == 0
 
     told = copied.command("prune").stdout
-    assert "shop.whole" in told and "to remove what nothing declares" in told
+    assert "shop.whole" in told and "to remove data of undeclared tables" in told
     assert all(left_of(copied, "whole"))
     ended = copied.command("prune", "--undeclared")
 

@@ -246,7 +246,7 @@ orders:
         "did you mean `status`?",
         "sources.yaml:12:39: `relationships` names column `ids`, which isn't in staging of "
         "shop.customers; did you mean `id`?",
-        "sources.yaml:13:32: the condition `total` is invalid: it holds more than one statement",
+        "sources.yaml:13:32: the condition `total` is invalid: it contains more than one statement",
     )
 
     def test_sync_and_check_tell_them_all_with_their_places(

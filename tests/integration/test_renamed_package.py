@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lakefeed.transformation.generate.generated_files import write_generated
 from tests.conftest import Database, Lake
 from tests.lakes.archive import archived, source_of
 
@@ -102,6 +103,7 @@ def test_a_project_of_0_1_passes_the_check_after_those_changes(copied: Lake) -> 
         text = file.read_text().replace("pipelines.dag", "lakefeed.dag")
         renamed = "lakefeed.orchestration.project.secrets"
         file.write_text(text.replace("pipelines.orchestration.secrets", renamed))
+    write_generated(copied.project)
 
     told = copied.command("check")
 

@@ -43,7 +43,7 @@ def test_late_rows_are_counted_by_delay(seen: Overview) -> None:
 
     assert (late.late, late.longest) == (3, dt.timedelta(minutes=14))
     assert " ".join(advice_on(late)) == (
-        "All 3 late rows came within 14 min; the lookback is 30 min. 15 min would have been "
+        "All 3 late rows arrived within 14 min; the lookback is 30 min. 15 min would have been "
         "enough. With 10 min, 2 rows would have been missed."
     )
 

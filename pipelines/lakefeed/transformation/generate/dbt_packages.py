@@ -119,7 +119,8 @@ def _packages(path: Path) -> list[dict[str, object]] | None:
 def _link(link: Path, target: Path) -> None:
     if link.is_symlink() and link.resolve() == target.resolve():
         return
-    if link.is_dir() and not link.is_symlink():
+    # A link of another user, as in a container, may lead where this user may not even look.
+    if not link.is_symlink() and link.is_dir():
         if _contents(link) == _contents(target):
             return
         shutil.rmtree(link)
