@@ -15,8 +15,8 @@ FILESYSTEM = "dlt.destinations.impl.filesystem.filesystem"
 LOADING = [
     ("lakefeed.loading.extract.parquet_copy:_into", "before"),
     ("lakefeed.loading.extract.reader:copy_from_source", "after"),
-    ("lakefeed.loading.dlt_adapter.backend:_note", "before"),
-    ("lakefeed.loading.dlt_adapter.backend:_note", "after"),
+    ("lakefeed.loading.extract.extract_table:_note", "before"),
+    ("lakefeed.loading.extract.extract_table:_note", "after"),
     ("dlt:Pipeline.extract", "after"),
     ("dlt:Pipeline.normalize", "after 2"),
     ("lakefeed.loading.raw.commit_log:CommitLog.describe", "before"),
