@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from lakefeed import __version__
 from lakefeed.demo.shop import create_shop, generate_shop
 from tests.conftest import NIGHTLY, Database, Lake, copy_of, copy_shop_project, git
 from tests.forks import forked, lakefeed
@@ -113,9 +114,9 @@ def readers(
 
 
 def typed_on(page: str) -> list[str]:
-    """What a reader of a page types; what `make` starts has tests of its own."""
+    """What a reader of a page types; `make` targets and installing the wheel have their own tests."""
     (found,) = [one for one in PAGES if one.name == page]
-    return [command for command in commands_of(found) if not command.startswith("make ")]
+    return [c for c in commands_of(found) if not c.startswith(("make ", "pip install "))]
 
 
 @pytest.mark.faults
@@ -159,6 +160,13 @@ def test_what_a_page_has_one_make_is_there(page: str) -> None:
     for command in commands_of(found):
         if command.startswith("make "):
             assert f"\n{command.split()[1]}:" in makefile
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_the_install_line_names_the_wheel_of_this_version(page: str) -> None:
+    (line,) = [c for c in commands_of(REPOSITORY / page) if c.startswith("pip install ")]
+
+    assert f"/lakefeed-{__version__}-py3-none-any.whl" in line
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
