@@ -114,7 +114,7 @@ def readers(
 
 
 def typed_on(page: str) -> list[str]:
-    """What a reader of a page types; `make` targets and installing the wheel have their own tests."""
+    """What a reader of a page types; `make` and the wheel have tests of their own."""
     (found,) = [one for one in PAGES if one.name == page]
     return [c for c in commands_of(found) if not c.startswith(("make ", "pip install "))]
 
