@@ -10,6 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from lakefeed.errors import LakefeedError
+from lakefeed.loading.plan.table_plan import plan_table
+from lakefeed.orchestration.checks.audit import at_one_snapshot
 from tests.conftest import Database, Lake
 from tests.started import Ended, Started, start
 
@@ -111,3 +114,17 @@ def test_a_command_that_waits_for_a_server_that_never_answers_can_be_interrupted
     started = start(lake, *(part.format(url=url) for part in command), LAKEFEED_TEST_URL=url)
     with silent.accept()[0]:
         assert_interrupted(started.end_by(signal.SIGINT))
+
+
+def test_no_session_is_opened_after_an_interrupt(database: Database, lake: Lake) -> None:
+    """Else a table whose probe is cancelled goes on to its load, and is waited for again."""
+    database.execute("create table t (id int primary key)")
+    assert lake.declare("t: {mode: full_refresh}").load().exit_code == 0
+    (table,) = lake.project.tables
+
+    with at_one_snapshot(lake.project, "shop") as (source, live):
+        source.interrupt()
+        plan = plan_table(table, live.tables[table.qualified])
+
+        with pytest.raises(LakefeedError, match="was interrupted"), source.session(plan):
+            pass

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from threading import Event
 
+from lakefeed.errors import LakefeedError
 from lakefeed.loading.plan.queries import lock_query
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.sessions.duckdb_engine import CONCURRENT_READS, Engine, Engines, NoneFree
@@ -41,6 +43,7 @@ class SourceAtSnapshot:
     warnings: list[str] = field(default_factory=list)
     _lock_watches: dict[str, LockWatch] = field(default_factory=dict)
     _allowance: Allowance = field(init=False)
+    _interrupted: Event = field(default_factory=Event)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_allowance", Allowance(self._warn, self.holder))
@@ -102,8 +105,10 @@ class SourceAtSnapshot:
         """Cancels all running statements, so that the threads that wait for them continue.
 
         DuckDB checks for interrupts only between batches of rows from the source, so statements
-        are also cancelled on the source (tests/integration/test_restart.py).
+        are also cancelled on the source (tests/integration/test_restart.py). No session is opened
+        afterwards: a thread whose probe was cancelled would go on to the load.
         """
+        self._interrupted.set()
         self.engines.interrupt()
         interrupt_lines(self.connection)
 
@@ -120,6 +125,8 @@ class SourceAtSnapshot:
             self._allowance.end()
 
     def _open(self, engine: Engine, plan: TablePlan) -> SourceSession:
+        if self._interrupted.is_set():
+            raise LakefeedError(f"{plan.table.shown} was not read: the run was interrupted")
         line = watch(Line(self.connection, f"lakefeed {plan.table.lake_name}"))
         try:
             return self._kind_of_session(engine, plan)(engine.duckdb, line)
