@@ -146,6 +146,6 @@ def said(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     for line in process.stdout:
         lines.append(line)
-        if line.startswith("up after "):
+        if line.startswith("ready after "):
             break
     return "".join(lines)

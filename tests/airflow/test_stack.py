@@ -96,7 +96,7 @@ def test_control_c_stops_all_services(stack: Stack) -> None:
     code, seconds = stopped(stack.process, signal.SIGINT)
 
     assert stack.process.stdout is not None
-    assert "all stopped" in stack.process.stdout.read()
+    assert "stopped; loaded data is kept" in stack.process.stdout.read()
     assert (code, seconds < 30) == (0, True)
     assert processes_below(stack.shop.root) == []
 

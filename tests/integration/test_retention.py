@@ -156,7 +156,7 @@ def test_raw_answers_as_of_times_within_the_retention_and_refuses_earlier_ones(
     assert [as_of(copied, moment) for moment in moments] == before
     refused = copied.command("rebuild", "--as-of", second)
     assert refused.returncode != 0
-    assert "was pruned" in refused.stderr
+    assert "has been pruned" in refused.stderr
 
 
 def test_history_loses_only_versions_that_ended_before_the_retention(copied: Lake) -> None:
