@@ -150,7 +150,7 @@ def test_the_dbt_docs_open_at_a_model_and_link_back(browser: Browser, demo: Path
             "link", name="dbt docs"
         ).click()
         expect(page.get_by_role("heading", name="fct_order_line")).to_be_visible()
-        expect(page.get_by_text("One row per line of an order.").first).to_be_visible()
+        expect(page.get_by_text("One row per order line.").first).to_be_visible()
 
         page.get_by_role("link", name="← Report").click()
         expect(page.get_by_role("heading", name="Lineage")).to_be_attached()
