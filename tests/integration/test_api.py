@@ -35,8 +35,13 @@ def script(lake: Lake, text: str) -> subprocess.Popen[str]:
     path.write_text(text, encoding="utf-8")
     return subprocess.Popen(
         [sys.executable, path], cwd=lake.root,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_ctrl_c,
     )  # fmt: skip
+
+
+def _heed_ctrl_c() -> None:
+    """Shells have what they start in the background ignore it, and tests inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 # What is offered
