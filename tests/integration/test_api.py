@@ -35,7 +35,8 @@ def script(lake: Lake, text: str) -> subprocess.Popen[str]:
     path.write_text(text, encoding="utf-8")
     return subprocess.Popen(
         [sys.executable, path], cwd=lake.root,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_ctrl_c,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 - it calls nothing that takes a lock
     )  # fmt: skip
 
 
