@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from lakefeed.interruption import is_interrupted
 from lakefeed.orchestration.reports.run_report import RunReport, TableReport
@@ -64,14 +65,14 @@ class ProgressLines:
         """Shows why the run is waiting, on a terminal; the run's notes contain it as well."""
         with self._lock:
             if self._out.is_terminal:
-                self._status.update(why)
+                self._status.update(escape(why))
                 self._status.start()
 
     def _show(self) -> None:
         if not self._out.is_terminal:
             return
         if self._loading:
-            self._status.update(f"loading {', '.join(self._loading)}")
+            self._status.update(escape(f"loading {', '.join(self._loading)}"))
             self._status.start()
         else:
             self._status.stop()

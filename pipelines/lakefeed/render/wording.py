@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 def table_line(report: TableReport) -> str:
     """The result of a table's load, in a line."""
-    name = f"{report.name:<28}"
+    name = escape(f"{report.name:<28}")
     if report.status == "failed":
         return f"[red]✗[/] {name} failed"
-    notes = "".join(f"; {note}" for note in report.notes)
+    notes = escape("".join(f"; {note}" for note in report.notes))
     nulls = f", {report.null_cursors:,} without a cursor value" if report.null_cursors else ""
     if report.status == "unchanged":
         again = f" ({report.rows_read:,} read again)" if report.rows_read else ""
@@ -30,7 +30,7 @@ def table_line(report: TableReport) -> str:
 
 def node_line(node: NodeResult) -> str:
     """The result of a model or test, with dbt's message if it failed."""
-    name = f"{node.kind} {node.name}"
+    name = escape(f"{node.kind} {node.name}")
     if node.failed:
         return f"[red]✗[/] {name}: {node.status}; {escape(node.told)}"
     if node.status == "warn":
