@@ -1,20 +1,20 @@
-"""Lakefeed from Python: a project's commands as methods that return their reports as data.
+"""The Python API: a project's commands as methods that return their reports as data.
 
     import lakefeed
 
     project = lakefeed.open("path/to/project")
     report = project.run(select=["shop.orders"])
 
-For notebooks, scripts and other orchestrators. Nothing is printed, no signal handler is replaced,
-and no process is started that would import the script again. What Lakefeed needs is imported at the
-first call that needs it.
+For notebooks, scripts and other orchestrators. Prints nothing, replaces no signal handlers, and
+starts no processes that would import the calling script again. Importing it is cheap: dlt, dbt and
+DuckDB are imported by the first call that needs them.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
@@ -29,23 +29,24 @@ if TYPE_CHECKING:
     from lakefeed.orchestration.inspect.status import TableStatus
     from lakefeed.orchestration.reports.run_report import RunReport
 
-# The start or the end of a backfill, in the terms of the cursor.
+# The start or the end of a backfill: a value of the cursor.
 Bound = str | int | dt.date | dt.datetime
 
-# dlt's settings, dbt's working directory and the environment belong to the whole process.
+# dlt's settings, dbt's working directory and the environment are shared by the whole process.
 _one_at_a_time = RLock()
 
 
 def open(path: str | os.PathLike[str] | None = None) -> Project:
-    """Opens the project in a folder, as `lakefeed --project` does.
+    """Opens the project in a folder, as the option `--project` does.
 
-    Reads sources.yaml and its catalogue. Connects to nothing and needs no secret.
+    Reads sources.yaml and its catalogue. Needs no connection and no secrets.
 
     Args:
-        path: the project's folder; by default the current one, or the nearest around it.
+        path: the project's folder. By default the current folder, or its nearest parent that is a
+            project.
 
     Raises:
-        LakefeedError: sources.yaml isn't there or is wrong; with every mistake in it.
+        LakefeedError: sources.yaml is missing or invalid; lists every mistake in it.
     """
     from lakefeed.declaration.document.root import nearest_root
 
@@ -53,11 +54,11 @@ def open(path: str | os.PathLike[str] | None = None) -> Project:
 
 
 class Project:
-    """A project folder. Every method reads its files as they are when it is called.
+    """A project folder. Every method reads sources.yaml again, so it sees your edits.
 
-    Methods of all projects in a process run one after the other, whichever thread calls them.
-    Errors are `lakefeed.LakefeedError`; tables that fail and models that can't be built don't raise
-    one: the report says so.
+    Within a process, calls run one at a time, even for different projects and from different
+    threads. Errors are raised as `lakefeed.LakefeedError`. Tables that fail to load and models that
+    fail to build raise none: they are in the report.
     """
 
     def __init__(self, root: Path) -> None:
@@ -82,30 +83,28 @@ class Project:
         until: Bound | None = None,
         allow_shrink: bool = False,
     ) -> RunReport:
-        """Loads what is new, builds and tests the models below it, and publishes them.
+        """Loads new rows, then builds, tests and publishes the downstream models.
 
         Args:
             select: tables (`shop.orders`), sources (`shop`), patterns (`shop.order*`) or tags
-                (`tag:core`); all tables where there are none.
-            full_refresh: read tables whole, whatever their mode.
-            since: backfill from this value of the cursor, inclusive.
-            until: backfill up to this value, exclusive. It needs `since`.
+                (`tag:core`). All tables by default.
+            full_refresh: read whole tables, whatever their mode.
+            since: backfill from this cursor value, inclusive.
+            until: backfill up to this cursor value, exclusive. Requires `since`.
             allow_shrink: accept a full refresh that loses many rows.
 
         Returns:
-            What happened to each table (`tables`, `failures`), to the models (`build`), and the
-            exit code that the command would have had (`exit_code`); `as_json()` has all of it.
+            The result of each table (`tables`, `failures`) and of the models (`build`), and the
+            exit code of the equivalent command (`exit_code`). `as_json()` returns all of it.
 
         Raises:
-            LakefeedError: nothing could begin: a selector, the range or sources.yaml is wrong, the
-                disk takes no files, or another run is building.
+            LakefeedError: the run couldn't start: a selector, the range or sources.yaml is invalid,
+                the disk isn't writable, or another run is building.
         """
-        from lakefeed.loading.dlt_adapter.isolation import dlt_restored
         from lakefeed.orchestration.run import run
 
         request = _request(select, full_refresh, since, until, allow_shrink=allow_shrink)
-        with _as_guest(), dlt_restored():
-            return run(self._read(), request)
+        return self._reported(run, request)
 
     def load(
         self,
@@ -116,27 +115,25 @@ class Project:
         until: Bound | None = None,
         allow_shrink: bool = False,
     ) -> RunReport:
-        """Loads what is new into raw, without dbt.
+        """Loads new rows into raw, without running dbt.
 
-        Arguments, report and errors are those of `run`.
+        Takes the same arguments as `run`, and returns and raises the same.
         """
-        from lakefeed.loading.dlt_adapter.isolation import dlt_restored
         from lakefeed.orchestration.run import load_alone
 
         request = _request(select, full_refresh, since, until, allow_shrink=allow_shrink)
-        with _as_guest(), dlt_restored():
-            return load_alone(self._read(), request)
+        return self._reported(load_alone, request)
 
     def status(self, select: Sequence[str] = ()) -> list[TableStatus]:
-        """Where each table stands: checkpoint, last load, rows, files, age, last failure.
+        """The state of each table: checkpoint, last load, rows, files, age, last failure.
 
-        Reads raw and the warehouse; connects to no source.
+        Reads raw and the warehouse, and connects to no source.
 
         Args:
             select: as for `run`.
 
         Raises:
-            LakefeedError: a selector or sources.yaml is wrong, or the lake can't be read.
+            LakefeedError: a selector or sources.yaml is invalid, or the lake can't be read.
         """
         from lakefeed.orchestration.inspect.status import status
         from lakefeed.orchestration.project.selection import select_tables
@@ -154,23 +151,31 @@ class Project:
         since: Bound | None = None,
         until: Bound | None = None,
     ) -> list[LoadPreview]:
-        """What `load` with these arguments would read: columns, cursor, window, what it supersedes.
+        """What `load` with these arguments would read: columns, cursor, window, superseded loads.
 
-        Connects to each source for its tables, their columns and the transactions in flight; reads
-        no rows and changes nothing. A table that can't be loaded has an `error`.
+        Connects to each source to learn its tables, their columns and the transactions in flight.
+        Reads no rows and changes nothing. A table that can't be loaded has an `error`.
 
         Args:
             select, full_refresh, since, until: as for `run`.
 
         Raises:
-            LakefeedError: a selector, the range or sources.yaml is wrong, or the lake is out of
-                reach.
+            LakefeedError: a selector, the range or sources.yaml is invalid, or the lake can't be
+                reached.
         """
         from lakefeed.orchestration.ingest.preview import preview_loads
 
         request = _request(select, full_refresh, since, until)
         with _as_guest():
             return preview_loads(self._read(), request)
+
+    def _reported(
+        self, command: Callable[[DeclaredProject, LoadRequest], RunReport], request: LoadRequest
+    ) -> RunReport:
+        from lakefeed.loading.dlt_adapter.isolation import dlt_restored
+
+        with _as_guest(), dlt_restored():
+            return command(self._read(), request)
 
     def _read(self) -> DeclaredProject:
         from lakefeed.declaration.project import open_project
@@ -198,12 +203,12 @@ def _request(
 
 
 def _texts(select: Sequence[str]) -> tuple[str, ...]:
-    """One selector may stand for itself: it would else be taken for a list of letters."""
+    """Accepts a single string too, which would otherwise be taken for a list of letters."""
     return (select,) if isinstance(select, str) else tuple(select)
 
 
 def _text(bound: Bound | None) -> str | None:
-    """A bound as one would type it."""
+    """A bound as a user would type it."""
     if bound is None or isinstance(bound, str):
         return bound
     return bound.isoformat() if isinstance(bound, dt.date) else str(bound)
@@ -211,6 +216,6 @@ def _text(bound: Bound | None) -> str | None:
 
 @contextmanager
 def _as_guest() -> Iterator[None]:
-    """What belongs to the whole process is used by one call at a time, and isn't ended."""
+    """Uses what the process shares in one call at a time, and never ends the process."""
     with _one_at_a_time, as_guest():
         yield

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import lakefeed
-from tests.conftest import Database, Lake, only
+from tests.conftest import Database, Lake, failure, only
 
 ORDERS = "orders: {cursor: updated_at, lookback: 30m}"
 
@@ -198,6 +198,49 @@ def test_a_plan_says_what_keeps_a_table_from_being_loaded(shop: Lake) -> None:
 
     assert orders.error is None
     assert "doesn't exist in the database" in str(gone.error)
+
+
+@pytest.mark.parametrize("select", [(), ("shop.orders",)], ids=["all", "selected"])
+def test_a_plan_refuses_a_frozen_table_as_the_load_does(
+    shop: Lake, database: Database, select: tuple[str, ...]
+) -> None:
+    shop.declare("orders: {cursor: updated_at, schema_changes: freeze}")
+    project = lakefeed.open(shop.root)
+    project.load()
+    database.execute("alter table orders add note text")
+
+    (orders,) = project.plan(select)
+
+    assert str(orders.error) == failure(project.load(select))
+    assert "shop.orders is frozen, but its columns changed" in str(orders.error)
+
+
+def test_a_plan_refuses_a_frozen_table_whose_values_changed_their_meaning(
+    shop: Lake, database: Database
+) -> None:
+    database.execute(
+        "create type mood as enum ('ok', 'sad')",
+        "alter table orders add mood mood default 'ok'",
+    )
+    shop.declare("orders: {cursor: updated_at, schema_changes: freeze}")
+    project = lakefeed.open(shop.root)
+    project.load()
+    database.execute("alter type mood rename value 'ok' to 'fine'")
+
+    (orders,) = project.plan()
+
+    assert str(orders.error) == failure(project.load())
+    assert "labels or attributes" in str(orders.error)
+
+
+def test_a_plan_refuses_a_table_whose_tests_name_unknown_columns(shop: Lake) -> None:
+    shop.declare("orders: {cursor: updated_at, tests: {columns: {nowhere: {unique: true}}}}")
+    project = lakefeed.open(shop.root)
+
+    (orders,) = project.plan()
+
+    assert str(orders.error) == failure(project.load())
+    assert "nowhere" in str(orders.error)
 
 
 def test_a_plan_changes_nothing(shop: Lake) -> None:

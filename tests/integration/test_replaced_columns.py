@@ -440,7 +440,7 @@ def test_a_frozen_table_stops_until_a_full_refresh_is_requested(
     message = failure(frozen.load())
 
     assert (
-        "sources.yaml:6: shop.t is frozen, and its columns changed: labels or attributes" in message
+        "sources.yaml:6: shop.t is frozen, but its columns changed: labels or attributes" in message
     )
     assert "`ok` is now `fine`" in message
     assert "lakefeed run --select shop.t --full-refresh" in message

@@ -17,17 +17,17 @@ from dlt.common.storages import FileStorage, LoadStorage, PackageStorage
 from dlt.destinations import path_utils
 
 from lakefeed.declaration.project import Project
-from lakefeed.errors import TableFailed
+from lakefeed.loading.accepted_changes import accepted_changes
 from lakefeed.loading.dlt_adapter.destination import LAYOUT, PLACEHOLDERS, raw_destination
 from lakefeed.loading.dlt_adapter.load_packages import drop_remains, has_pending_packages
 from lakefeed.loading.dlt_adapter.pipeline import TablePipeline
 from lakefeed.loading.dlt_adapter.resource import extract_with_dlt
 from lakefeed.loading.extract.extraction import Extraction, ExtractionResult
 from lakefeed.loading.extract.missed_rows import notes_of_parts
-from lakefeed.loading.extract.window import changes_since_newest, window_of
+from lakefeed.loading.extract.window import window_of
 from lakefeed.loading.load_result import LoadOptions, LoadResult
 from lakefeed.loading.locks.table_lock import table_lock
-from lakefeed.loading.plan.read_contract import ContractChanges, noted_from_present
+from lakefeed.loading.plan.read_contract import noted_from_present
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import MANIFEST, Load
@@ -68,7 +68,7 @@ def load_table(
         if _drop_files_in_progress(workspace.spool) and not resumed:
             notes.append("an earlier read of it was interrupted, so it starts over")
         effective = workspace.log.effective_loads()
-        changes = _changes(plan, effective, options)
+        changes = accepted_changes(plan, effective, options)
         notes += [*changes.notes, *notes_of_parts(plan, changes)]
         if not (effective and effective[-1].read_as and effective[-1].read_as.key == plan.key):
             notes += _doubts_of_key(plan, source)
@@ -126,34 +126,6 @@ def _repair(workspace: _Workspace) -> list[str]:
     if workspace.log.exists():
         workspace.pipeline.sync_destination()
     return notes
-
-
-def _changes(plan: TablePlan, effective: list[Load], options: LoadOptions) -> ContractChanges:
-    """What changed since the newest load.
-
-    Raises:
-        TableFailed: the table is frozen, or has to be read whole where a range was asked for.
-    """
-    reads_whole = options.full_refresh or plan.table.mode == "full_refresh"
-    changes = changes_since_newest(plan, effective, reads_whole=reads_whole)
-    if (
-        changes.others
-        and plan.table.settings.schema_changes == "freeze"
-        and not options.full_refresh
-    ):
-        raise TableFailed(
-            f"{plan.table.shown} is frozen, and its columns changed: {'; '.join(changes.others)}",
-            where=plan.table.where_of("schema_changes"),
-            do="review the change, then accept it by reading the table whole: "
-            f"lakefeed run --select {plan.table.shown} --full-refresh",
-        )
-    if changes.whole and options.backfill:
-        raise TableFailed(
-            f"{plan.table.shown} can't load a range: {'; '.join(changes.notes)}",
-            where=plan.table.where,
-            do=f"first: lakefeed run --select {plan.table.shown}",
-        )
-    return changes
 
 
 def _note_from_present(

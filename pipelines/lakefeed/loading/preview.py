@@ -1,4 +1,4 @@
-"""What a load of one table would read if it began now, as plain data."""
+"""What a load of one table would read, as plain data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Literal
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.tables import Table
 from lakefeed.errors import LakefeedError
-from lakefeed.loading.extract.window import changes_since_newest, window_of
+from lakefeed.loading.accepted_changes import accepted_changes
+from lakefeed.loading.extract.window import window_of
 from lakefeed.loading.load_result import LoadOptions
 from lakefeed.loading.plan.cursors import CursorValue
 from lakefeed.loading.plan.table_plan import TablePlan
@@ -23,19 +24,19 @@ class LoadPreview:
     Attributes:
         name: the table, such as `shop.orders`.
         lake_name: its name in the lake, such as `shop__orders`.
-        mode: how it is declared to be loaded.
-        columns: the columns read, in the order of the raw files.
-        primary_key: the columns that identify a row; empty where there are none.
-        cursor: the cursor's column; `xmin` for row versions; None where there is none.
-        checkpoint: where earlier loads have come to; None before the first load.
+        mode: its declared mode.
+        columns: the columns to read, in the order of the raw files.
+        primary_key: the columns that identify a row; empty if there are none.
+        cursor: the cursor column; `xmin` for row versions; None if there is none.
+        checkpoint: the checkpoint of earlier loads; None before the first load.
         start: the smallest cursor value read, inclusive: the checkpoint or, if that is earlier, the
-            safe horizon, less the lookback. None to read from the beginning. With `cursor: xmin`,
-            the ID of a transaction.
-        end: the end of a backfill, exclusive; None for an open end.
-        reads_whole: whether the table is read whole, so that the load supersedes all earlier ones.
-        supersedes: IDs of the loads that would no longer count.
-        notes: what changed since the last load, and what follows from it.
-        error: why the table can't be loaded; the other fields are then as far as known.
+            safe horizon, minus the lookback. None to read from the beginning. With `cursor: xmin`,
+            a transaction ID.
+        end: the end of a backfill, exclusive; None if it is open.
+        reads_whole: whether the whole table is read, which supersedes all earlier loads.
+        supersedes: the IDs of the loads that would be superseded.
+        notes: schema changes since the last load, and their effect on this one.
+        error: why the table can't be loaded. Fields that aren't known then keep their defaults.
     """
 
     name: str
@@ -63,13 +64,15 @@ def preview_load(
 ) -> LoadPreview:
     """What a load at this snapshot would read. Reads the commit log; changes nothing.
 
-    One thing shows only while rows are read: where an added column has values in older rows, they
-    are read as well, from the beginning.
+    One case can't be foreseen without reading rows: if an added column has values in older rows,
+    the load reads from the beginning.
+
+    Raises:
+        TableFailed: the load would be refused because of a schema change.
     """
     table = plan.table
     effective = CommitLog(project.raw_url, table.lake_name).effective_loads()
-    reads_whole = options.full_refresh or table.mode == "full_refresh"
-    changes = changes_since_newest(plan, effective, reads_whole=reads_whole)
+    changes = accepted_changes(plan, effective, options)
     window = window_of(
         plan,
         effective,

@@ -2,7 +2,8 @@
 
 dlt builds the query, with `dlt.sources.incremental` pushed down into its WHERE clause. DuckDB's
 scanner runs it at the shared snapshot, a big table in ranges of pages, and writes the files, which
-dlt imports into its load package. The measurements behind this choice are in docs/how-it-works.md.
+dlt imports into its load package. docs/design/duckdb-behind-dlt.md has the measurements behind this
+choice.
 """
 
 from __future__ import annotations

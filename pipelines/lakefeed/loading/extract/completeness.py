@@ -27,8 +27,7 @@ def pending_condition(
     session: SourceSession, plan: TablePlan, effective: Sequence[Load], snapshot: Snapshot
 ) -> str | None:
     """The source's condition for rows that an ordinary load would read now; None for all rows."""
-    reads_whole = plan.table.mode == "full_refresh"
-    changes = changes_since_newest(plan, effective, reads_whole=reads_whole)
+    changes = changes_since_newest(plan, effective)
     window = window_of(plan, effective, snapshot, changes)
     window = reaching_added_values(session, plan, window, changes)
     condition = condition_of(plan, window)

@@ -111,14 +111,14 @@ def window_of(
 
 
 def changes_since_newest(
-    plan: TablePlan, effective: Sequence[Load], *, reads_whole: bool
+    plan: TablePlan, effective: Sequence[Load], *, full_refresh: bool = False
 ) -> ContractChanges:
     """What changed since the newest load, in the source or in sources.yaml."""
     return changes_since(
         effective[-1].read_as if effective else None,
         plan.read_as,
         shown=plan.table.shown,
-        reads_whole=reads_whole,
+        reads_whole=full_refresh or plan.table.mode == "full_refresh",
         loaded_before=_columns_of(effective),
     )
 

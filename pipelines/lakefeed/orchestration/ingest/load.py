@@ -17,13 +17,14 @@ from lakefeed.loading.dlt_adapter.environment import prepare_dlt
 from lakefeed.loading.error_translation import explain_failure
 from lakefeed.loading.load_result import LoadOptions, LoadResult
 from lakefeed.loading.plan.backfill import parse_range, range_of_table
-from lakefeed.loading.plan.table_plan import TablePlan, plan_table
+from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.probe import probe_table
 from lakefeed.loading.sessions.duckdb_engine import CONCURRENT_READS, Engines, spill_folder
 from lakefeed.loading.sessions.retryable import RetryAtLaterSnapshot
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.loading.standby import RecoveryConflict, Standby, is_standby, load_beside_recovery
-from lakefeed.orchestration.ingest.frozen_tables import refuse_frozen, without_changes_of_frozen
+from lakefeed.orchestration.ingest.frozen_tables import without_changes_of_frozen
+from lakefeed.orchestration.ingest.live_tables import LiveTables
 from lakefeed.orchestration.project.catalogue_sync import (
     LiveSource,
     adopt,
@@ -37,7 +38,6 @@ from lakefeed.orchestration.reports.run_report import RunReport, TableReport
 from lakefeed.source.connections.connection import Connection, connection_of
 from lakefeed.source.connections.failure import ConnectionLost, EndedByStandby
 from lakefeed.source.snapshot import open_snapshot
-from lakefeed.transformation.generate.data_test_validation import refuse_unfit_tests
 
 # How often to retry when a standby cancels the short queries on its system catalogue.
 _MOST_TIMES_ENDED = 3
@@ -52,6 +52,19 @@ class LoadRequest:
     since: str | None = None
     until: str | None = None
     allow_shrink: bool = False
+
+    def covers(self, table: Table) -> bool:
+        """Whether it loads this table without `--select`: a backfill needs a cursor."""
+        return bool(table.cursor) or not self.since
+
+    def options_for(self, plan: TablePlan) -> LoadOptions:
+        """The options of one table's load.
+
+        Raises:
+            DeclarationError: the range isn't one of the table's cursor.
+        """
+        backfill = range_of_table(plan, parse_range(self.since, self.until))
+        return LoadOptions(self.full_refresh, backfill, self.allow_shrink)
 
 
 def load(
@@ -102,7 +115,7 @@ class _SourceRun:
         self.request = request
         self.listener = listener
         self.live: LiveSource | None = None
-        self._tables_now: tuple[Table, ...] = ()
+        self._now: LiveTables | None = None
         self._again: dict[str, RetryAtLaterSnapshot] = {}
         self._is_second_pass = False
         self._standby: Standby | None = None
@@ -121,7 +134,8 @@ class _SourceRun:
         self._holds_snapshot &= not any(
             isinstance(e, RecoveryConflict) for e in self._again.values()
         )
-        tables = [table for table in self._tables_now if table.lake_name in self._again]
+        assert self._now is not None
+        tables = [table for table in self._now.of_source() if table.lake_name in self._again]
         again = {report.lake_name: report for report in self._pass(tables)}
         return [again.get(report.lake_name, report) for report in reports]
 
@@ -151,7 +165,8 @@ class _SourceRun:
                 self._standby = Standby(connection, snapshot.conflicts)
             self.warnings += [f"{self.source}: {line}" for line in snapshot.horizon.warnings]
             self.live = self._live_at(session, wanted)
-            tables = self._with_live_catalogue(wanted)
+            self._now = LiveTables(self.project, self.source, self.live)
+            tables = self._tables_to_load(self._now, wanted)
             at_most = max([CONCURRENT_READS, *(table.settings.parallel or 0 for table in tables)])
             with closing(Engines(spill_folder(self.project), at_most)) as engines:
                 source = SourceAtSnapshot(connection, snapshot, session, engines)
@@ -202,20 +217,11 @@ class _SourceRun:
         finally:
             pool.shutdown()
 
-    def _with_live_catalogue(self, wanted: Sequence[Table]) -> list[Table]:
-        """The wanted tables as they are now; without `--select`, also new matches of wildcards.
-
-        A backfill without `--select` covers the tables with a cursor.
-        """
-        assert self.live is not None
-        catalogue = self.project.catalogue.with_tables(self.source, self.live.tables)
-        self._tables_now = self.project.with_catalogue(catalogue).tables
-        now = [table for table in self._tables_now if table.source == self.source]
-        if not self.request.select and not self._is_second_pass:
-            return [table for table in now if table.cursor or not self.request.since]
-        found = {table.lake_name: table for table in now}
-        # A dropped table that matched a wildcard was selected by name, so it fails by name.
-        return [found.get(table.lake_name, table) for table in wanted]
+    def _tables_to_load(self, now: LiveTables, wanted: Sequence[Table]) -> list[Table]:
+        """The wanted tables as they are now; without `--select`, also new matches of wildcards."""
+        if self.request.select or self._is_second_pass:
+            return now.current(wanted)
+        return [table for table in now.of_source() if self.request.covers(table)]
 
     def _load_reported(self, table: Table, source: SourceAtSnapshot) -> TableReport:
         if not self._is_second_pass:
@@ -228,15 +234,9 @@ class _SourceRun:
         return report
 
     def _load_table(self, table: Table, source: SourceAtSnapshot) -> TableReport:
-        assert self.live is not None
-        refuse_frozen(self.project, table, self.live)
-        refuse_unfit_tests(self.project.declared, table, self._tables_now)
-        plan = plan_table(table, self.live.tables.get(table.qualified))
-        options = LoadOptions(
-            self.request.full_refresh,
-            range_of_table(plan, parse_range(self.request.since, self.request.until)),
-            self.request.allow_shrink,
-        )
+        assert self._now is not None
+        plan = self._now.plan(table)
+        options = self.request.options_for(plan)
         outcome = self._outcome(plan, source, options)
         return TableReport(
             name=table.shown,

@@ -1,4 +1,4 @@
-"""What a run would load, without loading it: each source is asked, and no row is read."""
+"""What a run would load, without loading it. Queries each source, but reads no rows."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Sequence
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.tables import Table
 from lakefeed.errors import LakefeedError
-from lakefeed.loading.load_result import LoadOptions
-from lakefeed.loading.plan.backfill import parse_range, range_of_table
-from lakefeed.loading.plan.table_plan import plan_table
+from lakefeed.loading.plan.backfill import parse_range
 from lakefeed.loading.preview import LoadPreview, preview_failed, preview_load
+from lakefeed.orchestration.ingest.live_tables import LiveTables
 from lakefeed.orchestration.ingest.load import LoadRequest
 from lakefeed.orchestration.permissions import refuse_missing
-from lakefeed.orchestration.project.catalogue_sync import LiveSource, read_live
+from lakefeed.orchestration.project.catalogue_sync import read_live
 from lakefeed.orchestration.project.selection import select_tables
 from lakefeed.source.connections.connection import connection_of
 from lakefeed.source.snapshot import Snapshot, open_snapshot
 
 
 def preview_loads(project: Project, request: LoadRequest) -> list[LoadPreview]:
-    """What `load` would read for this request if it began now.
+    """What `load` would read for this request.
 
-    Connects to each source for its tables, their columns and the transactions in flight. Changes
-    nothing.
+    Connects to each source to learn its tables, their columns and the transactions in flight.
+    Changes nothing.
 
     Raises:
-        DeclarationError: a selector or the range is wrong, or it comes with a full refresh.
-        StorageFailed: a link leads to a folder that isn't there.
+        DeclarationError: a selector or the range is invalid, or a range is combined with a full
+            refresh.
+        StorageFailed: a symbolic link points to a missing folder.
     """
     refuse_missing(project)
     selected = select_tables(project, request.select)
@@ -49,28 +49,19 @@ def _previews_of(
             live = read_live(session, project, source)
     except LakefeedError as error:
         return [preview_failed(table, error) for table in tables]
-    if not request.select:
-        tables = _all_tables(project, source, live, request)
-    return [_preview(project, table, (snapshot, live), request) for table in tables]
-
-
-def _all_tables(
-    project: Project, source: str, live: LiveSource, request: LoadRequest
-) -> list[Table]:
-    """New members of wildcards too; a backfill is of what has a cursor."""
-    catalogue = project.catalogue.with_tables(source, live.tables)
-    tables = project.with_catalogue(catalogue).tables_of(source)
-    return [table for table in tables if table.cursor or not request.since]
+    now = LiveTables(project, source, live)
+    if request.select:
+        tables = now.current(tables)
+    else:
+        tables = [table for table in now.of_source() if request.covers(table)]
+    return [_preview(now, table, snapshot, request) for table in tables]
 
 
 def _preview(
-    project: Project, table: Table, at: tuple[Snapshot, LiveSource], request: LoadRequest
+    now: LiveTables, table: Table, snapshot: Snapshot, request: LoadRequest
 ) -> LoadPreview:
-    snapshot, live = at
     try:
-        plan = plan_table(table, live.tables.get(table.qualified))
-        asked = parse_range(request.since, request.until)
-        options = LoadOptions(request.full_refresh, range_of_table(plan, asked))
-        return preview_load(project, plan, snapshot, options)
+        plan = now.plan(table)
+        return preview_load(now.project, plan, snapshot, request.options_for(plan))
     except LakefeedError as error:
         return preview_failed(table, error)
