@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks import by_hand
 from benchmarks.contender import Copy
 from benchmarks.fidelity import compare, fingerprint_source, open_copy
+from benchmarks.hourly_past import RUNS_A_BUILD
 from benchmarks.lakefeed import declare, lakefeed
 from benchmarks.peers import package_version
 from benchmarks.place import Place
@@ -29,7 +30,6 @@ from lakefeed import __version__
 _ROWS = 1_000
 _CHANGED_ROWS = 10
 _PAST_RUNS = 100
-_RUNS_A_BUILD = 10
 _SIZES = (10, 50)
 _MAKING_SECONDS = 3_600
 _LIMIT_SECONDS = 600
@@ -70,7 +70,7 @@ def hourly_case(server: Source, place: Place, scale: float, only_ours: bool) -> 
     Args:
         scale: 1 is a hundred past runs.
     """
-    past = max(_RUNS_A_BUILD, round(_PAST_RUNS * min(scale, 1.0)))
+    past = max(RUNS_A_BUILD, round(_PAST_RUNS * min(scale, 1.0)))
     steps: list[Step] = []
     for size in _SIZES:
         tables = tuple(_table(number) for number in range(size))

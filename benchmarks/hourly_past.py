@@ -16,7 +16,7 @@ from lakefeed.declaration.project import open_project
 from lakefeed.orchestration.ingest.load import LoadRequest, load
 from lakefeed.orchestration.run import run
 
-_RUNS_A_BUILD = 10
+RUNS_A_BUILD = 10
 
 
 def main(root: Path, runs: int) -> None:
@@ -26,7 +26,7 @@ def main(root: Path, runs: int) -> None:
     for number in range(1, runs + 1):
         source.execute(*(change(name, number) for name in names))
         project, request = open_project(root), LoadRequest()
-        builds = number % _RUNS_A_BUILD == 0
+        builds = number % RUNS_A_BUILD == 0
         report = run(project, request) if builds else load(project, request)[1]
         if report.exit_code:
             raise RuntimeError(f"run {number} failed: {report}")

@@ -8,14 +8,17 @@ from lakefeed.errors import ExtraMissing
 
 
 def require(module: str, extra: str, needed_for: str, *, otherwise: str = "") -> None:
-    """Raises ExtraMissing, with the line to type, where a module can't be imported.
+    """Checks that a module of an extra is installed.
 
     Args:
-        module: one that the extra installs, within its package: a folder of the package's name
-            would pass for the package.
+        module: a submodule that the extra installs, such as `a.b`: a local folder `a` could be
+            mistaken for the package `a`.
         extra: the name in `pip install 'lakefeed[extra]'`.
-        needed_for: what can't be done without it, as the beginning of a sentence.
-        otherwise: what else the user can do.
+        needed_for: the feature that needs it; begins the message.
+        otherwise: an alternative for the user; ends the message.
+
+    Raises:
+        ExtraMissing: it isn't installed; with the command that installs it.
     """
     if not _is_installed(module):
         raise ExtraMissing(

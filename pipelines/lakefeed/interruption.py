@@ -67,7 +67,7 @@ def what_was_done(otherwise: str) -> str:
 
 @contextmanager
 def as_guest() -> Iterator[None]:
-    """The process belongs to another program: whatever happens in the block, it isn't ended."""
+    """Marks the process as another program's for the block, so that nothing in it ends it."""
     _guests.append(None)
     try:
         yield

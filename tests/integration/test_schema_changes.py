@@ -34,7 +34,7 @@ CHANGES = {
     ),
     "made not null": ("alter table t alter b set not null",),
     "another key": ("alter table t drop constraint t_pkey", "alter table t add primary key (n)"),
-    "created anew": (
+    "recreated": (
         "drop table t",
         "create table t (b text, id int primary key, at timestamptz default now())",
         "insert into t values ('new', 1), ('new', 2)",

@@ -87,7 +87,7 @@ def run_demo(root: Path, *, scale: float, seed: int, keep: bool) -> int:
                 code = _story(out, project, session, shop_url, seed)
             out.rule("documentation site", align="left")
             site = write_site(open_project(root))
-            out.print(f"wrote {site.report.relative_to(root)}: runs, lateness, tests, lineage.")
+            out.print(f"wrote {site.report.relative_to(root)}: runs, late rows, tests, lineage.")
             out.print(f"open it in a browser: {site.report.as_uri()}\n", soft_wrap=True)
             _farewell(out, project, shop_url, keep=keep)
     return code

@@ -63,7 +63,7 @@ def test_reports_changes_of_key_cursor_condition_inheritance_and_identity() -> N
         ("1.5", "cursor", "", "updated_at", "changed_at"),
         ("2.5", "where", "", "", "id > 3"),
         ("2.5", "only", "", "false", "true"),
-        ("2.5", "created anew", "", "", ""),
+        ("2.5", "recreated", "", "", ""),
     ]
 
 

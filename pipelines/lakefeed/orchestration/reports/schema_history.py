@@ -11,7 +11,7 @@ from typing import Literal
 from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.raw.load_manifest import Load
 
-Kind = Literal["added", "removed", "retyped", "key", "cursor", "where", "only", "created anew"]
+Kind = Literal["added", "removed", "retyped", "key", "cursor", "where", "only", "recreated"]
 
 
 @dataclass(frozen=True)
@@ -58,4 +58,4 @@ def _differences(before: ReadContract, now: ReadContract) -> Iterator[tuple[Kind
     if before.only != now.only:
         yield "only", "", str(before.only).lower(), str(now.only).lower()
     if before.identity and now.identity and before.identity != now.identity:
-        yield "created anew", "", "", ""
+        yield "recreated", "", "", ""
