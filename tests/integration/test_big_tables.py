@@ -179,7 +179,7 @@ SLOWLY = """
 big:
   cursor: updated_at
   parallel: 2
-  max_query_time: 20s
+  max_query_time: 100s
   where: "id % 32 > 0 or pg_sleep(0.001) is not null"
 """
 COPYING = """
@@ -193,7 +193,9 @@ def start(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[], Future[RunReport]]]:
     """Starts a load of the big table, and of another one."""
-    monkeypatch.setattr("lakefeed.loading.extract.ctid_ranges._SLOWEST_PER_SECOND", 1 << 20)
+    monkeypatch.setattr(
+        "lakefeed.loading.extract.ctid_ranges._SLOWEST_PER_SECOND", (20 << 20) // 100
+    )
     database.execute(*BIG, "create table other as select 1 as id")
     lake.declare(f"other: {{mode: full_refresh}}{SLOWLY}")
     with ThreadPoolExecutor(1) as pool:
