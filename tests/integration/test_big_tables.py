@@ -186,6 +186,11 @@ COPYING = """
 select {} from pg_stat_activity where application_name = 'lakefeed shop__big' and state = 'active'
     and query ilike 'copy%big%' and datname = current_database()
 """
+# A session that is about to copy has no lock yet.
+READING = """
+select from pg_locks join pg_stat_activity using (pid)
+where application_name = 'lakefeed shop__big' and relation = 'big'::regclass and granted
+"""
 
 
 @pytest.fixture
@@ -216,7 +221,7 @@ def test_a_second_session_that_would_wait_for_a_lock_leaves_the_read_to_the_firs
         # The second engine is in use for a while.
         holder.cursor().execute("lock table other in access exclusive mode")
         loading = start()
-        until(lambda: database.rows(COPYING.format("pid")), loading)
+        until(lambda: database.rows(READING), loading)
         with ThreadPoolExecutor(1) as pool:
             altered = pool.submit(altering.cursor().execute, "alter table big add late int")
             until(lambda: database.rows("select from pg_locks where not granted offset 1"), loading)
