@@ -1,7 +1,7 @@
 {#
     The commit log as dbt sees it: the committed loads of a raw table that a model has yet to stage, in
-    order of their snapshots. Costs two listings and reads only the manifests of new loads; it reads all
-    manifests only if a load arrived late.
+    order of their snapshots. Reads only the manifests of new loads, those of all models at once
+    (build_state.sql); it reads all manifests only if a load arrived late.
 
     A load is committed once `_dlt_loads` has its entry; its manifest in `_lakefeed_loads` lists its
     files. Superseded loads are recorded as staged without reading their files: they aren't `counting`.
@@ -14,16 +14,15 @@
 #}
 {% macro loads_to_stage(raw, model_name=none, anew=false) %}
     {%- set folder = lakefeed.raw_folder(raw) -%}
-    {%- set new_to = none if anew else model_name -%}
-    {%- set new = lakefeed.described_loads(folder, lakefeed.committed_load_ids(folder, new_to)) -%}
+    {%- set new = lakefeed.all_loads(folder) if anew else lakefeed.unstaged_loads(folder, model_name) -%}
     {%- if anew -%}
         {{- return({'loads': new, 'counting': lakefeed.loads_that_count(new), 'anew': true}) -}}
     {%- endif -%}
     {%- set state = namespace(loads=new, counting=lakefeed.loads_that_count(new), anew=false) -%}
-    {%- set staged_at = lakefeed.newest_staged_snapshot(model_name) if new and model_name -%}
+    {%- set staged_at = lakefeed.model_state().staged_at if new and model_name -%}
     {%- if staged_at and staged_at > new[0].snapshot_at -%}
         {%- set state.counting = [] -%}
-        {%- set all_loads = lakefeed.described_loads(folder, lakefeed.committed_load_ids(folder)) -%}
+        {%- set all_loads = lakefeed.all_loads(folder) -%}
         {%- set new_ids = new | map(attribute='load_id') | list -%}
         {%- for load in lakefeed.loads_that_count(all_loads) if load.load_id in new_ids -%}
             {%- set state.loads = all_loads -%}
@@ -43,9 +42,8 @@
 #}
 {% macro loads_to_keep(raw, model_name=none, anew=false) %}
     {%- set folder = lakefeed.raw_folder(raw) -%}
-    {%- set staged_at = lakefeed.newest_staged_snapshot(model_name) if model_name and not anew -%}
-    {%- set new_to = none if anew else model_name -%}
-    {%- set new = lakefeed.described_loads(folder, lakefeed.committed_load_ids(folder, new_to)) -%}
+    {%- set staged_at = lakefeed.model_state().staged_at if model_name and not anew -%}
+    {%- set new = lakefeed.all_loads(folder) if anew else lakefeed.unstaged_loads(folder, model_name) -%}
     {%- if staged_at and new and staged_at > new[0].snapshot_at -%}
         {{- return(lakefeed.loads_to_keep(raw, model_name, anew=true)) -}}
     {%- endif -%}
@@ -93,12 +91,22 @@
 {% endmacro %}
 
 
-{# The snapshot of the newest load that a model has staged; none if it has staged nothing. #}
-{% macro newest_staged_snapshot(model_name) %}
-    {%- set query -%}
-        select max(snapshot_at) from _lakefeed.staged_loads where model = '{{ model_name }}'
-    {%- endset -%}
-    {{- return(run_query(query).columns[0].values()[0]) -}}
+{# All committed loads of a raw table. #}
+{% macro all_loads(folder) %}
+    {{- return(lakefeed.described_loads(folder, lakefeed.committed_load_ids(folder))) -}}
+{% endmacro %}
+
+
+{# The committed loads that this model has yet to stage; all of them if it is built from scratch. #}
+{% macro unstaged_loads(folder, model_name) %}
+    {%- set known = lakefeed.model_state() -%}
+    {%- if not known or known.loads is none or known.is_incremental != (model_name is not none) -%}
+        {{- return(lakefeed.described_loads(folder, lakefeed.committed_load_ids(folder, model_name))) -}}
+    {%- endif -%}
+    {%- for load in known.loads -%}
+        {%- do lakefeed.refuse_newer('load ' ~ load.load_id ~ ' in ' ~ folder, load.format) -%}
+    {%- endfor -%}
+    {{- return(known.loads) -}}
 {% endmacro %}
 
 

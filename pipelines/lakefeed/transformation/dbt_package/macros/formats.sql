@@ -11,16 +11,9 @@
 {% endmacro %}
 
 
-{# Fails if the warehouse file was written in a newer format. #}
-{% macro refuse_newer_warehouse() %}
-    {%- set noted -%}
-        select count(*) from duckdb_tables()
-        where
-            database_name = current_database()
-            and schema_name = '_lakefeed'
-            and table_name = 'format'
-    {%- endset -%}
-    {%- if run_query(noted).columns[0].values()[0] -%}
+{# Fails if the warehouse file, which has these tables in `_lakefeed`, was written in a newer format. #}
+{% macro refuse_newer_warehouse(tables) %}
+    {%- if 'format' in tables -%}
         {%- for row in run_query('select version from _lakefeed.format').rows -%}
             {%- do lakefeed.refuse_newer('the warehouse', row[0]) -%}
         {%- endfor -%}

@@ -13,19 +13,15 @@
 #}
 {% macro history(raw_table, unique_key, cursor=none, timezone='UTC') %}
     {{- config(
-        materialized='incremental',
-        incremental_strategy='append',
-        on_schema_change='append_new_columns',
-        meta={'lakefeed': {'cursor': cursor, 'timezone': timezone}},
-        pre_hook="{{ lakefeed.open_history() }}",
-        post_hook="{{ lakefeed.close_history() }}"
+        materialized='lakefeed_history',
+        meta={'lakefeed': {'cursor': cursor, 'timezone': timezone}}
     ) -}}
     {%- set raw = lakefeed.raw_table_of(model).meta.lakefeed if execute -%}
     {%- if execute -%}
     {{ lakefeed.versions_of(
         rows='lakefeed_new_rows',
         loads='lakefeed_new_loads',
-        known=this if is_incremental() else none,
+        known=this if lakefeed.extends_table() else none,
         batch='(select batch from lakefeed_new_loads_batch)',
         columns=raw.columns,
         key=unique_key,
@@ -40,29 +36,40 @@
 {%- endmacro %}
 
 
-{# Pre-hook: opens the loads that this history lacks, or all of them if it must be rebuilt. #}
-{% macro open_history() %}
-    {%- if not execute %}{{ return('select 1') }}{% endif -%}
+{#
+    The script that builds a history: opens the loads that it lacks, or all of them if it must be rebuilt,
+    writes the versions of their keys, deletes those that are replaced, and records loads and declaration.
+#}
+{% macro history_script(query, extends) %}
     {%- set raw = lakefeed.raw_table_of(model) -%}
-    {%- set name = this.identifier if is_incremental() else none -%}
-    {%- set is_outdated = name and lakefeed.history_was_made_from(name) != lakefeed.history_is_made_from() -%}
-    {%- set new = lakefeed.loads_to_keep(raw, name, is_outdated) -%}
-    {{ lakefeed.open_loads(raw, new.loads, new.loads) }}
-    create table if not exists _lakefeed.histories (model varchar, made_from varchar);
+    {%- set made_from = lakefeed.history_is_made_from() -%}
+    {%- set is_outdated = extends and lakefeed.model_state().made_from != made_from -%}
+    {%- set new = lakefeed.loads_to_keep(raw, this.identifier if extends else none, is_outdated) -%}
+    {{ lakefeed.open_loads(raw, new.loads, new.loads, extends) }}
     {% if new.anew -%}
     create or replace table {{ this }} as {{ lakefeed.no_versions(raw.meta.lakefeed.columns) }};
     {%- endif %}
+    {% if extends -%}
+    insert into {{ this }} by name (
+    {{ query }}
+    );
+    {{ lakefeed.delete_replaced_versions(raw.meta.lakefeed) }}
+    {%- else -%}
+    create or replace table {{ this }} as
+    {{ query }};
+    {%- endif %}
+    {{ lakefeed.record_staged_loads() }}
+    create table if not exists _lakefeed.histories (model varchar, made_from varchar);
+    delete from _lakefeed.histories where model = '{{ this.identifier }}';
+    insert into _lakefeed.histories values (
+        '{{ this.identifier }}', {{ lakefeed.sql_text(made_from) }}
+    );
 {% endmacro %}
 
 
-{#
-    Post-hook: deletes the versions that were replaced and records loads and declaration, in the same
-    transaction that wrote the new versions.
-#}
-{% macro close_history() %}
-    {%- if not execute %}{{ return('select 1') }}{% endif -%}
-    {%- set key = lakefeed.key_of_raw(lakefeed.raw_table_of(model).meta.lakefeed) -%}
-    {% if is_incremental() -%}
+{# Deletes the versions of all keys of which this build has written the versions again. #}
+{% macro delete_replaced_versions(raw) -%}
+    {%- set key = lakefeed.key_of_raw(raw) -%}
     delete from {{ this }}
     where
         _staged_batch <> (select batch from lakefeed_new_loads_batch)
@@ -70,13 +77,7 @@
             select ({{ key }}) from {{ this }}
             where _staged_batch = (select batch from lakefeed_new_loads_batch)
         );
-    {%- endif %}
-    {{ lakefeed.record_staged_loads() }}
-    delete from _lakefeed.histories where model = '{{ this.identifier }}';
-    insert into _lakefeed.histories values (
-        '{{ this.identifier }}', '{{ lakefeed.history_is_made_from() | replace("'", "''") }}'
-    );
-{% endmacro %}
+{%- endmacro %}
 
 
 {# Everything besides the rows that determines the versions, as text to compare. #}
@@ -90,16 +91,17 @@
     {%- if raw.get('compared_as') -%}
         {%- do made_from.update({'compared_as': raw.compared_as}) -%}
     {%- endif -%}
-    {%- set pruned_at = lakefeed.raw_was_pruned_at(lakefeed.raw_folder(lakefeed.raw_table_of(model))) -%}
-    {%- if pruned_at -%}{%- do made_from.update({'pruned_at': pruned_at}) -%}{%- endif -%}
+    {%- if lakefeed.model_state().was_pruned -%}
+        {%- set folder = lakefeed.raw_folder(lakefeed.raw_table_of(model)) -%}
+        {%- do made_from.update({'pruned_at': lakefeed.raw_was_pruned_at(folder)}) -%}
+    {%- endif -%}
     {{- return(tojson(made_from)) -}}
 {% endmacro %}
 
 
-{# When `lakefeed prune` last removed versions from raw; none if it never did. #}
+{# When `lakefeed prune` last removed versions from raw. #}
 {% macro raw_was_pruned_at(folder) %}
     {%- set note = lakefeed.sql_text(lakefeed.as_pattern(folder) ~ '/_lakefeed_pruned.json') -%}
-    {%- if not run_query('select 1 from glob(' ~ note ~ ')').rows -%}{{- return(none) -}}{%- endif -%}
     {%- set query -%}
         select pruned_at, coalesce(format, '1.0')
         from read_json(
@@ -110,14 +112,6 @@
     {%- set row = run_query(query).rows[0] -%}
     {%- do lakefeed.refuse_newer('the pruning record in ' ~ folder, row[1]) -%}
     {{- return(row[0]) -}}
-{% endmacro %}
-
-
-{% macro history_was_made_from(model_name) %}
-    {%- set query -%}
-        select max(made_from) from _lakefeed.histories where model = '{{ model_name }}'
-    {%- endset -%}
-    {{- return(run_query(query).columns[0].values()[0]) -}}
 {% endmacro %}
 
 

@@ -25,17 +25,12 @@
 
 
 {#
-    Whether a model's rows were merged by a differently compared key, as earlier versions of Lakefeed
+    Whether this model's rows were merged by a differently compared key, as earlier versions of Lakefeed
     did. Recorded only for models whose keys aren't compared by their plain values.
 #}
-{% macro key_comparison_changed(raw, model_name) %}
+{% macro key_comparison_changed(raw) %}
     {%- if not raw.get('compared_as') -%}{{- return(false) -}}{%- endif -%}
-    {%- set query -%}
-        create schema if not exists _lakefeed;
-        create table if not exists _lakefeed.compared_keys (model varchar, compared_as varchar);
-        select max(compared_as) from _lakefeed.compared_keys where model = '{{ model_name }}'
-    {%- endset -%}
-    {{- return(run_query(query).columns[0].values()[0] != tojson(raw.compared_as)) -}}
+    {{- return(lakefeed.model_state().compared_as != tojson(raw.compared_as)) -}}
 {% endmacro %}
 
 

@@ -12,13 +12,7 @@
     The raw table is described by its dbt source (`meta.lakefeed`, written by `lakefeed sync`).
 #}
 {% macro staging(raw_table, unique_key=none, cursor=none) %}
-    {{- config(
-        materialized='incremental',
-        incremental_strategy='append',
-        on_schema_change='append_new_columns',
-        pre_hook="{{ lakefeed.open_new_loads() }}",
-        post_hook="{{ lakefeed.close_new_loads() }}"
-    ) -}}
+    {{- config(materialized='lakefeed_staging') -}}
     {%- set raw = lakefeed.raw_table_of(model).meta.lakefeed if execute else {} -%}
     {{ lakefeed.newest_of(
         rows='lakefeed_new_rows',
@@ -32,17 +26,27 @@
 
 
 {#
-    Pre-hook: finds the committed loads that this model hasn't staged and opens their rows as the
-    temporary view `lakefeed_new_rows`.
+    The script that builds a staging model: opens the rows of the loads that it hasn't staged as the
+    temporary view `lakefeed_new_rows`, which the model's query reads, writes the newest of them, deletes
+    what they replace, and records the loads as staged.
 #}
-{% macro open_new_loads() %}
-    {%- if not execute %}{{ return('select 1') }}{% endif -%}
+{% macro staging_script(query, extends) %}
     {%- set raw = lakefeed.raw_table_of(model) -%}
-    {%- set name = this.identifier if is_incremental() else none -%}
-    {%- set is_outdated = name and lakefeed.key_comparison_changed(raw.meta.lakefeed, name) -%}
-    {%- set new = lakefeed.loads_to_stage(raw, name, is_outdated) -%}
-    {{ lakefeed.open_loads(raw, new.loads, new.counting) }}
-    {% if is_incremental() -%}{{ lakefeed.fit_model(raw, new.anew) }}{%- endif %}
+    {%- set is_outdated = extends and lakefeed.key_comparison_changed(raw.meta.lakefeed) -%}
+    {%- set new = lakefeed.loads_to_stage(raw, this.identifier if extends else none, is_outdated) -%}
+    {{ lakefeed.open_loads(raw, new.loads, new.counting, extends) }}
+    {% if extends -%}
+    {{ lakefeed.fit_model(raw, new.anew) }}
+    insert into {{ this }} by name (
+    {{ query }}
+    );
+    {{ lakefeed.delete_replaced_rows(raw.meta.lakefeed) }}
+    {%- else -%}
+    create or replace table {{ this }} as
+    {{ query }};
+    {%- endif %}
+    {{ lakefeed.record_compared_keys(raw.meta.lakefeed, this.identifier) }}
+    {{ lakefeed.record_staged_loads() }}
 {% endmacro %}
 
 
@@ -50,8 +54,7 @@
     Opens these loads for the model that is being built: the rows of the counting ones, and the records
     of all of them, which are written once the model is built.
 #}
-{% macro open_loads(raw, loads, counting) -%}
-    {%- do lakefeed.refuse_newer_warehouse() -%}
+{% macro open_loads(raw, loads, counting, extends) -%}
     create schema if not exists _lakefeed;
     create table if not exists _lakefeed.format as select '1.0' as version;
     create table if not exists _lakefeed.staged_loads (
@@ -74,30 +77,23 @@
     create or replace temp table lakefeed_new_loads_batch as
         select nextval('_lakefeed.batches') as batch;
     create or replace temp view lakefeed_new_rows as {{ lakefeed.new_rows(raw, counting) }};
-    {% if not is_incremental() -%}
+    {% if not extends -%}
     delete from _lakefeed.staged_loads where model = '{{ this.identifier }}';
     {% endif -%}
 {% endmacro %}
 
 
-{#
-    Post-hook: deletes the rows that have a newer version or a tombstone among the new rows, and records
-    the loads as staged, in the same transaction that wrote the new rows.
-#}
-{% macro close_new_loads() %}
-    {%- if not execute %}{{ return('select 1') }}{% endif -%}
-    {%- set raw = lakefeed.raw_table_of(model).meta.lakefeed -%}
-    {%- if raw.key and is_incremental() %}
+{# Deletes the rows that have a newer version or a tombstone among the new rows. #}
+{% macro delete_replaced_rows(raw) -%}
+    {%- if raw.key -%}
     delete from {{ this }}
     where
         _staged_batch <> (select batch from lakefeed_new_loads_batch)
         and ({{ lakefeed.key_of_raw(raw) }}) in (
             select ({{ lakefeed.key_of_raw(raw) }}) from lakefeed_new_rows
         );
-    {%- endif %}
-    {{ lakefeed.record_compared_keys(raw, this.identifier) }}
-    {{ lakefeed.record_staged_loads() }}
-{% endmacro %}
+    {%- endif -%}
+{%- endmacro %}
 
 
 {% macro record_staged_loads() -%}
@@ -127,11 +123,12 @@
     {%- set rows = lakefeed.rows_of_loads(loads) -%}
     {%- set raw_types = lakefeed.described('from ' ~ rows) -%}
     {%- do lakefeed.refuse_lossy_casts(raw_types, columns, rows) -%}
+    {%- set quoted = lakefeed.quoted(columns) -%}
     {%- set deleted_at = 'files._deleted_at' if '_deleted_at' in raw_types else 'null::timestamptz' -%}
     select
         {% for name, type in columns.items() -%}
-        cast({{ 'files.' ~ lakefeed.quote(name) if name in raw_types else 'null' }} as {{ type }})
-            as {{ lakefeed.quote(name) }},
+        cast({{ 'files.' ~ quoted[name] if name in raw_types else 'null' }} as {{ type }})
+            as {{ quoted[name] }},
         {% endfor -%}
         {{ deleted_at ~ ' as _deleted_at,' if watches_deletes }}
         files._dlt_load_id,
@@ -191,19 +188,23 @@
         {%- do wanted.update({'_deleted_at': 'timestamptz'}) -%}
     {%- endif -%}
     {%- do wanted.update({'_dlt_load_id': 'varchar', '_staged_batch': 'bigint'}) -%}
-    {%- set present = lakefeed.described('from ' ~ this) -%}
+    {%- set present = lakefeed.model_state().columns -%}
+    {%- set types = lakefeed.build_state().types -%}
+    {%- set quoted = lakefeed.quoted(wanted.keys() | list + present.keys() | list) -%}
     {%- set casts = [] -%}
+    {%- set fits = namespace(all=true) -%}
     {%- for name, type in wanted.items() -%}
-        {%- set value = lakefeed.quote(name) if name in present else 'null' -%}
-        {%- do casts.append('cast(' ~ value ~ ' as ' ~ type ~ ') as ' ~ lakefeed.quote(name)) -%}
+        {%- if present.get(name) != types[type] -%}{%- set fits.all = false -%}{%- endif -%}
+        {%- set value = quoted[name] if name in present else 'null' -%}
+        {%- do casts.append('cast(' ~ value ~ ' as ' ~ type ~ ') as ' ~ quoted[name]) -%}
     {%- endfor -%}
     {%- for name in present if name not in wanted -%}
-        {%- do casts.append(lakefeed.quote(name)) -%}
+        {%- do casts.append(quoted[name]) -%}
     {%- endfor -%}
-    {%- set query = 'select ' ~ casts | join(', ') ~ ' from ' ~ this -%}
-    {%- if anew or lakefeed.described(query) != present -%}
+    {%- if anew or not fits.all -%}
     {%- if not anew -%}{%- do lakefeed.refuse_lossy_casts(present, wanted, this) -%}{%- endif -%}
-    create or replace table {{ this }} as {{ query }}{{ ' where false' if anew }};
+    create or replace table {{ this }} as
+    select {{ casts | join(', ') }} from {{ this }}{{ ' where false' if anew }};
     {%- endif -%}
 {% endmacro %}
 
@@ -227,18 +228,17 @@
 
 {# For each column whose type changed: the condition for values that the cast would damage. #}
 {% macro values_lost(present, wanted) %}
-    {%- set nulls = [] -%}
-    {%- for name, type in wanted.items() -%}
-        {%- do nulls.append('cast(null as ' ~ type ~ ') as ' ~ lakefeed.quote(name)) -%}
-    {%- endfor -%}
-    {%- set types = lakefeed.described('select ' ~ nulls | join(', ')) -%}
     {%- set conditions = {} -%}
-    {%- for name, type in types.items() if present.get(name, type) != type -%}
+    {%- set types = lakefeed.build_state().types -%}
+    {%- for name, declared in wanted.items() -%}
+        {%- set type = types[declared] -%}
+        {%- if present.get(name, type) != type -%}
         {%- set column = lakefeed.quote(name) -%}
         {%- do conditions.update({
             name: column ~ ' is distinct from try_cast(try_cast(' ~ column ~ ' as ' ~ type ~ ') as '
                 ~ present[name] ~ ')'
         }) -%}
+        {%- endif -%}
     {%- endfor -%}
     {{- return(conditions) -}}
 {% endmacro %}
@@ -272,16 +272,16 @@
 {% endmacro %}
 
 
-{# A list of SQL identifiers from one or more names; none if there are none. #}
+{# These names as SQL identifiers, by name: one call for many, since each call of a macro costs time. #}
 {% macro quoted(names) %}
-    {%- set quoted = [] -%}
-    {%- for name in ([names] if names is string else names or []) -%}
-        {%- do quoted.append(lakefeed.quote(name)) -%}
+    {%- set quoted = {} -%}
+    {%- for name in names -%}
+        {%- do quoted.update({name: '"' ~ name.replace('"', '""') ~ '"'}) -%}
     {%- endfor -%}
-    {{- return(quoted or none) -}}
+    {{- return(quoted) -}}
 {% endmacro %}
 
 
 {% macro quoted_list(names) %}
-    {{- return(lakefeed.quoted(names) | join(', ')) -}}
+    {{- return(lakefeed.quoted([names] if names is string else names).values() | join(', ')) -}}
 {% endmacro %}
