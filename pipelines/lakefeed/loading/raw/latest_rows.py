@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lakefeed.declaration.catalogue import Column
 from lakefeed.loading.plan.table_plan import DELETED_AT, TablePlan
@@ -26,6 +26,8 @@ class LatestRows:
 
     loads: tuple[Load, ...]
     files: tuple[Named, ...]
+    # Committed files don't change, so their types are asked for once.
+    _types: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, log: CommitLog, loads: Sequence[Load]) -> LatestRows:
@@ -49,8 +51,10 @@ class LatestRows:
 
     def types(self, session: SourceSession) -> dict[str, str]:
         """DuckDB's type of each column, by lower-case name."""
-        described = session.execute(f"describe from {self.relation}").fetchall()
-        return {row[0].lower(): row[1] for row in described}
+        if not self._types:
+            described = session.execute(f"describe from {self.relation}").fetchall()
+            self._types.update((row[0].lower(), row[1]) for row in described)
+        return self._types
 
     def newest_rows(self, session: SourceSession, plan: TablePlan, among: str | None = None) -> str:
         """A query for the latest version of each row that hasn't been deleted since.

@@ -11,6 +11,7 @@ from lakefeed.transformation.generate.staging_models import (
     column_entry,
     compared_as,
     jinja_text,
+    key_test,
     macro_call,
     staged_columns,
     staging_model_name,
@@ -67,26 +68,19 @@ def _history_model(table: Table) -> str:
 
 
 def _model_entry(table: Table) -> dict[str, Any]:
-    """A history model's YAML. No single column is unique, so the model's own tests cover keys."""
-    key = list(table.key)
-    compared = {"compared_as": how} if (how := compared_as(table)) else {}
+    """A history model's YAML."""
+    key, compared = list(table.key), compared_as(table)
+    how = {"compared_as": compared} if compared else {}
     columns = [column_entry(column) for column in staged_columns(table)]
     columns += [{"name": name, "description": text} for name, text in _LAKE_COLUMNS.items()]
-    for entry in columns:
-        if entry["name"] in (*key, "valid_from"):
-            entry["data_tests"] = ["not_null"]
     return {
         "name": history_model_name(table),
         "description": f"History of {table.qualified} in `{table.source}`. One row per "
         f"{', '.join(key)} and version, with the period in which it was valid.",
         "config": {"schema": "history", "tags": list(table.settings.tags)},
         "data_tests": [
-            {
-                "lakefeed.unique_combination": {
-                    "arguments": {"columns": [*key, "valid_from"], **compared}
-                }
-            },
-            {"lakefeed.no_gaps_no_overlaps": {"arguments": {"key": key, **compared}}},
+            key_test([*key, "valid_from"], compared),
+            {"lakefeed.no_gaps_no_overlaps": {"arguments": {"key": key, **how}}},
         ],
         "columns": columns,
     }

@@ -7,6 +7,7 @@ with the files on disk. Files are generated whole; a file without the header is 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -155,19 +156,18 @@ def _model_entry(table: Table, known: list[Table]) -> dict[str, Any]:
 
 
 def _key_tests(table: Table) -> list[dict[str, Any]]:
-    compared = compared_as(table)
-    if len(table.key) < 2 and not compared:
-        return []
-    arguments = {"columns": list(table.key), **({"compared_as": compared} if compared else {})}
-    return [{"lakefeed.unique_combination": {"arguments": arguments}}]
+    return [key_test(table.key, compared_as(table))] if table.key else []
+
+
+def key_test(key: Sequence[str], compared: Mapping[str, str]) -> dict[str, Any]:
+    """The dbt test that these columns identify each row of a model."""
+    arguments = {"columns": list(key), **({"compared_as": dict(compared)} if compared else {})}
+    return {"lakefeed.primary_key": {"arguments": arguments}}
 
 
 def _column_entry(table: Table, column: Column, known: list[Table]) -> dict[str, Any]:
     entry = column_entry(column)
-    key_tests = ["not_null"] if column.name in table.key else []
-    if table.key == (column.name,) and not compared_as(table):
-        key_tests.append("unique")
-    if tests := [*key_tests, *tests_of_column(table, column, known)]:
+    if tests := tests_of_column(table, column, known):
         entry["data_tests"] = tests
     return entry
 

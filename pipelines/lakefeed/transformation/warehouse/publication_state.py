@@ -12,48 +12,57 @@ Stored in the file itself, so that it is published, kept and rolled back with th
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from duckdb import DuckDBPyConnection
 
 from lakefeed.transformation.warehouse.connection import holds
 from lakefeed.transformation.warehouse.open_file import FORMAT, reading, writing
 
+# Each column's type and description.
 _TABLES = {
-    "table_name": "The declared table: source.table.",
-    "lake_name": "The name of the table in the lake.",
-    "complete_through": "Everything committed in the source by this time is included.",
-    "loads": "Number of loads in its staging model.",
-    "newest_load": "Id of the newest load in its staging model.",
-    "row_count": "Number of rows in its staging model; null if that is a view.",
-    "built_at": "When its staging model was last built successfully.",
-    "published_at": "When that build was published.",
-    "sees_deletes": "Whether rows deleted in the source are removed or marked in staging.",
+    "table_name": ("varchar", "The declared table: source.table."),
+    "lake_name": ("varchar", "The name of the table in the lake."),
+    "complete_through": (
+        "timestamptz",
+        "Everything committed in the source by this time is included.",
+    ),
+    "loads": ("bigint", "Number of loads in its staging model."),
+    "newest_load": ("varchar", "Id of the newest load in its staging model."),
+    "row_count": ("bigint", "Number of rows in its staging model; null if that is a view."),
+    "built_at": ("timestamptz", "When its staging model was last built successfully."),
+    "published_at": ("timestamptz", "When that build was published."),
+    "sees_deletes": (
+        "boolean",
+        "Whether rows deleted in the source are removed or marked in staging.",
+    ),
 }
 _MODELS = {
-    "model": "The staging model or mart.",
-    "complete_through": "The earliest complete_through of the tables upstream.",
-    "built_at": "When it was last built and passed its tests.",
-    "published_at": "When that build was published.",
-    "is_held_back": "Whether it is held back at an earlier version although there is newer data.",
-    "held_back_because": "Why it is held back.",
-    "waits_for": "Tables upstream that failed to load, if that is why.",
+    "model": ("varchar", "The staging model or mart."),
+    "complete_through": ("timestamptz", "The earliest complete_through of the tables upstream."),
+    "built_at": ("timestamptz", "When it was last built and passed its tests."),
+    "published_at": ("timestamptz", "When that build was published."),
+    "is_held_back": (
+        "boolean",
+        "Whether it is held back at an earlier version although there is newer data.",
+    ),
+    "held_back_because": ("varchar", "Why it is held back."),
+    "waits_for": ("varchar[]", "Tables upstream that failed to load, if that is why."),
 }
 _DDL = f"""
 create schema if not exists _lakefeed;
 create or replace table _lakefeed.format as select '{FORMAT}' as version;
 create or replace table _lakefeed.publication (published_at timestamptz);
-create or replace table _lakefeed.tables (
-    table_name varchar, lake_name varchar, complete_through timestamptz, loads bigint,
-    newest_load varchar, row_count bigint, built_at timestamptz, published_at timestamptz,
-    sees_deletes boolean
-);
-create or replace table _lakefeed.models (
-    model varchar, complete_through timestamptz, built_at timestamptz, published_at timestamptz,
-    is_held_back boolean, held_back_because varchar, waits_for varchar[]
-);
+"""
+# One statement for all rows: for each parameter that it binds, DuckDB looks for pandas and other
+# packages again.
+_ROWS = """
+create or replace table _lakefeed.{name} as
+select unnest(from_json($rows, '{structure}'), max_depth := 2)
 """
 
 
@@ -156,16 +165,31 @@ def write_publication_state(file: Path, state: PublicationState) -> None:
         session.begin()
         session.execute(_DDL)
         session.execute("insert into _lakefeed.publication values (?)", [state.published_at])
-        for table in tables:
-            session.execute(
-                "insert into _lakefeed.tables values (?, ?, ?, ?, ?, ?, ?, ?, ?)", table
-            )
-        for model in models:
-            session.execute("insert into _lakefeed.models values (?, ?, ?, ?, ?, ?, ?)", model)
-        for name, columns in (("tables", _TABLES), ("models", _MODELS)):
-            for column, meaning in columns.items():
-                session.execute(f"comment on column _lakefeed.{name}.{column} is '{meaning}'")
+        _write_rows(session, "tables", _TABLES, tables)
+        _write_rows(session, "models", _MODELS, models)
         session.commit()
+
+
+def _write_rows(
+    session: DuckDBPyConnection,
+    name: str,
+    columns: Mapping[str, tuple[str, str]],
+    rows: Sequence[tuple[Any, ...]],
+) -> None:
+    types = {column: type_.upper() for column, (type_, _) in columns.items()}
+    # The structure of a list type is a list, as in `[{"waits_for": ["VARCHAR"]}]`.
+    structure = [{c: [t[:-2]] if t.endswith("[]") else t for c, t in types.items()}]
+    values = [dict(zip(columns, row, strict=True)) for row in rows]
+    session.execute(
+        _ROWS.format(name=name, structure=json.dumps(structure)),
+        {"rows": json.dumps(values, default=dt.datetime.isoformat)},
+    )
+    session.execute(
+        "; ".join(
+            f"comment on column _lakefeed.{name}.{column} is '{meaning}'"
+            for column, (_, meaning) in columns.items()
+        )
+    )
 
 
 def _tables_in(session: DuckDBPyConnection) -> dict[str, TableState]:
