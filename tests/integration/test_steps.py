@@ -8,6 +8,7 @@ from lakefeed.loading.dlt_adapter.environment import prepare_dlt
 from lakefeed.loading.load import load_table
 from lakefeed.loading.load_result import LoadOptions, LoadResult
 from lakefeed.loading.plan.table_plan import plan_table
+from lakefeed.loading.sessions.table_session import TableSession
 from lakefeed.loading.standby import Standby, load_beside_recovery
 from lakefeed.orchestration.checks.audit import at_one_snapshot
 from lakefeed.source.connections.connection import connection_of
@@ -43,7 +44,8 @@ def in_steps(lake: Lake, *, ended: int = 0) -> LoadResult:
             if left:
                 left -= 1
                 raise ConnectionError
-            return load_table(project, plan, source, options)
+            with TableSession(source, plan) as opened:
+                return load_table(project, opened, options)
 
         standby = Ends(connection_of(project, "shop"), 0)
         return load_beside_recovery(plan.table, LoadOptions(), load, standby)

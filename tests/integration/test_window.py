@@ -23,6 +23,7 @@ from lakefeed.loading.plan.table_plan import TablePlan, plan_table
 from lakefeed.loading.probe import probe_table
 from lakefeed.loading.raw.commit_log import CommitLog, checkpoint_after
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
+from lakefeed.loading.sessions.table_session import TableSession
 from lakefeed.orchestration.checks.audit import at_one_snapshot, audit
 from tests.conftest import Database, Lake, only
 
@@ -56,12 +57,14 @@ class Table:
     source: SourceAtSnapshot
 
     def rows_probed(self) -> int:
-        found = probe_table(self.lake.project, self.plan, self.source, LoadOptions())
+        with TableSession(self.source, self.plan) as opened:
+            found = probe_table(self.lake.project, opened, LoadOptions())
         assert found is not None
         return found.rows_read
 
     def rows_loaded(self) -> int:
-        return load_table(self.lake.project, self.plan, self.source, LoadOptions()).rows_read
+        with TableSession(self.source, self.plan) as opened:
+            return load_table(self.lake.project, opened, LoadOptions()).rows_read
 
     def rows_pending(self) -> int:
         """The rows that an audit takes for pending."""

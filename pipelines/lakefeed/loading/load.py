@@ -34,6 +34,7 @@ from lakefeed.loading.raw.load_manifest import MANIFEST, Load
 from lakefeed.loading.raw.profile import profile_name
 from lakefeed.loading.raw.table_folders import working_directory
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
+from lakefeed.loading.sessions.table_session import TableSession
 from lakefeed.source.inspection.equality import compared_by_text
 
 
@@ -46,18 +47,18 @@ class _Workspace:
     spool: Path
 
 
-def load_table(
-    project: Project, plan: TablePlan, source: SourceAtSnapshot, options: LoadOptions
-) -> LoadResult:
+def load_table(project: Project, opened: TableSession, options: LoadOptions) -> LoadResult:
     """Loads one table at the snapshot and commits it, or leaves everything as it was.
 
-    Side effects: appends to the table's raw folder, moves dlt's state. Safe to kill and to repeat.
+    Side effects: appends to the table's raw folder, moves dlt's state, closes the session before it
+    commits. Safe to kill and to repeat.
 
     Raises:
         Refused: another load of this table is running, or a refresh would shrink it too much.
         TableFailed: the rows can't be read as declared.
     """
     started = time.monotonic()
+    plan, source = opened.plan, opened.source
     with table_lock(project, plan.table, source.holder) as lock:
         workspace = _workspace_of(project, plan)
         drop_remains(Path(workspace.pipeline.working_dir))
@@ -72,27 +73,27 @@ def load_table(
         notes += [*changes.notes, *notes_of_parts(plan, changes)]
         if not (effective and effective[-1].read_as and effective[-1].read_as.key == plan.key):
             notes += _doubts_of_key(plan, source)
-        with source.session(plan) as session:
-            extraction = Extraction(
-                source=source,
-                session=session,
-                plan=plan,
-                log=workspace.log,
-                effective=tuple(effective),
-                changes=changes,
-                window=window_of(
-                    plan,
-                    effective,
-                    source.snapshot,
-                    changes,
-                    whole=options.full_refresh,
-                    backfill=options.backfill,
-                ),
-                allow_shrink=options.allow_shrink or changes.fewer,
-                spool=workspace.spool,
-                steps=options.steps,
-            )
-            extracted = _extract(workspace, extraction)
+        extraction = Extraction(
+            source=source,
+            session=opened.open(),
+            plan=plan,
+            log=workspace.log,
+            effective=tuple(effective),
+            changes=changes,
+            window=window_of(
+                plan,
+                effective,
+                source.snapshot,
+                changes,
+                whole=options.full_refresh,
+                backfill=options.backfill,
+            ),
+            allow_shrink=options.allow_shrink or changes.fewer,
+            spool=workspace.spool,
+            steps=options.steps,
+        )
+        extracted = _extract(workspace, extraction)
+        opened.close()
         lock.assert_held()
         committed = _commit_pending(workspace)
         if effective and not committed and not options.backfill:

@@ -26,6 +26,7 @@ from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.loading.raw.table_folders import working_directory
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
+from lakefeed.loading.sessions.table_session import TableSession
 from lakefeed.source.snapshot import Snapshot
 from lakefeed.sql import quote
 
@@ -39,22 +40,21 @@ class _Counts:
     null_cursors: int = 0
 
 
-def probe_table(
-    project: Project, plan: TablePlan, source: SourceAtSnapshot, options: LoadOptions
-) -> LoadResult | None:
+def probe_table(project: Project, opened: TableSession, options: LoadOptions) -> LoadResult | None:
     """The result of a load that finds nothing new; None where there are new rows, or may be.
 
-    Reads the source and raw; changes nothing.
+    Reads the source and raw; changes nothing. Leaves its session open.
     """
     started = time.monotonic()
+    plan, source = opened.plan, opened.source
     log = CommitLog(project.raw_url, plan.table.lake_name)
     effective = log.effective_loads()
     if options != LoadOptions() or not _is_settled(project, plan, source, effective):
         return None
-    with source.session(plan) as session:
-        counts = _counts_without_new_rows(session, plan, source.snapshot, log, effective)
-        if counts is None or rewritten_since_the_snapshot(session, plan):
-            return None
+    session = opened.open()
+    counts = _counts_without_new_rows(session, plan, source.snapshot, log, effective)
+    if counts is None or rewritten_since_the_snapshot(session, plan):
+        return None
     checkpoint = checkpoint_after(effective)
     seconds = time.monotonic() - started
     return LoadResult(

@@ -12,7 +12,7 @@ from lakefeed.loading.extract.completeness import (
     notes_of_window,
     reaching_added_values,
 )
-from lakefeed.loading.extract.ctid_ranges import TableSize, cut
+from lakefeed.loading.extract.ctid_ranges import cut
 from lakefeed.loading.extract.delete_detection import Moved, compare_keys
 from lakefeed.loading.extract.extraction import Extraction, ExtractionResult
 from lakefeed.loading.extract.key_check import check_key
@@ -34,7 +34,6 @@ from lakefeed.loading.plan.cursors import (
     moment_of,
     next_checkpoint,
 )
-from lakefeed.loading.plan.queries import size_query
 from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.raw.latest_rows import LatestRows
 from lakefeed.loading.raw.load_manifest import MANIFEST, Load
@@ -52,6 +51,11 @@ def extract_table(extraction: Extraction, load_id: str, query_of: QueryOf) -> Ex
         Refused: the table lost more rows than `max_shrink` allows.
         TableFailed: the rows can't be read as declared.
     """
+    with extraction.session.in_threads_for(extraction.rows_expected):
+        return _extract(extraction, load_id, query_of)
+
+
+def _extract(extraction: Extraction, load_id: str, query_of: QueryOf) -> ExtractionResult:
     session, plan, changes = extraction.session, extraction.plan, extraction.changes
     window = reaching_added_values(session, plan, extraction.window, changes)
     notes = list(notes_of_window(plan, window, changes))
@@ -170,9 +174,8 @@ def _queries(
         # dlt has put the condition for a cursor into its query; it knows nothing of row versions.
         condition = condition_of(plan, window) if plan.table.reads_row_versions else None
         return [query_of(window, condition or "true")]
-    size = extraction.session.fetch(size_query(plan))[0]
     sessions = extraction.source.sessions_for(plan)
-    ranges = cut(TableSize(*size), sessions, plan.table.settings.max_query_time)
+    ranges = cut(extraction.size, sessions, plan.table.settings.max_query_time)
     return [query_of(window, pages) for pages in ranges]
 
 

@@ -76,12 +76,13 @@ def read_table(
         return _measure(session, plan, target, paths, horizon=horizon)
     (sql,) = queries
     with session.in_one_thread():
-        session.execute(f"create temp table incoming as from {session.rows_of(sql)}")
+        session.execute(f"create or replace temp table incoming as from {session.rows_of(sql)}")
         for sql in further:
             session.execute(f"insert into incoming from {session.rows_of(sql)}")
     rows_read = _count(session, "incoming")
-    paths = copy_query(session, plan, _changed(session, plan, held), target)
-    reading = _measure(session, plan, target, paths, horizon=horizon, of="incoming")
+    with session.in_threads_for(rows_read):
+        paths = copy_query(session, plan, _changed(session, plan, held), target)
+        reading = _measure(session, plan, target, paths, horizon=horizon, of="incoming")
     session.execute("drop table incoming")
     return replace(reading, rows_read=rows_read)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import count
 from typing import Any
 
@@ -18,7 +18,7 @@ from duckdb import DuckDBPyConnection
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, Column
 
 from lakefeed.errors import SourceUnreachable
-from lakefeed.loading.sessions.duckdb_engine import one_thread
+from lakefeed.loading.sessions.duckdb_engine import all_threads, one_thread
 from lakefeed.source.connections.failure import is_of_connecting
 from lakefeed.source.connections.keepalive import Line
 from lakefeed.source.connections.sessions import session_on
@@ -31,6 +31,8 @@ _SCANNER = "postgres_"
 _EXPORT = "select pg_export_snapshot()"
 _PID = "select pg_backend_pid()"
 _ROWS_AT_A_TIME = 10_000
+# One thread processes so many in some tenths of a second.
+_FEW_ROWS = 500_000
 
 # By type oid, for types that the lake doesn't store as text: how to parse PostgreSQL's text output.
 _FROM_TEXT = {
@@ -80,6 +82,10 @@ class SourceSession(ABC):
     def in_one_thread(self) -> AbstractContextManager[None]:
         """Limits DuckDB to one thread: more don't make statements that read the source faster."""
         return one_thread(self._engine)
+
+    def in_threads_for(self, rows: int) -> AbstractContextManager[None]:
+        """Lets DuckDB use all cores for statements that process so many rows, if that pays."""
+        return all_threads(self._engine) if rows > _FEW_ROWS else nullcontext()
 
     @abstractmethod
     def begin(self, snapshot: str | None, settings: str) -> bool:

@@ -22,6 +22,7 @@ from lakefeed.loading.probe import probe_table
 from lakefeed.loading.sessions.duckdb_engine import CONCURRENT_READS, Engines, spill_folder
 from lakefeed.loading.sessions.retryable import RetryAtLaterSnapshot
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
+from lakefeed.loading.sessions.table_session import TableSession
 from lakefeed.loading.standby import RecoveryConflict, Standby, is_standby, load_beside_recovery
 from lakefeed.orchestration.ingest.frozen_tables import without_changes_of_frozen
 from lakefeed.orchestration.ingest.live_tables import LiveTables
@@ -168,7 +169,8 @@ class _SourceRun:
             self._now = LiveTables(self.project, self.source, self.live)
             tables = self._tables_to_load(self._now, wanted)
             at_most = max([CONCURRENT_READS, *(table.settings.parallel or 0 for table in tables)])
-            with closing(Engines(spill_folder(self.project), at_most)) as engines:
+            pool = Engines(spill_folder(self.project), at_most, in_one_thread=True)
+            with closing(pool) as engines:
                 source = SourceAtSnapshot(connection, snapshot, session, engines)
                 reports = self._load_concurrently(tables, source)
             self.live = without_changes_of_frozen(self.project, self.live, tables)
@@ -259,15 +261,20 @@ class _SourceRun:
         self, plan: TablePlan, source: SourceAtSnapshot, options: LoadOptions
     ) -> LoadResult:
         def load(options: LoadOptions) -> LoadResult:
-            # Imported late: dlt reads its environment on import, and `prepare_dlt` sets it.
-            from lakefeed.loading.load import load_table
-
-            return load_table(self.project, plan, source, options)
+            with TableSession(source, plan) as opened:
+                return self._load_in(opened, options)
 
         before = self._again.get(plan.table.lake_name)
         if self._standby and isinstance(before, RecoveryConflict):
             return load_beside_recovery(plan.table, options, load, self._standby)
-        return probe_table(self.project, plan, source, options) or load(options)
+        with TableSession(source, plan) as opened:
+            return probe_table(self.project, opened, options) or self._load_in(opened, options)
+
+    def _load_in(self, opened: TableSession, options: LoadOptions) -> LoadResult:
+        # Imported late: dlt reads its environment on import, and `prepare_dlt` sets it.
+        from lakefeed.loading.load import load_table
+
+        return load_table(self.project, opened, options)
 
     def _explained(self, table: Table, source: SourceAtSnapshot, error: Exception) -> LakefeedError:
         if not self._is_second_pass and self._standby and self._standby.has_ended(error):
