@@ -170,17 +170,20 @@
 
 {#
     Replaces each model's ids of new loads by their manifests, in order of their snapshots; by none if
-    one of them can't be read, so that the failure is that model's.
+    one of them can't be read, so that the failure is that model's, or if loads are left out (`--as-of`).
 #}
 {% macro describe_new_loads(models) %}
     {%- set paths = {} -%}
-    {%- for model in models.values() -%}
+    {%- for model in models.values() if not var('lakefeed_as_of', none) -%}
         {%- set begin = lakefeed.as_pattern(model.folder) ~ '/_lakefeed_loads/' -%}
         {%- for id in model.loads -%}
             {%- do paths.update({lakefeed.sql_text(begin ~ id ~ '.json'): none}) -%}
         {%- endfor -%}
     {%- endfor -%}
-    {%- if not paths -%}{{- return(none) -}}{%- endif -%}
+    {%- if not paths -%}
+        {%- for model in models.values() if model.loads -%}{%- do model.update({'loads': none}) -%}{%- endfor -%}
+        {{- return(none) -}}
+    {%- endif -%}
     {%- set query -%}
         with
         manifests as (
