@@ -2,11 +2,10 @@
     What models over raw need to know before they are built, asked once for all selected models of a
     dbt invocation: a query of its own for each model costs more than the model.
 
-    Kept in `graph`, the only object that the nodes of an invocation share. Each model asks again where
-    this doesn't answer its question (see `unstaged_loads` and `columns_of_model`).
+    Kept in `graph`, the only object that the nodes of an invocation share. A model asks for its loads
+    itself where this doesn't know them (see `unstaged_loads`).
 
     Returns:
-        tables: the names of the tables in the schema `_lakefeed`.
         types: DuckDB's name of each declared column type, by its declared name.
         models: by unique id: `columns` (names and types, empty for a new model), `is_incremental`, `loads`
             (those to stage; none if a manifest can't be read), `staged_at` (the newest staged snapshot),
@@ -25,7 +24,7 @@
         {%- do model.update({'is_incremental': not model.is_built_anew and model.columns | length > 0}) -%}
     {%- endfor -%}
     {%- do lakefeed.add_staged_and_new(models, state.tables) -%}
-    {%- set state = {'tables': state.tables, 'types': state.types, 'models': models} -%}
+    {%- set state = {'types': state.types, 'models': models} -%}
     {%- do graph.update({'lakefeed': {'invocation_id': invocation_id, 'state': state}}) -%}
     {{- return(state) -}}
 {% endmacro %}
@@ -212,7 +211,9 @@
     {%- endfor -%}
     {%- for model in models.values() if model.loads -%}
         {%- set loads = [] -%}
-        {%- for load in described.get(model.lake_name, []) if load.load_id in model.loads -%}
+        {%- set wanted = {} -%}
+        {%- for id in model.loads -%}{%- do wanted.update({id: none}) -%}{%- endfor -%}
+        {%- for load in described.get(model.lake_name, []) if load.load_id in wanted -%}
             {%- do loads.append({
                 'load_id': load.load_id, 'snapshot_at': load.snapshot_at, 'supersedes': load.supersedes,
                 'files': load.files, 'format': load.format, 'folder': model.folder
