@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from copy import copy
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +14,14 @@ from lakefeed.disk import storage_error
 from lakefeed.duckdb_paths import writable_database
 from lakefeed.errors import BuildFailed
 from lakefeed.interruption import raise_if_interrupted
+from lakefeed.transformation.dbt_adapter.patches import speed_up_dbt
+from lakefeed.transformation.dbt_adapter.surroundings import (
+    opening,
+    quiet_environment,
+    working_in,
+)
 from lakefeed.transformation.generate.data_tests import declared_at
 from lakefeed.transformation.generate.dbt_packages import provide_dbt_package
-from lakefeed.transformation.warehouse.open_file import NEW_FILES
 
 _TESTS = ("test", "unit_test")
 # dbt's cache of the parsed project (https://docs.getdbt.com/reference/parsing#partial-parsing).
@@ -156,14 +157,15 @@ def _invoke(project: Project, command: Sequence[str], warehouse: Path) -> Any:
     provide_dbt_package(project)
     warehouse.parent.mkdir(parents=True, exist_ok=True)
     with (
-        _quiet_environment(command[0]),
-        _working_in(project.dbt),
+        quiet_environment(command[0]),
+        working_in(project.dbt),
         writable_database(warehouse) as file,
-        _opening(file),
+        opening(file),
     ):
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner
 
+        speed_up_dbt()
         try:
             outcome = dbtRunner().invoke([*_QUIET, *command])
         finally:
@@ -234,66 +236,6 @@ def _stored_in(result: Any) -> tuple[str, ...]:
 
 def _is_test(node: Any) -> bool:
     return str(node.resource_type) in _TESTS
-
-
-@contextmanager
-def _working_in(folder: Path) -> Iterator[None]:
-    """Like `contextlib.chdir`, but also works if the current folder has been removed."""
-    try:
-        before = Path.cwd()
-    except FileNotFoundError:
-        before = folder
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        with suppress(FileNotFoundError):
-            os.chdir(before)
-
-
-@contextmanager
-def _opening(warehouse: Path) -> Iterator[None]:
-    """Makes dbt-duckdb open this file, whatever path the profile has, and create it as we do.
-
-    Another path in the profile, which may be hand-written, would invalidate dbt's parse cache
-    (https://docs.getdbt.com/reference/parsing#known-limitations).
-    """
-    from dbt.adapters.duckdb.environments import Environment
-
-    original = Environment.__dict__["initialize_db"]
-
-    def open_warehouse(environment: Any, credentials: Any, plugins: Any = None) -> Any:
-        elsewhere = copy(credentials)
-        elsewhere.path = str(warehouse)
-        elsewhere.config_options = NEW_FILES | (credentials.config_options or {})
-        return original.__func__(environment, elsewhere, plugins)
-
-    Environment.initialize_db = classmethod(open_warehouse)
-    try:
-        yield
-    finally:
-        Environment.initialize_db = original
-
-
-@contextmanager
-def _quiet_environment(command: str) -> Iterator[None]:
-    """Turns off dbt's telemetry and hides this process's command line; restores both on exit.
-
-    dbt writes `sys.argv` into its logs and artifacts
-    (https://github.com/dbt-labs/dbt-core/issues/10313). Ours may contain personal data, such as the
-    key of a row to erase.
-    """
-    before = os.environ.get("DBT_SEND_ANONYMOUS_USAGE_STATS")
-    os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"] = "false"
-    ours, sys.argv = sys.argv, ["dbt", command]
-    try:
-        yield
-    finally:
-        sys.argv = ours
-        if before is None:
-            del os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"]
-        else:
-            os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"] = before
 
 
 def _plain(error: BaseException) -> str:
