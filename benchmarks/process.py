@@ -18,6 +18,9 @@ _REAPER = Path(__file__).with_name("reaper.py")
 _INTERVAL = 0.02
 # Looking through all processes costs more than looking at a few.
 _LOOKS_PER_SEARCH = 10
+# Installed programs are compiled once. Where the environment forbids Python to keep what it compiles,
+# a program that runs from its sources would be compiled anew by each run.
+_KEEPS_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 # The line of an output that tells the reason; what dlt and others say below it is advice.
@@ -63,7 +66,7 @@ def run_measured(command: Command, limit_seconds: float) -> Usage:
             process = subprocess.Popen(
                 [str(argument) for argument in arguments],
                 cwd=command.folder,
-                env={**os.environ, **command.environment},
+                env={**os.environ, **_KEEPS_BYTECODE, **command.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
