@@ -18,8 +18,8 @@ _REAPER = Path(__file__).with_name("reaper.py")
 _INTERVAL = 0.02
 # Looking through all processes costs more than looking at a few.
 _LOOKS_PER_SEARCH = 10
-# Installed programs are compiled once. Where the environment forbids Python to keep what it compiles,
-# a program that runs from its sources would be compiled anew by each run.
+# Installed programs are compiled once. Where the environment forbids Python to keep what it has
+# compiled, a program that runs from its sources would be compiled anew by each run.
 _KEEPS_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
