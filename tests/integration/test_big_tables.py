@@ -186,10 +186,10 @@ COPYING = """
 select {} from pg_stat_activity where application_name = 'lakefeed shop__big' and state = 'active'
     and query ilike 'copy%big%' and datname = current_database()
 """
-# A session that is about to copy has no lock yet.
+# A session that is about to copy has no lock yet; one that sleeps is in the midst of the table.
 READING = """
-select from pg_locks join pg_stat_activity using (pid)
-where application_name = 'lakefeed shop__big' and relation = 'big'::regclass and granted
+select from pg_stat_activity
+where application_name = 'lakefeed shop__big' and wait_event = 'PgSleep'
 """
 
 

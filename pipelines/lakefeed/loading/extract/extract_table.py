@@ -12,7 +12,7 @@ from lakefeed.loading.extract.completeness import (
     notes_of_window,
     reaching_added_values,
 )
-from lakefeed.loading.extract.ctid_ranges import cut
+from lakefeed.loading.extract.ctid_ranges import TableSize, cut
 from lakefeed.loading.extract.delete_detection import Moved, compare_keys
 from lakefeed.loading.extract.extraction import Extraction, ExtractionResult
 from lakefeed.loading.extract.key_check import check_key
@@ -34,6 +34,7 @@ from lakefeed.loading.plan.cursors import (
     moment_of,
     next_checkpoint,
 )
+from lakefeed.loading.plan.queries import size_query
 from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.raw.latest_rows import LatestRows
 from lakefeed.loading.raw.load_manifest import MANIFEST, Load
@@ -51,7 +52,8 @@ def extract_table(extraction: Extraction, load_id: str, query_of: QueryOf) -> Ex
         Refused: the table lost more rows than `max_shrink` allows.
         TableFailed: the rows can't be read as declared.
     """
-    with extraction.session.in_threads_for(extraction.rows_expected):
+    rows_in_raw = sum(load.rows for load in extraction.effective)
+    with extraction.session.in_threads_for(rows_in_raw):
         return _extract(extraction, load_id, query_of)
 
 
@@ -70,7 +72,8 @@ def _extract(extraction: Extraction, load_id: str, query_of: QueryOf) -> Extract
     is_load = reading.is_news or extraction.has_other_contract
     if is_load and reading.rows:
         is_first = not (extraction.effective or window.is_backfill or step)
-        check_key(session, plan, reading.files, is_whole=window.is_whole or is_first)
+        with session.in_threads_for(reading.rows):
+            check_key(session, plan, reading.files, is_whole=window.is_whole or is_first)
     result = ExtractionResult(
         reading=reading,
         is_load=is_load,
@@ -174,8 +177,9 @@ def _queries(
         # dlt has put the condition for a cursor into its query; it knows nothing of row versions.
         condition = condition_of(plan, window) if plan.table.reads_row_versions else None
         return [query_of(window, condition or "true")]
+    size = extraction.session.fetch(size_query(plan))[0]
     sessions = extraction.source.sessions_for(plan)
-    ranges = cut(extraction.size, sessions, plan.table.settings.max_query_time)
+    ranges = cut(TableSize(*size), sessions, plan.table.settings.max_query_time)
     return [query_of(window, pages) for pages in ranges]
 
 

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from lakefeed.loading.extract.ctid_ranges import TableSize
 from lakefeed.loading.extract.reader import Reading
 from lakefeed.loading.extract.steps import Step, Steps
 from lakefeed.loading.extract.window import Window, seen_row_versions
 from lakefeed.loading.plan.cursors import CursorValue
-from lakefeed.loading.plan.queries import size_query
 from lakefeed.loading.plan.read_contract import ContractChanges
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.commit_log import CommitLog
@@ -20,9 +18,6 @@ from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.loading.sessions.transactions import OpenTransactions, in_flight_at
 from lakefeed.source.snapshot import Snapshot
-
-# A guess, for tables that were never loaded.
-_BYTES_OF_A_ROW = 100
 
 
 @dataclass(frozen=True)
@@ -59,18 +54,6 @@ class Extraction:
         """The transactions in flight at the snapshot."""
         newest = self.effective[-1].in_flight if self.effective else None
         return in_flight_at(self.snapshot, newest)
-
-    @cached_property
-    def size(self) -> TableSize:
-        """The size of the table in the source."""
-        return TableSize(*self.session.fetch(size_query(self.plan))[0])
-
-    @property
-    def rows_expected(self) -> int:
-        """About how many rows there are to process: those in raw, or those of a first load."""
-        if not self.effective:
-            return self.size.size // _BYTES_OF_A_ROW
-        return sum(load.rows for load in self.effective)
 
     @property
     def has_other_contract(self) -> bool:
