@@ -17,6 +17,7 @@ from dlt.common.typing import TSecretStrValue
 
 from lakefeed.loading.dlt_adapter import patches
 from lakefeed.loading.dlt_adapter.config_providers import FilteringProvider, use_filtering_providers
+from lakefeed.loading.dlt_adapter.destination import RawDestination
 from lakefeed.loading.dlt_adapter.pipeline import TablePipeline
 
 
@@ -97,3 +98,11 @@ def test_dlt_calls_the_cached_functions() -> None:
     assert getattr(validation, patches._HINTS).__module__ == patches.__name__
     assert BaseConfiguration.__len__.__module__ == patches.__name__
     assert (len(BaseConfiguration()), len(Knobs())) == (0, 5)
+
+
+def test_dlt_cannot_change_the_settings_of_a_shared_destination(tmp_path: Path) -> None:
+    destination = RawDestination(bucket_url=str(tmp_path))
+
+    destination.config_params["credentials"] = None
+
+    assert destination.config_params == {"bucket_url": str(tmp_path)}

@@ -75,6 +75,19 @@ class RawDestination(filesystem):
     """The raw layer, shared by all tables, so that its settings can't differ by pipeline."""
 
     @property
+    def config_params(self) -> dict[str, Any]:
+        """A copy of its explicit settings.
+
+        dlt (1.31) adds the name and the folders of the pipeline that a destination belongs to. This
+        one belongs to all, and a thread that walked through them at that moment would fail.
+        """
+        return dict(self._config_params)
+
+    @config_params.setter
+    def config_params(self, params: dict[str, Any]) -> None:
+        self._config_params = params
+
+    @property
     def destination_type(self) -> str:
         """The type that dlt records in state and traces: its own, so `dlt pipeline` can open it."""
         return f"dlt.destinations.{filesystem.__name__}"
