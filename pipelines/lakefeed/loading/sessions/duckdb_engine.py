@@ -39,7 +39,7 @@ class Engines:
 
     Args:
         in_one_thread: use one thread unless `all_threads` allows more. Threads that wait for small
-            tables cost more than they save: a third of the CPU time of loading fifty of them.
+            tables cost more than they save: up to a quarter of the CPU time of loading fifty.
     """
 
     def __init__(self, spill: Path, at_most: int, *, in_one_thread: bool = False) -> None:
