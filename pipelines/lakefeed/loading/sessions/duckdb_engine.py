@@ -145,26 +145,27 @@ def one_thread(engine: DuckDBPyConnection) -> Iterator[None]:
     More threads only busy-wait for rows: copying 6 million rows took 12 s of CPU time with two
     threads and 5 s with one, in the same time.
     """
-    with _with_threads(engine, "set threads = 1"):
+    with _with_threads(engine, 1):
         yield
 
 
 @contextmanager
 def all_threads(engine: DuckDBPyConnection) -> Iterator[None]:
     """Lets DuckDB use all cores, for statements that process many rows."""
-    with _with_threads(engine, "reset threads"):
+    with _with_threads(engine, None):
         yield
 
 
 @contextmanager
-def _with_threads(engine: DuckDBPyConnection, statement: str) -> Iterator[None]:
+def _with_threads(engine: DuckDBPyConnection, wanted: int | None) -> Iterator[None]:
+    """Sets the number of threads within the block; None for DuckDB's default, one for each core."""
     # In another session, because the transaction of this one may have failed.
     with engine.cursor() as settings:
         threads = settings.execute("select current_setting('threads')").fetchall()[0][0]
-        if threads == 1 and statement.endswith("= 1"):
+        if threads == wanted:
             yield
             return
-        settings.execute(statement)
+        settings.execute("reset threads" if wanted is None else f"set threads = {wanted}")
         try:
             yield
         finally:

@@ -49,14 +49,9 @@
     {% if new.anew -%}
     create or replace table {{ this }} as {{ lakefeed.no_versions(raw.meta.lakefeed.columns) }};
     {%- endif %}
+    {{ lakefeed.write_rows(query, extends) }}
     {% if extends -%}
-    insert into {{ this }} by name (
-    {{ query }}
-    );
     {{ lakefeed.delete_replaced_versions(raw.meta.lakefeed) }}
-    {%- else -%}
-    create or replace table {{ this }} as
-    {{ query }};
     {%- endif %}
     {{ lakefeed.record_staged_loads() }}
     create table if not exists _lakefeed.histories (model varchar, made_from varchar);

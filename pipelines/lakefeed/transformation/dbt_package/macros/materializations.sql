@@ -34,6 +34,18 @@
 {% endmacro %}
 
 
+{# The statement of a model's script that writes its rows. #}
+{% macro write_rows(query, extends) -%}
+    {% if extends -%}
+    insert into {{ this }} by name (
+    {%- else -%}
+    create or replace table {{ this }} as (
+    {%- endif %}
+    {{ query }}
+    );
+{%- endmacro %}
+
+
 {# Runs what follows a model's script, and commits. #}
 {% macro end_model(extends) %}
     {%- set built = this.incorporate(type='table') -%}

@@ -37,13 +37,10 @@
     {{ lakefeed.open_loads(raw, new.loads, new.counting, extends) }}
     {% if extends -%}
     {{ lakefeed.fit_model(raw, new.anew) }}
-    insert into {{ this }} by name (
-    {{ query }}
-    );
+    {%- endif %}
+    {{ lakefeed.write_rows(query, extends) }}
+    {% if extends -%}
     {{ lakefeed.delete_replaced_rows(raw.meta.lakefeed) }}
-    {%- else -%}
-    create or replace table {{ this }} as
-    {{ query }};
     {%- endif %}
     {{ lakefeed.record_compared_keys(raw.meta.lakefeed, this.identifier) }}
     {{ lakefeed.record_staged_loads() }}
