@@ -4,6 +4,6 @@ Depends on PyYAML and pydantic only, since Airflow's scheduler imports it every 
 Nothing here opens a connection or reads a secret.
 
 Imports: `declaration.document`.
-Public: `catalogue`, `differences`, `explain`, `models`, `project`, `quality`, `reference`,
-    `relationship_targets`, `table_names`, `tables`, `value_types`.
+Public: `catalogue`, `differences`, `explain`, `lake_names`, `models`, `project`, `quality`,
+    `reference`, `relationship_targets`, `table_names`, `tables`, `value_types`.
 """

@@ -7,10 +7,11 @@ are generated from it, so that generating them needs no connection.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from lakefeed.declaration.document.positions import read_document
+from lakefeed.declaration.document.positions import parse_document, read_text
 from lakefeed.declaration.document.quoting import yaml_text
 from lakefeed.declaration.table_names import spelled, split
 from lakefeed.documents import refuse_newer
@@ -134,7 +135,19 @@ def read_catalogue(root: Path) -> Catalogue:
     path = root / CATALOGUE_FILE
     if not path.exists():
         return Catalogue()
-    document = read_document(path, CATALOGUE_FILE)
+    return catalogue_in(read_text(path, CATALOGUE_FILE))
+
+
+# A run reads the file again before it writes: mostly it's the same.
+@lru_cache(maxsize=1)
+def catalogue_in(text: str) -> Catalogue:
+    """The catalogue that `catalogue_text` gave this text for.
+
+    Raises:
+        DeclarationError: it isn't a valid catalogue.
+        NewerFormat: a newer version of Lakefeed wrote it.
+    """
+    document = parse_document(text, CATALOGUE_FILE)
     if document.problems:
         raise DeclarationError(problems=document.problems)
     data = document.data
@@ -160,11 +173,16 @@ def read_catalogue(root: Path) -> Catalogue:
 
 def catalogue_text(catalogue: Catalogue) -> str:
     """The file's text, sorted so that a diff shows what changed in the database."""
+    return _HEADER + yaml_text(catalogue_data(catalogue), width=100)
+
+
+def catalogue_data(catalogue: Catalogue) -> dict[str, Any]:
+    """What the file stores, as JSON types."""
     sources = {
         source: {qualified: _table_entry(table) for qualified, table in sorted(tables.items())}
         for source, tables in sorted(catalogue.sources.items())
     }
-    return _HEADER + yaml_text({"version": _VERSION, "sources": sources}, width=100)
+    return {"version": _VERSION, "sources": sources}
 
 
 def _table_entry(table: CatalogueTable) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from lakefeed.declaration.quality import Tests
 from lakefeed.declaration.strict import Strict
@@ -206,17 +206,39 @@ class Raw(Strict):
     """The raw layer."""
 
     url: Annotated[Text, AfterValidator(folder_of_file_url)] = "data/raw"
-    """A folder, or a URL that dlt's filesystem destination supports, such as `s3://bucket/raw`."""
+    """A folder, or the URL of an object store: `s3://bucket/raw`, `gs://…` or `az://…`
+    ([credentials and requirements](object-store.md))."""
 
 
 class Warehouse(Strict):
-    """The DuckDB warehouse."""
+    """The warehouse."""
 
+    type: Literal["duckdb", "ducklake"] = "duckdb"
+    """What holds staging and marts: `duckdb`, a file on one machine, or `ducklake`, tables in a
+    folder or an object store with a catalogue in PostgreSQL, which several machines can build and
+    read."""
     path: Annotated[Text, AfterValidator(path_for_dbt)] = "data/warehouse.duckdb"
-    """The DuckDB file with staging and marts. Each build runs and is tested in a copy, which then
-    replaces this file."""
+    """For `duckdb`: the file with staging and marts. Each build runs and is tested in a copy, which
+    then replaces this file."""
+    catalog_url: Annotated[Text, BeforeValidator(parse_connection)] | None = None
+    """For `ducklake`: the URL of the catalogue's database, read from an environment variable:
+    `${LAKE_CATALOG_URL}`."""
+    data_url: Annotated[Text, AfterValidator(folder_of_file_url)] | None = None
+    """For `ducklake`: the folder of the tables' files, or its URL in an object store,
+    `s3://bucket/lake`. Once the lake exists, it can't be changed."""
     keep: Annotated[int, Field(ge=0)] = 3
-    """How many previous versions of the file to keep for `lakefeed rollback`."""
+    """How many previous versions to keep for `lakefeed rollback`."""
+
+    @model_validator(mode="after")
+    def _fits_type(self) -> Warehouse:
+        given = self.model_fields_set & {"path", "catalog_url", "data_url"}
+        wanted = {"catalog_url", "data_url"} if self.type == "ducklake" else {"path"}
+        if self.type == "ducklake" and not wanted <= given:
+            raise ValueError("`catalog_url` and `data_url`, which `type: ducklake` needs")
+        if given - wanted:
+            others = ", ".join(f"`{name}`" for name in sorted(given - wanted))
+            raise ValueError(f"no {others}, which `type: {self.type}` doesn't have")
+        return self
 
 
 class Airflow(Strict):
@@ -258,7 +280,7 @@ class Declaration(Strict):
     raw: Raw = Raw()
     """Where the raw Parquet files are stored."""
     warehouse: Warehouse = Warehouse()
-    """Where the DuckDB warehouse is stored."""
+    """Where staging and marts are stored."""
     airflow: Airflow = Airflow()
     """The Airflow DAG."""
     defaults: TableSettings | None = None

@@ -15,6 +15,19 @@ from lakefeed.errors import DeclarationError
 
 
 @dataclass(frozen=True)
+class Location:
+    """An absolute path or a URL, and the root of the project whose settings reach it."""
+
+    url: str
+    root: Path
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder rather than an object store."""
+        return "://" not in self.url
+
+
+@dataclass(frozen=True)
 class Project:
     """A project folder and its declaration. Opening one neither connects nor reads a secret."""
 
@@ -28,10 +41,10 @@ class Project:
         return self.declared.declaration
 
     @property
-    def raw_url(self) -> str:
-        """The raw layer as an absolute path, or as the declared URL."""
+    def raw(self) -> Location:
+        """The raw layer: the declared folder as an absolute path, or the declared URL."""
         url = self.declaration.raw.url
-        return url if "://" in url else str(self.root / url)
+        return Location(url if "://" in url else str(self.root / url), self.root)
 
     def seen_from_dbt(self, path: str) -> str:
         """A declared path or URL relative to the dbt folder, where people run `dbt build`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from lakefeed.declaration.document.loader import Declared
 from lakefeed.declaration.document.messages import nearest
@@ -21,21 +21,30 @@ def refuse_undeclared_references(declared: Declared, tables: Sequence[Table]) ->
     """
     sources = declared.declaration.sources
     open_ended = {name for name, source in sources.items() if wildcards_of(source)}
+    known = names_of(tables)
     problems = [
         undeclared
         for table in tables
-        for target, undeclared in undeclared_references(declared, table, tables)
+        for target, undeclared in undeclared_references(declared, table, known)
         if target.partition(".")[0] not in open_ended
     ]
     if problems:
         raise DeclarationError(problems=problems)
 
 
+def names_of(tables: Sequence[Table]) -> dict[str, None]:
+    """What tests may refer to, in the order in which it is declared."""
+    return dict.fromkeys(table.shown for table in tables)
+
+
 def undeclared_references(
-    declared: Declared, table: Table, tables: Sequence[Table]
+    declared: Declared, table: Table, known: Collection[str]
 ) -> Iterator[tuple[str, Problem]]:
-    """The undeclared tables that a table's tests refer to, each with its problem."""
-    known = [declared_table.shown for declared_table in tables]
+    """The undeclared tables that a table's tests refer to, each with its problem.
+
+    Args:
+        known: `names_of` all declared tables.
+    """
     tests = table.settings.tests
     for column, column_tests in tests.columns.items() if tests else ():
         target, _ = column_tests.refers_to

@@ -7,6 +7,7 @@ As in SQL, a part in double quotes is taken literally, so that every name can be
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -98,13 +99,13 @@ def wildcards_of(source: SourceDeclaration) -> list[str]:
     return [entry for entry in source.tables if is_wildcard(entry)]
 
 
-def matching_wildcards(qualified: str, source: SourceDeclaration) -> list[str]:
-    """The wildcard entries that match a table, the most specific last."""
-    matches = [
-        entry
-        for entry in wildcards_of(source)
-        if read_entry(entry, source.schema_).matches(qualified)
-    ]
+def matching_wildcards(qualified: str, wildcards: Sequence[str], schema: str) -> list[str]:
+    """The entries among `wildcards_of` a source that match a table, the most specific last.
+
+    Args:
+        schema: the source's default schema.
+    """
+    matches = [entry for entry in wildcards if read_entry(entry, schema).matches(qualified)]
     return sorted(matches, key=lambda entry: len(_WILDCARD.sub("", entry)))
 
 

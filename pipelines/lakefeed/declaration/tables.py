@@ -6,15 +6,14 @@ most specific, the table. `null` unsets what an earlier level set.
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from lakefeed.declaration.catalogue import Catalogue, CatalogueTable, Column
 from lakefeed.declaration.document.loader import Declared
 from lakefeed.declaration.document.positions import Document, YamlPath
+from lakefeed.declaration.lake_names import LONGEST_LAKE_NAME, RESERVED, default_name
 from lakefeed.declaration.models import Cursor, SourceDeclaration, TableDeclaration
 from lakefeed.declaration.table_names import (
     is_wildcard,
@@ -22,6 +21,7 @@ from lakefeed.declaration.table_names import (
     qualify,
     spelled,
     split,
+    wildcards_of,
 )
 from lakefeed.errors import DeclarationError, Problem
 
@@ -29,11 +29,6 @@ Mode = Literal["incremental", "full_refresh"]
 
 # PostgreSQL's system column with the ID of the transaction that wrote a row version.
 ROW_VERSION = "xmin"
-
-LONGEST_LAKE_NAME = 120
-_ROOM_FOR_A_DIGEST = 20
-# Windows reserves these names for devices, and dlt refuses them as file names.
-_RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
 
 
 @dataclass(frozen=True)
@@ -123,34 +118,18 @@ def known_elsewhere(
 
     It keeps a mistake in `schema` from changing the catalogue and the staging models.
     """
+    namesakes = {q: table for q, table in known.items() if table.name == name}
+    if not namesakes:
+        return None
     declared = {qualify(entry, source.schema_) for entry in source.tables}
+    wildcards = wildcards_of(source)
     found = [
         table
-        for qualified, table in known.items()
-        if table.name == name
-        and qualified not in declared
-        and not matching_wildcards(qualified, source)
+        for qualified, table in namesakes.items()
+        if qualified not in declared
+        and not matching_wildcards(qualified, wildcards, source.schema_)
     ]
     return found[0] if len(found) == 1 else None
-
-
-def lake_name_of(name: str) -> str:
-    """The lake's spelling of a name: lower case, with `_` for anything but letters and digits."""
-    return re.sub(r"\W+", "_", name.lower()).strip("_")
-
-
-def default_name(source: str, name: str) -> str:
-    """A table's name in the lake if none is declared: its lake spelling.
-
-    With a digest if that is empty or too long, and with a trailing `_` if it is reserved.
-    """
-    if lake_name_of(name) in _RESERVED:
-        return f"{lake_name_of(name)}_"
-    wanted, room = lake_name_of(name), LONGEST_LAKE_NAME - len(f"{source}__")
-    if wanted and (len(wanted) <= room or room < _ROOM_FOR_A_DIGEST):
-        return wanted
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{wanted[: room - 9] or 'table'}_{digest}"
 
 
 def resolve_tables(declared: Declared, catalogue: Catalogue) -> tuple[Table, ...]:
@@ -163,8 +142,10 @@ def resolve_tables(declared: Declared, catalogue: Catalogue) -> tuple[Table, ...
     tables: list[tuple[YamlPath, Table]] = []
     for source in declared.declaration.sources:
         problems += _entry_problems(declared, source)
-        for qualified, path in _declared_names(declared, catalogue, source):
-            resolved = _resolve(declared, catalogue, source, qualified, path)
+        wildcards = wildcards_of(declared.declaration.sources[source])
+        for qualified, path in _declared_names(declared, catalogue, source, wildcards):
+            layers = _layers(declared, source, qualified, path, wildcards=wildcards)
+            resolved = _resolve(declared, catalogue, source, qualified, layers)
             if isinstance(resolved, Problem):
                 problems.append(resolved)
             else:
@@ -190,7 +171,7 @@ def _entry_problems(declared: Declared, source_name: str) -> Iterator[Problem]:
 
 
 def _declared_names(
-    declared: Declared, catalogue: Catalogue, source_name: str
+    declared: Declared, catalogue: Catalogue, source_name: str, wildcards: Sequence[str]
 ) -> Iterator[tuple[str, YamlPath]]:
     source = declared.declaration.sources[source_name]
     explicit = {
@@ -199,16 +180,16 @@ def _declared_names(
     for qualified, entry in explicit.items():
         yield qualified, ("sources", source_name, "tables", entry)
     for qualified in sorted(catalogue.sources.get(source_name, {})):
-        wildcards = matching_wildcards(qualified, source)
-        if wildcards and qualified not in explicit:
-            yield qualified, ("sources", source_name, "tables", wildcards[-1])
+        matching = matching_wildcards(qualified, wildcards, source.schema_)
+        if matching and qualified not in explicit:
+            yield qualified, ("sources", source_name, "tables", matching[-1])
 
 
 def _resolve(
-    declared: Declared, catalogue: Catalogue, source: str, qualified: str, path: YamlPath
+    declared: Declared, catalogue: Catalogue, source: str, qualified: str, layers: list[_Layer]
 ) -> Table | Problem:
-    document = declared.document
-    merged, origins, paths = _merge(document, _layers(declared, source, qualified, path))
+    document, path = declared.document, layers[-1].path
+    merged, origins, paths = _merge(document, layers)
     settings = TableDeclaration.model_validate(merged)
     mode = settings.mode or ("incremental" if settings.cursor else None)
     if problem := _table_problem(document, path, settings, mode):
@@ -222,7 +203,7 @@ def _resolve(
             "characters; set a shorter `name`, or shorten the source's name"
         )
         return document.problem(path, message)
-    if short_name.lower() in _RESERVED:
+    if short_name.lower() in RESERVED:
         message = f"`{short_name}` is a reserved file name on Windows; set another `name`"
         return document.problem((*path, "name"), message)
     entry = catalogue.table(source, qualified) or known_elsewhere(
@@ -234,11 +215,19 @@ def _resolve(
     )  # fmt: skip
 
 
-def _layers(declared: Declared, source_name: str, qualified: str, path: YamlPath) -> list[_Layer]:
+def _layers(
+    declared: Declared,
+    source_name: str,
+    qualified: str,
+    path: YamlPath,
+    *,
+    wildcards: Sequence[str],
+) -> list[_Layer]:
     data, source = declared.document.data, declared.declaration.sources[source_name]
     tables_path: YamlPath = ("sources", source_name, "tables")
     paths: list[YamlPath] = [("defaults",), ("sources", source_name, "defaults")]
-    paths += [(*tables_path, entry) for entry in matching_wildcards(qualified, source)]
+    matching = matching_wildcards(qualified, wildcards, source.schema_)
+    paths += [(*tables_path, entry) for entry in matching]
     paths += [path] if path not in paths else []
     return [_Layer(place, _at(data, place) or {}) for place in paths]
 

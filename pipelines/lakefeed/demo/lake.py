@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from lakefeed.declaration.project import Project
+from lakefeed.declaration.catalogue import CATALOGUE_FILE
+from lakefeed.declaration.document.loader import DECLARATION_FILE
+from lakefeed.declaration.project import Project, open_project
 from lakefeed.errors import Refused
 
 _MARKER = ".lakefeed-demo"
@@ -52,6 +56,21 @@ def demo_lake(project: Project) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def copy_with_raw(project: Project, folder: Path, raw_url: str) -> Project:
+    """A copy of the project, without its lake, whose raw layer is at this URL."""
+    ignored = shutil.ignore_patterns("target", "logs", "dbt_packages", ".lakefeed")
+    for name in ("dbt", ".dlt"):
+        if (project.root / name).exists():
+            shutil.copytree(project.root / name, folder / name, ignore=ignored)
+    for name in (DECLARATION_FILE, CATALOGUE_FILE):
+        shutil.copy(project.root / name, folder / name)
+    declaration = folder / DECLARATION_FILE
+    text = declaration.read_text(encoding="utf-8")
+    others = re.sub(r"^raw: .*\n", "", text, flags=re.MULTILINE)
+    declaration.write_text(f"raw: {{url: {raw_url}}}\n{others}", encoding="utf-8")
+    return open_project(folder)
 
 
 def empty_lake(project: Project) -> None:

@@ -6,8 +6,8 @@ import datetime as dt
 import os
 import shutil
 import sys
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import psycopg2
@@ -18,19 +18,20 @@ from rich.table import Table as Grid
 
 from lakefeed.declaration.document.loader import DECLARATION_FILE
 from lakefeed.declaration.project import Project, open_project
-from lakefeed.demo.lake import demo_lake, empty_lake
+from lakefeed.demo.lake import copy_with_raw, demo_lake, empty_lake
 from lakefeed.demo.server import create_database, embedded_postgres, require_server
 from lakefeed.demo.shop import CONNECTION_VARIABLE, DATABASE, create_shop, generate_shop
 from lakefeed.demo.shop_events import live_a_day, place_order
+from lakefeed.demo.store import embedded_store
 from lakefeed.errors import Refused
 from lakefeed.loading.raw.commit_log import CommitLog
-from lakefeed.orchestration.ingest.load import LoadRequest
+from lakefeed.orchestration.ingest.load_request import LoadRequest
 from lakefeed.orchestration.run import run
 from lakefeed.render.report import ProgressLines, console, print_run
 from lakefeed.render.wording import short
 from lakefeed.site.writing import write_site
 from lakefeed.transformation.generate.generated_files import write_generated
-from lakefeed.transformation.warehouse.connection import query_warehouse
+from lakefeed.transformation.warehouse.declared import warehouse_of
 
 _REVENUE = """
 select
@@ -62,10 +63,13 @@ order by valid_from
 """
 
 
-def run_demo(root: Path, *, scale: float, seed: int, keep: bool) -> int:
+def run_demo(root: Path, *, scale: float, seed: int, keep: bool, in_store: bool = False) -> int:
     """Runs the demo in the project at `root`; returns the exit code of the last run.
 
     Side effects: replaces the lake in `data/`, which must be the demo's own or absent.
+
+    Args:
+        in_store: run a copy of the project, below `data/`, whose raw layer is in an object store.
 
     Raises:
         Refused: this isn't the demo's project; or `data/` contains a lake that isn't the demo's or
@@ -84,13 +88,35 @@ def run_demo(root: Path, *, scale: float, seed: int, keep: bool) -> int:
                 shop = generate_shop(scale, seed)
                 create_shop(session, shop)
                 out.print(f"An online shop in an embedded PostgreSQL: {shop.count():,} rows.\n")
-                code = _story(out, project, session, shop_url, seed)
-            out.rule("documentation site", align="left")
-            site = write_site(open_project(root))
-            out.print(f"wrote {site.report.relative_to(root)}: runs, late rows, tests, lineage.")
-            out.print(f"open it in a browser: {site.report.as_uri()}\n", soft_wrap=True)
-            _farewell(out, project, shop_url, keep=keep)
+                with _in_store(out, project) if in_store else nullcontext(project) as used:
+                    code = _story(out, used, session, shop_url, seed)
+                    out.rule("documentation site", align="left")
+                    site = write_site(open_project(used.root))
+                    shown = site.report.relative_to(root)
+                    out.print(f"wrote {shown}: runs, late rows, tests, lineage.")
+                    out.print(f"open it in a browser: {site.report.as_uri()}\n", soft_wrap=True)
+            if in_store:
+                shown = used.warehouse.relative_to(root)
+                out.print(f"warehouse   {shown}   (schemas staging, history and marts)")
+            else:
+                _farewell(out, project, shop_url, keep=keep)
     return code
+
+
+@contextmanager
+def _in_store(out: Console, project: Project) -> Iterator[Project]:
+    """A copy of the project with its raw layer in an object store, which runs until the end."""
+    with embedded_store(project.data / "store") as store:
+        store.create_bucket("lake")
+        os.environ.update(store.environment)
+        copy = copy_with_raw(project, project.data / "project", "s3://lake/raw")
+        out.print("An object store, SeaweedFS, that speaks S3. sources.yaml says where raw is:\n")
+        out.print(f"  raw: {{url: {copy.raw.url}}}\n", highlight=False)
+        write_generated(copy)
+        yield copy
+        written = store.list_files("lake")
+        out.rule("the object store", align="left")
+        out.print(f"{len(written)} files in s3://lake/raw, {sum(written.values()):,} bytes.\n")
 
 
 def _demo_project(root: Path) -> Project:
@@ -163,10 +189,10 @@ def _late_order_grid(
 ) -> Grid:
     """Compares a plain cursor and Lakefeed on the order that was committed late."""
     (table,) = (table for table in project.tables if table.shown == "shop.orders")
-    loads = CommitLog(project.raw_url, table.lake_name).loads()
+    loads = CommitLog(project.raw, table.lake_name).loads()
     first, second = sorted(loads, key=lambda load: load.order)[:2]
-    _, found = query_warehouse(
-        project, f"select 1 from marts.fct_order where order_id = {late_order}"
+    _, found = warehouse_of(project).published.query(
+        f"select 1 from marts.fct_order where order_id = {late_order}"
     )
     grid = Grid(box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("after load 1", "checkpoint", "read by load 2", "late order"):
@@ -207,7 +233,7 @@ def _stop_kept_server(folder: Path) -> None:
 
 
 def _grid(project: Project, sql: str) -> Grid:
-    columns, rows = query_warehouse(project, sql)
+    columns, rows = warehouse_of(project).published.query(sql)
     grid = Grid(box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         numeric = column in ("items", "revenue", "orders")
@@ -223,7 +249,7 @@ def _texts(row: Sequence[object]) -> list[str]:
 
 
 def _farewell(out: Console, project: Project, url: str, *, keep: bool) -> None:
-    raw, warehouse = project.declaration.raw.url, project.declaration.warehouse.path
+    raw, warehouse = project.declaration.raw.url, warehouse_of(project).shown
     out.print(f"raw files   {raw}/shop__orders/orders/load_date=…/*.parquet")
     out.print(f"warehouse   {warehouse}   (schemas staging, history and marts)")
     if not is_activated():

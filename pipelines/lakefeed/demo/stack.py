@@ -31,6 +31,7 @@ from lakefeed.demo.server import create_database, embedded_postgres
 from lakefeed.demo.shop import CONNECTION_VARIABLE, DATABASE
 from lakefeed.errors import LakefeedError, Refused
 from lakefeed.render.report import console
+from lakefeed.transformation.warehouse.declared import warehouse_of
 
 _HOME = ".airflow"
 _PASSWORDS = "simple_auth_manager_passwords.json.generated"
@@ -149,7 +150,7 @@ def _databases(project: Project) -> Iterator[dict[str, str]]:
 
 
 def _welcome(out: Console, project: Project, stack: LocalStack) -> None:
-    airflow, warehouse = project.declaration.airflow, project.declaration.warehouse.path
+    airflow, warehouse = project.declaration.airflow, warehouse_of(project).shown
     passwords = json.loads((stack.home / _PASSWORDS).read_text(encoding="utf-8"))
     query = "select status, count(*) from marts.fct_order group by all"
     lines = {

@@ -3,6 +3,6 @@
 Imports: `declaration`, `loading.dlt_adapter`, `loading.extract`, `loading.locks`,
     `loading.plan`, `loading.raw`, `loading.sessions`, `source`, `source.connections`,
     `source.inspection`.
-Public: `error_translation`, `load`, `load_result`, `naming`, `preview`, `probe`, `reconcile`,
-    `standby`.
+Public: `error_translation`, `load`, `load_result`, `naming`, `preview`, `probe`, `probe_many`,
+    `reconcile`, `standby`.
 """

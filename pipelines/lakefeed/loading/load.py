@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import dlt
 
@@ -31,9 +32,11 @@ from lakefeed.loading.plan.read_contract import noted_from_present
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import MANIFEST, Load
+from lakefeed.loading.raw.load_manifest import effective as effective_of
+from lakefeed.loading.raw.nearest_files import drop_other_copies
 from lakefeed.loading.raw.profile import profile_name
 from lakefeed.loading.raw.table_folders import working_directory
-from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
+from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.loading.sessions.table_session import TableSession
 from lakefeed.source.inspection.equality import compared_by_text
 
@@ -47,6 +50,17 @@ class _Workspace:
     spool: Path
 
 
+class HeldLock(Protocol):
+    """The lock of a table, which whoever asks for a load holds."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Messages for the user on how it was acquired."""
+
+    def assert_held(self) -> None:
+        """Raises where it was lost. Called before anything is committed."""
+
+
 def load_table(project: Project, opened: TableSession, options: LoadOptions) -> LoadResult:
     """Loads one table at the snapshot and commits it, or leaves everything as it was.
 
@@ -57,47 +71,57 @@ def load_table(project: Project, opened: TableSession, options: LoadOptions) -> 
         Refused: another load of this table is running, or a refresh would shrink it too much.
         TableFailed: the rows can't be read as declared.
     """
+    with table_lock(project, opened.plan.table, opened.source.needed_holder) as lock:
+        return load_under_lock(project, opened, options, lock)
+
+
+def load_under_lock(
+    project: Project, opened: TableSession, options: LoadOptions, lock: HeldLock
+) -> LoadResult:
+    """`load_table` for a caller that holds the lock."""
     started = time.monotonic()
     plan, source = opened.plan, opened.source
-    with table_lock(project, plan.table, source.holder) as lock:
-        workspace = _workspace_of(project, plan)
-        drop_remains(Path(workspace.pipeline.working_dir))
-        resumed = _commit_pending(workspace)
-        notes = list(lock.notes)
-        notes += [f"finished load {load.load_id}, which had been interrupted" for load in resumed]
-        notes += _repair(workspace)
-        if _drop_files_in_progress(workspace.spool) and not resumed:
-            notes.append("an earlier read of it was interrupted, so it starts over")
-        effective = workspace.log.effective_loads()
-        changes = accepted_changes(plan, effective, options)
-        notes += [*changes.notes, *notes_of_parts(plan, changes)]
-        if not (effective and effective[-1].read_as and effective[-1].read_as.key == plan.key):
-            notes += _doubts_of_key(plan, source)
-        extraction = Extraction(
-            source=source,
-            session=opened.open(),
-            plan=plan,
-            log=workspace.log,
-            effective=tuple(effective),
-            changes=changes,
-            window=window_of(
-                plan,
-                effective,
-                source.snapshot,
-                changes,
-                whole=options.full_refresh,
-                backfill=options.backfill,
-            ),
-            allow_shrink=options.allow_shrink or changes.fewer,
-            spool=workspace.spool,
-            steps=options.steps,
-        )
-        extracted = _extract(workspace, extraction)
-        opened.close()
-        lock.assert_held()
-        committed = _commit_pending(workspace)
-        if effective and not committed and not options.backfill:
-            _note_from_present(workspace, extraction, extracted)
+    workspace = _workspace_of(project, plan)
+    drop_remains(Path(workspace.pipeline.working_dir))
+    resumed = _commit_pending(workspace)
+    notes = list(lock.notes)
+    notes += [f"finished load {load.load_id}, which had been interrupted" for load in resumed]
+    loads = workspace.log.loads()
+    notes += [] if loads else _repair(workspace)
+    drop_other_copies(workspace.log, loads)
+    if _drop_files_in_progress(workspace.spool) and not resumed:
+        notes.append("an earlier read of it was interrupted, so it starts over")
+    effective = effective_of(loads)
+    changes = accepted_changes(plan, effective, options)
+    notes += [*changes.notes, *notes_of_parts(plan, changes)]
+    session = opened.open()
+    if not (effective and effective[-1].read_as and effective[-1].read_as.key == plan.key):
+        notes += _doubts_of_key(plan, session)
+    extraction = Extraction(
+        source=source,
+        session=session,
+        plan=plan,
+        log=workspace.log,
+        effective=tuple(effective),
+        changes=changes,
+        window=window_of(
+            plan,
+            effective,
+            source.snapshot,
+            changes,
+            whole=options.full_refresh,
+            backfill=options.backfill,
+        ),
+        allow_shrink=options.allow_shrink or changes.fewer,
+        spool=workspace.spool,
+        steps=options.steps,
+    )
+    extracted = _extract(workspace, extraction)
+    opened.close()
+    lock.assert_held()
+    committed = _commit_pending(workspace)
+    if effective and not committed and not options.backfill:
+        _note_from_present(workspace, extraction, extracted)
     return _result(extracted, resumed + committed, notes, time.monotonic() - started)
 
 
@@ -111,22 +135,16 @@ def _workspace_of(project: Project, plan: TablePlan) -> _Workspace:
         _impl_cls=TablePipeline,
     )
     return _Workspace(
-        pipeline, CommitLog(project.raw_url, name), Path(pipeline.working_dir, "lakefeed")
+        pipeline, CommitLog(project.raw, name), Path(pipeline.working_dir, "lakefeed")
     )
 
 
 def _repair(workspace: _Workspace) -> list[str]:
-    """Makes dlt's state agree with raw, and takes the newest committed state from there."""
-    notes = []
-    if workspace.pipeline.state.get("sources") and not workspace.log.committed_ids():
-        workspace.pipeline.drop()
-        notes.append("its raw files are gone, so it is loaded from the beginning")
-    moved = workspace.log.set_aside_uncommitted_states()
-    if moved:
-        notes.append(f"set aside the state of {len(moved)} loads that were never committed")
-    if workspace.log.exists():
-        workspace.pipeline.sync_destination()
-    return notes
+    """Drops dlt's state if it is that of a raw layer that is gone."""
+    if not workspace.pipeline.state.get("sources") or workspace.log.committed_ids():
+        return []
+    workspace.pipeline.drop()
+    return ["its raw files are gone, so it is loaded from the beginning"]
 
 
 def _note_from_present(
@@ -143,10 +161,12 @@ def _note_from_present(
         workspace.log.redescribe_one(replace(newest, read_as=noted))
 
 
-def _doubts_of_key(plan: TablePlan, source: SourceAtSnapshot) -> list[str]:
+def _doubts_of_key(plan: TablePlan, session: SourceSession) -> list[str]:
     """Warnings about a key when it is first used."""
     catalogue = plan.table.catalogue
-    return compared_by_text(source.holder, catalogue, plan.key_columns) if catalogue else []
+    if catalogue is None:
+        return []
+    return compared_by_text(session.fetch, [(catalogue, plan.key_columns)])[catalogue.qualified]
 
 
 def _extract(workspace: _Workspace, extraction: Extraction) -> ExtractionResult:
@@ -171,12 +191,7 @@ def _commit_pending(workspace: _Workspace) -> list[Load]:
         return []
     committed = []
     workspace.pipeline.normalize()
-    packages = workspace.pipeline.list_normalized_load_packages()
-    if packages and not workspace.log.exists():
-        # dlt insists on creating the folder itself.
-        with workspace.pipeline.destination_client() as client:
-            client.initialize_storage()
-    for load_id in packages:
+    for load_id in workspace.pipeline.list_normalized_load_packages():
         note = workspace.spool / f"{load_id}.json"
         if note.exists():
             load = MANIFEST.read(note.read_text(encoding="utf-8"), str(note))

@@ -13,7 +13,8 @@ from lakefeed.loading.extract.window import window_of
 from lakefeed.loading.load_result import LoadOptions
 from lakefeed.loading.plan.cursors import CursorValue
 from lakefeed.loading.plan.table_plan import TablePlan
-from lakefeed.loading.raw.commit_log import CommitLog, checkpoint_after
+from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.loading.raw.load_manifest import checkpoint_after
 from lakefeed.source.snapshot import Snapshot
 
 
@@ -71,7 +72,7 @@ def preview_load(
         TableFailed: the load would be refused because of a schema change.
     """
     table = plan.table
-    effective = CommitLog(project.raw_url, table.lake_name).effective_loads()
+    effective = CommitLog(project.raw, table.lake_name).effective_loads()
     changes = accepted_changes(plan, effective, options)
     window = window_of(
         plan,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from lakefeed.loading.plan.queries import MARKED, ever_loaded, rows_query
@@ -45,12 +44,6 @@ class Comparison:
     pending: int
     findings: tuple[Finding, ...]
     ranges: tuple[Range, ...]
-
-
-def attach_warehouse(session: SourceSession, warehouse: Path, model: str) -> str:
-    """Attaches a warehouse file and returns a staging model as a from-clause item."""
-    session.execute(f"attach if not exists {literal(str(warehouse))} as warehouse (read_only)")
-    return f"warehouse.staging.{quote(model)}"
 
 
 def compare_with_staging(

@@ -60,6 +60,15 @@ def _secrets_in_file(document: Document) -> Iterator[Problem]:
                 f"${{{name.upper()}_DATABASE_URL}} here",
                 value=True,
             )
+    warehouse = document.data.get("warehouse")
+    catalogue = warehouse.get("catalog_url") if isinstance(warehouse, dict) else None
+    if isinstance(catalogue, str) and holds_password(catalogue):
+        yield document.problem(
+            ("warehouse", "catalog_url"),
+            "`catalog_url` contains a password; move the URL to .env and write "
+            "${LAKE_CATALOG_URL} here",
+            value=True,
+        )
     raw = document.data.get("raw")
     url = raw.get("url") if isinstance(raw, dict) else None
     if isinstance(url, str) and holds_password(url):

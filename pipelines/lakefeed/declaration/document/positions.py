@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -19,11 +19,12 @@ MAX_DEPTH = 50
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
+_TEXT = f"{_TAG}str"
+_PLAIN = (_TEXT, f"{_TAG}map", f"{_TAG}seq")
 _RESOLVER: Any = yaml.resolver.Resolver()
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A line and a column, both counted from 1."""
 
     line: int
@@ -35,6 +36,7 @@ class Document:
     """The data of one YAML file, with positions.
 
     Attributes:
+        text: the file's text, from which all else follows.
         keys: the position of each key.
         values: the position of each value.
         words: each scalar as it is written: `on` where `data` has True.
@@ -42,6 +44,7 @@ class Document:
     """
 
     file: str
+    text: str = field(repr=False)
     data: Any
     keys: dict[YamlPath, Place]
     values: dict[YamlPath, Place]
@@ -74,6 +77,15 @@ def read_document(path: Path, display_name: str) -> Document:
         DeclarationError: the file is missing, can't be read, isn't valid YAML, or its aliases
             expand to too much.
     """
+    return parse_document(read_text(path, display_name), display_name)
+
+
+def read_text(path: Path, display_name: str) -> str:
+    """Reads a file of UTF-8 text.
+
+    Raises:
+        DeclarationError: the file is missing, can't be read or isn't UTF-8.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -87,12 +99,11 @@ def read_document(path: Path, display_name: str) -> Document:
             f"can't read the file: {error.strerror}", where=display_name
         ) from None
     try:
-        text = content.decode("utf-8")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-8")
         message = f"found the byte 0x{content[error.start]:02x}, expected UTF-8 text"
         raise DeclarationError(problems=[_problem_after(before, display_name, message)]) from None
-    return parse_document(text, display_name)
 
 
 def parse_document(text: str, file: str) -> Document:
@@ -120,6 +131,7 @@ def parse_document(text: str, file: str) -> Document:
     data = builder.build(root, ()) if root is not None else None
     return Document(
         file=file,
+        text=text,
         data=data,
         keys=builder.keys,
         values=builder.values,
@@ -221,10 +233,10 @@ class _Builder:
         raise DeclarationError(problems=[*self.problems, self._problem(node, message)])
 
     def _check_tag(self, node: yaml.Node) -> None:
-        plain = {f"{_TAG}map", f"{_TAG}seq", f"{_TAG}str"}
-        if isinstance(node, yaml.ScalarNode):
-            plain.add(tag_of(node.value))
-        if node.tag not in plain:
+        is_plain = node.tag in _PLAIN or (
+            isinstance(node, yaml.ScalarNode) and node.tag == tag_of(node.value)
+        )
+        if not is_plain:
             tag = node.tag.replace(_TAG, "!!")
             message = f"found the tag `{tag}`, expected a plain value: tags aren't supported"
             self.problems.append(self._problem(node, message))
@@ -258,6 +270,8 @@ class _Builder:
         return str(node.value)
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
+        if node.tag == _TEXT:
+            return node.value
         # YAML 1.1 reads 1:30 as the base-60 number 90; people and YAML 1.2 read it as text.
         if ":" in node.value and node.tag in (f"{_TAG}int", f"{_TAG}float"):
             return node.value

@@ -2,7 +2,8 @@
 
 For each field of each configuration dlt asks every provider under every combination of sections:
 1,500 lookups per table, a fifth of the time to load fifty small tables (dlt 1.31). Nearly all of
-these fields are never set.
+these fields are never set. If dlt stops looking fields up by `resolve_single_provider_value` and
+`_resolve_single_value`, loads are slower but still correct (tests/unit/loading/test_dlt.py).
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dlt.common.configuration import resolve
 from dlt.common.configuration.container import Container
-from dlt.common.configuration.exceptions import ValueNotSecretException
+from dlt.common.configuration.exceptions import LookupTrace, ValueNotSecretException
 from dlt.common.configuration.providers import EnvironProvider
 from dlt.common.configuration.providers.doc import BaseDocProvider
 from dlt.common.configuration.providers.environ import SECRET_STORAGE_PATH
@@ -27,6 +29,10 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 
 from lakefeed.loading.dlt_adapter.plugin import ProjectRunContext
 
+_LOOK_UP = "resolve_single_provider_value"
+_LOOK_UP_ANYWHERE = "_resolve_single_value"
+_IS_CONTEXT = "is_context_inner_hint"
+
 
 class FilteringRunContext(ProjectRunContext):
     """The project's run context during loads; the `dlt` command keeps its own providers."""
@@ -36,7 +42,7 @@ class FilteringRunContext(ProjectRunContext):
 
 
 class FilteringProvider(ConfigProvider):
-    """Asks the wrapped provider only for field names that it had when this was created.
+    """A provider that tells whether it can have a field at all.
 
     It also checks for secrets in places that can't have them: dlt's own check would examine the
     type of each field for each combination of sections.
@@ -45,6 +51,10 @@ class FilteringProvider(ConfigProvider):
     def __init__(self, provider: ConfigProvider) -> None:
         self._provider = provider
         self._names = None if (found := _names_in(provider)) is None else frozenset(found)
+
+    def may_have(self, key: str) -> bool:
+        """Whether a field of this name was set anywhere when this provider was created."""
+        return self._names is None or _name(key) in self._names
 
     @property
     def name(self) -> str:
@@ -73,9 +83,6 @@ class FilteringProvider(ConfigProvider):
     def get_value(
         self, key: str, hint: type[Any], pipeline_name: str | None, *sections: str
     ) -> tuple[Any, str]:
-        if self._names is not None and _name(key) not in self._names:
-            # dlt uses this path only in its error message for a missing setting.
-            return None, "__".join((*sections, key)).upper()
         value, path = self._provider.get_value(key, hint, pipeline_name, *sections)
         if value is not None and not self._provider.supports_secrets and is_secret_hint(hint):
             raise ValueNotSecretException(self.name, path)
@@ -87,6 +94,7 @@ class FilteringProvider(ConfigProvider):
 
 def use_filtering_providers(root: Path) -> None:
     """Makes dlt read its settings again, for the project in this folder."""
+    _skip_fields_that_are_nowhere()
     Container()[PluggableRunContext].reload(FilteringRunContext(str(root)))
 
 
@@ -118,6 +126,45 @@ def restore_dlt_context(context: Context | None) -> None:
     plugged.context, plugged.providers = context.run, context.providers
     # dlt's log level belongs to the process.
     context.run.initialize_runtime(context.run.runtime_config)
+
+
+@cache
+def _skip_fields_that_are_nowhere() -> None:
+    """Has dlt ask a provider about a field only if it may have it, for this process."""
+    look_up = getattr(resolve, _LOOK_UP)
+
+    def look_up_known(
+        provider: ConfigProvider, key: str, *args: Any, **kwargs: Any
+    ) -> tuple[Any, list[LookupTrace]]:
+        if _lacks(provider, key):
+            return None, [_not_found(provider, key)]
+        found: tuple[Any, list[LookupTrace]] = look_up(provider, key, *args, **kwargs)
+        return found
+
+    setattr(resolve, _LOOK_UP, look_up_known)
+    look_up_anywhere = getattr(resolve, _LOOK_UP_ANYWHERE)
+
+    def look_up_where_known(
+        key: str, hint: Any, inner_hint: Any, *sections: Any
+    ) -> tuple[Any, list[LookupTrace]]:
+        providers = Container()[PluggableRunContext].providers.providers
+        is_nowhere = all(_lacks(provider, key) for provider in providers)
+        # dlt doesn't ask these providers for its contexts.
+        if is_nowhere and not getattr(resolve, _IS_CONTEXT)(inner_hint):
+            return None, [_not_found(one, key) for one in providers if not one.is_empty]
+        found: tuple[Any, list[LookupTrace]] = look_up_anywhere(key, hint, inner_hint, *sections)
+        return found
+
+    setattr(resolve, _LOOK_UP_ANYWHERE, look_up_where_known)
+
+
+def _lacks(provider: ConfigProvider, key: str) -> bool:
+    return isinstance(provider, FilteringProvider) and not provider.may_have(key)
+
+
+def _not_found(provider: ConfigProvider, key: str) -> LookupTrace:
+    """What dlt names in its error message for a missing setting."""
+    return LookupTrace(provider.name, [], key.upper(), None)
 
 
 def _names_in(provider: ConfigProvider) -> set[str] | None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from lakefeed.loading.dlt_adapter.environment import VARIABLES
+from lakefeed.loading.dlt_settings.environment import VARIABLES
 
 _DESTINATION = "lakefeed.loading.dlt_adapter.destination"
 

@@ -16,7 +16,7 @@ from dlt.common.runtime.run_context import RunContext
 
 import lakefeed.loading.naming  # noqa: F401 - sets the alias that schemas of earlier lakes use
 from lakefeed.declaration.document.loader import DECLARATION_FILE
-from lakefeed.loading.dlt_adapter.environment import NAMING
+from lakefeed.loading.dlt_settings.environment import NAMING
 
 
 class ProjectRunContext(RunContext):

@@ -36,12 +36,22 @@ from lakefeed.loading.plan.cursors import (
 )
 from lakefeed.loading.plan.queries import size_query
 from lakefeed.loading.plan.read_contract import ReadContract
+from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.latest_rows import LatestRows
 from lakefeed.loading.raw.load_manifest import MANIFEST, Load
 from lakefeed.loading.raw.profile import PROFILE, profile_name
+from lakefeed.loading.sessions.session import SourceSession
+from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 
 # The source's query for the rows of a window that meet one more condition.
 QueryOf = Callable[[Window, str], str]
+
+
+def page_ranges(session: SourceSession, plan: TablePlan) -> list[str]:
+    """Conditions that split a whole table into ranges of pages; a single one if it is small."""
+    size = TableSize(*session.fetch(size_query(plan))[0])
+    sessions = SourceAtSnapshot.sessions_for(plan)
+    return cut(size, sessions, plan.table.settings.max_query_time)
 
 
 def extract_table(extraction: Extraction, load_id: str, query_of: QueryOf) -> ExtractionResult:
@@ -177,10 +187,7 @@ def _queries(
         # dlt has put the condition for a cursor into its query; it knows nothing of row versions.
         condition = condition_of(plan, window) if plan.table.reads_row_versions else None
         return [query_of(window, condition or "true")]
-    size = extraction.session.fetch(size_query(plan))[0]
-    sessions = extraction.source.sessions_for(plan)
-    ranges = cut(TableSize(*size), sessions, plan.table.settings.max_query_time)
-    return [query_of(window, pages) for pages in ranges]
+    return [query_of(window, pages) for pages in page_ranges(extraction.session, plan)]
 
 
 def _compare_keys(extraction: Extraction, window: Window, already_read: str) -> Moved | None:

@@ -43,17 +43,19 @@ class Target:
 
 @dataclass(frozen=True)
 class _Part:
-    """One query and the file that its rows are written to."""
+    """One query and the file that its rows are written to, whose number is noted in `written`."""
 
     plan: TablePlan
     sql: str
     path: Path
     load_id: str
+    written: dict[Path, int]
 
     def copy(self, session: SourceSession) -> None:
         # From the session that copies: the from-clause item may be valid in this session only.
         rows = f"from {session.rows_of(self.sql)}"
-        session.execute(_copy(self.plan, rows, self.path, self.load_id))
+        copied = _copy(self.plan, rows, self.path, self.load_id)
+        self.written[self.path] = changed_rows(session, copied)
 
 
 def copy_from_source(
@@ -62,39 +64,45 @@ def copy_from_source(
     plan: TablePlan,
     queries: Sequence[str],
     target: Target,
-) -> tuple[Path, ...]:
+) -> dict[Path, int]:
     """Runs each query on the source and writes its rows to a separate file.
 
     Several sessions share the work, all at the snapshot of the given one. If no other session is
-    available, the given one reads everything.
+    available, the given one reads everything. Returns the rows of each file, in order.
     """
     paths = tuple(target.path(number) for number in range(len(queries)))
+    written = dict.fromkeys(paths, 0)
     todo = deque(
-        _Part(plan, sql, path, target.load_id) for sql, path in zip(queries, paths, strict=True)
+        _Part(plan=plan, sql=sql, path=path, load_id=target.load_id, written=written)
+        for sql, path in zip(queries, paths, strict=True)
     )
     with session.in_one_thread():
         if len(todo) == 1:
             todo.popleft().copy(session)
         else:
             _copy_in_parallel(source, session, plan, todo)
-    return paths
+    return written
 
 
 def copy_query(
     session: SourceSession, plan: TablePlan, query: str, target: Target
-) -> tuple[Path, ...]:
+) -> dict[Path, int]:
     """Writes the rows of a query that reads only data already in the session."""
-    session.execute(_copy(plan, query, target.path(0), target.load_id))
-    return (target.path(0),)
+    path = target.path(0)
+    return {path: changed_rows(session, _copy(plan, query, path, target.load_id))}
 
 
-def copy_tombstones(session: SourceSession, target: Target) -> tuple[Path, ...]:
+def copy_tombstones(session: SourceSession, target: Target) -> dict[Path, int]:
     """Writes the tombstones to a file if the table watches deletes."""
     if target.tombstones is None:
-        return ()
+        return {}
     path = target.folder / f"{target.load_id}.deleted.parquet"
-    session.execute(_into(path, target.tombstones.query, target.load_id))
-    return (path,)
+    return {path: changed_rows(session, _into(path, target.tombstones.query, target.load_id))}
+
+
+def changed_rows(session: SourceSession, statement: str) -> int:
+    """Runs a statement that writes rows, and returns how many it wrote."""
+    return int(session.execute(statement).fetchall()[0][0])
 
 
 def _copy_in_parallel(

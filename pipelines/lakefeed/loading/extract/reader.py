@@ -11,6 +11,7 @@ from lakefeed.errors import TableFailed
 from lakefeed.loading.extract.delete_detection import refuse_shrink
 from lakefeed.loading.extract.parquet_copy import (
     Target,
+    changed_rows,
     copy_from_source,
     copy_query,
     copy_tombstones,
@@ -72,17 +73,16 @@ def read_table(
         horizon: the largest value that the checkpoint may reach; None for no limit.
     """
     if not held:
-        paths = copy_from_source(source, session, plan, queries, target)
-        return _measure(session, plan, target, paths, horizon=horizon)
+        written = copy_from_source(source, session, plan, queries, target)
+        return _measure(session, plan, target, written, horizon=horizon)
     (sql,) = queries
     with session.in_one_thread():
-        session.execute(f"create or replace temp table incoming as from {session.rows_of(sql)}")
+        rows_read = take_in(session, session.rows_of(sql))
         for sql in further:
-            session.execute(f"insert into incoming from {session.rows_of(sql)}")
-    rows_read = _count(session, "incoming")
+            rows_read += changed_rows(session, f"insert into incoming from {session.rows_of(sql)}")
     with session.in_threads_for(rows_read):
-        paths = copy_query(session, plan, _changed(session, plan, held), target)
-        reading = _measure(session, plan, target, paths, horizon=horizon, of="incoming")
+        written = copy_query(session, plan, _changed(session, plan, held), target)
+        reading = _measure(session, plan, target, written, horizon=horizon, of="incoming")
     session.execute("drop table incoming")
     return replace(reading, rows_read=rows_read)
 
@@ -103,8 +103,8 @@ def read_whole_table(
     Raises:
         Refused: the table lost all of its rows, or more than `max_shrink` allows.
     """
-    paths = copy_from_source(source, session, plan, queries, target)
-    reading = _measure(session, plan, target, paths, horizon=horizon)
+    written = copy_from_source(source, session, plan, queries, target)
+    reading = _measure(session, plan, target, written, horizon=horizon)
     if not held:
         return reading
     before = f"({held.newest_rows(session, plan)})"
@@ -116,21 +116,23 @@ def read_whole_table(
         is_empty=reading.rows == 0,
         allow_shrink=allow_shrink,
     )
-    same = plan.cursor is None and _same_rows(session, plan, rows_of(paths), before)
+    same = plan.cursor is None and _same_rows(session, plan, rows_of(written), before)
     return replace(reading, is_news=not same)
 
 
-def holds_all(session: SourceSession, plan: TablePlan, latest_rows: LatestRows, rows: str) -> bool:
-    """Whether raw already has all of these rows with the same values.
-
-    Side effect: creates the temporary table `incoming` with the rows.
+def take_in(session: SourceSession, rows: str) -> int:
+    """Creates the temporary table `incoming` with these rows, and returns their number.
 
     Args:
         rows: a from-clause item; it is read once.
     """
-    session.execute(f"create or replace temp table incoming as from {rows}")
-    if not latest_rows or _count(session, "incoming") == 0:
-        return _count(session, "incoming") == 0
+    return changed_rows(session, f"create or replace temp table incoming as from {rows}")
+
+
+def holds_incoming(session: SourceSession, plan: TablePlan, latest_rows: LatestRows) -> bool:
+    """Whether raw already has all rows of `incoming` with the same values."""
+    if not latest_rows:
+        return False
     return _count(session, f"({_changed(session, plan, latest_rows)} limit 1)") == 0
 
 
@@ -139,8 +141,8 @@ def same_rows_as(
 ) -> int | None:
     """The number of these rows if they are exactly the rows in raw; otherwise None."""
     before = f"({latest_rows.newest_rows(session, plan)})"
-    session.execute(f"create or replace temp table incoming as from {rows}")
-    return _count(session, "incoming") if _same_rows(session, plan, "incoming", before) else None
+    read = take_in(session, rows)
+    return read if _same_rows(session, plan, "incoming", before) else None
 
 
 def _changed(session: SourceSession, plan: TablePlan, latest_rows: LatestRows) -> str:
@@ -182,23 +184,23 @@ def _measure(
     session: SourceSession,
     plan: TablePlan,
     target: Target,
-    paths: Sequence[Path],
+    written: dict[Path, int],
     *,
     horizon: CursorValue | None,
     of: str | None = None,
 ) -> Reading:
-    """Counts the rows written and determines the cursor's range over all rows read.
+    """Describes the files and determines the cursor's range over all rows read.
 
     Args:
+        written: the rows of each file.
         of: the relation of all rows read, if not all of them were written.
     """
     deleted = target.tombstones.found if target.tombstones else 0
     tombstones = copy_tombstones(session, target)
-    files = {path: _count(session, rows_of([path])) for path in (*paths, *tombstones)}
-    rows = sum(files[path] for path in paths)
+    paths, rows = tuple(written), sum(written.values())
     schema = session.execute(f"from {rows_of(paths[:1])} limit 0").to_arrow_table().schema
     reading = Reading(
-        files=_with_rows(files),
+        files=_with_rows(written | tombstones),
         schema=schema,
         rows_read=rows,
         rows=rows,

@@ -143,6 +143,17 @@ def safe_horizon(plan: TablePlan, in_flight: OpenTransactions) -> CursorValue | 
     return horizon_for(kind, safe_until, cursor)
 
 
+def parsed_checkpoint(noted: str, plan: TablePlan) -> CursorValue | None:
+    """The checkpoint that a manifest notes, in the cursor's terms; None if its type has changed."""
+    assert plan.cursor_kind is not None
+    try:
+        value = int(noted) if plan.cursor_kind == "number" else dt.datetime.fromisoformat(noted)
+    except ValueError:
+        # The column's type changed from number to time, or back: the table is read whole.
+        return None
+    return as_cursor_value(value, plan.cursor_kind)
+
+
 def seen_row_versions(effective: Sequence[Load]) -> OpenTransactions | None:
     """The transactions in flight at the newest load, if `cursor: xmin` read it."""
     newest = effective[-1] if effective else None
@@ -227,18 +238,8 @@ def _noted_checkpoint(plan: TablePlan, effective: Sequence[Load]) -> CursorValue
         if load.cursor != plan.cursor.name:
             return None
         if load.checkpoint is not None:
-            return _parsed(load.checkpoint, plan)
+            return parsed_checkpoint(load.checkpoint, plan)
     return None
-
-
-def _parsed(noted: str, plan: TablePlan) -> CursorValue | None:
-    assert plan.cursor_kind is not None
-    try:
-        value = int(noted) if plan.cursor_kind == "number" else dt.datetime.fromisoformat(noted)
-    except ValueError:
-        # The column's type changed from number to time, or back: the table is read whole.
-        return None
-    return as_cursor_value(value, plan.cursor_kind)
 
 
 def _parts(

@@ -13,16 +13,16 @@ from pathlib import Path
 from psycopg2 import Error as PgError
 from psycopg2.extensions import connection as PgConnection
 
-from lakefeed.declaration.project import Project
+from lakefeed.declaration.project import Location, Project
 from lakefeed.declaration.tables import Table
 from lakefeed.errors import Refused, TableFailed
 from lakefeed.loading.locks.abandoned_sessions import claim_run, end_abandoned_sessions
 from lakefeed.loading.locks.lock_file import Busy, file_lock
 from lakefeed.loading.locks.lock_holder import holder_in_source
-from lakefeed.loading.raw.filesystem import open_raw
+from lakefeed.loading.object_store.filesystem import open_raw
+from lakefeed.loading.object_store.store_check import LAKE_ID, id_in_store
 from lakefeed.source.connections.watched_session import WatchedSession
 
-_LAKE_ID = "_lakefeed_id"
 # A terminated session rolls back before it releases its locks.
 _FREE_AFTER_SECONDS = 10.0
 
@@ -90,7 +90,7 @@ def folder_lock(
             notes = []
             if session:
                 claim_run(folder, session)
-                number = _number(f"{lake_id(project.raw_url)} {lake_name}")
+                number = _number(f"{lake_id(project.raw)} {lake_name}")
                 notes = _lock_in_source(folder, session, number, name, where=where)
             yield notes
     except Busy as error:
@@ -129,13 +129,15 @@ def _lock_in_source(
     )
 
 
-def lake_id(raw_url: str) -> str:
+def lake_id(raw: Location) -> str:
     """The unique id of a raw layer, the same wherever it is mounted.
 
     Side effect: creates the id on first use.
     """
-    filesystem, root = open_raw(raw_url)
-    path = f"{root}/{_LAKE_ID}"
+    if not raw.is_local:
+        return id_in_store(raw)
+    filesystem, root = open_raw(raw)
+    path = f"{root}/{LAKE_ID}"
     if not filesystem.exists(path):
         filesystem.makedirs(root, exist_ok=True)
         filesystem.write_text(path, f"{uuid.uuid4()}\n")

@@ -14,18 +14,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from fsspec.implementations.local import LocalFileSystem
-
 from lakefeed.loading.raw.commit_log import (
     COMMITS_FOLDER,
     LOADS_FOLDER,
     PROFILES_FOLDER,
     STATES_FOLDER,
     CommitLog,
-    superseded,
 )
 from lakefeed.loading.raw.inventory import Inventory
-from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.loading.raw.load_manifest import Load, superseded
+from lakefeed.loading.raw.nearest_files import drop_copy_of
 
 
 @dataclass(frozen=True)
@@ -59,9 +57,9 @@ def plan_removal(
 ) -> Removal:
     """What can be removed from a raw folder without a change in staging.
 
-    That is: superseded loads, remains of interrupted removals and writers, and all of dlt's states
-    except the latest committed one, which dlt restores. Files of uncommitted loads stay, since
-    another machine may be about to commit them.
+    That is: superseded loads, remains of interrupted removals and writers, and dlt's states, which
+    earlier versions uploaded. Files of uncommitted loads stay, since another machine may be about
+    to commit them.
 
     Args:
         loads: the committed loads in their effective order.
@@ -97,8 +95,9 @@ def remove_file(log: CommitLog, file: str) -> None:
     path = f"{log.folder}/{file}"
     with suppress(FileNotFoundError):
         log.filesystem.rm_file(path)
+    drop_copy_of(log, file)
     # Object stores have no empty folders.
-    if file.endswith(".parquet") and isinstance(log.filesystem, LocalFileSystem):
+    if file.endswith(".parquet") and log.raw.is_local:
         with suppress(OSError):
             log.filesystem.rmdir(path.rsplit("/", 1)[0])
 
@@ -113,9 +112,8 @@ def _files_to_remove(
     yield from contents.present(f for load in removed for f in load.files if f not in needed)
     yield from _replaced_files(kept, contents)
     yield from (path for path, i in contents.files_of(PROFILES_FOLDER).items() if i in ids)
-    states, latest = _outdated_states(contents)
-    yield from states
-    yield from _outdated_commits(ids, kept, contents, latest)
+    yield from contents.files_of(STATES_FOLDER)
+    yield from _outdated_commits(ids, kept, contents)
     yield from (path for path, i in contents.files_of(LOADS_FOLDER).items() if i in ids)
 
 
@@ -126,26 +124,13 @@ def _replaced_files(kept: Sequence[Load], contents: Inventory) -> Iterator[str]:
     yield from (p for p, i in contents.data_files.items() if i in ids and p not in named)
 
 
-def _outdated_states(contents: Inventory) -> tuple[list[str], str | None]:
-    """States that dlt will never restore, and the id of the load that wrote the one it will."""
-    committed = set(contents.files_of(COMMITS_FOLDER).values())
-    states = {p: i for p, i in contents.files_of(STATES_FOLDER).items() if i in committed}
-    # Compared as text, as dlt does when it restores a state.
-    latest = max(states.values(), default=None)
-    return [path for path, load_id in states.items() if load_id != latest], latest
-
-
 def _outdated_commits(
-    removed: set[str], kept: Sequence[Load], contents: Inventory, latest_state: str | None
+    removed: set[str], kept: Sequence[Load], contents: Inventory
 ) -> Iterator[str]:
-    """Commits of removed loads, and commits without a manifest from before the kept loads.
-
-    The commit of the load with dlt's latest state stays: without it, the state would look like one
-    of an interrupted load.
-    """
+    """Commits of removed loads, and commits without a manifest from before the kept loads."""
     with_manifest = set(contents.files_of(LOADS_FOLDER).values())
     start = float(kept[0].load_id) if kept and kept[0].supersedes else 0.0
     for path, load_id in contents.files_of(COMMITS_FOLDER).items():
         is_old = load_id not in with_manifest and float(load_id) < start
-        if (load_id in removed or is_old) and load_id != latest_state:
+        if load_id in removed or is_old:
             yield path

@@ -13,14 +13,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fsspec.implementations.local import LocalFileSystem
-
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.maintenance.expire import remove_file
 from lakefeed.loading.maintenance.scratch_engine import ScratchEngine
 from lakefeed.loading.plan.table_plan import DELETED_AT
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.loading.raw.nearest_files import drop_copy_of
 from lakefeed.loading.raw.scan import LOAD_ID, ROW, Named, is_compact, new_name, rows_in, rows_of
 from lakefeed.textfile import to_disk
 
@@ -112,10 +111,13 @@ def tally(at: ScratchEngine, rows: str, clause: str = "") -> dict[str, Tally]:
 def put(log: CommitLog, path: Path, file: str) -> None:
     """Copies a file into raw under this name, atomically."""
     target = f"{log.folder}/{file}"
+    if not log.raw.is_local:
+        log.filesystem.put_file(str(path), target)
+        drop_copy_of(log, file)
+        return
     log.filesystem.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
     log.filesystem.put_file(str(path), f"{target}.part")
-    if isinstance(log.filesystem, LocalFileSystem):
-        to_disk(Path(f"{target}.part"))
+    to_disk(Path(f"{target}.part"))
     log.filesystem.mv(f"{target}.part", target)
 
 
@@ -160,5 +162,6 @@ def _updated(load: Load, written: Mapping[tuple[str, ...], Written]) -> Load:
         load,
         files=tuple(dict.fromkeys(new_files.get(file, file) for file in load.files)),
         rows=load.rows - sum(counts.rows for counts in removed) + tombstones,
-        deleted=load.deleted - tombstones,
+        # Those that a full refresh repeats aren't counted.
+        deleted=max(load.deleted - tombstones, 0),
     )

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection
-from fsspec.implementations.local import LocalFileSystem
 
 from lakefeed.declaration.project import Project
 from lakefeed.loading.extract.parquet_copy import PARQUET
@@ -43,7 +42,7 @@ class ScratchEngine:
 
     def fetch(self, log: CommitLog, file: str) -> Path:
         """The local path of a file of raw, which is downloaded if raw isn't local."""
-        if isinstance(log.filesystem, LocalFileSystem):
+        if log.raw.is_local:
             return Path(f"{log.folder}/{file}")
         path = self.folder / f"raw-{file.replace('/', '-')}"
         if not path.exists():

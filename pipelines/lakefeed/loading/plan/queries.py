@@ -89,6 +89,40 @@ def rows_query(
     return _over_all_rows(plan, ", ".join([*exact_columns(plan), *mark]), condition) + limit
 
 
+def summary_query(
+    plan: TablePlan,
+    condition: str,
+    *,
+    number: int,
+    written: str,
+    newest: str | None,
+    at_most: int,
+) -> str:
+    """A query for one row about the rows that meet this condition, without their values.
+
+    Selects this number; the number of rows, of those without a cursor; whether any was written, as
+    the condition `written` says; whether the largest cursor is above `newest`, and whether it is
+    `newest`; the table's oid; and an object in JSON with the names of its columns. These last two
+    are current, not those of the snapshot, since they are resolved while parsing.
+
+    Args:
+        newest: a value of the cursor; None if there is none to compare with.
+        at_most: look at this many rows.
+    """
+    cursor = quote(plan.cursor.name) if plan.cursor else "null::int"
+    known = f"{literal(newest)}::{plan.cursor.type}" if plan.cursor and newest else "null::int"
+    row = quote_qualified(plan.table.schema, plan.table.name)
+    rows = _over_all_rows(plan, f"{cursor} as reached, ({written}) as is_written", condition)
+    return f"""(
+        select
+            {number}, count(*), count(*) - count(reached), coalesce(bool_or(is_written), false),
+            max(reached) > {known}, max(reached) = {known},
+            {literal(row)}::regclass::oid::bigint,
+            (select row_to_json(nothing)::text from (select (null::{row}).*) as nothing)
+        from ({rows} limit {at_most}) as rows
+    )"""
+
+
 def counting_query(plan: TablePlan, counted: str, condition: str = "true") -> str:
     """A query for aggregates over all declared rows that meet this condition."""
     return _over_all_rows(plan, counted, f"{ever_loaded(plan)} and ({condition})")

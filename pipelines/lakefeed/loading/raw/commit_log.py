@@ -17,27 +17,32 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
+from lakefeed.declaration.project import Location
 from lakefeed.documents import Format
-from lakefeed.loading.raw.filesystem import is_local, open_raw
-from lakefeed.loading.raw.load_manifest import MANIFEST, Load
+from lakefeed.errors import Refused
+from lakefeed.loading.dlt_settings.schemes import duckdb_url
+from lakefeed.loading.object_store.filesystem import open_raw
+from lakefeed.loading.object_store.writing import create_file, replace_file
+from lakefeed.loading.raw.load_manifest import MANIFEST, Load, effective
 from lakefeed.loading.raw.manifest_pack import MOST_UNPACKED, NAME, pack, unpack
 from lakefeed.loading.raw.profile import PROFILE, Profile
-from lakefeed.textfile import replace_text
+from lakefeed.loading.raw.pruning_record import PRUNED, PRUNED_NOTE, Pruned
 
 LOADS_FOLDER = "_lakefeed_loads"
 PROFILES_FOLDER = "_lakefeed_profiles"
-SET_ASIDE_FOLDER = "_lakefeed_set_aside"
 COMMITS_FOLDER = "_dlt_loads"
+# Earlier versions had dlt upload its state; nothing reads it.
 STATES_FOLDER = "_dlt_pipeline_state"
-PRUNED_NOTE = "_lakefeed_pruned.json"
 
 T = TypeVar("T")
+
+_MOST_REQUESTS = 8
+_last_read: dict[tuple[Location, str], dict[str, Load]] = {}
 
 _BY_LOAD_ID = re.compile(r"(?:^|/)([0-9.]+)\.json$")
 _LOAD_ID = {
@@ -48,49 +53,26 @@ _LOAD_ID = {
 }
 
 
-@dataclass(frozen=True)
-class _Pruned:
-    """Since when raw is complete, and when row versions were last pruned; ISO 8601, in UTC."""
-
-    complete_since: str
-    pruned_at: str | None = None
-
-
-PRUNED = Format(_Pruned, "pruning record")
-
-
 def load_id_of(folder: str, path: str) -> str | None:
     """The load that a file in one of the folders above belongs to; None for other files."""
     match = _LOAD_ID[folder].search(path)
     return match[1] if match else None
 
 
-def effective(loads: Sequence[Load]) -> Sequence[Load]:
-    """The loads that count, of these in their order: the newest that supersedes, and later ones.
-
-    The macro `loads_that_count` follows the same rule for staging.
-    (tests/integration/test_superseding.py)
-    """
-    return loads[_start_of(loads) :]
-
-
-def superseded(loads: Sequence[Load]) -> Sequence[Load]:
-    """The loads that no longer count, of these in their order."""
-    return loads[: _start_of(loads)]
-
-
-def checkpoint_after(loads: Sequence[Load]) -> str | None:
-    """The checkpoint after these loads, in their order; a backfill leaves it alone."""
-    return next((load.checkpoint for load in reversed(loads) if load.checkpoint), None)
+def forget_what_was_read() -> None:
+    """Begins a run: what was read of any commit log before is no longer taken for present."""
+    _last_read.clear()
 
 
 class CommitLog:
     """Reads and repairs the commit log in one table's raw folder, on any fsspec filesystem."""
 
-    def __init__(self, raw_url: str, lake_name: str) -> None:
-        self.filesystem, root = open_raw(raw_url)
-        self._raw_url = raw_url
+    def __init__(self, raw: Location, lake_name: str) -> None:
+        self.filesystem, root = open_raw(raw)
+        self.raw, self.lake_name = raw, lake_name
         self.folder = f"{root}/{lake_name}"
+        self._url = f"{duckdb_url(raw)}/{lake_name}"
+        self._read: list[Load] | None = None
         self._to_pack: list[Load] = []
 
     def exists(self) -> bool:
@@ -107,40 +89,70 @@ class CommitLog:
 
     def loads(self) -> list[Load]:
         """Committed loads with a manifest, in the order in which they count."""
-        committed, names = self.committed_ids(), self._names(LOADS_FOLDER)
-        counting = committed & _ids(LOADS_FOLDER, names)
-        known = self._packed(names)
-        unpacked = sorted(counting - known.keys())
-        loads = [known[load_id] for load_id in counting & known.keys()]
-        loads += self._documents(MANIFEST, LOADS_FOLDER, unpacked)
-        loads.sort(key=lambda load: load.order)
-        self._to_pack = loads if len(unpacked) >= MOST_UNPACKED else []
+        committed = self.committed_ids()
+        packed = self._packed() if committed else {}
+        self._read = loads = self._manifests(committed, packed)
+        _last_read[(self.raw, self.lake_name)] = {load.load_id: load for load in loads}
+        self._to_pack = loads if len(committed - packed.keys()) >= MOST_UNPACKED else []
+        return list(loads)
+
+    def loads_besides(self, known: Collection[str]) -> list[Load]:
+        """Like `loads`, without those whose ID is known; reads only the manifests of the others."""
+        wanted = self.committed_ids().difference(known)
+        # One manifest is as little to read as the pack, which may lack it.
+        loads = self._manifests(wanted, self._packed() if len(wanted) > 1 else {})
+        if read := _last_read.get((self.raw, self.lake_name)):
+            read |= {load.load_id: load for load in loads}
         return loads
 
     def effective_loads(self) -> list[Load]:
         """The loads that count: the newest that supersedes, and later ones."""
         return list(effective(self.loads()))
 
+    def ids_seen(self) -> set[str] | None:
+        """IDs of the loads that were last read in this run; None where none were."""
+        seen = _last_read.get((self.raw, self.lake_name))
+        return None if seen is None else set(seen)
+
+    def described(self, load_ids: Collection[str]) -> list[Load]:
+        """These loads, as this run last read them: for what never changes in a manifest."""
+        known = _last_read.get((self.raw, self.lake_name), {})
+        if not set(load_ids) <= known.keys():
+            known = {load.load_id: load for load in self.loads()}
+        return [load for load_id, load in known.items() if load_id in load_ids]
+
     def committed_at(self, load_ids: Collection[str]) -> dict[str, str]:
         """When these loads were committed, by the clock of the machines that ran them."""
         found = ((load_id_of(COMMITS_FOLDER, path), path) for path in self._names(COMMITS_FOLDER))
         paths = {load_id: path for load_id, path in found if load_id in load_ids}
         texts = self._all_of(list(paths.values()))
-        entries = zip(paths, map(json.loads, texts), strict=True)
-        return {load_id: entry["inserted_at"] for load_id, entry in entries if load_id}
+        entries = zip(paths, texts, strict=True)
+        return {
+            load_id: json.loads(text)["inserted_at"]
+            for load_id, text in entries
+            if load_id and text
+        }
 
     def path_of(self, file: str) -> str:
         """The absolute path or URL of a file that a load names."""
-        return str(self.filesystem.unstrip_protocol(f"{self.folder}/{file}")).removeprefix(
-            "file://"
-        )
+        return f"{self._url}/{file}"
 
     def describe(self, load: Load) -> None:
         """Writes a load manifest; to be called before dlt uploads and commits the load.
 
-        Side effect: rewrites the pack if it lacks too many of the loads that were read last.
+        Side effect: rewrites the pack if it lacks too many of the loads that were read last; in an
+        object store, where each manifest outside it costs a request, every time.
+
+        Raises:
+            Refused: another machine has begun a load of the same id.
         """
-        self._write(LOADS_FOLDER, f"{load.load_id}.json", MANIFEST.text(load))
+        text = MANIFEST.text(load)
+        if self.raw.is_local:
+            self._write(LOADS_FOLDER, f"{load.load_id}.json", text)
+        else:
+            self._create_manifest(load, text)
+            if self._read is not None:
+                self._to_pack = [one for one in self._read if one.load_id != load.load_id] + [load]
         self._write_pack()
 
     def redescribe(self, load: Load) -> None:
@@ -149,6 +161,7 @@ class CommitLog:
         Side effect: removes the pack, which has the earlier manifest.
         """
         self._to_pack = []
+        self._read = None
         with suppress(FileNotFoundError):
             self.filesystem.rm_file(f"{self.folder}/{LOADS_FOLDER}/{NAME}")
         self._write(LOADS_FOLDER, f"{load.load_id}.json", MANIFEST.text(load), durable=True)
@@ -175,75 +188,78 @@ class CommitLog:
         paths = [f"{self.folder}/{PROFILES_FOLDER}/{load_id}.json" for load_id in kept]
         found = zip(kept, paths, self._all_of(paths), strict=True)
         # A commit doesn't wait for the disk to have the profile, which a power failure may empty.
-        return {i: PROFILE.read(text, path) for i, path, text in found if text.strip(b"\0")}
+        return {
+            i: PROFILE.read(text, path) for i, path, text in found if text and text.strip(b"\0")
+        }
 
     def complete_since(self) -> dt.datetime | None:
         """Since when raw has the table's complete history; None where nothing was ever pruned."""
-        note = self._pruned_note()
+        note = self.pruned_note()
         return dt.datetime.fromisoformat(note.complete_since) if note else None
 
-    def pruned_at(self) -> str | None:
-        """When row versions were last pruned: models built from raw earlier have more of them."""
-        note = self._pruned_note()
-        return note.pruned_at if note else None
+    def pruned_note(self) -> Pruned | None:
+        """What was pruned: models built from raw earlier have more; None where nothing ever was."""
+        text = self._content(path := f"{self.folder}/{PRUNED_NOTE}")
+        return None if text is None else PRUNED.read(text, path)
 
     def note_pruned(self, complete_since: dt.datetime) -> None:
         """Notes since when the history is complete; to be called before any of it is removed."""
         since = max(complete_since, self.complete_since() or complete_since)
         now = dt.datetime.now(dt.UTC).isoformat()
-        note = _Pruned(since.isoformat(), now)
+        note = Pruned(since.isoformat(), now)
         self._write("", PRUNED_NOTE, PRUNED.text(note), durable=True)
 
-    def set_aside_uncommitted_states(self) -> list[str]:
-        """Moves away state files of loads that were never committed; returns their load IDs.
-
-        dlt writes its state before the commit, and restores the newest state without looking at
-        commits: after a load that was killed in between, `dlt pipeline` would show a checkpoint
-        that no load has reached. To be called when nothing is pending.
-        """
-        committed = self.committed_ids()
-        moved = []
-        for path in self._names(STATES_FOLDER):
-            load_id = load_id_of(STATES_FOLDER, path)
-            if load_id and load_id not in committed:
-                folder = f"{self.folder}/{SET_ASIDE_FOLDER}"
-                self.filesystem.makedirs(folder, exist_ok=True)
-                self.filesystem.mv(path, f"{folder}/{path.rsplit('/', 1)[-1]}")
-                moved.append(load_id)
-        return moved
-
-    def _pruned_note(self) -> _Pruned | None:
-        path = f"{self.folder}/{PRUNED_NOTE}"
-        if not self.filesystem.exists(path):
-            return None
-        return PRUNED.read(self.filesystem.cat_file(path), path)
-
     def _names(self, folder: str) -> list[str]:
-        path = f"{self.folder}/{folder}"
-        if not self.filesystem.isdir(path):
+        try:
+            names = self.filesystem.ls(f"{self.folder}/{folder}", detail=False)
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        names = self.filesystem.ls(path, detail=False)
         return [str(name) for name in names if not str(name).endswith(".part")]
 
-    def _packed(self, names: list[str]) -> dict[str, Load]:
+    def _packed(self) -> dict[str, Load]:
         """The loads in the pack, committed or not; none where no pack can be read."""
-        if not any(name.rsplit("/", 1)[-1] == NAME for name in names):
-            return {}
         try:
             return unpack(self.filesystem.cat_file(f"{self.folder}/{LOADS_FOLDER}/{NAME}"))
         except FileNotFoundError:
             return {}
 
-    def _documents(self, form: Format[T], folder: str, load_ids: list[str]) -> list[T]:
-        """The documents of these loads in a folder."""
-        paths = [f"{self.folder}/{folder}/{load_id}.json" for load_id in load_ids]
-        return list(map(form.read, self._all_of(paths), paths))
+    def _manifests(self, load_ids: set[str], packed: Mapping[str, Load]) -> list[Load]:
+        loads = [packed[load_id] for load_id in load_ids & packed.keys()]
+        loads += self._documents(MANIFEST, LOADS_FOLDER, sorted(load_ids - packed.keys()))
+        return sorted(loads, key=lambda load: load.order)
 
-    def _all_of(self, paths: list[str]) -> list[bytes]:
-        """The contents of these files, requested all at once where the filesystem can do that."""
-        return (
-            list(self.filesystem.cat_ranges(paths, None, None, on_error="raise")) if paths else []
-        )
+    def _documents(self, form: Format[T], folder: str, load_ids: list[str]) -> list[T]:
+        """The documents of these loads in a folder, as far as there are any."""
+        paths = [f"{self.folder}/{folder}/{load_id}.json" for load_id in load_ids]
+        found = zip(paths, self._all_of(paths), strict=True)
+        return [form.read(text, path) for path, text in found if text is not None]
+
+    def _all_of(self, paths: list[str]) -> list[bytes | None]:
+        """The contents of these files, of an object store several at once; None for none there."""
+        if self.raw.is_local or len(paths) < 2:
+            return list(map(self._content, paths))
+        with ThreadPoolExecutor(_MOST_REQUESTS) as threads:
+            return list(threads.map(self._content, paths))
+
+    def _content(self, path: str) -> bytes | None:
+        try:
+            return bytes(self.filesystem.cat_file(path))
+        except FileNotFoundError:
+            return None
+
+    def _create_manifest(self, load: Load, text: str) -> None:
+        """Writes a manifest that isn't there, or that this machine has written before a kill."""
+        path = f"{self.folder}/{LOADS_FOLDER}/{load.load_id}.json"
+        try:
+            create_file(self.filesystem, path, text.encode())
+        except FileExistsError:
+            written = MANIFEST.read(self.filesystem.cat_file(path), path)
+            if written.files != load.files:
+                raise Refused(
+                    f"another machine has begun a load of {load.table} with the same id",
+                    where=path,
+                    do="run again",
+                ) from None
 
     def _write_pack(self) -> None:
         if self._to_pack:
@@ -252,18 +268,9 @@ class CommitLog:
 
     def _write(self, folder: str, name: str, text: str, *, durable: bool = False) -> None:
         """Writes or replaces a file in a folder of the table, in one step."""
-        folder = f"{self.folder}/{folder}".rstrip("/")
-        self.filesystem.makedirs(folder, exist_ok=True)
-        if is_local(self._raw_url):
-            replace_text(Path(folder, name), text, durable=durable)
-            return
-        self.filesystem.write_text(f"{folder}/{name}.part", text)
-        self.filesystem.mv(f"{folder}/{name}.part", f"{folder}/{name}")
-
-
-def _start_of(loads: Sequence[Load]) -> int:
-    """The position of the newest load that supersedes earlier ones; 0 without one."""
-    return max((i for i, load in enumerate(loads) if load.supersedes), default=0)
+        path = "/".join(part for part in (self.folder, folder, name) if part)
+        is_local = self.raw.is_local
+        replace_file(self.filesystem, path, text, is_local=is_local, durable=durable)
 
 
 def _ids(folder: str, names: list[str]) -> set[str]:

@@ -9,6 +9,7 @@ from lakefeed.declaration.catalogue import Column
 from lakefeed.loading.plan.table_plan import DELETED_AT, TablePlan
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.loading.raw.nearest_files import nearest_files
 from lakefeed.loading.raw.scan import Named, rows_of
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.source.inspection.equality import compared_key, named_key, names_of_key, same_key
@@ -32,7 +33,8 @@ class LatestRows:
     @classmethod
     def of(cls, log: CommitLog, loads: Sequence[Load]) -> LatestRows:
         """These loads, with paths that DuckDB can open."""
-        named = [Named(load.load_id, log.path_of(f)) for load in loads for f in load.files]
+        paths = nearest_files(log, loads)
+        named = [Named(load.load_id, paths[file]) for load in loads for file in load.files]
         return cls(tuple(loads), tuple(named))
 
     def __bool__(self) -> bool:

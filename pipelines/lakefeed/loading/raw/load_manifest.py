@@ -9,6 +9,7 @@ Its format (see documents.py) also covers the files beside it in the folder:
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lakefeed.documents import Format, parts_of
@@ -67,3 +68,27 @@ class Load:
 
 
 MANIFEST = Format(Load, "load manifest", FORMAT, indent=1)
+
+
+def effective(loads: Sequence[Load]) -> Sequence[Load]:
+    """The loads that count, of these in their order: the newest that supersedes, and later ones.
+
+    The macro `loads_that_count` follows the same rule for staging.
+    (tests/integration/test_superseding.py)
+    """
+    return loads[_start_of(loads) :]
+
+
+def superseded(loads: Sequence[Load]) -> Sequence[Load]:
+    """The loads that no longer count, of these in their order."""
+    return loads[: _start_of(loads)]
+
+
+def checkpoint_after(loads: Sequence[Load]) -> str | None:
+    """The checkpoint after these loads, in their order; a backfill leaves it alone."""
+    return next((load.checkpoint for load in reversed(loads) if load.checkpoint), None)
+
+
+def _start_of(loads: Sequence[Load]) -> int:
+    """The position of the newest load that supersedes earlier ones; 0 without one."""
+    return max((i for i, load in enumerate(loads) if load.supersedes), default=0)

@@ -12,6 +12,7 @@ from lakefeed.loading.plan.table_plan import DELETED_AT
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.latest_rows import LatestRows
 from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.loading.raw.nearest_files import nearest_files
 from lakefeed.loading.raw.row_key import Key, condition_on
 from lakefeed.loading.raw.scan import LOAD_ID, rows_of
 from lakefeed.source.inspection.types import lake_type
@@ -62,7 +63,7 @@ def raw_versions(
         f"select {LOAD_ID}, {_FILE}, {deleted_at}, {cursor}::varchar, {rank} as {_RANK}, "
         f"{selected} from {relation} where {condition} order by {_RANK} nulls first"
     ).fetchall()
-    files = {log.path_of(file): file for load in loads for file in load.files}
+    files = {path: file for file, path in nearest_files(log, loads).items()}
     position = {load.load_id: number for number, load in enumerate(loads)}
     versions = [
         RowVersion(

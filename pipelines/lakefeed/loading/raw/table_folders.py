@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lakefeed.declaration.project import Project
+from lakefeed.loading.object_store.filesystem import open_raw
 from lakefeed.loading.raw.commit_log import COMMITS_FOLDER, LOADS_FOLDER, CommitLog
-from lakefeed.loading.raw.filesystem import open_raw
 from lakefeed.loading.raw.inventory import Inventory
 
 
@@ -23,7 +23,7 @@ class RawFolders:
 
 def raw_folders(project: Project) -> RawFolders:
     """All folders of the raw layer. A folder without load manifests isn't Lakefeed's."""
-    filesystem, root = open_raw(project.raw_url)
+    filesystem, root = open_raw(project.raw)
     entries = filesystem.ls(root, detail=True) if filesystem.isdir(root) else []
     # An entry that is neither a file nor a directory may be a link to a directory.
     paths = [
@@ -62,8 +62,13 @@ def working_directories(project: Project) -> set[str]:
     return {path.parent.name for path in working_directory(project, "*").parent.glob("*/lakefeed")}
 
 
+def remove_copies(project: Project) -> None:
+    """Removes the copies on this machine of files in object stores, of earlier ones as well."""
+    shutil.rmtree(project.data / ".raw", ignore_errors=True)
+
+
 def remove_working_directory(project: Project, lake_name: str) -> None:
-    """Removes a working directory; the next load recreates it from the latest state in raw."""
+    """Removes a working directory; the next load creates it again."""
     folder = working_directory(project, lake_name)
     if folder.exists():
         shutil.rmtree(folder)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import Empty, LifoQueue
+from typing import Protocol
 
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from lakefeed.declaration.project import Project
+from lakefeed.declaration.project import Location, Project
+from lakefeed.loading.object_store.duckdb_access import extension_file, give_access
+from lakefeed.loading.sessions.spill_folders import own_folder, remove_left_behind
 from lakefeed.sql import literal
 
 # The number of sessions that read a source in parallel: tables, or ranges of a big table.
@@ -32,27 +34,59 @@ class Engine:
     lacks_scanner: str | None = None
 
 
+class Kept(Protocol):
+    """What is kept open on an engine between two uses."""
+
+    def close(self) -> None:
+        """Closes it; the engine is still open."""
+
+
+@dataclass
+class Lease:
+    """An engine for exclusive use. `kept` is what its last user left open for the next one."""
+
+    engine: Engine
+    kept: Kept | None = None
+
+    def discard(self) -> None:
+        """Closes what was left open."""
+        kept, self.kept = self.kept, None
+        if kept:
+            kept.close()
+
+
 class Engines:
     """A pool with one DuckDB instance per table read in parallel, each opened on first use.
 
     Instances aren't shared, since attached databases and the memory limit belong to an instance.
 
     Args:
+        raw: the raw layer that they read; None for none.
         in_one_thread: use one thread unless `all_threads` allows more. Threads that wait for small
             tables cost more than they save: up to a quarter of the CPU time of loading fifty.
     """
 
-    def __init__(self, spill: Path, at_most: int, *, in_one_thread: bool = False) -> None:
+    def __init__(
+        self,
+        spill: Path,
+        at_most: int,
+        *,
+        in_one_thread: bool = False,
+        raw: Location | None = None,
+    ) -> None:
+        remove_left_behind(spill)
+        self._raw = raw
         self._spill = spill
         self._in_one_thread = in_one_thread
-        self._free: SimpleQueue[Engine | None] = SimpleQueue()
+        # The one used last comes first: so as few are opened, and keep something, as are needed.
+        self._free: LifoQueue[Lease | None] = LifoQueue()
         self._sessions: set[DuckDBPyConnection] = set()
         for _ in range(at_most):
             self._free.put(None)
 
     @contextmanager
-    def session(self, *, wait: bool = True) -> Iterator[Engine]:
-        """A session on an engine for exclusive use.
+    def lease(self, *, wait: bool = True) -> Iterator[Lease]:
+        """An engine for exclusive use.
 
         Args:
             wait: wait until an engine is free.
@@ -61,20 +95,33 @@ class Engines:
             NoneFree: all engines are in use, and `wait` is false.
         """
         try:
-            engine = self._free.get(block=wait)
+            lease = self._free.get(block=wait)
         except Empty:
             raise NoneFree from None
         try:
-            engine = engine or self._open()
-            session = engine.duckdb.cursor()
-            self._sessions.add(session)
-            try:
-                yield Engine(session, engine.lacks_scanner)
-            finally:
-                self._sessions.discard(session)
-                session.close()
+            lease = lease or Lease(self._open())
+            yield lease
         finally:
-            self._free.put(engine)
+            self._free.put(lease)
+
+    @contextmanager
+    def session_on(self, engine: Engine) -> Iterator[Engine]:
+        """A session on a leased engine, which `interrupt` reaches."""
+        session = engine.duckdb.cursor()
+        if self._raw:
+            give_access(session, self._raw)
+        self._sessions.add(session)
+        try:
+            yield Engine(session, engine.lacks_scanner)
+        finally:
+            self._sessions.discard(session)
+            session.close()
+
+    @contextmanager
+    def session(self) -> Iterator[Engine]:
+        """A session on an engine for exclusive use, once one is free."""
+        with self.lease() as lease, self.session_on(lease.engine) as session:
+            yield session
 
     def _open(self) -> Engine:
         engine = open_engine(self._spill)
@@ -87,12 +134,26 @@ class Engines:
         for session in tuple(self._sessions):
             session.interrupt()
 
+    def discard_kept(self) -> None:
+        """Closes what is kept open on engines that nobody uses."""
+        for lease in reversed(self._take_free()):
+            if lease:
+                lease.discard()
+            self._free.put(lease)
+
     def close(self) -> None:
         """Closes all engines. Call it only when no session is in use."""
-        while not self._free.empty():
-            engine = self._free.get()
-            if engine:
-                engine.duckdb.close()
+        for lease in self._take_free():
+            if lease:
+                lease.discard()
+                lease.engine.duckdb.close()
+
+    def _take_free(self) -> list[Lease | None]:
+        taken = []
+        with suppress(Empty):
+            while True:
+                taken.append(self._free.get(block=False))
+        return taken
 
 
 def spill_folder(project: Project) -> Path:
@@ -101,13 +162,13 @@ def spill_folder(project: Project) -> Path:
 
 
 def open_engine(spill: Path) -> Engine:
-    """Opens an in-memory DuckDB with the PostgreSQL scanner that spills to a folder.
+    """Opens an in-memory DuckDB with the PostgreSQL scanner that spills below a folder.
 
     If the folder can't be created, such as in a read-only project, it doesn't spill.
     """
     try:
         spill.mkdir(parents=True, exist_ok=True)
-        spills_to = str(spill)
+        spills_to = str(own_folder(spill))
     except OSError:
         spills_to = ""
     # Checking the signature means hashing the 40 MB scanner: 0.1 s each time. The wheel's hash is
@@ -115,11 +176,12 @@ def open_engine(spill: Path) -> Engine:
     engine = duckdb.connect(
         config={"autoinstall_known_extensions": "false", "allow_unsigned_extensions": "true"}
     )
+    # DuckDB creates it when it first needs it, and removes it when it closes.
     engine.execute(f"set temp_directory = {literal(spills_to)}")
     engine.execute("set preserve_insertion_order = false")
     engine.execute("set timezone = 'UTC'")
     try:
-        engine.execute(f"load {literal(str(_scanner()))}")
+        engine.execute(f"load {literal(str(extension_file('postgres_scanner')))}")
     except (duckdb.Error, ImportError, FileNotFoundError) as error:
         reason = str(error).splitlines()[0]
         return Engine(engine, f"DuckDB {duckdb.__version__} can't load its scanner: {reason}")
@@ -133,6 +195,7 @@ def engine_for(project: Project) -> Iterator[DuckDBPyConnection]:
     """Opens a DuckDB instance for reading a project's raw files, and closes it afterwards."""
     engine = open_engine(spill_folder(project)).duckdb
     try:
+        give_access(engine, project.raw)
         yield engine
     finally:
         engine.close()
@@ -170,11 +233,3 @@ def _with_threads(engine: DuckDBPyConnection, wanted: int | None) -> Iterator[No
             yield
         finally:
             settings.execute(f"set threads = {threads}")
-
-
-def _scanner() -> Path:
-    folder = Path(str(files("duckdb_extension_postgres_scanner"))) / "extensions"
-    return next(
-        iter(folder.glob(f"v{duckdb.__version__}/*.duckdb_extension")),
-        folder / f"v{duckdb.__version__}",
-    )

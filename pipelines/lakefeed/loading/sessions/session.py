@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 
 import duckdb
 import psycopg2
@@ -55,6 +55,9 @@ _NUMERIC = 1700
 class SourceSession(ABC):
     """A DuckDB session that can also read the source, over a monitored line."""
 
+    # Whether another transaction can follow after `end`.
+    can_be_kept: ClassVar[bool] = False
+
     def __init__(self, engine: DuckDBPyConnection, line: Line) -> None:
         self._engine = engine
         self.line = line
@@ -94,6 +97,10 @@ class SourceSession(ABC):
         Returns whether it did. If not, no transaction is open.
         """
 
+    def end(self) -> None:
+        """Rolls back the transaction: its locks are released, and its temporary tables gone."""
+        self.execute("rollback")
+
     @abstractmethod
     def rows_of(self, sql: str) -> str:
         """A from-clause item with the rows of a query on the source. It can be read only once."""
@@ -112,7 +119,13 @@ class SourceSession(ABC):
 
 
 class ScannerSession(SourceSession):
-    """Reads through DuckDB's PostgreSQL scanner."""
+    """Reads through DuckDB's PostgreSQL scanner.
+
+    DuckDB keeps the connection after a transaction. If the server has ended it meanwhile, the next
+    transaction gets another one.
+    """
+
+    can_be_kept = True
 
     def __init__(self, engine: DuckDBPyConnection, line: Line) -> None:
         super().__init__(engine, line)
@@ -140,10 +153,11 @@ class ScannerSession(SourceSession):
             return SourceSession.execute(self, f"from {self.rows_of(sql)}").fetchall()
 
     def begin(self, snapshot: str | None, settings: str) -> bool:
+        at_snapshot = f"set transaction snapshot {literal(snapshot)}; " if snapshot else ""
         self.execute("begin")
         try:
-            if snapshot:
-                self._on_source(f"set transaction snapshot {literal(snapshot)}")
+            # In one message: each takes as long as reading a few rows.
+            self._on_source(f"{at_snapshot}{settings}; {self.line.announcement}")
         except duckdb.Error as error:
             # The message may be translated, so the reason can't be read from it. A session that
             # can still roll back failed because of the snapshot.
@@ -151,9 +165,14 @@ class ScannerSession(SourceSession):
                 self.execute("rollback")
             except duckdb.Error:
                 raise error from None
+            if snapshot is None:
+                raise
             return False
-        self._on_source(f"{settings}; {self.line.announcement}")
         return True
+
+    def end(self) -> None:
+        with self.line.waiting():
+            super().end()
 
     def rows_of(self, sql: str) -> str:
         return f"{_SCANNER}query({literal(_ATTACHED)}, {literal(sql)})"

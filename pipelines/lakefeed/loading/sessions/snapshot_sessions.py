@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from threading import Event
+
+import duckdb
 
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.plan.queries import lock_query
 from lakefeed.loading.plan.table_plan import TablePlan
-from lakefeed.loading.sessions.duckdb_engine import CONCURRENT_READS, Engine, Engines, NoneFree
+from lakefeed.loading.sessions.duckdb_engine import (
+    CONCURRENT_READS,
+    Engine,
+    Engines,
+    Lease,
+    NoneFree,
+)
 from lakefeed.loading.sessions.lock_waiters import LockWatch
 from lakefeed.loading.sessions.session import CursorSession, ScannerSession, SourceSession
-from lakefeed.source.connections.connection import Connection
+from lakefeed.source.connections.connection import Connection, session_name
 from lakefeed.source.connections.failure import NoSessionLeft
 from lakefeed.source.connections.keepalive import Line
 from lakefeed.source.connections.limits import Allowance
@@ -29,46 +37,92 @@ WITHOUT_SCANNER = (
 
 
 @dataclass(frozen=True)
+class _Opened:
+    """An open session, and what closes it."""
+
+    session: SourceSession
+    stack: ExitStack
+
+    def close(self) -> None:
+        self.stack.close()
+
+
+@dataclass(frozen=True)
 class SourceAtSnapshot:
     """A source at one snapshot: its connection, the snapshot, and the engines that read it.
 
-    `holder` is the session with the transaction that keeps the snapshot. `warnings` grows while
-    tables are read.
+    Attributes:
+        holder: the session with the transaction that keeps the snapshot; None where another process
+            has it.
+        waits: wait for a session while the source has none left.
+        warnings: grows while tables are read.
     """
 
     connection: Connection
     snapshot: Snapshot
-    holder: WatchedSession
+    holder: WatchedSession | None
     engines: Engines
+    waits: bool = True
     warnings: list[str] = field(default_factory=list)
     _lock_watches: dict[str, LockWatch] = field(default_factory=dict)
     _allowance: Allowance = field(init=False)
     _interrupted: Event = field(default_factory=Event)
+    _keeps_none: Event = field(default_factory=Event)
+    _is_short: Event = field(default_factory=Event)
+    _at_shortage: list[Callable[[], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_allowance", Allowance(self._warn, self.holder))
+        allowance = Allowance(self._say, self.holder, spare=self._close_unused)
+        object.__setattr__(self, "_allowance", allowance)
+
+    @property
+    def needed_holder(self) -> WatchedSession:
+        """The session that keeps the snapshot, in the process that has it."""
+        assert self.holder is not None
+        return self.holder
+
+    def count_session(self, open_one: Callable[[], object]) -> None:
+        """Counts a session that another process opens, until `session_ended`.
+
+        Args:
+            open_one: returns once the session is open; retried while the source has none left.
+        """
+        self._allowance.one_more(open_one, waits=self.waits)
+
+    def session_ended(self) -> None:
+        """A session that another process had opened is closed."""
+        self._allowance.end()
+
+    @property
+    def is_short_of_sessions(self) -> bool:
+        """Whether the source has refused a session, so that none may be kept without use."""
+        return self._is_short.is_set()
+
+    def at_shortage(self, close_unused: Callable[[], None]) -> None:
+        """Has a function called when the source refuses a session."""
+        self._at_shortage.append(close_unused)
 
     @contextmanager
     def session(self, plan: TablePlan) -> Iterator[SourceSession]:
-        """Opens a transaction that reads the source at the shared snapshot.
+        """A transaction that reads the source at the shared snapshot.
 
         If that is impossible, because the snapshot wasn't exported or a pooler or load balancer
         connects to another server, the transaction reads at a later snapshot. No rows are lost.
+        The session that the last table left is used again, in a transaction of its own: that table
+        is no longer locked.
         """
-        with self.engines.session() as engine, self._connected(engine, plan) as session:
-            settings = _settings(plan)
-            if self.snapshot.id is None:
-                session.begin(None, settings)
-            elif not session.begin(self.snapshot.id, settings):
-                session.begin(None, settings)
-                session.line.is_elsewhere = True
-                self._warn(
-                    "tables can't share a snapshot (is there a pooler or load balancer in "
-                    "between?), so each table is read at its own snapshot, and rows of different "
-                    "tables may not be consistent with each other"
-                )
-            with self._watched(plan, session):
-                yield session
+        with self.engines.lease() as lease:
+            opened = self._kept_at_snapshot(lease, plan) or self._opened_at_snapshot(lease, plan)
+            try:
+                with self._watched(plan, opened.session):
+                    yield opened.session
+            except BaseException:
+                opened.close()
+                raise
+            self._keep_or_close(lease, opened)
+        if self._keeps_none.is_set():
+            # It may have been set while this session was being kept.
+            self.engines.discard_kept()
 
     @contextmanager
     def further_session(self, plan: TablePlan, snapshot: str) -> Iterator[SourceSession | None]:
@@ -83,7 +137,9 @@ class SourceAtSnapshot:
         """
         with ExitStack() as stack:
             try:
-                engine = stack.enter_context(self.engines.session(wait=False))
+                lease = stack.enter_context(self.engines.lease(wait=False))
+                lease.discard()
+                engine = stack.enter_context(self.engines.session_on(lease.engine))
                 session = stack.enter_context(self._connected(engine, plan, waits=False))
             except (NoneFree, NoSessionLeft):
                 yield None
@@ -95,6 +151,17 @@ class SourceAtSnapshot:
             lock_watch = self._lock_watches.get(plan.table.lake_name)
             with lock_watch.after(session.backend_pid()) if lock_watch else nullcontext():
                 yield session
+
+    def keep_no_sessions(self) -> None:
+        """Closes sessions that no table uses, and from now on each as soon as its table is read."""
+        self._keeps_none.set()
+        self.engines.discard_kept()
+
+    def _close_unused(self) -> None:
+        self._is_short.set()
+        self.keep_no_sessions()
+        for close_unused in self._at_shortage:
+            close_unused()
 
     @staticmethod
     def sessions_for(plan: TablePlan) -> int:
@@ -112,9 +179,55 @@ class SourceAtSnapshot:
         self.engines.interrupt()
         interrupt_lines(self.connection)
 
+    def _kept_at_snapshot(self, lease: Lease, plan: TablePlan) -> _Opened | None:
+        """The session that another table left, in a transaction; None if there is none to use."""
+        kept, lease.kept = lease.kept, None
+        if not isinstance(kept, _Opened):
+            return None
+        with suppress(duckdb.Error, LakefeedError):
+            self._refuse_if_interrupted(plan)
+            is_of_kind = isinstance(kept.session, self._kind_of_session(lease.engine, plan))
+            if is_of_kind and kept.session.begin(self.snapshot.id, _settings(plan)):
+                return kept
+        kept.close()
+        return None
+
+    def _opened_at_snapshot(self, lease: Lease, plan: TablePlan) -> _Opened:
+        with ExitStack() as stack:
+            engine = stack.enter_context(self.engines.session_on(lease.engine))
+            session = stack.enter_context(self._connected(engine, plan, waits=self.waits))
+            settings = _settings(plan)
+            if self.snapshot.id is None:
+                session.begin(None, settings)
+            elif not session.begin(self.snapshot.id, settings):
+                session.begin(None, settings)
+                session.line.is_elsewhere = True
+                self._say(
+                    "tables can't share a snapshot (is there a pooler or load balancer in "
+                    "between?), so each table is read at its own snapshot, and rows of different "
+                    "tables may not be consistent with each other"
+                )
+            return _Opened(session, stack.pop_all())
+
+    def _keep_or_close(self, lease: Lease, opened: _Opened) -> None:
+        """Leaves a session for the next table, out of its transaction, where that is sound.
+
+        A standby ends sessions at any time and counts them, and only this run's own server has its
+        snapshot.
+        """
+        session = opened.session
+        at_shared_snapshot = self.snapshot.id is not None and self.snapshot.conflicts is None
+        is_sound = session.can_be_kept and at_shared_snapshot and not session.line.is_elsewhere
+        if is_sound and not (self._keeps_none.is_set() or self._interrupted.is_set()):
+            with suppress(duckdb.Error, LakefeedError):
+                session.end()
+                lease.kept = opened
+                return
+        opened.close()
+
     @contextmanager
     def _connected(
-        self, engine: Engine, plan: TablePlan, *, waits: bool = True
+        self, engine: Engine, plan: TablePlan, *, waits: bool
     ) -> Iterator[SourceSession]:
         session = self._allowance.one_more(lambda: self._open(engine, plan), waits=waits)
         try:
@@ -125,9 +238,8 @@ class SourceAtSnapshot:
             self._allowance.end()
 
     def _open(self, engine: Engine, plan: TablePlan) -> SourceSession:
-        if self._interrupted.is_set():
-            raise LakefeedError(f"{plan.table.shown} was not read: the run was interrupted")
-        line = watch(Line(self.connection, f"lakefeed {plan.table.lake_name}"))
+        self._refuse_if_interrupted(plan)
+        line = watch(Line(self.connection, "lakefeed reader"))
         try:
             return self._kind_of_session(engine, plan)(engine.duckdb, line)
         except BaseException:
@@ -144,28 +256,37 @@ class SourceAtSnapshot:
         if limit is None:
             yield
             return
-        lock_watch = self._lock_watches[plan.table.lake_name] = LockWatch(plan, self.holder)
+        lock_watch = self._lock_watches[plan.table.lake_name] = LockWatch(plan, self.needed_holder)
         with (
             lock_watch.after(session.backend_pid()),
             lock_watch.while_reading(limit.total_seconds()),
         ):
             yield
 
+    def _refuse_if_interrupted(self, plan: TablePlan) -> None:
+        if self._interrupted.is_set():
+            raise LakefeedError(f"{plan.table.shown} was not read: the run was interrupted")
+
     def _kind_of_session(
         self, engine: Engine, plan: TablePlan
     ) -> type[ScannerSession] | type[CursorSession]:
         if engine.lacks_scanner:
-            self._warn(f"{engine.lacks_scanner}; {WITHOUT_SCANNER}")
+            self._say(f"{engine.lacks_scanner}; {WITHOUT_SCANNER}")
             return CursorSession
         return CursorSession if plan.table.settings.backend == "psycopg2" else ScannerSession
 
-    def _warn(self, warning: str) -> None:
-        message = f"{self.connection.source}: {warning}"
-        if message not in self.warnings:
-            self.warnings.append(message)
+    def warn(self, warning: str) -> None:
+        """Adds a warning for the report of the run, once."""
+        if warning not in self.warnings:
+            self.warnings.append(warning)
+
+    def _say(self, warning: str) -> None:
+        self.warn(f"{self.connection.source}: {warning}")
 
 
 def _settings(plan: TablePlan, lock_timeout_ms: int | None = None) -> str:
     return transaction_settings(
-        statement_timeout_ms=plan.statement_timeout_ms, lock_timeout_ms=lock_timeout_ms
+        statement_timeout_ms=plan.statement_timeout_ms,
+        lock_timeout_ms=lock_timeout_ms,
+        application=session_name(f"lakefeed {plan.table.lake_name}"),
     )

@@ -117,9 +117,7 @@ def connection_of(project: Project, source: str) -> Connection:
     declared = project.source(source).connection
     shown = f"the connection of `{source}`"
     if declared:
-        return Connection(
-            source, dsn_from(shown, interpolate(project, source, declared, where), where)
-        )
+        return Connection(source, dsn_from(shown, interpolate(project, declared, where), where))
     secret = dlt_secret(project, source)
     if isinstance(secret, dict):
         return Connection(source, dsn_from_fields(shown, secret, where))
@@ -131,6 +129,18 @@ def connection_of(project: Project, source: str) -> Connection:
         do=f"add `connection: ${{{source.upper()}_DATABASE_URL}}` and set the variable in .env, or "
         f"set `credentials` below [sources.{source}] in .dlt/secrets.toml",
     )
+
+
+def catalogue_connection(project: Project) -> Connection:
+    """The connection to the catalogue of `warehouse: {type: ducklake}`.
+
+    Raises:
+        DeclarationError: a variable isn't set, or its value isn't a connection URL.
+    """
+    where = project.declared.document.where(("warehouse", "catalog_url"))
+    declared = project.declaration.warehouse.catalog_url or ""
+    dsn = dsn_from("the catalogue's URL", interpolate(project, declared, where), where)
+    return Connection("warehouse", dsn)
 
 
 def connection_from_url(source: str, url: str, where: str = "") -> Connection:

@@ -16,18 +16,21 @@ _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 def unset_variables(project: Project, source: str) -> list[str]:
     """The variables in a source's connection that aren't set."""
-    declared = project.source(source).connection or ""
+    return _unset(project, project.source(source).connection or "")
+
+
+def _unset(project: Project, text: str) -> list[str]:
     variables = _variables(project.root)
-    return [name for name in _REFERENCE.findall(declared) if not variables.get(name)]
+    return [name for name in _REFERENCE.findall(text) if not variables.get(name)]
 
 
-def interpolate(project: Project, source: str, text: str, where: str) -> str:
+def interpolate(project: Project, text: str, where: str) -> str:
     """Replaces each `${VARIABLE}` by its value from the environment, or else from `.env`.
 
     Raises:
         DeclarationError: a variable isn't set.
     """
-    missing = unset_variables(project, source)
+    missing = _unset(project, text)
     if missing:
         raise DeclarationError(
             f"the variable {missing[0]} isn't set",

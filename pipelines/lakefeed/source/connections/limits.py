@@ -87,11 +87,18 @@ class Allowance:
     Args:
         say: called with a message if the run continues with fewer sessions, or waits for one.
         holder: a session through which to find out the limit; None if there is none yet.
+        spare: closes sessions that are open and not in use, since a limit is reached.
     """
 
-    def __init__(self, say: Callable[[str], None], holder: PgConnection | None = None) -> None:
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        holder: PgConnection | None = None,
+        spare: Callable[[], None] = lambda: None,
+    ) -> None:
         self._say = say
         self._holder = holder
+        self._spare = spare
         # Sessions that are being opened count as open, since one of them may get the last slot.
         self._open = self._ended = 0
         self._changed = Condition()
@@ -121,6 +128,7 @@ class Allowance:
             except BaseException:
                 self._count(opened=-1)
                 raise
+            self._spare()
             if not waits:
                 raise refused
             until = self._wait(refused, ended, until)

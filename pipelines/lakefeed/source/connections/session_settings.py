@@ -5,6 +5,8 @@ tests/faults/test_settings.py tries all settings of a server, which is how the l
 
 from __future__ import annotations
 
+from lakefeed.sql import literal
+
 # A session that waits longer for a lock blocks every session that asks for the table after it.
 LOCK_TIMEOUT_SECONDS = 60
 
@@ -50,7 +52,10 @@ _SEARCH_PATH = """concat_ws(
 
 
 def transaction_settings(
-    *, statement_timeout_ms: int = 0, lock_timeout_ms: int | None = None
+    *,
+    statement_timeout_ms: int = 0,
+    lock_timeout_ms: int | None = None,
+    application: str | None = None,
 ) -> str:
     """The SQL that each of Lakefeed's transactions begins with: read-only, UTC, marked as ours.
 
@@ -60,11 +65,14 @@ def transaction_settings(
     Args:
         statement_timeout_ms: 0 for no limit.
         lock_timeout_ms: None for `LOCK_TIMEOUT_SECONDS`.
+        application: the transaction's application name; None for that of its session.
     """
     bounds = {
         "lock_timeout": str(lock_timeout_ms or LOCK_TIMEOUT_SECONDS * 1000),
         "statement_timeout": str(statement_timeout_ms),
     }
+    if application is not None:
+        bounds["application_name"] = application
     return (
         "set transaction read only; "
         f"{_set(_SETTINGS | bounds)}; "
@@ -80,7 +88,7 @@ def _set(settings: dict[str, str]) -> str:
     `transaction_timeout` is new in PostgreSQL 17; `restrict_nonsystem_relation_kind` is new in 17
     and in minor releases of 12 to 16.
     """
-    wanted = ", ".join(f"('{name}', '{value}')" for name, value in settings.items())
+    wanted = ", ".join(f"('{name}', {literal(value)})" for name, value in settings.items())
     return (
         f"select set_config(name, value, true) from (values {wanted}) as wanted (name, value) "
         "where current_setting(name, true) is not null"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg2
 from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
+from psycopg2.extensions import connection as PgConnection
 
 from lakefeed.errors import LakefeedError
 from lakefeed.source.connections.connection import Connection
@@ -40,6 +42,17 @@ def session_on(line: Line) -> WatchedSession:
     except (psycopg2.Error, ValueError) as error:
         failure = line.connection.failure(str(error))
     raise failure
+
+
+def fetching(session: PgConnection) -> Callable[[str], list[tuple[Any, ...]]]:
+    """A function that runs a query in this session and returns all of its rows."""
+
+    def fetch(query: str) -> list[tuple[Any, ...]]:
+        with session.cursor() as cursor:
+            cursor.execute(query)
+            return cursor.fetchall()
+
+    return fetch
 
 
 def begin(session: WatchedSession, settings: str) -> None:

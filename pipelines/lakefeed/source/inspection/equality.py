@@ -8,12 +8,11 @@ values. All comparisons of keys use `comparable`: in raw, in staging, and when l
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-
-from psycopg2.extensions import connection as PgConnection
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from lakefeed.declaration.catalogue import CatalogueTable, Column
-from lakefeed.sql import quote
+from lakefeed.sql import literal, quote
 
 VALUE = "{value}"
 
@@ -50,15 +49,16 @@ _BY_PATTERN = (
 
 # The types that a column's values consist of, and the nondeterministic collation of each, if any.
 _MADE_OF = """
-with recursive parts (name, type, collated_by, nested) as (
-    select a.attname, a.atttypid, a.attcollation, false
-    from pg_attribute as a
-    join pg_class as c on c.oid = a.attrelid
-    join pg_namespace as n on n.oid = c.relnamespace
-    where n.nspname = %(schema)s and c.relname = %(table)s and a.attname = any(%(columns)s)
+with recursive parts (place, name, type, collated_by, nested) as (
+    select asked.place, a.attname, a.atttypid, a.attcollation, false
+    from (values {columns}) as asked (place, schema, relation, attribute)
+    join pg_namespace as n on n.nspname = asked.schema
+    join pg_class as c on c.relnamespace = n.oid and c.relname = asked.relation
+    join pg_attribute as a on a.attrelid = c.oid and a.attname = asked.attribute
         and a.attnum > 0 and not a.attisdropped
     union
-    select p.name, inner_part.type, coalesce(nullif(inner_part.collated_by, 0), p.collated_by),
+    select p.place, p.name, inner_part.type,
+        coalesce(nullif(inner_part.collated_by, 0), p.collated_by),
         p.nested or inner_part.nested
     from parts as p
     join pg_type as t on t.oid = p.type
@@ -74,13 +74,13 @@ with recursive parts (name, type, collated_by, nested) as (
         where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
     ) as inner_part (type, collated_by, nested)
 )
-select p.name, p.nested, t.typname, n.nspname, c.collname
+select p.place, p.name, p.nested, t.typname, n.nspname, c.collname
 from parts as p
 left join pg_collation as c on c.oid = p.collated_by and not c.collisdeterministic
 join pg_type as t on t.oid = p.type
 join pg_namespace as n on n.oid = t.typnamespace
 where t.typtype = 'b' and not (t.typcategory = 'A' and t.typelem <> 0)
-order by p.name, p.nested, t.typname
+order by p.place, p.name, p.nested, t.typname
 """
 # Built-in types whose equal values can have different texts; and types of extensions whose can't.
 _SEVERAL_TEXTS = {"numeric", "interval", "jsonb", "float4", "float8", "bpchar"}
@@ -128,30 +128,38 @@ def same_key(columns: Sequence[Column], left: str, right: str) -> str:
 
 
 def compared_by_text(
-    session: PgConnection, table: CatalogueTable, columns: Sequence[Column]
-) -> list[str]:
-    """A warning for each key column with values that only PostgreSQL can tell to be equal.
+    fetch: Callable[[str], Sequence[tuple[Any, ...]]],
+    keys: Sequence[tuple[CatalogueTable, Sequence[Column]]],
+) -> dict[str, list[str]]:
+    """Warnings by qualified name of the table, for each key column with values that only PostgreSQL
+    can tell to be equal.
 
     That is so for some types (`citext`) and collations (case-insensitive ones).
+
+    Args:
+        fetch: runs a query on the source and returns its rows.
+        keys: tables, each with the columns of its key.
     """
     # Types that have a normal form have no collation.
-    unchecked = [column.name for column in columns if comparable(column.type) is None]
-    if not unchecked:
-        return []
-    named = {"schema": table.schema, "table": table.name, "columns": unchecked}
-    with session.cursor() as cursor:
-        cursor.execute(_MADE_OF, named)
-        found = cursor.fetchall()
-    reasons: dict[str, str] = {}
-    for name, nested, kind, schema, collation in found:
-        reason = _reason(nested, kind, schema, collation)
-        if reason:
-            reasons.setdefault(name, reason)
-    return [
-        f"the key column `{name}` is compared as text, since {reason}: if a key is changed to "
-        "another text that PostgreSQL considers equal, the row counts as a new row"
-        for name, reason in reasons.items()
+    unchecked = [
+        f"({place}, {literal(table.schema)}::name, {literal(table.name)}::name, "
+        f"{literal(column.name)}::name)"
+        for place, (table, columns) in enumerate(keys)
+        for column in columns
+        if comparable(column.type) is None
     ]
+    reasons: dict[tuple[str, str], str] = {}
+    query = _MADE_OF.format(columns=", ".join(unchecked))
+    for place, name, nested, kind, schema, collation in fetch(query) if unchecked else ():
+        if reason := _reason(nested, kind, schema, collation):
+            reasons.setdefault((keys[place][0].qualified, name), reason)
+    warnings: dict[str, list[str]] = {table.qualified: [] for table, _ in keys}
+    for (qualified, name), reason in reasons.items():
+        warnings[qualified].append(
+            f"the key column `{name}` is compared as text, since {reason}: if a key is changed to "
+            "another text that PostgreSQL considers equal, the row counts as a new row"
+        )
+    return warnings
 
 
 def _reason(nested: bool, kind: str, schema: str, collation: str | None) -> str:

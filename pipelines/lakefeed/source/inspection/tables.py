@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,14 +57,14 @@ where c.relispartition and n.nspname = any(%s)
 """
 
 # Unlike `to_regclass`, this also works without usage on the schema.
-_OID = """(
-    select c.oid from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-    where n.nspname = %(schema)s and c.relname = %(name)s
-)"""
+_OF_THESE = """pg_class as c
+join pg_namespace as n on n.oid = c.relnamespace
+join unnest(%(schemas)s::name[], %(names)s::name[]) as asked (schema, name)
+    on n.nspname = asked.schema and c.relname = asked.name"""
 
 _FACTS = f"""
 select
-    a.attname,
+    n.nspname, c.relname, a.attname,
     exists (
         select from pg_index as i
         join pg_class as x on x.oid = i.indexrelid
@@ -74,33 +74,41 @@ select
     ),
     a.attnotnull,
     pg_get_expr(d.adbin, d.adrelid)
-from pg_attribute as a
+from {_OF_THESE}
+join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
 left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
-where a.attrelid = {_OID} and a.attnum > 0 and not a.attisdropped
 """
 
 _TRIGGERS = f"""
-select p.prosrc
-from pg_trigger as t
+select n.nspname, c.relname, p.prosrc
+from {_OF_THESE}
+join pg_trigger as t on t.tgrelid = c.oid and not t.tgisinternal and (t.tgtype & 16) = 16
 join pg_proc as p on p.oid = t.tgfoid
-where t.tgrelid = {_OID} and not t.tgisinternal and (t.tgtype & 16) = 16
 """
 
 # True even with `row_security` off, where reading the table would fail.
-_HIDES_ROWS = f"select row_security_active({_OID})"
+_HIDE_ROWS = f"select n.nspname, c.relname from {_OF_THESE} where row_security_active(c.oid)"
 
 # A partitioned table has no storage itself, so its partitions are summed up.
-_SIZE = f"""
-with recursive parts (oid) as (
-    select {_OID} union
-    select i.inhrelid from pg_inherits as i
-    join parts on parts.oid = i.inhparent where not %(only)s
+_SIZE = """
+with recursive asked (schema, name, alone) as (
+    select * from unnest(%(schemas)s::name[], %(names)s::name[], %(alone)s::boolean[])
+),
+parts (schema, name, alone, oid) as (
+    select asked.schema, asked.name, asked.alone, c.oid
+    from asked
+    join pg_namespace as n on n.nspname = asked.schema
+    join pg_class as c on c.relnamespace = n.oid and c.relname = asked.name
+    union
+    select p.schema, p.name, p.alone, i.inhrelid from pg_inherits as i
+    join parts as p on p.oid = i.inhparent where not p.alone
 )
-select coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint, bool_and(c.reltuples >= 0),
-    coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint
+select p.schema, p.name, coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint,
+    bool_and(c.reltuples >= 0), coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint
 from pg_class as c
-join parts using (oid)
+join parts as p using (oid)
 where c.relkind <> 'p'
+group by p.schema, p.name
 """
 _SCHEMAS_WITH_TABLES = """
 select n.nspname, count(*)
@@ -113,13 +121,21 @@ order by n.nspname
 """
 
 # A grant on a table has no effect without usage on its schema.
-_PRIVILEGES = f"""
-select a.name,
-    has_schema_privilege(c.relnamespace, 'usage')
-    and has_column_privilege(c.oid, a.name, 'select')
-from pg_class as c
-cross join unnest(%(columns)s::text[]) as a (name)
-where c.oid = {_OID}
+_DENIED = """
+select n.nspname, c.relname, asked.attribute
+from unnest(%(schemas)s::name[], %(names)s::name[], %(columns)s::name[])
+    as asked (schema, name, attribute)
+join pg_namespace as n on n.nspname = asked.schema
+join pg_class as c on c.relnamespace = n.oid and c.relname = asked.name
+where not (
+    has_schema_privilege(n.oid, 'usage')
+    and has_column_privilege(c.oid, asked.attribute, 'select')
+)
+"""
+
+_WRITABLE = f"""
+select n.nspname, c.relname from {_OF_THESE}
+where has_table_privilege(c.oid, 'insert, update, delete, truncate')
 """
 
 
@@ -173,43 +189,61 @@ def user_schemas(session: PgConnection) -> list[str]:
     return [name for (name,) in _rows(session, query, ["^pg_", "information_schema"])]
 
 
-def column_facts(session: PgConnection, table: CatalogueTable) -> dict[str, ColumnFacts]:
-    """The cursor facts of each column, by name."""
-    triggers = " ".join(source for (source,) in _rows(session, _TRIGGERS, _named(table))).lower()
-    return {
-        name: ColumnFacts(
-            name=name,
+def column_facts(
+    session: PgConnection, tables: Sequence[CatalogueTable]
+) -> dict[str, dict[str, ColumnFacts]]:
+    """The cursor facts of each column by its name, by qualified name of its table."""
+    triggers: dict[str, str] = defaultdict(str)
+    for schema, name, source in _rows(session, _TRIGGERS, _named(tables)):
+        triggers[spelled(schema, name)] += f" {source.lower()}"
+    facts: dict[str, dict[str, ColumnFacts]] = {table.qualified: {} for table in tables}
+    for schema, name, *of_column in _rows(session, _FACTS, _named(tables)):
+        column, indexed, not_null, default = of_column
+        qualified = spelled(schema, name)
+        facts[qualified][column] = ColumnFacts(
+            name=column,
             indexed=indexed,
             not_null=not_null,
             default=default or "",
-            kept_by_trigger=f"new.{name.lower()}" in triggers,
+            kept_by_trigger=f"new.{column.lower()}" in triggers[qualified],
         )
-        for name, indexed, not_null, default in _rows(session, _FACTS, _named(table))
-    }
+    return facts
 
 
-def estimated_size(
-    session: PgConnection, table: CatalogueTable, *, only: bool = False
-) -> tuple[int | None, int]:
-    """The planner's estimate of rows, None before the first `analyze`, and bytes with indexes.
+def estimated_sizes(
+    session: PgConnection, tables: Sequence[CatalogueTable], *, alone: Collection[str] = ()
+) -> dict[str, tuple[int | None, int]]:
+    """The planner's estimate of rows, None before the first `analyze`, and bytes with indexes, of
+    each table by its qualified name.
 
     Args:
-        only: leave out the tables that inherit from it.
+        alone: qualified names of tables to measure without those that inherit from them.
     """
-    rows, analysed, size = _rows(session, _SIZE, _named(table) | {"only": only})[0]
-    return (int(rows) if analysed else None), int(size)
+    named = _named(tables) | {"alone": [table.qualified in alone for table in tables]}
+    found = {
+        spelled(schema, name): (int(rows) if analysed else None, int(size))
+        for schema, name, rows, analysed, size in _rows(session, _SIZE, named)
+    }
+    return {table.qualified: found.get(table.qualified, (None, 0)) for table in tables}
 
 
-def count_rows(session: PgConnection, table: CatalogueTable, *, only: bool = False) -> int:
-    """The exact number of rows, by scanning the table; `only` as for `estimated_size`."""
-    quoted = quote_qualified(table.schema, table.name)
-    counted = f"select count(*) from {'only ' if only else ''}{quoted}"
-    return int(_rows(session, counted, [])[0][0])
+def count_rows(
+    session: PgConnection, tables: Sequence[CatalogueTable], *, alone: Collection[str] = ()
+) -> dict[str, int]:
+    """The exact number of rows of each table by its qualified name, by scanning them all in one
+    statement; `alone` as for `estimated_sizes`."""
+    counted = [
+        f"select {number}, count(*) from {'only ' if table.qualified in alone else ''}"
+        f"{quote_qualified(table.schema, table.name)}"
+        for number, table in enumerate(tables)
+    ]
+    rows = _rows(session, " union all ".join(counted), [])
+    return {tables[number].qualified: int(count) for number, count in rows}
 
 
-def hides_rows(session: PgConnection, table: CatalogueTable) -> bool:
-    """Whether a row policy applies to this role."""
-    return bool(_rows(session, _HIDES_ROWS, _named(table))[0][0])
+def hiding_rows(session: PgConnection, tables: Sequence[CatalogueTable]) -> set[str]:
+    """The qualified names of these tables to which a row policy applies for this role."""
+    return {spelled(*row) for row in _rows(session, _HIDE_ROWS, _named(tables))}
 
 
 def schemas_with_tables(session: PgConnection) -> dict[str, int]:
@@ -218,11 +252,15 @@ def schemas_with_tables(session: PgConnection) -> dict[str, int]:
 
 
 def denied_columns(
-    session: PgConnection, table: CatalogueTable, columns: Iterable[str]
-) -> list[str]:
-    """The columns that this role may not read."""
-    named = _named(table) | {"columns": list(columns)}
-    return [name for name, allowed in _rows(session, _PRIVILEGES, named) if not allowed]
+    session: PgConnection, columns: Sequence[tuple[CatalogueTable, Iterable[str]]]
+) -> dict[str, list[str]]:
+    """Which of these columns this role may not read, by qualified name of the table."""
+    asked = [(table, name) for table, names in columns for name in names]
+    named = _named([table for table, _ in asked]) | {"columns": [name for _, name in asked]}
+    denied: dict[str, list[str]] = {table.qualified: [] for table, _ in columns}
+    for schema, name, column in _rows(session, _DENIED, named):
+        denied[spelled(schema, name)].append(column)
+    return denied
 
 
 def is_superuser(session: PgConnection) -> bool:
@@ -230,18 +268,20 @@ def is_superuser(session: PgConnection) -> bool:
     return bool(_rows(session, query, [])[0][0])
 
 
-def may_write(session: PgConnection, table: CatalogueTable) -> bool:
-    """Whether this role may do more than read the table."""
-    query = f"select has_table_privilege({_OID}, 'insert, update, delete, truncate')"
-    return bool(_rows(session, query, _named(table))[0][0])
+def writable(session: PgConnection, tables: Sequence[CatalogueTable]) -> set[str]:
+    """The qualified names of these tables with which this role may do more than read them."""
+    return {spelled(*row) for row in _rows(session, _WRITABLE, _named(tables))}
 
 
 def database_name(session: PgConnection) -> str:
     return str(_rows(session, "select current_database()", [])[0][0])
 
 
-def _named(table: CatalogueTable) -> dict[str, Any]:
-    return {"schema": table.schema, "name": table.name}
+def _named(tables: Sequence[CatalogueTable]) -> dict[str, Any]:
+    return {
+        "schemas": [table.schema for table in tables],
+        "names": [table.name for table in tables],
+    }
 
 
 def _rows(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-
-from lakefeed.declaration.project import Project
+from pathlib import Path
 
 NAMING = "lakefeed.loading.naming"
 _LOG_LEVEL = "RUNTIME__LOG_LEVEL"
@@ -12,6 +11,9 @@ _FIXED = {
     "PROVIDERS__ENABLE_AIRFLOW_SECRETS": "false",
     "RUNTIME__DLTHUB_TELEMETRY": "false",
     "SCHEMA__NAMING": NAMING,
+    # Load manifests have what a later load needs. dlt's state would be one more thing to extract,
+    # normalize and upload for each table, and could name a checkpoint that no load has reached.
+    "RESTORE_FROM_DESTINATION": "false",
     # By default the working directory keeps a second copy of every file ever loaded.
     "LOAD__DELETE_COMPLETED_JOBS": "true",
     # dlt sleeps this long, twice per table, before it checks whether the read has finished.
@@ -20,8 +22,8 @@ _FIXED = {
 VARIABLES = (*_FIXED, "DLT_PROJECT_DIR", "DLT_DATA_DIR", _LOG_LEVEL)
 
 
-def prepare_dlt(project: Project) -> None:
-    """Points dlt at the project, and turns off its Airflow secrets provider and telemetry.
+def prepare_dlt(root: Path) -> None:
+    """Points dlt at a project's folder, and turns off its Airflow secrets provider and telemetry.
 
     With Airflow installed, dlt would look up every configuration key in Airflow's metadata database
     (10 s for 30 tables) and replace `sys.stdout`. The setting can't be in `.dlt/config.toml`, which
@@ -31,8 +33,8 @@ def prepare_dlt(project: Project) -> None:
     """
     os.environ.update(
         _FIXED,
-        DLT_PROJECT_DIR=str(project.root),
-        DLT_DATA_DIR=str(project.data / ".dlt"),
+        DLT_PROJECT_DIR=str(root),
+        DLT_DATA_DIR=str(root / "data" / ".dlt"),
     )
     # dlt both logs and raises the error of a failed job; Lakefeed reports the raised one.
     os.environ.setdefault(_LOG_LEVEL, "CRITICAL")
