@@ -1,5 +1,6 @@
 """Runs dbt in this process and returns its results as plain data. Only this package imports dbt.
 
-Imports: `declaration`, `transformation`, `transformation.generate`, `transformation.warehouse`.
-Public: `dbt_docs`, `failing_rows`, `runner`, `state_diff`.
+Imports: `declaration`, `loading.object_store`, `loading.raw`, `transformation.generate`,
+    `transformation.targets`.
+Public: `dbt_docs`, `runner`, `state_diff`.
 """

@@ -9,15 +9,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import duckdb
-
 from lakefeed.declaration.project import Project
-from lakefeed.sql import literal, quote
-from lakefeed.transformation.dbt_adapter.runner import run_dbt, writing_into
-from lakefeed.transformation.warehouse.open_file import reading, writing
+from lakefeed.transformation.dbt_adapter.runner import writing_into
 
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-eval' %s; style-src 'unsafe-inline'; img-src data:; "
@@ -36,36 +32,23 @@ _BACK_LINK = (
 _SCRIPT = re.compile(r"<script[^>]*>(.*?)</script>", re.DOTALL)
 
 
-def write_documentation(project: Project, page: Path, work: Path) -> None:
-    """Writes dbt's documentation of the project to `page`, using `work` as a scratch folder.
+def write_documentation(
+    project: Project, page: Path, target: Path, run: Callable[[str, Sequence[str]], object]
+) -> None:
+    """Writes dbt's documentation of the project to `page`.
+
+    Args:
+        target: a folder to which dbt writes.
+        run: runs a dbt command on a copy of the warehouse, which needs no rows.
 
     Raises:
-        BuildFailed: dbt can't read the project, or another program has the warehouse open for
-            writing.
+        BuildFailed: dbt can't read the project.
     """
-    warehouse, target = work / project.warehouse.name, work / "target"
-    _copy_without_rows(project.warehouse, warehouse)
     arguments = writing_into(project, target)
-    run_dbt(project, "parse", arguments, warehouse)
+    run("parse", arguments)
     # Compiled, the models over raw would list the names of all their files.
-    run_dbt(project, "docs", ["generate", "--no-compile", *arguments], warehouse)
+    run("docs", ["generate", "--no-compile", *arguments])
     page.write_text(_as_one_page(target), encoding="utf-8")
-
-
-def _copy_without_rows(published: Path, copy: Path) -> None:
-    """Copies schemas, tables, views and comments, which is all that dbt's catalog needs."""
-    if not published.exists():
-        return
-    try:
-        with reading(published), writing(copy) as session:
-            session.execute(f"attach {literal(str(published))} as published (read_only)")
-            (name,) = session.execute("select current_database()").fetchall()[0]
-            session.execute(f"copy from database published to {quote(name)} (schema)")
-            session.execute("detach published")
-    except duckdb.Error:
-        # A view over a relation that no longer exists can't be recreated: copy the whole file.
-        with reading(published):
-            shutil.copyfile(published, copy)
 
 
 def _as_one_page(target: Path) -> str:

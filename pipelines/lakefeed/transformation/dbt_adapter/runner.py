@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,16 @@ from lakefeed.disk import storage_error
 from lakefeed.duckdb_paths import writable_database
 from lakefeed.errors import BuildFailed
 from lakefeed.interruption import raise_if_interrupted
-from lakefeed.transformation.dbt_adapter.patches import speed_up_dbt
+from lakefeed.transformation.dbt_adapter.patches import manifest_written_once, speed_up_dbt
 from lakefeed.transformation.dbt_adapter.surroundings import (
     opening,
+    opening_lake,
     quiet_environment,
     working_in,
 )
 from lakefeed.transformation.generate.data_tests import declared_at
 from lakefeed.transformation.generate.dbt_packages import provide_dbt_package
+from lakefeed.transformation.targets.ducklake import Lake
 
 _TESTS = ("test", "unit_test")
 # dbt's cache of the parsed project (https://docs.getdbt.com/reference/parsing#partial-parsing).
@@ -101,9 +104,12 @@ class BuildResult:
 
 
 def run_dbt(
-    project: Project, command: str, arguments: Sequence[str], warehouse: Path
+    project: Project, command: str, arguments: Sequence[str], warehouse: Path | Lake | None = None
 ) -> BuildResult:
-    """Runs one dbt command in the project's dbt folder, on this warehouse file.
+    """Runs one dbt command in the project's dbt folder, on this warehouse file or lake.
+
+    Args:
+        warehouse: None for a command that opens none.
 
     Side effects: whatever the command does; changes the working directory for its duration.
 
@@ -113,19 +119,16 @@ def run_dbt(
     return _as_result(project, _invoke(project, [command, *arguments], warehouse))
 
 
-def select_nodes(project: Project, arguments: Sequence[str], scratch: Path) -> tuple[str, ...]:
+def select_nodes(project: Project, arguments: Sequence[str]) -> tuple[str, ...]:
     """The unique ids of the nodes that these arguments select, as `dbt ls` lists them.
 
     Side effects: writes dbt's manifest; changes the working directory for its duration.
-
-    Args:
-        scratch: a path in place of the warehouse, which isn't read.
 
     Raises:
         BuildFailed: dbt could not start.
     """
     listing = ["ls", "--quiet", "--output", "json", "--output-keys", "unique_id", *arguments]
-    found = _invoke(project, listing, scratch) or ()
+    found = _invoke(project, listing) or ()
     return tuple(json.loads(line)["unique_id"] for line in found)
 
 
@@ -152,22 +155,22 @@ def refuse_without_dbt(project: Project) -> None:
         )
 
 
-def _invoke(project: Project, command: Sequence[str], warehouse: Path) -> Any:
+def _invoke(project: Project, command: Sequence[str], warehouse: Path | Lake | None = None) -> Any:
     refuse_without_dbt(project)
     provide_dbt_package(project)
-    warehouse.parent.mkdir(parents=True, exist_ok=True)
     with (
         quiet_environment(command[0]),
         working_in(project.dbt),
-        writable_database(warehouse) as file,
-        opening(file),
+        _opening(warehouse),
     ):
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner
 
         speed_up_dbt()
+        writes_again = command[0] == "build"
         try:
-            outcome = dbtRunner().invoke([*_QUIET, *command])
+            with manifest_written_once() if writes_again else nullcontext():
+                outcome = dbtRunner().invoke([*_QUIET, *command])
         finally:
             # Otherwise dbt-duckdb keeps the file open and locked until the process ends, and DuckDB
             # returns the open file to whoever opens its path, even if another file is there by now
@@ -188,6 +191,21 @@ def _invoke(project: Project, command: Sequence[str], warehouse: Path) -> Any:
             do="fix the model or test named above; to regenerate staging models: lakefeed sync",
         )
     return outcome.result
+
+
+@contextmanager
+def _opening(warehouse: Path | Lake | None) -> Iterator[None]:
+    """Makes dbt open this file, which is created if needed, or this lake."""
+    if warehouse is None:
+        yield
+        return
+    if isinstance(warehouse, Lake):
+        with opening_lake(warehouse):
+            yield
+        return
+    warehouse.parent.mkdir(parents=True, exist_ok=True)
+    with writable_database(warehouse) as file, opening(file):
+        yield
 
 
 def _as_result(project: Project, result: Any) -> BuildResult:

@@ -76,7 +76,7 @@ def write_state(project: Project, folder: Path) -> Path | None:
     """
     if not (project.dbt / "dbt_project.yml").exists():
         return None
-    run_dbt(project, "parse", writing_into(project, folder), folder / project.warehouse.name)
+    run_dbt(project, "parse", writing_into(project, folder))
     return folder
 
 
@@ -97,7 +97,7 @@ def compare_states(
     # `empty`: a test doesn't count as modified just because its model is.
     written = writing_into(project, target)
     arguments = [*known, "--indirect-selection", "empty", *written, *variables]
-    modified = select_nodes(project, arguments, target / project.warehouse.name)
+    modified = select_nodes(project, arguments)
     before = {node.id: node for node in _nodes(project, state)} if state else {}
     now = {node.id: node for node in _nodes(project, target)}
     return Comparison(before, now, frozenset(modified))

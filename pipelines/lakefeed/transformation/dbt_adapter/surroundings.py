@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from copy import copy
 from pathlib import Path
 from typing import Any
 
-from lakefeed.transformation.warehouse.open_file import NEW_FILES
+from lakefeed.transformation.targets.duckdb_file import NEW_FILES
+from lakefeed.transformation.targets.ducklake import (
+    LAKE,
+    Lake,
+    attach,
+    prepare,
+    settings,
+)
 
 
 @contextmanager
@@ -35,17 +42,48 @@ def opening(warehouse: Path) -> Iterator[None]:
     Another path in the profile, which may be hand-written, would invalidate dbt's parse cache
     (https://docs.getdbt.com/reference/parsing#known-limitations).
     """
+
+    def open_warehouse(initialize: Callable[[Any], Any], credentials: Any) -> Any:
+        elsewhere = copy(credentials)
+        elsewhere.path = str(warehouse)
+        elsewhere.config_options = NEW_FILES | (credentials.config_options or {})
+        elsewhere.attach = [a for a in credentials.attach or () if a.alias != LAKE]
+        return initialize(elsewhere)
+
+    with _initializing(open_warehouse):
+        yield
+
+
+@contextmanager
+def opening_lake(lake: Lake) -> Iterator[None]:
+    """Makes dbt-duckdb attach this lake, as the project declares it, by installed extensions."""
+
+    def open_lake(initialize: Callable[[Any], Any], credentials: Any) -> Any:
+        without = copy(credentials)
+        without.config_options = settings() | (credentials.config_options or {})
+        without.attach = [a for a in credentials.attach or () if a.alias != LAKE]
+        session = initialize(without)
+        prepare(session, lake)
+        attach(session, lake, LAKE)
+        return session
+
+    with _initializing(open_lake):
+        yield
+
+
+@contextmanager
+def _initializing(open_database: Callable[[Callable[[Any], Any], Any], Any]) -> Iterator[None]:
+    """Makes dbt-duckdb open its database by this function; it gets dbt's own way of doing so."""
     from dbt.adapters.duckdb.environments import Environment
 
     original = Environment.__dict__["initialize_db"]
 
-    def open_warehouse(environment: Any, credentials: Any, plugins: Any = None) -> Any:
-        elsewhere = copy(credentials)
-        elsewhere.path = str(warehouse)
-        elsewhere.config_options = NEW_FILES | (credentials.config_options or {})
-        return original.__func__(environment, elsewhere, plugins)
+    def initialize(environment: Any, credentials: Any, plugins: Any = None) -> Any:
+        return open_database(
+            lambda changed: original.__func__(environment, changed, plugins), credentials
+        )
 
-    Environment.initialize_db = classmethod(open_warehouse)
+    Environment.initialize_db = classmethod(initialize)
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ from lakefeed.declaration.document.loader import Declared
 from lakefeed.declaration.document.messages import nearest
 from lakefeed.declaration.document.positions import YamlPath
 from lakefeed.declaration.quality import Tests
-from lakefeed.declaration.relationship_targets import undeclared_references
+from lakefeed.declaration.relationship_targets import names_of, undeclared_references
 from lakefeed.declaration.tables import Table
 from lakefeed.errors import Problem, TableFailed
 from lakefeed.source.predicate import single_expression
@@ -53,7 +53,8 @@ def _unknown_names(
 ) -> Iterator[Problem]:
     """Tables and columns that don't exist."""
     below = table.paths["tests"]
-    yield from (problem for _, problem in undeclared_references(declared, table, tables))
+    undeclared = undeclared_references(declared, table, names_of(tables))
+    yield from (problem for _, problem in undeclared)
     if table.catalogue:
         yield from _unknown_columns(declared, table, tests, below)
     yield from _unknown_fields(declared, tests, tables, below)
@@ -73,18 +74,16 @@ def _unknown_columns(
 def _unknown_fields(
     declared: Declared, tests: Tests, tables: Sequence[Table], below: YamlPath
 ) -> Iterator[Problem]:
-    columns = {
-        table.shown: [column.name for column in staged_columns(table)]
-        for table in tables
-        if table.catalogue
-    }
     for name, column_tests in tests.columns.items():
         shown, field = column_tests.refers_to
-        if column_tests.relationships and shown in columns and field not in columns[shown]:
+        if not column_tests.relationships:
+            continue
+        referred = [table for table in tables if table.shown == shown and table.catalogue]
+        known = [column.name for table in referred for column in staged_columns(table)]
+        if referred and field not in known:
             message = f"`relationships` names column `{field}`, which isn't in staging of {shown}"
             path = (*below, "columns", name, "relationships")
-            hint = nearest(field, columns[shown])
-            yield declared.document.problem(path, message + hint, value=True)
+            yield declared.document.problem(path, message + nearest(field, known), value=True)
 
 
 def _invalid_conditions(declared: Declared, tests: Tests, below: YamlPath) -> Iterator[Problem]:

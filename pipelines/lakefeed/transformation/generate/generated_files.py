@@ -9,12 +9,9 @@ from lakefeed.declaration.project import Project
 from lakefeed.declaration.tables import Table
 from lakefeed.textfile import replace_text
 from lakefeed.transformation.generate.dbt_packages import link_dbt_package
-from lakefeed.transformation.generate.history_models import history_files, history_model_name
-from lakefeed.transformation.generate.staging_models import (
-    HEADER,
-    generated_files,
-    staging_model_name,
-)
+from lakefeed.transformation.generate.history_models import history_model_name
+from lakefeed.transformation.generate.staging_models import HEADER, staging_model_name
+from lakefeed.transformation.generate.wanted_files import WantedFiles, digest_of
 
 _FOLDERS = ("staging", "history")
 
@@ -36,24 +33,7 @@ class GeneratedChanges:
 
 def stale_files(project: Project) -> GeneratedChanges:
     """What `write_generated` would change. Files without the header are hand-written."""
-    wanted = generated_files(project) | history_files(project)
-    to_write = {
-        f"dbt/{name}": text
-        for name, text in wanted.items()
-        if _is_generated(project.dbt / name) and _text(project.dbt / name) != text
-    }
-    present = (
-        path
-        for folder in _FOLDERS
-        for path in (project.dbt / "models" / folder).rglob("*")
-        if path.suffix in (".sql", ".yml") and _text(path) and _is_generated(path)
-    )
-    to_remove = sorted(
-        f"dbt/{path.relative_to(project.dbt)}"
-        for path in present
-        if str(path.relative_to(project.dbt)) not in wanted
-    )
-    return GeneratedChanges(to_write, tuple(to_remove))
+    return _changes(project, WantedFiles(project))
 
 
 def write_generated(project: Project) -> GeneratedChanges:
@@ -62,12 +42,40 @@ def write_generated(project: Project) -> GeneratedChanges:
     Side effect: links Lakefeed's dbt package, so that a plain `dbt build` works.
     """
     declared = link_dbt_package(project)
-    changes = stale_files(project)
+    wanted = WantedFiles(project)
+    changes = _changes(project, wanted)
     for name, text in changes.to_write.items():
         replace_text(project.root / name, text, durable=False)
     for name in changes.to_remove:
         (project.root / name).unlink()
+    wanted.remember()
     return replace(changes, to_write=declared | changes.to_write)
+
+
+def _changes(project: Project, wanted: WantedFiles) -> GeneratedChanges:
+    to_write = {
+        f"dbt/{name}": wanted.text(name)
+        for name, digest in wanted.digests.items()
+        if _is_outdated(_text(project.dbt / name), digest)
+    }
+    folders = [project.dbt / "models" / folder for folder in _FOLDERS]
+    present = (path for folder in folders for path in folder.rglob("*"))
+    others = {
+        str(path.relative_to(project.dbt)): path
+        for path in present
+        if path.suffix in (".sql", ".yml")
+    }
+    to_remove = sorted(
+        f"dbt/{name}"
+        for name, path in others.items()
+        if name not in wanted.digests and _is_ours(_text(path) or "")
+    )
+    return GeneratedChanges(to_write, tuple(to_remove))
+
+
+def _is_outdated(found: str | None, digest: str) -> bool:
+    """Whether a file is missing, or generated with another text."""
+    return found is None or (_is_ours(found) and digest_of(found) != digest)
 
 
 def is_generated(project: Project, table: Table) -> bool | None:
@@ -84,8 +92,15 @@ def has_history(project: Project, table: Table) -> bool:
 
 def _is_generated(path: Path) -> bool:
     text = _text(path)
-    return text is None or HEADER in text.split("\n", 1)[0]
+    return text is None or _is_ours(text)
+
+
+def _is_ours(text: str) -> bool:
+    return HEADER in text.split("\n", 1)[0]
 
 
 def _text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.exists() else None
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None

@@ -19,6 +19,7 @@ from lakefeed.source.inspection.equality import comparable
 from lakefeed.source.inspection.types import lake_type
 from lakefeed.transformation.generate.data_tests import tests_of_column, tests_of_table
 from lakefeed.transformation.model_names import staging_model
+from lakefeed.transformation.targets.profile import output_of
 
 # Marks a file as generated. Existing projects contain this text: if it changes, their files would
 # be taken for hand-written ones.
@@ -43,7 +44,7 @@ def generated_files(project: Project) -> dict[str, str]:
     """Text by path below `dbt/`, for every table in the catalogue."""
     known = [table for table in project.tables if table.catalogue]
     files = {
-        "profiles.yml": _profile(project),
+        "profiles.yml": yaml_text(profile(project)),
         "macros/declared_sources.sql": _declared_sources(project),
     }
     for source in project.declaration.sources:
@@ -183,27 +184,9 @@ def column_entry(column: Column) -> dict[str, Any]:
     }
 
 
-def _profile(project: Project) -> str:
-    declared = project.declaration.warehouse.path
-    # For a link, dbt-duckdb names the database after the path, but DuckDB after the linked file.
-    is_renamed = project.warehouse.name != PurePosixPath(declared).name
-    path = project.seen_from_dbt(str(project.warehouse) if is_renamed else declared)
-    return yaml_text(
-        {
-            "lakefeed": {
-                "target": "local",
-                "outputs": {
-                    "local": {
-                        "type": "duckdb",
-                        "path": path,
-                        "schema": "main",
-                        "threads": 1,
-                        "settings": {"TimeZone": "UTC"},
-                    }
-                },
-            }
-        }
-    )
+def profile(project: Project) -> dict[str, Any]:
+    """What dbt's profiles.yml contains."""
+    return {"lakefeed": {"target": "local", "outputs": {"local": output_of(project)}}}
 
 
 def _declared_sources(project: Project) -> str:

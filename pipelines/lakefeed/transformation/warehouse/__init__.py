@@ -1,6 +1,7 @@
-"""The warehouse files and their state: the candidate, the published file, earlier versions.
+"""The warehouse: which one a project declares, and what is orphaned in it.
 
-Imports: `declaration`, `loading.locks`, `transformation`, `transformation.generate`.
-Public: `candidate`, `connection`, `open_file`, `orphaned_relations`, `publication`,
-    `publication_state`, `restore`.
+Imports: `declaration`, `transformation`, `transformation.generate`,
+    `transformation.warehouse.base`, `transformation.warehouse.duckdb_file`,
+    `transformation.warehouse.ducklake`.
+Public: `declared`, `orphaned_relations`.
 """

@@ -1,10 +1,9 @@
 {#
     The commit log as dbt sees it: the committed loads of a raw table that a model has yet to stage, in
-    order of their snapshots. Reads only the manifests of new loads, those of all models at once
-    (build_state.sql); it reads all manifests only if a load arrived late.
+    order of their snapshots. Python reads it and announces the loads (announced.sql): those that are new
+    to any model at once (build_state.sql), all loads of a table only if one arrived late.
 
-    A load is committed once `_dlt_loads` has its entry; its manifest in `_lakefeed_loads` lists its
-    files. Superseded loads are recorded as staged without reading their files: they aren't `counting`.
+    Superseded loads are recorded as staged without reading their files: they aren't `counting`.
 
     `anew` means that the model must be emptied first: a new load supersedes its rows, a load arrived
     late (its snapshot is older than the newest staged one), or the caller asks for it. If no load is
@@ -93,85 +92,19 @@
 
 {# All committed loads of a raw table. #}
 {% macro all_loads(folder) %}
-    {{- return(lakefeed.described_loads(folder, lakefeed.committed_load_ids(folder))) -}}
+    {{- return(lakefeed.loads_besides([], folder)) -}}
 {% endmacro %}
 
 
 {# The committed loads that this model has yet to stage; all of them if it is built from scratch. #}
 {% macro unstaged_loads(folder, model_name) %}
     {%- set known = lakefeed.model_state() -%}
-    {%- if not known or known.loads is none or known.is_incremental != (model_name is not none) -%}
-        {{- return(lakefeed.described_loads(folder, lakefeed.committed_load_ids(folder, model_name))) -}}
-    {%- endif -%}
-    {%- for load in known.loads -%}
-        {%- do lakefeed.refuse_newer('load ' ~ load.load_id ~ ' in ' ~ folder, load.format) -%}
-    {%- endfor -%}
-    {{- return(known.loads) -}}
-{% endmacro %}
-
-
-{# Ids of committed loads with a manifest; with a model's name, those that it has yet to stage. #}
-{% macro committed_load_ids(folder, model_name=none) %}
-    {%- set listed = lakefeed.as_pattern(folder, always=true) -%}
+    {%- if known and known.is_incremental == (model_name is not none) -%}{{- return(known.loads) -}}{%- endif -%}
+    {%- if not model_name -%}{{- return(lakefeed.all_loads(folder)) -}}{%- endif -%}
     {%- set query -%}
-        with
-        commits as (
-            select regexp_extract(file, '__([0-9.]+)\.jsonl$', 1) as load_id
-            from glob({{ lakefeed.sql_text(listed ~ '/_dlt_loads/*.jsonl') }})
-        ),
-        descriptions as (
-            select regexp_extract(file, '([0-9.]+)\.json$', 1) as load_id
-            from glob({{ lakefeed.sql_text(listed ~ '/_lakefeed_loads/*.json') }})
-        )
-        select load_id from commits join descriptions using (load_id)
-        {% if model_name -%}
-        anti join (
-            select load_id from _lakefeed.staged_loads where model = '{{ model_name }}'
-        ) using (load_id)
-        {% endif -%}
-        order by load_id
+        select load_id from _lakefeed.staged_loads where model = {{ lakefeed.sql_text(model_name) }}
     {%- endset -%}
-    {{- return(run_query(query).columns[0].values() | list) -}}
-{% endmacro %}
-
-
-{#
-    The manifests of these loads, in order of their snapshots. With `lakefeed rebuild --as-of`, later
-    snapshots are left out.
-#}
-{% macro described_loads(folder, load_ids) %}
-    {%- set as_of = var('lakefeed_as_of', none) -%}
-    {%- set loads = [] -%}
-    {%- if load_ids -%}
-        {%- set begin = lakefeed.as_pattern(folder).replace("'", "''") ~ '/_lakefeed_loads/' -%}
-        {%- set paths = [] -%}
-        {%- for id in load_ids -%}
-            {%- do paths.append("'" ~ begin ~ id ~ ".json'") -%}
-        {%- endfor -%}
-        {%- set query -%}
-            select load_id, snapshot_at, supersedes, to_json(files), coalesce(format, '1.0')
-            from read_json(
-                [{{ paths | join(', ') }}],
-                columns = {
-                    load_id: 'varchar', snapshot_at: 'varchar', supersedes: 'boolean',
-                    files: 'varchar[]', format: 'varchar'
-                },
-                hive_partitioning = false
-            )
-            {% if as_of -%}
-            where snapshot_at::timestamptz <= '{{ as_of }}'::timestamptz
-            {% endif -%}
-            order by snapshot_at, load_id::double
-        {%- endset -%}
-        {%- for row in run_query(query).rows -%}
-            {%- do lakefeed.refuse_newer('load ' ~ row[0] ~ ' in ' ~ folder, row[4]) -%}
-            {%- do loads.append({
-                'load_id': row[0], 'snapshot_at': row[1], 'supersedes': row[2],
-                'files': fromjson(row[3]), 'folder': folder
-            }) -%}
-        {%- endfor -%}
-    {%- endif -%}
-    {{- return(loads) -}}
+    {{- return(lakefeed.loads_besides(run_query(query).columns[0].values() | list, folder)) -}}
 {% endmacro %}
 
 
@@ -183,13 +116,13 @@
 
 {#
     The path escaped as a glob pattern that matches only itself, since DuckDB takes file names as
-    patterns. Pass `always` if the caller appends a pattern to the path.
+    patterns.
 
     A character in brackets stands for itself. A backslash would be a path separator in a pattern, so it
     is written as the range from `[` to `]`. (pipelines/lakefeed/duckdb_paths.py has the same rule.)
 #}
-{% macro as_pattern(path, always=false) %}
-    {%- if not (always or '*' in path or '?' in path or '[' in path) -%}
+{% macro as_pattern(path) %}
+    {%- if not ('*' in path or '?' in path or '[' in path) -%}
         {{- return(path) -}}
     {%- endif -%}
     {%- set signs = [] -%}

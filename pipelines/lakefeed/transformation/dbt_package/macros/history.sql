@@ -86,27 +86,9 @@
     {%- if raw.get('compared_as') -%}
         {%- do made_from.update({'compared_as': raw.compared_as}) -%}
     {%- endif -%}
-    {%- if lakefeed.model_state().was_pruned -%}
-        {%- set folder = lakefeed.raw_folder(lakefeed.raw_table_of(model)) -%}
-        {%- do made_from.update({'pruned_at': lakefeed.raw_was_pruned_at(folder)}) -%}
-    {%- endif -%}
+    {%- set state = lakefeed.model_state() -%}
+    {%- if 'pruned_at' in state -%}{%- do made_from.update({'pruned_at': state.pruned_at}) -%}{%- endif -%}
     {{- return(tojson(made_from)) -}}
-{% endmacro %}
-
-
-{# When `lakefeed prune` last removed versions from raw. #}
-{% macro raw_was_pruned_at(folder) %}
-    {%- set note = lakefeed.sql_text(lakefeed.as_pattern(folder) ~ '/_lakefeed_pruned.json') -%}
-    {%- set query -%}
-        select pruned_at, coalesce(format, '1.0')
-        from read_json(
-            [{{ note }}], columns = {pruned_at: 'varchar', format: 'varchar'},
-            hive_partitioning = false
-        )
-    {%- endset -%}
-    {%- set row = run_query(query).rows[0] -%}
-    {%- do lakefeed.refuse_newer('the pruning record in ' ~ folder, row[1]) -%}
-    {{- return(row[0]) -}}
 {% endmacro %}
 
 
@@ -133,6 +115,11 @@
     since few tools understand infinity.
 #}
 {% macro beginning() %}
+    {{- return(adapter.dispatch('beginning', 'lakefeed')()) -}}
+{% endmacro %}
+
+
+{% macro duckdb__beginning() %}
     {{- return("timestamptz '1900-01-01 00:00:00+00'") -}}
 {% endmacro %}
 

@@ -25,6 +25,13 @@
         fact_key: the fact's own key.
 #}
 {% macro member_changed_since_last_build(member, dimension, member_id, version_key, fact_key) %}
+    {{- return(adapter.dispatch('member_changed_since_last_build', 'lakefeed')(
+        member, dimension, member_id, version_key, fact_key
+    )) -}}
+{% endmacro %}
+
+
+{% macro duckdb__member_changed_since_last_build(member, dimension, member_id, version_key, fact_key) %}
     {%- if is_incremental() -%}
     (
         {{ member }} in (

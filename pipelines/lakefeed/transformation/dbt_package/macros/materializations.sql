@@ -5,6 +5,9 @@
     `incremental` asks the database some ten questions a model.
 
     dbt's hooks, indexes and column comments work as with `incremental`.
+
+    Another engine has materializations of its own, so that macros which only these call are DuckDB's and
+    aren't dispatched. Those that any engine needs in its own dialect are.
 #}
 {% materialization lakefeed_staging, adapter='duckdb' %}
     {%- set extends = lakefeed.begin_model() -%}

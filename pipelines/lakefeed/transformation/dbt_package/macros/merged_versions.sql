@@ -7,6 +7,11 @@
     _staged_batch.
 #}
 {% macro merged_versions(relation, key, columns) %}
+    {{- return(adapter.dispatch('merged_versions', 'lakefeed')(relation, key, columns)) -}}
+{% endmacro %}
+
+
+{% macro duckdb__merged_versions(relation, key, columns) %}
     {%- set key_columns = lakefeed.quoted_list(key) -%}
     {%- set all_columns = lakefeed.quoted_list(columns) -%}
     select

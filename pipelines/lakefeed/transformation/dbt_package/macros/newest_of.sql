@@ -10,6 +10,13 @@
 {% macro newest_of(
     rows, batch, key=none, cursor=none, removes_deleted=false, compared_as={}
 ) %}
+    {{- return(adapter.dispatch('newest_of', 'lakefeed')(
+        rows, batch, key, cursor, removes_deleted, compared_as
+    )) -}}
+{% endmacro %}
+
+
+{% macro duckdb__newest_of(rows, batch, key, cursor, removes_deleted, compared_as) %}
     with
 
     new_rows as (

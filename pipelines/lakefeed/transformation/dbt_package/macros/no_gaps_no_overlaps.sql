@@ -4,6 +4,7 @@
     next one begins, or be the last. The first version is valid from `beginning()`.
 #}
 {% test no_gaps_no_overlaps(model, key, compared_as={}) %}
+    {%- set in_time = '(partition by ' ~ lakefeed.key_of(key, compared_as) ~ ' order by valid_from)' -%}
     with
 
     neighbours as (
@@ -14,12 +15,11 @@
             valid_to,
             is_current,
             _was_deleted,
-            lag(valid_to) over in_time as previous_to,
-            lag(_was_deleted) over in_time as previous_was_deleted,
-            row_number() over in_time = 1 as is_first,
-            lead(valid_from) over in_time is null as is_last
+            lag(valid_to) over {{ in_time }} as previous_to,
+            lag(_was_deleted) over {{ in_time }} as previous_was_deleted,
+            row_number() over {{ in_time }} = 1 as is_first,
+            lead(valid_from) over {{ in_time }} is null as is_last
         from {{ model }}
-        window in_time as (partition by {{ lakefeed.key_of(key, compared_as) }} order by valid_from)
 
     )
 

@@ -48,8 +48,8 @@
 
 
 {#
-    Opens these loads for the model that is being built: the rows of the counting ones, and the records
-    of all of them, which are written once the model is built.
+    Opens these loads for the model that is being built: the rows of the counting ones, as many as their
+    manifests count, and the records of all of them, which are written once the model is built.
 #}
 {% macro open_loads(raw, loads, counting, extends) -%}
     create schema if not exists _lakefeed;
@@ -57,27 +57,76 @@
     create table if not exists _lakefeed.staged_loads (
         model varchar, load_id varchar, snapshot_at varchar, batch bigint
     );
-    create sequence if not exists _lakefeed.batches;
+    {%- set counted = counting | map(attribute='load_id') | list -%}
+    {{ lakefeed.create_batches() }}
     create or replace temp table lakefeed_new_loads as
         select
             load_id::varchar as load_id,
             snapshot_at::varchar as snapshot_at,
             supersedes::boolean as supersedes,
-            position
+            position,
+            rows::bigint as rows,
+            deleted::bigint as deleted
         from (values
             {% for load in loads -%}
-            ('{{ load.load_id }}', '{{ load.snapshot_at }}', {{ load.supersedes }}, {{ loop.index }}),
+            (
+                '{{ load.load_id }}', '{{ load.snapshot_at }}', {{ load.supersedes }}, {{ loop.index }},
+                {{ load.rows ~ ', ' ~ load.deleted if load.load_id in counted else 'null, null' }}
+            ),
             {% endfor -%}
-            (null, null, null, 0)
-        ) as loads (load_id, snapshot_at, supersedes, position)
+            (null, null, null, 0, null, null)
+        ) as loads (load_id, snapshot_at, supersedes, position, rows, deleted)
         where load_id is not null;
-    create or replace temp table lakefeed_new_loads_batch as
-        select nextval('_lakefeed.batches') as batch;
+    {{ lakefeed.next_batch() }}
     create or replace temp view lakefeed_new_rows as {{ lakefeed.new_rows(raw, counting) }};
+    {{ lakefeed.refuse_missing_rows(raw) if counting }}
     {% if not extends -%}
     delete from _lakefeed.staged_loads where model = '{{ this.identifier }}';
     {% endif -%}
 {% endmacro %}
+
+
+{#
+    Fails if not as many rows of each load are read as its manifest counts, so that files that were
+    emptied or replaced never pass for a load without rows. A manifest counts the tombstones of rows that
+    its load found deleted; a full refresh repeats earlier ones.
+#}
+{% macro refuse_missing_rows(raw) -%}
+    {%- set remedy = '; put the files in ' ~ lakefeed.raw_folder(raw)
+        ~ ' back, or reload the table: lakefeed run --full-refresh' -%}
+    {%- set watches_deletes = raw.meta.lakefeed.deletes != 'ignore' %}
+    with
+
+    files as (
+        select
+            _load_position as position,
+            count(*){{ ' filter (_deleted_at is null)' if watches_deletes }} as rows,
+            {{ 'count(_deleted_at)' if watches_deletes else 'null' }} as deleted
+        from lakefeed_new_rows
+        group by _load_position
+    ),
+
+    compared as (
+        select
+            loads.load_id,
+            loads.rows,
+            coalesce(files.rows, 0) as rows_read,
+            {{ 'loads.deleted' if watches_deletes else '0' }} as deleted,
+            coalesce(files.deleted, 0) as deleted_read
+        from lakefeed_new_loads as loads
+        left join files using (position)
+        where loads.rows is not null
+    )
+
+    select error(
+        {{ lakefeed.sql_text(this.identifier ~ ': load ') }} || load_id
+        || ' isn''t whole (rows in its manifest: ' || (rows + deleted) || ', rows read: '
+        || (rows_read + deleted_read) || ')'
+        || {{ lakefeed.sql_text(remedy) }}
+    )
+    from compared
+    where rows_read <> rows or deleted_read < deleted;
+{%- endmacro %}
 
 
 {# Deletes the rows that have a newer version or a tombstone among the new rows. #}
@@ -144,6 +193,11 @@
     of several loads: of its rows, only those count whose load lists the file.
 #}
 {% macro rows_of_loads(loads) %}
+    {{- return(adapter.dispatch('rows_of_loads', 'lakefeed')(loads)) -}}
+{% endmacro %}
+
+
+{% macro duckdb__rows_of_loads(loads) %}
     {%- set state = namespace(is_compact=false) -%}
     {%- set paths = {} -%}
     {%- set pairs = [] -%}
@@ -153,8 +207,12 @@
     {%- set read = lakefeed.as_pattern(folder).replace("'", "''") -%}
     {%- for load in loads -%}
         {%- for file in load.files -%}
-            {%- do pairs.append("('" ~ named ~ '/' ~ file ~ "', '" ~ load.load_id ~ "')") -%}
-            {%- do paths.update({"'" ~ read ~ '/' ~ file ~ "'": none}) -%}
+            {# A copy on this machine of a file in an object store has a path of its own. #}
+            {%- set is_copy = file.startswith('/') -%}
+            {%- set path = file.replace("'", "''") if is_copy else named ~ '/' ~ file -%}
+            {%- set pattern = lakefeed.as_pattern(file).replace("'", "''") if is_copy else read ~ '/' ~ file -%}
+            {%- do pairs.append("('" ~ path ~ "', '" ~ load.load_id ~ "')") -%}
+            {%- do paths.update({"'" ~ pattern ~ "'": none}) -%}
             {%- if '.compact-' in file -%}{%- set state.is_compact = true -%}{%- endif -%}
         {%- endfor -%}
     {%- endfor -%}
@@ -174,83 +232,6 @@
 {% endmacro %}
 
 
-{#
-    Gives the model the current columns and types of its raw table, and empties it if it is staged again
-    from scratch. The table is recreated, since DuckDB can't alter a table in a transaction that has
-    deleted rows from it. Columns that the raw table no longer has are kept.
-#}
-{% macro fit_model(raw, anew) %}
-    {%- set wanted = dict(raw.meta.lakefeed.columns) -%}
-    {%- if raw.meta.lakefeed.deletes == 'mark' -%}
-        {%- do wanted.update({'_deleted_at': 'timestamptz'}) -%}
-    {%- endif -%}
-    {%- do wanted.update({'_dlt_load_id': 'varchar', '_staged_batch': 'bigint'}) -%}
-    {%- set present = lakefeed.model_state().columns -%}
-    {%- set types = lakefeed.build_state().types -%}
-    {%- set quoted = lakefeed.quoted(wanted.keys() | list + present.keys() | list) -%}
-    {%- set casts = [] -%}
-    {%- set fits = namespace(all=true) -%}
-    {%- for name, type in wanted.items() -%}
-        {%- if present.get(name) != types[type] -%}{%- set fits.all = false -%}{%- endif -%}
-        {%- set value = quoted[name] if name in present else 'null' -%}
-        {%- do casts.append('cast(' ~ value ~ ' as ' ~ type ~ ') as ' ~ quoted[name]) -%}
-    {%- endfor -%}
-    {%- for name in present if name not in wanted -%}
-        {%- do casts.append(quoted[name]) -%}
-    {%- endfor -%}
-    {%- if anew or not fits.all -%}
-    {%- if not anew -%}{%- do lakefeed.refuse_lossy_casts(present, wanted, this) -%}{%- endif -%}
-    create or replace table {{ this }} as
-    select {{ casts | join(', ') }} from {{ this }}{{ ' where false' if anew }};
-    {%- endif -%}
-{% endmacro %}
-
-
-{#
-    Fails if a cast to a new column type would round or lose a value. `lakefeed run` never gets here: it
-    reads the whole table if its columns can't be cast.
-#}
-{% macro refuse_lossy_casts(present, wanted, relation) %}
-    {%- for name, is_lost in lakefeed.values_lost(present, wanted).items() -%}
-        {%- set lost = 'select count(*) from ' ~ relation ~ ' where ' ~ is_lost -%}
-        {%- if run_query(lost).columns[0].values()[0] -%}
-            {{- exceptions.raise_compiler_error(
-                'column ' ~ name ~ ' changed from ' ~ present[name] ~ ' to ' ~ (wanted[name] | upper) ~
-                ', which would round or lose values; reload the table: lakefeed run --full-refresh'
-            ) -}}
-        {%- endif -%}
-    {%- endfor -%}
-{% endmacro %}
-
-
-{# For each column whose type changed: the condition for values that the cast would damage. #}
-{% macro values_lost(present, wanted) %}
-    {%- set conditions = {} -%}
-    {%- set types = lakefeed.build_state().types -%}
-    {%- for name, declared in wanted.items() -%}
-        {%- set type = types[declared] -%}
-        {%- if present.get(name, type) != type -%}
-        {%- set column = lakefeed.quote(name) -%}
-        {%- do conditions.update({
-            name: column ~ ' is distinct from try_cast(try_cast(' ~ column ~ ' as ' ~ type ~ ') as '
-                ~ present[name] ~ ')'
-        }) -%}
-        {%- endif -%}
-    {%- endfor -%}
-    {{- return(conditions) -}}
-{% endmacro %}
-
-
-{# DuckDB's type of each column of a query, by name. #}
-{% macro described(query) %}
-    {%- set found = {} -%}
-    {%- for row in run_query('describe ' ~ query).rows -%}
-        {%- do found.update({row[0]: row[1]}) -%}
-    {%- endfor -%}
-    {{- return(found) -}}
-{% endmacro %}
-
-
 {# The only dbt source that a model over raw reads. #}
 {% macro raw_table_of(model_node) %}
     {%- set ids = model_node.depends_on.nodes | select('string') | list -%}
@@ -260,25 +241,4 @@
     {{- exceptions.raise_compiler_error(
         model_node.name ~ ' reads no raw table; pass source(...) to its macro'
     ) -}}
-{% endmacro %}
-
-
-{# A name as an SQL identifier. `adapter.quote` doesn't escape quotes within the name. #}
-{% macro quote(name) %}
-    {{- return('"' ~ name.replace('"', '""') ~ '"') -}}
-{% endmacro %}
-
-
-{# These names as SQL identifiers, by name: one call for many, since each call of a macro costs time. #}
-{% macro quoted(names) %}
-    {%- set quoted = {} -%}
-    {%- for name in names -%}
-        {%- do quoted.update({name: '"' ~ name.replace('"', '""') ~ '"'}) -%}
-    {%- endfor -%}
-    {{- return(quoted) -}}
-{% endmacro %}
-
-
-{% macro quoted_list(names) %}
-    {{- return(lakefeed.quoted([names] if names is string else names).values() | join(', ')) -}}
 {% endmacro %}

@@ -3,6 +3,11 @@
     ('a', 'bc') from ('ab', 'c'). The key is null only if every column is null.
 #}
 {% macro surrogate_key(columns) %}
+    {{- return(adapter.dispatch('surrogate_key', 'lakefeed')(columns)) -}}
+{% endmacro %}
+
+
+{% macro duckdb__surrogate_key(columns) %}
     {%- set parts = [] -%}
     {%- for column in columns -%}
         {%- do parts.append(

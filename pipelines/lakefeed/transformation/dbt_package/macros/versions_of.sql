@@ -30,6 +30,15 @@
     rows, loads, known, batch, columns, key, cursor=none, timezone='UTC', watches_deletes=false,
     compared_as={}
 ) %}
+    {{- return(adapter.dispatch('versions_of', 'lakefeed')(
+        rows, loads, known, batch, columns, key, cursor, timezone, watches_deletes, compared_as
+    )) -}}
+{% endmacro %}
+
+
+{% macro duckdb__versions_of(
+    rows, loads, known, batch, columns, key, cursor, timezone, watches_deletes, compared_as
+) %}
     {%- set key_columns = lakefeed.key_of(key, compared_as) -%}
     {%- set all_columns = lakefeed.quoted_list(columns) -%}
     {%- set deleted_at = 'new_rows._deleted_at' if watches_deletes else 'null::timestamptz' -%}

@@ -1,9 +1,9 @@
-"""The publication state: how complete and how recent each table and model of a warehouse file is.
+"""The publication state: how complete and how recent each table and model of a warehouse is.
 
-Stored in the file itself, so that it is published, kept and rolled back with the data:
+Stored in the warehouse itself, so that it is published, kept and rolled back with the data:
 
     _lakefeed.format        the format version of these tables (docs/formats.md)
-    _lakefeed.publication   when this file was published
+    _lakefeed.publication   when this version was published
     _lakefeed.tables        each declared table: through when it is complete, and its loads
     _lakefeed.models        each staging model and mart: through when it is complete, and whether it
                             is held back
@@ -15,13 +15,11 @@ import datetime as dt
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from lakefeed.transformation.warehouse.connection import holds
-from lakefeed.transformation.warehouse.open_file import FORMAT, reading, writing
+from lakefeed.transformation.warehouse.base.format import FORMAT, holds
 
 # Each column's type and description.
 _TABLES = {
@@ -70,7 +68,7 @@ select unnest(from_json($rows, '{structure}'), max_depth := 2)
 class TableState:
     """The state of a declared table. `published_at` is None until the build is published.
 
-    `sees_deletes` is None in files of older versions, which didn't record it.
+    `sees_deletes` is None in warehouses of older versions, which didn't record it.
     """
 
     shown: str
@@ -108,7 +106,7 @@ class ModelState:
 
 @dataclass(frozen=True)
 class PublicationState:
-    """The state of a warehouse file: tables by lake name, models by name."""
+    """The state of a warehouse: tables by lake name, models by name."""
 
     tables: dict[str, TableState] = field(default_factory=dict)
     models: dict[str, ModelState] = field(default_factory=dict)
@@ -138,19 +136,18 @@ class PublicationState:
         )
 
 
-def read_publication_state(file: Path) -> PublicationState:
-    """Reads a warehouse file's state; empty for a file that Lakefeed never published."""
-    with reading(file) as session:
-        if session is None or not holds(session, "publication"):
-            return PublicationState()
-        (published_at,) = session.execute(
-            "select epoch_us(published_at) from _lakefeed.publication"
-        ).fetchall()[0]
-        return PublicationState(_tables_in(session), _models_in(session), _time(published_at))
+def read_state(session: DuckDBPyConnection) -> PublicationState:
+    """Reads the state of the warehouse in this session; empty if Lakefeed never published it."""
+    if not holds(session, "publication"):
+        return PublicationState()
+    (published_at,) = session.execute(
+        "select epoch_us(published_at) from _lakefeed.publication"
+    ).fetchall()[0]
+    return PublicationState(_tables_in(session), _models_in(session), _time(published_at))
 
 
-def write_publication_state(file: Path, state: PublicationState) -> None:
-    """Replaces a warehouse file's state, leaving no write-ahead log behind."""
+def write_state(session: DuckDBPyConnection, state: PublicationState) -> None:
+    """Replaces the state of the warehouse in this session, in one transaction."""
     tables = [
         (t.shown, name, t.complete_through, t.loads, t.newest_load, t.rows, t.built_at,
          t.published_at, t.sees_deletes)
@@ -161,13 +158,12 @@ def write_publication_state(file: Path, state: PublicationState) -> None:
          m.held.because if m.held else None, list(m.held.waits_for) if m.held else [])
         for name, m in sorted(state.models.items())
     ]  # fmt: skip
-    with writing(file) as session:
-        session.begin()
-        session.execute(_DDL)
-        session.execute("insert into _lakefeed.publication values (?)", [state.published_at])
-        _write_rows(session, "tables", _TABLES, tables)
-        _write_rows(session, "models", _MODELS, models)
-        session.commit()
+    session.begin()
+    session.execute(_DDL)
+    session.execute("insert into _lakefeed.publication values (?)", [state.published_at])
+    _write_rows(session, "tables", _TABLES, tables)
+    _write_rows(session, "models", _MODELS, models)
+    session.commit()
 
 
 def _write_rows(

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from lakefeed.disk import storage_error
-from lakefeed.documents import OLDEST, refuse_newer
 from lakefeed.duckdb_paths import writable_database
 from lakefeed.errors import BuildFailed, LakefeedError, NewerFormat, WarehouseDamaged
+from lakefeed.transformation.targets.duckdb_file import NEW_FILES
+from lakefeed.transformation.warehouse.base.contents import Contents
+from lakefeed.transformation.warehouse.base.format import refuse_newer_format
 
-# The format of the tables in the schema `_lakefeed`, recorded in `_lakefeed.format`. The dbt macros
-# (dbt_package/macros) write and read the same version.
-FORMAT = "1.0"
-
-# New files use the format of DuckDB 1.0, as DuckDB 1.x does by default, so that an older DuckDB can
-# still read what DuckDB 2 wrote (https://duckdb.org/docs/stable/internals/storage). Existing files
-# keep their format.
-NEW_FILES: dict[str, Any] = {"storage_compatibility_version": "v1.0.0"}
 _MAGIC = b"DUCK"
 # DuckDB's messages when it only finds the damage while reading.
 _DAMAGED = ("Corrupt database file", "Could not read enough bytes", "Failed to deserialize")
@@ -65,6 +59,11 @@ def writing(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     ):
         yield warehouse
         warehouse.execute("checkpoint")
+
+
+def contents_of(file: Path) -> Contents:
+    """What this warehouse file contains; reads raise what `reading` raises."""
+    return Contents(partial(reading, file))
 
 
 def log_of(file: Path) -> Path:
@@ -155,12 +154,7 @@ def _refuse_newer(warehouse: duckdb.DuckDBPyConnection, file: Path) -> None:
         WarehouseDamaged: a newer version of Lakefeed wrote them.
     """
     try:
-        recorded = warehouse.execute("select version from _lakefeed.format").fetchall()
-    except duckdb.CatalogException:
-        return
-    try:
-        wrote = recorded[0][0] if recorded else OLDEST
-        refuse_newer("warehouse", wrote, reads=FORMAT, where=str(file))
+        refuse_newer_format(warehouse, str(file))
     except NewerFormat as error:
         do = f"{error.do}; or {_RECOVER.format(name=file.name)}"
         raise WarehouseDamaged(error.what, where=error.where, do=do) from None

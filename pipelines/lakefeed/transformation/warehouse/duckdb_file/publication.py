@@ -24,24 +24,26 @@ from lakefeed.declaration.project import Project
 from lakefeed.errors import WarehouseDamaged
 from lakefeed.interruption import note_done, raise_if_interrupted
 from lakefeed.textfile import to_disk
-from lakefeed.transformation.warehouse.candidate import Candidate, assert_current
-from lakefeed.transformation.warehouse.open_file import log_of, reading
-from lakefeed.transformation.warehouse.publication_state import read_publication_state
+from lakefeed.transformation.warehouse.base.warehouse import Version
+from lakefeed.transformation.warehouse.duckdb_file.candidate import (
+    CandidateFile,
+    assert_current,
+    take_in_log,
+)
+from lakefeed.transformation.warehouse.duckdb_file.open_file import contents_of, log_of, reading
 
 _NAME = "%Y%m%dT%H%M%S.%fZ"
 _UNDONE = "-undone"
 
 
 @dataclass(frozen=True)
-class Version:
-    """A version that is or was published, and when. `is_undone` is true if it was rolled back."""
+class FileVersion(Version):
+    """A version, and the file that it is."""
 
-    path: Path
-    published_at: dt.datetime
-    is_undone: bool = False
+    path: Path = Path()
 
 
-def published_version(project: Project) -> Version | None:
+def published_version(project: Project) -> FileVersion | None:
     """The published version, if there is one.
 
     A file that plain dbt built counts as published when it was last written.
@@ -50,16 +52,74 @@ def published_version(project: Project) -> Version | None:
     if not file.exists():
         return None
     written = dt.datetime.fromtimestamp(file.stat().st_mtime, dt.UTC)
-    return Version(file, read_publication_state(file).published_at or written)
+    return FileVersion(contents_of(file).state().published_at or written, path=file)
 
 
-def kept_versions(project: Project) -> list[Version]:
+def readable_version(project: Project) -> FileVersion | None:
+    """The published version; None if there is none or it can't be read."""
+    try:
+        take_in_log(project.warehouse)
+        return published_version(project)
+    except WarehouseDamaged:
+        return None
+
+
+def version_before(project: Project, current: Version | None) -> FileVersion | None:
+    """The newest readable version before the current one."""
+    earlier = (
+        version
+        for version in reversed(kept_versions(project))
+        if not version.is_undone and (not current or version.published_at < current.published_at)
+    )
+    return next(filter(_can_be_read, earlier), None)
+
+
+def return_to(project: Project, version: FileVersion, current: FileVersion | None) -> Path | None:
+    """Publishes an earlier version; keeps the current one as undone, or sets it aside.
+
+    Returns:
+        Where the current one was set aside, if it can't be read.
+    """
+    aside = None
+    if current is None:
+        aside = set_aside(project)
+        put_in_place(project, version.path)
+    else:
+        with reading(project.warehouse):
+            keep(project, current, is_undone=True)
+            put_in_place(project, version.path)
+    _forget_from(project, version)
+    return aside
+
+
+def _can_be_read(version: FileVersion) -> bool:
+    try:
+        contents_of(version.path).state()
+    except WarehouseDamaged:
+        return False
+    return True
+
+
+def _forget_from(project: Project, version: FileVersion) -> None:
+    """Removes kept versions as new as this one.
+
+    An interrupted publication may have kept the file that it was about to replace; that file has
+    now been rolled back.
+    """
+    for kept in kept_versions(project):
+        if not kept.is_undone and kept.published_at >= version.published_at:
+            forget(kept)
+    with suppress(OSError):
+        version.path.parent.rmdir()
+
+
+def kept_versions(project: Project) -> list[FileVersion]:
     """The earlier versions, oldest first."""
     files = _folder(project).glob(f"*Z*/{escape(project.warehouse.name)}")
     return sorted(map(_version, files), key=lambda version: version.published_at)
 
 
-def replace_published(project: Project, candidate: Candidate) -> None:
+def replace_published(project: Project, candidate: CandidateFile) -> None:
     """Atomically replaces the published file with the candidate and keeps the previous version.
 
     If the process is killed, the published file is still either the old or the new one, complete.
@@ -124,7 +184,7 @@ def forget_damaged(project: Project) -> None:
         file.unlink(missing_ok=True)
 
 
-def keep(project: Project, version: Version, *, is_undone: bool = False) -> None:
+def keep(project: Project, version: FileVersion, *, is_undone: bool = False) -> None:
     """Keeps the published file as a version: by a hard link, or a copy if links fail."""
     name = version.published_at.strftime(_NAME) + (_UNDONE if is_undone else "")
     kept = _folder(project) / name / version.path.name
@@ -157,17 +217,17 @@ def forget_all_versions(project: Project) -> list[dt.datetime]:
     return [version.published_at for version in versions]
 
 
-def forget(version: Version) -> None:
+def forget(version: FileVersion) -> None:
     """Removes an earlier version."""
     version.path.unlink()
     with suppress(OSError):
         version.path.parent.rmdir()
 
 
-def _version(file: Path) -> Version:
+def _version(file: Path) -> FileVersion:
     name = file.parent.name
     published_at = dt.datetime.strptime(name.removesuffix(_UNDONE), _NAME)
-    return Version(file, published_at.replace(tzinfo=dt.UTC), name.endswith(_UNDONE))
+    return FileVersion(published_at.replace(tzinfo=dt.UTC), name.endswith(_UNDONE), path=file)
 
 
 def _damaged(project: Project) -> Path:

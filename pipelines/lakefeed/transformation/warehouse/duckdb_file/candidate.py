@@ -20,14 +20,14 @@ from lakefeed.declaration.project import Project
 from lakefeed.documents import Format
 from lakefeed.errors import Refused, WarehouseDamaged
 from lakefeed.textfile import replace_text
-from lakefeed.transformation.warehouse.open_file import log_of, reading, writing
+from lakefeed.transformation.warehouse.duckdb_file.open_file import log_of, reading, writing
 
 # A file's inode, size and modification time.
 Identity = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CandidateFile:
     """A candidate: its file, its build, and the published file that it was copied from.
 
     `is_whole` is false while only the staging layer is built.
@@ -51,7 +51,7 @@ class _Mark:
 MARK = Format(_Mark, "candidate mark")
 
 
-def start_candidate(project: Project, build: str, *, empty: bool = False) -> Candidate:
+def start_candidate(project: Project, build: str, *, empty: bool = False) -> CandidateFile:
     """Starts a candidate for this build as a copy of the published file, if there is one.
 
     Args:
@@ -66,7 +66,7 @@ def start_candidate(project: Project, build: str, *, empty: bool = False) -> Can
     discard_candidate(project)
     path = _path(project)
     copied_from = _identity_of_published(project) if empty else copy_published(project, path)
-    candidate = Candidate(path, build, copied_from)
+    candidate = CandidateFile(path, build, copied_from)
     path.parent.mkdir(parents=True, exist_ok=True)
     _write_note(candidate)
     return candidate
@@ -106,7 +106,7 @@ def _identity_of_published(project: Project) -> Identity | None:
     return _identity(published) if published.exists() else None
 
 
-def open_candidate(project: Project, build: str) -> Candidate:
+def open_candidate(project: Project, build: str) -> CandidateFile:
     """Opens the candidate that an earlier step of this build left.
 
     Raises:
@@ -120,12 +120,12 @@ def open_candidate(project: Project, build: str) -> Candidate:
             "another run has started to build the warehouse and discarded what this run built",
             do="nothing is lost: the next run builds what is missing",
         )
-    candidate = Candidate(_path(project), build, found.copied_from, found.is_whole)
+    candidate = CandidateFile(_path(project), build, found.copied_from, found.is_whole)
     assert_current(project, candidate)
     return candidate
 
 
-def assert_current(project: Project, candidate: Candidate) -> None:
+def assert_current(project: Project, candidate: CandidateFile) -> None:
     """Checks that the published file is still the one that the candidate was copied from.
 
     Raises:
@@ -139,7 +139,7 @@ def assert_current(project: Project, candidate: Candidate) -> None:
         )
 
 
-def mark_whole(candidate: Candidate) -> None:
+def mark_whole(candidate: CandidateFile) -> None:
     """Records that the candidate is completely built and may be published."""
     _write_note(replace(candidate, is_whole=True))
 
@@ -172,7 +172,7 @@ def _note(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def _write_note(candidate: Candidate) -> None:
+def _write_note(candidate: CandidateFile) -> None:
     mark = _Mark(candidate.build, candidate.copied_from, candidate.is_whole)
     replace_text(_note(candidate.path), MARK.text(mark))
 

@@ -21,7 +21,7 @@ from lakefeed.errors import WarehouseDamaged
 from lakefeed.sql import literal, quote
 from lakefeed.transformation.dbt_adapter.runner import BuildResult, NodeResult
 from lakefeed.transformation.manifest import tests_that_store
-from lakefeed.transformation.warehouse.open_file import reading, writing
+from lakefeed.transformation.warehouse.duckdb_file.open_file import reading, writing
 
 # Enough to diagnose a failure; dbt's message has the full count.
 _MOST_ROWS = 10_000

@@ -1,0 +1,94 @@
+"""What dbt's macros are told of the commit logs, which only Python reads.
+
+A macro asks for all models of a dbt invocation at once (dbt_package/macros/announced.sql). Each
+table's log is read once, and of its manifests only those of loads that a model has yet to stage.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from lakefeed.declaration.project import Location
+from lakefeed.errors import LakefeedError, NewerFormat
+from lakefeed.loading.raw.commit_log import LOADS_FOLDER, CommitLog, load_id_of
+from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.loading.raw.nearest_files import with_copies
+
+# A model over raw as its macros know it: plain data, which Jinja reads and completes.
+Model = dict[str, Any]
+
+
+def announce(models: Iterable[Model], store: Location | None, as_of: str | None) -> None:
+    """Adds to each model `loads`: those that it has yet to stage, in the order in which they count.
+
+    Also adds `pruned_at` to histories whose raw table was pruned, and `refused` to models whose log
+    can't be read: why, so that only these models fail.
+
+    Args:
+        models: each with the raw table's `folder`, the IDs of `staged` loads, and `is_history`.
+        store: the raw layer, if it is in an object store.
+        as_of: loads of later snapshots are left out.
+    """
+    moment = dt.datetime.fromisoformat(as_of) if as_of else None
+    by_folder = defaultdict(list)
+    for model in models:
+        by_folder[model["folder"]].append(model)
+    for folder, readers in by_folder.items():
+        try:
+            _complete(readers, _log_of(folder, store), moment)
+        except (LakefeedError, OSError, ValueError) as error:
+            for model in readers:
+                model["refused"] = _told(folder, error)
+
+
+def _complete(readers: list[Model], log: CommitLog, as_of: dt.datetime | None) -> None:
+    """Adds to models over the same table what its log has for them."""
+    staged_by_all = set.intersection(*(set(model["staged"]) for model in readers))
+    loads = [load for load in log.loads_besides(staged_by_all) if not _is_after(as_of, load)]
+    folder = readers[0]["folder"]
+    announced = {load.load_id: {**_announced(load, log), "folder": folder} for load in loads}
+    for model in readers:
+        new = announced.keys() - model["staged"]
+        model["loads"] = [load for load_id, load in announced.items() if load_id in new]
+    histories = [model for model in readers if model["is_history"]]
+    if histories and (pruned := log.pruned_note()):
+        for model in histories:
+            model["pruned_at"] = pruned.pruned_at
+
+
+def _is_after(moment: dt.datetime | None, load: Load) -> bool:
+    return moment is not None and dt.datetime.fromisoformat(load.snapshot_at) > moment
+
+
+def _announced(load: Load, log: CommitLog) -> dict[str, Any]:
+    """A load as macros see it; files with a copy on this machine are named by the copies' paths."""
+    return {
+        "load_id": load.load_id,
+        "snapshot_at": load.snapshot_at,
+        "supersedes": load.supersedes,
+        "files": load.files if log.raw.is_local else with_copies(log, load).files,
+        "rows": load.rows,
+        "deleted": load.deleted,
+    }
+
+
+def _log_of(folder: str, store: Location | None) -> CommitLog:
+    """The log in a raw folder as dbt's sources have it; a relative path starts where dbt runs."""
+    parent, _, lake_name = folder.rpartition("/")
+    raw = store if store and "://" in folder else Location(parent, Path.cwd())
+    return CommitLog(raw, lake_name)
+
+
+def _told(folder: str, error: Exception) -> str:
+    if isinstance(error, NewerFormat):
+        load_id = load_id_of(LOADS_FOLDER, error.where)
+        name = f"load {load_id}" if load_id else "the pruning record"
+        return (
+            f"{name} in {folder} was written by a newer version of Lakefeed "
+            f"(format {error.wrote}): {error.do}"
+        )
+    return f"the commit log in {folder} can't be read: {error}"

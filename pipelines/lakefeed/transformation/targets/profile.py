@@ -1,0 +1,26 @@
+"""The output of dbt's profile for the declared warehouse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lakefeed.declaration.project import Project
+from lakefeed.transformation.targets.duckdb_file import output_of_file
+from lakefeed.transformation.targets.ducklake import data_of, output_of_lake
+
+# The module of dbt-duckdb's plugin (https://github.com/duckdb/dbt-duckdb#writing-your-own-plugins).
+PLUGIN = "lakefeed.transformation.dbt_adapter.raw_access"
+
+
+def output_of(project: Project) -> dict[str, Any]:
+    """The output as `profiles.yml` has it; no secret."""
+    is_lake = project.declaration.warehouse.type == "ducklake"
+    output = output_of_lake(project) if is_lake else output_of_file(project)
+    return {**output, "plugins": [{"module": PLUGIN, **_stores(project)}]}
+
+
+def _stores(project: Project) -> dict[str, Any]:
+    """Where the plugin finds the keys of object stores, so that the profile has none."""
+    if all(place is None or place.is_local for place in (project.raw, data_of(project))):
+        return {}
+    return {"config": {"project": project.seen_from_dbt(".")}}

@@ -1,0 +1,5 @@
+"""The warehouse as all others know it: what it does, what it contains, and its state.
+
+Imports: `declaration`, `loading.object_store`, `transformation`, `transformation.dbt_adapter`.
+Public: `contents`, `format`, `ledger`, `publication_state`, `put_back`, `warehouse`.
+"""
