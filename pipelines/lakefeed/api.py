@@ -25,7 +25,7 @@ from lakefeed.interruption import as_guest
 if TYPE_CHECKING:
     from lakefeed.declaration.project import Project as DeclaredProject
     from lakefeed.loading.preview import LoadPreview
-    from lakefeed.orchestration.ingest.load import LoadRequest
+    from lakefeed.orchestration.ingest.load_request import LoadRequest
     from lakefeed.orchestration.inspect.status import TableStatus
     from lakefeed.orchestration.reports.run_report import RunReport
 
@@ -191,7 +191,7 @@ def _request(
     *,
     allow_shrink: bool = False,
 ) -> LoadRequest:
-    from lakefeed.orchestration.ingest.load import LoadRequest
+    from lakefeed.orchestration.ingest.load_request import LoadRequest
 
     return LoadRequest(
         select=_texts(select),

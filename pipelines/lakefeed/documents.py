@@ -85,6 +85,7 @@ def refuse_newer(name: str, wrote: object, *, reads: str, where: str) -> None:
             f"reads {reads})",
             where=where,
             do="upgrade Lakefeed",
+            wrote=str(wrote),
         )
 
 

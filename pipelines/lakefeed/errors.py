@@ -123,7 +123,11 @@ class StorageFailed(LakefeedError):
 
 
 class NewerFormat(LakefeedError):
-    """The format of a file is newer than this version of Lakefeed can read."""
+    """The format of a file, `wrote`, is newer than this version of Lakefeed can read."""
+
+    def __init__(self, what: str, *, where: str = "", do: str = "", wrote: str = "") -> None:
+        super().__init__(what, where=where, do=do)
+        self.wrote = wrote
 
 
 class BuildFailed(LakefeedError):

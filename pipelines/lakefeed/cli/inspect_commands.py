@@ -37,11 +37,11 @@ def check(root: Path, connect: bool, data: bool, as_json: bool) -> None:
 @JSON
 def audit(root: Path, select: tuple[str, ...], repairs: bool, as_json: bool) -> None:
     """Compare staging with the source, row by row, at one snapshot."""
-    from lakefeed.loading.dlt_adapter.environment import prepare_dlt
+    from lakefeed.loading.dlt_settings.environment import prepare_dlt
     from lakefeed.render.audit import run_audit
 
     project = project_in(root)
-    prepare_dlt(project)
+    prepare_dlt(project.root)
     sys.exit(run_audit(project, select, repairs=repairs, as_json=as_json))
 
 

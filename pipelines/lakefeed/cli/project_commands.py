@@ -52,11 +52,15 @@ def schema() -> None:
 )
 @click.option("--seed", type=int, default=7, show_default=True, help="Seed of the generated data.")
 @click.option("--keep", is_flag=True, help="Keep the database running and print how to connect.")
-def demo(root: Path, scale: float, seed: int, keep: bool) -> None:
+@click.option("--store", type=click.Choice(["s3"]), help="Keep raw in an object store, SeaweedFS.")
+def demo(root: Path, scale: float, seed: int, keep: bool, store: str | None) -> None:
     """Run the main job on a small shop in an embedded PostgreSQL."""
     from lakefeed.demo.run import run_demo
 
-    sys.exit(run_demo(root.resolve(), scale=scale, seed=seed, keep=keep))
+    if store and keep:
+        raise click.UsageError("--store doesn't go with --keep: the object store isn't kept")
+
+    sys.exit(run_demo(root.resolve(), scale=scale, seed=seed, keep=keep, in_store=bool(store)))
 
 
 @click.command()

@@ -16,7 +16,7 @@ from lakefeed.cli.options import JSON, PROJECT, SELECT, load_options, project_in
 @load_options
 def run(root: Path, as_json: bool, **request: Any) -> None:
     """Load new rows, build and test the models downstream of them, and publish the result."""
-    from lakefeed.orchestration.ingest.load import LoadRequest
+    from lakefeed.orchestration.ingest.load_request import LoadRequest
     from lakefeed.orchestration.run import run as run_project
     from lakefeed.render.report import print_report
 
@@ -29,7 +29,7 @@ def run(root: Path, as_json: bool, **request: Any) -> None:
 @load_options
 def load(root: Path, as_json: bool, **request: Any) -> None:
     """Load new rows into raw, without running dbt."""
-    from lakefeed.orchestration.ingest.load import LoadRequest
+    from lakefeed.orchestration.ingest.load_request import LoadRequest
     from lakefeed.orchestration.run import load_alone
     from lakefeed.render.report import print_report
 

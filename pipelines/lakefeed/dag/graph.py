@@ -167,10 +167,27 @@ Loads {len(project.tables)} tables from {sources}, as declared in `sources.yaml`
    failed test keep their last published version.
 4. **{names.REPORT}** summarizes the run, and fails if any part of it failed.
 
+{_where_tasks_run(project)}
+
 You can clear a failed task at any time: no row is lost or duplicated. Trigger the DAG with
 parameters to load only some tables, to do a full refresh, or to reload a range. None of these moves
 a checkpoint back.
 """
+
+
+def _where_tasks_run(project: Project) -> str:
+    """Which tasks run on any worker, and which must stay on one machine."""
+    warehouse = project.declaration.warehouse
+    lake_url = warehouse.data_url if warehouse.type == "ducklake" else None
+    if project.raw.is_local:
+        return "All tasks need the same `data/`: run them on one machine, or on one shared folder."
+    if lake_url is None:
+        return f"""\
+Tasks in **{names.EXTRACT}** and `{names.FRESHNESS}` run on any worker, since raw is in an object
+store. All others must run on the machine that has the warehouse file, `{warehouse.path}`."""
+    if "://" not in lake_url:
+        return f"All tasks run on any worker that has the folder of the DuckLake, `{lake_url}`."
+    return "All tasks run on any worker, since raw and the DuckLake are in an object store."
 
 
 def _table_doc(table: Table) -> str:

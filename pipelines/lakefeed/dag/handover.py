@@ -1,21 +1,33 @@
-"""Passes reports and build plans between tasks, as JSON through XCom."""
+"""Passes reports, build plans and catalogues between tasks, through XCom.
+
+Tasks may run on machines that share no folder.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from lakefeed.dag.names import loads_of
-from lakefeed.declaration.project import Project
+from lakefeed.declaration.catalogue import (
+    Catalogue,
+    CatalogueTable,
+    catalogue_in,
+    catalogue_text,
+)
+from lakefeed.declaration.project import Project, open_project
 from lakefeed.documents import from_fields, to_fields
 from lakefeed.errors import LakefeedError
 from lakefeed.orchestration.build.build_plan import BuildPlan
+from lakefeed.orchestration.project.catalogue_sync import adopt_loaded
 from lakefeed.orchestration.reports.run_report import RunReport, TableReport
 from lakefeed.transformation.dbt_adapter.runner import BuildResult
 
 _REPORT = "report"
 _PLAN = "plan"
+_CATALOGUE = "catalogue"
 _SEE_LOG = "see the log of that task"
 _FAILED = ("failed", "upstream_failed")
 
@@ -40,6 +52,35 @@ def pull_plan(context: Mapping[str, Any], task: str) -> BuildPlan | None:
     """The plan that a task has pushed; None if it built nothing."""
     pushed = context["ti"].xcom_pull(task_ids=task, key=_PLAN)
     return from_fields(BuildPlan, pushed) if pushed else None
+
+
+def push_catalogue(context: Mapping[str, Any], project: Project, report: RunReport) -> None:
+    """Hands over the columns of the tables that this task has loaded."""
+    loads = {t.lake_name: t.load_id for t in report.tables if t.status == "loaded"}
+    found: dict[str, dict[str, CatalogueTable]] = {}
+    for table in project.tables:
+        if table.lake_name in loads and table.catalogue:
+            found.setdefault(table.source, {})[table.qualified] = table.catalogue
+    if found:
+        value = {"tables": catalogue_text(Catalogue(found)), "loads": loads}
+        context["ti"].xcom_push(key=_CATALOGUE, value=value)
+
+
+def project_of_run(context: Mapping[str, Any], root: str) -> Project:
+    """The project in `root` with the columns of the tables that this run has loaded.
+
+    Side effects: writes `sources.lock.yaml` and generated models, if a load on another machine
+    found other columns than this one knows.
+    """
+    project = open_project(Path(root))
+    pushed = context["ti"].xcom_pull(task_ids=list(loads_of(project)), key=_CATALOGUE)
+    found: dict[str, dict[str, CatalogueTable]] = {}
+    loads: dict[str, str] = {}
+    for handed in filter(None, pushed):
+        loads.update(handed["loads"])
+        for source, tables in catalogue_in(handed["tables"]).sources.items():
+            found.setdefault(source, {}).update(tables)
+    return adopt_loaded(project, Catalogue(found), loads)
 
 
 def states_of(context: Mapping[str, Any]) -> dict[str, str | None]:

@@ -15,7 +15,7 @@ from lakefeed.errors import DeclarationError
 
 if TYPE_CHECKING:
     from lakefeed.loading.plan.table_plan import Range
-    from lakefeed.orchestration.ingest.load import LoadRequest
+    from lakefeed.orchestration.ingest.load_request import LoadRequest
 
 
 # Lets the form refuse obvious mistakes: dates, timestamps and integers all start with a digit.
@@ -77,7 +77,7 @@ def request_of(project: Project, names: Sequence[str], context: Mapping[str, Any
         DeclarationError: the run's parameters are wrong. Only the first load task raises it, so
             that it is reported once; the others are skipped.
     """
-    from lakefeed.orchestration.ingest.load import LoadRequest
+    from lakefeed.orchestration.ingest.load_request import LoadRequest
 
     params = context["params"]
     since, until = params["start"] or None, params["end"] or None

@@ -30,7 +30,7 @@ _NOTHING_BUILT = "nothing was built, so there is nothing to publish"
 
 def load_tables(root: str, lake_names: Sequence[str]) -> None:
     """Loads tables. Fails if any of them failed, after all others were loaded."""
-    from lakefeed.dag.handover import push_report
+    from lakefeed.dag.handover import push_catalogue, push_report
     from lakefeed.orchestration.ingest.load import load
     from lakefeed.orchestration.permissions import refuse_unwritable
     from lakefeed.render.report import ProgressLines, console, print_notes
@@ -44,17 +44,18 @@ def load_tables(root: str, lake_names: Sequence[str]) -> None:
         project, report = load(project, request, ProgressLines(out))
         print_notes(out, report)
         push_report(context, report)
+        push_catalogue(context, project, report)
         _describe_assets(context, project, report)
         _raise_table_errors(report)
 
 
 def build_staging(root: str) -> None:
     """Builds and tests staging for the tables that were loaded. Skipped if nothing is new."""
-    from lakefeed.dag.handover import push_plan
+    from lakefeed.dag.handover import project_of_run, push_plan
 
     context = get_current_context()
     with errors_for_airflow():
-        project = open_project(Path(root))
+        project = project_of_run(context, root)
         plan = _plan_of_run(project, context)
         report = _build(project, plan, "staging", context)
         if report.build is not None:
@@ -67,14 +68,14 @@ def build_marts(root: str) -> None:
 
     Models downstream of a failed table or a failed test are held back.
     """
-    from lakefeed.dag.handover import pull_plan
+    from lakefeed.dag.handover import project_of_run, pull_plan
 
     context = get_current_context()
     with errors_for_airflow():
         plan = pull_plan(context, names.BUILD_STAGING)
         if plan is None:
             raise AirflowSkipException(f"{names.BUILD_STAGING} staged nothing")
-        _raise_build_errors(_build(open_project(Path(root)), plan, "below staging", context))
+        _raise_build_errors(_build(project_of_run(context, root), plan, "below staging", context))
 
 
 def build_models(root: str) -> None:
@@ -82,11 +83,11 @@ def build_models(root: str) -> None:
 
     Fails only if dbt can't start. A model or test that fails is reported by the model's own task.
     """
-    from lakefeed.dag.handover import push_plan
+    from lakefeed.dag.handover import project_of_run, push_plan
 
     context = get_current_context()
     with errors_for_airflow():
-        project = open_project(Path(root))
+        project = project_of_run(context, root)
         plan = _plan_of_run(project, context)
         report = _build(project, plan, "all", context)
         if report.build_error is not None:
@@ -99,7 +100,7 @@ def publish(root: str) -> None:
 
     Failed models and their descendants keep their last published version.
     """
-    from lakefeed.dag.handover import pull_plan, push_report
+    from lakefeed.dag.handover import project_of_run, pull_plan, push_report
     from lakefeed.orchestration.build.publish import publish as publish_build
     from lakefeed.orchestration.reports.run_report import RunReport
     from lakefeed.render.build import publication_line
@@ -111,7 +112,7 @@ def publish(root: str) -> None:
         plan = pull_plan(context, names.BUILD if names.BUILD in tasks else names.BUILD_STAGING)
         if plan is None:
             raise AirflowSkipException(_NOTHING_BUILT)
-        report = publish_build(open_project(Path(root)), plan.build, RunReport(()))
+        report = publish_build(project_of_run(context, root), plan.build, RunReport(()))
         console().print(publication_line(report))
         push_report(context, report)
 

@@ -14,7 +14,8 @@ from lakefeed.errors import LakefeedError
 from lakefeed.orchestration.build.build import build_all, build_and_publish
 from lakefeed.orchestration.build.build_plan import plan_build
 from lakefeed.orchestration.build.rollback import read_rollback
-from lakefeed.orchestration.ingest.load import LoadRequest, load
+from lakefeed.orchestration.ingest.load import load
+from lakefeed.orchestration.ingest.load_request import LoadRequest
 from lakefeed.orchestration.permissions import refuse_unwritable
 from lakefeed.orchestration.reports.listener import Listener
 from lakefeed.orchestration.reports.run_history import keep_run

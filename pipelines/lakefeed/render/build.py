@@ -32,7 +32,7 @@ def render_rebuild(report: RebuildReport) -> str:
         return f"{line}\nthe warehouse was left as it was"
     moment = f" as of {report.as_of.isoformat()}" if report.as_of else ""
     aside = f"\nthe unreadable file was moved to {report.set_aside}" if report.set_aside else ""
-    return f"{line}\nwarehouse{moment}: {report.path}{aside}"
+    return f"{line}\nwarehouse{moment}: {report.place}{aside}"
 
 
 def render_changed(report: TrialBuildReport) -> str:

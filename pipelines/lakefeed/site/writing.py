@@ -15,6 +15,7 @@ from lakefeed.orchestration.inspect.overview import overview
 from lakefeed.site.page import DBT_PAGE, REPORT, render
 from lakefeed.transformation.dbt_adapter.dbt_docs import write_documentation
 from lakefeed.transformation.lineage.project_lineage import read_lineage
+from lakefeed.transformation.warehouse.declared import warehouse_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ def write_site(project: Project, output: Path | None = None) -> Site:
 def _write_dbt_page(project: Project, page: Path, work: Path) -> LakefeedError | None:
     """Returns the error that kept the page from being written, if any."""
     try:
-        write_documentation(project, page, work)
+        apart = warehouse_of(project).apart(work)
+        apart.fill_without_rows()
+        write_documentation(project, page, work / "target", apart.run_dbt)
     except LakefeedError as error:
         return error
     finally:

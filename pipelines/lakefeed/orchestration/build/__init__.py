@@ -2,6 +2,6 @@
 
 Imports: `declaration`, `loading.raw`, `orchestration`, `orchestration.reports`,
     `transformation`, `transformation.dbt_adapter`, `transformation.generate`,
-    `transformation.warehouse`.
+    `transformation.warehouse`, `transformation.warehouse.base`.
 Public: `build`, `build_plan`, `publish`, `rebuild`, `rollback`.
 """

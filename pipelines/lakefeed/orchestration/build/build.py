@@ -13,18 +13,10 @@ from lakefeed.orchestration.build.finalize import finalize_candidate
 from lakefeed.orchestration.build.publish import publish_candidate
 from lakefeed.orchestration.build.rollback import refuse_if_rolled_back
 from lakefeed.orchestration.reports.run_report import RunReport
-from lakefeed.transformation.dbt_adapter.failing_rows import failing_rows_of, keep_failing_rows
-from lakefeed.transformation.dbt_adapter.runner import BuildResult, run_dbt
+from lakefeed.transformation.dbt_adapter.runner import BuildResult
 from lakefeed.transformation.generate.generated_files import stale_files
-from lakefeed.transformation.warehouse.candidate import (
-    Candidate,
-    discard_candidate,
-    mark_whole,
-    open_candidate,
-    start_candidate,
-)
-from lakefeed.transformation.warehouse.connection import newest_batch, staged_since, warehouse_lock
-from lakefeed.transformation.warehouse.publication_state import read_publication_state
+from lakefeed.transformation.warehouse.base.warehouse import Candidate
+from lakefeed.transformation.warehouse.declared import warehouse_of
 
 
 def build_changed(
@@ -37,9 +29,10 @@ def build_changed(
     Raises:
         Refused: the candidate that an earlier layer built is gone.
     """
+    warehouse = warehouse_of(project)
     begins = layer != "below staging"
-    with warehouse_lock(project):
-        candidate = (start_candidate if begins else open_candidate)(project, plan.build)
+    with warehouse.lock():
+        candidate = (warehouse.start if begins else warehouse.started)(plan.build)
         return _build(project, plan, report, layer, plan.arguments(layer), candidate=candidate)
 
 
@@ -64,7 +57,7 @@ def build_all(project: Project) -> RunReport:
 
 
 def build_from_scratch(project: Project) -> RunReport:
-    """Builds and tests every model in an empty file; publishes it only if nothing failed.
+    """Builds and tests every model from nothing; publishes them only if none failed.
 
     Raises:
         BuildFailed: the generated models are out of date, or dbt could not start.
@@ -72,16 +65,16 @@ def build_from_scratch(project: Project) -> RunReport:
     """
     refuse_stale_files(project)
     refuse_if_rolled_back(project)
-    plan = _plan_of_all(project)
-    with warehouse_lock(project):
-        candidate = start_candidate(project, plan.build, empty=True)
+    plan, warehouse = _plan_of_all(project), warehouse_of(project)
+    with warehouse.lock():
+        candidate = warehouse.start(plan.build, empty=True)
         report = _build(
             project, plan, RunReport(()), "all", [], candidate=candidate, all_or_nothing=True
         )
         if report.build is None or report.build.failures:
-            discard_candidate(project)
+            warehouse.discard()
         else:
-            report = publish_candidate(project, plan.build, report)
+            report = publish_candidate(warehouse, plan.build, report)
     if report.build_error:
         raise report.build_error
     return report
@@ -118,7 +111,7 @@ def build_model(project: Project, name: str) -> BuildResult:
     report = _build_whole(project, plan, RunReport(()), ["--select", name])
     if report.build is None:
         raise report.build_error or BuildFailed(f"{name} could not be built")
-    held = read_publication_state(project.warehouse).held.get(name)
+    held = warehouse_of(project).published.state().held.get(name)
     if held and not report.build.failures:
         raise BuildFailed(
             f"{name} is held back at its last published version: {held.because}",
@@ -130,17 +123,18 @@ def build_model(project: Project, name: str) -> BuildResult:
 def _build_whole(
     project: Project, plan: BuildPlan, report: RunReport, arguments: Sequence[str]
 ) -> RunReport:
-    with warehouse_lock(project):
+    warehouse = warehouse_of(project)
+    with warehouse.lock():
         try:
             with storage_errors_named():
-                candidate = start_candidate(project, plan.build)
+                candidate = warehouse.start(plan.build)
                 report = _build(project, plan, report, "all", arguments, candidate=candidate)
                 if report.build_error is None:
-                    return publish_candidate(project, plan.build, report)
+                    return publish_candidate(warehouse, plan.build, report)
         except StorageFailed as error:
             report = replace(report, build_error=error, held_back=plan.held_back)
         # The candidate itself may be what fills the disk.
-        discard_candidate(project)
+        warehouse.discard()
         return report
 
 
@@ -154,30 +148,30 @@ def _build(
     candidate: Candidate,
     all_or_nothing: bool = False,
 ) -> RunReport:
-    before, seen = newest_batch(candidate.path), loads_seen_by_hand(project)
+    before, seen = candidate.contents.newest_batch(), loads_seen_by_hand(project)
     try:
         # When only marts are due, there is nothing to stage.
         has_work = plan.whole or plan.changed or layer != "staging"
         nothing = BuildResult((), 0.0)
-        result = run_dbt(project, "build", arguments, candidate.path) if has_work else nothing
+        result = candidate.run_dbt(arguments) if has_work else nothing
     except LakefeedError as error:
         return replace(report, build_error=error, held_back=plan.held_back)
-    result = keep_failing_rows(project, candidate.path, result, failing_rows_of(project.warehouse))
+    result = candidate.keep_failing_rows(result)
     if all_or_nothing and result.failures:
         return replace(report, build=result)
-    held = finalize_candidate(project, candidate.path, plan, result, seen)
+    held = finalize_candidate(project, candidate, plan, result, seen)
     if layer == "staging":
         # The marts may still be built: whether to hold them back is decided then.
         held = {}
     else:
-        mark_whole(candidate)
+        candidate.mark_whole()
     return replace(
         report,
         build=result,
         # The staging layer reports its own rows.
         staged={}
         if layer == "below staging"
-        else staged_since(candidate.path, list(project.tables), before),
+        else candidate.contents.staged_since(project.tables, before),
         held_back=plan.held_back,
         kept={name: reason.because for name, reason in held.items() if not reason.waits_for},
     )

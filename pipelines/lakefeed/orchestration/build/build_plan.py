@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -20,15 +20,9 @@ from lakefeed.transformation.generate.history_models import (
 from lakefeed.transformation.generate.staging_models import staging_model_name
 from lakefeed.transformation.manifest import read_models
 from lakefeed.transformation.model_names import history_model, staging_model
-from lakefeed.transformation.warehouse.connection import (
-    histories_pruned_at,
-    staged_load_ids,
-    staged_models,
-)
-from lakefeed.transformation.warehouse.publication_state import (
-    PublicationState,
-    read_publication_state,
-)
+from lakefeed.transformation.warehouse.base.contents import Contents
+from lakefeed.transformation.warehouse.base.publication_state import PublicationState
+from lakefeed.transformation.warehouse.declared import warehouse_of
 
 Layer = Literal["all", "staging", "below staging"]
 
@@ -112,13 +106,13 @@ def plan_build(
     for a build that was killed, failed or rolled back.
     """
     known = {table.lake_name for table in project.tables if table.catalogue}
-    held_back = set(failed) & known
-    first = not project.warehouse.exists()
-    published = read_publication_state(project.warehouse)
-    due = published.due(held_back)
+    held_back, brought = set(failed) & known, set(brought_rows)
+    warehouse = warehouse_of(project)
+    first, published = not warehouse.exists(), _published(warehouse.published)
+    due = published.state.due(held_back)
     over_raw = {model: t.lake_name for t in project.tables for model in models_over_raw(t)}
     behind = {name for model, name in over_raw.items() if model in due}
-    changed = {*brought_rows, *_unstaged(project, published), *behind}
+    changed = {*brought, *_unstaged(project, published, brought, complete_through or {}), *behind}
     changed = (known if first else changed & known) - held_back
     below = due - over_raw.keys()
     if not changed and not below:
@@ -140,22 +134,58 @@ def loads_seen_by_hand(project: Project) -> dict[str, set[str]]:
     }
 
 
-def _unstaged(project: Project, published: PublicationState) -> set[str]:
-    staged, present = staged_load_ids(project.warehouse), staged_models(project.warehouse)
-    pruned_at = histories_pruned_at(project.warehouse)
+@dataclass(frozen=True)
+class _Published:
+    """What the published warehouse contains; see the methods of `Contents`."""
+
+    state: PublicationState
+    staged: Mapping[str, set[str]]
+    models: Collection[str]
+    pruned_at: Mapping[str, str | None]
+
+
+def _published(contents: Contents) -> _Published:
+    # Opening a file with a thousand tables takes longer than all of these queries.
+    with contents.open():
+        return _Published(
+            state=contents.state(),
+            staged=contents.staged_load_ids(),
+            models=contents.staged_models(),
+            pruned_at=contents.histories_pruned_at(),
+        )
+
+
+def _unstaged(
+    project: Project,
+    published: _Published,
+    certain: set[str],
+    just_read: Collection[str],
+) -> set[str]:
+    """The tables with loads that their models lack, besides those that certainly have some.
+
+    Args:
+        just_read: tables whose commit logs this run has read, so that they aren't listed again.
+    """
     by_hand = loads_seen_by_hand(project)
     built = {model.name for model in read_models(project)} if by_hand else set()
     unstaged = set()
     for table in project.tables:
-        models, loads = _generated_models(project, table), _loads_in_raw(project, table)
-        if any(model not in present or not loads <= staged.get(model, set()) for model in models):
+        if table.lake_name in certain:
+            continue
+        models = _generated_models(project, table)
+        if any(model not in published.models for model in models) or not _are_staged(
+            CommitLog(project.raw, table.lake_name),
+            [published.staged.get(model, set()) for model in models],
+            just_read=table.lake_name in just_read,
+        ):
             unstaged.add(table.lake_name)
         history = history_model_name(table)
-        if history in pruned_at and pruned_at[history] != _pruned_at(project, table):
+        known = published.pruned_at
+        if history in known and known[history] != _pruned_at(project, table):
             unstaged.add(table.lake_name)
         model = staging_model_name(table)
         if model in built & by_hand.keys() and not _has_seen(
-            published, table.lake_name, by_hand[model]
+            published.state, table.lake_name, by_hand[model]
         ):
             unstaged.add(table.lake_name)
     return unstaged
@@ -169,12 +199,25 @@ def _generated_models(project: Project, table: Table) -> list[str]:
 
 
 def _pruned_at(project: Project, table: Table) -> str | None:
-    return CommitLog(project.raw_url, table.lake_name).pruned_at()
+    note = CommitLog(project.raw, table.lake_name).pruned_note()
+    return note.pruned_at if note else None
 
 
 def _loads_in_raw(project: Project, table: Table) -> set[str]:
     """Loads that an up-to-date staging model has recorded, superseded ones included."""
-    return CommitLog(project.raw_url, table.lake_name).load_ids()
+    return CommitLog(project.raw, table.lake_name).load_ids()
+
+
+def _are_staged(log: CommitLog, staged: list[set[str]], *, just_read: bool) -> bool:
+    """Whether each of these sets has all loads in raw."""
+    if not staged:
+        return True
+    common = set.intersection(*staged)
+    seen = log.ids_seen() if just_read else None
+    if seen is not None:
+        return seen <= common
+    # A load without a manifest doesn't count, which one more look tells.
+    return log.committed_ids() <= common or log.load_ids() <= common
 
 
 def _has_seen(published: PublicationState, lake_name: str, loads: set[str]) -> bool:

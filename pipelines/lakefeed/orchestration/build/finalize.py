@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.tables import Table
@@ -15,21 +14,18 @@ from lakefeed.orchestration.build.hold_back import hold_back
 from lakefeed.transformation.dbt_adapter.runner import BuildResult
 from lakefeed.transformation.generate.staging_models import staging_model_name
 from lakefeed.transformation.manifest import Model, read_models, tables_above, with_those_below
-from lakefeed.transformation.warehouse.connection import row_counts, staged_load_ids
-from lakefeed.transformation.warehouse.publication_state import (
+from lakefeed.transformation.warehouse.base.publication_state import (
     HeldBack,
     ModelState,
     PublicationState,
     TableState,
-    read_publication_state,
-    write_publication_state,
 )
-from lakefeed.transformation.warehouse.restore import restore_models
+from lakefeed.transformation.warehouse.base.warehouse import Candidate
 
 
 def finalize_candidate(
     project: Project,
-    candidate: Path,
+    candidate: Candidate,
     plan: BuildPlan,
     result: BuildResult,
     seen: Mapping[str, set[str]],
@@ -43,23 +39,18 @@ def finalize_candidate(
     Returns:
         The models held back, with reasons.
     """
-    models, before, roots = (
-        read_models(project),
-        read_publication_state(candidate),
-        plan.roots(project),
-    )
+    models, roots = read_models(project), plan.roots(project)
+    before = candidate.contents.state()
     failed = [project.table(name) for name in plan.held_back]
     held = hold_back(models, result, roots, failed, before.held)
     touched = {node.name for node in result.nodes if node.status != "skipped"} & held.keys()
     if touched:
-        restore_models(
-            candidate, project.warehouse, [model for model in models if model.name in touched]
-        )
+        candidate.put_back([model for model in models if model.name in touched])
     built = {node.name for node in result.nodes if node.status == "success"} - held.keys()
-    staged = {**staged_load_ids(candidate), **seen}
+    staged = {**candidate.contents.staged_load_ids(), **seen}
     by_model = {staging_model_name(table): table for table in project.tables}
     rebuilt = [model for model in models if model.name in built and model.name in by_model]
-    counts = row_counts(candidate, [(model.schema, model.identifier) for model in rebuilt])
+    counts = candidate.contents.row_counts((m.schema, m.identifier) for m in rebuilt)
     fresh = {
         by_model[model.name].lake_name: _fresh(
             project,
@@ -73,14 +64,14 @@ def finalize_candidate(
     not_built = held.keys() | (with_those_below(models, roots) - built)
     after = _models_after(models, before.models, tables, built, not_built)
     states = {name: replace(state, held=held.get(name)) for name, state in after.items()}
-    write_publication_state(candidate, PublicationState(tables, states, before.published_at))
+    candidate.write_state(PublicationState(tables, states, before.published_at))
     return held
 
 
 def _fresh(project: Project, table: Table, ids: set[str], rows: int | None) -> TableState:
     """The state of a table whose staging model was just built from these loads."""
-    loads = CommitLog(project.raw_url, table.lake_name).loads()
-    complete = [load for load in loads if load.load_id in ids and not load.is_backfill]
+    loads = CommitLog(project.raw, table.lake_name).described(ids)
+    complete = [load for load in loads if not load.is_backfill]
     return TableState(
         shown=table.shown,
         complete_through=max(

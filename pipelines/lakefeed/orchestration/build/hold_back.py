@@ -8,7 +8,7 @@ from lakefeed.declaration.tables import Table
 from lakefeed.transformation.dbt_adapter.runner import BuildResult, NodeResult
 from lakefeed.transformation.generate.history_models import models_over_raw
 from lakefeed.transformation.manifest import Model, with_those_below
-from lakefeed.transformation.warehouse.publication_state import HeldBack
+from lakefeed.transformation.warehouse.base.publication_state import HeldBack
 
 _SKIPPED = "a test on an upstream model failed"
 

@@ -19,24 +19,29 @@ from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.orchestration.build.build import build_from_scratch, refuse_stale_files
 from lakefeed.orchestration.permissions import refuse_unwritable
 from lakefeed.orchestration.reports.run_history import keep_run
-from lakefeed.transformation.dbt_adapter.failing_rows import failing_rows_of, keep_failing_rows
-from lakefeed.transformation.dbt_adapter.runner import BuildResult, run_dbt, writing_into
-from lakefeed.transformation.warehouse.publication import file_set_aside
+from lakefeed.transformation.dbt_adapter.runner import BuildResult, writing_into
+from lakefeed.transformation.warehouse.base.warehouse import Apart, Warehouse
+from lakefeed.transformation.warehouse.declared import warehouse_of
 
 _LOAD_ID = re.compile(r"[0-9]+\.[0-9]+")
 
 
 @dataclass(frozen=True)
 class RebuildReport:
-    """dbt's result and the path of the new warehouse file, which exists if nothing failed.
+    """dbt's result and where the new warehouse is, if nothing failed.
 
-    `set_aside` is the path to which an unreadable warehouse file was moved.
+    `set_aside` is the path to which an unreadable warehouse was moved.
     """
 
     build: BuildResult
-    path: Path
+    place: str
     as_of: dt.datetime | None
     set_aside: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where it is, if it is a file."""
+        return Path(self.place)
 
     @property
     def exit_code(self) -> int:
@@ -47,7 +52,7 @@ class RebuildReport:
         return {
             "exit_code": self.exit_code,
             "seconds": round(self.build.seconds, 3),
-            "warehouse": str(self.path),
+            "warehouse": self.place,
             "as_of": self.as_of.isoformat() if self.as_of else None,
             "set_aside": str(self.set_aside) if self.set_aside else None,
             "build": self.build.as_json(),
@@ -57,9 +62,9 @@ class RebuildReport:
 def rebuild(
     project: Project, as_of: str | None = None, output: Path | None = None
 ) -> RebuildReport:
-    """Builds and tests every model in an empty file and publishes that file.
+    """Builds and tests every model from nothing and publishes the result.
 
-    With `as_of` or `output`, the published warehouse stays as it is and the file is written to
+    With `as_of` or `output`, the published warehouse stays as it is and a DuckDB file is written to
     `output`, by default below `data/as_of`. If a model or a test fails, nothing is replaced.
 
     Args:
@@ -72,55 +77,52 @@ def rebuild(
         Refused: the warehouse is rolled back.
     """
     refuse_unwritable(project, loads=False)
+    warehouse = warehouse_of(project)
     if as_of is None and output is None:
         began, started = dt.datetime.now(dt.UTC), time.monotonic()
-        known = file_set_aside(project)
-        before = known.stat().st_ino if known else None
+        before = warehouse.set_aside()
         report = replace(build_from_scratch(project), seconds=time.monotonic() - started)
         assert report.build is not None
         keep_run(project.data, "rebuild", began, report)
-        aside = file_set_aside(project)
-        is_new = aside is not None and aside.stat().st_ino != before
-        return RebuildReport(report.build, project.warehouse, None, aside if is_new else None)
+        aside = warehouse.set_aside()
+        moved = aside.path if aside and aside != before else None
+        return RebuildReport(report.build, warehouse.place, None, moved)
     refuse_stale_files(project)
     moment = _moment_of(project, as_of) if as_of else None
     # Replace the file that a link points to, not the link.
-    target = Path(os.path.realpath(output or _place_of(project, moment)))
-    if target == project.warehouse:
+    target = Path(os.path.realpath(output or _place_of(project, warehouse, moment)))
+    if warehouse.is_at(target):
         raise DeclarationError(
             f"--output {output}: this is the published warehouse",
             do="to replace it, run `lakefeed rebuild` without --as-of and --output",
         )
     folder = target.with_name(f".{target.name}.building")
     shutil.rmtree(folder, ignore_errors=True)
-    built = folder / project.warehouse.name
-    result = _build_at(project, built, moment)
-    result = keep_failing_rows(project, built, result, failing_rows_of(target))
+    apart = warehouse.apart(folder)
+    result = apart.keep_failing_rows(_build_apart(project, apart, moment), beside=target)
     if not result.failures:
-        built.replace(target)
+        apart.path.replace(target)
     shutil.rmtree(folder)
-    return RebuildReport(result, target, moment)
+    return RebuildReport(result, str(target), moment)
 
 
-def _build_at(project: Project, path: Path, moment: dt.datetime | None) -> BuildResult:
+def _build_apart(project: Project, apart: Apart, moment: dt.datetime | None) -> BuildResult:
     # In a target folder of its own: a different --vars invalidates dbt's partial-parse cache.
-    arguments = writing_into(project, path.parent / "target")
+    arguments = writing_into(project, apart.path.parent / "target")
     if moment:
         arguments += ["--vars", json.dumps({"lakefeed_as_of": moment.isoformat()})]
-    return run_dbt(project, "build", arguments, path)
+    return apart.run_dbt("build", arguments)
 
 
-def _place_of(project: Project, moment: dt.datetime | None) -> Path:
+def _place_of(project: Project, warehouse: Warehouse, moment: dt.datetime | None) -> Path:
     assert moment is not None
     name = moment.strftime("%Y-%m-%dT%H%M%S.%fZ")
-    return project.data / "as_of" / name / project.warehouse.name
+    return warehouse.apart(project.data / "as_of" / name).path
 
 
 def _moment_of(project: Project, as_of: str) -> dt.datetime:
     loads = [
-        load
-        for table in project.tables
-        for load in CommitLog(project.raw_url, table.lake_name).loads()
+        load for table in project.tables for load in CommitLog(project.raw, table.lake_name).loads()
     ]
     moment = _snapshot_of(loads, as_of) if _LOAD_ID.fullmatch(as_of) else _time(as_of)
     _refuse_what_was_pruned(project, as_of, moment)
@@ -139,7 +141,7 @@ def _refuse_what_was_pruned(project: Project, as_of: str, moment: dt.datetime) -
     known = {
         table.shown: since
         for table in project.tables
-        if (since := CommitLog(project.raw_url, table.lake_name).complete_since())
+        if (since := CommitLog(project.raw, table.lake_name).complete_since())
     }
     latest = max(known, key=lambda name: known[name], default=None)
     if latest and moment < known[latest]:

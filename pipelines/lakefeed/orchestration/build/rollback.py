@@ -6,28 +6,16 @@ recorded in `data/rolled_back.json`: while that file exists, runs load but don't
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lakefeed.declaration.project import Project
 from lakefeed.documents import Format
-from lakefeed.errors import Refused, WarehouseDamaged
+from lakefeed.errors import Refused
 from lakefeed.textfile import replace_text
-from lakefeed.transformation.warehouse.candidate import take_in_log
-from lakefeed.transformation.warehouse.connection import warehouse_lock
-from lakefeed.transformation.warehouse.open_file import reading
-from lakefeed.transformation.warehouse.publication import (
-    Version,
-    forget,
-    keep,
-    kept_versions,
-    published_version,
-    put_in_place,
-    set_aside,
-)
-from lakefeed.transformation.warehouse.publication_state import read_publication_state
+from lakefeed.transformation.warehouse.base.warehouse import Version
+from lakefeed.transformation.warehouse.declared import warehouse_of
 
 _RESUME = "lakefeed rollback --resume"
 
@@ -36,7 +24,7 @@ _RESUME = "lakefeed rollback --resume"
 class Rollback:
     """The publication times of the restored version and of the one it replaced.
 
-    `undone` is None if the replaced file could not be read; `set_aside` is then its new path.
+    `undone` is None if the replaced version could not be read; `set_aside` is then its new path.
     """
 
     returned_to: str
@@ -68,9 +56,10 @@ def roll_back(project: Project) -> Rollback:
         Refused: there is no earlier version.
         BuildFailed: another program has the warehouse open for writing.
     """
-    with warehouse_lock(project):
-        current = _current_version(project)
-        before = _version_before(project, current)
+    warehouse = warehouse_of(project)
+    with warehouse.lock():
+        current = warehouse.current()
+        before = warehouse.version_before(current)
         if before is None:
             raise Refused(
                 "no earlier version of the warehouse is kept",
@@ -79,16 +68,8 @@ def roll_back(project: Project) -> Rollback:
             )
         rollback = Rollback(_time_of(before), _time_of(current) if current else None)
         replace_text(_note(project), ROLLBACK.text(rollback))
-        if current is None:
-            aside = set_aside(project)
-            put_in_place(project, before.path)
-            rollback = replace(rollback, set_aside=str(aside) if aside else None)
-        else:
-            with reading(project.warehouse):
-                keep(project, current, is_undone=True)
-                put_in_place(project, before.path)
-        _forget_from(project, before)
-    return rollback
+        aside = warehouse.return_to(before, current)
+    return replace(rollback, set_aside=str(aside.path) if aside else None)
 
 
 def read_rollback(project: Project) -> Rollback | None:
@@ -122,46 +103,6 @@ def refuse_if_rolled_back(project: Project) -> None:
             f"the warehouse is rolled back to the version of {rollback.returned_to}",
             do=f"to resume building: {_RESUME}",
         )
-
-
-def _current_version(project: Project) -> Version | None:
-    """The published version; None if there is none or it can't be read."""
-    try:
-        take_in_log(project.warehouse)
-        return published_version(project)
-    except WarehouseDamaged:
-        return None
-
-
-def _version_before(project: Project, current: Version | None) -> Version | None:
-    """The newest readable version before the current one."""
-    earlier = (
-        version
-        for version in reversed(kept_versions(project))
-        if not version.is_undone and (not current or version.published_at < current.published_at)
-    )
-    return next(filter(_can_be_read, earlier), None)
-
-
-def _can_be_read(version: Version) -> bool:
-    try:
-        read_publication_state(version.path)
-    except WarehouseDamaged:
-        return False
-    return True
-
-
-def _forget_from(project: Project, version: Version) -> None:
-    """Removes kept versions as new as this one.
-
-    An interrupted publication may have kept the file that it was about to replace; that file has
-    now been rolled back.
-    """
-    for kept in kept_versions(project):
-        if not kept.is_undone and kept.published_at >= version.published_at:
-            forget(kept)
-    with suppress(OSError):
-        version.path.parent.rmdir()
 
 
 def _time_of(version: Version) -> str:

@@ -82,7 +82,7 @@ def sampled(newest: Sequence[Load], before: Sequence[Load], most: int) -> list[L
 
 
 def _history_of(project: Project, table: Table, now: dt.datetime) -> _History:
-    log = CommitLog(project.raw_url, table.lake_name)
+    log = CommitLog(project.raw, table.lake_name)
     loads = sorted(log.loads(), key=lambda load: load.loaded_at)
     yesterday = now.astimezone(dt.UTC).date() - dt.timedelta(1)
     newest = tuple(load for load in loads if load.loaded_at.date() >= yesterday)

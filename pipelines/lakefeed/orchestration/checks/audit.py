@@ -18,13 +18,12 @@ from lakefeed.loading.reconcile import (
     Comparison,
     Finding,
     Kind,
-    attach_warehouse,
     compare_with_staging,
 )
 from lakefeed.loading.sessions.duckdb_engine import Engines, spill_folder
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
-from lakefeed.orchestration.ingest.load import LoadRequest
+from lakefeed.orchestration.ingest.load_request import LoadRequest
 from lakefeed.orchestration.project.catalogue_sync import LiveSource, read_live
 from lakefeed.orchestration.project.selection import select_tables
 from lakefeed.orchestration.reports.run_report import RunReport
@@ -32,7 +31,7 @@ from lakefeed.orchestration.run import run
 from lakefeed.source.connections.connection import connection_of
 from lakefeed.source.snapshot import open_snapshot
 from lakefeed.transformation.generate.staging_models import staging_model_name
-from lakefeed.transformation.warehouse.connection import generated_models
+from lakefeed.transformation.warehouse.declared import warehouse_of
 
 _CAUSES: dict[Kind, str] = {
     "missing": "committed after the lookback had passed, or written with an old `{cursor}`",
@@ -119,7 +118,7 @@ def at_one_snapshot(project: Project, source: str) -> Iterator[tuple[SourceAtSna
     connection = connection_of(project, source)
     with open_snapshot(connection) as (snapshot, session):
         live = read_live(session, project, source)
-        with closing(Engines(spill_folder(project), at_most=1)) as engines:
+        with closing(Engines(spill_folder(project), at_most=1, raw=project.raw)) as engines:
             yield SourceAtSnapshot(connection, snapshot, session, engines), live
 
 
@@ -147,7 +146,7 @@ def _compare(
     plan = plan_table(table, live.tables.get(table.qualified))
     with source.session(plan) as session:
         staged = attach_staging(session, project, table)
-        effective = CommitLog(project.raw_url, table.lake_name).effective_loads()
+        effective = CommitLog(project.raw, table.lake_name).effective_loads()
         pending = pending_condition(session, plan, effective, source.snapshot)
         found = compare_with_staging(session, plan, staged, pending)
         refuse_rewritten(session, plan)
@@ -160,12 +159,12 @@ def attach_staging(session: SourceSession, project: Project, table: Table) -> st
     Raises:
         TableFailed: the table has no generated staging model, or it isn't built yet.
     """
-    model = staging_model_name(table)
-    if model not in generated_models(project):
+    model, warehouse = staging_model_name(table), warehouse_of(project)
+    if model not in warehouse.published.generated_models():
         raise TableFailed(
             f"{table.shown} has no generated staging model in the warehouse",
             where=table.where,
             do=f"load and build it first: lakefeed run --select {table.shown} (a hand-written "
             "staging model can't be audited)",
         )
-    return attach_warehouse(session, project.warehouse, model)
+    return warehouse.attach(session, model)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -25,9 +25,15 @@ from lakefeed.orchestration.checks.offline_check import (
 )
 from lakefeed.orchestration.project.catalogue_sync import LiveSource, lost_wildcard_error, read_live
 from lakefeed.source.connections.connection import Connection, connection_of
-from lakefeed.source.connections.sessions import connect
+from lakefeed.source.connections.sessions import connect, fetching
 from lakefeed.source.inspection.equality import compared_by_text
-from lakefeed.source.inspection.tables import column_facts, denied_columns, is_superuser, may_write
+from lakefeed.source.inspection.tables import (
+    ColumnFacts,
+    column_facts,
+    denied_columns,
+    is_superuser,
+    writable,
+)
 from lakefeed.source.snapshot import read_horizon
 from lakefeed.transformation.generate.dbt_packages import link_dbt_package
 
@@ -58,6 +64,15 @@ class CheckReport:
             "warnings": list(self.warnings),
             "data": asdict(self.data) if self.data else None,
         }
+
+
+@dataclass(frozen=True)
+class _Catalogued:
+    """What the catalogue tells of tables, by qualified name."""
+
+    denied: dict[str, list[str]]
+    doubts: dict[str, list[str]]
+    columns: dict[str, dict[str, ColumnFacts]]
 
 
 def check(project: Project) -> CheckReport:
@@ -105,20 +120,29 @@ def _check_source(
     tables = now.tables_of(source)
     reported = {str(error) for error in errors}
     errors += [error for error in test_errors(now) if str(error) not in reported]
+    plans: list[TablePlan] = []
+    refused: list[LakefeedError] = []
     for table in tables:
         try:
-            plan = plan_table(table, live.tables.get(table.qualified))
-            _check_privileges(session, plan)
-            warnings += [*_key_warnings(session, plan), *_cursor_warnings(session, plan)]
+            plans.append(plan_table(table, live.tables.get(table.qualified)))
         except LakefeedError as error:
-            if str(error) not in reported:
-                errors.append(error)
+            refused.append(error)
+    known = _catalogued(session, plans)
+    for plan in plans:
+        if missing := _missing_privilege(plan, known):
+            refused.append(missing)
+        else:
+            warnings += [*_key_warnings(plan, known), *_cursor_warnings(plan, known)]
+    errors += [error for error in refused if str(error) not in reported]
     warnings += _role_warnings(session, source, live)
     return len(tables)
 
 
 def _engine_warnings(project: Project) -> list[str]:
-    with closing(Engines(spill_folder(project), at_most=1)) as engines, engines.session() as engine:
+    with (
+        closing(Engines(spill_folder(project), at_most=1)) as engines,
+        engines.session() as engine,
+    ):
         return [f"{engine.lacks_scanner}; {WITHOUT_SCANNER}"] if engine.lacks_scanner else []
 
 
@@ -136,32 +160,43 @@ def _role_warnings(session: PgConnection, source: str, live: LiveSource) -> list
     advice = "use a read-only role (docs/guarantees.md)"
     if is_superuser(session):
         return [f"{source}: this role is a superuser; {advice}"]
-    writable = [name for name, table in live.tables.items() if may_write(session, table)]
-    if not writable:
+    may_be_written = sorted(writable(session, list(live.tables.values())))
+    if not may_be_written:
         return []
-    more = f" and {len(writable) - 1} more" if len(writable) > 1 else ""
-    return [f"{source}: this role can write to {writable[0]}{more}; {advice}"]
+    more = f" and {len(may_be_written) - 1} more" if len(may_be_written) > 1 else ""
+    return [f"{source}: this role can write to {may_be_written[0]}{more}; {advice}"]
 
 
-def _check_privileges(session: PgConnection, plan: TablePlan) -> None:
-    assert plan.table.catalogue is not None
-    names = [column.name for column in plan.columns]
-    denied = denied_columns(session, plan.table.catalogue, names)
-    if denied:
-        raise TableFailed(
-            f"this role may not read {', '.join(denied)} of {plan.table.shown}",
-            where=plan.table.where,
-            do=f"grant select on {plan.table.qualified} to the role, or exclude the columns "
-            "(`columns.exclude`)",
-        )
+def _catalogued(session: PgConnection, plans: Sequence[TablePlan]) -> _Catalogued:
+    """Asks about all planned tables at once."""
+    catalogued = [(table, plan) for plan in plans if (table := plan.table.catalogue)]
+    columns = [(table, [column.name for column in plan.columns]) for table, plan in catalogued]
+    keys = [(table, plan.key_columns) for table, plan in catalogued]
+    return _Catalogued(
+        denied=denied_columns(session, columns),
+        doubts=compared_by_text(fetching(session), keys),
+        columns=column_facts(session, [table for table, _ in catalogued]),
+    )
 
 
-def _key_warnings(session: PgConnection, plan: TablePlan) -> Iterator[str]:
+def _missing_privilege(plan: TablePlan, known: _Catalogued) -> TableFailed | None:
+    denied = known.denied[plan.table.qualified]
+    if not denied:
+        return None
+    return TableFailed(
+        f"this role may not read {', '.join(denied)} of {plan.table.shown}",
+        where=plan.table.where,
+        do=f"grant select on {plan.table.qualified} to the role, or exclude the columns "
+        "(`columns.exclude`)",
+    )
+
+
+def _key_warnings(plan: TablePlan, known: _Catalogued) -> Iterator[str]:
     table, catalogue = plan.table, plan.table.catalogue
     if catalogue is None:
         return
     name = f"{table.shown} ({table.where_of('primary_key')})"
-    for warning in compared_by_text(session, catalogue, plan.key_columns):
+    for warning in known.doubts[table.qualified]:
         yield f"{name}: {warning}"
     if catalogue.heirs and not table.settings.only:
         yield (
@@ -171,10 +206,10 @@ def _key_warnings(session: PgConnection, plan: TablePlan) -> Iterator[str]:
         )
 
 
-def _cursor_warnings(session: PgConnection, plan: TablePlan) -> list[str]:
+def _cursor_warnings(plan: TablePlan, known: _Catalogued) -> list[str]:
     if plan.cursor is None or plan.table.catalogue is None:
         return []
-    facts = column_facts(session, plan.table.catalogue)[plan.cursor.name]
+    facts = known.columns[plan.table.qualified][plan.cursor.name]
     name = f"{plan.table.shown} ({plan.table.where_of('cursor')})"
     found = []
     if not facts.indexed:

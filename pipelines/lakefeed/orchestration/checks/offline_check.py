@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lakefeed.declaration.document.messages import nearest
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.table_names import matching_wildcards, read_entry, split, wildcards_of
+from lakefeed.declaration.table_names import read_entry, split, wildcards_of
 from lakefeed.declaration.tables import Table
 from lakefeed.errors import (
     DeclarationError,
@@ -112,8 +112,9 @@ def _empty_wildcards(project: Project) -> Iterator[LakefeedError]:
     for name, source in project.declaration.sources.items():
         known = list(project.catalogue.sources.get(name, {}))
         for entry in wildcards_of(source):
-            if not any(entry in matching_wildcards(table, source) for table in known):
-                schema = read_entry(entry, source.schema_).schema
+            wildcard = read_entry(entry, source.schema_)
+            if not any(map(wildcard.matches, known)):
+                schema = wildcard.schema
                 hint = nearest(schema, {split(table)[0] for table in known} - {schema})
                 yield DeclarationError(
                     f"`{entry}` matches no table in sources.lock.yaml{hint}",

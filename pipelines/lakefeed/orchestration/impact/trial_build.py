@@ -14,12 +14,10 @@ from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.orchestration.build.build import refuse_stale_files
 from lakefeed.orchestration.impact.git_revision import at_revision, state_of
-from lakefeed.transformation.dbt_adapter.failing_rows import failing_rows_of, keep_failing_rows
-from lakefeed.transformation.dbt_adapter.runner import BuildResult, run_dbt, writing_into
+from lakefeed.transformation.dbt_adapter.runner import BuildResult, writing_into
 from lakefeed.transformation.dbt_adapter.state_diff import MODELS, TESTS, Comparison, compare_states
 from lakefeed.transformation.generate.history_models import models_over_raw
-from lakefeed.transformation.warehouse.candidate import copy_published
-from lakefeed.transformation.warehouse.connection import newest_staged_snapshot, relations_in
+from lakefeed.transformation.warehouse.declared import warehouse_of
 
 
 @dataclass(frozen=True)
@@ -67,9 +65,9 @@ class TrialBuildReport:
 def build_changed_since(project: Project, revision: str) -> TrialBuildReport:
     """Builds the models changed since a git revision and their descendants; publishes nothing.
 
-    They are built from scratch, as in a rebuild, in a copy of the published file and from the same
-    loads, so that any difference comes from the change. Upstream models stay as published; those
-    missing from the copy are built.
+    They are built from scratch, as in a rebuild, in a copy of the published warehouse and from the
+    same loads, so that any difference comes from the change. Upstream models stay as published;
+    those missing from the copy are built.
 
     Side effects: replaces `data/changed`.
 
@@ -80,19 +78,18 @@ def build_changed_since(project: Project, revision: str) -> TrialBuildReport:
     refuse_stale_files(project)
     folder = project.data / "changed"
     shutil.rmtree(folder, ignore_errors=True)
-    file, target = folder / project.warehouse.name, folder / "target"
+    apart, target = warehouse_of(project).apart(folder), folder / "target"
     variables = _as_of(project)
     with at_revision(project, revision) as before:
         state = state_of(before, folder / "before")
         comparison = compare_states(project, state, target, variables)
     report = _planned(project, comparison)
-    report = replace(report, revision=revision, commit=before.commit, path=file)
+    report = replace(report, revision=revision, commit=before.commit, path=apart.path)
     if _is_built(comparison):
-        copy_published(project, file)
+        apart.fill()
         arguments = [*_selectors(report, comparison, state), *writing_into(project, target)]
-        result = run_dbt(project, "build", [*arguments, *variables, "--full-refresh"], file)
-        result = keep_failing_rows(project, file, result, failing_rows_of(file))
-        report = replace(report, build=result)
+        result = apart.run_dbt("build", [*arguments, *variables, "--full-refresh"])
+        report = replace(report, build=apart.keep_failing_rows(result))
     for parsed in (target, folder / "before"):
         shutil.rmtree(parsed, ignore_errors=True)
     return report
@@ -103,14 +100,15 @@ def _as_of(project: Project) -> list[str]:
 
     Otherwise later loads would appear in the models built here but not in the rest of the copy.
     """
-    moment = newest_staged_snapshot(project.warehouse)
+    moment = warehouse_of(project).published.newest_staged_snapshot()
     return ["--vars", json.dumps({"lakefeed_as_of": moment})] if moment else []
 
 
 def _planned(project: Project, comparison: Comparison) -> TrialBuildReport:
     modified = set(comparison.modified)
     below = comparison.below(modified)
-    present = relations_in(project.warehouse)
+    warehouse = warehouse_of(project)
+    present = warehouse.published.relations()
     lacking = {
         id
         for id in comparison.above(modified | below)
@@ -128,10 +126,10 @@ def _planned(project: Project, comparison: Comparison) -> TrialBuildReport:
         unloaded=tuple(
             table
             for table in project.tables
-            if not CommitLog(project.raw_url, table.lake_name).load_ids()
+            if not CommitLog(project.raw, table.lake_name).load_ids()
             and {*models(modified | below | lacking)}.intersection(models_over_raw(table))
         ),
-        is_copy=project.warehouse.exists(),
+        is_copy=warehouse.exists(),
     )
 
 

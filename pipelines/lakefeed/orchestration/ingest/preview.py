@@ -10,7 +10,7 @@ from lakefeed.errors import LakefeedError
 from lakefeed.loading.plan.backfill import parse_range
 from lakefeed.loading.preview import LoadPreview, preview_failed, preview_load
 from lakefeed.orchestration.ingest.live_tables import LiveTables
-from lakefeed.orchestration.ingest.load import LoadRequest
+from lakefeed.orchestration.ingest.load_request import LoadRequest
 from lakefeed.orchestration.permissions import refuse_missing
 from lakefeed.orchestration.project.catalogue_sync import read_live
 from lakefeed.orchestration.project.selection import select_tables

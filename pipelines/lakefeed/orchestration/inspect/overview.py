@@ -23,13 +23,12 @@ from lakefeed.orchestration.reports.lateness import Lateness, spans_to_count
 from lakefeed.orchestration.reports.run_history import KeptRun, read_runs
 from lakefeed.orchestration.reports.schema_history import SchemaChange, schema_changes
 from lakefeed.transformation.manifest import Model, read_models, test_names
-from lakefeed.transformation.warehouse.connection import row_counts
-from lakefeed.transformation.warehouse.publication_state import (
+from lakefeed.transformation.warehouse.base.publication_state import (
     ModelState,
     PublicationState,
     TableState,
-    read_publication_state,
 )
+from lakefeed.transformation.warehouse.declared import warehouse_of
 
 _DAY = dt.timedelta(days=1)
 LoadKind = Literal["first", "whole", "backfill", "new"]
@@ -115,7 +114,7 @@ def overview(project: Project, now: dt.datetime) -> Overview:
         models=tuple(_models(project, models, state, unread=unread)),
         changes=tuple(sorted(changes, key=lambda change: change.at)),
         published_at=state.published_at,
-        has_warehouse=project.warehouse.exists(),
+        has_warehouse=warehouse_of(project).exists(),
         never_ran=len(known) - len(found),
         rolled_back=rollback.warning if rollback else "",
         unread=unread,
@@ -124,7 +123,7 @@ def overview(project: Project, now: dt.datetime) -> Overview:
 
 def _publication_state(project: Project) -> tuple[PublicationState, str]:
     try:
-        return read_publication_state(project.warehouse), ""
+        return warehouse_of(project).published.state(), ""
     except LakefeedError as error:
         return PublicationState(), str(error)
 
@@ -136,7 +135,7 @@ def _tables(
     statuses = read_status(project, project.tables, now)
     with engine_for(project) as engine:
         for table, table_status in zip(project.tables, statuses, strict=True):
-            log = CommitLog(project.raw_url, table.lake_name)
+            log = CommitLog(project.raw, table.lake_name)
             loads = log.loads()
             found = TableOverview(
                 table=table,
@@ -190,7 +189,7 @@ def _models(
     project: Project, models: Sequence[Model], state: PublicationState, *, unread: str
 ) -> Iterator[ModelOverview]:
     relations = [(model.schema, model.identifier) for model in models]
-    counts = {} if unread else row_counts(project.warehouse, relations)
+    counts = {} if unread else warehouse_of(project).published.row_counts(relations)
     for model in models:
         rows = counts.get((model.schema, model.identifier))
         yield ModelOverview(model, state.models.get(model.name), rows)

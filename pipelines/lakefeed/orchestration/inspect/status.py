@@ -9,15 +9,12 @@ from typing import Literal
 
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.tables import Table
-from lakefeed.loading.raw.commit_log import CommitLog, checkpoint_after
-from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.loading.raw.load_manifest import Load, checkpoint_after
 from lakefeed.orchestration.permissions import refuse_missing
 from lakefeed.orchestration.reports.run_history import KeptRun, read_runs
-from lakefeed.transformation.warehouse.connection import staged_since
-from lakefeed.transformation.warehouse.publication_state import (
-    PublicationState,
-    read_publication_state,
-)
+from lakefeed.transformation.warehouse.base.publication_state import PublicationState
+from lakefeed.transformation.warehouse.declared import warehouse_of
 
 Freshness = Literal["ok", "late", "too late", ""]
 
@@ -73,8 +70,9 @@ def status(project: Project, tables: tuple[Table, ...], now: dt.datetime) -> lis
         StorageFailed: a link points to a missing folder.
     """
     refuse_missing(project)
-    staged = staged_since(project.warehouse, list(tables), 0)
-    state = read_publication_state(project.warehouse)
+    published = warehouse_of(project).published
+    with published.open():
+        staged, state = published.staged_since(tables, 0), published.state()
     failures = _last_failures(read_runs(project.data))
     return [
         replace(
@@ -92,8 +90,7 @@ def status_of_raw(
 ) -> list[TableStatus]:
     """The state of these tables from raw alone, for when the warehouse can't be opened."""
     return [
-        _status_of(table, CommitLog(project.raw_url, table.lake_name).loads(), now)
-        for table in tables
+        _status_of(table, CommitLog(project.raw, table.lake_name).loads(), now) for table in tables
     ]
 
 
@@ -102,14 +99,14 @@ def freshness(project: Project, now: dt.datetime) -> list[TableFreshness]:
     return [
         TableFreshness(table.shown, _time_of(newest), age, _freshness(table, age))
         for table in project.tables
-        for newest in (_newest(CommitLog(project.raw_url, table.lake_name).loads()),)
+        for newest in (_newest(CommitLog(project.raw, table.lake_name).loads()),)
         for age in (_age(newest, now),)
     ]
 
 
 def checkpoint_of_table(project: Project, table: Table) -> str | None:
     """The checkpoint that the next load of this table starts from."""
-    return checkpoint_after(CommitLog(project.raw_url, table.lake_name).loads())
+    return checkpoint_after(CommitLog(project.raw, table.lake_name).loads())
 
 
 def _last_failures(runs: Iterable[KeptRun]) -> dict[str, LoadFailure]:

@@ -25,9 +25,8 @@ from lakefeed.transformation.lineage.downstream_rows import (
     ModelRows,
     downstream_rows,
 )
-from lakefeed.transformation.warehouse.connection import staged_load_ids
-from lakefeed.transformation.warehouse.open_file import reading
-from lakefeed.transformation.warehouse.publication_state import HeldBack, read_publication_state
+from lakefeed.transformation.warehouse.base.publication_state import HeldBack
+from lakefeed.transformation.warehouse.declared import warehouse_of
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def trace(project: Project, name: str, values: Sequence[str]) -> Trace:
         DeclarationError: there is no such table, it has no key, or the values don't fit its key.
     """
     table = table_named(project, name)
-    log = CommitLog(project.raw_url, table.lake_name)
+    log = CommitLog(project.raw, table.lake_name)
     with engine_for(project) as engine:
         key = parse_key(engine, table, values)
         loads = log.loads()
@@ -105,14 +104,13 @@ def trace(project: Project, name: str, values: Sequence[str]) -> Trace:
 def _with_warehouse(project: Project, traced: Trace, key: Key, loads: Sequence[Load]) -> Trace:
     """Adds what the published warehouse has, if it can be read."""
     table = traced.table
-    model = staging_model_name(table)
+    model, published = staging_model_name(table), warehouse_of(project).published
     try:
-        # Everything reads the file that is open here, even if another version is published
-        # meanwhile.
-        with reading(project.warehouse) as session:
-            staged = staged_load_ids(project.warehouse).get(model, set())
+        # Everything reads the version that is open here, even if another is published meanwhile.
+        with published.open() as session:
+            staged = published.staged_load_ids().get(model, set())
             made = downstream_rows(session, project, table, key) if session else None
-            held = read_publication_state(project.warehouse).held
+            held = published.state().held
     except BuildFailed as error:
         return replace(traced, notes=(f"{error.what}: rows in the warehouse aren't shown",))
     kept = [
@@ -147,13 +145,13 @@ def _why_not_staged(project: Project, model: str, unstaged: int, held: HeldBack 
             f"{count} not staged: {model} is held back at its last published version: "
             f"{held.because}"
         )
-    if not project.warehouse.exists():
+    if not warehouse_of(project).exists():
         return "the warehouse isn't built yet; build it: lakefeed build"
     return f"{count} not staged yet; the next run stages them, or run: lakefeed build"
 
 
 def _pruned_versions(project: Project, table: Table) -> Iterator[str]:
-    since = CommitLog(project.raw_url, table.lake_name).complete_since()
+    since = CommitLog(project.raw, table.lake_name).complete_since()
     if since:
         yield (
             f"`lakefeed prune` removed the versions replaced before {since:%Y-%m-%d %H:%M:%S} UTC"

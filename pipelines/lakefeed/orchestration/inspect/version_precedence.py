@@ -12,8 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lakefeed.loading.raw.commit_log import effective
-from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.loading.raw.load_manifest import Load, effective
 from lakefeed.loading.raw.row_versions import RowVersion
 
 VersionOutcome = Literal["wins", "deletes", "replaced", "superseded", "passed over", "not staged"]

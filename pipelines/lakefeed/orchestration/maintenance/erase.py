@@ -22,20 +22,18 @@ from lakefeed.loading.maintenance.erase import Versions, erase, find_versions
 from lakefeed.loading.maintenance.scratch_engine import open_scratch_engine
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.row_key import Key, parse_key
-from lakefeed.loading.raw.table_folders import remove_working_directory, working_directory
+from lakefeed.loading.raw.table_folders import (
+    remove_copies,
+    remove_working_directory,
+    working_directory,
+)
 from lakefeed.orchestration.build.build import build_from_scratch, refuse_stale_files
 from lakefeed.orchestration.build.rollback import refuse_if_rolled_back
 from lakefeed.orchestration.project.selection import table_named
 from lakefeed.source.connections.connection import connection_of
 from lakefeed.source.connections.sessions import connect
-from lakefeed.transformation.dbt_adapter.failing_rows import forget_failing_rows
 from lakefeed.transformation.dbt_adapter.runner import NodeResult
-from lakefeed.transformation.warehouse.connection import warehouse_lock
-from lakefeed.transformation.warehouse.publication import (
-    file_set_aside,
-    forget_all_versions,
-    forget_damaged,
-)
+from lakefeed.transformation.warehouse.declared import warehouse_of
 
 _ELSEWHERE = ("data/docs", "data/runs", "data/lab", "data/.duckdb", "dbt/logs", ".airflow")
 
@@ -77,7 +75,7 @@ def plan_erase(project: Project, name: str, values: Sequence[str]) -> EraseRepor
         Refused: the rows with this key can't be identified in raw.
     """
     table = table_named(project, name)
-    log = CommitLog(project.raw_url, table.lake_name)
+    log = CommitLog(project.raw, table.lake_name)
     with open_scratch_engine(project, f"look-{uuid.uuid4().hex}") as at:
         key = parse_key(at.engine, table, values)
         found = find_versions(log, key, at)
@@ -107,8 +105,9 @@ def erase_key(project: Project, name: str, values: Sequence[str]) -> EraseReport
     ):
         key = parse_key(at.engine, table, values)
         _refuse_pending(project, table)
-        found = erase(CommitLog(project.raw_url, table.lake_name), key, at)
+        found = erase(CommitLog(project.raw, table.lake_name), key, at)
         remove_working_directory(project, table.lake_name)
+        remove_copies(project)
     return _rebuilt(project, _found(project, table, key, found))
 
 
@@ -119,18 +118,18 @@ def _found(project: Project, table: Table, key: Key, found: Sequence[Versions]) 
 
 def _rebuilt(project: Project, report: EraseReport) -> EraseReport:
     """Rebuilds the warehouse from raw; if that fails, the published one stays."""
-    with warehouse_lock(project):
-        # Remove the file: `drop table` would leave the rows' bytes in its free blocks.
-        forget_failing_rows(project.warehouse)
-    if project.warehouse.exists():
+    warehouse = warehouse_of(project)
+    with warehouse.lock():
+        warehouse.forget_failing_rows()
+    if warehouse.exists():
         try:
             built = build_from_scratch(project).build
         except LakefeedError as error:
             return replace(report, error=error)
         if built and built.failures:
             return replace(report, failures=tuple(built.failures))
-    with warehouse_lock(project):
-        removed = [f"the version of {at:%Y-%m-%d %H:%M:%S}" for at in forget_all_versions(project)]
+    with warehouse.lock():
+        removed = [f"the version of {at:%Y-%m-%d %H:%M:%S}" for at in warehouse.forget_versions()]
         removed += _remove_copies(project)
     return replace(report, is_rebuilt=True, copies_removed=tuple(removed))
 
@@ -141,8 +140,9 @@ def _remove_copies(project: Project) -> Iterator[str]:
     if trial.exists():
         shutil.rmtree(trial)
         yield "the trial build of a change"
-    if file_set_aside(project):
-        forget_damaged(project)
+    warehouse = warehouse_of(project)
+    if warehouse.set_aside():
+        warehouse.forget_set_aside()
         yield "the unreadable warehouse that was set aside"
     for folder in sorted((project.data / "as_of").glob("*")):
         shutil.rmtree(folder)

@@ -80,7 +80,7 @@ def remove_undeclared(
         if table.lake_name not in declared:
             with lock(table.lake_name):
                 remove_working_directory(project, table.lake_name)
-                remove_raw_folder(CommitLog(project.raw_url, table.lake_name))
+                remove_raw_folder(CommitLog(project.raw, table.lake_name))
 
 
 def _orphaned(
@@ -92,7 +92,7 @@ def _orphaned(
 ) -> OrphanedTables:
     is_declared = any(table.lake_name == name for table in project.tables)
     has_folder = name in folders.ours and not is_declared
-    sizes = Inventory.of(CommitLog(project.raw_url, name)).sizes if has_folder else {}
+    sizes = Inventory.of(CommitLog(project.raw, name)).sizes if has_folder else {}
     doubt = "" if is_declared else _doubt(project, name, select)
     return OrphanedTables(
         name=shown(name),

@@ -20,7 +20,8 @@ from lakefeed.errors import EXIT_OK, BuildFailed, LakefeedError
 from lakefeed.loading.locks.table_lock import folder_lock
 from lakefeed.loading.maintenance.prune import Pruning, Rules, plan_pruning, prune_raw
 from lakefeed.loading.maintenance.scratch_engine import open_scratch_engine
-from lakefeed.loading.raw.commit_log import CommitLog, superseded
+from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.loading.raw.load_manifest import superseded
 from lakefeed.loading.raw.table_folders import raw_folders
 from lakefeed.orchestration.build.build import build_and_publish, refuse_stale_files
 from lakefeed.orchestration.build.build_plan import plan_build
@@ -40,8 +41,7 @@ from lakefeed.transformation.generate.generated_files import is_generated
 from lakefeed.transformation.generate.history_models import keeps_history, models_over_raw
 from lakefeed.transformation.generate.staging_models import staging_model_name
 from lakefeed.transformation.manifest import read_models
-from lakefeed.transformation.warehouse.connection import staged_load_ids, warehouse_lock
-from lakefeed.transformation.warehouse.open_file import reading
+from lakefeed.transformation.warehouse.declared import warehouse_of
 from lakefeed.transformation.warehouse.orphaned_relations import drop_orphaned
 
 _APPLICATION = "lakefeed prune"
@@ -128,11 +128,8 @@ def plan_prune(project: Project, request: PruneRequest) -> PruneReport:
     named = {table.lake_name for table in undeclared}
     rest = [s for s in request.select if not any(is_selected(name, [s]) for name in named)]
     tables = select_tables(project, rest) if rest or not request.select else ()
-    return PruneReport(
-        tuple(_planned(project, table) for table in tables),
-        undeclared,
-        folders.others,
-    )
+    planned = tuple(_planned(project, table) for table in tables)
+    return PruneReport(planned, undeclared, folders.others)
 
 
 def prune(project: Project, request: PruneRequest, plan: PruneReport) -> PruneReport:
@@ -152,10 +149,10 @@ def prune(project: Project, request: PruneRequest, plan: PruneReport) -> PruneRe
     """
     if request.undeclared:
         refuse_if_rolled_back(project)
-    tables, errors = [], []
+    tables, errors, warehouse = [], [], warehouse_of(project)
     with ExitStack() as stack:
         sessions = _Sessions(project, stack)
-        with warehouse_lock(project), reading(project.warehouse):
+        with warehouse.lock(), warehouse.published.open():
             for planned in plan.tables:
                 try:
                     tables.append(_pruned(project, planned, sessions))
@@ -168,6 +165,7 @@ def prune(project: Project, request: PruneRequest, plan: PruneReport) -> PruneRe
         if request.undeclared and dropped:
             drop_orphaned(project, dropped)
     errors += _rebuild_histories(project, tables)
+    warehouse.remove_unneeded()
     return replace(plan, tables=tuple(tables), errors=tuple(errors))
 
 
@@ -176,7 +174,7 @@ def _rebuild_histories(project: Project, tables: Sequence[TablePruning]) -> list
     pruned = {table.lake_name for table in tables if table.versions or table.loads}
     changed = [table for table in project.tables if table.lake_name in pruned]
     behind = [table.lake_name for table in changed if keeps_history(table)]
-    plan = plan_build(project, behind, ()) if behind and project.warehouse.exists() else None
+    plan = plan_build(project, behind, ()) if behind and warehouse_of(project).exists() else None
     if plan is None:
         return []
     try:
@@ -241,9 +239,10 @@ def _why_superseded_stay(project: Project, table: Table) -> str:
 
 def _is_behind(project: Project, table: Table) -> bool:
     """Whether the published staging model lacks a load that is in raw."""
-    in_raw = CommitLog(project.raw_url, table.lake_name).load_ids()
-    staged = staged_load_ids(project.warehouse).get(staging_model_name(table), set())
-    return project.warehouse.exists() and not in_raw <= staged
+    in_raw = CommitLog(project.raw, table.lake_name).load_ids()
+    warehouse = warehouse_of(project)
+    staged = warehouse.published.staged_load_ids().get(staging_model_name(table), set())
+    return warehouse.exists() and not in_raw <= staged
 
 
 def _rules(project: Project, table: Table) -> Rules:
@@ -261,7 +260,7 @@ def _before(now: dt.datetime, span: dt.timedelta) -> dt.datetime:
 
 
 def _planned(project: Project, table: Table) -> TablePruning:
-    log = CommitLog(project.raw_url, table.lake_name)
+    log = CommitLog(project.raw, table.lake_name)
     with open_scratch_engine(project, f"look-{uuid.uuid4().hex}") as at:
         return _table_pruning(project, table, plan_pruning(log, at, _rules(project, table)))
 
@@ -271,7 +270,7 @@ def _pruned(project: Project, planned: TablePruning, sessions: _Sessions) -> Tab
     if not planned.has_work:
         return planned
     table = project.table(planned.lake_name)
-    log = CommitLog(project.raw_url, table.lake_name)
+    log = CommitLog(project.raw, table.lake_name)
     with (
         sessions.lock(planned.lake_name),
         open_scratch_engine(project, f"prune-{table.lake_name}") as at,
@@ -283,7 +282,7 @@ def _pruned(project: Project, planned: TablePruning, sessions: _Sessions) -> Tab
 
 def _table_pruning(project: Project, table: Table, pruning: Pruning) -> TablePruning:
     removal, why = pruning.removal, ""
-    if not removal.loads and superseded(CommitLog(project.raw_url, table.lake_name).loads()):
+    if not removal.loads and superseded(CommitLog(project.raw, table.lake_name).loads()):
         why = _why_superseded_stay(project, table)
     return TablePruning(
         table.shown,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,6 +28,7 @@ from lakefeed.declaration.table_names import (
 )
 from lakefeed.declaration.tables import Table, known_elsewhere
 from lakefeed.errors import DeclarationError
+from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.source.inspection.identity import identified
 from lakefeed.source.inspection.partitions import with_parts
 from lakefeed.source.inspection.tables import BASE_KINDS, inspect_tables, user_schemas
@@ -53,11 +54,12 @@ def read_live(session: PgConnection, project: Project, source: str) -> LiveSourc
     declared = project.source(source)
     live = inspect_tables(session, _schemas(session, declared))
     explicit = {qualify(e, declared.schema_) for e in declared.tables if not is_wildcard(e)}
+    wildcards = wildcards_of(declared)
     tables = {
         qualified: table
         for qualified, table in live.items()
         if qualified in explicit
-        or (table.kind in BASE_KINDS and matching_wildcards(qualified, declared))
+        or (table.kind in BASE_KINDS and matching_wildcards(qualified, wildcards, declared.schema_))
     }
     found = with_parts(session, identified(session, tables))
     return _live_source(project, source, found)
@@ -177,6 +179,39 @@ def adopt(
         return project, written + write_generated(project).names
 
 
+def adopt_loaded(project: Project, found: Catalogue, load_ids: Mapping[str, str]) -> Project:
+    """The project with the columns that loads have found, perhaps on another machine.
+
+    The columns of a load that isn't its table's newest in raw stay out: a task of an old DAG run
+    that is cleared must not bring back what the table was then.
+
+    Side effects: as `adopt`, if the project doesn't know the columns yet.
+
+    Args:
+        load_ids: the load that found a table's columns, by lake name.
+    """
+    names = {(table.source, table.qualified): table.lake_name for table in project.tables}
+    news: dict[str, dict[str, CatalogueTable]] = {}
+    for source, tables in found.sources.items():
+        for qualified, table in tables.items():
+            known, name = project.catalogue.table(source, qualified), names.get((source, qualified))
+            if known is None or (known != table and _is_newest(project, name, load_ids)):
+                news.setdefault(source, {})[qualified] = table
+    if not news:
+        return project
+    selected = [t for t in project.tables if t.qualified in news.get(t.source, {})]
+    live = {source: LiveSource(tables, ()) for source, tables in news.items()}
+    return adopt(project, live, selected)[0]
+
+
+def _is_newest(project: Project, lake_name: str | None, load_ids: Mapping[str, str]) -> bool:
+    """Whether the load with this id is its table's newest in raw."""
+    if lake_name is None or lake_name not in load_ids:
+        return False
+    committed = CommitLog(project.raw, lake_name).committed_ids()
+    return max(committed, key=float, default=None) == load_ids[lake_name]
+
+
 def _adopted(
     declared: SourceDeclaration,
     known: dict[str, CatalogueTable],
@@ -190,10 +225,12 @@ def _adopted(
     explicit |= {table.qualified for table in elsewhere if table}
     if selected is None:
         return {**{q: t for q, t in known.items() if q in explicit}, **live}
+    wildcards = wildcards_of(declared)
     kept = {
         q: t
         for q, t in known.items()
-        if q in explicit or (q not in selected and matching_wildcards(q, declared))
+        if q in explicit
+        or (q not in selected and matching_wildcards(q, wildcards, declared.schema_))
     }
     updated = {q: t for q, t in live.items() if q in selected or q not in known}
     return {**kept, **updated}

@@ -79,7 +79,7 @@ def init_project(root: Path, url: str, source: str | None, schema: str) -> InitR
     with connect(connection, "lakefeed init") as session:
         source = source or _as_identifier(database_name(session))
         elsewhere = schemas_with_tables(session)
-        found = list(survey(connection, session, schema))
+        found = survey(connection, session, schema)
     declared = [facts for facts in found if not facts.why_left_out]
     if not declared:
         raise _nothing_to_declare(schema, found, elsewhere)

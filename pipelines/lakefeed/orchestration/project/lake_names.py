@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from lakefeed.declaration.tables import LONGEST_LAKE_NAME, default_name
+from lakefeed.declaration.lake_names import LONGEST_LAKE_NAME, default_name
 
 
 def names_in_lake(source: str, tables: Sequence[str]) -> Iterator[str | None]:

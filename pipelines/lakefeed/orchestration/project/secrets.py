@@ -19,6 +19,9 @@ _KEYS: dict[str, Callable[[], str]] = {
 }
 _PASSWORD = "-password"
 _PGPASS = "pgpass"
+_AWS = "aws-credentials"
+# The name whose password is the secret key of an object store, and which is also the key's id.
+_STORE = "store"
 
 # A server that runs as another user reads its password through the folder's group.
 _OWNER_AND_GROUP = 0o640
@@ -31,7 +34,8 @@ def make_secrets(folder: Path, names: Sequence[str]) -> list[str]:
     """Creates Airflow's keys and a password for each name, unless they exist; returns new ones.
 
     Side effects: creates `folder`, accessible to its owner only; rewrites `pgpass`, from which
-    PostgreSQL's clients read the passwords.
+    PostgreSQL's clients read the passwords, and `aws-credentials`, from which those of S3 read the
+    key of `store`.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     wanted = _KEYS | {f"{name}{_PASSWORD}": lambda: secrets.token_hex(32) for name in names}
@@ -41,7 +45,13 @@ def make_secrets(folder: Path, names: Sequence[str]) -> list[str]:
     passwords = sorted(folder.glob(f"*{_PASSWORD}"))
     lines = (f"*:*:*:{p.name.removesuffix(_PASSWORD)}:{p.read_text()}\n" for p in passwords)
     _write(folder / _PGPASS, "".join(lines), _OWNER)
+    if (key := folder / f"{_STORE}{_PASSWORD}").exists():
+        _write(folder / _AWS, _profile(key.read_text()), _OWNER)
     return made
+
+
+def _profile(key: str) -> str:
+    return f"[default]\naws_access_key_id = {_STORE}\naws_secret_access_key = {key}\n"
 
 
 def _write(path: Path, text: str, mode: int) -> None:

@@ -14,7 +14,7 @@ from lakefeed.errors import (
     SourceUnreachable,
 )
 from lakefeed.transformation.dbt_adapter.runner import BuildResult
-from lakefeed.transformation.warehouse.connection import StagedTable
+from lakefeed.transformation.warehouse.base.contents import StagedTable
 
 Status = Literal["loaded", "unchanged", "failed"]
 
