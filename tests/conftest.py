@@ -8,9 +8,9 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,9 +25,13 @@ from sqlalchemy.engine import make_url
 
 from lakefeed.declaration.project import Project, open_project
 from lakefeed.demo.server import embedded_postgres
+from lakefeed.demo.store import ObjectStore, embedded_store
+from lakefeed.loading.object_store.duckdb_access import give_access
+from lakefeed.loading.object_store.filesystem import open_raw
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.latest_rows import LatestRows
-from lakefeed.orchestration.ingest.load import LoadRequest, load
+from lakefeed.orchestration.ingest.load import load
+from lakefeed.orchestration.ingest.load_request import LoadRequest
 from lakefeed.orchestration.project.init import write_scaffold
 from lakefeed.orchestration.reports.listener import Listener
 from lakefeed.orchestration.reports.run_report import RunReport, TableReport
@@ -35,11 +39,14 @@ from lakefeed.orchestration.run import run
 from lakefeed.sql import literal
 from lakefeed.transformation.dbt_adapter.runner import run_dbt
 from lakefeed.transformation.generate.generated_files import write_generated
-from lakefeed.transformation.warehouse.connection import query_warehouse
+from lakefeed.transformation.warehouse.declared import warehouse_of
 from tests.forks import forked, lakefeed
 from tests.integration.secret import ODDEST
 
+BUCKET = "lake"
 CONNECTION_VARIABLE = "LAKEFEED_TEST_URL"
+CATALOGUE_VARIABLE = "LAKEFEED_TEST_CATALOGUE_URL"
+DUCKLAKE = f"{{type: ducklake, catalog_url: '${{{CATALOGUE_VARIABLE}}}', data_url: data/lake}}"
 # What is random or long by nature, and marked as `nightly`, runs long: `make nightly`.
 NIGHTLY = bool(os.environ.get("LAKEFEED_NIGHTLY"))
 _NIGHTLY_SECONDS = 3600
@@ -91,9 +98,15 @@ class Database:
 
 @dataclass(frozen=True)
 class Lake:
-    """A project folder with its declaration, and what a user does with it."""
+    """A project folder with its declaration, and what a user does with it.
+
+    `warehouse` is what it declares as such, if it isn't a file; `raw_url` is where its raw layer
+    is, if that isn't in its folder.
+    """
 
     root: Path
+    warehouse: str = ""
+    raw_url: str = ""
 
     @property
     def project(self) -> Project:
@@ -102,9 +115,12 @@ class Lake:
     def declare(self, tables: str, *, head: str = "") -> Lake:
         """Writes sources.yaml with one source, `shop`, and these lines below `tables`."""
         indented = "\n".join(f"      {line}" for line in tables.strip("\n").split("\n"))
+        warehouse = f"warehouse: {self.warehouse}\n" if self.warehouse else ""
+        raw = f"raw: {{url: '{self.raw_url}'}}\n" if self.raw_url else ""
         (self.root / "sources.yaml").write_text(
-            f"version: 1\nsources:\n  shop:\n    connection: ${{{CONNECTION_VARIABLE}}}\n"
-            f"{head}    tables:\n{indented}\n",
+            "version: 1\nsources:\n"
+            f"  shop:\n    connection: ${{{CONNECTION_VARIABLE}}}\n"
+            f"{head}    tables:\n{indented}\n{warehouse}{raw}",
             encoding="utf-8",
         )
         return self
@@ -119,20 +135,23 @@ class Lake:
 
     def query(self, sql: str) -> list[tuple[object, ...]]:
         """Rows of a query on the warehouse."""
-        return query_warehouse(self.project, sql)[1]
+        return warehouse_of(self.project).published.query(sql)[1]
 
     def raw(self, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
         """Rows of the committed raw files of a table, sorted."""
-        log = CommitLog(self.project.raw_url, table)
+        log = CommitLog(self.project.raw, table)
         held = LatestRows.of(log, log.loads())
         if not held:
             return []
-        sql = f"select {columns} from {held.relation} order by all"
-        return duckdb.sql(sql).fetchall()
+        with duckdb.connect() as session:
+            give_access(session, self.project.raw)
+            return session.execute(f"select {columns} from {held.relation} order by all").fetchall()
 
     def files(self, table: str) -> list[Path]:
         """The data files below a table's raw folder, committed or not."""
-        return sorted((self.root / "data" / "raw" / table).rglob("*.parquet"))
+        files, root = open_raw(self.project.raw)
+        paths = map(Path, files.find(f"{root}/{table}"))
+        return sorted(path for path in paths if path.suffix == ".parquet")
 
     def command(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """`lakefeed` in the project's folder, in a process of its own that costs no start."""
@@ -148,6 +167,17 @@ class Lake:
             text=True,
             check=False,
         )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Runs a test marked `on_ducklake` or `on_store` there too, as one of the `engines`."""
+    marked = metafunc.definition.get_closest_marker
+    if "engine" in metafunc.fixturenames and marked("on_ducklake"):
+        ducklake = pytest.param("ducklake", marks=pytest.mark.engines)
+        metafunc.parametrize("engine", ["duckdb", ducklake], indirect=True)
+    if "place" in metafunc.fixturenames and marked("on_store") and not marked("on_disk"):
+        in_a_store = pytest.param("store", marks=pytest.mark.engines)
+        metafunc.parametrize("place", ["disk", in_a_store], indirect=True, scope="module")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -214,15 +244,89 @@ def new_database(server_url: str, *, encoding: str | None = None) -> Database:
     return Database(server_url.replace("/postgres?", f"/{name}?"))
 
 
+@pytest.fixture(scope="module")
+def place(request: pytest.FixtureRequest) -> str:
+    """Where raw is: on `disk`, or in an object `store` for the tests marked `on_store`."""
+    place = str(getattr(request, "param", "disk"))
+    if place == "store":
+        os.environ.update(request.getfixturevalue("store_server").environment)
+    return place
+
+
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
+def engine(request: pytest.FixtureRequest) -> str:
+    """The warehouse: `duckdb`, or `ducklake` for the tests marked `on_ducklake`."""
+    return str(getattr(request, "param", "duckdb"))
+
+
+@pytest.fixture
+def lake(place: str, engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
     """An empty project: everything that `lakefeed init` writes but sources.yaml."""
-    return new_lake(tmp_path)
+    lake = new_lake_at(place, tmp_path)
+    if engine == "duckdb":
+        return lake
+    request.getfixturevalue("catalogue")
+    return replace(lake, warehouse=DUCKLAKE)
+
+
+@pytest.fixture
+def catalogue(server_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """A database for the catalogue of a DuckLake, which the variable in `DUCKLAKE` points at."""
+    created = new_database(server_url)
+    monkeypatch.setenv(CATALOGUE_VARIABLE, created.url)
+    yield created
+    Database(server_url).execute(f"drop database if exists {created.name} with (force)")
+
+
+@pytest.fixture
+def store_lake(store: ObjectStore, tmp_path: Path) -> Lake:
+    """An empty project with its raw layer in the object store."""
+    return in_store(new_lake(tmp_path))
+
+
+@pytest.fixture(scope="session")
+def store_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """A real object store with a bucket, which lives as long as the tests."""
+    with embedded_store(tmp_path_factory.mktemp("store")) as store:
+        # The first file of a bucket costs seconds, so that all tests share one.
+        store.create_bucket(BUCKET)
+        yield store
+
+
+@pytest.fixture
+def store(store_server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """The same, with the variables by which it is reached."""
+    for name, value in store_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return store_server
+
+
+def new_lake_at(place: str, folder: Path) -> Lake:
+    """A new lake in this folder, with its raw layer on `disk` or in the `store`."""
+    lake = new_lake(folder)
+    return in_store(lake) if place == "store" else lake
+
+
+def in_store(lake: Lake) -> Lake:
+    """The same project with its raw layer at a place of its own in the object store."""
+    return replace(lake, raw_url=f"s3://{BUCKET}/{uuid.uuid4().hex[:12]}/raw")
+
+
+def failures(lake: Lake, commands: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+    """What each of these commands says that fails, of all in their order."""
+    ended = {command: lake.command(*command) for command in commands}
+    return {
+        command: done.stdout + done.stderr for command, done in ended.items() if done.returncode
+    }
 
 
 @pytest.fixture(scope="module")
-def source(server_url: str) -> Database:
-    """A database that the tests of a module share."""
+def source(place: str, server_url: str) -> Database:
+    """A database that the tests of a module share: one for each place of raw.
+
+    Where only some tests of a module are `on_store`, what it shares is made twice.
+    """
+    assert place
     return new_database(server_url)
 
 
@@ -235,7 +339,17 @@ def copied(source: Database, shared: Lake, tmp_path: Path, monkeypatch: pytest.M
 
 def copy_of(lake: Lake, folder: Path) -> Lake:
     """The same project, with all that it holds."""
-    return Lake(shutil.copytree(lake.root, folder, symlinks=True, dirs_exist_ok=True))
+    root = shutil.copytree(lake.root, folder, symlinks=True, dirs_exist_ok=True)
+    copy = replace(lake, root=root)
+    if not lake.raw_url:
+        return copy
+    moved = in_store(copy)
+    files, raw = open_raw(lake.project.raw)
+    files.copy(f"{raw}/", f"{moved.raw_url.removeprefix('s3://')}/", recursive=True)
+    declaration = copy.root / "sources.yaml"
+    declaration.write_text(declaration.read_text().replace(lake.raw_url, moved.raw_url))
+    write_generated(moved.project)
+    return moved
 
 
 def new_lake(folder: Path) -> Lake:

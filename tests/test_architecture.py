@@ -58,9 +58,19 @@ def folder_of(module: str) -> str:
     return module if PATHS[module].stem == "__init__" else module.rpartition(".")[0]
 
 
-def imported(path: Path) -> Iterator[str]:
+@cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@cache
+def imported(path: Path) -> frozenset[str]:
     """Every module that the file imports anywhere, within functions too."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    return frozenset(_imported(nodes_of(path)))
+
+
+def _imported(nodes: tuple[ast.AST, ...]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -171,6 +181,28 @@ def test_only_one_folder_each_knows_dbt_and_airflow() -> None:
     assert all(n.startswith("pipelines/lakefeed/dag/") for n in importers_of("airflow"))
 
 
+def test_only_its_implementation_knows_that_the_warehouse_is_a_file() -> None:
+    """All others ask `warehouse_of(project)`, whatever the warehouse consists of."""
+    implementations = (
+        *("transformation/warehouse/duckdb_file/", "transformation/warehouse/ducklake/"),
+        "transformation/targets/",
+        "declaration/project.py",
+    )
+    others = [p for p in MODULES if not str(p.relative_to(PACKAGE)).startswith(implementations)]
+    read = {
+        name_of(path): ast.unparse(node)
+        for path in others
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        if re.search(r"project\.warehouse$|\.warehouse\.(?:path|keep)$", ast.unparse(node))
+    }
+    folder = "lakefeed.transformation.warehouse.duckdb_file"
+    importers = importers_of(folder) & set(map(name_of, others))
+
+    assert read == {}
+    assert importers == {"pipelines/lakefeed/transformation/warehouse/declared.py"}
+
+
 @pytest.mark.parametrize(
     "path", [p for p in MODULES if p.is_relative_to(PACKAGE / "orchestration")], ids=name_of
 )
@@ -184,7 +216,7 @@ def test_orchestration_knows_neither_sql_nor_cursors(path: Path) -> None:
     names = {n for n in imported(path) for u in unknown if n == u or n.startswith(f"{u}.")}
     called = {
         node.func.attr
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes_of(path)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     }
 
@@ -248,7 +280,7 @@ def our_dataclasses() -> set[str]:
     return {
         node.name
         for path in MODULES
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes_of(path)
         if isinstance(node, ast.ClassDef)
         and any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list)
     }
@@ -258,7 +290,7 @@ def our_dataclasses() -> set[str]:
 def test_a_dataclass_is_made_with_keywords_where_it_has_many_fields(path: Path) -> None:
     calls = (
         (node, ast.unparse(node.func).rpartition(".")[2])
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes_of(path)
         if isinstance(node, ast.Call)
     )
 

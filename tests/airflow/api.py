@@ -76,6 +76,12 @@ class Api:
         found = self.call("GET", f"{DAG}/dagRuns/{run}/taskInstances")["task_instances"]
         return {task["task_id"]: task["state"] for task in found}
 
+    def hosts(self, kind: str) -> set[str]:
+        """Where the tasks of the newest run of this kind ran."""
+        run = self.runs(kind)[-1]["dag_run_id"]
+        found = self.call("GET", f"{DAG}/dagRuns/{run}/taskInstances")["task_instances"]
+        return {str(task["hostname"]) for task in found if task["hostname"]}
+
     def task(self, run: str, task: str) -> Any:
         """What Airflow knows of a task of the run."""
         return self.call("GET", f"{DAG}/dagRuns/{run}/taskInstances/{task}")

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lakefeed.orchestration.ingest.load import LoadRequest, load
+from lakefeed.orchestration.ingest.load import load
+from lakefeed.orchestration.ingest.load_request import LoadRequest
 from lakefeed.orchestration.project.sync import sync
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, failure
 

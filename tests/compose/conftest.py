@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.compose.page import Commands, read_commands
-from tests.compose.setups import NAMES, Setup, own_project, this_repository, workers
+from tests.compose.setups import NAMES, Setup, lake, own_project, this_repository, workers
 from tests.compose.stack import checked, why_no_engine
+from tests.compose.store_image import image_of_store
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +17,8 @@ def engine() -> Iterator[None]:
     """A Docker engine, which is left without the images that were built here."""
     if why := why_no_engine():
         pytest.skip(why)
-    yield
+    with image_of_store():
+        yield
     for name in NAMES:
         # Where services are built side by side, each has left an image, and one has the name.
         label = f"label=com.docker.compose.project={name}"
@@ -25,14 +27,14 @@ def engine() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def commands() -> Commands:
-    """What the page has its readers type."""
+    """What the pages have their readers type."""
     return read_commands()
 
 
 @pytest.fixture(
     scope="module",
-    params=[this_repository, own_project, workers],
-    ids=["this repository", "a project of one's own", "workers"],
+    params=[this_repository, own_project, workers, lake],
+    ids=["this repository", "a project of one's own", "workers", "lake"],
 )
 def setup(
     engine: None,

@@ -1,4 +1,4 @@
-"""What is started: this repository, a project that `init` made, and the repository with workers."""
+"""What is started: this repository, alone, with workers, and on a lake; a project of `init`."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg2
 
 from lakefeed.demo.compose import read_compose
 from tests.airflow.api import eventually
-from tests.compose.page import Commands
-from tests.compose.stack import BIN, REPOSITORY, Stack, checked
+from tests.compose.page import Commands, read_declared_lake
+from tests.compose.stack import BIN, FROM_LAKE, REPOSITORY, Stack, checked
 
 # The owner whom the compose file assumes where `.env` names nobody.
 _DEFAULT_USER = 1000
@@ -56,6 +56,7 @@ class Setup:
         psql: the command that reads SQL for the source.
         traffic: the service that writes into the source, if any.
         big: the table into which the statement `add_many` puts rows.
+        schema: where readers find staging models.
     """
 
     stack: Stack
@@ -67,6 +68,17 @@ class Setup:
     add_many: str
     traffic: str | None = None
     workers: int = 0
+    schema: str = "staging"
+
+    @property
+    def has_lake(self) -> bool:
+        """Whether the warehouse is a lake, whose readers find all models in one schema."""
+        return self.schema == "public"
+
+    def moved_to_lake(self) -> Setup:
+        """The same project, after its declaration was edited as the page says."""
+        _declare(self.stack.folder / "sources.yaml", read_declared_lake())
+        return replace(self, stack=replace(self.stack, reader=FROM_LAKE), schema="public")
 
     def ask(self, sql: str) -> str:
         """What the source answers, without headings."""
@@ -84,7 +96,7 @@ class Setup:
         }
 
     def staged(self, table: str) -> str:
-        return f"staging.stg_{self.source}__{table}"
+        return f"{self.schema}.stg_{self.source}__{table}"
 
 
 _SHOP_TABLES = (
@@ -134,6 +146,17 @@ def workers(folder: Path, commands: Commands) -> Iterator[Setup]:
 
 
 @contextmanager
+def lake(folder: Path, commands: Commands) -> Iterator[Setup]:
+    """The same, with raw in a store and a DuckLake, and with workers that share no data."""
+    stack = Stack(clone(folder / "lakefeed"), _SHOP)
+    *settings, start = commands.start_lake_and_shop
+    with _deleted_at_the_end(stack, commands):
+        stack.type((*commands.set_user, *settings))
+        _keep_data_apart(stack.folder)
+        yield _shop(stack, start, workers=3).moved_to_lake()
+
+
+@contextmanager
 def own_project(folder: Path, commands: Commands) -> Iterator[Setup]:
     """A project that `lakefeed init` of the built wheel makes from a database of this machine."""
     stack = Stack(folder / "lake", _OWN)
@@ -167,6 +190,23 @@ def clone(folder: Path) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, folder / name)
     return folder
+
+
+def _declare(sources: Path, lines: Sequence[str]) -> None:
+    """Replaces the lines of the file that have the keys of these."""
+    replaced = {line.partition(":")[0]: line for line in lines}
+    text = sources.read_text(encoding="utf-8").splitlines()
+    assert set(replaced) <= {line.partition(":")[0] for line in text}
+    declared = [replaced.get(line.partition(":")[0], line) for line in text]
+    sources.write_text("\n".join(declared) + "\n", encoding="utf-8")
+
+
+def _keep_data_apart(folder: Path) -> None:
+    """Gives each worker a `data` of its own, as if it were on another machine."""
+    (folder / "apart.yml").write_text("services: {airflow-worker: {volumes: [/project/data]}}\n")
+    variables = folder / ".env"
+    written = variables.read_text(encoding="utf-8")
+    variables.write_text(written.replace("lake.yml", "lake.yml:apart.yml"), encoding="utf-8")
 
 
 def _shop(stack: Stack, start: str, workers: int = 0) -> Setup:

@@ -18,10 +18,28 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 URL = "http://127.0.0.1:8081"
 
-_READ = """
+# Read rows from the warehouse as any reader does, with DuckDB alone.
+FROM_FILE = """
 import duckdb, json, sys
 with duckdb.connect("data/warehouse.duckdb", read_only=True) as warehouse:
     warehouse.execute("set enable_progress_bar = false")
+    json.dump(warehouse.sql(sys.stdin.read()).fetchall(), sys.stdout, default=str)
+"""
+# Extensions come from their wheels, since `install` would ask the internet for them.
+FROM_LAKE = """
+import botocore.session, duckdb, json, os, sys
+from lakefeed.loading.object_store.duckdb_access import extension_file
+key = botocore.session.get_session().get_credentials()
+with duckdb.connect(config={"allow_unsigned_extensions": "true"}) as warehouse:
+    for name in ("httpfs", "postgres_scanner", "ducklake"):
+        warehouse.execute(f"load $${extension_file(name)}$$")
+    warehouse.execute(
+        f"create secret (type s3, key_id $${key.access_key}$$, secret $${key.secret_key}$$,"
+        " endpoint $$store:8333$$, use_ssl false, url_style $$path$$)"
+    )
+    catalogue = os.environ["LAKE_CATALOG_URL"]
+    warehouse.execute(f"attach $$ducklake:postgres:{catalogue}$$ as lake (read_only)")
+    warehouse.execute("use lake.public; set enable_progress_bar = false")
     json.dump(warehouse.sql(sys.stdin.read()).fetchall(), sys.stdout, default=str)
 """
 
@@ -47,10 +65,15 @@ def checked(*command: str, told: str = "", folder: Path | None = None) -> str:
 
 @dataclass
 class Stack:
-    """The containers of one project, which has a name that no other project of the machine has."""
+    """The containers of one project, which has a name that no other project of the machine has.
+
+    Args:
+        reader: the program that reads rows of the warehouse, in the scheduler's container.
+    """
 
     folder: Path
     name: str
+    reader: str = FROM_FILE
     api: Api = field(default_factory=lambda: Api(URL, Path()))
 
     def type(self, commands: tuple[str, ...], told: str = "") -> list[str]:
@@ -101,8 +124,15 @@ class Stack:
 
     def query(self, sql: str) -> list[Any]:
         """Rows of the warehouse, read beside whoever builds it."""
-        told = self.compose("exec", "-T", "airflow-scheduler", f"python -c '{_READ}'", told=sql)
+        told = self.compose(
+            "exec", "-T", "airflow-scheduler", f"python -c '{self.reader}'", told=sql
+        )
         return [tuple(row) for row in json.loads(told)]
+
+    def passwords(self) -> list[str]:
+        """All passwords of the stack."""
+        read = "sh -c 'for file in /secrets/*-password; do cat $file; echo; done'"
+        return self.compose("exec", "-T", "airflow-scheduler", read).split()
 
     def host_of(self, run: str, task: str) -> str:
         """The container that the task runs in, once it does."""

@@ -132,3 +132,13 @@ def test_outside_the_demos_project_the_error_names_the_command(lake: Lake, tmp_p
         assert ended.exit_code == 1
         assert "isn't the demo's project" in ended.stderr
         assert "run `make demo` in a clone of Lakefeed's repository" in ended.stderr
+
+
+@pytest.mark.engines
+def test_the_demo_runs_with_raw_in_an_object_store(shop: Lake) -> None:
+    ended = shop.process("demo", "--scale", "0.1", "--store", "s3")
+
+    assert ended.returncode == 0, ended
+    assert "raw: {url: s3://lake/raw}" in ended.stdout
+    assert re.search(r"\d+ files in s3://lake/raw", ended.stdout)
+    assert "nothing new in 9 tables; dbt was not started" in ended.stdout

@@ -14,6 +14,8 @@ from lakefeed.demo.shop_events import live_a_day, place_order
 from lakefeed.orchestration.build.rebuild import rebuild
 from tests.conftest import Database, Lake
 
+pytestmark = pytest.mark.builds
+
 FACTS = ("shop.orders", "shop.order_lines", "shop.payments")
 COLUMNS = (
     "select column_name from information_schema.columns where table_name = ?"

@@ -18,6 +18,8 @@ import pytest
 from lakefeed.demo.traffic import live_on, open_shop
 from tests.conftest import Database, Lake
 
+pytestmark = pytest.mark.builds
+
 COMMAND = [sys.executable, "-m", "lakefeed.demo.traffic"]
 
 # Of the shop's rules, those that the marts are tested for.

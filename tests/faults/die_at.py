@@ -29,12 +29,12 @@ def die(lake: Lake, target: str, moment: str, *command: str) -> str:
 
 def _until_the_call(target: str, moment: str, *command: str) -> int:
     from lakefeed.declaration.project import open_project
-    from lakefeed.loading.dlt_adapter.environment import prepare_dlt
-    from lakefeed.orchestration.ingest.load import LoadRequest
+    from lakefeed.loading.dlt_settings.environment import prepare_dlt
+    from lakefeed.orchestration.ingest.load_request import LoadRequest
     from lakefeed.orchestration.run import run
 
     project = open_project(Path())
-    prepare_dlt(project)
+    prepare_dlt(project.root)
     when, _, call = moment.partition(" ")
     _arm(target, when, int(call or 1))
     if command:

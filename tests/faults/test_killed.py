@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.conftest import CONNECTION_VARIABLE, NIGHTLY, Database, Lake, new_lake, only
+from tests.conftest import CONNECTION_VARIABLE, NIGHTLY, Database, Lake, new_lake_at, only
 from tests.faults.die_at import die
 from tests.integration.secret import assert_unseen
 from tests.integration.test_big_tables import BIG
@@ -23,25 +23,24 @@ LOADING = [
     ("lakefeed.loading.raw.commit_log:CommitLog.describe", "after"),
     (f"{FILESYSTEM}:FilesystemLoadJob.run", "before"),
     (f"{FILESYSTEM}:FilesystemLoadJob.run", "after"),
-    (f"{FILESYSTEM}:FilesystemClient._store_current_state", "before"),
-    (f"{FILESYSTEM}:FilesystemClient._store_current_state", "after"),
+    (f"{FILESYSTEM}:FilesystemClient._store_load", "before"),
     (f"{FILESYSTEM}:FilesystemClient._store_load", "after"),
     ("dlt:Pipeline.load", "after 2"),
     ("lakefeed.orchestration.ingest.load:adopt", "before"),
 ]
 BUILDING = [
-    ("lakefeed.orchestration.build.build:start_candidate", "before"),
-    ("lakefeed.transformation.warehouse.candidate:shutil.copyfile", "after"),
-    ("lakefeed.orchestration.build.build:start_candidate", "after"),
+    ("lakefeed.transformation.warehouse.duckdb_file.warehouse_file:start_candidate", "before"),
+    ("lakefeed.transformation.warehouse.duckdb_file.candidate:shutil.copyfile", "after"),
+    ("lakefeed.transformation.warehouse.duckdb_file.warehouse_file:start_candidate", "after"),
     ("dbt.adapters.duckdb.connections:DuckDBConnectionManager.execute", "after 5"),
     ("dbt.adapters.duckdb.connections:DuckDBConnectionManager.execute", "after 16"),
     ("dbt.adapters.duckdb.connections:DuckDBConnectionManager.execute", "after 23"),
-    ("lakefeed.orchestration.build.build:run_dbt", "after"),
+    ("lakefeed.transformation.warehouse.duckdb_file.warehouse_file:run_dbt", "after"),
     ("lakefeed.orchestration.build.build:finalize_candidate", "after"),
-    ("lakefeed.transformation.warehouse.publication:keep", "after"),
-    ("lakefeed.transformation.warehouse.publication:put_in_place", "before"),
-    ("lakefeed.transformation.warehouse.publication:put_in_place", "after"),
-    ("lakefeed.orchestration.build.publish:discard_candidate", "before"),
+    ("lakefeed.transformation.warehouse.duckdb_file.publication:keep", "after"),
+    ("lakefeed.transformation.warehouse.duckdb_file.publication:put_in_place", "before"),
+    ("lakefeed.transformation.warehouse.duckdb_file.publication:put_in_place", "after"),
+    ("lakefeed.transformation.warehouse.duckdb_file.warehouse_file:discard_candidate", "before"),
 ]
 # Twenty-seven in this build: the 16th is the script of the first staging model.
 EVERY_QUERY = [
@@ -55,9 +54,9 @@ EVERY_QUERY = [
 
 
 @pytest.fixture(scope="module")
-def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+def shared(place: str, source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """A lake after one run, with later changes in the source."""
-    lake = new_lake(tmp_path_factory.mktemp("shared"))
+    lake = new_lake_at(place, tmp_path_factory.mktemp("shared"))
     source.execute(
         "create table t (id int primary key, note text, at timestamptz default clock_timestamp())",
         "create table u (id int primary key, note text)",
@@ -99,6 +98,7 @@ def published(lake: Lake) -> list[list[tuple[object, ...]]]:
     ]
 
 
+@pytest.mark.on_store
 @pytest.mark.faults
 @pytest.mark.parametrize("working_directory", ["kept", "lost"])
 @pytest.mark.parametrize(("target", "moment"), LOADING)
@@ -117,6 +117,7 @@ def test_the_next_run_completes_a_killed_load(
     assert copied.run().build is None
 
 
+@pytest.mark.on_store
 @pytest.mark.faults
 @pytest.mark.parametrize("working_directory", ["kept", "lost"])
 def test_a_read_killed_between_two_ranges_starts_over_and_says_so(
@@ -163,7 +164,7 @@ def test_a_handwritten_model_is_built_again_after_a_killed_build(
         " select id, note from read_parquet('../data/raw/shop__t/t/*/*.parquet')"
         ' qualify row_number() over (partition by id order by "at" desc) = 1'
     )
-    die(copied, "lakefeed.orchestration.build.build:run_dbt", "after")
+    die(copied, "lakefeed.transformation.warehouse.duckdb_file.warehouse_file:run_dbt", "after")
 
     report = copied.run()
 

@@ -15,7 +15,7 @@ from tests.integration.test_erase import files_with
 REMOVING = [
     ("lakefeed.loading.raw.commit_log:CommitLog.note_pruned", "before"),
     ("lakefeed.loading.raw.commit_log:CommitLog.note_pruned", "after"),
-    *(("lakefeed.loading.maintenance.expire:remove_file", f"after {n}") for n in range(1, 7)),
+    *(("lakefeed.loading.maintenance.expire:remove_file", f"after {n}") for n in range(1, 5)),
 ]
 DROPPING = [
     *(
@@ -24,9 +24,9 @@ DROPPING = [
     ),
     ("lakefeed.orchestration.maintenance.orphaned_tables:remove_raw_folder", "after"),
     ("lakefeed.orchestration.maintenance.orphaned_tables:remove_working_directory", "after"),
-    ("lakefeed.transformation.warehouse.orphaned_relations:_drop", "after"),
-    ("lakefeed.transformation.warehouse.publication:keep", "after"),
-    ("lakefeed.transformation.warehouse.publication:put_in_place", "after"),
+    ("lakefeed.transformation.warehouse.duckdb_file.warehouse_file:drop_relations", "after"),
+    ("lakefeed.transformation.warehouse.duckdb_file.publication:keep", "after"),
+    ("lakefeed.transformation.warehouse.duckdb_file.publication:put_in_place", "after"),
 ]
 ERASING = [
     ("lakefeed.loading.maintenance.rewrite:put", "before"),
@@ -35,7 +35,7 @@ ERASING = [
     ("lakefeed.orchestration.maintenance.erase:remove_working_directory", "before"),
     ("lakefeed.orchestration.maintenance.erase:build_from_scratch", "before"),
     ("lakefeed.orchestration.maintenance.erase:build_from_scratch", "after"),
-    ("lakefeed.transformation.warehouse.publication:forget", "after"),
+    ("lakefeed.transformation.warehouse.duckdb_file.publication:forget", "after"),
 ]  # fmt: skip
 CANARY = "Otto Canary 5512"
 STAGED = 'select id, word, "at", _dlt_load_id from staging.stg_shop__{} order by id'
@@ -78,7 +78,7 @@ def rebuilt(lake: Lake, table: str) -> list[tuple[object, ...]]:
 
 def unneeded(lake: Lake, table: str) -> set[str]:
     """Data files that no committed load names."""
-    log = CommitLog(lake.project.raw_url, f"shop__{table}")
+    log = CommitLog(lake.project.raw, f"shop__{table}")
     return Inventory.of(log).data_files.keys() - {f for load in log.loads() for f in load.files}
 
 
@@ -97,7 +97,7 @@ def test_a_killed_removal_does_not_change_staging_and_the_next_prune_finishes_it
     assert rebuilt(copied, "t") == before
     assert copied.command("prune").returncode == 0
 
-    log = CommitLog(copied.project.raw_url, "shop__t")
+    log = CommitLog(copied.project.raw, "shop__t")
     assert [load.supersedes for load in log.loads()] == [True, False]
     assert unneeded(copied, "t") == set()
     assert "nothing to remove" in copied.command("prune").stdout
@@ -172,10 +172,7 @@ def test_a_killed_erasure_leaves_the_row_complete_or_erased_and_can_be_finished(
     [
         ("dlt:Pipeline.extract", "after"),
         ("dlt.destinations.impl.filesystem.filesystem:FilesystemLoadJob.run", "after"),
-        (
-            "dlt.destinations.impl.filesystem.filesystem:FilesystemClient._store_current_state",
-            "after",
-        ),
+        ("dlt.destinations.impl.filesystem.filesystem:FilesystemClient._store_load", "before"),
     ],
 )
 def test_files_of_an_interrupted_load_are_erased_too(

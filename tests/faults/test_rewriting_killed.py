@@ -104,7 +104,7 @@ def test_a_killed_prune_leaves_each_row_once_and_the_next_prune_finishes(
     assert unneeded(copied, "t") == set()
     assert list((copied.root / "data/raw").rglob("*.part")) == []
     assert "nothing to remove" in copied.command("prune").stdout
-    log = CommitLog(copied.project.raw_url, "shop__t")
+    log = CommitLog(copied.project.raw, "shop__t")
     counted = {load.load_id: load.rows + load.deleted for load in log.loads()}
     held = copied.raw("shop__t", "_dlt_load_id")
     assert counted == {load_id: held.count((load_id,)) for load_id in counted}

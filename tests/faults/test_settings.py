@@ -146,7 +146,7 @@ class Walk:
         return True
 
     def _newest(self, table: object) -> str:
-        log = CommitLog(self.lake.project.raw_url, table.lake_name)  # type: ignore[attr-defined]
+        log = CommitLog(self.lake.project.raw, table.lake_name)  # type: ignore[attr-defined]
         files = [log.path_of(file) for file in log.effective_loads()[-1].files]
         rows = f"(select * exclude (_dlt_load_id) from read_parquet({files}))"
         return str(

@@ -31,7 +31,7 @@ STATEMENTS = {
     "the snapshot": b"pg_export_snapshot",
     "the catalogue": b"pg_attribute",
     "the lock": b"pg_try_advisory_xact_lock",
-    "the reader's login": b"lakefeed shop__big\0",
+    "the reader's login": b"lakefeed reader\0",
     "the reader's snapshot": b"set transaction snapshot",
     "the read": b"COPY (",
 }

@@ -41,7 +41,7 @@ def staging(table: str) -> str:
 
 def raw(lake: Lake, table: str) -> str:
     """The from-clause item of a table's committed raw files."""
-    log = CommitLog(lake.project.raw_url, table)
+    log = CommitLog(lake.project.raw, table)
     files = [log.path_of(file) for load in log.loads() for file in load.files]
     return f"read_parquet({files}, hive_partitioning = false)"
 

@@ -10,6 +10,8 @@ import pytest
 from lakefeed.orchestration.checks.audit import TableAudit, audit
 from tests.conftest import Database, Lake
 
+pytestmark = pytest.mark.builds
+
 T = (
     "create table t (id int primary key, word text, at timestamptz not null)",
     "insert into t select i, 'w' || i, '2026-01-01Z'::timestamptz + i * interval '6 hours'"
@@ -76,6 +78,7 @@ def test_reports_rows_that_no_load_can_see_with_their_likely_cause(
     assert "lakefeed audit --select shop.t --repair" in told.stdout
 
 
+@pytest.mark.on_store
 def test_repair_reads_only_the_ranges_that_differ(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: at}").run()
@@ -94,6 +97,7 @@ def test_repair_reads_only_the_ranges_that_differ(database: Database, lake: Lake
     assert len(lake.query("from staging.stg_shop__t")) == 101
 
 
+@pytest.mark.on_store
 @pytest.mark.parametrize(
     ("column", "cursor"),
     [
@@ -192,6 +196,7 @@ def test_a_table_without_a_key_is_compared_as_a_whole(database: Database, lake: 
     assert (audited(lake).is_clean, audited(lake).pending) == (True, 4)
 
 
+@pytest.mark.on_store
 def test_row_versions_distinguish_pending_rows_from_unseen_ones(
     database: Database, lake: Lake
 ) -> None:

@@ -13,6 +13,8 @@ import pytest
 from lakefeed.orchestration.reports.run_report import RunReport
 from tests.conftest import Database, Lake, failure, only
 
+pytestmark = pytest.mark.builds
+
 # About 80 MB: enough for two sessions.
 BIG = (
     "create table big (id int primary key, n int, filler text, updated_at timestamptz)",

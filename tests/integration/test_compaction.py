@@ -8,9 +8,11 @@ import pytest
 
 from lakefeed.loading.maintenance.compact import FEWEST, LARGEST, SMALL, groups_of
 from lakefeed.loading.raw.commit_log import CommitLog
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake_at
 from tests.integration.test_erase import files_with
 from tests.integration.test_staging import dbt
+
+pytestmark = [pytest.mark.builds, pytest.mark.on_store]
 
 CANARY = "Otto Canary 5512"
 DECLARED = """
@@ -31,13 +33,13 @@ def told(lake: Lake) -> list[list[tuple[object, ...]]]:
 
 
 def loads_of(lake: Lake, table: str) -> CommitLog:
-    return CommitLog(lake.project.raw_url, f"shop__{table}")
+    return CommitLog(lake.project.raw, f"shop__{table}")
 
 
 @pytest.fixture(scope="module")
-def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+def shared(place: str, source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Ten loads of two tables, each with a change; the first has another column before the last."""
-    lake = new_lake(tmp_path_factory.mktemp("shared"))
+    lake = new_lake_at(place, tmp_path_factory.mktemp("shared"))
     source.execute(
         "create table events (id int primary key, word text, price numeric(12, 4), share real, "
         "day date, tags text[], at timestamptz default clock_timestamp())",

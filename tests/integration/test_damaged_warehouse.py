@@ -11,7 +11,7 @@ from lakefeed.errors import StorageFailed, WarehouseDamaged
 from lakefeed.orchestration.build.build import build_all
 from lakefeed.orchestration.build.rebuild import rebuild
 from lakefeed.orchestration.build.rollback import resume, roll_back
-from lakefeed.transformation.warehouse.publication import kept_versions
+from lakefeed.transformation.warehouse.duckdb_file.publication import kept_versions
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake
 from tests.unit.transformation.test_open_file import damage_log, flip
 

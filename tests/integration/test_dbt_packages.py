@@ -12,6 +12,8 @@ from lakefeed.transformation.generate.dbt_packages import link_dbt_package
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, git, new_lake
 from tests.forks import forked, plain_dbt
 
+pytestmark = pytest.mark.builds
+
 OURS = "packages:\n  - local: .lakefeed/dbt_package\n"
 DBT_COUNTS_PACKAGES = not version("dbt-core").startswith("1.11.")
 counted = pytest.mark.skipif(not DBT_COUNTS_PACKAGES, reason="dbt-core 1.11 counts no packages")

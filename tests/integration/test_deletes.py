@@ -11,6 +11,8 @@ import pytest
 
 from tests.conftest import Database, Lake, failure, only
 
+pytestmark = [pytest.mark.builds, pytest.mark.on_store]
+
 T = (
     "create table t (id int primary key, word text, at timestamptz default now())",
     "insert into t select i, 'w' || i from generate_series(1, 10) i",
@@ -266,6 +268,7 @@ def test_deletes_can_be_turned_off_again(database: Database, lake: Lake) -> None
     assert lake.query(STAGED) == words(*range(1, 12))
 
 
+@pytest.mark.on_disk
 def test_dlt_does_not_rewrite_files_when_deletes_is_turned_on_or_off(
     database: Database, lake: Lake
 ) -> None:
@@ -297,6 +300,7 @@ def test_deletes_without_a_key_is_refused(database: Database, lake: Lake) -> Non
     assert "has no primary key, which `deletes` needs to detect deleted rows" in message
 
 
+@pytest.mark.on_disk
 def test_a_load_that_is_committed_late_does_not_restore_deleted_rows(
     database: Database, lake: Lake, tmp_path: Path
 ) -> None:

@@ -18,6 +18,8 @@ from tests.conftest import CONNECTION_VARIABLE, Database, Lake, copy_of
 from tests.lakes.archive import archived, source_of
 from tests.lakes.make import LAKES
 
+pytestmark = pytest.mark.builds
+
 VERSIONS = sorted(folder.name for folder in LAKES.iterdir() if (folder / "lake.tar.gz").exists())
 TABLES = ("baskets", "carts", "countries", "customers", "events", "notes", "orders")
 
@@ -85,14 +87,14 @@ def test_the_past_of_an_earlier_lake_can_be_traced_and_checked(lake: Lake) -> No
 
 def test_an_earlier_lake_is_the_same_after_prune_and_rebuild(lake: Lake) -> None:
     before = staged(lake)
-    packed = CommitLog(lake.project.raw_url, "shop__orders").loads()
+    packed = CommitLog(lake.project.raw, "shop__orders").loads()
 
     pruned = lake.command("prune")
 
     assert pruned.returncode == 0, pruned
     assert staged(lake) == before
-    assert len(CommitLog(lake.project.raw_url, "shop__orders").loads()) == len(packed)
-    assert len(CommitLog(lake.project.raw_url, "shop__countries").loads()) == 1
+    assert len(CommitLog(lake.project.raw, "shop__orders").loads()) == len(packed)
+    assert len(CommitLog(lake.project.raw, "shop__countries").loads()) == 1
     assert lake.command("rebuild").returncode == 0
     assert staged(lake) == before
 
@@ -101,8 +103,8 @@ def test_facts_that_an_earlier_version_did_not_record_are_recorded_once(
     ran: tuple[Lake, dict[str, TableReport]], kept: Lake
 ) -> None:
     lake, _ = ran
-    log = CommitLog(lake.project.raw_url, "shop__orders")
-    before = CommitLog(kept.project.raw_url, "shop__orders").loads()
+    log = CommitLog(lake.project.raw, "shop__orders")
+    before = CommitLog(kept.project.raw, "shop__orders").loads()
 
     noted = log.loads()
 

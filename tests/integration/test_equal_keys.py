@@ -20,6 +20,8 @@ from lakefeed.source.inspection.equality import compared
 from lakefeed.source.inspection.types import lake_type
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
 
+pytestmark = pytest.mark.builds
+
 VALUES = {
     "numeric": ["0", "0.0", "-0.0", "1", "1.0", "1.10", "1.1", "100", "1e2", "10", "-5.50", "NaN",
                 "Infinity", "-Infinity", "0.001", "0.0010", "123456789012345678901234567890.120"],
@@ -238,6 +240,8 @@ def test_staging_merged_by_text_is_merged_again(
             "update t set id = 1.00, word = 'new', at = clock_timestamp() where id = 1"
         )
         lake.run()
+    # Another version renders its files anew: the digests are those of one version of the code.
+    (lake.root / "data/generated.json").unlink()
     doubled = lake.query("select id, word from staging.stg_shop__t order by all")
     database.execute("insert into t values (3.0, 'c', clock_timestamp())")
     lake.run()

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from lakefeed.loading.object_store.filesystem import open_raw
 from lakefeed.loading.raw.commit_log import CommitLog
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake
+
+pytestmark = pytest.mark.builds
 
 CANARY = "Otto Canary 5512"
 KEY = "otto-7712@example.com"
@@ -53,10 +56,15 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 def files_with(lake: Lake, text: str) -> list[Path]:
-    """Every file of the project that has these bytes in it."""
+    """Every file of the project, and of raw wherever that is, that has these bytes in it."""
     files = (path for path in lake.root.rglob("*") if path.is_file() and not path.is_symlink())
-    found = [path for path in files if text.encode() in path.read_bytes()]
-    return sorted(path.relative_to(lake.root) for path in found)
+    found = [path.relative_to(lake.root) for path in files if text.encode() in path.read_bytes()]
+    return sorted([*found, *(_files_in_store_with(lake, text) if lake.raw_url else ())])
+
+
+def _files_in_store_with(lake: Lake, text: str) -> list[Path]:
+    files, root = open_raw(lake.project.raw)
+    return [Path(path) for path in files.find(root) if text.encode() in files.cat_file(path)]
 
 
 def without(lake: Lake, key: str) -> list[list[tuple[object, ...]]]:
@@ -111,7 +119,7 @@ def test_values_of_a_composite_key_are_given_in_its_order(copied: Lake) -> None:
         (1, "a"),
         (42, "a"),
     ]
-    loads = CommitLog(copied.project.raw_url, "shop__visits").loads()
+    loads = CommitLog(copied.project.raw, "shop__visits").loads()
     assert sum(load.rows for load in loads) == len(copied.raw("shop__visits"))
     # It is still in the source.
     copied.run()

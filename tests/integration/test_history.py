@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from lakefeed.orchestration.build.build import build_from_scratch
 from lakefeed.transformation.dbt_adapter.runner import run_dbt
 from tests.conftest import NIGHTLY, Database, Lake, failure
+
+pytestmark = pytest.mark.builds
 
 T = (
     "create table t (id int primary key, word text, at timestamptz not null default now())",
@@ -37,7 +40,7 @@ def everything(lake: Lake) -> list[tuple[object, ...]]:
 def is_the_same_from_nothing(lake: Lake) -> bool:
     """Whether the history that grew equals the one that is built from raw at once."""
     grown = everything(lake)
-    assert not run_dbt(lake.project, "build", ["--full-refresh"], lake.project.warehouse).failures
+    assert build_from_scratch(lake.project).exit_code == 0
     return everything(lake) == grown
 
 
@@ -54,6 +57,7 @@ def run(lake: Lake, **options: object) -> None:
     assert report.exit_code == 0, report
 
 
+@pytest.mark.on_ducklake
 def test_each_loaded_change_is_a_version(database: Database, lake: Lake) -> None:
     database.execute(*T)
     run(declare(lake))
@@ -72,6 +76,7 @@ def test_each_loaded_change_is_a_version(database: Database, lake: Lake) -> None
     assert is_the_same_from_nothing(lake)
 
 
+@pytest.mark.on_ducklake
 def test_an_unchanged_row_that_is_read_again_is_not_a_new_version(
     database: Database, lake: Lake
 ) -> None:
@@ -84,6 +89,7 @@ def test_an_unchanged_row_that_is_read_again_is_not_a_new_version(
     assert is_the_same_from_nothing(lake)
 
 
+@pytest.mark.on_ducklake
 def test_of_two_versions_at_the_same_time_the_newer_snapshot_wins(
     database: Database, lake: Lake
 ) -> None:
@@ -98,6 +104,7 @@ def test_of_two_versions_at_the_same_time_the_newer_snapshot_wins(
     assert is_the_same_from_nothing(lake)
 
 
+@pytest.mark.on_ducklake
 def test_a_backdated_correction_replaces_later_versions(database: Database, lake: Lake) -> None:
     database.execute(*T)
     run(declare(lake, "cursor: at, lookback: 3650d"))
@@ -113,6 +120,7 @@ def test_a_backdated_correction_replaces_later_versions(database: Database, lake
     assert is_the_same_from_nothing(lake)
 
 
+@pytest.mark.on_ducklake
 def test_a_time_of_change_after_the_snapshot_is_capped(database: Database, lake: Lake) -> None:
     database.execute(*T)
     run(declare(lake))
@@ -124,6 +132,7 @@ def test_a_time_of_change_after_the_snapshot_is_capped(database: Database, lake:
     assert is_the_same_from_nothing(lake)
 
 
+@pytest.mark.on_ducklake
 def test_a_time_without_zone_is_in_the_declared_zone(database: Database, lake: Lake) -> None:
     database.execute(
         "create table t (id int primary key, word text, at timestamp)",
@@ -139,6 +148,7 @@ def test_a_time_without_zone_is_in_the_declared_zone(database: Database, lake: L
 
 
 @pytest.mark.parametrize("settings", ["cursor: xmin", "cursor: n", "mode: full_refresh"])
+@pytest.mark.on_ducklake
 def test_without_a_time_cursor_a_version_begins_with_its_first_snapshot(
     database: Database, lake: Lake, settings: str
 ) -> None:
@@ -148,7 +158,10 @@ def test_without_a_time_cursor_a_version_begins_with_its_first_snapshot(
     run(lake)
     run(lake)
 
-    assert lake.query(f"select word, valid_from = loaded_at from {HISTORY} where id = 1") == [
+    versions = lake.query(
+        f"select word, valid_from = loaded_at from {HISTORY} where id = 1 order by valid_from"
+    )
+    assert versions == [
         ("w1", False), ("new", True),
     ]  # fmt: skip
     assert lake.query(f"select count(*) from {HISTORY}") == [(4,)]
@@ -156,6 +169,7 @@ def test_without_a_time_cursor_a_version_begins_with_its_first_snapshot(
 
 
 @pytest.mark.parametrize("deletes", ["remove", "mark"])
+@pytest.mark.on_ducklake
 def test_a_deletion_ends_a_version_and_its_return_begins_another(
     database: Database, lake: Lake, deletes: str
 ) -> None:
@@ -178,6 +192,7 @@ def test_a_deletion_ends_a_version_and_its_return_begins_another(
 
 
 @pytest.mark.parametrize("settings", ["mode: full_refresh", "cursor: at"])
+@pytest.mark.on_ducklake
 def test_a_row_missing_from_a_whole_table_load_ends_but_keeps_its_versions(
     database: Database, lake: Lake, settings: str
 ) -> None:
@@ -199,6 +214,7 @@ def test_a_row_missing_from_a_whole_table_load_ends_but_keeps_its_versions(
     assert is_the_same_from_nothing(lake)
 
 
+@pytest.mark.on_ducklake
 def test_a_late_load_puts_its_versions_in_their_place(
     database: Database, lake: Lake, tmp_path: Path
 ) -> None:
@@ -222,6 +238,7 @@ def test_a_late_load_puts_its_versions_in_their_place(
     ]
 
 
+@pytest.mark.on_ducklake
 def test_reloading_a_range_keeps_correct_versions_unchanged(database: Database, lake: Lake) -> None:
     database.execute(*T)
     run(declare(lake))
@@ -257,6 +274,7 @@ def run_after_load(lake: Lake) -> bool:
     ).failures
 
 
+@pytest.mark.on_ducklake
 def test_history_can_be_turned_on_and_off(database: Database, lake: Lake) -> None:
     database.execute(*T)
     run(lake.declare("t: {cursor: at}"))
@@ -270,6 +288,7 @@ def test_history_can_be_turned_on_and_off(database: Database, lake: Lake) -> Non
     assert not list((lake.root / "dbt/models/history").rglob("*.sql"))
 
 
+@pytest.mark.on_ducklake
 def test_earlier_tombstones_count_once_deletes_is_declared(database: Database, lake: Lake) -> None:
     """What the declaration means has changed, so history is built anew."""
     database.execute(*T)
@@ -289,6 +308,7 @@ def test_earlier_tombstones_count_once_deletes_is_declared(database: Database, l
     assert lake.query(f"select is_current from {HISTORY} where id = 1") == [(False,)]
 
 
+@pytest.mark.on_ducklake
 def test_history_survives_added_dropped_and_widened_columns(database: Database, lake: Lake) -> None:
     database.execute(*T, "alter table t add n int, add gone text default 'x'")
     run(declare(lake))
@@ -306,6 +326,7 @@ def test_history_survives_added_dropped_and_widened_columns(database: Database, 
     assert is_the_same_from_nothing(lake)
 
 
+@pytest.mark.on_ducklake
 def test_history_restarts_if_older_values_do_not_fit_a_retyped_column(
     database: Database, lake: Lake
 ) -> None:
@@ -337,6 +358,7 @@ def test_a_column_with_a_reserved_name_is_refused(database: Database, lake: Lake
     assert lake.declare("t: {mode: full_refresh}").load().exit_code == 0
 
 
+@pytest.mark.on_ducklake
 def test_composite_keys_with_odd_names_have_histories(database: Database, lake: Lake) -> None:
     database.execute(
         'create table t (id int, "B c" text, word text, at timestamptz, primary key (id, "B c"))',

@@ -20,6 +20,8 @@ from lakefeed.source.snapshot import horizon_from
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, only
 from tests.standby import standby_of
 
+pytestmark = pytest.mark.builds
+
 ORDERS = """
 create table orders (
     id int primary key, note text, updated_at timestamptz not null default now()

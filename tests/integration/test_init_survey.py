@@ -5,13 +5,16 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from psycopg2.extensions import cursor as PgCursor
 from psycopg2.extensions import parse_dsn
 
 from lakefeed.errors import DeclarationError
 from lakefeed.orchestration.project.init import init_project
+from lakefeed.source.connections.watched_session import WatchedSession
 from tests.conftest import Database, Lake
 
 
@@ -123,6 +126,71 @@ def test_a_table_that_is_being_dropped_is_left_out(database: Database, tmp_path:
             other.close()
 
     assert report.tables == 2
+
+
+def test_a_locked_table_costs_only_its_own_row_count(database: Database, tmp_path: Path) -> None:
+    database.execute(
+        *(f"create table t{i} (id int primary key)" for i in range(20)),
+        *(f"insert into t{i} values (1), (2)" for i in range(20)),
+    )
+    holder = database.connect()
+    with holder.cursor() as cursor:
+        cursor.execute("lock table t7 in access exclusive mode")
+        try:
+            init_project(tmp_path, database.url, "acme", "public")
+        finally:
+            holder.close()
+
+    assert list(declared(tmp_path)) == sorted(f"t{i}" for i in range(20))
+    text = (tmp_path / "sources.yaml").read_text()
+    assert (text.count("# about 2 rows"), text.count("# rows unknown")) == (19, 1)
+
+
+def test_a_table_that_cannot_be_counted_costs_only_itself(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(
+        "create foreign data wrapper nothing",
+        "create server gone foreign data wrapper nothing",
+        "create table odd (id int) partition by list (id)",
+        "create foreign table odd_1 partition of odd for values in (1) server gone",
+        *(f"create table t{i} (id int primary key)" for i in range(20)),
+        *(f"insert into t{i} values (1), (2)" for i in range(20)),
+    )
+
+    report = init_project(tmp_path, database.url, "acme", "public")
+
+    reason = 'foreign-data wrapper "nothing" has no handler'
+    assert ("public.odd", reason) in report.left_out
+    assert (tmp_path / "sources.yaml").read_text().count("# about 2 rows") == 20
+
+
+def test_as_many_statements_for_thirty_tables_as_for_three(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements: list[object] = []
+
+    class Counted(PgCursor):
+        def execute(self, *arguments: Any) -> None:
+            statements.append(arguments[0])
+            super().execute(*arguments)
+
+    def counting(session: WatchedSession, *arguments: Any, **options: Any) -> Any:
+        return super(WatchedSession, session).cursor(
+            *arguments, **{"cursor_factory": Counted, **options}
+        )
+
+    monkeypatch.setattr(WatchedSession, "cursor", counting)
+    taken = []
+    for tables in (3, 30):
+        database.execute(
+            *(f"create table if not exists t{i} (id int primary key)" for i in range(tables))
+        )
+        statements.clear()
+        init_project(tmp_path / str(tables), database.url, "acme", "public")
+        taken.append(len(statements))
+
+    assert taken[0] == taken[1] > 0
 
 
 def test_a_schema_without_the_usage_privilege_is_reported_with_the_grant(

@@ -20,10 +20,12 @@ from lakefeed.source.connections.sessions import connect
 from lakefeed.source.inspection.tables import (
     column_facts,
     count_rows,
-    estimated_size,
+    estimated_sizes,
     inspect_tables,
 )
 from tests.conftest import Database, Lake, failure, new_database
+
+pytestmark = pytest.mark.builds
 
 
 def keys_of(database: Database, table: str = "t") -> tuple[tuple[str, ...], set[tuple[str, ...]]]:
@@ -101,7 +103,8 @@ def test_only_a_complete_index_that_starts_with_the_cursor_serves_it(
         "create index on t using brin (ranged)",
     )
     with connect(connection_from_url("shop", database.url), "test") as session:
-        facts = column_facts(session, inspect_tables(session, ["public"])["public.t"])
+        live = inspect_tables(session, ["public"])["public.t"]
+        facts = column_facts(session, [live])["public.t"]
 
     assert [name for name in names if facts[name].indexed] == ["first", "ranged"]
 
@@ -370,13 +373,15 @@ def test_sizes_and_ranges_exclude_child_tables_that_are_not_read(
             with session.cursor() as cursor:
                 cursor.execute(size_query(plan))
                 sizes[only] = cursor.fetchone()
-        rows = [count_rows(session, live, only=only) for only in (True, False)]
-        bytes_of = [estimated_size(session, live, only=only)[1] for only in (True, False)]
+        name = live.qualified
+        choices: list[list[str]] = [[name], []]
+        rows = [count_rows(session, [live], alone=alone)[name] for alone in choices]
+        sizes_of = [estimated_sizes(session, [live], alone=alone)[name] for alone in choices]
 
     assert sizes["true"] < (100_000, 10)
     assert sizes["false"] > (1_000_000, 100)
     assert rows == [10, 1000]
-    assert bytes_of[0] < 500_000 < bytes_of[1]
+    assert sizes_of[0][1] < 500_000 < sizes_of[1][1]
 
 
 def test_check_and_init_name_the_child_tables_of_a_table(

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from lakefeed.loading.raw.commit_log import CommitLog
-from lakefeed.transformation.warehouse.open_file import FORMAT
+from lakefeed.transformation.warehouse.base.format import FORMAT
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake, only
 from tests.integration.test_staging import dbt
 
@@ -37,9 +37,7 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
         assert only(lake.run()).rows_written == 3
         source.execute("insert into t values (4)")
         assert lake.command("run").returncode == 0
-        CommitLog(lake.project.raw_url, "shop__t").note_pruned(
-            dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-        )
+        CommitLog(lake.project.raw, "shop__t").note_pruned(dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
         assert lake.command("build").returncode == 0
     return lake
 

@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, failure
 from tests.integration.test_big_tables import BIG
+from tests.integration.test_workers import MANY, declare_many
 
 TABLES = (
     *BIG,
@@ -160,3 +161,22 @@ def test_a_run_without_any_session_ends_in_time(
 
     assert "the role has reached its connection limit" in error
     assert time.monotonic() - began < 30
+
+
+def test_workers_share_the_few_sessions_that_a_role_may_have(
+    database: Database, lake: Lake, role: str
+) -> None:
+    many = declare_many(database, lake)
+    database.execute(f"alter role {role} connection limit 2")
+
+    report = many.load()
+
+    assert [table.status for table in report.tables] == ["loaded"] * len(MANY)
+    limited = (
+        f"shop: the role `{role}` can have at most 2 sessions, and all are in use: fewer tables "
+        "are read in parallel"
+    )
+    assert limited in report.warnings
+    # On a slow machine the server still counts a session that has ended, and the next waits for it.
+    others = [warning for warning in report.warnings if warning != limited]
+    assert all(one.startswith("shop: had to wait for a session: ") for one in others)

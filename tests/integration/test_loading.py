@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -456,10 +459,42 @@ def test_each_table_is_read_at_its_own_snapshot_if_none_can_be_shared(
             session.rollback()
             yield snapshot, session
 
-    monkeypatch.setattr("lakefeed.orchestration.ingest.load.open_snapshot", forgotten)
+    monkeypatch.setattr("lakefeed.orchestration.ingest.source_run.open_snapshot", forgotten)
 
     report = lake.load()
 
     assert [table.rows_written for table in report.tables] == [1, 1]
     assert len(report.warnings) == 1
     assert "shop: tables can't share a snapshot" in report.warnings[0]
+
+
+def test_files_are_linked_into_a_local_raw_layer(
+    database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.execute("create table t (id int primary key)", "insert into t values (1)")
+    linked = []
+    link = os.link
+
+    def noting(old: str, new: str) -> None:
+        linked.append(Path(new))
+        link(old, new)
+
+    monkeypatch.setattr(os, "link", noting)
+
+    lake.declare("t: {mode: full_refresh}").load()
+
+    assert linked[-1:] == lake.files("shop__t")
+
+
+def test_files_are_copied_to_a_raw_layer_on_another_disk(
+    database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_old: str, _new: str) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    database.execute("create table t (id int primary key)", "insert into t values (1)")
+    monkeypatch.setattr(os, "link", refuse)
+
+    lake.declare("t: {mode: full_refresh}").load()
+
+    assert lake.raw("shop__t", "id") == [(1,)]

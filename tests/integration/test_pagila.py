@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lakefeed.loading.object_store.filesystem import open_raw
 from lakefeed.orchestration.reports.run_report import RunReport
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake_at
 from tests.integration.spelling import Row, lake_texts, source_texts, staging
 
 HERE = Path(__file__).resolve()
@@ -30,9 +31,13 @@ TABLES = sorted(yaml.safe_load(DECLARATION.read_text())["sources"]["pagila"]["ta
 # psql's own: rows between a COPY and a line with a backslash and a dot.
 COPY = re.compile(r"^(COPY [^\n]* FROM stdin;)\n(.*?)^\\\.\n", re.MULTILINE | re.DOTALL)
 
-pytestmark = pytest.mark.skipif(
-    not DUMP.exists(), reason=f"no {DUMP.name} in {DUMP.parent}; LAKEFEED_SHARED names its folder"
-)
+pytestmark = [
+    pytest.mark.on_store,
+    pytest.mark.skipif(
+        not DUMP.exists(),
+        reason=f"no {DUMP.name} in {DUMP.parent}; LAKEFEED_SHARED names its folder",
+    ),
+]
 
 # Pagila's own triggers move `last_update`, and `fulltext` with it.
 A_DAY_IN_THE_SHOP = (
@@ -65,16 +70,19 @@ class Stage:
     report: RunReport
     source: dict[str, list[Row]]
     staged: dict[str, list[Row]]
-    files: dict[Path, str]
+    files: dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def stages(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Stage]]:
+def stages(
+    place: str, server_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[Stage]]:
     """Three runs: the first, one after a day in the shop, and one that finds nothing new."""
     database = new_database(server_url)
     restore(database)
-    lake = new_lake(tmp_path_factory.mktemp("pagila"))
-    (lake.root / "sources.yaml").write_text(DECLARATION.read_text())
+    lake = new_lake_at(place, tmp_path_factory.mktemp("pagila"))
+    raw = f"raw: {{url: '{lake.raw_url}'}}\n" if lake.raw_url else ""
+    (lake.root / "sources.yaml").write_text(DECLARATION.read_text() + raw)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CONNECTION_VARIABLE, database.url)
         first = stage(database, lake)
@@ -105,12 +113,15 @@ def stage(database: Database, lake: Lake) -> Stage:
         report,
         {table: source_texts(database, table, columns[table]) for table in TABLES},
         {table: lake_texts(lake, staging(f"pagila__{table}"), columns[table]) for table in TABLES},
-        {
-            path: hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted((lake.root / "data" / "raw").rglob("*"))
-            if path.is_file()
-        },
+        files_of_raw(lake),
     )
+
+
+def files_of_raw(lake: Lake) -> dict[str, str]:
+    """The digest of each file below raw, by its path, but for the packs of manifests in a store."""
+    files, root = open_raw(lake.project.raw)
+    written_once = (path for path in files.find(root) if Path(path).name != "packed")
+    return {path: hashlib.sha256(files.cat_file(path)).hexdigest() for path in written_once}
 
 
 def columns_of(database: Database, table: str) -> list[str]:

@@ -33,7 +33,7 @@ def past(database: Database, lake: Lake) -> Lake:
     """A lake whose table brought about 100 rows a day, each day of ten weeks up to yesterday."""
     database.execute(*T)
     lake.declare("t: {cursor: at}").load()
-    log = CommitLog(lake.project.raw_url, "shop__t")
+    log = CommitLog(lake.project.raw, "shop__t")
     (real,) = log.loads()
     chance = random.Random(7)
     for days in range(70, 0, -1):
@@ -47,7 +47,7 @@ def past(database: Database, lake: Lake) -> Lake:
 def backdate(lake: Lake, real: Load, at: dt.datetime, rows: int, *, is_first: bool) -> None:
     """The same load again, as if it had been then; its files are shared."""
     load_id = f"{at.timestamp():.6f}"
-    log = CommitLog(lake.project.raw_url, real.table)
+    log = CommitLog(lake.project.raw, real.table)
     before = None if is_first else real.checkpoint
     moved = {"load_id": load_id, "rows": rows, "checkpoint_before": before}
     log.describe(replace(real, **moved, snapshot_at=at.isoformat()))  # type: ignore[arg-type]
@@ -85,7 +85,7 @@ def test_describes_anomalies_in_words(database: Database, past: Lake) -> None:
     database.execute("update t set at = clock_timestamp(), status = 'returned', email = null")
     assert only(past.load()).rows_written == ROWS
 
-    log = CommitLog(past.project.raw_url, "shop__t")
+    log = CommitLog(past.project.raw, "shop__t")
     day = log.loads()[-1].loaded_at.date()
     assert sorted(told(past)) == [
         f"shop.t.email: 100% of the rows loaded on {day} are null; usually 0% to 6% (55 days)",
@@ -94,7 +94,7 @@ def test_describes_anomalies_in_words(database: Database, past: Lake) -> None:
 
 
 def test_too_many_and_no_rows_are_reported_with_exit_code_1(past: Lake) -> None:
-    log = CommitLog(past.project.raw_url, "shop__t")
+    log = CommitLog(past.project.raw, "shop__t")
     flood = log.loads()[-1]
     backdate(past, flood, now(), 5000, is_first=False)
     ended = past.command("check", "--data", "--json")

@@ -14,6 +14,8 @@ from lakefeed.loading.raw.latest_rows import LatestRows
 from lakefeed.loading.raw.manifest_pack import MOST_UNPACKED
 from tests.conftest import Database, Lake, only
 
+pytestmark = pytest.mark.builds
+
 T = (
     "create table t (id int primary key, word text, at timestamptz)",
     "insert into t select i, 'w', '2026-01-01Z' from generate_series(1, 100) i",
@@ -72,7 +74,7 @@ def test_the_number_of_files_that_a_load_reads_is_bounded(
     with counted(monkeypatch) as changed:
         load_times(database, lake, 1, start=60)
 
-    assert len(CommitLog(lake.project.raw_url, "shop__t").loads()) == 61 + rewritten
+    assert len(CommitLog(lake.project.raw, "shop__t").loads()) == 61 + rewritten
     assert rewritten <= int(nulls)
     assert len(few) > 0
     assert len(many) <= 1 + MOST_UNPACKED + 3
@@ -87,7 +89,7 @@ def test_an_unusable_pack_changes_nothing(
     database.execute(*T)
     lake.declare("t: {cursor: at}")
     load_times(database, lake, 4)
-    log = CommitLog(lake.project.raw_url, "shop__t")
+    log = CommitLog(lake.project.raw, "shop__t")
     packed = lake.root / "data" / "raw" / LOADS_FOLDER / "packed"
     before = log.loads()
     assert packed.exists()
@@ -106,7 +108,7 @@ def test_a_packed_load_counts_only_while_it_is_committed(
     database.execute(*T)
     lake.declare("t: {cursor: at}")
     load_times(database, lake, 4)
-    log = CommitLog(lake.project.raw_url, "shop__t")
+    log = CommitLog(lake.project.raw, "shop__t")
     first, *others = log.loads()
     packed = lake.root / "data" / "raw" / LOADS_FOLDER / "packed"
     assert first.load_id in packed.read_text()

@@ -20,6 +20,8 @@ from lakefeed.orchestration.checks.check import check
 from lakefeed.transformation.generate.dbt_packages import link_dbt_package
 from tests.conftest import Database, Lake, copy_of, new_lake, only
 
+pytestmark = pytest.mark.builds
+
 ODD = "what? 100% #1 [2] *{{x}}* 'a' \"b\" c\\d ::e=f; ${HOME} $(g) ~é名\nz"
 ROWS = "select id, word from staging.stg_shop__a order by id"
 

@@ -50,6 +50,29 @@ def test_a_run_without_new_rows_does_not_start_dlt(
 
 
 @pytest.mark.parametrize(
+    ("kind", "values", "declared"),
+    [
+        ("timestamptz", ["infinity", "2999-01-01", "2020-01-01", "0044-03-15 BC"], "at"),
+        ("timestamp", ["infinity", "12020-01-01", "2020-01-01"], "{column: at, timezone: UTC}"),
+        ("date", ["infinity", "2020-01-01"], "{column: at, timezone: UTC}"),
+        ("bigint", ["9", "10"], "at"),
+    ],
+)
+def test_rows_at_the_newest_cursor_are_not_taken_for_new(
+    database: Database, lake: Lake, kind: str, values: list[str], declared: str
+) -> None:
+    rows = ", ".join(f"({number}, '{value}')" for number, value in enumerate(values))
+    database.execute(
+        f"create table t (id int primary key, at {kind})",
+        f"insert into t values {rows}",
+    )
+    lake.declare(f"t: {{cursor: {declared}}}").load()
+
+    assert only(lake.load()).status == "unchanged"
+    assert "'dlt'" not in run_and_report_imports(lake)
+
+
+@pytest.mark.parametrize(
     "change",
     [
         "insert into t values (101, 'new')",

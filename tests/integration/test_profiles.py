@@ -19,7 +19,7 @@ FOLDER = "data/raw/shop__t/_lakefeed_profiles"
 
 
 def profiles(lake: Lake) -> list[Profile]:
-    log = CommitLog(lake.project.raw_url, "shop__t")
+    log = CommitLog(lake.project.raw, "shop__t")
     return list(log.profiles([load.load_id for load in log.loads()]).values())
 
 

@@ -12,6 +12,8 @@ from lakefeed.loading.raw.commit_log import CommitLog
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake
 from tests.integration.test_staging import dbt
 
+pytestmark = pytest.mark.builds
+
 KINDS = """
 incremental: {cursor: at}
 whole: {mode: full_refresh}
@@ -39,7 +41,7 @@ def staged(lake: Lake) -> dict[str, list[tuple[object, ...]]]:
 
 
 def loads(lake: Lake, table: str) -> int:
-    return len(CommitLog(lake.project.raw_url, f"shop__{table}").loads())
+    return len(CommitLog(lake.project.raw, f"shop__{table}").loads())
 
 
 def files_below(folder: Path) -> dict[Path, bytes]:

@@ -11,7 +11,10 @@ from lakefeed.errors import DeclarationError
 from lakefeed.orchestration.checks.check import check
 from lakefeed.orchestration.project.sync import sync
 from lakefeed.transformation.dbt_adapter.runner import NodeResult
+from lakefeed.transformation.targets.ducklake import lake_of, opened
 from tests.conftest import Database, Lake, failure
+
+pytestmark = pytest.mark.builds
 
 SHOP = (
     "create table customers (id int primary key, at timestamptz not null default now())",
@@ -48,6 +51,7 @@ def failed(nodes: dict[str, NodeResult]) -> set[str]:
     return {name for name, node in nodes.items() if node.failed}
 
 
+@pytest.mark.on_ducklake
 def test_each_declared_test_becomes_a_dbt_test_and_passes_on_valid_rows(
     database: Database, lake: Lake
 ) -> None:
@@ -65,6 +69,7 @@ def test_each_declared_test_becomes_a_dbt_test_and_passes_on_valid_rows(
     )
 
 
+@pytest.mark.on_ducklake
 @pytest.mark.parametrize(
     ("row", "broken"),
     [
@@ -111,6 +116,7 @@ def test_a_failed_test_names_its_line_and_stores_its_failing_rows(
     assert lake.query("from information_schema.tables where table_name = 'of_orders'") == []
 
 
+@pytest.mark.on_ducklake
 def test_failing_rows_of_the_latest_run_are_stored_even_if_nothing_is_published(
     database: Database, lake: Lake
 ) -> None:
@@ -131,6 +137,7 @@ def test_failing_rows_of_the_latest_run_are_stored_even_if_nothing_is_published(
     assert lake.query("from duckdb_tables() where schema_name = 'test_failures'") == []
 
 
+@pytest.mark.on_ducklake
 def test_failing_rows_of_a_removed_test_are_dropped(database: Database, lake: Lake) -> None:
     database.execute(*SHOP, "insert into orders values (3, 1, 'lost', 1, 1)")
     both = "orders: {cursor: at, tests: {columns: {status: {accepted_values: [placed]}}%s}}"
@@ -145,12 +152,17 @@ def test_failing_rows_of_a_removed_test_are_dropped(database: Database, lake: La
 
 def failing(lake: Lake, test: str, columns: str) -> list[tuple[object, ...]]:
     """The stored failing rows of a test."""
+    if lake.warehouse:
+        with opened(lake_of(lake.project)) as session:
+            query = f"select {columns} from test_failures.{test} order by 1"
+            return session.execute(query).fetchall()
     with duckdb.connect(
         lake.root / "data" / "warehouse_test_failures.duckdb", read_only=True
     ) as session:
         return session.execute(f"select {columns} from test_failures.{test} order by 1").fetchall()
 
 
+@pytest.mark.on_ducklake
 def test_a_warning_is_reported_and_leaves_the_exit_code_at_0(
     database: Database, lake: Lake
 ) -> None:
@@ -165,11 +177,11 @@ def test_a_warning_is_reported_and_leaves_the_exit_code_at_0(
     (node,) = [n for n in json.loads(ended.stdout)["build"] if n["status"] == "warn"]
     assert ended.returncode == 0
     assert node["where"] == "sources.yaml:6"
-    with duckdb.connect(lake.root / node["rows_in"], read_only=True) as session:
-        rows = session.execute(f"select id from {'.'.join(node['stored_in'])}").fetchall()
-    assert rows == [(3,)]
+    assert (lake.root / node["rows_in"]).exists()
+    assert failing(lake, node["stored_in"][1], "id") == [(3,)]
 
 
+@pytest.mark.on_ducklake
 def test_new_rows_are_checked_from_the_second_build_on(database: Database, lake: Lake) -> None:
     database.execute(*SHOP)
     lake.declare("orders: {cursor: at, tests: {new_rows: {max: 1}}}")
@@ -182,6 +194,7 @@ def test_new_rows_are_checked_from_the_second_build_on(database: Database, lake:
     assert failing(lake, "shop__orders__new_rows", "rows_found") == [(2,)]
 
 
+@pytest.mark.on_ducklake
 def test_rows_marked_as_deleted_are_not_tested(database: Database, lake: Lake) -> None:
     database.execute(*SHOP, "insert into orders values (3, 1, 'lost', 1, 1)")
     lake.declare(
@@ -195,6 +208,7 @@ def test_rows_marked_as_deleted_are_not_tested(database: Database, lake: Lake) -
     assert lake.query("select count(*) from staging.stg_shop__orders") == [(3,)]
 
 
+@pytest.mark.on_ducklake
 def test_default_tests_apply_to_tables_without_their_own(database: Database, lake: Lake) -> None:
     database.execute(*SHOP, "create table notes (id int primary key, at timestamptz)")
     head = "    defaults: {cursor: at, tests: {rows: {min: 1, severity: warn}}}\n"

@@ -7,6 +7,8 @@ import pytest
 from lakefeed.orchestration.build.rebuild import rebuild
 from tests.conftest import Database, Lake
 
+pytestmark = pytest.mark.builds
+
 T = (
     "create table t (id int primary key, word text, at timestamptz default now())",
     "insert into t values (1, 'a')",
@@ -40,6 +42,7 @@ def test_relations_that_are_no_longer_built_are_gone(grown: Lake) -> None:
     assert list(grown.project.warehouse.parent.glob(".*building")) == []
 
 
+@pytest.mark.on_store
 def test_a_rebuild_that_fails_its_tests_replaces_nothing(grown: Lake) -> None:
     (grown.root / "dbt/tests").mkdir()
     (grown.root / "dbt/tests/wrong.sql").write_text("select * from {{ ref('stg_shop__t') }}")
@@ -53,6 +56,7 @@ def test_a_rebuild_that_fails_its_tests_replaces_nothing(grown: Lake) -> None:
     assert grown.project.warehouse.read_bytes() == before
 
 
+@pytest.mark.on_store
 def test_as_of_a_load_or_time_leaves_out_later_loads(grown: Lake) -> None:
     first, second = grown.query(
         "select load_id, snapshot_at from _lakefeed.staged_loads order by snapshot_at"

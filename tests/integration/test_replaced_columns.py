@@ -397,7 +397,7 @@ def test_a_replaced_column_is_reported_and_the_table_is_read_in_full(
     source: Database, lake: Lake, loads: list[dict[str, TableReport]], name: str
 ) -> None:
     table = loads[0][f"shop__{name}"]
-    log = CommitLog(lake.project.raw_url, f"shop__{name}")
+    log = CommitLog(lake.project.raw, f"shop__{name}")
 
     assert table.error is None
     assert (CASES[name].cause in "; ".join(table.notes)) and bool(CASES[name].cause) == (

@@ -14,6 +14,8 @@ from filelock import FileLock
 from lakefeed.orchestration.project.init import write_scaffold
 from tests.conftest import Database, Lake, failure, only
 
+pytestmark = pytest.mark.builds
+
 T = (
     "create table t (id int primary key, note text, at timestamptz default clock_timestamp())",
     "insert into t values (1, 'a'), (2, 'b')",
@@ -54,20 +56,40 @@ def test_a_deleted_warehouse_is_rebuilt_from_raw(database: Database, lake: Lake)
     assert lake.query("select count(*) from staging.stg_shop__t") == [(2,)]
 
 
-def test_a_truncated_state_file_of_an_interrupted_load_does_not_block_the_next(
+def test_a_state_that_an_earlier_version_uploaded_is_not_read_and_is_pruned(
     database: Database, lake: Lake
 ) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: at}").load()
     states = lake.root / "data/raw/shop__t/_dlt_pipeline_state"
-    (states / "shop__t__9999999999.1__abc.jsonl").write_text('{"half')
+    states.mkdir()
+    state = states / "shop__t__9999999999.1__abc.jsonl"
+    state.write_text('{"half')
     shutil.rmtree(lake.root / "data" / ".dlt")
     database.execute("insert into t values (3, 'c')")
 
-    report = only(lake.load())
+    assert only(lake.load()).rows_written == 1
+    assert lake.command("prune").returncode == 0
 
-    assert report.rows_written == 1
-    assert any("set aside the state of 1 loads" in note for note in report.notes)
+    assert not state.exists()
+
+
+def test_dlt_uploads_no_state(database: Database, lake: Lake) -> None:
+    database.execute(*T)
+    lake.declare("t: {cursor: at}").load()
+
+    folders = {path.name for path in (lake.root / "data/raw/shop__t").iterdir() if path.is_dir()}
+
+    assert folders == {"t", "_dlt_loads", "_dlt_version", "_lakefeed_loads", "_lakefeed_profiles"}
+
+
+def test_a_raw_folder_that_a_killed_load_has_just_created_does_not_block_the_next_load(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*T)
+    (lake.root / "data/raw/shop__t").mkdir(parents=True)
+
+    assert only(lake.declare("t: {cursor: at}").load()).rows_written == 2
 
 
 def test_a_load_package_that_dlt_was_killed_while_removing_does_not_block_the_next_load(

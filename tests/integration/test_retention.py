@@ -9,8 +9,10 @@ from dataclasses import replace
 import pytest
 
 from lakefeed.loading.raw.commit_log import CommitLog
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake_at
 from tests.integration.test_staging import dbt
+
+pytestmark = pytest.mark.builds
 
 KINDS = """
 incremental: {cursor: at, retention: 90d}
@@ -66,16 +68,16 @@ def change(database: Database, word: str) -> None:
 
 def age(lake: Lake, table: str, *, days: int) -> None:
     """Has the loads that raw holds of a table be so much older."""
-    log = CommitLog(lake.project.raw_url, f"shop__{table}")
+    log = CommitLog(lake.project.raw, f"shop__{table}")
     for load in log.loads():
         at = dt.datetime.fromisoformat(load.snapshot_at) - dt.timedelta(days=days)
         log.redescribe(replace(load, snapshot_at=at.isoformat()))
 
 
 @pytest.fixture(scope="module")
-def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+def shared(place: str, source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Three loads of long ago, two of some weeks ago, all staged."""
-    lake = new_lake(tmp_path_factory.mktemp("shared"))
+    lake = new_lake_at(place, tmp_path_factory.mktemp("shared"))
     for name in TABLES:
         key = "" if name == "without_key" else "primary key"
         source.execute(
@@ -114,6 +116,7 @@ def as_of(lake: Lake, moment: str) -> dict[str, list[tuple[object, ...]]]:
     return staged(stood)
 
 
+@pytest.mark.on_store
 def test_staging_is_the_same_without_old_versions_and_after_later_runs(
     source: Database, copied: Lake
 ) -> None:
@@ -148,7 +151,7 @@ def test_raw_answers_as_of_times_within_the_retention_and_refuses_earlier_ones(
     copied: Lake,
 ) -> None:
     moments = [days_ago(60), days_ago(10)]
-    second = CommitLog(copied.project.raw_url, "shop__kept").loads()[1].load_id
+    second = CommitLog(copied.project.raw, "shop__kept").loads()[1].load_id
     before = [as_of(copied, moment) for moment in moments]
 
     assert copied.command("prune").returncode == 0
@@ -197,7 +200,7 @@ def test_a_row_that_was_deleted_long_ago_stays_deleted(source: Database, copied:
         "select _deleted_at is not null from staging.stg_shop__marked where id = 3"
     )
     assert marked == [(True,)]
-    log = CommitLog(copied.project.raw_url, "shop__marked")
+    log = CommitLog(copied.project.raw, "shop__marked")
     # Four that went before, and one that another test's change of the shared source may have.
     assert sum(load.deleted for load in log.loads()) in (4, 5)
 

@@ -216,7 +216,7 @@ def test_a_table_that_is_rewritten_repeatedly_is_refused_by_name(
             database.execute("truncate t")
             yield opened
 
-    monkeypatch.setattr("lakefeed.orchestration.ingest.load.open_snapshot", then_emptied)
+    monkeypatch.setattr("lakefeed.orchestration.ingest.source_run.open_snapshot", then_emptied)
 
     report = lake.load()
 

@@ -9,12 +9,13 @@ import threading
 
 import duckdb
 import pytest
+from dbt.contracts.graph.manifest import Manifest
 
 from lakefeed.errors import BuildFailed
 from lakefeed.orchestration.build.build import build_all
 from lakefeed.orchestration.checks.check import check
 from lakefeed.orchestration.project.sync import sync
-from lakefeed.transformation.warehouse.connection import warehouse_lock
+from lakefeed.transformation.warehouse.declared import warehouse_of
 from tests.conftest import Database, Lake
 
 TWO = (
@@ -49,6 +50,25 @@ def test_without_new_rows_dbt_is_not_started(database: Database, lake: Lake) -> 
     lake.declare(DECLARED).run()
 
     assert lake.run().build is None
+
+
+def test_a_build_writes_the_manifest_of_dbt_once(
+    database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.execute(*TWO)
+    lake.declare(DECLARED)
+    written = []
+    write = Manifest.write
+
+    def noting(manifest: Manifest, path: str) -> None:
+        written.append(path)
+        write(manifest, path)
+
+    monkeypatch.setattr(Manifest, "write", noting)
+
+    lake.run()
+
+    assert len(written) == 1
 
 
 def test_only_changed_models_and_their_descendants_are_built(
@@ -220,7 +240,7 @@ def test_two_builds_never_run_at_the_same_time(database: Database, lake: Lake) -
     database.execute(*TWO)
     lake.declare(DECLARED).load()
     finished = threading.Event()
-    with warehouse_lock(lake.project):
+    with warehouse_of(lake.project).lock():
         other = threading.Thread(target=lambda: (lake.process("build"), finished.set()))
         other.start()
         assert not finished.wait(4)

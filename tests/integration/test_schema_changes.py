@@ -7,6 +7,8 @@ import pytest
 
 from tests.conftest import Database, Lake, failure, only
 
+pytestmark = pytest.mark.builds
+
 CHANGES = {
     "added": ("alter table t add column more text default 'm'",),
     "added in front of others": ("alter table t add column a text", "update t set a = 'x'"),
@@ -73,6 +75,7 @@ def test_staging_equals_the_source_after_its_columns_changed(
     assert staged == database.rows(f"select {texts} from t order by {texts}")
 
 
+@pytest.mark.on_disk
 @pytest.mark.parametrize("change", CHANGES)
 def test_raw_keeps_every_version_unchanged(database: Database, lake: Lake, change: str) -> None:
     """And dlt doesn't rewrite the file, as it would if columns weren't as expected."""
@@ -92,6 +95,7 @@ def test_raw_keeps_every_version_unchanged(database: Database, lake: Lake, chang
     assert {pq.read_metadata(file).created_by.partition(" ")[0] for file in files} == {"DuckDB"}
 
 
+@pytest.mark.on_disk
 def test_a_frozen_table_stops_at_any_change_until_the_change_is_accepted(
     database: Database, lake: Lake
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lakefeed.loading.dlt_adapter.environment import prepare_dlt
+from lakefeed.loading.dlt_settings.environment import prepare_dlt
 from lakefeed.loading.load import load_table
 from lakefeed.loading.load_result import LoadOptions, LoadResult
 from lakefeed.loading.plan.table_plan import plan_table
@@ -34,7 +34,7 @@ class Ends(Standby):
 def in_steps(lake: Lake, *, ended: int = 0) -> LoadResult:
     """Loads the table in steps, after this many cancelled reads."""
     project = lake.project
-    prepare_dlt(project)
+    prepare_dlt(project.root)
     left = ended
     with at_one_snapshot(project, "shop") as (source, live):
         plan = plan_table(project.tables[0], live.tables["public.t"])

@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from lakefeed.declaration.project import Location
 from lakefeed.loading.raw.commit_log import COMMITS_FOLDER, CommitLog
 from lakefeed.loading.raw.load_manifest import Load
 from tests.integration.test_macros import dbt, project
@@ -41,7 +42,7 @@ TELL = """
 
 def write_log(raw: Path, name: str, chance: random.Random) -> CommitLog:
     """A commit log of up to eight loads: late, superseding, uncommitted, or without a manifest."""
-    log = CommitLog(str(raw), name)
+    log = CommitLog(Location(str(raw), raw.parent), name)
     commits = raw / name / COMMITS_FOLDER
     commits.mkdir(parents=True)
     for number in range(chance.randrange(9)):

@@ -22,7 +22,7 @@ from lakefeed.loading.raw.row_versions import raw_versions
 from lakefeed.orchestration.inspect.trace import Trace, trace
 from lakefeed.orchestration.inspect.version_precedence import judge
 from lakefeed.transformation.dbt_adapter.runner import run_dbt
-from lakefeed.transformation.warehouse.connection import staged_load_ids
+from lakefeed.transformation.warehouse.declared import warehouse_of
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
 
 TABLES = {
@@ -79,9 +79,9 @@ def judged(lake: Lake) -> Winners:
     winners: Winners = {}
     engine = duckdb.connect()
     for table in lake.project.tables:
-        log = CommitLog(lake.project.raw_url, table.lake_name)
+        log = CommitLog(lake.project.raw, table.lake_name)
         loads = log.loads()
-        ledger = staged_load_ids(lake.project.warehouse)[f"stg_{table.lake_name}"]
+        ledger = warehouse_of(lake.project).published.staged_load_ids()[f"stg_{table.lake_name}"]
         for number in IDS:
             key = parse_key(engine, table, [str(number)])
             versions = raw_versions(engine, log, loads, table, key)

@@ -18,6 +18,8 @@ from lakefeed.transformation.generate.generated_files import write_generated
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, git, new_database, only
 from tests.integration.test_publication import write
 
+pytestmark = pytest.mark.builds
+
 DECLARED = "a: {cursor: at, tests: {rows: {min: 1}}}\nb: {cursor: at}"
 MODELS = {
     "models/marts/of_a.sql": "select id, word from {{ ref('stg_shop__a') }}",

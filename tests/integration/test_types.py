@@ -366,7 +366,9 @@ def test_without_the_scanner_tables_are_read_by_psycopg2_with_a_warning(
         "insert into t (id, amount) values (1, 1.10), (2, null)",
     )
     monkeypatch.setattr(
-        duckdb_engine, "_scanner", lambda: tmp_path / "postgres_scanner.duckdb_extension"
+        duckdb_engine,
+        "extension_file",
+        lambda name: tmp_path / f"{name}.duckdb_extension",
     )
     lake.declare("t: {cursor: at, deletes: remove, max_shrink: 50%}").load()
     database.execute("delete from t where id = 1", "insert into t (id, amount) values (3, 7)")

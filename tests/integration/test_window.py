@@ -13,7 +13,7 @@ from typing import Any
 import dlt
 import pytest
 
-from lakefeed.loading.dlt_adapter.environment import prepare_dlt
+from lakefeed.loading.dlt_settings.environment import prepare_dlt
 from lakefeed.loading.extract.completeness import pending_condition
 from lakefeed.loading.load import load_table
 from lakefeed.loading.load_result import LoadOptions
@@ -21,7 +21,8 @@ from lakefeed.loading.plan.cursors import as_cursor_value
 from lakefeed.loading.plan.queries import counting_query
 from lakefeed.loading.plan.table_plan import TablePlan, plan_table
 from lakefeed.loading.probe import probe_table
-from lakefeed.loading.raw.commit_log import CommitLog, checkpoint_after
+from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.loading.raw.load_manifest import checkpoint_after
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.loading.sessions.table_session import TableSession
 from lakefeed.orchestration.checks.audit import at_one_snapshot, audit
@@ -68,7 +69,7 @@ class Table:
 
     def rows_pending(self) -> int:
         """The rows that an audit takes for pending."""
-        effective = CommitLog(self.lake.project.raw_url, "shop__t").effective_loads()
+        effective = CommitLog(self.lake.project.raw, "shop__t").effective_loads()
         with self.source.session(self.plan) as session:
             pending = pending_condition(session, self.plan, effective, self.source.snapshot)
             query = counting_query(self.plan, "count(*)", pending or "true")
@@ -78,7 +79,7 @@ class Table:
 @contextmanager
 def at_snapshot(lake: Lake) -> Iterator[Table]:
     project = lake.project
-    prepare_dlt(project)
+    prepare_dlt(project.root)
     with at_one_snapshot(project, "shop") as (source, live):
         plan = plan_table(project.tables[0], live.tables["public.t"])
         yield Table(lake, plan, source)
@@ -101,7 +102,7 @@ def state_of(lake: Lake) -> Any:
 
 def noted(lake: Lake) -> str | None:
     """The checkpoint in the load manifests."""
-    return checkpoint_after(CommitLog(lake.project.raw_url, "shop__t").effective_loads())
+    return checkpoint_after(CommitLog(lake.project.raw, "shop__t").effective_loads())
 
 
 def create(database: Database, kind: str, value: str) -> None:
@@ -112,6 +113,7 @@ def create(database: Database, kind: str, value: str) -> None:
     )
 
 
+@pytest.mark.on_store
 @pytest.mark.parametrize("kind", KINDS)
 def test_loads_probes_and_audits_read_the_same_rows(
     database: Database, lake: Lake, kind: str
@@ -145,6 +147,7 @@ def test_they_agree_while_a_transaction_holds_the_checkpoint_back(
     assert counts == [11, 11, 11]
 
 
+@pytest.mark.on_store
 def test_they_agree_after_a_backfill(database: Database, lake: Lake) -> None:
     create(database, "timestamptz", HOURLY)
     lake.declare(f"t: {{{WITH_LOOKBACK}}}").load()
@@ -153,6 +156,7 @@ def test_they_agree_after_a_backfill(database: Database, lake: Lake) -> None:
     assert counts_of(lake) == [12, 12, 12]
 
 
+@pytest.mark.on_store
 @pytest.mark.parametrize("kind", ["number", "date", "timestamp", "timestamptz", "initial value"])
 def test_the_state_of_dlt_shows_the_checkpoint_that_raw_has(
     database: Database, lake: Lake, kind: str
@@ -182,8 +186,6 @@ def test_a_state_of_dlt_that_was_lost_or_moved_loses_nothing_and_is_repaired(
     pipelines = lake.project.data / ".dlt" / "pipelines" / "shop__t"
     if moved is None:
         shutil.rmtree(pipelines)
-        for state_file in (lake.root / "data/raw/shop__t/_dlt_pipeline_state").glob("*.jsonl"):
-            state_file.unlink()
     else:
         state = json.loads((pipelines / "state.json").read_text())
         (source,) = state["sources"].values()

@@ -16,7 +16,7 @@ from lakefeed.orchestration.reports.run_report import RunReport, TableReport
 from lakefeed.site.page import render
 from lakefeed.site.writing import Site, write_site
 from lakefeed.transformation.lineage.project_lineage import read_lineage
-from lakefeed.transformation.warehouse.open_file import writing
+from lakefeed.transformation.warehouse.duckdb_file.open_file import writing
 from tests.conftest import Lake
 from tests.site.conftest import CANARY
 

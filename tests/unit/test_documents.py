@@ -14,18 +14,18 @@ from lakefeed.documents import Format, from_fields, to_fields
 from lakefeed.errors import LakefeedError, NewerFormat, SourceUnreachable
 from lakefeed.loading.locks.lock_file import HOLDER, Process
 from lakefeed.loading.plan.read_contract import ReadContract
-from lakefeed.loading.raw.commit_log import PRUNED
 from lakefeed.loading.raw.load_manifest import MANIFEST
 from lakefeed.loading.raw.manifest_pack import PACK
 from lakefeed.loading.raw.profile import PROFILE, ColumnProfile, Profile
+from lakefeed.loading.raw.pruning_record import PRUNED
 from lakefeed.orchestration.build.build_plan import BuildPlan
 from lakefeed.orchestration.build.rollback import ROLLBACK, Rollback
 from lakefeed.orchestration.reports.run_history import RUN, KeptRun, TableOutcome
 from lakefeed.orchestration.reports.run_report import RunReport, TableReport
 from lakefeed.transformation.dbt_adapter.runner import BuildResult, NodeResult
-from lakefeed.transformation.warehouse.candidate import MARK
-from lakefeed.transformation.warehouse.connection import StagedTable
-from lakefeed.transformation.warehouse.open_file import FORMAT as WAREHOUSE
+from lakefeed.transformation.warehouse.base.contents import StagedTable
+from lakefeed.transformation.warehouse.base.format import FORMAT as WAREHOUSE
+from lakefeed.transformation.warehouse.duckdb_file.candidate import MARK
 from tests.unit.loading.test_load_manifest import LOAD
 
 AT = "2026-01-01T00:00:00+00:00"

@@ -46,19 +46,15 @@ def test_a_file_is_read_from_its_own_folder_alone(folders: Path, name: str) -> N
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-def test_the_macro_says_the_same_and_lists_the_same_folder(folders: Path, name: str) -> None:
-    folder = str(folders / name)
+def test_the_macro_says_the_same(name: str) -> None:
+    folder = f"/raw/{name}"
     macros = jinja2.Environment(extensions=["jinja2.ext.do"]).from_string(MACROS.read_text())
     said: list[str] = []
 
-    macros.make_module({"return": said.append}).as_pattern(folder, True)  # type: ignore[attr-defined]
+    macros.make_module({"return": said.append}).as_pattern(folder)  # type: ignore[attr-defined]
 
-    listed = duckdb.sql(f"from glob({literal(said[-1] + '/*.parquet')})").fetchall()
-    assert (f"{folder}/one.parquet",) in listed
-    # A backslash can't be told from a bracket in its place.
-    assert len(listed) == 1 or "\\" in name
-    if any(sign in folder for sign in "*?["):
-        assert said[-1] == as_pattern(folder)
+    # What follows the first `return` wouldn't be run by dbt.
+    assert said[0] == as_pattern(folder)
 
 
 def test_a_database_below_a_question_mark_is_written_whole_and_its_log_with_it(

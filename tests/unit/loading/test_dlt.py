@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Any
 
 import dlt
 import pytest
 from dlt.common import jsonpath, validation
-from dlt.common.configuration import configspec
+from dlt.common.configuration import configspec, resolve
 from dlt.common.configuration.container import Container
-from dlt.common.configuration.exceptions import ValueNotSecretException
+from dlt.common.configuration.exceptions import ConfigFieldMissingException, ValueNotSecretException
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from dlt.common.runtime import exec_info
 from dlt.common.typing import TSecretStrValue
 
 from lakefeed.loading.dlt_adapter import patches
@@ -28,6 +30,11 @@ class Knobs(BaseConfiguration):
     from_environment: int = 0
     both: str = "default"
     secret: TSecretStrValue | None = None
+
+
+@configspec
+class Needed(BaseConfiguration):
+    needed: str = None  # type: ignore[assignment]
 
 
 @pytest.fixture
@@ -76,6 +83,52 @@ def test_dlt_uses_the_filtering_providers(project: Path) -> None:
     assert [type(provider) for provider in asked] == [FilteringProvider] * 3
 
 
+def test_a_provider_is_asked_only_for_fields_that_it_may_have(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    look_up = FilteringProvider.get_value
+
+    def watched(provider: FilteringProvider, key: str, *rest: Any) -> Any:
+        asked.append((provider.name, key))
+        return look_up(provider, key, *rest)
+
+    monkeypatch.setattr(FilteringProvider, "get_value", watched)
+
+    knobs(project, 'from_file = "file"')
+
+    assert {name for name, key in asked if key == "from_file"} == {"config.toml"}
+    assert "from_nowhere" not in {key for _, key in asked}
+
+
+def test_a_field_that_is_nowhere_is_not_looked_for_section_by_section(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_for = set()
+    look_up = resolve.resolve_single_provider_value
+
+    def watched(provider: FilteringProvider, key: str, *rest: Any) -> Any:
+        looked_for.add(key)
+        return look_up(provider, key, *rest)
+
+    monkeypatch.setattr(resolve, "resolve_single_provider_value", watched)
+
+    knobs(project, 'from_file = "file"')
+
+    assert "from_file" in looked_for
+    assert "from_nowhere" not in looked_for
+
+
+def test_a_missing_setting_is_named_with_the_places_that_lack_it(project: Path) -> None:
+    use_filtering_providers(project)
+
+    with pytest.raises(ConfigFieldMissingException) as missing:
+        resolve_configuration(Needed(), sections=("shop", "deep"))
+
+    assert "NEEDED" in str(missing.value)
+    assert "config.toml" in str(missing.value)
+
+
 def test_a_pipeline_reads_its_schema_from_disk_only_once(project: Path) -> None:
     def pipeline() -> TablePipeline:
         folder = str(project / "pipelines")
@@ -98,6 +151,14 @@ def test_dlt_calls_the_cached_functions() -> None:
     assert getattr(validation, patches._HINTS).__module__ == patches.__name__
     assert BaseConfiguration.__len__.__module__ == patches.__name__
     assert (len(BaseConfiguration()), len(Knobs())) == (0, 5)
+    assert patches._PACKAGE in exec_info.get_execution_context.__code__.co_names
+    assert hasattr(getattr(exec_info, patches._PACKAGE), "cache_info")
+    for name in patches._OF_HINTS:
+        assert getattr(resolve, name).__module__ == patches.__name__, name
+
+
+def test_hints_that_cannot_be_hashed_are_taken_as_before() -> None:
+    assert resolve.is_secret_hint(Annotated[str, {"not": "hashable"}]) is False  # type: ignore[arg-type]
 
 
 def test_dlt_cannot_change_the_settings_of_a_shared_destination(tmp_path: Path) -> None:

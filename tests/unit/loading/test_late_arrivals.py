@@ -10,7 +10,7 @@ import duckdb
 
 from lakefeed.declaration.catalogue import CatalogueTable, Column
 from lakefeed.declaration.models import Cursor
-from lakefeed.declaration.project import open_project
+from lakefeed.declaration.project import Location, open_project
 from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.late_arrivals import continued, late_rows
@@ -102,7 +102,7 @@ def test_dates_are_late_by_whole_days_and_tombstones_and_infinite_cursors_are_ig
             schema="public", name="a", kind="table", columns=columns, primary_key=("id",)
         ),
     )
-    log = CommitLog(str(tmp_path / "raw"), "shop__a")
+    log = CommitLog(Location(str(tmp_path / "raw"), tmp_path), "shop__a")
     for load in (FIRST, a_load(1, "2026-11-20")):
         log.describe(load)
     (tmp_path / "raw/shop__a/_dlt_loads").mkdir()

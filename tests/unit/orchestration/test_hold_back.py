@@ -10,7 +10,7 @@ import pytest
 from lakefeed.orchestration.build.hold_back import hold_back
 from lakefeed.transformation.dbt_adapter.runner import BuildResult, NodeResult
 from lakefeed.transformation.manifest import Model
-from lakefeed.transformation.warehouse.publication_state import (
+from lakefeed.transformation.warehouse.base.publication_state import (
     HeldBack,
     ModelState,
     PublicationState,

@@ -9,6 +9,7 @@ from base64 import urlsafe_b64decode
 from pathlib import Path
 
 import pytest
+from botocore.session import Session
 
 from lakefeed.orchestration.project.secrets import make_secrets
 
@@ -42,6 +43,17 @@ def test_every_name_has_a_password_and_a_line_in_pgpass(folder: Path) -> None:
     ]
 
 
+def test_clients_of_s3_find_the_key_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_secrets(tmp_path, ["store"])
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws-credentials"))
+
+    keys = Session().get_credentials()
+
+    assert (keys.access_key, keys.secret_key) == ("store", contents(tmp_path)["store-password"])
+
+
 def test_all_secrets_differ(folder: Path) -> None:
     values = contents(folder).values()
 
@@ -61,10 +73,11 @@ def test_existing_secrets_are_kept_and_missing_ones_created(folder: Path) -> Non
 
 
 def test_only_the_owner_and_its_group_can_read_secrets(folder: Path) -> None:
+    make_secrets(folder, ["store"])
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert modes.pop("pgpass") == 0o600
+    assert (modes.pop("pgpass"), modes.pop("aws-credentials")) == (0o600, 0o600)
     assert set(modes.values()) == {0o640}
 
 

@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from lakefeed.errors import BuildFailed, LakefeedError, StorageFailed, WarehouseDamaged
-from lakefeed.transformation.warehouse.open_file import reading, writing
+from lakefeed.transformation.warehouse.duckdb_file.open_file import reading, writing
 
 KILLED = """
 import duckdb, os, sys

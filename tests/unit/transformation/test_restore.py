@@ -11,7 +11,7 @@ import pytest
 
 from lakefeed.errors import BuildFailed
 from lakefeed.transformation.manifest import Model
-from lakefeed.transformation.warehouse.restore import restore_models
+from lakefeed.transformation.warehouse.duckdb_file.restore import restore_models
 
 PUBLISHED = """
 create schema marts;

@@ -1,0 +1,108 @@
+"""Raw and the warehouse in an object store: a run needs nothing of the machine that it runs on."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lakefeed.orchestration.build.rollback import roll_back
+from lakefeed.transformation.targets.ducklake import lake_of, opened
+from tests.conftest import BUCKET, DUCKLAKE, Database, Lake, ObjectStore, failures, only
+
+pytestmark = pytest.mark.engines
+
+COMMANDS = (
+    ("status",),
+    ("trace", "shop.t", "1"),
+    ("docs",),
+    ("audit",),
+    ("prune",),
+    ("rebuild",),
+)
+STAGED = "select id, word from staging.stg_shop__t where _deleted_at is null order by id"
+
+
+@pytest.fixture
+def lake(store_lake: Lake, catalogue: Database) -> Lake:
+    """A project with everything but its declaration in the store and in the catalogue."""
+    folder = f"s3://{BUCKET}/{catalogue.name}"
+    return replace(store_lake, warehouse=DUCKLAKE.replace("data/lake", f"'{folder}'"))
+
+
+@pytest.fixture
+def shop(database: Database, lake: Lake) -> Lake:
+    """A table that was loaded, built and published once."""
+    database.execute(
+        "create table t (id int primary key, word text, at timestamptz default now())",
+        "insert into t values (1, 'one')",
+    )
+    assert lake.declare("t: {cursor: at, history: true, deletes: mark}").run().exit_code == 0
+    return lake
+
+
+def elsewhere(lake: Lake, folder: Path) -> Lake:
+    """The same project as another machine has it: what is in Git, and no data."""
+    root = shutil.copytree(lake.root, folder, ignore=shutil.ignore_patterns("data", "target"))
+    return replace(lake, root=root)
+
+
+def test_another_machine_goes_on_where_the_first_ended(
+    database: Database, shop: Lake, tmp_path: Path
+) -> None:
+    other = elsewhere(shop, tmp_path / "other")
+    database.execute("insert into t values (2, 'two')", "delete from t where id = 1")
+
+    report = other.run()
+
+    assert (only(report).rows_written, only(report).rows_deleted) == (1, 1)
+    assert shop.query(STAGED) == other.query(STAGED) == [(2, "two")]
+
+
+def test_a_rollback_on_one_machine_is_seen_on_another(
+    database: Database, shop: Lake, tmp_path: Path
+) -> None:
+    other = elsewhere(shop, tmp_path / "other")
+    database.execute("insert into t values (2, 'two')")
+    shop.run()
+
+    roll_back(other.project)
+
+    assert shop.query(STAGED) == [(1, "one")]
+
+
+def test_each_command_works(shop: Lake) -> None:
+    assert failures(shop, COMMANDS) == {}
+
+
+def test_an_erased_row_is_in_no_file_of_the_lake(
+    database: Database, shop: Lake, store: ObjectStore
+) -> None:
+    # The catalogue itself keeps the rows of small tables.
+    database.execute(
+        "insert into t select n, 'one' from generate_series(3, 2000) n",
+        "insert into t values (2, 'Otto Canary 5512')",
+    )
+    shop.run()
+    database.execute("delete from t where id = 2")
+    shop.run()
+
+    done = shop.command("prune", "--erase", "shop.t", "2")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    with opened(lake_of(shop.project)) as session:
+        found = session.execute(
+            f"select file from glob('{lake_of(shop.project).data_url}/**/*.parquet')"
+        ).fetchall()
+        rows = [row for (file,) in found for row in session.execute(f"from '{file}'").fetchall()]
+    assert found
+    assert not [row for row in rows if "Otto Canary 5512" in map(str, row)]
+
+
+def test_no_key_is_written_into_a_file(shop: Lake, store: ObjectStore) -> None:
+    secret = store.environment["AWS_SECRET_ACCESS_KEY"]
+    written = [path for path in shop.root.rglob("*") if path.is_file()]
+
+    assert [path for path in written if secret.encode() in path.read_bytes()] == []

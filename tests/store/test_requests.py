@@ -1,0 +1,79 @@
+"""How many requests a run makes of an object store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from lakefeed.demo.store import ObjectStore
+from tests.conftest import Database, Lake
+from tests.store.proxy import Proxy, proxy_for
+
+TABLES = 3
+LOADS = 25
+
+
+@pytest.fixture
+def proxy(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    with proxy_for(store.endpoint) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        yield proxy
+
+
+def requests_of(lake: Lake, proxy: Proxy) -> int:
+    """How many requests `lakefeed run` makes, in a process of its own."""
+    proxy.requests.clear()
+    done = lake.process("run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return len(proxy.requests)
+
+
+def declare(database: Database, lake: Lake, settings: str) -> None:
+    for number in range(TABLES):
+        database.execute(
+            f"create table t{number} (id int primary key, at timestamptz default now())",
+            f"insert into t{number} select g from generate_series(1, 10) g",
+        )
+    lake.declare("\n".join(f"t{number}: {settings}" for number in range(TABLES)))
+
+
+def insert(database: Database, key: int) -> None:
+    for number in range(TABLES):
+        database.execute(f"insert into t{number} values ({key})")
+
+
+@pytest.mark.engines
+def test_a_run_makes_few_requests_for_each_table(
+    database: Database, store_lake: Lake, proxy: Proxy
+) -> None:
+    declare(database, store_lake, "{cursor: at, history: true}")
+    requests_of(store_lake, proxy)
+
+    nothing_new = requests_of(store_lake, proxy)
+    insert(database, 11)
+    changed = requests_of(store_lake, proxy)
+
+    # One of them for what was pruned of a history.
+    assert nothing_new <= 3 * TABLES + 1, proxy.requests
+    assert changed <= 12 * TABLES + 1, proxy.requests
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("settings", ["{cursor: at}", "{cursor: at, lookback: 1d}"])
+def test_requests_do_not_grow_with_the_loads(
+    database: Database, store_lake: Lake, proxy: Proxy, settings: str
+) -> None:
+    declare(database, store_lake, settings)
+    requests_of(store_lake, proxy)
+    for number in range(LOADS):
+        insert(database, 11 + number)
+        assert store_lake.load().exit_code == 0
+    store_lake.run()
+
+    nothing_new = requests_of(store_lake, proxy)
+    insert(database, 1_000_000)
+    changed = requests_of(store_lake, proxy)
+
+    assert nothing_new <= 3 * TABLES + 1, proxy.requests
+    assert changed <= 12 * TABLES + 1, proxy.requests
