@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from benchmarks.again import nothing_new_case
+from benchmarks.engines import engines_case
 from benchmarks.hourly import hourly_case
 from benchmarks.machine import describe_commit, describe_machine
 from benchmarks.past import past_loads_case, past_runs_case
@@ -39,6 +40,7 @@ CASES: dict[str, Callable[[Source, Place, float, bool], list[Step]]] = {
     "nothing-new": nothing_new_case,
     "past-loads": past_loads_case,
     "past-runs": past_runs_case,
+    "engines": engines_case,
 }
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
 RECORDED = REPOSITORY / "benchmarks" / "recorded.json"

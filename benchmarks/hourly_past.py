@@ -13,7 +13,8 @@ from benchmarks.lakefeed import VARIABLE
 from benchmarks.source import Source
 from benchmarks.tables import CURSOR
 from lakefeed.declaration.project import open_project
-from lakefeed.orchestration.ingest.load import LoadRequest, load
+from lakefeed.orchestration.ingest.load import load
+from lakefeed.orchestration.ingest.load_request import LoadRequest
 from lakefeed.orchestration.run import run
 
 RUNS_A_BUILD = 10

@@ -93,7 +93,8 @@ def loads_of(root: Path, table: Table) -> int:
 def make_past(past: Past, root: Path) -> None:
     """Changes a few rows and loads them, until there were as many loads; in this one process."""
     from lakefeed.declaration.project import open_project
-    from lakefeed.orchestration.ingest.load import LoadRequest, load
+    from lakefeed.orchestration.ingest.load import load
+    from lakefeed.orchestration.ingest.load_request import LoadRequest
     from lakefeed.orchestration.run import run
 
     source = Source(os.environ[VARIABLE], 0)

@@ -108,7 +108,7 @@ def _end(session: int) -> None:
 
 
 class _Memory(threading.Thread):
-    """Watches the resident memory of all processes of a session.
+    """Watches the memory of all processes of a session; what several share counts once.
 
     A process's own `ru_maxrss` begins with what its parent had, so it can't tell small programs.
     """
@@ -125,7 +125,9 @@ class _Memory(threading.Thread):
             if looks % _LOOKS_PER_SEARCH == 0:
                 found = [pid for pid, stat in all_processes() if stat[3] == str(self.session)]
             looks += 1
-            self.peak = max(self.peak, sum(_resident(pid) for pid in found))
+            # Asking for shares takes a process a millisecond in which it can't allocate.
+            memory_of = _resident if len(found) == 1 else _proportional
+            self.peak = max(self.peak, sum(memory_of(pid) for pid in found))
 
     def stop(self) -> None:
         self._done.set()
@@ -155,6 +157,16 @@ def server_cpu(postmaster: int, but: int) -> float:
         elif stat[1] == str(postmaster) and pid != but:
             ticks += int(stat[11]) + int(stat[12])
     return ticks / _TICKS
+
+
+def _proportional(pid: int) -> int:
+    """A process's share of the memory that it uses (`Pss` in proc(5))."""
+    try:
+        text = (_PROC / str(pid) / "smaps_rollup").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    found = re.search(r"^Pss:\s+(\d+) kB$", text, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
 
 
 def _resident(pid: int) -> int:
