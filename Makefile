@@ -3,7 +3,7 @@ BIN := .venv/bin
 READY := .venv/.lakefeed-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow test test-faults test-wheel test-browser test-compose test-dbt112 test-duckdb2 nightly check lint types docs docs-site bench bench-guard lock clean
+.PHONY: help demo airflow test test-builds test-faults test-engines test-wheel test-browser test-compose test-dbt112 test-duckdb2 nightly check lint types docs docs-site bench bench-guard lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -19,8 +19,8 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY) ## load, change, load again, build, show: the main job on an embedded PostgreSQL
-	@$(BIN)/lakefeed demo
+demo: $(READY) ## load, change, load again, build, show: the main job on an embedded PostgreSQL; raw on SeaweedFS: make demo STORE=s3
+	@$(BIN)/lakefeed demo $(if $(STORE),--store $(STORE))
 
 # The shell gives way to it, so that Ctrl-C and SIGTERM reach it alone.
 airflow: $(READY) ## Airflow and the shop, without Docker, until Ctrl-C: make airflow PORT=8081
@@ -32,10 +32,27 @@ PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --durations=20 --durat
 SIDE_BY_SIDE = -n 2 --dist loadfile
 
 test: $(READY) ## all tests but the long suites and those that need a browser or Docker
-	@$(PYTEST) -m "not faults and not browser and not compose" $(SIDE_BY_SIDE)
+	@$(PYTEST) -m "not builds and not faults and not engines and not browser and not compose" $(SIDE_BY_SIDE)
+
+test-builds: $(READY) ## the long suites that load and build over and over: history, publication, housekeeping
+	@$(PYTEST) -m "builds and not engines" $(SIDE_BY_SIDE)
 
 test-faults: $(READY) program-pgbouncer program-redis-server program-postgresql ## the long suites: kills, torture, live services, runs of the DAG, the guides
-	@$(PYTEST) -m faults $(SIDE_BY_SIDE)
+	@$(PYTEST) -m "faults and not engines" $(SIDE_BY_SIDE)
+
+# Emulators of the object stores that no wheel brings: Azure's with Node.js, Google's with Go.
+EMULATORS := .venv/emulators
+FAKE_GCS := github.com/fsouza/fake-gcs-server@v1.56.1
+
+$(EMULATORS)/.ready: tests/store/azurite/package-lock.json | $(READY)
+	@mkdir -p $(EMULATORS)/bin && cp tests/store/azurite/*.json $(EMULATORS)
+	@{ npm ci --silent --ignore-scripts --prefix $(EMULATORS) && ln -sf ../node_modules/.bin/azurite-blob $(EMULATORS)/bin; } > /dev/null 2>&1 || echo "no azurite, so its tests are skipped"
+	@GOBIN=$(CURDIR)/$(EMULATORS)/bin GOPATH=$(CURDIR)/$(EMULATORS)/go GOCACHE=$(CURDIR)/$(EMULATORS)/go/cache GOFLAGS=-modcacherw go install $(FAKE_GCS) > /dev/null 2>&1 || echo "no fake-gcs-server, so its tests are skipped"
+	@rm -rf $(EMULATORS)/go
+	@touch $@
+
+test-engines: $(READY) $(EMULATORS)/.ready ## what runs on a disk and a file as well: raw in an object store, a DuckLake
+	@$(PYTEST) -m engines $(SIDE_BY_SIDE)
 
 test-wheel: $(READY) ## the wheel, installed by itself for the oldest and the newest Python that is here
 	@$(PYTEST) tests/faults/test_wheel.py
@@ -68,12 +85,12 @@ OTHER_VERSIONS := dbt112 duckdb2
 BUILDS := $(addprefix tests/integration/test_,dbt_packages history lineage macros materializations publication quality rebuild run schema_changes staging trial_build)
 
 test-dbt112: .venv-dbt112/.ready ## what builds, with dbt-core 1.12
-	@test ! -e $< || $(subst $(BIN),.venv-dbt112/bin,$(PYTEST)) -m "not faults and not browser" $(SIDE_BY_SIDE) tests/demo/test_demo.py $(addsuffix .py,$(BUILDS))
+	@test ! -e $< || $(subst $(BIN),.venv-dbt112/bin,$(PYTEST)) -m "not faults and not engines and not browser" $(SIDE_BY_SIDE) tests/demo/test_demo.py $(addsuffix .py,$(BUILDS))
 
 test-duckdb2: .venv-duckdb2/.ready ## the warehouse, with DuckDB 2
 	@test ! -e $< || LAKEFEED_OTHER_DUCKDB=$(CURDIR)/.venv-duckdb2/bin/python $(PYTEST) tests/integration/test_duckdb_versions.py
 
-check: lint types test test-faults test-browser test-dbt112 test-duckdb2 ## everything that CI checks, but for Docker
+check: lint types test test-builds test-faults test-engines test-browser test-dbt112 test-duckdb2 ## everything that CI checks, but for Docker
 
 lint: $(READY) ## format and lint, of Python and SQL
 	@$(BIN)/ruff format --check .
@@ -97,7 +114,7 @@ docs-site: $(READY) ## the documentation as a site, in site/; a broken link fail
 # Contenders that can't share an environment have one each. One that can't be had is told in its row.
 CONTENDERS := loaders sling ingestr by-hand
 VENVS := $(CONTENDERS:%=.bench/venvs/%/.ready)
-BENCH = --cases "$(or $(CASES),hourly lineitem big wide many nothing-new past-loads past-runs)" --scale $(or $(SCALE),1) --rounds $(or $(ROUNDS),3)
+BENCH = --cases "$(or $(CASES),hourly lineitem big wide many nothing-new past-loads past-runs engines)" --scale $(or $(SCALE),1) --rounds $(or $(ROUNDS),3)
 
 .bench/venvs/%/.ready: benchmarks/contenders/%.lock | $(READY)
 	@echo "setting up .bench/venvs/$* from $<"
