@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.orchestration.checks.audit import audit
 from lakefeed.orchestration.checks.check import check
 from lakefeed.orchestration.project.init import init_project

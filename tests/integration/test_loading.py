@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from psycopg2.extensions import connection as PgConnection
 
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.orchestration.reports.listener import Silence
 from lakefeed.source.connections.connection import Connection
 from lakefeed.source.snapshot import Snapshot, open_snapshot

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 from psycopg2.extensions import connection as PgConnection
 
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.orchestration.checks.audit import audit
 from lakefeed.orchestration.reports.listener import Silence
 from lakefeed.orchestration.reports.run_report import RunReport, TableReport

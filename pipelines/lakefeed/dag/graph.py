@@ -22,7 +22,7 @@ from lakefeed.dag import names, tasks
 from lakefeed.dag.alerts import deadline_of, notifiers_of
 from lakefeed.dag.request import form_of
 from lakefeed.declaration.project import Project, open_project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.transformation.manifest import Model, read_models
 
 _RETRY_DELAY = dt.timedelta(minutes=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow.sdk import Asset
 
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 
 EXTRACT = "extract_postgres_to_raw"
 STAGING = "raw_to_staging"

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from lakefeed.dag.names import loads_of
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.errors import DeclarationError
 
 if TYPE_CHECKING:

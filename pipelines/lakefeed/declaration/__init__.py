@@ -3,7 +3,7 @@
 Depends on PyYAML and pydantic only, since Airflow's scheduler imports it every few seconds.
 Nothing here opens a connection or reads a secret.
 
-Imports: `declaration.document`.
-Public: `catalogue`, `differences`, `explain`, `lake_names`, `models`, `project`, `quality`,
-    `reference`, `relationship_targets`, `table_names`, `tables`, `value_types`.
+Imports: `declaration.document`, `declaration.models`.
+Public: `catalogue`, `differences`, `explain`, `lake_names`, `project`, `reference`,
+    `relationship_targets`, `table`, `table_names`, `tables`.
 """

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from lakefeed.declaration.explain import effective_settings, shown
-from lakefeed.declaration.models import Declaration
+from lakefeed.declaration.models.declaration import Declaration
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 
 # Stands for a value that isn't set.
 NOTHING = "-"

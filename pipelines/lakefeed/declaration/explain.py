@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from lakefeed.declaration.quality import Tests
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.models.quality import Tests
+from lakefeed.declaration.table import Table
 
 
 def explain_table(table: Table, checkpoint: str | None) -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from lakefeed.declaration.catalogue import Catalogue, read_catalogue
 from lakefeed.declaration.document.loader import Declared, load_declaration
-from lakefeed.declaration.models import Declaration, SourceDeclaration
+from lakefeed.declaration.models.declaration import Declaration, SourceDeclaration
 from lakefeed.declaration.relationship_targets import refuse_undeclared_references
-from lakefeed.declaration.tables import Table, resolve_tables
+from lakefeed.declaration.table import Table
+from lakefeed.declaration.tables import resolve_tables
 from lakefeed.errors import DeclarationError
 
 

@@ -15,26 +15,26 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from lakefeed.declaration import models, quality
 from lakefeed.declaration.explain import shown
-from lakefeed.declaration.models import (
+from lakefeed.declaration.models.declaration import (
     Airflow,
-    Columns,
-    Cursor,
     Declaration,
-    Freshness,
     Raw,
-    Shrink,
     SourceDeclaration,
-    TableDeclaration,
-    TableSettings,
     Warehouse,
 )
-from lakefeed.declaration.quality import ColumnTests, Expression, Range, RowBounds, Tests
+from lakefeed.declaration.models.quality import ColumnTests, Expression, Range, RowBounds, Tests
+from lakefeed.declaration.models.table_settings import (
+    Columns,
+    Cursor,
+    Freshness,
+    Shrink,
+    TableDeclaration,
+    TableSettings,
+)
 
 _INTRODUCTION = """\
-<!-- Written by `make docs` from pipelines/lakefeed/declaration/models.py and quality.py; edit the
-     docstrings there. -->
+<!-- Written by `make docs` from the docstrings in pipelines/lakefeed/declaration/models. -->
 # sources.yaml
 
 `sources.yaml` declares what Lakefeed loads. `lakefeed check` reports all mistakes at once, with
@@ -141,7 +141,8 @@ def _docstring(model: type[BaseModel], field: str) -> str:
 @cache
 def _docstrings() -> dict[tuple[str, str], str]:
     """The docstring of each field, by class and field."""
-    trees = [ast.parse(inspect.getsource(module)) for module in (models, quality)]
+    modules = {inspect.getmodule(model) for model in _SECTIONS.values()}
+    trees = [ast.parse(inspect.getsource(module)) for module in modules if module]
     return {
         (owner.name, field.target.id): inspect.cleandoc(str(text.value.value))
         for tree in trees

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Sequence
 
 from lakefeed.declaration.document.loader import Declared
 from lakefeed.declaration.document.messages import nearest
+from lakefeed.declaration.table import Table
 from lakefeed.declaration.table_names import wildcards_of
-from lakefeed.declaration.tables import Table
 from lakefeed.errors import DeclarationError, Problem
 
 

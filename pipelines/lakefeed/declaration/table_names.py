@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 
-from lakefeed.declaration.models import SourceDeclaration
+from lakefeed.declaration.models.declaration import SourceDeclaration
 
 _WILDCARD = re.compile(r"[*?\[]")
 _QUOTED = r'"(?:[^"]|"")+"'

@@ -8,99 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from lakefeed.declaration.catalogue import Catalogue, CatalogueTable, Column
+from lakefeed.declaration.catalogue import Catalogue, CatalogueTable
 from lakefeed.declaration.document.loader import Declared
 from lakefeed.declaration.document.positions import Document, YamlPath
 from lakefeed.declaration.lake_names import LONGEST_LAKE_NAME, RESERVED, default_name
-from lakefeed.declaration.models import Cursor, SourceDeclaration, TableDeclaration
+from lakefeed.declaration.models.declaration import SourceDeclaration
+from lakefeed.declaration.models.table_settings import TableDeclaration
+from lakefeed.declaration.table import Table
+from lakefeed.declaration.table_checks import problem_of_settings
 from lakefeed.declaration.table_names import (
     is_wildcard,
     matching_wildcards,
     qualify,
-    spelled,
     split,
     wildcards_of,
 )
 from lakefeed.errors import DeclarationError, Problem
-
-Mode = Literal["incremental", "full_refresh"]
-
-# PostgreSQL's system column with the ID of the transaction that wrote a row version.
-ROW_VERSION = "xmin"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A declared table with its merged settings. `lake_name` is unique in the lake.
-
-    Attributes:
-        origins: `file:line` of each setting that isn't a built-in default.
-        paths: the YAML path of each such setting.
-        catalogue: the table in the catalogue; None before the first sync.
-    """
-
-    source: str
-    schema: str
-    name: str
-    short_name: str
-    mode: Mode
-    settings: TableDeclaration
-    origins: dict[str, str]
-    paths: dict[str, YamlPath]
-    where: str
-    catalogue: CatalogueTable | None
-
-    @property
-    def lake_name(self) -> str:
-        return f"{self.source}__{self.short_name}"
-
-    @property
-    def qualified(self) -> str:
-        """Its schema and name in the source, quoted as in `sources.yaml`: `public.orders`."""
-        return spelled(self.schema, self.name)
-
-    @property
-    def shown(self) -> str:
-        """Its name in commands and messages: `shop.orders`."""
-        return f"{self.source}.{self.short_name}"
-
-    @property
-    def cursor(self) -> Cursor | None:
-        """The cursor column; None for `full_refresh` and `cursor: xmin`."""
-        declared = self.settings.cursor if self.mode == "incremental" else None
-        return None if self.reads_row_versions else declared
-
-    @property
-    def reads_row_versions(self) -> bool:
-        """Whether new rows are found by PostgreSQL's row versions (`cursor: xmin`)."""
-        declared = self.settings.cursor
-        return self.mode == "incremental" and bool(declared and declared.column == ROW_VERSION)
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """The declared primary key, or the database's; empty if neither is known."""
-        if self.settings.primary_key is not None:
-            return self.settings.primary_key
-        return self.catalogue.primary_key if self.catalogue else ()
-
-    @property
-    def sees_deletes(self) -> bool:
-        """Whether rows deleted in the source are removed from staging, or marked there."""
-        return self.mode == "full_refresh" or self.settings.deletes != "ignore"
-
-    @property
-    def key_columns(self) -> tuple[Column, ...]:
-        """The primary key's columns; empty unless the catalogue has all of them."""
-        found = [self.catalogue.column(name) for name in self.key] if self.catalogue else []
-        known = tuple(column for column in found if column)
-        return known if len(known) == len(self.key) else ()
-
-    def where_of(self, setting: str) -> str:
-        """`file:line` of a setting, or of the table's entry if the setting is a default."""
-        origin = self.origins.get(setting, "default")
-        return self.where if origin == "default" else origin
 
 
 @dataclass(frozen=True)
@@ -192,7 +117,7 @@ def _resolve(
     merged, origins, paths = _merge(document, layers)
     settings = TableDeclaration.model_validate(merged)
     mode = settings.mode or ("incremental" if settings.cursor else None)
-    if problem := _table_problem(document, path, settings, mode):
+    if problem := problem_of_settings(document, path, settings, mode):
         return problem
     assert mode is not None
     schema, name = split(qualified)
@@ -254,25 +179,6 @@ def _merge(
             else:
                 merged[key] = value
     return merged, origins, paths
-
-
-def _table_problem(
-    document: Document, path: YamlPath, settings: TableDeclaration, mode: str | None
-) -> Problem | None:
-    entry = path[-1]
-    if mode is None or (mode == "incremental" and not settings.cursor):
-        return document.problem(
-            path,
-            f"`{entry}` has no cursor: name the column that increases with every change "
-            "(`cursor: updated_at`), or load the whole table each time (`mode: full_refresh`)",
-        )
-    if settings.columns and settings.columns.include and settings.columns.exclude:
-        message = f"`{entry}`: `columns` accepts `include` or `exclude`, not both"
-        return document.problem(path, message)
-    declared = settings.cursor
-    if declared and declared.column == ROW_VERSION and declared.initial_value is not None:
-        return document.problem(path, f"`{entry}`: `cursor: xmin` accepts no `initial_value`")
-    return None
 
 
 def _same_names(document: Document, tables: list[tuple[YamlPath, Table]]) -> Iterator[Problem]:

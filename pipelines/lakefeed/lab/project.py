@@ -17,7 +17,7 @@ from lakefeed.declaration.catalogue import CatalogueTable
 from lakefeed.declaration.document.loader import DECLARATION_FILE
 from lakefeed.declaration.document.quoting import yaml_text
 from lakefeed.declaration.project import Project, open_project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.errors import TableFailed
 from lakefeed.lab.scratch import LAB_SCHEMA, LabTable, copy_schema, prepare_table
 from lakefeed.lab.writers import Writers

@@ -6,7 +6,7 @@ import re
 
 import psycopg2
 
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.disk import storage_error
 from lakefeed.errors import LakefeedError, TableFailed
 from lakefeed.source.connections.connection import Connection

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.accepted_changes import accepted_changes
 from lakefeed.loading.extract.window import window_of

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import psycopg2
 
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.errors import LakefeedError, SourceUnreachable
 from lakefeed.loading.error_translation import root_of, server_message
 from lakefeed.loading.extract.steps import Steps

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lakefeed.wording import counted
 
 if TYPE_CHECKING:
-    from lakefeed.declaration.tables import Table
+    from lakefeed.declaration.table import Table
     from lakefeed.orchestration.reports.run_report import TableReport
 
 _LINE = re.compile(r"sources\.yaml:\d+(:\d+)?")

@@ -22,7 +22,7 @@ from lakefeed.render.wording import age, short, table_line
 from lakefeed.wording import counted
 
 if TYPE_CHECKING:
-    from lakefeed.declaration.tables import Table
+    from lakefeed.declaration.table import Table
     from lakefeed.orchestration.inspect.status import TableFreshness, TableStatus
     from lakefeed.orchestration.project.sync import SyncReport
     from lakefeed.orchestration.reports.listener import Listener

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.orchestration.inspect.overview import ModelOverview, TableOverview
 from lakefeed.transformation.generate.staging_models import staged_columns
 from lakefeed.transformation.lineage.column_lineage import Origin

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from lakefeed.declaration.models import TableDeclaration
+from lakefeed.declaration.models.table_settings import TableDeclaration
 from lakefeed.declaration.reference import json_schema_text, markdown_reference
 
 REPOSITORY = Path(__file__).resolve().parents[3]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lakefeed.declaration.models import TableSettings
+from lakefeed.declaration.models.table_settings import TableSettings
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from lakefeed.declaration.models import Cursor
+from lakefeed.declaration.models.table_settings import Cursor
 from lakefeed.loading.plan.cursors import (
     CursorValue,
     as_cursor_value,

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 from lakefeed.declaration.catalogue import CatalogueTable, Column
-from lakefeed.declaration.models import Cursor
+from lakefeed.declaration.models.table_settings import Cursor
 from lakefeed.declaration.project import Location, open_project
 from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.raw.commit_log import CommitLog

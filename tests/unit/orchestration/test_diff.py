@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lakefeed.declaration.models import Airflow, Raw, SourceDeclaration, TableDeclaration, Warehouse
+from lakefeed.declaration.models.declaration import Airflow, Raw, SourceDeclaration, Warehouse
+from lakefeed.declaration.models.table_settings import TableDeclaration
 from lakefeed.declaration.project import Project, open_project
 from lakefeed.orchestration.impact.change_impact import DESCRIBED_BY_NEXT_RUN
 from lakefeed.orchestration.impact.diff import DiffReport, report_of

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from lakefeed.declaration.document.messages import holds_password, problem_of
 from lakefeed.declaration.document.positions import Document, read_document
-from lakefeed.declaration.models import Declaration
+from lakefeed.declaration.models.declaration import Declaration
 from lakefeed.errors import DeclarationError, Problem
 
 DECLARATION_FILE = "sources.yaml"

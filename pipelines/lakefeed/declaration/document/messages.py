@@ -11,22 +11,24 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from lakefeed.declaration.document.positions import Document, YamlPath, tag_of
-from lakefeed.declaration.models import (
+from lakefeed.declaration.models.declaration import (
     DAG_ID,
     Airflow,
-    Columns,
-    Cursor,
     Declaration,
-    Freshness,
     Raw,
-    Shrink,
     SourceDeclaration,
-    TableDeclaration,
-    TableSettings,
     Warehouse,
 )
-from lakefeed.declaration.quality import ColumnTests, Expression, Range, RowBounds, Tests
-from lakefeed.declaration.value_types import IDENTIFIER
+from lakefeed.declaration.models.quality import ColumnTests, Expression, Range, RowBounds, Tests
+from lakefeed.declaration.models.table_settings import (
+    Columns,
+    Cursor,
+    Freshness,
+    Shrink,
+    TableDeclaration,
+    TableSettings,
+)
+from lakefeed.declaration.models.value_types import IDENTIFIER
 from lakefeed.errors import Problem
 
 _URL_PASSWORD = re.compile(r"://[^:@/\s]*:(?!\d+/)[^@\n]+@")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lakefeed.declaration.explain import shown
-from lakefeed.declaration.models import Shrink
+from lakefeed.declaration.models.table_settings import Shrink
 from lakefeed.errors import Refused
 from lakefeed.loading.plan.cursors import CursorValue
 from lakefeed.loading.plan.queries import MARKED, keys_query, rows_query

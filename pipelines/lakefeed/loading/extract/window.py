@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from lakefeed.declaration.catalogue import Part
-from lakefeed.declaration.tables import ROW_VERSION
+from lakefeed.declaration.table import ROW_VERSION
 from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, horizon_for, reading_start
 from lakefeed.loading.plan.queries import since_condition, written_since
 from lakefeed.loading.plan.read_contract import ContractChanges, changes_since

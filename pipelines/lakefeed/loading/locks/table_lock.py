@@ -14,7 +14,7 @@ from psycopg2 import Error as PgError
 from psycopg2.extensions import connection as PgConnection
 
 from lakefeed.declaration.project import Location, Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.errors import Refused, TableFailed
 from lakefeed.loading.locks.abandoned_sessions import claim_run, end_abandoned_sessions
 from lakefeed.loading.locks.lock_file import Busy, file_lock

@@ -1,5 +1,6 @@
 """Plans what a load reads: columns, key, cursor, window, and what changed since earlier loads.
 
-Imports: `declaration`, `declaration.document`, `source`, `source.inspection`.
+Imports: `declaration.document`, `declaration.models`, `declaration`, `source.inspection`,
+    `source`.
 Public: `backfill`, `cursors`, `queries`, `read_contract`, `table_plan`.
 """

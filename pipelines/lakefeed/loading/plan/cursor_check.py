@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lakefeed.declaration.catalogue import CatalogueTable, Column
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.errors import TableFailed
 from lakefeed.source.inspection.types import CursorKind, cursor_kind
 

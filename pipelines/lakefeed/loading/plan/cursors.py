@@ -9,7 +9,7 @@ import datetime as dt
 from typing import cast, overload
 from zoneinfo import ZoneInfo
 
-from lakefeed.declaration.models import Cursor
+from lakefeed.declaration.models.table_settings import Cursor
 from lakefeed.source.inspection.types import CursorKind
 
 CursorValue = dt.datetime | dt.date | int

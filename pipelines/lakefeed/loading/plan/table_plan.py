@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from lakefeed.declaration.catalogue import CatalogueTable, Column, Part
 from lakefeed.declaration.document.quoting import yaml_name
-from lakefeed.declaration.tables import ROW_VERSION, Table
+from lakefeed.declaration.table import ROW_VERSION, Table
 from lakefeed.errors import TableFailed
 from lakefeed.loading.plan.cursor_check import WITH_ROW_VERSIONS, cursor_of
 from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, in_zone

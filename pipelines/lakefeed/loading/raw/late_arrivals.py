@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from lakefeed.declaration.models import Cursor
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.models.table_settings import Cursor
+from lakefeed.declaration.table import Table
 from lakefeed.errors import StorageFailed
 from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, horizon_for
 from lakefeed.loading.plan.table_plan import DELETED_AT

@@ -11,7 +11,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from lakefeed.declaration.catalogue import Column
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.errors import DeclarationError
 from lakefeed.source.inspection.equality import compared
 from lakefeed.source.inspection.types import lake_type

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.loading.plan.table_plan import DELETED_AT
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.latest_rows import LatestRows

@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import TypeVar
 
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.errors import LakefeedError, SourceUnreachable, TableFailed
 from lakefeed.loading.load_result import LoadOptions, LoadResult
 from lakefeed.loading.locks.table_lock import TableLock, table_lock

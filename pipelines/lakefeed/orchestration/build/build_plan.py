@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.transformation.dbt_adapter.runner import BuildResult
 from lakefeed.transformation.generate.generated_files import has_history, is_generated

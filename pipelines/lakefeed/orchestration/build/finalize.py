@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.orchestration.build.build_plan import BuildPlan
 from lakefeed.orchestration.build.hold_back import hold_back

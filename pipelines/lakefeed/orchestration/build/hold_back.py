@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.transformation.dbt_adapter.runner import BuildResult, NodeResult
 from lakefeed.transformation.generate.history_models import models_over_raw
 from lakefeed.transformation.manifest import Model, with_those_below

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from duckdb import DuckDBPyConnection
 
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.distinct_values import seen_in, values_in
 from lakefeed.loading.raw.load_manifest import Load

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from lakefeed.declaration.document.messages import nearest
 from lakefeed.declaration.project import Project
+from lakefeed.declaration.table import Table
 from lakefeed.declaration.table_names import read_entry, split, wildcards_of
-from lakefeed.declaration.tables import Table
 from lakefeed.errors import (
     DeclarationError,
     ExtraMissing,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from lakefeed.declaration.differences import NOTHING, Difference
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.errors import TableFailed
 from lakefeed.loading.plan.read_contract import ContractChanges, ReadContract, changes_since
 from lakefeed.loading.plan.table_plan import plan_table

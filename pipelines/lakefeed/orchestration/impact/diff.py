@@ -19,7 +19,7 @@ from lakefeed.declaration.differences import (
 )
 from lakefeed.declaration.document.loader import DECLARATION_FILE
 from lakefeed.declaration.project import Project, open_project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.orchestration.impact.change_impact import meaning_of, next_run_of
 from lakefeed.orchestration.impact.git_revision import (
     Revision,

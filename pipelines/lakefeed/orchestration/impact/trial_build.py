@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.orchestration.build.build import refuse_stale_files

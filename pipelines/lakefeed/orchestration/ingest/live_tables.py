@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.loading.plan.table_plan import TablePlan, plan_table
 from lakefeed.orchestration.ingest.frozen_tables import refuse_frozen
 from lakefeed.orchestration.project.catalogue_sync import LiveSource

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.loading.load_result import LoadOptions
 from lakefeed.loading.plan.backfill import parse_range, range_of_table
 from lakefeed.loading.plan.table_plan import TablePlan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.plan.backfill import parse_range
 from lakefeed.loading.preview import LoadPreview, preview_failed, preview_load

@@ -9,7 +9,7 @@ from functools import partial
 from psycopg2.extensions import connection as PgConnection
 
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.error_translation import explain_failure
 from lakefeed.loading.load_result import LoadOptions, LoadResult

@@ -10,7 +10,7 @@ from typing import Literal
 from duckdb import DuckDBPyConnection
 
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.errors import LakefeedError, StorageFailed
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.late_arrivals import clock_of, late_rows

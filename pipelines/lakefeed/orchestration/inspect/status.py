@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import Load, checkpoint_after
 from lakefeed.orchestration.permissions import refuse_missing

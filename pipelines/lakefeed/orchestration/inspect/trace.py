@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.errors import BuildFailed
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import Load

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.errors import EXIT_OK, LakefeedError, Refused
 from lakefeed.loading.dlt_adapter.load_packages import has_pending_packages
 from lakefeed.loading.locks.table_lock import table_lock

@@ -15,7 +15,7 @@ from typing import Any
 
 from lakefeed.declaration.explain import shown
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.errors import EXIT_OK, BuildFailed, LakefeedError
 from lakefeed.loading.locks.table_lock import folder_lock
 from lakefeed.loading.maintenance.prune import Pruning, Rules, plan_pruning, prune_raw

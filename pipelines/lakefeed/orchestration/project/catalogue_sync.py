@@ -16,8 +16,9 @@ from lakefeed.declaration.catalogue import (
     catalogue_text,
     read_catalogue,
 )
-from lakefeed.declaration.models import SourceDeclaration
+from lakefeed.declaration.models.declaration import SourceDeclaration
 from lakefeed.declaration.project import Project
+from lakefeed.declaration.table import Table
 from lakefeed.declaration.table_names import (
     is_wildcard,
     matching_wildcards,
@@ -26,7 +27,7 @@ from lakefeed.declaration.table_names import (
     split,
     wildcards_of,
 )
-from lakefeed.declaration.tables import Table, known_elsewhere
+from lakefeed.declaration.tables import known_elsewhere
 from lakefeed.errors import DeclarationError
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.source.inspection.identity import identified

@@ -12,8 +12,8 @@ from pathlib import Path
 from dotenv import set_key, unset_key
 
 from lakefeed.declaration.document.loader import DECLARATION_FILE
+from lakefeed.declaration.models.value_types import IDENTIFIER
 from lakefeed.declaration.project import open_project
-from lakefeed.declaration.value_types import IDENTIFIER
 from lakefeed.errors import DeclarationError, Refused
 from lakefeed.orchestration.project.cursor_inference import (
     TableFacts,

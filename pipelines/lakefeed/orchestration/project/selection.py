@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from lakefeed.declaration.document.messages import nearest
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.errors import DeclarationError
 
 _TAG = "tag:"

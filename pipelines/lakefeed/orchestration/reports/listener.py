@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.orchestration.reports.run_report import TableReport
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from lakefeed.declaration.document.loader import Declared
 from lakefeed.declaration.document.messages import nearest
 from lakefeed.declaration.document.positions import YamlPath
-from lakefeed.declaration.quality import Tests
+from lakefeed.declaration.models.quality import Tests
 from lakefeed.declaration.relationship_targets import names_of, undeclared_references
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.errors import Problem, TableFailed
 from lakefeed.source.predicate import single_expression
 from lakefeed.transformation.generate.staging_models import staged_columns

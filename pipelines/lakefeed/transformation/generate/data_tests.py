@@ -16,9 +16,9 @@ from typing import Any
 
 from lakefeed.declaration.catalogue import Column
 from lakefeed.declaration.lake_names import lake_name_of
+from lakefeed.declaration.models.quality import ColumnTests, Range, Severity
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.quality import ColumnTests, Range, Severity
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.source.inspection.equality import comparable
 from lakefeed.source.inspection.types import lake_type
 from lakefeed.transformation.model_names import staging_model

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.textfile import replace_text
 from lakefeed.transformation.generate.dbt_packages import link_dbt_package
 from lakefeed.transformation.generate.history_models import history_model_name

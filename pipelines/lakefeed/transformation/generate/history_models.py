@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.transformation.generate.staging_models import (
     column_entry,
     compared_as,

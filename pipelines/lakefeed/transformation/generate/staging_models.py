@@ -14,7 +14,7 @@ from typing import Any
 from lakefeed.declaration.catalogue import Column
 from lakefeed.declaration.document.quoting import yaml_text as dumped
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.source.inspection.equality import comparable
 from lakefeed.source.inspection.types import lake_type
 from lakefeed.transformation.generate.data_tests import tests_of_column, tests_of_table

@@ -9,7 +9,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.loading.raw.row_key import Key
 from lakefeed.sql import quote
 from lakefeed.transformation.generate.history_models import history_model_name, models_over_raw

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.transformation.generate.generated_files import has_history, is_generated
 from lakefeed.transformation.generate.history_models import history_model_name
 from lakefeed.transformation.generate.staging_models import staged_columns, staging_model_name

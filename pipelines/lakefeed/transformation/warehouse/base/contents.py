@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
-from lakefeed.declaration.tables import Table
+from lakefeed.declaration.table import Table
 from lakefeed.sql import quote
 from lakefeed.transformation.model_names import staging_model
 from lakefeed.transformation.warehouse.base.format import holds

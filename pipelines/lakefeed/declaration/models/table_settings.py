@@ -1,20 +1,15 @@
-"""The keys of `sources.yaml`, as pydantic models.
-
-The docstring below a field is its only documentation: reference.py writes it into the JSON Schema
-that editors use and into docs/sources-yaml.md. It parses this file for them, since pydantic's
-`use_attribute_docstrings` would take four fifths of the time that importing this module takes.
-"""
+"""The settings of a table in `sources.yaml`, as pydantic models (see declaration.py)."""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator
 
-from lakefeed.declaration.quality import Tests
-from lakefeed.declaration.strict import Strict
-from lakefeed.declaration.value_types import (
+from lakefeed.declaration.models.quality import Tests
+from lakefeed.declaration.models.strict import Strict
+from lakefeed.declaration.models.value_types import (
     IDENTIFIER,
     Duration,
     Lookback,
@@ -24,15 +19,9 @@ from lakefeed.declaration.value_types import (
     ShareText,
     Start,
     Text,
-    folder_of_file_url,
-    parse_connection,
     parse_cursor,
     parse_shrink,
-    parse_version,
-    path_for_dbt,
 )
-
-DAG_ID = r"^[A-Za-z0-9_.-]+$"
 
 
 class Cursor(Strict):
@@ -184,108 +173,3 @@ class TableDeclaration(TableSettings):
 
     name: Annotated[str, Field(pattern=IDENTIFIER)] | None = None
     """The table's name in raw, staging and commands. Default: its name in the source."""
-
-
-class SourceDeclaration(Strict):
-    """One PostgreSQL database."""
-
-    connection: Annotated[Text, BeforeValidator(parse_connection)] | None = None
-    """The connection URL, read from an environment variable: `${VARIABLE}`. A password in the file
-    is refused. Default: the dlt secret `sources.<source>.credentials`."""
-    schema_: Annotated[Text, Field(alias="schema")] = "public"
-    """The schema of tables that are named without one."""
-    defaults: TableSettings | None = None
-    """Default settings for all tables of this source."""
-    tables: dict[str, TableDeclaration | None] = Field(min_length=1)
-    """The tables to load, by name: `orders`, `audit.events`, or a wildcard such as `"audit.*"`. An
-    empty entry takes the defaults. The most specific entry wins. As in SQL, a part in double quotes
-    is taken literally: `'"we.ird"."what?"'` is one table."""
-
-
-class Raw(Strict):
-    """The raw layer."""
-
-    url: Annotated[Text, AfterValidator(folder_of_file_url)] = "data/raw"
-    """A folder, or the URL of an object store: `s3://bucket/raw`, `gs://…` or `az://…`
-    ([credentials and requirements](object-store.md))."""
-
-
-class Warehouse(Strict):
-    """The warehouse."""
-
-    type: Literal["duckdb", "ducklake"] = "duckdb"
-    """What holds staging and marts: `duckdb`, a file on one machine, or `ducklake`, tables in a
-    folder or an object store with a catalogue in PostgreSQL, which several machines can build and
-    read."""
-    path: Annotated[Text, AfterValidator(path_for_dbt)] = "data/warehouse.duckdb"
-    """For `duckdb`: the file with staging and marts. Each build runs and is tested in a copy, which
-    then replaces this file."""
-    catalog_url: Annotated[Text, BeforeValidator(parse_connection)] | None = None
-    """For `ducklake`: the URL of the catalogue's database, read from an environment variable:
-    `${LAKE_CATALOG_URL}`."""
-    data_url: Annotated[Text, AfterValidator(folder_of_file_url)] | None = None
-    """For `ducklake`: the folder of the tables' files, or its URL in an object store,
-    `s3://bucket/lake`. Once the lake exists, it can't be changed."""
-    keep: Annotated[int, Field(ge=0)] = 3
-    """How many previous versions to keep for `lakefeed rollback`."""
-
-    @model_validator(mode="after")
-    def _fits_type(self) -> Warehouse:
-        given = self.model_fields_set & {"path", "catalog_url", "data_url"}
-        wanted = {"catalog_url", "data_url"} if self.type == "ducklake" else {"path"}
-        if self.type == "ducklake" and not wanted <= given:
-            raise ValueError("`catalog_url` and `data_url`, which `type: ducklake` needs")
-        if given - wanted:
-            others = ", ".join(f"`{name}`" for name in sorted(given - wanted))
-            raise ValueError(f"no {others}, which `type: {self.type}` doesn't have")
-        return self
-
-
-class Airflow(Strict):
-    """The DAG."""
-
-    dag_id: Annotated[str, Field(pattern=DAG_ID)] = "de_batch_pipeline"
-    """The DAG's ID."""
-    schedule: str | None = "0 * * * *"
-    """When the DAG runs, as a cron expression. `null` means manual runs only."""
-    start_date: dt.date = dt.date(2026, 1, 1)
-    """The date from which Airflow schedules runs."""
-    retries: Annotated[int, Field(ge=0)] = 2
-    """How many times a failed load is retried."""
-    owner: str = "lakefeed"
-    """The DAG's owner in Airflow."""
-    tags: tuple[Text, ...] = ("lakefeed",)
-    """The DAG's tags in Airflow."""
-    load: Literal["per_table", "per_source"] = "per_table"
-    """How loads become tasks. `per_table` has one task per table, each with its own snapshot.
-    `per_source` has one task per source, which reads all of its tables at the same snapshot."""
-    transform: Literal["per_layer", "per_model"] = "per_layer"
-    """How models become tasks. `per_layer` has one task for staging and one for marts; `per_model`
-    has one for each model. The builds and their results are the same."""
-    notify: dict[Text, dict[str, Any] | None] = Field(default={})
-    """The notifiers to call when a run fails or is late, each with its arguments: Airflow's by
-    class name, such as `SmtpNotifier: {to: team@example.org}`, or your own by import path, such as
-    `alerts.PagerNotifier`. Keep secrets in Airflow's connections."""
-    docs: bool = False
-    """Write the documentation site (`lakefeed docs`) at the end of each run."""
-    deadline: Duration | None = None
-    """How long a run may take, counted from when it was queued, before it is late."""
-
-
-class Declaration(Strict):
-    """The whole of `sources.yaml`."""
-
-    version: Annotated[Literal[1], BeforeValidator(parse_version)]
-    """The version of the file format: `1`."""
-    raw: Raw = Raw()
-    """Where the raw Parquet files are stored."""
-    warehouse: Warehouse = Warehouse()
-    """Where staging and marts are stored."""
-    airflow: Airflow = Airflow()
-    """The Airflow DAG."""
-    defaults: TableSettings | None = None
-    """Default settings for all tables of all sources."""
-    sources: dict[Annotated[str, Field(pattern=IDENTIFIER)], SourceDeclaration] = Field(
-        min_length=1
-    )
-    """The databases to load from, each by the name that it has in the lake."""

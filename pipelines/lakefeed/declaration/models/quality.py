@@ -9,8 +9,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, NonNegativeInt, StrictBool, model_validator
 
-from lakefeed.declaration.strict import Strict
-from lakefeed.declaration.value_types import (
+from lakefeed.declaration.models.strict import Strict
+from lakefeed.declaration.models.value_types import (
     IDENTIFIER,
     AcceptedValue,
     Bound,
