@@ -6,6 +6,7 @@ LakefeedError                 what happened, where, and what to do; carries the 
 ├── SourceUnreachable         a database is unreachable or rejected the login (exit 3)
 ├── TableFailed               one table failed to load (exit 1)
 ├── Refused                   declined as a precaution: a lock, a shrinking refresh (exit 1)
+│   └── Overtaken             another build has begun, which discards this one (exit 1)
 ├── StorageFailed             a file can't be read or written: disk full, read-only (exit 1)
 ├── NewerFormat               a newer Lakefeed wrote a file that this one would misread (exit 1)
 └── BuildFailed               dbt failed to build a model, or a test failed (exit 1)
@@ -116,6 +117,10 @@ class TableFailed(LakefeedError):
 
 class Refused(LakefeedError):
     """Lakefeed declined to continue. The message names the flag that overrides this."""
+
+
+class Overtaken(Refused):
+    """Another build has begun since this one, and discarded what this one built."""
 
 
 class StorageFailed(LakefeedError):

@@ -35,7 +35,7 @@ def request_of(lake: Lake, *tables: str, kind: str = "manual", **params: Any) ->
 
     context: dict[str, Any] = {
         "params": {"tables": None, "full_refresh": False, "start": None, "end": None, **params},
-        "dag_run": SimpleNamespace(run_type=kind),
+        "dag_run": SimpleNamespace(run_type=kind, dag_id="de_batch_pipeline"),
         "data_interval_start": dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
         "data_interval_end": dt.datetime(2026, 1, 2, tzinfo=dt.UTC),
     }
@@ -108,7 +108,7 @@ def test_wrong_parameters_fail_one_task_and_skip_the_others(
 def test_the_form_accepts_dates_timestamps_and_numbers(synced: Lake, bound: str) -> None:
     from lakefeed.dag.request import form_of
 
-    assert form_of(synced.project)["start"].resolve(bound) == bound
+    assert form_of(synced.project.tables)["start"].resolve(bound) == bound
 
 
 @pytest.mark.parametrize("bound", ["yesterday", "31.01.2026", "{{ ds }}", "1; drop table t"])
@@ -118,7 +118,7 @@ def test_the_form_refuses_other_bounds_before_any_task_runs(synced: Lake, bound:
     from lakefeed.dag.request import form_of
 
     with pytest.raises(ParamValidationError):
-        form_of(synced.project)["end"].resolve(bound)
+        form_of(synced.project.tables)["end"].resolve(bound)
 
 
 def test_a_task_of_several_tables_leaves_out_those_that_the_range_does_not_apply_to(
@@ -152,7 +152,9 @@ def test_the_form_offers_each_table_and_tag_and_refuses_others(synced: Lake) -> 
 
     from lakefeed.dag.request import form_of
 
-    tables = form_of(synced.declare(DECLARED.replace("id}", "id, tags: [core]}")).project)["tables"]
+    tables = form_of(synced.declare(DECLARED.replace("id}", "id, tags: [core]}")).project.tables)[
+        "tables"
+    ]
 
     names = ["shop.timed", "shop.counted", "shop.whole", "shop.daily", "tag:core"]
     assert tables.schema["examples"] == names

@@ -10,6 +10,6 @@ from lakefeed.extras import require
 
 require("airflow.sdk", "airflow", "`lakefeed.dag`")
 
-from lakefeed.dag.graph import build_dag  # noqa: E402 - needs what was just asked for
+from lakefeed.dag.graph import build_dag, build_dags  # noqa: E402 - needs what was just asked for
 
-__all__ = ["build_dag"]
+__all__ = ["build_dag", "build_dags"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -45,19 +46,20 @@ def notifiers_of(project: Project) -> list[BaseNotifier]:
     return made
 
 
-def deadline_of(project: Project) -> DeadlineAlert | None:
-    """The alert for runs that exceed `airflow.deadline`; None if there is no deadline.
+def deadline_of(
+    deadline: dt.timedelta | None, notify: Mapping[str, dict[str, Any] | None]
+) -> DeadlineAlert | None:
+    """The alert for runs that take longer than this; None if there is no deadline.
 
     Its callback is synchronous, since the executor runs those: an asynchronous one would need a
     triggerer, which the stack doesn't have.
     """
-    declared = project.declaration.airflow
-    if declared.deadline is None:
+    if deadline is None:
         return None
-    arguments = {"notify": dict(declared.notify), "allowed": shown(declared.deadline)}
+    arguments = {"notify": dict(notify), "allowed": shown(deadline)}
     return DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
-        interval=declared.deadline,
+        interval=deadline,
         callback=SyncCallback(tell_missed_deadline, kwargs=arguments),
     )
 

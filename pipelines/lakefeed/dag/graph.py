@@ -23,51 +23,69 @@ from lakefeed.dag.alerts import deadline_of, notifiers_of
 from lakefeed.dag.request import form_of
 from lakefeed.declaration.project import Project, open_project
 from lakefeed.declaration.table import Table
-from lakefeed.transformation.manifest import Model, read_models
+from lakefeed.orchestration.project.dags import tables_of_dags
+from lakefeed.transformation.manifest import Model, read_models, tables_above
 
 _RETRY_DELAY = dt.timedelta(minutes=1)
 
 
 def build_dag(root: Path) -> DAG:
-    """The DAG of the project in `root`.
+    """The DAG of the project in `root`; of several, the first.
+
+    Airflow finds the others by itself, as it does all DAGs that are used in a `with` statement
+    (https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/dags.html).
 
     Raises:
         DeclarationError: with every mistake in `sources.yaml`; Airflow shows it as an import error.
     """
+    return next(iter(build_dags(root).values()))
+
+
+def build_dags(root: Path) -> dict[str, DAG]:
+    """The DAGs of the project in `root`, by ID; see `build_dag`."""
     project = open_project(root)
+    return {
+        dag_id: _build(project, dag_id, tables)
+        for dag_id, tables in tables_of_dags(project).items()
+    }
+
+
+def _build(project: Project, dag_id: str, tables: Sequence[Table]) -> DAG:
     declared = project.declaration.airflow
+    own = declared.dags.get(dag_id, declared)
     with DAG(
-        declared.dag_id,
-        schedule=_timetable(declared.schedule),
+        dag_id,
+        schedule=_timetable(own.schedule),
         start_date=dt.datetime.combine(declared.start_date, dt.time(), dt.UTC),
         catchup=False,
         max_active_runs=1,
         default_args={"owner": declared.owner},
-        tags=set(declared.tags),
-        deadline=deadline_of(project),
-        doc_md=_dag_doc(project),
+        tags=set(own.tags),
+        deadline=deadline_of(own.deadline, declared.notify),
+        doc_md=_dag_doc(project, tables),
     ) as dag:
         # Without the group's prefix, a task has the same name as its table has everywhere.
         with TaskGroup(names.EXTRACT, prefix_group_id=False) as extract:
             loads = {
-                name: _load_task(project, name, tables)
-                for name, tables in names.loads_of(project).items()
+                name: _load_task(project, name, loaded)
+                for name, loaded in names.loads_of(project, dag_id).items()
             }
         report = _after_all(project, names.REPORT, tasks.report_run)
         report.on_failure_callback = notifiers_of(project)
-        models = read_models(project) if declared.transform == "per_model" else ()
+        per_model = declared.transform == "per_model"
+        models = _fed_by(read_models(project), tables) if per_model else ()
         if models:
             _draw_models(project, models, loads, report)
         else:
             _draw_layers(project, extract, report)
-        if any(table.settings.freshness for table in project.tables):
+        if any(table.settings.freshness for table in tables):
             extract >> _after_all(project, names.FRESHNESS, tasks.check_freshness) >> report
         if declared.docs:
             # After the report, so that the site includes this run; as a teardown, so that the state
             # of the run still is that of its report.
             report >> _after_all(project, names.DOCS, tasks.write_docs).as_teardown()
     # Set last: each task deep-copies the DAG's params, a third of the time to parse 200 tables.
-    dag.params = ParamsDict(form_of(project))
+    dag.params = ParamsDict(form_of(tables))
     return dag
 
 
@@ -87,7 +105,7 @@ def _load_task(project: Project, name: str, tables: Sequence[Table]) -> PythonOp
         retries=project.declaration.airflow.retries,
         retry_delay=_RETRY_DELAY,
         max_active_tis_per_dag=1,
-        outlets=[names.asset_of(table) for table in tables],
+        outlets=names.outlets_of(project, tables),
         doc_md="\n\n".join(_table_doc(table) for table in tables),
     )
 
@@ -154,10 +172,19 @@ def _draw_models(
         [build, *upstream] >> drawn[model.name] >> report
 
 
-def _dag_doc(project: Project) -> str:
-    sources = ", ".join(f"`{name}`" for name in project.declaration.sources)
+def _fed_by(models: Sequence[Model], tables: Sequence[Table]) -> tuple[Model, ...]:
+    """The models downstream of these tables, and those downstream of none."""
+    names_of_tables = {table.lake_name for table in tables}
+    above = tables_above(models)
+    return tuple(
+        model for model in models if not above[model.name] or above[model.name] & names_of_tables
+    )
+
+
+def _dag_doc(project: Project, tables: Sequence[Table]) -> str:
+    sources = ", ".join(dict.fromkeys(f"`{table.source}`" for table in tables))
     return f"""\
-Loads {len(project.tables)} tables from {sources}, as declared in `sources.yaml`.
+Loads {len(tables)} tables from {sources}, as declared in `sources.yaml`.
 
 1. **{names.EXTRACT}** reads the new and changed rows of each table and appends them to the raw
    Parquet files.

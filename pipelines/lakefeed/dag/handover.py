@@ -18,6 +18,7 @@ from lakefeed.declaration.catalogue import (
     catalogue_text,
 )
 from lakefeed.declaration.project import Project, open_project
+from lakefeed.declaration.table import Table
 from lakefeed.documents import from_fields, to_fields
 from lakefeed.errors import LakefeedError
 from lakefeed.orchestration.build.build_plan import BuildPlan
@@ -73,7 +74,8 @@ def project_of_run(context: Mapping[str, Any], root: str) -> Project:
     found other columns than this one knows.
     """
     project = open_project(Path(root))
-    pushed = context["ti"].xcom_pull(task_ids=list(loads_of(project)), key=_CATALOGUE)
+    loads_of_run = list(loads_of(project, context["dag_run"].dag_id))
+    pushed = context["ti"].xcom_pull(task_ids=loads_of_run, key=_CATALOGUE)
     found: dict[str, dict[str, CatalogueTable]] = {}
     loads: dict[str, str] = {}
     for handed in filter(None, pushed):
@@ -96,7 +98,7 @@ def failed_of(states: Mapping[str, str | None]) -> list[str]:
 
 
 def with_unreported_tables(
-    project: Project, report: RunReport, states: Mapping[str, str | None]
+    loads: Mapping[str, Sequence[Table]], report: RunReport, states: Mapping[str, str | None]
 ) -> RunReport:
     """Adds the tables of load tasks that failed before they could push a report."""
     reported = {table.lake_name for table in report.tables}
@@ -107,7 +109,7 @@ def with_unreported_tables(
             "failed",
             error=LakefeedError("its task failed before it read anything", where=task, do=_SEE_LOG),
         )
-        for task, tables in loads_of(project).items()
+        for task, tables in loads.items()
         if states.get(task) in _FAILED
         for table in tables
         if table.lake_name not in reported
@@ -116,15 +118,23 @@ def with_unreported_tables(
 
 
 def merge_reports(reports: Sequence[RunReport]) -> RunReport:
-    """Merges the reports of several tasks into the one that `lakefeed run` would give."""
-    nodes = tuple(node for report in reports if report.build for node in report.build.nodes)
+    """Merges the reports of several tasks into the one that `lakefeed run` would give.
+
+    Of a node that was built again, because another DAG's build intervened, the last result counts.
+    """
+    nodes = {
+        (node.kind, node.name): node
+        for report in reports
+        if report.build
+        for node in report.build.nodes
+    }
     seconds = sum(report.build.seconds for report in reports if report.build)
     built = any(report.build for report in reports)
     return RunReport(
         tables=tuple(table for report in reports for table in report.tables),
         warnings=tuple(dict.fromkeys(line for report in reports for line in report.warnings)),
         synced=tuple(dict.fromkeys(name for report in reports for name in report.synced)),
-        build=BuildResult(nodes, seconds) if built else None,
+        build=BuildResult(tuple(nodes.values()), seconds) if built else None,
         build_error=next((report.build_error for report in reports if report.build_error), None),
         staged={name: staged for report in reports for name, staged in report.staged.items()},
         held_back=tuple(dict.fromkeys(name for report in reports for name in report.held_back)),

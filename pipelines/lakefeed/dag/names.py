@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from airflow.sdk import Asset
+from collections.abc import Iterable
+
+from airflow.sdk import Asset, AssetAlias
 
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
+from lakefeed.orchestration.project.dags import tables_of_dags
 
 EXTRACT = "extract_postgres_to_raw"
 STAGING = "raw_to_staging"
@@ -20,18 +23,36 @@ REPORT = "report"
 DOCS = "docs"
 
 
-def loads_of(project: Project) -> dict[str, tuple[Table, ...]]:
-    """The tables of each load task, by task name.
+def loads_of(project: Project, dag_id: str) -> dict[str, tuple[Table, ...]]:
+    """The tables of each load task of a DAG, by task name.
 
     With `load: per_table` a task has the lake name of its table; with `per_source`, the name of its
     source.
     """
+    tables = tables_of_dags(project)[dag_id]
     if project.declaration.airflow.load == "per_table":
-        return {table.lake_name: (table,) for table in project.tables}
-    tables = {source: project.tables_of(source) for source in project.declaration.sources}
-    return {source: of_source for source, of_source in tables.items() if of_source}
+        return {table.lake_name: (table,) for table in tables}
+    loads: dict[str, tuple[Table, ...]] = {}
+    for table in tables:
+        loads[table.source] = (*loads.get(table.source, ()), table)
+    return loads
 
 
 def asset_of(table: Table) -> Asset:
     """The asset that a load of this table updates."""
     return Asset(name=table.lake_name, uri=f"x-lakefeed://{table.lake_name}")
+
+
+def outlets_of(project: Project, tables: Iterable[Table]) -> list[Asset | AssetAlias]:
+    """What a load of these tables emits events by.
+
+    Each asset emits one whenever its task succeeds; an alias, which has its table's name, only if
+    the task says so.
+    """
+    if project.declaration.airflow.asset_events == "loads":
+        return [asset_of(table) for table in tables]
+    return [alias_of(table) for table in tables]
+
+
+def alias_of(table: Table) -> AssetAlias:
+    return AssetAlias(table.lake_name)

@@ -23,9 +23,9 @@ _BOUND = r"^(-?\d+|\d{4}-?\d\d-?\d\d[-0-9T:.,WZ+ ]*)?$"
 _BOUND_NAMES = ("start", "end")
 
 
-def form_of(project: Project) -> dict[str, Param]:
-    """The fields of the trigger form."""
-    choices = list(_choices(project))
+def form_of(tables: Sequence[Table]) -> dict[str, Param]:
+    """The fields of the trigger form of a DAG that loads these tables."""
+    choices = list(_choices(tables))
     text = ["null", "string"]
     return {
         "tables": Param(
@@ -60,12 +60,13 @@ def form_of(project: Project) -> dict[str, Param]:
     }
 
 
-def _choices(project: Project) -> Iterable[str]:
+def _choices(tables: Sequence[Table]) -> Iterable[str]:
     """The values that `--select` accepts: tables, tags, and sources if there are several."""
-    yield from (table.shown for table in project.tables)
-    if len(project.declaration.sources) > 1:
-        yield from project.declaration.sources
-    tags = {tag for table in project.tables for tag in table.settings.tags}
+    yield from (table.shown for table in tables)
+    sources = list(dict.fromkeys(table.source for table in tables))
+    if len(sources) > 1:
+        yield from sources
+    tags = {tag for table in tables for tag in table.settings.tags}
     yield from (f"tag:{tag}" for tag in sorted(tags))
 
 
@@ -87,7 +88,7 @@ def request_of(project: Project, names: Sequence[str], context: Mapping[str, Any
     try:
         asked, chosen = _parse(project, params, since, until)
     except DeclarationError:
-        first, tables = next(iter(loads_of(project).items()))
+        first, tables = next(iter(loads_of(project, context["dag_run"].dag_id).items()))
         if tables[0].lake_name in names:
             raise
         raise AirflowSkipException(

@@ -14,15 +14,22 @@ from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from lakefeed.dag import names
+from lakefeed.dag.outcomes import (
+    emit_events,
+    print_nodes,
+    raise_build_errors,
+    raise_failed_nodes,
+    raise_table_errors,
+)
 from lakefeed.dag.request import request_of
 from lakefeed.dag.task_errors import errors_for_airflow
 from lakefeed.declaration.project import Project, open_project
-from lakefeed.errors import BuildFailed, DeclarationError, LakefeedError
+from lakefeed.errors import LakefeedError, Overtaken
+from lakefeed.orchestration.project.dags import tables_of_dags
 
 if TYPE_CHECKING:
     from lakefeed.orchestration.build.build_plan import BuildPlan, Layer
     from lakefeed.orchestration.reports.run_report import RunReport
-    from lakefeed.transformation.dbt_adapter.runner import NodeResult
 
 _NOTHING_NEW = "nothing new; dbt wasn't started"
 _NOTHING_BUILT = "nothing was built, so there is nothing to publish"
@@ -45,8 +52,8 @@ def load_tables(root: str, lake_names: Sequence[str]) -> None:
         print_notes(out, report)
         push_report(context, report)
         push_catalogue(context, project, report)
-        _describe_assets(context, project, report)
-        _raise_table_errors(report)
+        emit_events(context, project, report)
+        raise_table_errors(report)
 
 
 def build_staging(root: str) -> None:
@@ -60,22 +67,30 @@ def build_staging(root: str) -> None:
         report = _build(project, plan, "staging", context)
         if report.build is not None:
             push_plan(context, plan.without_broken(report.build))
-        _raise_build_errors(report)
+        raise_build_errors(report)
 
 
 def build_marts(root: str) -> None:
     """Builds and tests the models downstream of what was staged.
 
-    Models downstream of a failed table or a failed test are held back.
+    Models downstream of a failed table or a failed test are held back. If another build has begun
+    since staging was built, which discards it, both are built again.
     """
-    from lakefeed.dag.handover import project_of_run, pull_plan
+    from lakefeed.dag.handover import project_of_run, pull_plan, push_plan
 
     context = get_current_context()
     with errors_for_airflow():
         plan = pull_plan(context, names.BUILD_STAGING)
         if plan is None:
             raise AirflowSkipException(f"{names.BUILD_STAGING} staged nothing")
-        _raise_build_errors(_build(project_of_run(context, root), plan, "below staging", context))
+        project = project_of_run(context, root)
+        try:
+            report = _build(project, plan, "below staging", context)
+        except Overtaken:
+            plan = _plan_of_run(project, context)
+            report = _build(project, plan, "all", context)
+            push_plan(context, plan)
+        raise_build_errors(report)
 
 
 def build_models(root: str) -> None:
@@ -98,9 +113,11 @@ def build_models(root: str) -> None:
 def publish(root: str) -> None:
     """Publishes the build: replaces the warehouse that people query, in one step.
 
-    Failed models and their descendants keep their last published version.
+    Failed models and their descendants keep their last published version. If another build has
+    begun since this one, which discards it, this one is built again.
     """
     from lakefeed.dag.handover import project_of_run, pull_plan, push_report
+    from lakefeed.orchestration.build.build import build_and_publish
     from lakefeed.orchestration.build.publish import publish as publish_build
     from lakefeed.orchestration.reports.run_report import RunReport
     from lakefeed.render.build import publication_line
@@ -108,13 +125,19 @@ def publish(root: str) -> None:
 
     context = get_current_context()
     with errors_for_airflow():
-        tasks = context["dag"].task_ids
-        plan = pull_plan(context, names.BUILD if names.BUILD in tasks else names.BUILD_STAGING)
+        steps = [names.BUILD, names.BUILD_MARTS, names.BUILD_STAGING]
+        plan = next(filter(None, (pull_plan(context, step) for step in steps)), None)
         if plan is None:
             raise AirflowSkipException(_NOTHING_BUILT)
-        report = publish_build(project_of_run(context, root), plan.build, RunReport(()))
+        project = project_of_run(context, root)
+        try:
+            report = publish_build(project, plan.build, RunReport(()))
+        except Overtaken:
+            report = build_and_publish(project, _plan_of_run(project, context), RunReport(()))
+            print_nodes(report.build.nodes if report.build else ())
         console().print(publication_line(report))
         push_report(context, report)
+        raise_build_errors(report)
 
 
 def report_model(root: str, model: str) -> None:
@@ -129,10 +152,10 @@ def report_model(root: str, model: str) -> None:
         else:
             reports = pull_reports(context, [names.BUILD])
             nodes = tuple(n for r in reports if r.build for n in r.build.nodes if n.model == model)
-        _print_nodes(nodes)
+        print_nodes(nodes)
         if not any(node.name == model and node.status != "skipped" for node in nodes):
             raise AirflowSkipException(f"{model} wasn't built: it has nothing new or is held back")
-        _raise_failed_nodes([node for node in nodes if node.failed])
+        raise_failed_nodes([node for node in nodes if node.failed])
 
 
 def check_freshness(root: str) -> None:
@@ -143,7 +166,9 @@ def check_freshness(root: str) -> None:
     from lakefeed.render.report import print_freshness
 
     with errors_for_airflow():
-        rows = freshness(open_project(Path(root)), dt.datetime.now(dt.UTC))
+        project = open_project(Path(root))
+        tables = tables_of_dags(project)[get_current_context()["dag_run"].dag_id]
+        rows = freshness(project, tables, dt.datetime.now(dt.UTC))
     print_freshness(rows)
     late = [row.name for row in rows if row.freshness == "too late"]
     if late:
@@ -170,9 +195,8 @@ def report_run(root: str) -> None:
     context = get_current_context()
     states, began = states_of(context), context["dag_run"].start_date
     seconds = (dt.datetime.now(dt.UTC) - began).total_seconds()
-    report = with_unreported_tables(
-        open_project(Path(root)), merge_reports(pull_reports(context, states)), states
-    )
+    loads = names.loads_of(open_project(Path(root)), context["dag_run"].dag_id)
+    report = with_unreported_tables(loads, merge_reports(pull_reports(context, states)), states)
     report = replace(report, seconds=seconds)
     print_run(console(), report)
     ended = {name: states.get(name) for name in context["dag"].task_ids}
@@ -201,18 +225,6 @@ def write_docs(root: str) -> None:
             raise site.lacks_dbt
 
 
-def _describe_assets(context: Mapping[str, Any], project: Project, report: RunReport) -> None:
-    """Adds the load's rows, files, checkpoint and ID to the event of each table's asset."""
-    for table in report.tables:
-        event = context["outlet_events"][names.asset_of(project.table(table.lake_name))]
-        event.extra = {
-            "rows": table.rows_written,
-            "files": table.files,
-            "checkpoint": table.checkpoint,
-            "load_id": table.load_id,
-        }
-
-
 def _plan_of_run(project: Project, context: Mapping[str, Any]) -> BuildPlan:
     """The build plan for what this run has loaded.
 
@@ -226,7 +238,7 @@ def _plan_of_run(project: Project, context: Mapping[str, Any]) -> BuildPlan:
 
     if rollback := read_rollback(project):
         raise AirflowSkipException(rollback.warning)
-    loads = names.loads_of(project)
+    loads = names.loads_of(project, context["dag_run"].dag_id)
     states = {name: state for name, state in states_of(context).items() if name in loads}
     tables = [table for report in pull_reports(context, states) for table in report.tables]
     status = {table.lake_name: table.status for table in tables}
@@ -237,7 +249,9 @@ def _plan_of_run(project: Project, context: Mapping[str, Any]) -> BuildPlan:
         if status.get(table.lake_name, "failed") == "failed"
     ]
     brought, _, complete_through = outcome_of(tables)
-    plan = plan_build(project, brought, failed, complete_through)
+    of_dag = {table.lake_name for tables in loads.values() for table in tables}
+    within = of_dag if project.declaration.airflow.dags else None
+    plan = plan_build(project, brought, failed, complete_through, within=within)
     if plan is None:
         raise AirflowSkipException(_NOTHING_NEW)
     return plan
@@ -253,43 +267,5 @@ def _build(
     report = build_changed(project, plan, RunReport(()), layer)
     push_report(context, report)
     if report.build is not None:
-        _print_nodes(report.build.nodes)
+        print_nodes(report.build.nodes)
     return report
-
-
-def _print_nodes(nodes: Sequence[NodeResult]) -> None:
-    from lakefeed.render.report import console
-    from lakefeed.render.wording import node_line
-
-    out = console()
-    for node in nodes:
-        out.print(node_line(node), soft_wrap=True)
-
-
-def _raise_table_errors(report: RunReport) -> None:
-    """Raises one error for all failed tables.
-
-    It is a DeclarationError, which isn't retried, only if all of their errors are.
-    """
-    errors = [table.error for table in report.failures if table.error]
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        kinds = {isinstance(error, DeclarationError) for error in errors}
-        kind = DeclarationError if kinds == {True} else LakefeedError
-        raise kind("\n".join(dict.fromkeys(str(error) for error in errors)))
-
-
-def _raise_build_errors(report: RunReport) -> None:
-    if report.build_error is not None:
-        raise report.build_error
-    if report.build is not None:
-        _raise_failed_nodes(report.build.failures)
-
-
-def _raise_failed_nodes(failures: Sequence[NodeResult]) -> None:
-    if failures:
-        lines = [f"{node.kind} {node.name}: {node.told}" for node in failures]
-        raise BuildFailed(
-            "\n".join(lines), do="downstream models keep their last published version"
-        )

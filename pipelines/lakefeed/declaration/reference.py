@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from lakefeed.declaration.explain import shown
 from lakefeed.declaration.models.declaration import (
     Airflow,
+    Dag,
     Declaration,
     Raw,
     SourceDeclaration,
@@ -89,6 +90,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "`raw`": Raw,
     "`warehouse`": Warehouse,
     "`airflow`": Airflow,
+    "`airflow.dags.<id>`": Dag,
 }
 
 

@@ -14,6 +14,7 @@ from lakefeed.declaration.document.positions import Document, YamlPath, tag_of
 from lakefeed.declaration.models.declaration import (
     DAG_ID,
     Airflow,
+    Dag,
     Declaration,
     Raw,
     SourceDeclaration,
@@ -127,6 +128,7 @@ _CHILDREN: dict[type[BaseModel], dict[str, type[BaseModel]]] = {
 # Keys whose children are names that the user chooses, and the model of each child.
 _NAMED: dict[tuple[type[BaseModel], str], type[BaseModel]] = {
     (Declaration, "sources"): SourceDeclaration,
+    (Airflow, "dags"): Dag,
     (SourceDeclaration, "tables"): TableDeclaration,
     (Tests, "columns"): ColumnTests,
     (Tests, "expressions"): Expression,

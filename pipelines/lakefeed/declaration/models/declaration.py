@@ -17,6 +17,7 @@ from lakefeed.declaration.models.table_settings import TableDeclaration, TableSe
 from lakefeed.declaration.models.value_types import (
     IDENTIFIER,
     Duration,
+    Names,
     Text,
     folder_of_file_url,
     parse_connection,
@@ -82,8 +83,22 @@ class Warehouse(Strict):
         return self
 
 
+class Dag(Strict):
+    """A DAG of its own for some of the tables."""
+
+    select: Names
+    """The tables that this DAG loads, as `--select` takes them: `shop.orders`, `shop`, `"shop.o*"`,
+    `tag:core`. A table may be in several DAGs."""
+    schedule: str | None = None
+    """When the DAG runs, as a cron expression. `null` means manual runs only."""
+    tags: tuple[Text, ...] = ("lakefeed",)
+    """The DAG's tags in Airflow."""
+    deadline: Duration | None = None
+    """How long a run may take, counted from when it was queued, before it is late."""
+
+
 class Airflow(Strict):
-    """The DAG."""
+    """The DAG, or several."""
 
     dag_id: Annotated[str, Field(pattern=DAG_ID)] = "de_batch_pipeline"
     """The DAG's ID."""
@@ -111,6 +126,18 @@ class Airflow(Strict):
     """Write the documentation site (`lakefeed docs`) at the end of each run."""
     deadline: Duration | None = None
     """How long a run may take, counted from when it was queued, before it is late."""
+    asset_events: Literal["rows", "loads"] = "rows"
+    """Which loads emit the event of their table's asset, by which other DAGs can be scheduled:
+    `rows` those that brought rows, `loads` all that succeeded."""
+    dags: dict[Annotated[str, Field(pattern=DAG_ID)], Dag] = Field(default={})
+    """DAGs of their own for some tables, by ID. `dag_id` keeps the tables that none of them
+    selects."""
+
+    @model_validator(mode="after")
+    def _has_ids_of_their_own(self) -> Airflow:
+        if self.dag_id in self.dags:
+            raise ValueError(f"no DAG `{self.dag_id}` below `dags`, since `dag_id` is its name")
+        return self
 
 
 class Declaration(Strict):

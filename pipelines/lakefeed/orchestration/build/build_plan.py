@@ -18,7 +18,7 @@ from lakefeed.transformation.generate.history_models import (
     models_over_raw,
 )
 from lakefeed.transformation.generate.staging_models import staging_model_name
-from lakefeed.transformation.manifest import read_models
+from lakefeed.transformation.manifest import read_models, tables_above
 from lakefeed.transformation.model_names import history_model, staging_model
 from lakefeed.transformation.warehouse.base.contents import Contents
 from lakefeed.transformation.warehouse.base.publication_state import PublicationState
@@ -97,8 +97,14 @@ def plan_build(
     brought_rows: Iterable[str],
     failed: Iterable[str],
     complete_through: Mapping[str, str] | None = None,
+    *,
+    within: Collection[str] | None = None,
 ) -> BuildPlan | None:
     """Plans the next build; None when everything is up to date.
+
+    Args:
+        within: lake names of the only tables to stage, besides those that have no model yet; by
+            default all.
 
     A table has changed if raw has committed loads that the published staging model lacks, if
     versions were pruned that the published history still has, or if its staging model doesn't
@@ -112,9 +118,12 @@ def plan_build(
     due = published.state.due(held_back)
     over_raw = {model: t.lake_name for t in project.tables for model in models_over_raw(t)}
     behind = {name for model, name in over_raw.items() if model in due}
-    changed = {*brought, *_unstaged(project, published, brought, complete_through or {}), *behind}
-    changed = (known if first else changed & known) - held_back
     below = due - over_raw.keys()
+    unstaged = _unstaged(project, published, brought, complete_through or {})
+    if within is not None:
+        unstaged = unstaged & set(within) | _unbuilt(project, published)
+        behind, below = behind & set(within), _fed_by(project, below, set(within))
+    changed = (known if first else {*brought, *unstaged, *behind} & known) - held_back
     if not changed and not below:
         return None
     return BuildPlan(
@@ -140,7 +149,7 @@ class _Published:
 
     state: PublicationState
     staged: Mapping[str, set[str]]
-    models: Collection[str]
+    models: set[str]
     pruned_at: Mapping[str, str | None]
 
 
@@ -189,6 +198,21 @@ def _unstaged(
         ):
             unstaged.add(table.lake_name)
     return unstaged
+
+
+def _unbuilt(project: Project, published: _Published) -> set[str]:
+    """The tables with a generated model that doesn't exist yet."""
+    return {
+        table.lake_name
+        for table in project.tables
+        if not published.models.issuperset(_generated_models(project, table))
+    }
+
+
+def _fed_by(project: Project, models: set[str], tables: set[str]) -> set[str]:
+    """Those of these models that are downstream of any of these tables, or of no table."""
+    above = tables_above(read_models(project)) if models else {}
+    return {model for model in models if not above.get(model) or above[model] & tables}
 
 
 def _generated_models(project: Project, table: Table) -> list[str]:

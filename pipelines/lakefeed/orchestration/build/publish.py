@@ -17,7 +17,8 @@ def publish(project: Project, build: str, report: RunReport) -> RunReport:
     """Publishes this build's candidate and returns the report with the time of publication.
 
     Raises:
-        Refused: the candidate is gone or unfinished, or another version was published since.
+        Overtaken: another build has begun since.
+        Refused: the candidate is unfinished, or another program changed what is published.
     """
     warehouse = warehouse_of(project)
     with warehouse.lock():

@@ -18,6 +18,7 @@ from lakefeed.errors import (
 from lakefeed.loading.plan.table_plan import plan_table
 from lakefeed.orchestration.checks.renamed_modules import renamed_modules
 from lakefeed.orchestration.permissions import refuse_missing
+from lakefeed.orchestration.project.dags import tables_of_dags
 from lakefeed.source.connections.connection import connection_of
 from lakefeed.source.connections.credentials import unset_variables
 from lakefeed.source.connections.env_file import Disagreement, disagreements
@@ -36,6 +37,7 @@ def declaration_errors(project: Project) -> list[LakefeedError]:
         *_connection_errors(project),
         *(error for table in project.tables for error in _table_errors(table)),
         *_empty_wildcards(project),
+        *_dag_errors(project),
         *test_errors(project),
         *_missing_folders(project),
         *filter(None, [undeclared_package(project)]),
@@ -72,6 +74,13 @@ def _read_otherwise_in_containers(project: Project) -> Iterator[Disagreement]:
     """Lines of `.env` that Docker Compose parses differently, if there is a compose file."""
     if any(project.root.glob("*compose*.y*ml")):
         yield from disagreements(project.root / ".env")
+
+
+def _dag_errors(project: Project) -> Iterator[DeclarationError]:
+    try:
+        tables_of_dags(project)
+    except DeclarationError as error:
+        yield error
 
 
 def _connection_errors(project: Project) -> Iterator[LakefeedError]:

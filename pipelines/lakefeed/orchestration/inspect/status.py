@@ -94,11 +94,11 @@ def status_of_raw(
     ]
 
 
-def freshness(project: Project, now: dt.datetime) -> list[TableFreshness]:
-    """The age of every table. Reads only raw, so that it can run during a build."""
+def freshness(project: Project, tables: Iterable[Table], now: dt.datetime) -> list[TableFreshness]:
+    """The age of these tables. Reads only raw, so that it can run during a build."""
     return [
         TableFreshness(table.shown, _time_of(newest), age, _freshness(table, age))
-        for table in project.tables
+        for table in tables
         for newest in (_newest(CommitLog(project.raw, table.lake_name).loads()),)
         for age in (_age(newest, now),)
     ]

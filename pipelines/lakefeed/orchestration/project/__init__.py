@@ -2,5 +2,5 @@
 
 Imports: `declaration.document`, `declaration.models`, `declaration`, `loading.plan`,
     `loading.raw`, `source.connections`, `source.inspection`, `transformation.generate`.
-Public: `catalogue_sync`, `init`, `selection`, `sync`.
+Public: `catalogue_sync`, `dags`, `init`, `selection`, `sync`.
 """

@@ -177,7 +177,8 @@ class Warehouse(Protocol):
         """The candidate that an earlier step of this build left.
 
         Raises:
-            Refused: another build has started since, or another version was published.
+            Overtaken: another build has started since, or another version was published.
+            Refused: another program has changed what is published.
         """
 
     def discard(self) -> None:

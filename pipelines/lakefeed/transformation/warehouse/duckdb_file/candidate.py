@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lakefeed.declaration.project import Project
 from lakefeed.documents import Format
-from lakefeed.errors import Refused, WarehouseDamaged
+from lakefeed.errors import Overtaken, Refused, WarehouseDamaged
 from lakefeed.textfile import replace_text
 from lakefeed.transformation.warehouse.duckdb_file.open_file import log_of, reading, writing
 
@@ -110,13 +110,14 @@ def open_candidate(project: Project, build: str) -> CandidateFile:
     """Opens the candidate that an earlier step of this build left.
 
     Raises:
-        Refused: another build has started since, or the published file has changed.
+        Overtaken: another build has started since.
+        Refused: another program has changed the published file.
         NewerFormat: a newer version of Lakefeed built it.
     """
     note = _note(_path(project))
     found = MARK.read(note.read_text(encoding="utf-8"), str(note)) if note.exists() else None
     if found is None or found.build != build:
-        raise Refused(
+        raise Overtaken(
             "another run has started to build the warehouse and discarded what this run built",
             do="nothing is lost: the next run builds what is missing",
         )

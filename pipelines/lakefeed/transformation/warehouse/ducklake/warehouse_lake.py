@@ -15,7 +15,7 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from lakefeed.declaration.project import Project
-from lakefeed.errors import Refused
+from lakefeed.errors import Overtaken
 from lakefeed.loading.object_store.duckdb_access import Session
 from lakefeed.sql import quote
 from lakefeed.transformation.targets.ducklake import (
@@ -131,10 +131,10 @@ class WarehouseLake:
         with newest(lake) as session:
             mark = read_mark(session)
             if mark is None or mark.build != build:
-                raise Refused(ANOTHER, do="nothing is lost: the next run builds what is missing")
+                raise Overtaken(ANOTHER, do="nothing is lost: the next run builds what is missing")
             current = current_version(session)
         if (current.snapshot if current else None) != mark.started_from:
-            raise Refused(
+            raise Overtaken(
                 "another version was published while this run was building", do=NOTHING_LOST
             )
         return LakeCandidate(self._project, lake, mark)
