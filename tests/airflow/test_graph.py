@@ -64,6 +64,28 @@ def test_every_table_has_a_task_upstream_of_dbt(lake: Lake) -> None:
     }
 
 
+def test_a_paused_table_has_no_task_no_freshness_and_no_choice_in_the_form(lake: Lake) -> None:
+    paused = "orders: {cursor: at, enabled: false, tags: [core], freshness: {error_after: 1h}}"
+
+    dag = dag_of(lake.declare(f"{paused}\ncountries: {{mode: full_refresh}}"))
+
+    assert groups(dag)["extract_postgres_to_raw"] == ["shop__countries"]
+    assert "freshness" not in dag.task_dict
+    assert dag.params.get_param("tables").schema["items"]["enum"] == ["shop.countries"]
+    assert "Loads 1 table from `shop`, as declared in `sources.yaml`. Paused: shop.orders." in (
+        dag.doc_md
+    )
+
+
+@pytest.mark.parametrize("load", ["per_table", "per_source"])
+def test_a_dag_of_paused_tables_alone_still_builds_and_reports(lake: Lake, load: str) -> None:
+    lake.declare("orders: {enabled: false}")
+
+    dag = dag_of(with_airflow(lake, f"load: {load}"))
+
+    assert list(dag.task_dict) == ["report", "build_staging", "build_marts", "publish"]
+
+
 def test_documentation_is_written_after_the_report_which_determines_the_state_of_the_run(
     lake: Lake,
 ) -> None:

@@ -25,6 +25,7 @@ from lakefeed.declaration.project import Project, open_project
 from lakefeed.declaration.table import Table
 from lakefeed.orchestration.project.dags import tables_of_dags
 from lakefeed.transformation.manifest import Model, read_models, tables_above
+from lakefeed.wording import counted
 
 _RETRY_DELAY = dt.timedelta(minutes=1)
 
@@ -182,9 +183,11 @@ def _fed_by(models: Sequence[Model], tables: Sequence[Table]) -> tuple[Model, ..
 
 
 def _dag_doc(project: Project, tables: Sequence[Table]) -> str:
-    sources = ", ".join(dict.fromkeys(f"`{table.source}`" for table in tables))
+    sources = ", ".join(dict.fromkeys(f"`{table.source}`" for table in tables or project.tables))
+    names_of_paused = ", ".join(table.shown for table in project.tables if table.is_paused)
+    paused = f" Paused: {names_of_paused}." if names_of_paused else ""
     return f"""\
-Loads {len(tables)} tables from {sources}, as declared in `sources.yaml`.
+Loads {counted(len(tables), "table")} from {sources}, as declared in `sources.yaml`.{paused}
 
 1. **{names.EXTRACT}** reads the new and changed rows of each table and appends them to the raw
    Parquet files.

@@ -24,7 +24,7 @@ DOCS = "docs"
 
 
 def loads_of(project: Project, dag_id: str) -> dict[str, tuple[Table, ...]]:
-    """The tables of each load task of a DAG, by task name.
+    """The tables of each load task of a DAG, by task name; paused tables have none.
 
     With `load: per_table` a task has the lake name of its table; with `per_source`, the name of its
     source.

@@ -88,8 +88,9 @@ def request_of(project: Project, names: Sequence[str], context: Mapping[str, Any
     try:
         asked, chosen = _parse(project, params, since, until)
     except DeclarationError:
-        first, tables = next(iter(loads_of(project, context["dag_run"].dag_id).items()))
-        if tables[0].lake_name in names:
+        loads = loads_of(project, context["dag_run"].dag_id)
+        first, tables = next(iter(loads.items()), (names[0], ()))
+        if not tables or tables[0].lake_name in names:
             raise
         raise AirflowSkipException(
             f"the run's parameters are invalid; see the log of {first}"
@@ -110,11 +111,11 @@ def _parse(
     project: Project, params: Mapping[str, Any], since: str | None, until: str | None
 ) -> tuple[Range | None, Sequence[Table]]:
     from lakefeed.loading.plan.backfill import parse_range
-    from lakefeed.orchestration.project.selection import select_tables
+    from lakefeed.orchestration.project.selection import select_active
 
     full_refresh = params["full_refresh"]
     asked = parse_range(since, until, full_refresh=full_refresh, names=_BOUND_NAMES)
-    return asked, select_tables(project, params["tables"] or [], option="tables: ")
+    return asked, select_active(project, params["tables"] or [], option="tables: ")
 
 
 def _reason_to_leave_out(
@@ -127,6 +128,8 @@ def _reason_to_leave_out(
     """
     from lakefeed.source.inspection.types import cursor_kind
 
+    if table.is_paused:
+        return f"{table.shown} is paused (`enabled: false`)"
     if table not in chosen:
         return f"{table.shown} isn't selected for this run"
     if range_is_number is None:

@@ -11,7 +11,7 @@ from lakefeed.declaration.document.loader import Declared, load_declaration
 from lakefeed.declaration.models.declaration import Declaration, SourceDeclaration
 from lakefeed.declaration.relationship_targets import refuse_undeclared_references
 from lakefeed.declaration.table import Table
-from lakefeed.declaration.tables import resolve_tables
+from lakefeed.declaration.tables import finds_active_tables, resolve_tables
 from lakefeed.errors import DeclarationError
 
 
@@ -76,6 +76,17 @@ class Project:
 
     def tables_of(self, source: str) -> tuple[Table, ...]:
         return tuple(table for table in self.tables if table.source == source)
+
+    @property
+    def active(self) -> tuple[Table, ...]:
+        """The tables that are loaded: all but the paused ones (`enabled: false`)."""
+        return tuple(table for table in self.tables if not table.is_paused)
+
+    def is_idle(self, source: str) -> bool:
+        """Whether nothing of a source is loaded, so that it needn't even be reached."""
+        tables = self.tables_of(source)
+        all_paused = bool(tables) and all(table.is_paused for table in tables)
+        return all_paused and not finds_active_tables(self.declared, source)
 
     def table(self, lake_name: str) -> Table:
         """The table with this name in the lake, such as `shop__orders`."""

@@ -38,6 +38,11 @@ class Table:
     catalogue: CatalogueTable | None
 
     @property
+    def is_paused(self) -> bool:
+        """Whether it isn't loaded until further notice (`enabled: false`)."""
+        return not self.settings.enabled
+
+    @property
     def lake_name(self) -> str:
         return f"{self.source}__{self.short_name}"
 

@@ -81,6 +81,17 @@ def resolve_tables(declared: Declared, catalogue: Catalogue) -> tuple[Table, ...
     return tuple(table for _, table in tables)
 
 
+def finds_active_tables(declared: Declared, source: str) -> bool:
+    """Whether a wildcard may match tables that aren't known yet, and that aren't paused."""
+    data = declared.document.data
+    path: YamlPath = ("sources", source)
+    defaults = {**(_at(data, ("defaults",)) or {}), **(_at(data, (*path, "defaults")) or {})}
+    return any(
+        {**defaults, **(_at(data, (*path, "tables", entry)) or {})}.get("enabled") is not False
+        for entry in wildcards_of(declared.declaration.sources[source])
+    )
+
+
 def _entry_problems(declared: Declared, source_name: str) -> Iterator[Problem]:
     source = declared.declaration.sources[source_name]
     first: dict[str, str] = {}
@@ -117,6 +128,9 @@ def _resolve(
     merged, origins, paths = _merge(document, layers)
     settings = TableDeclaration.model_validate(merged)
     mode = settings.mode or ("incremental" if settings.cursor else None)
+    if not settings.enabled and mode is None:
+        # What isn't loaded needs no way to load it.
+        mode = "full_refresh"
     if problem := problem_of_settings(document, path, settings, mode):
         return problem
     assert mode is not None

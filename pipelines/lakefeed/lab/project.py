@@ -145,6 +145,9 @@ def _prepare(
     ):
         there, live = read_live(original, project, source), read_live(reader, lab, source)
         for number, table in enumerate(lab.tables_of(source), 1):
+            if table.is_paused:
+                left_out.append(f"{table.shown}: it is paused (`enabled: false`)")
+                continue
             try:
                 plan = plan_table(table, _base_table(table, there, live))
                 tables.append(prepare_table(original, scratch, plan, number, rows))

@@ -36,4 +36,6 @@ def _render_check(project: Project, report: CheckReport) -> str:
     summary = ", ".join(counted(number, noun) for number, noun in found if number) or "no problems"
     if report.data and report.data.young:
         summary += f"; {counted(report.data.young, 'table')} with too little history to compare"
+    if report.paused:
+        summary += f"; paused, so not checked: {', '.join(report.paused)}"
     return "\n".join([*lines, f"{counted(report.tables, 'table')} checked: {summary}"])

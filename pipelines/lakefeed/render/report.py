@@ -206,7 +206,7 @@ def show_status(rows: Sequence[TableStatus], as_json: bool) -> int:
             if failed := row.last_failure:
                 line = f"{row.name} failed at {short(failed.at)}: {failed.error}"
                 out.print(line, soft_wrap=True, markup=False)
-        unseen = sum(not row.sees_deletes for row in rows)
+        unseen = sum(not row.sees_deletes for row in rows if not row.paused)
         if unseen:
             out.print(
                 f"{counted(unseen, 'table')} without delete detection: rows deleted in the source "
@@ -220,7 +220,7 @@ def show_status(rows: Sequence[TableStatus], as_json: bool) -> int:
 def _status_row(row: TableStatus) -> tuple[str, ...]:
     return (
         row.name,
-        row.mode,
+        "paused" if row.paused else row.mode,
         short(row.checkpoint),
         short(row.last_load),
         age(row.age_seconds),

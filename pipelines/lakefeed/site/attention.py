@@ -67,6 +67,6 @@ def _of_table(seen: TableOverview) -> Iterator[Notice]:
         yield Notice(level, f"{name} {problem}{age if status.age_seconds else ''}", "tables")
     if seen.unread:
         yield Notice("failed", f"{name}: raw can't be read: {seen.unread}", "lateness")
-    if seen.lateness and seen.lateness.beyond:
+    if seen.lateness and seen.lateness.beyond and not status.paused:
         rows = counted(seen.lateness.beyond, "row")
         yield Notice("warned", f"{name}: {rows} arrived later than the lookback", "lateness")

@@ -166,6 +166,10 @@ class TableSettings(Strict):
     """Tests of the table's rows in staging. They replace those of `defaults` and wildcards."""
     tags: tuple[Text, ...] = ()
     """Tags to select tables by: `--select tag:TAG`."""
+    enabled: bool = True
+    """Whether the table is loaded. `false` pauses it: no load, no task in Airflow, no check of its
+    freshness. Its raw files, staging model and checkpoint stay as they are, and models that read it
+    are built from its last state. A paused table needs neither `cursor` nor `mode`."""
 
 
 class TableDeclaration(TableSettings):

@@ -65,7 +65,7 @@ def check_data(project: Project, now: dt.datetime) -> DataReport:
     anomalies: list[Anomaly] = []
     young = 0
     with engine_for(project) as engine:
-        for table in project.tables:
+        for table in project.active:
             history = _history_of(project, table, now)
             if _is_young(history, now):
                 young += 1

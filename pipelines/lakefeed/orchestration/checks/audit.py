@@ -25,7 +25,7 @@ from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.orchestration.ingest.load_request import LoadRequest
 from lakefeed.orchestration.project.catalogue_sync import LiveSource, read_live
-from lakefeed.orchestration.project.selection import select_tables
+from lakefeed.orchestration.project.selection import select_active
 from lakefeed.orchestration.reports.run_report import RunReport
 from lakefeed.orchestration.run import run
 from lakefeed.source.connections.connection import connection_of
@@ -76,7 +76,7 @@ def audit(project: Project, select: Sequence[str]) -> AuditReport:
     Raises:
         DeclarationError: a selector matches nothing.
     """
-    selected = select_tables(project, select)
+    selected = select_active(project, select)
     audits: list[TableAudit] = []
     for source in project.declaration.sources:
         tables = [table for table in selected if table.source == source]

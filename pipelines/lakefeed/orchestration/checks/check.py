@@ -42,13 +42,16 @@ from lakefeed.transformation.generate.dbt_packages import link_dbt_package
 class CheckReport:
     """Errors, warnings (which leave the exit code at 0), and the number of tables checked.
 
-    `data` holds the anomalies found; None unless asked for.
+    Attributes:
+        data: the anomalies found; None unless asked for.
+        paused: the tables that weren't checked (`enabled: false`).
     """
 
     errors: tuple[LakefeedError, ...]
     warnings: tuple[str, ...]
     tables: int
     data: DataReport | None = None
+    paused: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -63,6 +66,7 @@ class CheckReport:
             "errors": [str(error) for error in self.errors],
             "warnings": list(self.warnings),
             "data": asdict(self.data) if self.data else None,
+            "paused": list(self.paused),
         }
 
 
@@ -84,7 +88,8 @@ def check(project: Project) -> CheckReport:
         # The check itself doesn't need the link.
         link_dbt_package(project)
     errors, warnings = declaration_errors(project), declaration_warnings(project)
-    return CheckReport(tuple(errors), tuple(warnings), len(project.tables))
+    paused = tuple(table.shown for table in project.tables if table.is_paused)
+    return CheckReport(tuple(errors), tuple(warnings), len(project.active), paused=paused)
 
 
 def check_connected(project: Project) -> CheckReport:
@@ -94,6 +99,8 @@ def check_connected(project: Project) -> CheckReport:
     errors, warnings = list(report.errors), _engine_warnings(project)
     seen = 0
     for source in project.declaration.sources:
+        if project.is_idle(source):
+            continue
         try:
             connection = connection_of(project, source)
             with connect(connection, "lakefeed check") as session:
@@ -102,7 +109,7 @@ def check_connected(project: Project) -> CheckReport:
         except LakefeedError as error:
             if str(error) not in {str(known) for known in errors}:
                 errors.append(error)
-    return CheckReport(tuple(errors), tuple(warnings), seen)
+    return CheckReport(tuple(errors), tuple(warnings), seen, paused=report.paused)
 
 
 def _check_source(
@@ -117,7 +124,7 @@ def _check_source(
     warnings += [f"{source}: {line}" for line in read_horizon(session).warnings]
     warnings += [f"source changed since the last sync: {line}" for line in live.drift]
     now = project.with_catalogue(project.catalogue.with_tables(source, live.tables))
-    tables = now.tables_of(source)
+    tables = [table for table in now.tables_of(source) if not table.is_paused]
     reported = {str(error) for error in errors}
     errors += [error for error in test_errors(now) if str(error) not in reported]
     plans: list[TablePlan] = []

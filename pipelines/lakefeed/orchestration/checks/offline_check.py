@@ -35,7 +35,7 @@ def declaration_errors(project: Project) -> list[LakefeedError]:
     """
     errors = [
         *_connection_errors(project),
-        *(error for table in project.tables for error in _table_errors(table)),
+        *(error for table in project.active for error in _table_errors(table)),
         *_empty_wildcards(project),
         *_dag_errors(project),
         *test_errors(project),
@@ -56,6 +56,7 @@ def declaration_warnings(project: Project) -> list[str]:
         f"{project.declared.document.where(('sources', source, 'connection'))}: the environment "
         f"variable {name} isn't set, so `{source}` can't be reached; add it to .env or export it"
         for source in project.declaration.sources
+        if not project.is_idle(source)
         for name in unset_variables(project, source)
     ]
     return [*unset, *map(str, _read_otherwise_in_containers(project))]
@@ -85,7 +86,7 @@ def _dag_errors(project: Project) -> Iterator[DeclarationError]:
 
 def _connection_errors(project: Project) -> Iterator[LakefeedError]:
     for source in project.declaration.sources:
-        if not unset_variables(project, source):
+        if not project.is_idle(source) and not unset_variables(project, source):
             try:
                 connection_of(project, source)
             except DeclarationError as error:

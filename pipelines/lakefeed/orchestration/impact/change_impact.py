@@ -45,6 +45,9 @@ _TABLE_VALUES = {
     ("history", "false"): "removes its history model; models that read it will fail",
     ("retention", NOTHING): "`lakefeed prune` no longer removes row versions by age; removed ones "
     "don't come back",
+    ("enabled", "false"): "no longer loads the table; its raw files, staging model and checkpoint "
+    "stay as they are",
+    ("enabled", "true"): "loads the table again, from its checkpoint on",
     ("on_null_cursor", "include"): "every load reads the rows without a cursor value",
     ("on_null_cursor", "exclude"): "rows without a cursor value are no longer read",
     ("on_null_cursor", "error"): "a row without a cursor value fails the table",
@@ -85,6 +88,8 @@ def next_run_of(before: Table | None, now: Table | None) -> tuple[str, ...]:
     """What the next run does about an added, removed or changed table; empty if nothing special."""
     if now is None:
         return ("no longer loads the table; its raw files stay, its staging model is removed",)
+    if now.is_paused:
+        return _next_run_without(before, now)
     if before is None:
         return ("reads the table from the beginning", *([] if now.catalogue else [_UNKNOWN]))
     if before.lake_name != now.lake_name:
@@ -93,6 +98,18 @@ def next_run_of(before: Table | None, now: Table | None) -> tuple[str, ...]:
             "longer loaded and keeps its raw files",
         )
     return tuple(_next_run(before, now))
+
+
+def _next_run_without(before: Table | None, now: Table) -> tuple[str, ...]:
+    """What happens to a paused table, which the next run doesn't load."""
+    if before is None:
+        return ("doesn't load the table: it is paused",)
+    if before.lake_name != now.lake_name:
+        return (
+            f"doesn't load the table: it is paused; `{before.lake_name}` keeps its raw files, and "
+            f"`{now.lake_name}` has none",
+        )
+    return ()
 
 
 def _next_run(before: Table, now: Table) -> Iterator[str]:

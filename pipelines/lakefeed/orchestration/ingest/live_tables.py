@@ -37,6 +37,10 @@ class LiveTables:
         """All declared tables of the source."""
         return [table for table in self.tables if table.source == self.source]
 
+    def active(self) -> list[Table]:
+        """The declared tables of the source that aren't paused."""
+        return [table for table in self.of_source() if not table.is_paused]
+
     def current(self, wanted: Sequence[Table]) -> list[Table]:
         """The wanted tables as they are now.
 

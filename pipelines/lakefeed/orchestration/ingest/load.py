@@ -11,7 +11,7 @@ from lakefeed.loading.raw.commit_log import forget_what_was_read
 from lakefeed.orchestration.ingest.load_request import LoadRequest
 from lakefeed.orchestration.ingest.source_run import SourceRun
 from lakefeed.orchestration.project.catalogue_sync import LiveSource, adopt
-from lakefeed.orchestration.project.selection import select_tables
+from lakefeed.orchestration.project.selection import select_active
 from lakefeed.orchestration.reports.listener import Listener, Silence
 from lakefeed.orchestration.reports.run_report import RunReport, TableReport
 
@@ -28,7 +28,7 @@ def load(
             refresh.
     """
     started = time.monotonic()
-    selected = select_tables(project, request.select)
+    selected = select_active(project, request.select)
     parse_range(request.since, request.until, full_refresh=request.full_refresh)
     listener = listener or Silence()
     prepare_dlt(project.root)
@@ -38,12 +38,14 @@ def load(
     live: dict[str, LiveSource] = {}
     for source in project.declaration.sources:
         wanted = [table for table in selected if table.source == source]
-        if wanted or not request.select:
+        if wanted or not (request.select or project.is_idle(source)):
             run = SourceRun(project, source, request, listener)
             reports += run.load(wanted)
             warnings += run.warnings
             if run.live:
                 live[source] = run.live
+    if not project.active:
+        warnings.append("every table is paused (`enabled: false`)")
     project, synced = adopt(project, live, selected if request.select else None)
     seconds = time.monotonic() - started
     drift = [line for found in live.values() for line in found.drift]

@@ -13,7 +13,7 @@ from lakefeed.orchestration.ingest.live_tables import LiveTables
 from lakefeed.orchestration.ingest.load_request import LoadRequest
 from lakefeed.orchestration.permissions import refuse_missing
 from lakefeed.orchestration.project.catalogue_sync import read_live
-from lakefeed.orchestration.project.selection import select_tables
+from lakefeed.orchestration.project.selection import select_active
 from lakefeed.source.connections.connection import connection_of
 from lakefeed.source.snapshot import Snapshot, open_snapshot
 
@@ -30,12 +30,12 @@ def preview_loads(project: Project, request: LoadRequest) -> list[LoadPreview]:
         StorageFailed: a symbolic link points to a missing folder.
     """
     refuse_missing(project)
-    selected = select_tables(project, request.select)
+    selected = select_active(project, request.select)
     parse_range(request.since, request.until, full_refresh=request.full_refresh)
     previews: list[LoadPreview] = []
     for source in project.declaration.sources:
         tables = [table for table in selected if table.source == source]
-        if tables or not request.select:
+        if tables or not (request.select or project.is_idle(source)):
             previews += _previews_of(project, source, tables, request)
     return previews
 
@@ -53,7 +53,7 @@ def _previews_of(
     if request.select:
         tables = now.current(tables)
     else:
-        tables = [table for table in now.of_source() if request.covers(table)]
+        tables = [table for table in now.active() if request.covers(table)]
     return [_preview(now, table, snapshot, request) for table in tables]
 
 

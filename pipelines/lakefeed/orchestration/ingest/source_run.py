@@ -169,7 +169,7 @@ class SourceRun:
         """The wanted tables as they are now; without `--select`, also new matches of wildcards."""
         if self.request.select or self._is_second_pass:
             return now.current(wanted)
-        return [table for table in now.of_source() if self.request.covers(table)]
+        return [table for table in now.active() if self.request.covers(table)]
 
     def _probed(
         self, many: ManyLoads, source: SourceAtSnapshot, tables: Sequence[Table]

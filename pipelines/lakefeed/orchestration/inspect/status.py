@@ -44,7 +44,8 @@ class TableStatus:
     Attributes:
         published_at: when its staging model's current rows were published.
         sees_deletes: whether rows deleted in the source are removed from staging or marked there.
-        last_failure: how its newest load failed; None if it succeeded.
+        last_failure: how its newest load failed; None if it succeeded, or the table is paused.
+        paused: whether it isn't loaded (`enabled: false`).
     """
 
     name: str
@@ -61,6 +62,7 @@ class TableStatus:
     staged_rows: int | None = None
     published_at: str | None = None
     last_failure: LoadFailure | None = None
+    paused: bool = False
 
 
 def status(project: Project, tables: tuple[Table, ...], now: dt.datetime) -> list[TableStatus]:
@@ -77,7 +79,7 @@ def status(project: Project, tables: tuple[Table, ...], now: dt.datetime) -> lis
     return [
         replace(
             raw,
-            last_failure=failures.get(table.shown),
+            last_failure=None if table.is_paused else failures.get(table.shown),
             staged_rows=staged[table.lake_name].rows if table.lake_name in staged else None,
             published_at=_published_at(state, table),
         )
@@ -146,6 +148,7 @@ def _status_of(table: Table, loads: list[Load], now: dt.datetime) -> TableStatus
         age_seconds=age,
         freshness=_freshness(table, age),
         sees_deletes=table.sees_deletes,
+        paused=table.is_paused,
     )
 
 
@@ -163,7 +166,7 @@ def _age(load: Load | None, now: dt.datetime) -> float | None:
 
 def _freshness(table: Table, age: float | None) -> Freshness:
     bounds = table.settings.freshness
-    if bounds is None:
+    if bounds is None or table.is_paused:
         return ""
     for bound, verdict in ((bounds.error_after, "too late"), (bounds.warn_after, "late")):
         if bound is not None and (age is None or age > bound.total_seconds()):

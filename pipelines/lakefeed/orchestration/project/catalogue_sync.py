@@ -51,19 +51,26 @@ class LiveSource:
 
 
 def read_live(session: PgConnection, project: Project, source: str) -> LiveSource:
-    """Reads the declared tables from the database, including those that match wildcards."""
+    """Reads the declared tables from the database, including those that match wildcards.
+
+    Paused tables stay as the catalogue has them, since their raw files do, too.
+    """
     declared = project.source(source)
+    known = project.catalogue.sources.get(source, {})
+    names = {table.qualified for table in project.tables_of(source) if table.is_paused}
+    paused = {name: table for name, table in known.items() if name in names}
     live = inspect_tables(session, _schemas(session, declared))
     explicit = {qualify(e, declared.schema_) for e in declared.tables if not is_wildcard(e)}
     wildcards = wildcards_of(declared)
     tables = {
         qualified: table
         for qualified, table in live.items()
+        if qualified not in paused
         if qualified in explicit
         or (table.kind in BASE_KINDS and matching_wildcards(qualified, wildcards, declared.schema_))
     }
     found = with_parts(session, identified(session, tables))
-    return _live_source(project, source, found)
+    return _live_source(project, source, {**found, **paused})
 
 
 def with_live_tables(

@@ -11,6 +11,8 @@ from lakefeed.orchestration.project.selection import select_tables
 def tables_of_dags(project: Project) -> dict[str, tuple[Table, ...]]:
     """The tables of each DAG, by DAG ID; first those that no DAG of its own selects, if any.
 
+    Paused tables are left out, also where that leaves a DAG without tables.
+
     Raises:
         DeclarationError: a DAG selects nothing, with its line.
     """
@@ -18,7 +20,11 @@ def tables_of_dags(project: Project) -> dict[str, tuple[Table, ...]]:
     selected = {dag_id: _selected(project, dag_id) for dag_id in declared.dags}
     taken = {table.lake_name for tables in selected.values() for table in tables}
     rest = tuple(table for table in project.tables if table.lake_name not in taken)
-    return {declared.dag_id: rest, **selected} if rest or not selected else selected
+    found = {declared.dag_id: rest, **selected} if rest or not selected else selected
+    return {
+        dag_id: tuple(table for table in tables if not table.is_paused)
+        for dag_id, tables in found.items()
+    }
 
 
 def _selected(project: Project, dag_id: str) -> tuple[Table, ...]:

@@ -40,6 +40,32 @@ def select_tables(
     )
 
 
+def select_active(
+    project: Project, selectors: Sequence[str], *, option: str = "--select "
+) -> tuple[Table, ...]:
+    """As `select_tables`, without paused tables (`enabled: false`).
+
+    Raises:
+        DeclarationError: as `select_tables`; or a selector matches only paused tables.
+    """
+    selected = select_tables(project, selectors, option=option)
+    for selector in selectors:
+        matched = [table for table in selected if _selects(selector, table)]
+        if all(table.is_paused for table in matched):
+            raise _only_paused(selector, matched, option)
+    return tuple(table for table in selected if not table.is_paused)
+
+
+def _only_paused(selector: str, tables: Sequence[Table], option: str) -> DeclarationError:
+    one = tables[0]
+    what = one.shown if len(tables) == 1 else f"each of its {len(tables)} tables"
+    return DeclarationError(
+        f"{option}{selector}: {what} is paused (`enabled: false`)",
+        where=one.where_of("enabled"),
+        do="to load it again, remove `enabled: false`",
+    )
+
+
 def table_named(project: Project, name: str) -> Table:
     """The table with this name, such as `shop.orders`.
 

@@ -36,6 +36,8 @@ def sync(project: Project) -> SyncReport:
     """
     live: dict[str, LiveSource] = {}
     for source in project.declaration.sources:
+        if project.is_idle(source):
+            continue
         with connect(connection_of(project, source), "lakefeed sync") as session:
             live[source] = read_live(session, project, source)
         for entry in live[source].lost_wildcards:
