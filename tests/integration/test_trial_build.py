@@ -161,6 +161,23 @@ def test_a_diff_covers_yaml_models_tests_and_exposures(lake: Lake) -> None:
     assert report.exposures == (NodeChange("weekly", "below", "dbt/models/marts/exposures.yml"),)
 
 
+def test_a_diff_shows_what_variables_stand_for_at_both_revisions(lake: Lake) -> None:
+    (lake.root / ".env").write_text("LOOKBACK=2h\n")
+    lake.declare("a: {cursor: at, lookback: '${LOOKBACK}'}\nb: {cursor: at}")
+    git(lake.root, "add", "--all")
+    git(lake.root, "commit", "--message", "A lookback")
+    lake.declare(
+        "a: {cursor: at, lookback: '${LOOKBACK:-1h}'}\nb: {cursor: at, lookback: '${LOOKBACK}'}"
+    )
+
+    (b,) = diff(lake.project, "HEAD").tables
+
+    (lookback,) = b.settings
+    assert (b.name, lookback.before, lookback.now, lookback.where) == (
+        *("shop.b", "0s", "2h", "sources.yaml:7"),
+    )
+
+
 def test_a_project_missing_at_the_revision_is_entirely_new(lake: Lake) -> None:
     report = diff(lake.project, "empty")
     built = build_changed_since(lake.project, "empty")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lakefeed.declaration.catalogue import Catalogue, read_catalogue
 from lakefeed.declaration.document.loader import Declared, load_declaration
+from lakefeed.declaration.environment.variables import variables_of
 from lakefeed.declaration.models.declaration import Declaration, SourceDeclaration
 from lakefeed.declaration.relationship_targets import refuse_undeclared_references
 from lakefeed.declaration.table import Table
@@ -98,15 +100,18 @@ class Project:
         return Project(self.root, self.declared, catalogue, tables)
 
 
-def open_project(root: Path) -> Project:
+def open_project(root: Path, *, variables_from: Path | None = None) -> Project:
     """Reads the declaration and the catalogue in `root`.
+
+    Args:
+        variables_from: the project whose variables it refers to, if `root` is a copy without them.
 
     Raises:
         DeclarationError: with every mistake in `sources.yaml`; or the folder's path isn't UTF-8.
     """
     root = root.resolve()
     _require_utf_8(root)
-    declared = load_declaration(root)
+    declared = load_declaration(root, partial(variables_of, variables_from or root))
     catalogue = read_catalogue(root)
     tables = resolve_tables(declared, catalogue)
     refuse_undeclared_references(declared, tables)

@@ -72,6 +72,27 @@ settings of a table and the line that sets each of them, run `lakefeed explain s
 
 A duration is a number and a unit: `90s`, `30m`, `2h` or `3d`.
 
+## Variables
+
+Every value, but no name, may refer to variables: `${NAME}`, or `${NAME:-default}` for when it is
+unset or empty. Values come from the environment or else from `.env`.
+
+```yaml
+warehouse:
+  path: ${WAREHOUSE:-data/warehouse.duckdb}
+  keep: ${KEEP:-3}                          # as if there were a 3: a number
+defaults: {cursor: updated_at, lookback: "${LOOKBACK:-30m}"}
+```
+
+- Within `{…}` and `[…]`, YAML needs quotes around a reference. They don't make it a string: YAML
+  decides on the resulting text what it is, so that `"${KEEP:-3}"` is a number as well, and nothing,
+  as in `"${LIMIT:-}"`, is `null`.
+- `connection` and `catalog_url` are secrets: they are looked up when a connection is opened, so
+  that `lakefeed check`, `diff` and the DAG need none of them. All other values are looked up when
+  the file is read, and `lakefeed explain` and `diff` show what they stand for. There, a variable
+  without a value and without a default is a mistake.
+- To write the text `${NAME}` itself, double its dollar sign: `$${NAME}`.
+
 """
 
 _SECTIONS: dict[str, type[BaseModel]] = {
@@ -104,6 +125,9 @@ def json_schema_text() -> str:
         properties = schema["$defs"][model.__name__]["properties"]
         for name, field in model.model_fields.items():
             properties[name] = _as_written(properties[name], field.get_default())
+    schema = _or_references(schema)
+    schema["$defs"] = {name: _or_references(entry) for name, entry in schema["$defs"].items()}
+    schema["$defs"]["Reference"] = {"type": "string", "pattern": r"\$\{", "title": "${VARIABLE}"}
     return json.dumps(schema, indent=2) + "\n"
 
 
@@ -175,6 +199,36 @@ def _as_written(entry: dict[str, Any], default: Any) -> dict[str, Any]:
     if {"type": "null"} not in options:
         options = [*options, {"type": "null"}]
     return {"anyOf": options, **described}
+
+
+def _or_references(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a value, or of a reference to a variable in its place; never of a name."""
+    reference = {"$ref": "#/$defs/Reference"}
+    if "anyOf" in schema:
+        options = [_within(option) for option in schema["anyOf"]]
+        more = [reference] if any(map(_is_limited, schema["anyOf"])) else []
+        return {**schema, "anyOf": [*options, *more]}
+    if not _is_limited(schema):
+        return _within(schema)
+    about = {key: schema[key] for key in ("title", "description", "default") if key in schema}
+    limits = {key: value for key, value in schema.items() if key not in about}
+    return {"anyOf": [limits, reference], **about}
+
+
+def _within(schema: dict[str, Any]) -> dict[str, Any]:
+    found = dict(schema)
+    for key in ("items", "additionalProperties"):
+        if isinstance(found.get(key), dict):
+            found[key] = _or_references(found[key])
+    if "properties" in found:
+        found["properties"] = {n: _or_references(v) for n, v in found["properties"].items()}
+    return found
+
+
+def _is_limited(schema: dict[str, Any]) -> bool:
+    """Whether it refuses some strings, such as `${VARIABLE}`."""
+    is_scalar = schema.get("type") in ("integer", "number", "boolean")
+    return is_scalar or bool(schema.keys() & {"pattern", "format", "enum", "const"})
 
 
 def write_reference(folder: Path) -> None:

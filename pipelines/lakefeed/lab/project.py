@@ -16,6 +16,7 @@ from psycopg2.extensions import connection as PgConnection
 from lakefeed.declaration.catalogue import CatalogueTable
 from lakefeed.declaration.document.loader import DECLARATION_FILE
 from lakefeed.declaration.document.quoting import yaml_text
+from lakefeed.declaration.environment.references import escaped
 from lakefeed.declaration.project import Project, open_project
 from lakefeed.declaration.table import Table
 from lakefeed.errors import TableFailed
@@ -120,9 +121,19 @@ def _redirected(project: Project) -> str:
         settings.pop("tests", None)
     for place in ("raw", "warehouse"):
         data.pop(place, None)
+    data = _escaped(data)
     for source, declared in data["sources"].items():
         declared["connection"] = f"${{{_variable(source)}}}"
     return yaml_text(data)
+
+
+def _escaped(data: Any) -> Any:
+    """The data with every text that looks like a reference written so that it isn't one."""
+    if isinstance(data, dict):
+        return {name: _escaped(value) for name, value in data.items()}
+    if isinstance(data, list):
+        return [_escaped(value) for value in data]
+    return escaped(data) if isinstance(data, str) else data
 
 
 def _settings(data: dict[str, Any]) -> Iterator[dict[str, Any]]:

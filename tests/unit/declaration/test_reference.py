@@ -43,7 +43,9 @@ def test_the_example_of_the_page_fits_the_schema(validator: Any) -> None:
      "{max_shrink: 5%}", "{max_shrink: {share: 5%, rows: 10}}", "{primary_key: id}",
      "{primary_key: [a, b]}", "{deletes: null}",
      "{freshness: {warn_after: 1h}}", "{cursor: {column: at, timezone: UTC}}",
-     "{retention: 90d}", "{retention: null}", "{only: true}"],
+     "{retention: 90d}", "{retention: null}", "{only: true}",
+     '{lookback: "${LOOKBACK:-30m}"}', '{parallel: "${PARALLEL}"}', '{deletes: "${DELETES}"}',
+     '{tests: {rows: {min: "${LEAST:-1}"}}}', '{enabled: "${ENABLED:-true}"}'],
 )  # fmt: skip
 def test_the_schema_takes(validator: Any, table: str) -> None:
     written = json.loads(json.dumps(yaml.safe_load(table)))

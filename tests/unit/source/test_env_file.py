@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from dotenv import set_key
 
+from lakefeed.declaration.environment.env_file import disagreements, read_variables
 from lakefeed.errors import DeclarationError
 from lakefeed.orchestration.checks.check import check
-from lakefeed.source.connections.env_file import disagreements, read_variables
 from tests.conftest import Lake
 
 AGREED = {

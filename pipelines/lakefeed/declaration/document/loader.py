@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from lakefeed.declaration.document.messages import holds_password, problem_of
 from lakefeed.declaration.document.positions import Document, read_document
+from lakefeed.declaration.environment.references import Lookup
 from lakefeed.declaration.models.declaration import Declaration
 from lakefeed.errors import DeclarationError, Problem
 
@@ -24,13 +25,17 @@ class Declared:
     declaration: Declaration
 
 
-def load_declaration(root: Path) -> Declared:
+def load_declaration(root: Path, variables: Lookup) -> Declared:
     """Reads and validates the declaration of the project in `root`.
+
+    Args:
+        variables: gives the values of the variables that it refers to, except secrets; called only
+            if it refers to any.
 
     Raises:
         DeclarationError: with every mistake, each with file, line and column.
     """
-    return validate(read_document(root / DECLARATION_FILE, DECLARATION_FILE))
+    return validate(read_document(root / DECLARATION_FILE, DECLARATION_FILE, variables))
 
 
 def validate(document: Document) -> Declared:
@@ -42,7 +47,9 @@ def validate(document: Document) -> Declared:
     try:
         declaration = Declaration.model_validate(document.data)
     except ValidationError as error:
-        problems += [problem_of(document, detail) for detail in error.errors()]
+        found = [problem_of(document, detail) for detail in error.errors()]
+        # A value that is missing isn't wrong as well.
+        problems += [p for p in found if (p.line, p.column) not in document.unset]
         raise DeclarationError(problems=problems) from None
     if problems:
         raise DeclarationError(problems=problems)
@@ -69,6 +76,14 @@ def _secrets_in_file(document: Document) -> Iterator[Problem]:
             "${LAKE_CATALOG_URL} here",
             value=True,
         )
+    for path in document.references:
+        if holds_password(document.words[path]) and path != ("raw", "url"):
+            yield document.problem(
+                path,
+                "found a connection with a password, which only `connection` and `catalog_url` may "
+                "refer to",
+                value=True,
+            )
     raw = document.data.get("raw")
     url = raw.get("url") if isinstance(raw, dict) else None
     if isinstance(url, str) and holds_password(url):

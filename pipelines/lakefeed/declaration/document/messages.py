@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from lakefeed.declaration.document.positions import Document, YamlPath, tag_of
+from lakefeed.declaration.environment.references import with_defaults
 from lakefeed.declaration.models.declaration import (
     DAG_ID,
     Airflow,
@@ -34,7 +35,6 @@ from lakefeed.errors import Problem
 
 _URL_PASSWORD = re.compile(r"://[^:@/\s]*:(?!\d+/)[^@\n]+@")
 _KEYWORD_PASSWORD = re.compile(r"\bpassword\s*=(?!\s*\$\{)\s*\S", re.IGNORECASE)
-_REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -49,7 +49,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def holds_password(text: str) -> bool:
     """Whether the text contains a connection with a literal password, not a `${VARIABLE}`."""
-    return bool(_URL_PASSWORD.search(_REFERENCE.sub("", text)) or _KEYWORD_PASSWORD.search(text))
+    return bool(
+        _URL_PASSWORD.search(with_defaults(text))
+        or _KEYWORD_PASSWORD.search(with_defaults(text, without="${…}"))
+    )
 
 
 def problem_of(document: Document, detail: ErrorDetails) -> Problem:
@@ -63,7 +66,9 @@ def problem_of(document: Document, detail: ErrorDetails) -> Problem:
     if kind == "missing":
         return document.problem(path[:-1], _missing(path))
     found, expected = _found(document, path, detail), _expected(path, detail)
-    message = f"{_named(path)}: found {found}, expected {expected}"
+    reference = document.references.get(path)
+    origin = f" (from `{reference}`)" if reference and not holds_password(reference) else ""
+    message = f"{_named(path)}: found {found}{origin}, expected {expected}"
     return document.problem(path, message, value=True)
 
 

@@ -8,6 +8,15 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from lakefeed.declaration.document.syntax import code_of, problem_after, syntax_problem
+from lakefeed.declaration.environment.references import (
+    Lookup,
+    has_reference,
+    resolved,
+    resolves_on_use,
+    unset_in,
+)
+from lakefeed.declaration.environment.variables import unset_variable
 from lakefeed.errors import DeclarationError, Problem
 
 YamlPath = tuple[str | int, ...]
@@ -41,6 +50,9 @@ class Document:
         values: the position of each value.
         words: each scalar as it is written: `on` where `data` has True.
         problems: mistakes that don't keep the rest of the file from being read.
+        references: each scalar that refers to variables, as it is written: `${KEEP:-3}`. `data` and
+            `words` have what it stands for; secrets, which are resolved on use, aren't among them.
+        unset: the positions of values whose variables aren't set.
     """
 
     file: str
@@ -50,6 +62,8 @@ class Document:
     values: dict[YamlPath, Place]
     words: dict[YamlPath, str]
     problems: tuple[Problem, ...]
+    references: dict[YamlPath, str] = field(default_factory=dict)
+    unset: frozenset[tuple[int, int]] = frozenset()
 
     def place_of(self, path: YamlPath, *, value: bool = False) -> Place:
         """The position of a key or its value, or of the nearest parent that is in the file."""
@@ -70,14 +84,14 @@ class Document:
         return f"{self.file}:{self.place_of(path).line}"
 
 
-def read_document(path: Path, display_name: str) -> Document:
-    """Reads a YAML file.
+def read_document(path: Path, display_name: str, variables: Lookup | None = None) -> Document:
+    """Reads a YAML file; see `parse_document`.
 
     Raises:
         DeclarationError: the file is missing, can't be read, isn't valid YAML, or its aliases
             expand to too much.
     """
-    return parse_document(read_text(path, display_name), display_name)
+    return parse_document(read_text(path, display_name), display_name, variables)
 
 
 def read_text(path: Path, display_name: str) -> str:
@@ -103,14 +117,15 @@ def read_text(path: Path, display_name: str) -> str:
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-8")
         message = f"found the byte 0x{content[error.start]:02x}, expected UTF-8 text"
-        raise DeclarationError(problems=[_problem_after(before, display_name, message)]) from None
+        raise DeclarationError(problems=[problem_after(before, display_name, message)]) from None
 
 
-def parse_document(text: str, file: str) -> Document:
+def parse_document(text: str, file: str, variables: Lookup | None = None) -> Document:
     """Parses YAML text.
 
     Args:
         file: the name of the file in messages.
+        variables: gives what stands for references in values; without it, they are plain text.
 
     Raises:
         DeclarationError: see `read_document`.
@@ -119,15 +134,15 @@ def parse_document(text: str, file: str) -> Document:
         too_deep = _place_beyond_depth(text)
         root = None if too_deep else yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        raise DeclarationError(problems=[_syntax_problem(error, text, file)]) from None
+        raise DeclarationError(problems=[syntax_problem(error, text, file)]) from None
     except yaml.reader.ReaderError as error:
-        message = f"not valid YAML: found the character U+{_code(error.character):04X}"
+        message = f"not valid YAML: found the character U+{code_of(error.character):04X}"
         before = text[: error.position]
-        raise DeclarationError(problems=[_problem_after(before, file, message)]) from None
+        raise DeclarationError(problems=[problem_after(before, file, message)]) from None
     if too_deep:
         message = f"nested deeper than {MAX_DEPTH} levels"
         raise DeclarationError(problems=[Problem(file, too_deep.line, too_deep.column, message)])
-    builder = _Builder(file)
+    builder = _Builder(file, variables)
     data = builder.build(root, ()) if root is not None else None
     return Document(
         file=file,
@@ -137,6 +152,8 @@ def parse_document(text: str, file: str) -> Document:
         values=builder.values,
         words=builder.words,
         problems=tuple(builder.problems),
+        references=builder.references,
+        unset=frozenset(builder.unset),
     )
 
 
@@ -156,44 +173,14 @@ def _place_beyond_depth(text: str) -> Place | None:
     return None
 
 
-def _problem_after(before: str, file: str, message: str) -> Problem:
-    return Problem(file, before.count("\n") + 1, len(before) - before.rfind("\n"), message)
-
-
-def _code(character: int | str) -> int:
-    return character if isinstance(character, int) else ord(character)
-
-
-def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Problem:
-    mark, begin = error.problem_mark or error.context_mark, error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    reason = str(error.problem or error.context).removeprefix("but ")
-    if error.context and begin and (begin.line, begin.column) != (line - 1, column - 1):
-        reason += f", {error.context} that starts at {begin.line + 1}:{begin.column + 1}"
-    character = "".join(text.splitlines()[line - 1 : line])[column - 1 : column]
-    hint = _syntax_hint(reason, character)
-    return Problem(file, line, column, f"not valid YAML: {reason}{hint}")
-
-
-def _syntax_hint(reason: str, character: str) -> str:
-    if "another document" in reason:
-        return "; expected a single document, without `---` in the middle"
-    if "undefined alias" in reason or "alphabetic or numeric" in reason:
-        return '; quote names that start with `*` or `&`: "*"'
-    if "mapping values are not allowed" in reason:
-        return "; quote values that contain `: `, and indent keys of the same level equally"
-    if "expected key" in reason:
-        return "; indent keys of the same level equally"
-    if character == "\t" or "tab character" in reason:
-        return "; indent with spaces, not tabs"
-    return f"; quote values that start with `{character}`" if "any token" in reason else ""
-
-
 class _Builder:
     """Builds data from YAML nodes, recording positions, duplicate keys and runaway aliases."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, variables: Lookup | None) -> None:
         self.file = file
+        self._variables = variables
+        self.references: dict[YamlPath, str] = {}
+        self.unset: set[tuple[int, int]] = set()
         self.keys: dict[YamlPath, Place] = {}
         self.values: dict[YamlPath, Place] = {}
         self.words: dict[YamlPath, str] = {}
@@ -208,6 +195,7 @@ class _Builder:
         self.values[path] = _place(node)
         self._check_tag(node)
         if isinstance(node, yaml.ScalarNode):
+            node = self._resolved(node, path)
             self.words[path] = node.value
             return self._scalar(node)
         self._open.add(id(node))
@@ -268,6 +256,22 @@ class _Builder:
             self.problems.append(self._problem(node, message))
             return None
         return str(node.value)
+
+    def _resolved(self, node: yaml.ScalarNode, path: YamlPath) -> yaml.ScalarNode:
+        """The node with values instead of references, and the type that YAML gives to the result.
+
+        Quotes are around a reference because YAML wants them there, so they don't make it a string.
+        """
+        if self._variables is None or not has_reference(node.value) or resolves_on_use(path):
+            return node
+        variables = self._variables()
+        if unset := unset_in(node.value, variables):
+            self.unset.add(_place(node))
+            self.problems.append(self._problem(node, unset_variable(unset[0])))
+            return node
+        self.references[path] = node.value
+        text = resolved(node.value, variables)
+        return yaml.ScalarNode(tag_of(text), text, node.start_mark, node.end_mark)
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         if node.tag == _TEXT:

@@ -15,9 +15,10 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BeforeValidator, Field, NonNegativeInt
 
+from lakefeed.declaration.environment.references import with_defaults
+
 IDENTIFIER = r"^[A-Za-z][A-Za-z0-9_]*$"
 
-_REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _BARE_REFERENCE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _DURATION = re.compile(r"^(\d+)(s|m|h|d)$")
@@ -131,7 +132,7 @@ def parse_start(value: Any) -> Any:
 
 def parse_connection(value: Any) -> Any:
     """Checks a connection URL's references to environment variables, and its scheme."""
-    rest = _REFERENCE.sub("", value) if isinstance(value, str) else ""
+    rest = with_defaults(value) if isinstance(value, str) else ""
     if "${" in rest:
         raise ValueError(
             "a variable name of letters, digits and underscores, such as ${DATABASE_URL}"

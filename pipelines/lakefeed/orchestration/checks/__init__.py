@@ -1,8 +1,9 @@
 """Checks: declaration, databases, anomalies in recent loads, and staging against the source.
 
-Imports: `declaration`, `declaration.document`, `loading`, `loading.extract`, `loading.plan`,
-    `loading.raw`, `loading.sessions`, `orchestration`, `orchestration.ingest`,
-    `orchestration.project`, `orchestration.reports`, `source`, `source.connections`,
-    `source.inspection`, `transformation.generate`, `transformation.warehouse`.
+Imports: `declaration`, `declaration.document`, `declaration.environment`, `loading`,
+    `loading.extract`, `loading.plan`, `loading.raw`, `loading.sessions`, `orchestration`,
+    `orchestration.ingest`, `orchestration.project`, `orchestration.reports`, `source`,
+    `source.connections`, `source.inspection`, `transformation.generate`,
+    `transformation.warehouse`.
 Public: `anomaly_check`, `audit`, `check`.
 """

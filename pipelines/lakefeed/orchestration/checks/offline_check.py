@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lakefeed.declaration.document.messages import nearest
+from lakefeed.declaration.environment.env_file import Disagreement, disagreements
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.declaration.table_names import read_entry, split, wildcards_of
@@ -21,7 +22,6 @@ from lakefeed.orchestration.permissions import refuse_missing
 from lakefeed.orchestration.project.dags import tables_of_dags
 from lakefeed.source.connections.connection import connection_of
 from lakefeed.source.connections.credentials import unset_variables
-from lakefeed.source.connections.env_file import Disagreement, disagreements
 from lakefeed.source.predicate import single_expression
 from lakefeed.transformation.generate.data_test_validation import unfit_tests
 from lakefeed.transformation.generate.dbt_packages import undeclared_package

@@ -135,7 +135,7 @@ def _synced_copy(project: Project, folder: Path) -> Project:
     for name in (DECLARATION_FILE, CATALOGUE_FILE):
         if (project.root / name).exists():
             shutil.copy(project.root / name, folder / name)
-    copy = open_project(folder)
+    copy = open_project(folder, variables_from=project.root)
     link_uncommitted(project, copy)
     write_generated(copy)
     return copy

@@ -49,7 +49,7 @@ def at_revision(project: Project, name: str) -> Iterator[Revision]:
             yield Revision(name, commit, None)
             return
         try:
-            before = open_project(root)
+            before = open_project(root, variables_from=project.root)
         except LakefeedError as error:
             raise DeclarationError(
                 f"this version of Lakefeed can't read sources.yaml at {name}:\n{error}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from pathlib import Path
 from dotenv import set_key, unset_key
 
 from lakefeed.declaration.document.loader import DECLARATION_FILE
+from lakefeed.declaration.environment.env_file import read_variables
+from lakefeed.declaration.environment.variables import variables_of
 from lakefeed.declaration.models.value_types import IDENTIFIER
 from lakefeed.declaration.project import open_project
 from lakefeed.errors import DeclarationError, Refused
@@ -25,7 +26,6 @@ from lakefeed.orchestration.project.gitignore import ignore, refuse_tracked_secr
 from lakefeed.orchestration.project.survey import survey
 from lakefeed.orchestration.project.sync import sync
 from lakefeed.source.connections.connection import connection_from_url
-from lakefeed.source.connections.env_file import read_variables
 from lakefeed.source.connections.sessions import connect
 from lakefeed.source.inspection.tables import database_name, schemas_with_tables
 from lakefeed.sql import sql_name
@@ -167,8 +167,7 @@ def _as_identifier(name: str) -> str:
 
 def _refuse_other_url(root: Path, variable: str, url: str) -> None:
     """Refuses a variable that is already set: the environment takes precedence over `.env`."""
-    variables = {**read_variables(root / ".env"), **os.environ}
-    if variables.get(variable) not in (None, url):
+    if variables_of(root).get(variable) not in (None, url):
         raise Refused(
             f"the variable {variable} is already set, to another database",
             do=f"unset {variable} (in the environment or .env), or name the source differently: "

@@ -1,6 +1,6 @@
 """Connections to sources: credentials, sessions, connection limits, silent connections.
 
-Imports: `declaration`.
-Public: `connection`, `credentials`, `env_file`, `failure`, `keepalive`, `limits`,
+Imports: `declaration`, `declaration.environment`.
+Public: `connection`, `credentials`, `failure`, `keepalive`, `limits`,
     `session_settings`, `sessions`, `side_query`, `watchdog`, `watched_session`.
 """

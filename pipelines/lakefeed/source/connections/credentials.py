@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import os
-import re
-from pathlib import Path
 from typing import Any
 
+from lakefeed.declaration.environment.references import resolved, unset_in
+from lakefeed.declaration.environment.variables import variables_of
 from lakefeed.declaration.project import Project
 from lakefeed.errors import DeclarationError
-from lakefeed.source.connections.env_file import read_variables
-
-_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def unset_variables(project: Project, source: str) -> list[str]:
-    """The variables in a source's connection that aren't set."""
+    """The variables in a source's connection that aren't set and have no default."""
     return _unset(project, project.source(source).connection or "")
 
 
 def _unset(project: Project, text: str) -> list[str]:
-    variables = _variables(project.root)
-    return [name for name in _REFERENCE.findall(text) if not variables.get(name)]
+    return unset_in(text, variables_of(project.root))
 
 
 def interpolate(project: Project, text: str, where: str) -> str:
-    """Replaces each `${VARIABLE}` by its value from the environment, or else from `.env`.
+    """Replaces each `${VARIABLE}` by its value from the environment, `.env` or its default.
 
     Raises:
-        DeclarationError: a variable isn't set.
+        DeclarationError: a variable isn't set and has no default.
     """
     missing = _unset(project, text)
     if missing:
@@ -38,12 +34,7 @@ def interpolate(project: Project, text: str, where: str) -> str:
             do=f"add {missing[0]}=postgresql://user:password@host:5432/database to .env, "
             "or export the variable",
         )
-    variables = _variables(project.root)
-    return _REFERENCE.sub(lambda match: variables[match[1]] or "", text)
-
-
-def _variables(root: Path) -> dict[str, str | None]:
-    return {**read_variables(root / ".env"), **os.environ}
+    return resolved(text, variables_of(project.root))
 
 
 def dlt_secret(project: Project, source: str) -> str | dict[str, Any] | None:

@@ -74,11 +74,12 @@ def _read(project: Project, inputs: str) -> dict[str, str] | None:
 
 def _fingerprint(project: Project) -> str:
     """A digest of everything that the files follow from."""
+    document = project.declared.document
     inputs = [
         _code(),
         [str(project.root), str(project.dbt.resolve())],
         profile(project),
-        project.declared.document.text,
+        [document.text, *(document.words[path] for path in document.references)],
         catalogue_data(project.catalogue),
     ]
     return digest_of(json.dumps(inputs))

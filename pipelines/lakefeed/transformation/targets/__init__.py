@@ -1,5 +1,6 @@
 """What dbt opens for each type of warehouse, and the profile that says so.
 
-Imports: `declaration`, `loading.dlt_settings`, `loading.object_store`, `source.connections`.
+Imports: `declaration`, `declaration.environment`, `loading.dlt_settings`, `loading.object_store`,
+    `source.connections`.
 Public: `duckdb_file`, `ducklake`, `profile`.
 """

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 from duckdb import DuckDBPyConnection
 
+from lakefeed.declaration.environment.references import for_dbt
 from lakefeed.declaration.project import Location, Project
 from lakefeed.errors import BuildFailed, ExtraMissing, Refused
 from lakefeed.loading.dlt_settings.schemes import duckdb_url, scheme_of
@@ -66,7 +67,7 @@ def data_of(project: Project) -> Location | None:
 def output_of_lake(project: Project) -> dict[str, Any]:
     """The output of dbt's profile for the lake; the URL of its catalogue stays in its variable."""
     declared = project.declaration.warehouse
-    url = _for_dbt(declared.catalog_url or "")
+    url = for_dbt(declared.catalog_url or "")
     data = project.seen_from_dbt(declared.data_url or "")
     return {
         "type": "duckdb",
@@ -156,12 +157,3 @@ def _extension(name: str) -> str:
             f"`warehouse: {{type: ducklake}}` needs the package {package}",
             do="install it: pip install 'lakefeed[ducklake]'",
         ) from None
-
-
-def _for_dbt(url: str) -> str:
-    """A URL with its `${VARIABLE}` as dbt reads variables; parsing a project needs no value."""
-    before, dollar, rest = url.partition("${")
-    if not dollar:
-        return url
-    name, _, after = rest.partition("}")
-    return f"{before}{{{{ env_var('{name}', '') }}}}{_for_dbt(after)}"
