@@ -120,5 +120,5 @@ def test_without_a_repository_only_the_gitignore_counts(
 ) -> None:
     (tmp_path / ".gitignore").write_text(mine)
 
-    assert ignore(tmp_path, ["/.env", "/data/*", "!/data/.gitkeep"]) == added
-    assert ignore(tmp_path, ["/.env", "/data/*", "!/data/.gitkeep"]) == []
+    assert ignore(tmp_path, ["/.env", "/data/*", "!/data/.gitkeep"], ".env") == added
+    assert ignore(tmp_path, ["/.env", "/data/*", "!/data/.gitkeep"], ".env") == []

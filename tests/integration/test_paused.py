@@ -108,8 +108,8 @@ def test_a_selection_of_only_paused_tables_is_refused_with_the_line_that_pauses_
         loaded.run("shop.b")
 
     assert str(refused.value) == (
-        "sources.yaml:6: --select shop.b: shop.b is paused (`enabled: false`); to load it again, "
-        "remove `enabled: false`"
+        "sources.yaml:7: --select shop.b: shop.b is paused (`enabled: false`)\n"
+        "  to load it again, remove `enabled: false`"
     )
     assert [table.name for table in loaded.run("shop").tables] == ["shop.a"]
 

@@ -1,6 +1,7 @@
 """The `lakefeed` command: each command parses, calls the core and prints.
 
-Imports: `declaration`, `declaration.document`, `demo`, `lab`, `loading.dlt_settings`,
-    `orchestration`, `orchestration.build`, `orchestration.checks`, `orchestration.impact`,
-    `orchestration.ingest`, `orchestration.inspect`, `orchestration.project`, `render`, `site`.
+Imports: `declaration`, `declaration.document`, `declaration.environment`, `demo`, `lab`,
+    `loading.dlt_settings`, `orchestration`, `orchestration.build`, `orchestration.checks`,
+    `orchestration.impact`, `orchestration.ingest`, `orchestration.inspect`,
+    `orchestration.project`, `render`, `site`.
 """

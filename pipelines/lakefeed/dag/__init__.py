@@ -1,7 +1,7 @@
 """The Airflow DAG: its tasks, their order and its notifications. Only this package imports Airflow.
 
-Imports: `declaration`, `declaration.document`, `loading.plan`, `orchestration`,
-    `orchestration.build`, `orchestration.ingest`, `orchestration.inspect`,
+Imports: `declaration`, `declaration.document`, `declaration.environment`, `loading.plan`,
+    `orchestration`, `orchestration.build`, `orchestration.ingest`, `orchestration.inspect`,
     `orchestration.project`, `orchestration.reports`, `render`, `site`, `source.inspection`,
     `transformation`, `transformation.dbt_adapter`.
 """

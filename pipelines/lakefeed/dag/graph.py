@@ -21,6 +21,7 @@ from airflow.sdk.definitions.param import ParamsDict
 from lakefeed.dag import names, tasks
 from lakefeed.dag.alerts import deadline_of, notifiers_of
 from lakefeed.dag.request import form_of
+from lakefeed.declaration.environment.variables import environment
 from lakefeed.declaration.project import Project, open_project
 from lakefeed.declaration.table import Table
 from lakefeed.orchestration.project.dags import tables_of_dags
@@ -185,9 +186,10 @@ def _fed_by(models: Sequence[Model], tables: Sequence[Table]) -> tuple[Model, ..
 def _dag_doc(project: Project, tables: Sequence[Table]) -> str:
     sources = ", ".join(dict.fromkeys(f"`{table.source}`" for table in tables or project.tables))
     names_of_paused = ", ".join(table.shown for table in project.tables if table.is_paused)
-    paused = f" Paused: {names_of_paused}." if names_of_paused else ""
+    notes = f" Paused: {names_of_paused}." if names_of_paused else ""
+    notes += f" The environment is `{environment()}`." if environment() else ""
     return f"""\
-Loads {counted(len(tables), "table")} from {sources}, as declared in `sources.yaml`.{paused}
+Loads {counted(len(tables), "table")} from {sources}, as declared in `sources.yaml`.{notes}
 
 1. **{names.EXTRACT}** reads the new and changed rows of each table and appends them to the raw
    Parquet files.

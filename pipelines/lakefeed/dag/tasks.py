@@ -23,6 +23,7 @@ from lakefeed.dag.outcomes import (
 )
 from lakefeed.dag.request import request_of
 from lakefeed.dag.task_errors import errors_for_airflow
+from lakefeed.declaration.environment.variables import data_folder
 from lakefeed.declaration.project import Project, open_project
 from lakefeed.errors import LakefeedError, Overtaken
 from lakefeed.orchestration.project.dags import tables_of_dags
@@ -206,7 +207,7 @@ def report_run(root: str) -> None:
     failure = f"failed: {', '.join(failed)}{also}" if failed or held_back else ""
     # A task may have been killed before it could push a report.
     error = LakefeedError(failure) if failure and not report.exit_code else report.build_error
-    keep_run(Path(root) / "data", "airflow", began, replace(report, build_error=error))
+    keep_run(data_folder(Path(root)), "airflow", began, replace(report, build_error=error))
     if failure:
         raise AirflowFailException(
             f"{failure}. Downstream models keep their last published version until a run succeeds"

@@ -9,7 +9,11 @@ from pathlib import Path
 
 from lakefeed.declaration.catalogue import Catalogue, read_catalogue
 from lakefeed.declaration.document.loader import Declared, load_declaration
-from lakefeed.declaration.environment.variables import variables_of
+from lakefeed.declaration.environment.variables import (
+    data_folder,
+    refuse_unknown_environment,
+    variables_of,
+)
 from lakefeed.declaration.models.declaration import Declaration, SourceDeclaration
 from lakefeed.declaration.relationship_targets import refuse_undeclared_references
 from lakefeed.declaration.table import Table
@@ -56,6 +60,13 @@ class Project:
         # If the dbt folder is a symlink, `..` leads to the parent of its target.
         return os.path.relpath(self.root / path, self.dbt.resolve())
 
+    def reference_at(self, *path: str) -> str | None:
+        """The value of a setting as it is written, if it refers to variables: `${RAW_URL:-raw}`.
+
+        Generated files have it instead of what it stands for, to be the same in each environment.
+        """
+        return self.declared.document.references.get(path)
+
     @property
     def warehouse(self) -> Path:
         """The warehouse file with symlinks resolved, so that publishing replaces their target.
@@ -67,7 +78,7 @@ class Project:
     @property
     def data(self) -> Path:
         """The folder of working directories, locks and caches, all of which can be deleted."""
-        return self.root / "data"
+        return data_folder(self.root)
 
     @property
     def dbt(self) -> Path:
@@ -107,10 +118,12 @@ def open_project(root: Path, *, variables_from: Path | None = None) -> Project:
         variables_from: the project whose variables it refers to, if `root` is a copy without them.
 
     Raises:
-        DeclarationError: with every mistake in `sources.yaml`; or the folder's path isn't UTF-8.
+        DeclarationError: with every mistake in `sources.yaml`; or the folder's path isn't UTF-8; or
+            there is no file for the environment.
     """
     root = root.resolve()
     _require_utf_8(root)
+    refuse_unknown_environment(variables_from or root)
     declared = load_declaration(root, partial(variables_of, variables_from or root))
     catalogue = read_catalogue(root)
     tables = resolve_tables(declared, catalogue)

@@ -75,7 +75,8 @@ A duration is a number and a unit: `90s`, `30m`, `2h` or `3d`.
 ## Variables
 
 Every value, but no name, may refer to variables: `${NAME}`, or `${NAME:-default}` for when it is
-unset or empty. Values come from the environment or else from `.env`.
+unset or empty. Values come from the environment or else from `.env`, or from the file of [an
+environment](environments.md).
 
 ```yaml
 warehouse:

@@ -17,6 +17,7 @@ from lakefeed.declaration.catalogue import CatalogueTable
 from lakefeed.declaration.document.loader import DECLARATION_FILE
 from lakefeed.declaration.document.quoting import yaml_text
 from lakefeed.declaration.environment.references import escaped
+from lakefeed.declaration.environment.variables import variables_file
 from lakefeed.declaration.project import Project, open_project
 from lakefeed.declaration.table import Table
 from lakefeed.errors import TableFailed
@@ -66,7 +67,7 @@ def open_lab(project: Project, root: Path, server: str, rows: int, choose: rando
     write_scaffold(root)
     (root / DECLARATION_FILE).write_text(_redirected(project), encoding="utf-8")
     for source, url in urls.items():
-        write_secret(root / ".env", _variable(source), url)
+        write_secret(variables_file(root), _variable(source), url)
     schema_problems = {
         source: _copy_schema(connection_of(project, source), url) for source, url in urls.items()
     }

@@ -131,7 +131,7 @@ def _torture(out: Console, lab: Lab, request: LabRequest, choose: random.Random)
         with writing(lab.writers):
             killed += lakefeed_perhaps_killed(root, choose, "run", "--allow-shrink", *lab.selection)
         if choose.random() < _WORKING_DIRECTORY_LOST:
-            shutil.rmtree(root / "data" / ".dlt", ignore_errors=True)
+            shutil.rmtree(lab.project.data / ".dlt", ignore_errors=True)
         if out.is_terminal:
             out.print(f"  {step + 1} of {request.steps}", end="\r")
     for writers in lab.writers:

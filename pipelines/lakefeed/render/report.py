@@ -144,7 +144,8 @@ def _print_moved(out: Console, report: RunReport, moved: Sequence[TableReport]) 
 
 def _closing_line(report: RunReport, moved: Sequence[TableReport]) -> str:
     seconds = f"{report.seconds:.1f} s"
-    loads = _loads(report, len(moved))
+    where = f"{report.environment}: " if report.environment else ""
+    loads = where + _loads(report, len(moved))
     if report.build_error:
         return f"error: {report.build_error}"
     if report.build is None and not moved:
@@ -200,6 +201,8 @@ def show_status(rows: Sequence[TableStatus], as_json: bool) -> int:
         click.echo(json.dumps([asdict(row) for row in rows], indent=2))
     else:
         out, bounded = console(), any(row.freshness for row in rows)
+        if rows and rows[0].environment:
+            out.print(f"environment: {rows[0].environment}", markup=False)
         columns = (*_STATUS, _FRESHNESS) if bounded else _STATUS
         print_rows(out, columns, [_status_row(row)[: len(columns)] for row in rows])
         for row in rows:

@@ -128,4 +128,7 @@ def test_the_profile_has_the_default_of_the_catalogues_url_but_not_its_value(
     assert attached["path"] == (
         "ducklake:postgres:{{ env_var('LAKE_URL', '') or 'postgresql://localhost/lake' }}"
     )
-    assert attached["options"] == {"data_path": "../data/lake"}
+    data = Environment().from_string(attached["options"]["data_path"])
+    for value in ("", "data/other", "/srv/lake", "s3://bucket/lake"):
+        place = data.render(env_var=lambda name, _: value if name == "LAKE" else "")  # noqa: B023
+        assert place == {"": "../data/lake", "data/other": "../data/other"}.get(value, value)

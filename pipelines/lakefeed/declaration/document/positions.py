@@ -12,6 +12,7 @@ from lakefeed.declaration.document.syntax import code_of, problem_after, syntax_
 from lakefeed.declaration.environment.references import (
     Lookup,
     has_reference,
+    names_in,
     resolved,
     resolves_on_use,
     unset_in,
@@ -50,8 +51,9 @@ class Document:
         values: the position of each value.
         words: each scalar as it is written: `on` where `data` has True.
         problems: mistakes that don't keep the rest of the file from being read.
-        references: each scalar that refers to variables, as it is written: `${KEEP:-3}`. `data` and
-            `words` have what it stands for; secrets, which are resolved on use, aren't among them.
+        references: each scalar that refers to variables, as written: `${KEEP:-3}`. `data` and
+            `words` have what it stands for. Secrets, which are resolved on use, aren't among them.
+        variables: the values of the variables in `references` that are set.
         unset: the positions of values whose variables aren't set.
     """
 
@@ -63,6 +65,7 @@ class Document:
     words: dict[YamlPath, str]
     problems: tuple[Problem, ...]
     references: dict[YamlPath, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
     unset: frozenset[tuple[int, int]] = frozenset()
 
     def place_of(self, path: YamlPath, *, value: bool = False) -> Place:
@@ -153,6 +156,7 @@ def parse_document(text: str, file: str, variables: Lookup | None = None) -> Doc
         words=builder.words,
         problems=tuple(builder.problems),
         references=builder.references,
+        variables=builder.used,
         unset=frozenset(builder.unset),
     )
 
@@ -180,6 +184,7 @@ class _Builder:
         self.file = file
         self._variables = variables
         self.references: dict[YamlPath, str] = {}
+        self.used: dict[str, str] = {}
         self.unset: set[tuple[int, int]] = set()
         self.keys: dict[YamlPath, Place] = {}
         self.values: dict[YamlPath, Place] = {}
@@ -258,10 +263,7 @@ class _Builder:
         return str(node.value)
 
     def _resolved(self, node: yaml.ScalarNode, path: YamlPath) -> yaml.ScalarNode:
-        """The node with values instead of references, and the type that YAML gives to the result.
-
-        Quotes are around a reference because YAML wants them there, so they don't make it a string.
-        """
+        """The node with values instead of references, typed by the result, in quotes or not."""
         if self._variables is None or not has_reference(node.value) or resolves_on_use(path):
             return node
         variables = self._variables()
@@ -270,6 +272,7 @@ class _Builder:
             self.problems.append(self._problem(node, unset_variable(unset[0])))
             return node
         self.references[path] = node.value
+        self.used |= {n: value for n in names_in(node.value) if (value := variables.get(n))}
         text = resolved(node.value, variables)
         return yaml.ScalarNode(tag_of(text), text, node.start_mark, node.end_mark)
 

@@ -40,13 +40,14 @@ _VARIABLE = re.compile(
 class Disagreement:
     """A line that Compose reads differently; `remedy` is how to write it for both."""
 
+    file: str
     line: int
     name: str
     remedy: str
 
     def __str__(self) -> str:
         return (
-            f".env:{self.line}: Docker Compose reads {self.name} differently than Lakefeed; "
+            f"{self.file}:{self.line}: Docker Compose reads {self.name} differently than Lakefeed; "
             f"{self.remedy}"
         )
 
@@ -70,12 +71,14 @@ def disagreements(path: Path) -> Iterator[Disagreement]:
     """The lines that Compose, which passes the file to its containers, reads differently."""
     for binding in _bindings(path):
         if binding.error:
-            yield Disagreement(_line_of(binding), "this line", "write it as NAME='value'")
+            yield Disagreement(
+                path.name, _line_of(binding), "this line", "write it as NAME='value'"
+            )
         elif binding.key and binding.value is not None:
             ours = _as_lakefeed_reads(binding, _Names())
             if ours != _as_compose_reads(_written(binding)):
                 remedy = _remedy(binding.key, ours or "")
-                yield Disagreement(_line_of(binding), binding.key, remedy)
+                yield Disagreement(path.name, _line_of(binding), binding.key, remedy)
 
 
 class _Names(dict[str, str | None]):

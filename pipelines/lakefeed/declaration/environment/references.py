@@ -13,8 +13,9 @@ Lookup = Callable[[], Variables]
 
 
 # The values that are secrets: they are resolved when a connection is opened, so that everything
-# else, such as parsing the DAG, needs none of them. `*` stands for any name.
-_ON_USE = (("sources", "*", "connection"), ("warehouse", "catalog_url"))
+# else, such as parsing the DAG, needs none of them. `*` stands for any name. A source by itself is
+# a mistake, which is told with the reference that is there instead.
+_ON_USE = (("sources", "*", "connection"), ("warehouse", "catalog_url"), ("sources", "*"))
 
 
 def resolves_on_use(path: Sequence[str | int]) -> bool:
@@ -26,9 +27,18 @@ def resolves_on_use(path: Sequence[str | int]) -> bool:
     )
 
 
+class Template(str):
+    """A value of dbt's profile that dbt renders; all other text is written so that it stays."""
+
+
 def has_reference(text: str) -> bool:
     """Whether the text has a reference, or the spelling of one that isn't meant as such."""
     return bool(_REFERENCE.search(text))
+
+
+def names_in(text: str) -> list[str]:
+    """The variables that the text refers to."""
+    return [match[2] for match in _REFERENCE.finditer(text) if not match[1]]
 
 
 def unset_in(text: str, variables: Variables) -> list[str]:
@@ -61,7 +71,7 @@ def with_defaults(text: str, *, without: str = "") -> str:
     return _REFERENCE.sub(lambda match: without if match[3] is None else match[3], text)
 
 
-def for_dbt(text: str) -> str:
+def for_dbt(text: str) -> Template:
     """The text with references as dbt's files have them: parsing a project needs no value."""
 
     def call(match: re.Match[str]) -> str:
@@ -71,4 +81,4 @@ def for_dbt(text: str) -> str:
         otherwise = f" or '{default}'" if default else ""
         return f"{{{{ env_var('{match[2]}', ''){otherwise} }}}}"
 
-    return _REFERENCE.sub(call, text)
+    return Template(_REFERENCE.sub(call, text))

@@ -16,6 +16,7 @@ from dlt.common.runtime.run_context import RunContext
 
 import lakefeed.loading.naming  # noqa: F401 - sets the alias that schemas of earlier lakes use
 from lakefeed.declaration.document.loader import DECLARATION_FILE
+from lakefeed.declaration.environment.variables import data_folder
 from lakefeed.loading.dlt_settings.environment import NAMING
 
 
@@ -24,7 +25,7 @@ class ProjectRunContext(RunContext):
 
     @property
     def data_dir(self) -> str:
-        return os.environ.get("DLT_DATA_DIR", str(Path(self.run_dir) / "data" / ".dlt"))
+        return os.environ.get("DLT_DATA_DIR", str(data_folder(Path(self.run_dir)) / ".dlt"))
 
 
 @plugins.hookimpl(specname="plug_run_context")

@@ -14,6 +14,7 @@ from dlt.common.schema import Schema
 from dlt.destinations.impl.filesystem.configuration import FilesystemDestinationClientConfiguration
 from dlt.destinations.impl.filesystem.filesystem import CURRENT_VERSION, FilesystemClient
 
+from lakefeed.declaration.environment.variables import data_folder
 from lakefeed.declaration.project import Location
 from lakefeed.loading.object_store.file_cache import cache_folder, keep_copy
 from lakefeed.loading.object_store.filesystem import open_raw
@@ -44,7 +45,7 @@ class StoreClient(FilesystemClient):
     ) -> None:
         super().__init__(schema, config, capabilities)
         self.fs_client = _CopyingFiles(open_raw(self.raw)[0], self.raw, self.dataset_name)
-        working = self.raw.root / "data" / ".dlt" / "pipelines" / self.dataset_name
+        working = data_folder(self.raw.root) / ".dlt" / "pipelines" / self.dataset_name
         self._note = working / "lakefeed" / "stored_schema"
 
     def initialize_storage(self, truncate_tables: Any = None) -> None:

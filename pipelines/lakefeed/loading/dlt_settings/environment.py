@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from lakefeed.declaration.environment.variables import data_folder
+
 NAMING = "lakefeed.loading.naming"
 _LOG_LEVEL = "RUNTIME__LOG_LEVEL"
 _FIXED = {
@@ -34,7 +36,7 @@ def prepare_dlt(root: Path) -> None:
     os.environ.update(
         _FIXED,
         DLT_PROJECT_DIR=str(root),
-        DLT_DATA_DIR=str(root / "data" / ".dlt"),
+        DLT_DATA_DIR=str(data_folder(root) / ".dlt"),
     )
     # dlt both logs and raises the error of a failed job; Lakefeed reports the raised one.
     os.environ.setdefault(_LOG_LEVEL, "CRITICAL")

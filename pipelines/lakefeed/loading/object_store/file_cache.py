@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lakefeed.declaration.environment.variables import data_folder
 from lakefeed.declaration.project import Location
 
 _MOST_REQUESTS = 8
@@ -29,7 +30,7 @@ _LARGEST_BYTES = 4_000_000
 def cache_folder(raw: Location, lake_name: str) -> Path:
     """The folder with the copies of a table's files."""
     store = hashlib.blake2b(raw.url.encode(), digest_size=6).hexdigest()
-    return raw.root / "data" / ".raw" / store / lake_name
+    return data_folder(raw.root) / ".raw" / store / lake_name
 
 
 def keep_copy(folder: Path, local: Path, name: str) -> None:

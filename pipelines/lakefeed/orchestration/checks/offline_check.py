@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from lakefeed.declaration.document.messages import nearest
 from lakefeed.declaration.environment.env_file import Disagreement, disagreements
+from lakefeed.declaration.environment.variables import variables_file
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.declaration.table_names import read_entry, split, wildcards_of
@@ -52,9 +53,10 @@ def declaration_errors(project: Project) -> list[LakefeedError]:
 
 def declaration_warnings(project: Project) -> list[str]:
     """Reasons why a run can't start on this machine or in containers, though it may elsewhere."""
+    file = variables_file(project.root).name
     unset = [
         f"{project.declared.document.where(('sources', source, 'connection'))}: the environment "
-        f"variable {name} isn't set, so `{source}` can't be reached; add it to .env or export it"
+        f"variable {name} isn't set, so `{source}` can't be reached; add it to {file} or export it"
         for source in project.declaration.sources
         if not project.is_idle(source)
         for name in unset_variables(project, source)
@@ -74,7 +76,7 @@ def test_errors(project: Project) -> list[LakefeedError]:
 def _read_otherwise_in_containers(project: Project) -> Iterator[Disagreement]:
     """Lines of `.env` that Docker Compose parses differently, if there is a compose file."""
     if any(project.root.glob("*compose*.y*ml")):
-        yield from disagreements(project.root / ".env")
+        yield from disagreements(variables_file(project.root))
 
 
 def _dag_errors(project: Project) -> Iterator[DeclarationError]:

@@ -1,8 +1,8 @@
 """Inspection: the state of tables and runs, and the trace of a single row.
 
-Imports: `declaration`, `loading.raw`, `loading.sessions`, `orchestration`,
-    `orchestration.build`, `orchestration.project`, `orchestration.reports`, `source.inspection`,
-    `transformation`, `transformation.generate`, `transformation.lineage`,
+Imports: `declaration`, `declaration.environment`, `loading.raw`, `loading.sessions`,
+    `orchestration`, `orchestration.build`, `orchestration.project`, `orchestration.reports`,
+    `source.inspection`, `transformation`, `transformation.generate`, `transformation.lineage`,
     `transformation.warehouse`, `transformation.warehouse.base`.
 Public: `overview`, `status`, `trace`, `version_precedence`.
 """

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from duckdb import DuckDBPyConnection
 
+from lakefeed.declaration.environment.variables import environment
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.errors import LakefeedError, StorageFailed
@@ -80,6 +81,7 @@ class Overview:
         never_ran: the number of tests that no recorded run has run.
         rolled_back: the warning to show while the warehouse is rolled back.
         unread: why the warehouse could not be read, if so.
+        environment: the environment that this is the lake of; empty without one.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Overview:
     never_ran: int = 0
     rolled_back: str = ""
     unread: str = ""
+    environment: str = field(default_factory=environment)
 
 
 def overview(project: Project, now: dt.datetime) -> Overview:

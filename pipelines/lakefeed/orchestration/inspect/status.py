@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from lakefeed.declaration.environment.variables import environment
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.loading.raw.commit_log import CommitLog
@@ -46,6 +47,7 @@ class TableStatus:
         sees_deletes: whether rows deleted in the source are removed from staging or marked there.
         last_failure: how its newest load failed; None if it succeeded, or the table is paused.
         paused: whether it isn't loaded (`enabled: false`).
+        environment: the environment that it is the state of; empty without one.
     """
 
     name: str
@@ -63,6 +65,7 @@ class TableStatus:
     published_at: str | None = None
     last_failure: LoadFailure | None = None
     paused: bool = False
+    environment: str = field(default_factory=environment)
 
 
 def status(project: Project, tables: tuple[Table, ...], now: dt.datetime) -> list[TableStatus]:

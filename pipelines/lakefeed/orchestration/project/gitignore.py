@@ -10,31 +10,34 @@ from pathlib import Path, PurePosixPath
 from lakefeed.errors import Refused
 
 _FILE = ".gitignore"
-_SECRET = ".env"
 _HEADING = "# Lakefeed: secrets, data and generated artifacts"
 
 
-def refuse_tracked_secret(root: Path) -> None:
+def refuse_tracked_secret(root: Path, secret: str) -> None:
     """Refuses to write a secret into a tracked file: git commits it even if it is ignored.
 
+    Args:
+        secret: the name of the file.
+
     Raises:
-        Refused: git tracks `.env`.
+        Refused: git tracks it.
     """
-    if _git(root, "ls-files", "--error-unmatch", "--", _SECRET) == 0:
+    if _git(root, "ls-files", "--error-unmatch", "--", secret) == 0:
         raise Refused(
-            f"git tracks {root / _SECRET}, so the password in it would be committed",
-            do=f"untrack it first: git rm --cached {_SECRET}",
+            f"git tracks {root / secret}, so the password in it would be committed",
+            do=f"untrack it first: git rm --cached {secret}",
         )
 
 
-def ignore(root: Path, lines: Sequence[str]) -> list[str]:
+def ignore(root: Path, lines: Sequence[str], secret: str) -> list[str]:
     """Adds the lines that are missing to `.gitignore`; returns the added lines.
 
     Args:
         lines: lines of a `.gitignore`; a `!` line follows the line that it makes an exception to.
+        secret: the name of the file that must be ignored.
 
     Raises:
-        Refused: `.env` still isn't ignored, or `.gitignore` can't be written.
+        Refused: that file still isn't ignored, or `.gitignore` can't be written.
     """
     path = root / _FILE
     missing: list[str] = []
@@ -46,10 +49,10 @@ def ignore(root: Path, lines: Sequence[str]) -> list[str]:
             missing.append(line)
     if missing:
         _append(path, [_HEADING, *missing])
-    if not _is_ignored(root, _SECRET):
+    if not _is_ignored(root, secret):
         raise Refused(
-            f"git doesn't ignore {root / _SECRET}, which contains the password, despite {path}",
-            do=f"find out why: git check-ignore --verbose --no-index {_SECRET}",
+            f"git doesn't ignore {root / secret}, which contains the password, despite {path}",
+            do=f"find out why: git check-ignore --verbose --no-index {secret}",
         )
     return missing
 

@@ -12,7 +12,7 @@ from dotenv import set_key, unset_key
 
 from lakefeed.declaration.document.loader import DECLARATION_FILE
 from lakefeed.declaration.environment.env_file import read_variables
-from lakefeed.declaration.environment.variables import variables_of
+from lakefeed.declaration.environment.variables import variables_file, variables_of
 from lakefeed.declaration.models.value_types import IDENTIFIER
 from lakefeed.declaration.project import open_project
 from lakefeed.errors import DeclarationError, Refused
@@ -58,7 +58,8 @@ class InitReport:
 def init_project(root: Path, url: str, source: str | None, schema: str) -> InitReport:
     """Creates a project in `root`, ready for `lakefeed run`.
 
-    Side effects: creates files; of existing ones, changes only `.env`, by one line, and
+    Side effects: creates files; of existing ones, changes only `.env` (or that of the
+    environment), by one line, and
     `.gitignore`, by the lines that are missing.
 
     Args:
@@ -86,13 +87,14 @@ def init_project(root: Path, url: str, source: str | None, schema: str) -> InitR
     variable = f"{source.upper()}_DATABASE_URL"
     _refuse_other_url(root, variable, url)
     root.mkdir(parents=True, exist_ok=True)
-    refuse_tracked_secret(root)
+    secrets = variables_file(root).name
+    refuse_tracked_secret(root, secrets)
     written, kept = write_scaffold(root)
-    ignored = ignore(root, _ignored_lines())
+    ignored = ignore(root, _ignored_lines(), secrets)
     text = propose_declaration(source, schema, variable, found)
     (root / DECLARATION_FILE).write_text(text, encoding="utf-8")
-    write_secret(root / ".env", variable, url)
-    written += [DECLARATION_FILE, ".env", *sync(open_project(root)).files]
+    write_secret(root / secrets, variable, url)
+    written += [DECLARATION_FILE, secrets, *sync(open_project(root)).files]
     return InitReport(
         files=tuple(written),
         kept=tuple(kept),
@@ -170,8 +172,8 @@ def _refuse_other_url(root: Path, variable: str, url: str) -> None:
     if variables_of(root).get(variable) not in (None, url):
         raise Refused(
             f"the variable {variable} is already set, to another database",
-            do=f"unset {variable} (in the environment or .env), or name the source differently: "
-            "--source",
+            do=f"unset {variable} (in the environment or {variables_file(root).name}), or name the "
+            "source differently: --source",
         )
 
 

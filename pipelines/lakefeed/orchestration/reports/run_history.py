@@ -46,6 +46,7 @@ class KeptRun:
     Attributes:
         nodes: dbt's results, without messages for those that passed; None if dbt wasn't started.
         error: why it could not build at all.
+        environment: the environment that it ran in; empty without one.
     """
 
     command: str
@@ -58,6 +59,7 @@ class KeptRun:
     kept: Mapping[str, str] = field(default_factory=dict)
     published_at: str | None = None
     error: str | None = None
+    environment: str = ""
 
     @property
     def rows(self) -> int:
@@ -77,10 +79,11 @@ class KeptRun:
             kept=report.kept,
             published_at=report.published_at,
             error=str(report.build_error) if report.build_error else None,
+            environment=report.environment,
         )
 
 
-RUN = Format(KeptRun, "run record", brief=True)
+RUN = Format(KeptRun, "run record", "1.1", brief=True)
 
 
 def keep_run(data: Path, command: str, started: dt.datetime, report: RunReport) -> RunReport:

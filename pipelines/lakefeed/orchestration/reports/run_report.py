@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from lakefeed.declaration.environment.variables import environment
 from lakefeed.errors import (
     EXIT_OK,
     EXIT_PARTLY_FAILED,
@@ -52,6 +53,7 @@ class RunReport:
         held_back: lake names of the tables that failed to load; models downstream are held back.
         kept: the other models that are held back, with reasons.
         published_at: None if nothing was published.
+        environment: the environment that it ran in; empty without one.
     """
 
     tables: tuple[TableReport, ...]
@@ -64,6 +66,7 @@ class RunReport:
     seconds: float = 0.0
     kept: dict[str, str] = field(default_factory=dict)
     published_at: str | None = None
+    environment: str = field(default_factory=environment)
 
     @property
     def failures(self) -> list[TableReport]:
@@ -84,6 +87,7 @@ class RunReport:
         """The report as JSON types, for `--json`."""
         return {
             "exit_code": self.exit_code,
+            "environment": self.environment or None,
             "seconds": round(self.seconds, 3),
             "tables": [_table_json(table) for table in self.tables],
             "warnings": list(self.warnings),

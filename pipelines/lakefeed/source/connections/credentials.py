@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from lakefeed.declaration.environment.references import resolved, unset_in
-from lakefeed.declaration.environment.variables import variables_of
+from lakefeed.declaration.environment.variables import variables_file, variables_of
 from lakefeed.declaration.project import Project
 from lakefeed.errors import DeclarationError
 
@@ -31,8 +31,8 @@ def interpolate(project: Project, text: str, where: str) -> str:
         raise DeclarationError(
             f"the variable {missing[0]} isn't set",
             where=where,
-            do=f"add {missing[0]}=postgresql://user:password@host:5432/database to .env, "
-            "or export the variable",
+            do=f"add {missing[0]}=postgresql://user:password@host:5432/database to "
+            f"{variables_file(project.root).name}, or export the variable",
         )
     return resolved(text, variables_of(project.root))
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lakefeed.declaration.environment.references import has_reference
 from lakefeed.declaration.project import Location
 from lakefeed.errors import LakefeedError, NewerFormat
 from lakefeed.loading.raw.commit_log import LOADS_FOLDER, CommitLog, load_id_of
@@ -22,7 +23,7 @@ from lakefeed.loading.raw.nearest_files import with_copies
 Model = dict[str, Any]
 
 
-def announce(models: Iterable[Model], store: Location | None, as_of: str | None) -> None:
+def announce(models: Iterable[Model], raw: Location | None, as_of: str | None) -> None:
     """Adds to each model `loads`: those that it has yet to stage, in the order in which they count.
 
     Also adds `pruned_at` to histories whose raw table was pruned, and `refused` to models whose log
@@ -30,26 +31,26 @@ def announce(models: Iterable[Model], store: Location | None, as_of: str | None)
 
     Args:
         models: each with the raw table's `folder`, the IDs of `staged` loads, and `is_history`.
-        store: the raw layer, if it is in an object store.
+        raw: the raw layer, if it is in an object store or its place depends on variables.
         as_of: loads of later snapshots are left out.
     """
     moment = dt.datetime.fromisoformat(as_of) if as_of else None
     by_folder = defaultdict(list)
     for model in models:
         by_folder[model["folder"]].append(model)
-    for folder, readers in by_folder.items():
+    for written, readers in by_folder.items():
+        folder = _resolved(written, raw)
         try:
-            _complete(readers, _log_of(folder, store), moment)
+            _complete(readers, _log_of(folder, raw), folder, moment)
         except (LakefeedError, OSError, ValueError) as error:
             for model in readers:
                 model["refused"] = _told(folder, error)
 
 
-def _complete(readers: list[Model], log: CommitLog, as_of: dt.datetime | None) -> None:
+def _complete(readers: list[Model], log: CommitLog, folder: str, as_of: dt.datetime | None) -> None:
     """Adds to models over the same table what its log has for them."""
     staged_by_all = set.intersection(*(set(model["staged"]) for model in readers))
     loads = [load for load in log.loads_besides(staged_by_all) if not _is_after(as_of, load)]
-    folder = readers[0]["folder"]
     announced = {load.load_id: {**_announced(load, log), "folder": folder} for load in loads}
     for model in readers:
         new = announced.keys() - model["staged"]
@@ -76,11 +77,18 @@ def _announced(load: Load, log: CommitLog) -> dict[str, Any]:
     }
 
 
-def _log_of(folder: str, store: Location | None) -> CommitLog:
-    """The log in a raw folder as dbt's sources have it; a relative path starts where dbt runs."""
+def _resolved(folder: str, raw: Location | None) -> str:
+    """A raw folder as dbt's sources have it, with the declared place instead of references."""
+    if raw is None or not has_reference(folder):
+        return folder
+    return f"{raw.url}/{folder.rpartition('/')[2]}"
+
+
+def _log_of(folder: str, raw: Location | None) -> CommitLog:
+    """The log in a raw folder; a relative path starts where dbt runs."""
     parent, _, lake_name = folder.rpartition("/")
-    raw = store if store and "://" in folder else Location(parent, Path.cwd())
-    return CommitLog(raw, lake_name)
+    place = raw if raw and "://" in folder else Location(parent, Path.cwd())
+    return CommitLog(place, lake_name)
 
 
 def _told(folder: str, error: Exception) -> str:

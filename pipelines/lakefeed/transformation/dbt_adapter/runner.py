@@ -19,7 +19,7 @@ from lakefeed.transformation.dbt_adapter.patches import manifest_written_once, s
 from lakefeed.transformation.dbt_adapter.surroundings import (
     opening,
     opening_lake,
-    quiet_environment,
+    prepared_environment,
     working_in,
 )
 from lakefeed.transformation.generate.data_tests import declared_at
@@ -159,7 +159,7 @@ def _invoke(project: Project, command: Sequence[str], warehouse: Path | Lake | N
     refuse_without_dbt(project)
     provide_dbt_package(project)
     with (
-        quiet_environment(command[0]),
+        prepared_environment(command[0], project.declared.document.variables),
         working_in(project.dbt),
         _opening(warehouse),
     ):

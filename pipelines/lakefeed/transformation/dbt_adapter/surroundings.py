@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from copy import copy
 from pathlib import Path
@@ -91,21 +91,23 @@ def _initializing(open_database: Callable[[Callable[[Any], Any], Any], Any]) -> 
 
 
 @contextmanager
-def quiet_environment(command: str) -> Iterator[None]:
-    """Turns off dbt's telemetry and hides this process's command line; restores both on exit.
+def prepared_environment(command: str, variables: Mapping[str, str]) -> Iterator[None]:
+    """Sets variables, turns off dbt's telemetry and hides this process's command line until exit.
 
     dbt writes `sys.argv` into its logs and artifacts
     (https://github.com/dbt-labs/dbt-core/issues/10313). Ours may contain personal data, such as the
     key of a row to erase.
     """
-    before = os.environ.get("DBT_SEND_ANONYMOUS_USAGE_STATS")
-    os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"] = "false"
+    set_now = {**variables, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+    before = {name: os.environ.get(name) for name in set_now}
+    os.environ.update(set_now)
     ours, sys.argv = sys.argv, ["dbt", command]
     try:
         yield
     finally:
         sys.argv = ours
-        if before is None:
-            del os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"]
-        else:
-            os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

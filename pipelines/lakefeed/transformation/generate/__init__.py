@@ -1,7 +1,7 @@
 """Generates the dbt files: staging and history models, their tests and YAML.
 
-Imports: `declaration.document`, `declaration.models`, `declaration`, `source.inspection`,
-    `source`, `transformation.targets`, `transformation`.
+Imports: `declaration.document`, `declaration.models`, `declaration`, `declaration.environment`,
+    `source.inspection`, `source`, `transformation.targets`, `transformation`.
 Public: `data_test_validation`, `data_tests`, `dbt_packages`, `generated_files`,
     `history_models`, `staging_models`.
 """

@@ -13,6 +13,7 @@ from typing import Any
 
 from lakefeed.declaration.catalogue import Column
 from lakefeed.declaration.document.quoting import yaml_text as dumped
+from lakefeed.declaration.environment.references import Template
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.source.inspection.equality import comparable
@@ -115,9 +116,15 @@ def _sources_yaml(project: Project, source: str, tables: list[Table]) -> str:
     )
 
 
+def _raw_place(project: Project) -> str:
+    """The raw layer seen from the dbt project, or the reference that the plugin replaces."""
+    written = project.reference_at("raw", "url")
+    return written or project.seen_from_dbt(project.declaration.raw.url)
+
+
 def _raw_meta(project: Project, table: Table) -> dict[str, Any]:
     return {
-        "folder": f"{project.seen_from_dbt(project.declaration.raw.url)}/{table.lake_name}",
+        "folder": f"{_raw_place(project)}/{table.lake_name}",
         "key": list(table.key),
         **({"compared_as": compared} if (compared := compared_as(table)) else {}),
         "deletes": table.settings.deletes,
@@ -212,6 +219,8 @@ def _unrendered(value: Any) -> Any:
         return {key: _unrendered(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_unrendered(item) for item in value]
+    if isinstance(value, Template):
+        return str(value)
     if isinstance(value, str) and _JINJA.search(value):
         return f"{{{{ {jinja_text(value)} }}}}"
     return value

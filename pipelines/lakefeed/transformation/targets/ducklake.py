@@ -17,6 +17,7 @@ from lakefeed.loading.dlt_settings.schemes import duckdb_url, scheme_of
 from lakefeed.loading.object_store.duckdb_access import Session, extension_file, give_secret
 from lakefeed.source.connections.connection import Connection, catalogue_connection
 from lakefeed.sql import literal, quote
+from lakefeed.transformation.targets.references import for_profile
 
 # The name of the database in dbt's profile, and so in the SQL of views.
 LAKE = "lake"
@@ -67,17 +68,18 @@ def data_of(project: Project) -> Location | None:
 def output_of_lake(project: Project) -> dict[str, Any]:
     """The output of dbt's profile for the lake; the URL of its catalogue stays in its variable."""
     declared = project.declaration.warehouse
-    url = for_dbt(declared.catalog_url or "")
-    data = project.seen_from_dbt(declared.data_url or "")
+    url = for_dbt(f"ducklake:postgres:{declared.catalog_url}")
+    written = project.reference_at("warehouse", "data_url")
+    data = (
+        for_profile(project, written) if written else project.seen_from_dbt(declared.data_url or "")
+    )
     return {
         "type": "duckdb",
         "path": ":memory:",
         "database": LAKE,
         "schema": "main",
         "threads": 1,
-        "attach": [
-            {"path": f"ducklake:postgres:{url}", "alias": LAKE, "options": {"data_path": data}}
-        ],
+        "attach": [{"path": url, "alias": LAKE, "options": {"data_path": data}}],
         "settings": {"TimeZone": "UTC", "schema": f"{LAKE}.main"},
     }
 

@@ -20,7 +20,8 @@ def output_of(project: Project) -> dict[str, Any]:
 
 
 def _stores(project: Project) -> dict[str, Any]:
-    """Where the plugin finds the keys of object stores, so that the profile has none."""
-    if all(place is None or place.is_local for place in (project.raw, data_of(project))):
+    """Where the plugin finds the keys of object stores, and the values of variables."""
+    is_local = all(place is None or place.is_local for place in (project.raw, data_of(project)))
+    if is_local and project.reference_at("raw", "url") is None:
         return {}
     return {"config": {"project": project.seen_from_dbt(".")}}
