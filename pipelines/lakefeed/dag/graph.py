@@ -225,6 +225,6 @@ store. All others must run on the machine that has the warehouse file, `{warehou
 def _table_doc(table: Table) -> str:
     mode = "full refresh"
     if table.mode == "incremental" and table.settings.cursor:
-        mode = f"incremental by `{table.settings.cursor.column}`"
+        mode = f"incremental by `{table.settings.cursor.name}`"
     key = f"primary key `{', '.join(table.key)}`" if table.key else "no primary key"
     return f"`{table.qualified}` of `{table.source}`: {mode}; {key}; declared at {table.where}."

@@ -136,7 +136,7 @@ def _reason_to_leave_out(
         return ""
     if table.cursor is None:
         return f"{table.shown} has no cursor column, so it can't be reloaded by range"
-    known = table.catalogue.column(table.cursor.column) if table.catalogue else None
+    known = table.catalogue.column(table.cursor.columns[0]) if table.catalogue else None
     if known is not None and (cursor_kind(known.type) == "number") != range_is_number:
         return f"this range doesn't apply to {table.shown}: its cursor is of type {known.type}"
     return ""

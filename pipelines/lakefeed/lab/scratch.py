@@ -135,7 +135,7 @@ def prepare_table(
     generated = {name for name, is_generated, *_ in facts if is_generated}
     loaded = {column.name for column in plan.columns}
     written = tuple(name for name, *_ in facts if name in loaded - generated)
-    cursor = {plan.cursor.name} if plan.cursor else set()
+    cursor = plan.cursor.names if plan.cursor else ()
     fixed = {*plan.key, *cursor, *(f[0] for f in facts if f[2] or f[4])}
     where = plan.table.settings.where or ""
     changeable = tuple(name for name in written if name not in fixed and name not in where)
@@ -224,7 +224,7 @@ def _fill(
             f"select {columns} from {table.copied} limit {rows // 2}"
         )
         if plan.cursor and plan.cursor_kind == "number":
-            newest = f"select coalesce(max({quote(plan.cursor.name)}), 0) + 1 from {table.copied}"
+            newest = f"select coalesce(max({plan.cursor.value()}), 0) + 1 from {table.copied}"
             cursor.execute(f"create sequence {table.counter}")
             cursor.execute(f"select setval('{table.counter}', ({newest})::bigint)")
 

@@ -37,7 +37,7 @@ def statements_for(table: LabTable, rows: int) -> dict[str, str]:
     """
     plan = table.plan
     found = {"insert": _insert(table, rows)}
-    if plan.cursor is None or plan.cursor.name not in plan.key:
+    if plan.cursor is None or plan.cursor.names.isdisjoint(plan.key):
         found["update"] = _update(table, rows)
     if plan.watches_deletes or plan.table.mode == "full_refresh":
         found["delete"] = f"delete from {table.quoted} where {_some_of(table, rows)}"
@@ -163,13 +163,13 @@ def _insert(table: LabTable, rows: int) -> str:
     """Inserts copied rows whose keys aren't in the table, with a current cursor."""
     plan, moved = table.plan, _moved_cursor(table)
     values = ", ".join(
-        moved if plan.cursor and name == plan.cursor.name else f"copied.{quote(name)}"
+        moved if plan.cursor and name in plan.cursor.names else f"copied.{quote(name)}"
         for name in table.written
     )
     columns = ", ".join(quote(name) for name in table.written)
     same_key = " and ".join(f"rows.{quote(name)} = copied.{quote(name)}" for name in plan.key)
     absent = f"not exists (select from {table.quoted} as rows where {same_key})"
-    if not plan.key or (plan.cursor and plan.cursor.name in plan.key):
+    if not plan.key or (plan.cursor and not plan.cursor.names.isdisjoint(plan.key)):
         absent = "true"
     return (
         f"insert into {table.quoted} ({columns}) overriding system value select {values} from "
@@ -185,7 +185,8 @@ def _update(table: LabTable, rows: int) -> str:
         for name in table.changeable
     ]
     if table.plan.cursor:
-        changes.append(f"{quote(table.plan.cursor.name)} = {_moved_cursor(table)}")
+        moved = _moved_cursor(table)
+        changes += [f"{quote(column.name)} = {moved}" for column in table.plan.cursor.columns]
     if not changes:
         return _insert(table, rows)
     return f"update {table.quoted} set {', '.join(changes)} where {_some_of(table, rows)}"

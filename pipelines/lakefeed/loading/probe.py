@@ -31,7 +31,7 @@ from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.loading.sessions.table_session import TableSession
 from lakefeed.source.inspection.types import lake_type
 from lakefeed.source.snapshot import Snapshot
-from lakefeed.sql import literal, quote
+from lakefeed.sql import literal
 
 # More rows than this are left to the load, which would have to read them again.
 MOST_ROWS = 20_000
@@ -132,7 +132,7 @@ def _counts_without_new_rows(
         return None if plan.cursor else _Counts(0)
     if read > MOST_ROWS:
         return None
-    nulls = f"count(*) filter ({quote(plan.cursor.name)} is null)" if plan.cursor else "0"
+    nulls = f"count(*) filter ({plan.cursor.value()} is null)" if plan.cursor else "0"
     without, is_beyond = session.execute(
         f"select {nulls}, {_is_beyond(plan, held)} from incoming"
     ).fetchall()[0]
@@ -148,7 +148,7 @@ def _is_beyond(plan: TablePlan, held: LatestRows) -> str:
         return "false"
     kind = lake_type(plan.cursor.type).duckdb
     listed = ", ".join(map(literal, dict.fromkeys(known)))
-    return f"coalesce(max({quote(plan.cursor.name)}) > list_max([{listed}]::{kind}[]), false)"
+    return f"coalesce(max({plan.cursor.value()}) > list_max([{listed}]::{kind}[]), false)"
 
 
 def _counts_of_same_table(

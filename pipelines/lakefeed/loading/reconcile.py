@@ -134,7 +134,7 @@ def _collect_differing_rows(
     columns = ", ".join(as_compared(column, "rows") for column in plan.columns)
     keys = ", ".join(f"rows.{quote(name)}" for name in plan.key)
     same = same_key(plan.key_columns, "a", "b")
-    cursor = f"rows.{quote(plan.cursor.name)}" if plan.cursor else "null"
+    cursor = plan.cursor.value("rows") if plan.cursor else "null"
     kept = f"{keys}, {cursor} as _cursor, hash({columns}) as _hash from"
     condition = f"{ever_loaded(plan)} and ({_within(plan, ranges)})"
     source = session.rows_of(rows_query(plan, condition, marked=pending))
@@ -191,7 +191,7 @@ def _first_of_range(plan: TablePlan, cursor: str = "", *, as_text: bool = True) 
     """An expression for the first value of a row's range: a day, or a block of numbers."""
     if plan.cursor is None:
         return "''"
-    cursor = cursor or f"rows.{quote(plan.cursor.name)}"
+    cursor = cursor or plan.cursor.value("rows")
     if plan.cursor_kind == "number":
         first = f"({cursor} // {_NUMBERS_PER_RANGE}) * {_NUMBERS_PER_RANGE}"
     else:
@@ -203,7 +203,7 @@ def _within(plan: TablePlan, ranges: list[str | None]) -> str:
     """A condition in the source's SQL for rows in these ranges and rows with a null cursor."""
     if plan.cursor is None:
         return "true"
-    cursor, kind = quote(plan.cursor.name), plan.cursor.type
+    cursor, kind = plan.cursor.value(), plan.cursor.type
     known = [first for first in ranges if first is not None]
     spans = [(first, first) for first in known]
     if len(known) > _MOST_RANGES:

@@ -70,7 +70,7 @@ def _lines(
         return
     yield _summary(audited, was_repaired=audited.name in repaired)
     table = next(table for table in project.tables if table.shown == audited.name)
-    cursor = table.settings.cursor.column if table.settings.cursor else "-"
+    cursor = table.settings.cursor.name if table.settings.cursor else "-"
     for found in audited.findings:
         between = f", {cursor} {short(found.low)} to {short(found.high)}" if found.low else ""
         yield f"    {found.rows:,} {found.kind}, for example ({found.example}){between}"

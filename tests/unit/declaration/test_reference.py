@@ -45,7 +45,8 @@ def test_the_example_of_the_page_fits_the_schema(validator: Any) -> None:
      "{freshness: {warn_after: 1h}}", "{cursor: {column: at, timezone: UTC}}",
      "{retention: 90d}", "{retention: null}", "{only: true}",
      '{lookback: "${LOOKBACK:-30m}"}', '{parallel: "${PARALLEL}"}', '{deletes: "${DELETES}"}',
-     '{tests: {rows: {min: "${LEAST:-1}"}}}', '{enabled: "${ENABLED:-true}"}'],
+     '{tests: {rows: {min: "${LEAST:-1}"}}}', '{enabled: "${ENABLED:-true}"}',
+     "{cursor: [a, b]}", "{cursor: {column: [a, b], greatest: true}}"],
 )  # fmt: skip
 def test_the_schema_takes(validator: Any, table: str) -> None:
     written = json.loads(json.dumps(yaml.safe_load(table)))
@@ -59,7 +60,8 @@ def test_the_schema_takes(validator: Any, table: str) -> None:
     "table",
     ["{curser: updated_at}", "{lookback: soon}", "{mode: append}", "{max_shrink: half}",
      "{max_shrink: {rows: -1}}", "{max_shrink: {share: 0.2}}",
-     "{primary_key: []}", "{cursor: {initial_value: 1}}", "updated_at", "{where: ''}",
+     "{primary_key: []}", "{cursor: []}", "{cursor: {initial_value: 1}}",
+     "updated_at", "{where: ''}",
      "{only: sometimes}", "{retention: 0d}", "{retention: 90}", "{retention: -90d}"],
 )  # fmt: skip
 def test_the_schema_refuses(validator: Any, table: str) -> None:

@@ -192,7 +192,7 @@ def _reads_otherwise(word: str) -> bool:
 _MAPPINGS = {
     "sources": "a mapping with an entry for each database, such as `shop:`",
     "tables": "a mapping with an entry for each table, such as `orders:`",
-    "cursor": "a column, or a mapping such as {column: updated_at}",
+    "cursor": "a column, a list of columns, or a mapping such as {column: updated_at}",
     "column": "the name of a column",
     "primary_key": "a column, or a list such as [order_id, line_number]",
     "connection": "a string such as ${SHOP_DATABASE_URL}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from lakefeed.declaration.models.quality import Tests
 from lakefeed.declaration.models.strict import Strict
@@ -20,19 +20,55 @@ from lakefeed.declaration.models.value_types import (
     Start,
     Text,
     parse_cursor,
+    parse_cursor_column,
     parse_shrink,
 )
+from lakefeed.sql import sql_name
 
 
 class Cursor(Strict):
-    """The column that increases whenever a row is inserted or updated."""
+    """The column that increases whenever a row is inserted or updated; or several that do so
+    together."""
 
-    column: Text
-    """The column's name. Every insert and update must set it to a higher value."""
+    column: Annotated[
+        str | tuple[str, ...],
+        BeforeValidator(parse_cursor_column, json_schema_input_type=Text | Names),
+    ]
+    """The column's name. Every insert and update must set it to a higher value. Of a list of
+    columns of the same type, the cursor of a row is the first value that isn't null:
+    `[updated_at, created_at]`."""
+    greatest: bool = False
+    """Take the greatest value of several columns instead of the first that isn't null."""
     initial_value: Start | None = None
     """Where the first load starts. Rows below this value are never loaded."""
     timezone: str | None = None
     """The time zone of a `timestamp without time zone` cursor, such as `Europe/Paris`."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Its columns, in their order."""
+        return (self.column,) if isinstance(self.column, str) else self.column
+
+    @property
+    def function(self) -> str | None:
+        """The SQL function that makes one value of several columns; None for a single one."""
+        if len(self.columns) == 1:
+            return None
+        return "greatest" if self.greatest else "coalesce"
+
+    @property
+    def name(self) -> str:
+        """The column; of several, what their value is: `coalesce(updated_at, created_at)`."""
+        if self.function is None:
+            return self.columns[0]
+        return f"{self.function}({', '.join(map(sql_name, self.columns))})"
+
+    @field_validator("greatest")
+    @classmethod
+    def _of_several(cls, value: bool, others: ValidationInfo) -> bool:
+        if value and isinstance(others.data.get("column"), str):
+            raise ValueError("a list of several columns in `column`, to take the greatest of")
+        return value
 
     @field_validator("timezone")
     @classmethod
@@ -94,11 +130,13 @@ class TableSettings(Strict):
     source are removed from staging. Default: `incremental` if the table has a `cursor`; required
     otherwise."""
     cursor: Annotated[
-        Cursor | None, BeforeValidator(parse_cursor, json_schema_input_type=Text | Cursor | None)
+        Cursor | None,
+        BeforeValidator(parse_cursor, json_schema_input_type=Text | Names | Cursor | None),
     ] = None
-    """The column that increases with every insert and update, as a name or as `{column,
-    initial_value, timezone}`. It holds timestamps, dates or integers. If the table has no such
-    column, use `xmin`, PostgreSQL's row version: it finds every insert and update, but not
+    """The column that increases with every insert and update, as a name or as `{column, greatest,
+    initial_value, timezone}`. It holds timestamps, dates or integers. Of a list such as
+    `[updated_at, created_at]`, the first that isn't null counts. If the table has no such column,
+    use `xmin`, PostgreSQL's row version: it finds every insert and update, but not
     deletes, nor a row that comes to meet `where` only because time passes, and each load scans the
     whole table."""
     lookback: Lookback = dt.timedelta(0)

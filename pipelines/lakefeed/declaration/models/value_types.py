@@ -146,8 +146,26 @@ def parse_connection(value: Any) -> Any:
 
 
 def parse_cursor(value: Any) -> Any:
-    """Parses a column name alone as `{column: name}`."""
+    """Parses a column name, or a list of them, as `{column: …}`."""
+    if isinstance(value, list):
+        return {"column": parse_cursor_column(value)}
     return {"column": value} if isinstance(value, str) else value
+
+
+def parse_cursor_column(value: Any) -> Any:
+    """Parses a column name, or a list of them as a tuple; a list of one is that column."""
+    if not isinstance(value, (list, tuple)):
+        if isinstance(value, str) and value:
+            return value
+        hint = " (put it in quotes)" if isinstance(value, (bool, int, float, dt.date)) else ""
+        raise ValueError(f"the name of a column, or a list of columns{hint}")
+    if not value or not all(isinstance(name, str) and name for name in value):
+        raise ValueError("names of columns, such as [updated_at, created_at]")
+    if len(set(value)) < len(value):
+        raise ValueError("each column once")
+    if "xmin" in value and len(value) > 1:
+        raise ValueError("columns without `xmin`, which is a cursor by itself (`cursor: xmin`)")
+    return value[0] if len(value) == 1 else tuple(value)
 
 
 def parse_condition(value: Any) -> Any:

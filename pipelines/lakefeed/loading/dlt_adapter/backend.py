@@ -65,6 +65,9 @@ class SnapshotLoader(BaseTableLoader):
         if self.incremental:
             # dlt takes it from its state, where it has the checkpoint without horizon or lookback.
             self.last_value = window.start
+            if plan.cursor and plan.cursor.is_of_several:
+                value = sa.literal_column(plan.cursor.value(), self.cursor_column.type)
+                self.cursor_column = value  # type: ignore[assignment]
         query = self.make_query()
         assert isinstance(query, sa.Select)
         if plan.table.settings.only:

@@ -58,7 +58,8 @@ def _incremental(plan: TablePlan, window: Window) -> dlt.sources.incremental[Any
         start, end = window.start, window.end
         end = largest(plan.cursor_kind) if end is None else end
     return dlt.sources.incremental(
-        _json_path(plan.cursor.name),
+        # dlt knows cursors of one column only: the backend puts the value of several in its place.
+        _json_path(plan.cursor.declared.columns[0]),
         initial_value=start,
         end_value=end,
         # Without a key dlt keeps no hashes of the rows at the checkpoint, which may be any number.
@@ -129,7 +130,7 @@ def _dialect_only_engine() -> sa.Engine:
 
 
 def _cursor_type(plan: TablePlan, column: str) -> sa.types.TypeEngine[Any]:
-    if plan.cursor is None or column != plan.cursor.name:
+    if plan.cursor is None or column not in plan.cursor.names:
         return sa.types.NullType()
     if plan.cursor_kind == "number":
         return sa.BigInteger()

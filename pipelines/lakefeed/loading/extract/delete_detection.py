@@ -20,7 +20,7 @@ from lakefeed.loading.plan.table_plan import DELETED_AT, TablePlan
 from lakefeed.loading.raw.latest_rows import GONE, POSITION, LatestRows
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.source.inspection.equality import named_key, names_of_key
-from lakefeed.sql import literal, quote
+from lakefeed.sql import literal
 from lakefeed.wording import counted
 
 ARRIVED = "arrived_keys"
@@ -124,7 +124,7 @@ def _compare(
     """The numbers of rows in raw, deleted rows and arrived rows, and the smallest cursor value of
     the latter."""
     keys = ", ".join(names_of_key(plan.key_columns))
-    cursor = f", {quote(plan.cursor.name)} as {_CURSOR}" if plan.cursor else ""
+    cursor = f", {plan.cursor.value()} as {_CURSOR}" if plan.cursor else ""
     source = (
         f"(select {named_key(plan.key_columns)}{cursor}, {MARKED}, true as {_PRESENT} "
         f"from {session.rows_of(keys_sql)})"

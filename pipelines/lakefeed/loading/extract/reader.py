@@ -23,7 +23,7 @@ from lakefeed.loading.raw.latest_rows import LatestRows, as_compared
 from lakefeed.loading.raw.profile import Profile
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
-from lakefeed.sql import file_literal, quote
+from lakefeed.sql import file_literal
 from lakefeed.wording import counted
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def _range_of_cursor(
 ) -> tuple[int, CursorValue | None, str | None, str | None]:
     """The number of null cursors; the newest value up to the horizon; the smallest and largest."""
     assert plan.cursor is not None
-    cursor = quote(plan.cursor.name)
+    cursor = plan.cursor.value()
     finite = "true" if plan.cursor_kind == "number" else f"isfinite({cursor})"
     nulls, newest, low, high = session.execute(
         f"select count(*) filter ({cursor} is null), "

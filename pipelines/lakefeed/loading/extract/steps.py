@@ -14,7 +14,7 @@ from lakefeed.loading.plan.cursors import CursorValue
 from lakefeed.loading.plan.queries import ever_loaded, relation_of
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.sessions.session import SourceSession
-from lakefeed.sql import literal, quote
+from lakefeed.sql import literal
 
 # Each step costs a load (about half a second) and a file.
 _LEAST_ROWS = 200
@@ -51,7 +51,7 @@ def next_step(
             one step.
     """
     assert plan.cursor is not None
-    cursor, kind = quote(plan.cursor.name), plan.cursor.type
+    cursor, kind = plan.cursor.value(), plan.cursor.type
     # Without the declared `where`, so that PostgreSQL can count in the cursor's index alone.
     bounds = [ever_loaded(plan), f"{cursor} is not null"]
     bounds += [f"{cursor} > {literal(str(above))}::{kind}"] if above is not None else []

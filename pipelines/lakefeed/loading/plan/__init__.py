@@ -2,5 +2,5 @@
 
 Imports: `declaration.document`, `declaration.models`, `declaration`, `source.inspection`,
     `source`.
-Public: `backfill`, `cursors`, `queries`, `read_contract`, `table_plan`.
+Public: `backfill`, `cursor_columns`, `cursors`, `queries`, `read_contract`, `table_plan`.
 """

@@ -47,7 +47,7 @@ def ever_loaded(plan: TablePlan) -> str:
     """The condition for rows that any load may read, whatever its checkpoint."""
     if plan.cursor is None:
         return "true"
-    cursor, condition = quote(plan.cursor.name), "true"
+    cursor, condition = plan.cursor.value(), "true"
     if plan.initial_value is not None:
         start = f"{literal(str(plan.initial_value))}::{plan.cursor.type}"
         condition = f"coalesce({cursor} >= {start}, true)"
@@ -109,7 +109,7 @@ def summary_query(
         newest: a value of the cursor; None if there is none to compare with.
         at_most: look at this many rows.
     """
-    cursor = quote(plan.cursor.name) if plan.cursor else "null::int"
+    cursor = plan.cursor.value() if plan.cursor else "null::int"
     known = f"{literal(newest)}::{plan.cursor.type}" if plan.cursor and newest else "null::int"
     row = quote_qualified(plan.table.schema, plan.table.name)
     rows = _over_all_rows(plan, f"{cursor} as reached, ({written}) as is_written", condition)
@@ -149,7 +149,7 @@ def keys_query(plan: TablePlan, marked: str) -> str:
     Args:
         marked: a condition; the column `MARKED` holds whether the row meets it.
     """
-    names = {*plan.key, *([plan.cursor.name] if plan.cursor else [])}
+    names = {*plan.key, *(plan.cursor.names if plan.cursor else ())}
     exact = zip(plan.columns, exact_columns(plan), strict=True)
     selected = [text for column, text in exact if column.name in names]
     return _over_all_rows(plan, ", ".join([*selected, f"coalesce({marked}, false) as {MARKED}"]))
@@ -166,7 +166,7 @@ def addresses_query(plan: TablePlan, condition: str) -> str:
 def since_condition(plan: TablePlan, start: CursorValue) -> str:
     """The condition for rows that a load reads if it starts at this cursor value."""
     assert plan.cursor is not None
-    cursor = quote(plan.cursor.name)
+    cursor = plan.cursor.value()
     condition = f"{cursor} >= {literal(str(start))}::{plan.cursor.type}"
     if plan.table.settings.on_null_cursor == "exclude":
         return condition
@@ -207,14 +207,14 @@ def has_values_query(plan: TablePlan, columns: tuple[str, ...], below: str) -> s
     """A query for whether any of these columns has a value in a row below this cursor value."""
     assert plan.cursor is not None
     filled = " or ".join(f"{quote(name)} is not null" for name in columns)
-    older = f"{quote(plan.cursor.name)} < {literal(below)}::{plan.cursor.type}"
+    older = f"{plan.cursor.value()} < {literal(below)}::{plan.cursor.type}"
     return f"select exists ({_over_all_rows(plan, '1', f'({filled}) and {older}')})"
 
 
 def newest_cursor_query(plan: TablePlan) -> str:
     """A query for the largest cursor value of all rows that meet the declared `where`, as text."""
     assert plan.cursor is not None
-    return _over_all_rows(plan, f"max({quote(plan.cursor.name)})::text")
+    return _over_all_rows(plan, f"max({plan.cursor.value()})::text")
 
 
 def _over_all_rows(plan: TablePlan, selected: str, condition: str = "true") -> str:

@@ -12,6 +12,7 @@ from lakefeed.declaration.document.quoting import yaml_name
 from lakefeed.declaration.table import ROW_VERSION, Table
 from lakefeed.errors import TableFailed
 from lakefeed.loading.plan.cursor_check import WITH_ROW_VERSIONS, cursor_of
+from lakefeed.loading.plan.cursor_columns import CursorColumns
 from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, in_zone
 from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.source.inspection.types import CursorKind, lake_type
@@ -46,7 +47,7 @@ class TablePlan:
     table: Table
     columns: tuple[Column, ...]
     key: tuple[str, ...]
-    cursor: Column | None
+    cursor: CursorColumns | None
     cursor_kind: CursorKind | None
     identity: int | None
     definition: str | None
@@ -142,7 +143,7 @@ def plan_table(table: Table, live: CatalogueTable | None) -> TablePlan:
     _check_where(table)
     _check_key(table, live, key)
     cursor, kind = cursor_of(table, live)
-    needed = {*key, *([cursor.name] if cursor else [])}
+    needed = {*key, *(cursor.names if cursor else ())}
     kept = tuple(c for c in live.columns if c in columns or c.name in needed)
     _check_names(table, kept)
     return TablePlan(

@@ -12,6 +12,7 @@ from duckdb import DuckDBPyConnection
 from lakefeed.declaration.models.table_settings import Cursor
 from lakefeed.declaration.table import Table
 from lakefeed.errors import StorageFailed
+from lakefeed.loading.plan.cursor_columns import value_of
 from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, horizon_for
 from lakefeed.loading.plan.table_plan import DELETED_AT
 from lakefeed.loading.raw.commit_log import CommitLog
@@ -43,9 +44,9 @@ class LateRows:
 
 def clock_of(table: Table) -> CursorKind | None:
     """The kind of the table's cursor if it is a date or time, otherwise None."""
-    column = (
-        table.catalogue.column(table.cursor.column) if table.cursor and table.catalogue else None
-    )
+    if table.cursor is None or table.catalogue is None:
+        return None
+    column = table.catalogue.column(table.cursor.columns[0])
     kind = cursor_kind(column.type) if column else None
     return None if kind == "number" else kind
 
@@ -93,7 +94,7 @@ def _continued(loads: Sequence[Load], cursor: Cursor, kind: CursorKind) -> Itera
     for load in loads:
         start = _start_without_lookback(load, cursor, kind)
         is_alike = before is not None and _is_read_alike(before, load)
-        if start is not None and is_alike and not load.supersedes and load.cursor == cursor.column:
+        if start is not None and is_alike and not load.supersedes and load.cursor == cursor.name:
             yield Continued(load, start)
         before = load
 
@@ -129,7 +130,7 @@ def _query(
     spans: Sequence[dt.timedelta],
 ) -> str:
     rows = LatestRows.of(log, [step.load for step in measured]).relation
-    name = quote(cursor.column)
+    value = value_of(cursor, list(map(quote, cursor.columns)))
     starts = ", ".join(
         f"({literal(step.load.load_id)}, {literal(str(step.start))}::{kind})" for step in measured
     )
@@ -143,9 +144,9 @@ def _query(
             select * from {rows} union all by name from tombstones
         ),
         late as (
-            select epoch_us(start) - epoch_us({name}::{_as_time(kind)}) as late_by
+            select epoch_us(start) - epoch_us({value}::{_as_time(kind)}) as late_by
             from arrived join starts on load_id = _dlt_load_id
-            where {DELETED_AT} is null and {name} < start and isfinite({name})
+            where {DELETED_AT} is null and {value} < start and isfinite({value})
         )
         select {counted}, max(late_by) from late
     """

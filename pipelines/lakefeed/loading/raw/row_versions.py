@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from duckdb import DuckDBPyConnection
 
 from lakefeed.declaration.table import Table
+from lakefeed.loading.plan.cursor_columns import value_of
 from lakefeed.loading.plan.table_plan import DELETED_AT
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.latest_rows import LatestRows
@@ -81,9 +82,13 @@ def raw_versions(
 
 
 def _cursor_of(table: Table, names: Collection[str]) -> str:
-    column = (
-        table.catalogue.column(table.cursor.column) if table.catalogue and table.cursor else None
-    )
-    if column is None or column.name.lower() not in names:
+    if table.catalogue is None or table.cursor is None:
         return "null"
-    return f"try_cast({quote(column.name)} as {lake_type(column.type).duckdb})"
+    found = [table.catalogue.column(name) for name in table.cursor.columns]
+    values = [
+        f"try_cast({quote(column.name)} as {lake_type(column.type).duckdb})"
+        if column and column.name.lower() in names
+        else "null"
+        for column in found
+    ]
+    return value_of(table.cursor, values)

@@ -27,6 +27,7 @@ from lakefeed.orchestration.project.catalogue_sync import LiveSource, lost_wildc
 from lakefeed.source.connections.connection import Connection, connection_of
 from lakefeed.source.connections.sessions import connect, fetching
 from lakefeed.source.inspection.equality import compared_by_text
+from lakefeed.source.inspection.expression_indexes import are_alike, indexed_expressions
 from lakefeed.source.inspection.tables import (
     ColumnFacts,
     column_facts,
@@ -35,6 +36,7 @@ from lakefeed.source.inspection.tables import (
     writable,
 )
 from lakefeed.source.snapshot import read_horizon
+from lakefeed.sql import sql_name
 from lakefeed.transformation.generate.dbt_packages import link_dbt_package
 
 
@@ -72,11 +74,15 @@ class CheckReport:
 
 @dataclass(frozen=True)
 class _Catalogued:
-    """What the catalogue tells of tables, by qualified name."""
+    """What the catalogue tells of tables, by qualified name.
+
+    `indexed` has the expressions with an index, of tables with a cursor of several columns.
+    """
 
     denied: dict[str, list[str]]
     doubts: dict[str, list[str]]
     columns: dict[str, dict[str, ColumnFacts]]
+    indexed: dict[str, list[str]]
 
 
 def check(project: Project) -> CheckReport:
@@ -179,10 +185,12 @@ def _catalogued(session: PgConnection, plans: Sequence[TablePlan]) -> _Catalogue
     catalogued = [(table, plan) for plan in plans if (table := plan.table.catalogue)]
     columns = [(table, [column.name for column in plan.columns]) for table, plan in catalogued]
     keys = [(table, plan.key_columns) for table, plan in catalogued]
+    of_several = [table for table, plan in catalogued if plan.cursor and plan.cursor.is_of_several]
     return _Catalogued(
         denied=denied_columns(session, columns),
         doubts=compared_by_text(fetching(session), keys),
         columns=column_facts(session, [table for table, _ in catalogued]),
+        indexed=indexed_expressions(session, of_several) if of_several else {},
     )
 
 
@@ -216,14 +224,22 @@ def _key_warnings(plan: TablePlan, known: _Catalogued) -> Iterator[str]:
 def _cursor_warnings(plan: TablePlan, known: _Catalogued) -> list[str]:
     if plan.cursor is None or plan.table.catalogue is None:
         return []
-    facts = known.columns[plan.table.qualified][plan.cursor.name]
+    columns = known.columns[plan.table.qualified]
+    facts = [columns[column.name] for column in plan.cursor.columns]
     name = f"{plan.table.shown} ({plan.table.where_of('cursor')})"
     found = []
-    if not facts.indexed:
+    is_indexed, remedy = facts[0].indexed, ""
+    if plan.cursor.is_of_several:
+        indexed = known.indexed[plan.table.qualified]
+        is_indexed = any(are_alike(plan.cursor.value(), expression) for expression in indexed)
+        relation = sql_name(plan.table.schema, plan.table.name)
+        remedy = f"; to add one: create index on {relation} (({plan.cursor.name}))"
+    if not is_indexed:
         found.append(
             f"{name}: the cursor `{plan.cursor.name}` has no index, so every load scans the table"
+            f"{remedy}"
         )
-    if not facts.not_null:
+    if not any(fact.not_null for fact in facts):
         found.append(
             f"{name}: the cursor `{plan.cursor.name}` is nullable; rows without a value are read "
             "by every load"

@@ -144,7 +144,7 @@ def _incremental_changes(before: Table, now: Table, changes: ContractChanges) ->
             f"adds column `{name}`, with null in older rows; if the source has values in it, reads "
             "the table from the beginning"
         )
-    if before.cursor and now.cursor and before.cursor.column == now.cursor.column:
+    if before.cursor and now.cursor and before.cursor.name == now.cursor.name:
         zone = now.cursor.timezone or "UTC"
         if zone != (before.cursor.timezone or "UTC"):
             yield f"takes its cursor as time in {zone}; the values in raw stay as they are"

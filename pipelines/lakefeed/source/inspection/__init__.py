@@ -1,5 +1,5 @@
 """Inspects a database's tables: columns, keys, partitions, types and their identities.
 
 Imports: `declaration`, `source.connections`.
-Public: `equality`, `guarded`, `identity`, `partitions`, `tables`, `types`.
+Public: `equality`, `expression_indexes`, `guarded`, `identity`, `partitions`, `tables`, `types`.
 """

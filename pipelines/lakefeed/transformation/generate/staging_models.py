@@ -14,6 +14,7 @@ from typing import Any
 from lakefeed.declaration.catalogue import Column
 from lakefeed.declaration.document.quoting import yaml_text as dumped
 from lakefeed.declaration.environment.references import Template
+from lakefeed.declaration.models.table_settings import Cursor
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.source.inspection.equality import comparable
@@ -65,7 +66,7 @@ def staged_columns(table: Table) -> list[Column]:
     assert table.catalogue is not None
     chosen, needed = table.settings.columns, {*table.key}
     if table.cursor:
-        needed.add(table.cursor.column)
+        needed |= set(table.cursor.columns)
 
     def kept(column: Column) -> bool:
         if not chosen or column.name in needed:
@@ -84,9 +85,15 @@ def macro_call(macro: str, table: Table, *more: str) -> str:
         listed = ", ".join(jinja_text(name) for name in table.key)
         arguments.append(f"unique_key=[{listed}]")
     if table.cursor:
-        arguments.append(f"cursor={jinja_text(table.cursor.column)}")
+        arguments.append(f"cursor={_jinja_cursor(table.cursor)}")
     body = ",\n".join(f"    {argument}" for argument in [*arguments, *more])
     return f"-- {HEADER}\n{{{{ lakefeed.{macro}(\n{body}\n) }}}}\n"
+
+
+def _jinja_cursor(cursor: Cursor) -> str:
+    """The cursor as the macros take it: a column, or `{'coalesce': ['a', 'b']}`."""
+    listed = ", ".join(map(jinja_text, cursor.columns))
+    return f"{{'{cursor.function}': [{listed}]}}" if cursor.function else listed
 
 
 def _sources_yaml(project: Project, source: str, tables: list[Table]) -> str:

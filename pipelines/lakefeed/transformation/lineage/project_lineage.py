@@ -141,7 +141,8 @@ def _generated(project: Project) -> Iterator[tuple[str, Columns]]:
             added = dict.fromkeys((*marks, *_STAGING_COLUMNS), Column())
             yield staging_model_name(table), {**dict(_source_columns(table)), **added}
         if table.catalogue and has_history(project, table):
-            cursor = {Origin(table.shown, table.cursor.column, False)} if table.cursor else ()
+            columns = table.cursor.columns if table.cursor else ()
+            cursor = (Origin(table.shown, column, False) for column in columns)
             added = dict.fromkeys(_HISTORY_COLUMNS, Column())
             added |= dict.fromkeys(_FROM_CURSOR, Column(frozenset(cursor)))
             yield history_model_name(table), {**dict(_source_columns(table)), **added}

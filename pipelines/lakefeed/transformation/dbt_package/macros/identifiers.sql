@@ -27,3 +27,31 @@
 {% macro quoted_list(names) %}
     {{- return(lakefeed.quoted([names] if names is string else names).values() | join(', ')) -}}
 {% endmacro %}
+
+
+{#
+    The cursor of a row as an expression.
+
+    Args:
+        cursor: a column; or several of the same type and the function that makes one value of them:
+            `{'coalesce': ['updated_at', 'created_at']}`, or `greatest`, which ignores nulls.
+        rows: the relation that has the columns; none if it is the only one.
+#}
+{% macro cursor_value(cursor, rows=none) %}
+    {{- return(adapter.dispatch('cursor_value', 'lakefeed')(cursor, rows)) -}}
+{% endmacro %}
+
+
+{% macro duckdb__cursor_value(cursor, rows) %}
+    {%- set of = rows ~ '.' if rows else '' -%}
+    {%- if cursor is string -%}
+        {{- return(of ~ lakefeed.quote(cursor)) -}}
+    {%- endif -%}
+    {%- for function, columns in cursor.items() -%}
+        {%- set values = [] -%}
+        {%- for column in columns -%}
+            {%- do values.append(of ~ lakefeed.quote(column)) -%}
+        {%- endfor -%}
+        {{- return(function ~ '(' ~ values | join(', ') ~ ')') -}}
+    {%- endfor -%}
+{% endmacro %}

@@ -5,6 +5,7 @@
     Args:
         rows: a relation with `_load_position`, and with `_deleted_at` if `removes_deleted`.
         batch: an expression for `_staged_batch`.
+        cursor: a column; or several with their function (`cursor_value`).
         compared_as: how key columns are compared (keys.sql).
 #}
 {% macro newest_of(
@@ -34,7 +35,7 @@
         qualify row_number() over (
             partition by {{ lakefeed.key_of(key, compared_as) }}
             order by _load_position desc
-            {%- if cursor %}, {{ lakefeed.quote(cursor) }} desc nulls last{% endif %}
+            {%- if cursor %}, {{ lakefeed.cursor_value(cursor) }} desc nulls last{% endif %}
         ) = 1
 
     ),

@@ -78,7 +78,7 @@
         inner join new_loads on new_loads.position = new_rows._load_position
         qualify row_number() over (
             partition by {{ key_columns }}, new_rows._load_position
-            order by {{ lakefeed.quote(cursor) if cursor else '_is_end' }} desc nulls last
+            order by {{ lakefeed.cursor_value(cursor) if cursor else '_is_end' }} desc nulls last
         ) = 1
 
     ),
@@ -236,12 +236,16 @@
 
 {# The time of change in a raw row's cursor; null if the cursor isn't a time. #}
 {% macro time_of_change(columns, cursor, timezone) %}
-    {%- set type = columns.get(cursor, '') -%}
-    {%- set column = 'new_rows.' ~ lakefeed.quote(cursor or '') -%}
+    {%- if not cursor -%}
+        {{- return('null::timestamptz') -}}
+    {%- endif -%}
+    {%- set first = cursor if cursor is string else (cursor.values() | first)[0] -%}
+    {%- set type = columns.get(first, '') -%}
+    {%- set value = lakefeed.cursor_value(cursor, 'new_rows') -%}
     {%- if type == 'timestamptz' -%}
-        {{- return(column) -}}
+        {{- return(value) -}}
     {%- elif type in ('timestamp', 'date') -%}
-        {{- return('cast(' ~ column ~ " as timestamp) at time zone '" ~ timezone ~ "'") -}}
+        {{- return('cast(' ~ value ~ " as timestamp) at time zone '" ~ timezone ~ "'") -}}
     {%- endif -%}
     {{- return('null::timestamptz') -}}
 {% endmacro %}
