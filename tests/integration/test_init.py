@@ -7,6 +7,7 @@ import re
 import stat
 import subprocess
 import sys
+import time
 from importlib.resources import files
 from pathlib import Path
 
@@ -215,16 +216,48 @@ def test_a_cursor_that_only_inserts_set_is_reported_in_the_terminal(
     database: Database, tmp_path: Path
 ) -> None:
     database.execute(
-        "create table jobs (id int primary key, inserted_at timestamptz default now(),"
-        " enqueued_at timestamptz)"
+        "create table clicks (id int primary key, inserted_at timestamptz default now(), page text)"
     )
 
     told = render_init(init_project(tmp_path, database.url, "acme", "public"))
 
     assert (
-        "  note: jobs: its cursor inserted_at is only set when a row is inserted, so later "
+        "  note: clicks: its cursor inserted_at is only set when a row is inserted, so later "
         "updates are missed\n" in told
     )
+
+
+def wait_until_counted(database: Database, table: str, updates: int) -> None:
+    """A session's statistics arrive once it has ended."""
+    query = f"select pg_stat_get_tuples_updated('{table}'::regclass)"
+    end = time.monotonic() + 20
+    while database.rows(query) != [(updates,)]:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_cursor_that_only_inserts_set_is_not_chosen_where_the_server_knows_of_updates(
+    database: Database, tmp_path: Path
+) -> None:
+    columns = "id int, inserted_at timestamptz default now(), page text, primary key (id)"
+    database.execute(
+        f"create table counted ({columns}) partition by range (id)",
+        "create table counted_1 partition of counted for values from (1) to (9)",
+        f"create table told ({columns})",
+        f"create table untouched ({columns})",
+        "create function tell() returns trigger language plpgsql as 'begin return new; end'",
+        "create trigger tell after update on told for each row execute function tell()",
+        "insert into counted values (1)",
+        "update counted set page = '/'",
+    )
+    wait_until_counted(database, "counted_1", 1)
+
+    init_project(tmp_path, database.url, "acme", "public")
+
+    text = (tmp_path / "sources.yaml").read_text()
+    assert "rows are updated (1 update counted)\n      counted: {mode: full_refresh}" in text
+    assert "rows are updated (a trigger on update)\n      told: {mode: full_refresh}" in text
+    assert "untouched: {cursor: inserted_at}" in text
 
 
 def test_the_command_lists_what_it_wrote_and_the_next_steps(

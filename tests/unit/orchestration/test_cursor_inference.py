@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 import yaml
@@ -26,9 +27,11 @@ from lakefeed.loading.plan.table_plan import plan_table
 from lakefeed.orchestration.project.cursor_inference import (
     TableFacts,
     choose_cursor,
+    doubts_of,
     propose_declaration,
 )
 from lakefeed.source.inspection.tables import ColumnFacts
+from lakefeed.source.inspection.updates import Updates
 from tests.naming import names
 
 MB = 1024 * 1024
@@ -108,6 +111,55 @@ def test_a_cursor_that_is_only_set_on_insert_is_marked() -> None:
     assert choose_cursor(by_default).misses_updates
     assert not choose_cursor(table(UPDATED)).misses_updates
     assert not choose_cursor(table(CREATED, trigger="created_at")).misses_updates
+
+
+def created(*others: Column, **facts: Any) -> TableFacts:
+    """A table whose only possible cursor is set by a default, on insert."""
+    found = table(CREATED, *others)
+    return replace(found, columns={**found.columns, "created_at": DEFAULTED}, **facts)
+
+
+@pytest.mark.parametrize(
+    ("facts", "sign"),
+    [
+        (created(updates=Updates(rows=2)), "2 updates counted"),
+        (created(updates=Updates(has_trigger=True)), "a trigger on update"),
+        (created(Column("status", "text", False)), "column status"),
+        (created(Column("lockVersion", "integer", False)), "column lockVersion"),
+        (created(Column("updated_by", "integer", False)), "column updated_by"),
+        (created(Column("paid_at", "timestamp without time zone", True)), "column paid_at"),
+        (
+            created(Column("state", "text", True), updates=Updates(rows=1)),
+            "1 update counted, column state",
+        ),
+    ],
+)
+def test_a_cursor_that_is_only_set_on_insert_is_not_chosen_for_rows_that_are_updated(
+    facts: TableFacts, sign: str
+) -> None:
+    text = propose_declaration("shop", "public", "SHOP_URL", [facts])
+
+    assert proposed(facts) == {"mode": "full_refresh"}
+    assert f"created_at is only set on insert, but rows are updated ({sign})" in text
+    assert proposed(replace(facts, size=500 * MB)) == {"cursor": "xmin"}
+
+
+@pytest.mark.parametrize(
+    "column",
+    [Column("statement", "text", True), Column("happened_at", "timestamp with time zone", False)],
+)
+def test_a_cursor_that_is_only_set_on_insert_is_chosen_for_rows_that_nothing_updates(
+    column: Column,
+) -> None:
+    facts = created(column)
+
+    text = propose_declaration("shop", "public", "SHOP_URL", [facts])
+
+    assert proposed(facts) == {"cursor": "created_at"}
+    assert "only set on insert: later updates are NOT loaded" in text
+    assert list(doubts_of(facts)) == [
+        "its cursor created_at is only set when a row is inserted, so later updates are missed"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,14 @@ from lakefeed.declaration.document.quoting import yaml_name
 from lakefeed.declaration.table_names import shortest_entry
 from lakefeed.loading.plan.table_plan import unusable_columns
 from lakefeed.orchestration.project.lake_names import names_in_lake
+from lakefeed.orchestration.project.update_signs import UPDATED_WORDS, update_signs
 from lakefeed.source.inspection.tables import ColumnFacts
 from lakefeed.source.inspection.types import cursor_kind
+from lakefeed.source.inspection.updates import Updates
 
-_UPDATED_WORDS = ("updat", "modif", "chang", "touched")
 # Above this size, reading only changed row versions outweighs detecting deletes by full refresh.
 _TOO_BIG_TO_READ_WHOLE = 256 * 1024 * 1024
+_NONE_KNOWN = Updates()
 _CREATED_WORDS = ("creat", "insert", "added", "logged", "occurred", "happened", "moved", "sent")
 
 
@@ -41,6 +43,7 @@ class TableFacts:
         size: bytes; None if unknown.
         doubts: warnings about its key (`compared_by_text`).
         refused: why the table can't be read at all; empty if it can.
+        updates: what the server knows of updates of its rows.
     """
 
     table: CatalogueTable
@@ -50,6 +53,7 @@ class TableFacts:
     size: int | None
     doubts: tuple[str, ...] = ()
     refused: str = ""
+    updates: Updates = _NONE_KNOWN
 
     @property
     def excluded(self) -> tuple[str, ...]:
@@ -84,8 +88,8 @@ class TableFacts:
 def choose_cursor(facts: TableFacts) -> CursorChoice:
     """Chooses the cursor: preferably a column maintained by a trigger, else by its name.
 
-    A column that is only set on insert, which suits rows that never change, is the last resort and
-    is marked as such.
+    A column that is only set on insert is the last resort, and is marked as such. It is chosen only
+    if nothing suggests that rows are ever updated.
     """
     table = facts.table
     if not table.primary_key:
@@ -100,6 +104,10 @@ def choose_cursor(facts: TableFacts) -> CursorChoice:
     if best is None or rank == 0:
         return CursorChoice(None, "no column records when a row changed")
     chosen = facts.columns[best.name]
+    if _misses_updates(best, chosen) and (signs := _signs_of_updates(facts, best)):
+        listed = ", ".join(signs)
+        reasons = f"{yaml_name(best.name)} is only set on insert, but rows are updated ({listed})"
+        return CursorChoice(None, reasons)
     return CursorChoice(best, ", ".join(_reasons(best, chosen)), _misses_updates(best, chosen))
 
 
@@ -162,7 +170,7 @@ def _rank(column: Column, facts: ColumnFacts) -> int:
     score = 0
     if facts.kept_by_trigger:
         score += 100
-    if any(word in name for word in _UPDATED_WORDS):
+    if any(word in name for word in UPDATED_WORDS):
         score += 50
     elif any(word in name for word in _CREATED_WORDS) and facts.set_by_default:
         score += 10
@@ -185,9 +193,14 @@ def _reasons(column: Column, facts: ColumnFacts) -> Iterator[str]:
 
 def _misses_updates(column: Column, facts: ColumnFacts) -> bool:
     name = column.name.lower()
-    is_of_updates = any(word in name for word in _UPDATED_WORDS)
+    is_of_updates = any(word in name for word in UPDATED_WORDS)
     is_of_inserts = any(word in name for word in _CREATED_WORDS)
     return is_of_inserts and not is_of_updates and not facts.kept_by_trigger
+
+
+def _signs_of_updates(facts: TableFacts, cursor: Column) -> list[str]:
+    defaulted = {name for name, column in facts.columns.items() if column.set_by_default}
+    return update_signs(facts.table.columns, cursor.name, defaulted, facts.updates)
 
 
 def _left_out(schema: str, facts: TableFacts) -> str:

@@ -35,6 +35,7 @@ from lakefeed.source.inspection.tables import (
     hiding_rows,
     inspect_tables,
 )
+from lakefeed.source.inspection.updates import Updates, updates_of
 
 _FOREIGN = "foreign table"
 _SMALL_ENOUGH_TO_COUNT = 64 * 1024 * 1024
@@ -54,6 +55,7 @@ class _Catalogued:
     columns: Answers[dict[str, ColumnFacts]]
     hidden: Answers[bool]
     doubts: Answers[list[str]]
+    updates: Answers[Updates]
 
 
 def survey(connection: Connection, session: PgConnection, schema: str) -> list[TableFacts]:
@@ -95,6 +97,7 @@ def _catalogued(session: PgConnection, tables: Sequence[CatalogueTable]) -> _Cat
         columns=ask_of_all(session, tables, partial(column_facts, session)),
         hidden=ask_of_all(session, tables, hidden),
         doubts=ask_of_all(session, tables, doubts),
+        updates=ask_of_all(session, tables, partial(updates_of, session)),
     )
 
 
@@ -107,6 +110,7 @@ def _facts(connection: Connection, table: CatalogueTable, known: _Catalogued) ->
             denied=tuple(_answer(known.denied, table)),
             columns=_answer(known.columns, table),
             doubts=tuple(_answer(known.doubts, table)),
+            updates=_answer(known.updates, table),
         )
         if _answer(known.hidden, table):
             reason = "row-level security hides rows from this role; grant it bypassrls"
