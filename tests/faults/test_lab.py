@@ -14,7 +14,7 @@ from lakefeed.demo.server import postgres_program
 from lakefeed.lab.run import Outcome, count
 from lakefeed.sql import literal
 from tests.conftest import CONNECTION_VARIABLE, NIGHTLY, Database, Lake
-from tests.integration.secret import ODDEST, assert_unseen
+from tests.integration.secret import HEAD, ODDEST, TAIL, assert_unseen
 
 pytestmark = pytest.mark.faults
 
@@ -131,6 +131,25 @@ def test_the_lab_neither_prints_nor_keeps_passwords(limited: Database, lake: Lak
     ended = lake.process("lab", "--steps", "1", "--rows", "20")
 
     assert ended.returncode == 1
+    assert_unseen(lake.root, ended.stdout, ended.stderr)
+
+
+def test_the_lab_copies_no_clear_values_of_columns_that_are_hashed_or_masked(
+    limited: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited.execute(f"update customers set mail = '{HEAD}' || id || '{TAIL}', secret = '{HEAD}'")
+    monkeypatch.setenv("HASH_KEY", "a key")
+    # Fails only on the scratch server, so that the last run fails and the lab is kept.
+    fails = "1 / (case when current_user = 'postgres' then 0 else 1 end) = 1"
+    lake.declare(
+        f'customers:\n  cursor: updated_at\n  where: "{fails}"\n  columns:\n'
+        '    mail: {hash: {algorithm: sha256, key: "${HASH_KEY}"}}\n    secret: {mask: x}'
+    )
+
+    ended = lake.process("lab", "--steps", "1", "--rows", "20")
+
+    assert ended.returncode == 1
+    assert "division by zero" in ended.stdout
     assert_unseen(lake.root, ended.stdout, ended.stderr)
 
 

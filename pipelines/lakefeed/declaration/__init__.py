@@ -5,5 +5,5 @@ python-dotenv where settings refer to variables. Nothing here opens a connection
 
 Imports: `declaration.document`, `declaration.environment`, `declaration.models`.
 Public: `catalogue`, `differences`, `explain`, `lake_names`, `project`, `reference`,
-    `relationship_targets`, `table`, `table_names`, `tables`.
+    `relationship_targets`, `table`, `table_checks`, `table_names`, `tables`.
 """

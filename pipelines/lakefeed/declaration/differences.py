@@ -97,7 +97,10 @@ def _field_differences(
 
 
 def _place_of(table: Table, setting: str, project: Project) -> str:
-    """The line of a single test; otherwise of the setting, or of the table if it is a default."""
+    """The line of a single test or column; otherwise of the setting, or of the table if it is a
+    default."""
+    if setting in table.paths:
+        return project.declared.document.where(table.paths[setting])
     name, _, below = setting.partition(".")
     if below and name in table.paths:
         path = (*table.paths[name], *below.split(".", 1))

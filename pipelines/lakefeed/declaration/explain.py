@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from lakefeed.declaration.models.columns import PAIR, Columns, Hash
 from lakefeed.declaration.models.quality import Tests
 from lakefeed.declaration.table import Table
 
@@ -34,13 +35,15 @@ def table_as_json(table: Table, checkpoint: str | None) -> dict[str, Any]:
 
 
 def _rows(table: Table, checkpoint: str | None) -> list[tuple[str, str, str]]:
-    rows = [
-        (name, value, table.origins.get(name.partition(".")[0], "default"))
-        for name, value in effective_settings(table)
-    ]
+    rows = [(name, value, _origin(table, name)) for name, value in effective_settings(table)]
     if table.mode == "incremental":
         rows.append(("checkpoint", checkpoint or "-", "newest load"))
     return rows
+
+
+def _origin(table: Table, setting: str) -> str:
+    whole = table.origins.get(setting.partition(".")[0], "default")
+    return table.origins.get(setting, whole)
 
 
 def effective_settings(table: Table) -> list[tuple[str, str]]:
@@ -48,9 +51,20 @@ def effective_settings(table: Table) -> list[tuple[str, str]]:
     settings = {name: getattr(table.settings, name) for name in type(table.settings).model_fields}
     settings |= {"mode": table.mode, "name": table.short_name, "primary_key": table.key or None}
     rows = [("relation", table.qualified), ("pipeline", table.lake_name)]
+    settings["columns"], each = _columns(settings["columns"])
+    settings |= each
     if settings["tests"] is not None:
         settings |= _tests(settings.pop("tests"))
     return rows + [(name, shown(value)) for name, value in settings.items()]
+
+
+def _columns(declared: Columns | None) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Which columns are loaded; and a row for each column with settings of its own."""
+    if declared is None:
+        return None, {}
+    pair = {name: value for name in PAIR if (value := getattr(declared, name)) is not None}
+    each = {f"columns.{name}": column for name, column in declared.each.items() if column}
+    return pair or None, each
 
 
 def _tests(declared: Tests) -> dict[str, Any]:
@@ -65,6 +79,8 @@ def _tests(declared: Tests) -> dict[str, Any]:
 
 def shown(value: Any) -> str:
     """A setting's value as it would be written in YAML; `-` if it isn't set."""
+    if isinstance(value, Hash) and value.key is None:
+        value = value.algorithm
     if isinstance(value, BaseModel):
         value = {name: item for name, item in value if name in value.model_fields_set}
     if isinstance(value, dict):

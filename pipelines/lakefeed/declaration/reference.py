@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel
 
 from lakefeed.declaration.explain import shown
+from lakefeed.declaration.models.columns import EACH, PAIR, Columns, ColumnSettings, Hash
 from lakefeed.declaration.models.declaration import (
     Airflow,
     Dag,
@@ -26,7 +27,6 @@ from lakefeed.declaration.models.declaration import (
 )
 from lakefeed.declaration.models.quality import ColumnTests, Expression, Range, RowBounds, Tests
 from lakefeed.declaration.models.table_settings import (
-    Columns,
     Cursor,
     Freshness,
     Shrink,
@@ -102,6 +102,8 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "`tables.<name>` and `defaults`": TableDeclaration,
     "`cursor`": Cursor,
     "`columns`": Columns,
+    f"`columns.{EACH}`": ColumnSettings,
+    "`hash`": Hash,
     "`freshness`": Freshness,
     "`max_shrink`": Shrink,
     "`tests`": Tests,
@@ -122,6 +124,7 @@ def json_schema_text() -> str:
     schema |= Declaration.model_json_schema(by_alias=True)
     for name, entry in {**schema["$defs"], Declaration.__name__: schema}.items():
         _describe(entry, name)
+    _open_to_any_column(schema["$defs"])
     for model in (TableDeclaration, TableSettings):
         properties = schema["$defs"][model.__name__]["properties"]
         for name, field in model.model_fields.items():
@@ -157,6 +160,15 @@ def _describe(entry: dict[str, Any], model: str) -> None:
         written["description"] = _docstring(described, name)
         if isinstance(field.default, float):
             written["default"] = shown(field.default)
+
+
+def _open_to_any_column(models: dict[str, Any]) -> None:
+    """Any key of `columns` may be a column with its settings, even `include` and `exclude`."""
+    properties = models[Columns.__name__]["properties"]
+    column = properties.pop(EACH)["additionalProperties"]
+    models[Columns.__name__]["additionalProperties"] = column
+    for name in PAIR:
+        properties[name]["anyOf"] += [kind for kind in column["anyOf"] if "$ref" in kind]
 
 
 def _docstring(model: type[BaseModel], field: str) -> str:

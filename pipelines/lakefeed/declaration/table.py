@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from lakefeed.declaration.catalogue import CatalogueTable, Column
 from lakefeed.declaration.document.positions import YamlPath
+from lakefeed.declaration.models.columns import ColumnSettings
 from lakefeed.declaration.models.table_settings import Cursor, TableDeclaration
-from lakefeed.declaration.table_names import spelled
+from lakefeed.declaration.table_names import is_wildcard, spelled
 
 Mode = Literal["incremental", "full_refresh"]
 
@@ -82,12 +83,53 @@ class Table:
 
     @property
     def key_columns(self) -> tuple[Column, ...]:
-        """The primary key's columns; empty unless the catalogue has all of them."""
-        found = [self.catalogue.column(name) for name in self.key] if self.catalogue else []
+        """The primary key's columns as loaded; empty unless the catalogue has all of them."""
+        found = [self.column(name) for name in self.key]
         known = tuple(column for column in found if column)
         return known if len(known) == len(self.key) else ()
+
+    @property
+    def each_column(self) -> dict[str, ColumnSettings]:
+        """The columns with settings of their own, whether the table has them or not."""
+        declared = self.settings.columns.each if self.settings.columns else {}
+        return {name: settings for name, settings in declared.items() if settings}
+
+    @property
+    def secrets(self) -> list[tuple[str, str]]:
+        """`file:line` of each key of a hash, with its `${VARIABLE}`."""
+        hashes = {name: column.hash for name, column in self.each_column.items()}
+        return [
+            (self.where_of(f"columns.{name}"), how.key)
+            for name, how in hashes.items()
+            if how and how.key
+        ]
+
+    def settings_of(self, column: str) -> ColumnSettings:
+        """The settings of one column, by its name in the source."""
+        return self.each_column.get(column, ColumnSettings())
+
+    @property
+    def own_columns(self) -> tuple[str, ...]:
+        """The columns whose settings the table's own entry names, even to lift them."""
+        own = (name for name, path in self.paths.items() if _is_own(name, path))
+        return tuple(name.removeprefix("columns.") for name in own)
+
+    def as_loaded(self, column: Column) -> Column:
+        """A column of the source as it arrives in the lake: hashed, masked or cut ones are text."""
+        return replace(column, type="text") if self.settings_of(column.name).protection else column
+
+    def column(self, name: str) -> Column | None:
+        """A column of the catalogue as it arrives in the lake."""
+        found = self.catalogue.column(name) if self.catalogue else None
+        return self.as_loaded(found) if found else None
 
     def where_of(self, setting: str) -> str:
         """`file:line` of a setting, or of the table's entry if the setting is a default."""
         origin = self.origins.get(setting, "default")
         return self.where if origin == "default" else origin
+
+
+def _is_own(setting: str, path: YamlPath) -> bool:
+    if not setting.startswith("columns.") or path[2:3] != ("tables",):
+        return False
+    return not is_wildcard(str(path[3]))

@@ -14,6 +14,7 @@ from lakefeed.declaration.catalogue import Catalogue, CatalogueTable
 from lakefeed.declaration.document.loader import Declared
 from lakefeed.declaration.document.positions import Document, YamlPath
 from lakefeed.declaration.lake_names import LONGEST_LAKE_NAME, RESERVED, default_name
+from lakefeed.declaration.models.columns import EACH, merged_columns, parse_columns
 from lakefeed.declaration.models.declaration import SourceDeclaration
 from lakefeed.declaration.models.table_settings import TableDeclaration
 from lakefeed.declaration.table import Table
@@ -131,7 +132,7 @@ def _resolve(
     if not settings.enabled and mode is None:
         # What isn't loaded needs no way to load it.
         mode = "full_refresh"
-    if problem := problem_of_settings(document, path, settings, mode):
+    if problem := problem_of_settings(document, path, paths, settings=settings, mode=mode):
         return problem
     assert mode is not None
     schema, name = split(qualified)
@@ -185,14 +186,25 @@ def _merge(
     paths: dict[str, YamlPath] = {}
     for layer in layers:
         for key, value in layer.data.items():
-            paths[key] = (*layer.path, key)
-            origins[key] = document.where(paths[key])
-            if value is None:
+            for setting, path, given in _settings_in(key, (*layer.path, key), value):
+                paths[setting] = path
+                origins[setting] = document.where(path) + (" (null)" if given is None else "")
+            if key == "columns":
+                merged[key] = merged_columns(merged.get(key, {}), value)
+            elif value is None:
                 merged.pop(key, None)
-                origins[key] += " (null)"
             else:
                 merged[key] = value
     return merged, origins, paths
+
+
+def _settings_in(key: str, path: YamlPath, value: Any) -> Iterator[tuple[str, YamlPath, Any]]:
+    """The settings under a key, each with its path: that of each column is one of its own."""
+    columns = parse_columns(value).get(EACH, {}) if key == "columns" and value else {}
+    if not columns or len(columns) < len(value):
+        yield key, path, value
+    for name, settings in columns.items():
+        yield f"{key}.{name}", (*path, name), settings
 
 
 def _same_names(document: Document, tables: list[tuple[YamlPath, Table]]) -> Iterator[Problem]:

@@ -31,6 +31,8 @@ from lakefeed.source.connections.connection import Connection, connection_from_u
 from lakefeed.source.connections.sessions import connect, open_session
 from lakefeed.source.inspection.tables import BASE_KINDS
 
+_HASH_KEY = "LAKEFEED_LAB_HASH_KEY"
+
 
 @dataclass(frozen=True)
 class Lab:
@@ -68,6 +70,7 @@ def open_lab(project: Project, root: Path, server: str, rows: int, choose: rando
     (root / DECLARATION_FILE).write_text(_redirected(project), encoding="utf-8")
     for source, url in urls.items():
         write_secret(variables_file(root), _variable(source), url)
+    write_secret(variables_file(root), _HASH_KEY, "lab")
     schema_problems = {
         source: _copy_schema(connection_of(project, source), url) for source, url in urls.items()
     }
@@ -113,13 +116,17 @@ def _copy_schema(connection: Connection, url: str) -> list[str]:
 
 
 def _redirected(project: Project) -> str:
-    """The declaration with scratch databases as its sources and the default lake.
+    """The declaration with scratch databases as its sources, a key of the lab's own for hashes and
+    the default lake.
 
     Tests are left out, since the lab's random rows wouldn't pass them.
     """
     data = copy.deepcopy(project.declared.document.data)
     for settings in _settings(data):
         settings.pop("tests", None)
+        for column in _columns_of(settings):
+            if isinstance(declared := column.get("hash"), dict) and "key" in declared:
+                declared["key"] = f"${{{_HASH_KEY}}}"
     for place in ("raw", "warehouse"):
         data.pop(place, None)
     data = _escaped(data)
@@ -143,6 +150,12 @@ def _settings(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
     tables = [table for source in sources for table in source["tables"].values()]
     defaults = [level.get("defaults") for level in (data, *sources)]
     yield from (settings for settings in (*defaults, *tables) if settings)
+
+
+def _columns_of(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The settings of single columns."""
+    columns = settings.get("columns") or {}
+    yield from (column for column in columns.values() if isinstance(column, dict))
 
 
 def _prepare(

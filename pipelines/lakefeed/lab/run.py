@@ -23,6 +23,7 @@ from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED
 from lakefeed.lab.kill import lakefeed, lakefeed_perhaps_killed
 from lakefeed.lab.project import Lab, drop_databases, open_lab
 from lakefeed.lab.writers import writing
+from lakefeed.loading.plan.column_check import hash_keys
 from lakefeed.loading.plan.table_plan import plan_table
 from lakefeed.loading.reconcile import lost_and_doubled
 from lakefeed.orchestration.checks.audit import at_one_snapshot, attach_staging
@@ -177,7 +178,8 @@ def count(project: Project, source: str, names: Collection[str]) -> Iterator[Out
     with at_one_snapshot(project, source) as (at_snapshot, live):
         for table in project.tables_of(source):
             if table.shown in names:
-                plan = plan_table(table, live.tables.get(table.qualified))
+                keys = hash_keys(project, table)
+                plan = plan_table(table, live.tables.get(table.qualified), keys)
                 with at_snapshot.session(plan) as reader:
                     staged = attach_staging(reader, project, table)
                     yield Outcome(table.shown, *lost_and_doubled(reader, plan, staged))

@@ -126,14 +126,19 @@ def prepare_table(
 ) -> LabTable:
     """Copies rows of the source, and inserts half of them into the scratch table.
 
-    Writers take further rows from the copy. Columns that aren't loaded aren't copied.
+    Writers take further rows from the copy. Columns that aren't loaded, and those whose clear
+    values mustn't leave the source, aren't copied.
 
     Raises:
-        TableFailed: the rows can't be read, or the declared primary key isn't unique.
+        TableFailed: the rows can't be read, the declared primary key isn't unique, or its clear
+            values mustn't leave the source.
     """
+    if hashed := [name for name in plan.key if name in plan.protections]:
+        message = f"`{hashed[0]}` of its primary key is hashed, so it can't be copied"
+        raise TableFailed(message, where=plan.table.where)
     facts = _rows(scratch, _COLUMNS, [quote_qualified(plan.table.schema, plan.table.name)])
     generated = {name for name, is_generated, *_ in facts if is_generated}
-    loaded = {column.name for column in plan.columns}
+    loaded = {column.name for column in plan.columns} - plan.protections.keys()
     written = tuple(name for name, *_ in facts if name in loaded - generated)
     cursor = plan.cursor.names if plan.cursor else ()
     fixed = {*plan.key, *cursor, *(f[0] for f in facts if f[2] or f[4])}

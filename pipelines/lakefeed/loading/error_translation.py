@@ -11,6 +11,7 @@ from lakefeed.disk import storage_error
 from lakefeed.errors import LakefeedError, TableFailed
 from lakefeed.source.connections.connection import Connection
 from lakefeed.source.connections.failure import is_of_connecting, is_of_losing
+from lakefeed.source.protection import without_keys
 from lakefeed.sql import sql_name
 
 # The server's message, without the query that DuckDB's scanner quotes around it.
@@ -68,7 +69,7 @@ def explain_failure(table: Table, connection: Connection, error: BaseException) 
         )
     if is_of_connecting(str(root)):
         return connection.failure(str(root))
-    reason = _reason(root)
+    reason = without_keys(_reason(root)) if table.secrets else _reason(root)
     remedy = next((text for pattern, text in _REMEDIES if pattern in reason), "")
     if not remedy:
         remedy = f"run again; nothing was committed for this table ({type(root).__name__})"

@@ -149,7 +149,7 @@ def _depends_on_its_rows_alone(plan: TablePlan) -> bool:
             # An expression or a name, such as a `regclass`, may become another.
             column.identity is not None
             and column.identity.expression is None
-            and not column.type.startswith("reg")
+            and not column.identity.type.startswith("reg")
             for column in plan.columns
         )
     )

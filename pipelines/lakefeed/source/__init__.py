@@ -1,5 +1,6 @@
-"""PostgreSQL: snapshots, the safe horizon that bounds checkpoints, and `where` conditions.
+"""PostgreSQL: snapshots, the safe horizon that bounds checkpoints, `where` conditions, and columns
+that are hashed or masked.
 
-Imports: `source.connections`.
-Public: `predicate`, `snapshot`.
+Imports: `declaration.models`, `source.connections`.
+Public: `predicate`, `protection`, `snapshot`.
 """

@@ -46,7 +46,11 @@ def test_the_example_of_the_page_fits_the_schema(validator: Any) -> None:
      "{retention: 90d}", "{retention: null}", "{only: true}",
      '{lookback: "${LOOKBACK:-30m}"}', '{parallel: "${PARALLEL}"}', '{deletes: "${DELETES}"}',
      '{tests: {rows: {min: "${LEAST:-1}"}}}', '{enabled: "${ENABLED:-true}"}',
-     "{cursor: [a, b]}", "{cursor: {column: [a, b], greatest: true}}"],
+     "{cursor: [a, b]}", "{cursor: {column: [a, b], greatest: true}}",
+     "{columns: {exclude: [ip]}}",
+     "{columns: {exclude: [ip], email: {hash: sha256}, note: {mask: x}, b: {truncate: 3}}}",
+     "{columns: {include: {mask: x}, email: null}}",
+     "{columns: {email: {hash: {algorithm: sha256, key: '${HASH_KEY}'}}}}"],
 )  # fmt: skip
 def test_the_schema_takes(validator: Any, table: str) -> None:
     written = json.loads(json.dumps(yaml.safe_load(table)))
@@ -62,7 +66,9 @@ def test_the_schema_takes(validator: Any, table: str) -> None:
      "{max_shrink: {rows: -1}}", "{max_shrink: {share: 0.2}}",
      "{primary_key: []}", "{cursor: []}", "{cursor: {initial_value: 1}}",
      "updated_at", "{where: ''}",
-     "{only: sometimes}", "{retention: 0d}", "{retention: 90}", "{retention: -90d}"],
+     "{only: sometimes}", "{retention: 0d}", "{retention: 90}", "{retention: -90d}",
+     "{columns: {exlude: [ip]}}", "{columns: {email: {hash: md5}}}",
+     "{columns: {email: {truncate: 0}}}"],
 )  # fmt: skip
 def test_the_schema_refuses(validator: Any, table: str) -> None:
     document = {"version": 1, "sources": {"shop": {"tables": {"orders": yaml.safe_load(table)}}}}

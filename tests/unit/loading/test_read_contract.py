@@ -231,3 +231,36 @@ def test_a_table_counts_as_replaced_if_none_of_its_parts_is_left(
     assert changes.is_another_table == is_another
     assert (changes.new_parts, changes.whole) == ((), False)
     assert ("read from the beginning" in "".join(changes.notes)) == is_another
+
+
+CLEAR = replace(NOW, protected={})
+HASHED = replace(NOW, protected={"mood": "hashed with HMAC-SHA-256 and the key 01"})
+
+
+def test_a_column_that_is_hashed_from_now_on_is_read_again_and_the_clear_values_are_named() -> None:
+    assert notes_of(CLEAR, HASHED) == (
+        "column `mood` was clear and is hashed with HMAC-SHA-256 and the key 01, so the table is "
+        "read in full",
+        "earlier loads in raw still hold clear values of `mood`; to remove them: lakefeed prune",
+    )
+    assert notes_of(CLEAR, HASHED, reads_whole=True) == notes_of(CLEAR, HASHED)[1:]
+    assert not is_settled(CLEAR, HASHED)
+
+
+def test_another_key_of_a_hash_reads_the_table_again() -> None:
+    other = replace(NOW, protected={"mood": "hashed with HMAC-SHA-256 and the key 02"})
+
+    assert notes_of(HASHED, other) == (
+        "column `mood` was hashed with HMAC-SHA-256 and the key 01 and is hashed with HMAC-SHA-256 "
+        "and the key 02, so the table is read in full",
+    )
+    assert notes_of(HASHED, HASHED) == ()
+
+
+def test_a_column_whose_type_changes_because_it_is_masked_is_told_of_once() -> None:
+    masked = replace(NOW, columns={**COLUMNS, "id": "varchar"}, protected={"id": "masked as 'x'"})
+
+    assert notes_of(CLEAR, masked)[0] == (
+        "column `id` was clear and is masked as 'x', so the table is read in full"
+    )
+    assert len(notes_of(CLEAR, masked)) == 2

@@ -67,7 +67,8 @@ def test_every_setting_is_covered_by_an_edit(tmp_path: Path) -> None:
         {"connection", "schema", "defaults", "tables"}
     )
     without_meaning = {change.setting for change in of_tables + of_files if not change.means}
-    assert without_meaning == set(DESCRIBED_BY_NEXT_RUN)
+    of_columns = {setting for setting in without_meaning if setting.startswith("columns.")}
+    assert without_meaning - of_columns == set(DESCRIBED_BY_NEXT_RUN)
 
 
 def test_a_changed_retention_leaves_generated_files_up_to_date(tmp_path: Path) -> None:

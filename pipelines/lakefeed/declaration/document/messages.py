@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from lakefeed.declaration.document.positions import Document, YamlPath, tag_of
 from lakefeed.declaration.environment.references import with_defaults
+from lakefeed.declaration.models.columns import PAIR, Columns, ColumnSettings, Hash
 from lakefeed.declaration.models.declaration import (
     DAG_ID,
     Airflow,
@@ -23,7 +24,6 @@ from lakefeed.declaration.models.declaration import (
 )
 from lakefeed.declaration.models.quality import ColumnTests, Expression, Range, RowBounds, Tests
 from lakefeed.declaration.models.table_settings import (
-    Columns,
     Cursor,
     Freshness,
     Shrink,
@@ -65,11 +65,26 @@ def problem_of(document: Document, detail: ErrorDetails) -> Problem:
         return document.problem(path, _unknown_key(path))
     if kind == "missing":
         return document.problem(path[:-1], _missing(path))
+    if isinstance(detail["input"], list) and _is_column(path):
+        return document.problem(path, _list_of_columns(str(path[-1])))
     found, expected = _found(document, path, detail), _expected(path, detail)
     reference = document.references.get(path)
     origin = f" (from `{reference}`)" if reference and not holds_password(reference) else ""
     message = f"{_named(path)}: found {found}{origin}, expected {expected}"
     return document.problem(path, message, value=True)
+
+
+def _is_column(path: YamlPath) -> bool:
+    """Whether this is the place of the settings of a column."""
+    return _model_at(path) is ColumnSettings and path[-1] not in PAIR
+
+
+def _list_of_columns(key: str) -> str:
+    """The message for `columns: {exlude: [a, b]}`, where any other key is a column's name."""
+    hint = nearest(key, PAIR) or "; did you mean `exclude`?"
+    return (
+        f"`{key}`: found a list, expected the settings of a column, such as {{hash: sha256}}{hint}"
+    )
 
 
 def _path_in_document(document: Document, location: tuple[int | str, ...]) -> YamlPath:
@@ -128,6 +143,7 @@ _CHILDREN: dict[type[BaseModel], dict[str, type[BaseModel]]] = {
     TableDeclaration: _SETTINGS,
     Tests: {"rows": RowBounds, "new_rows": RowBounds},
     ColumnTests: {"range": Range},
+    ColumnSettings: {"hash": Hash},
 }
 
 # Keys whose children are names that the user chooses, and the model of each child.
@@ -158,7 +174,9 @@ def _model_at(path: YamlPath) -> type[BaseModel]:
     rest = list(path)
     while rest:
         part = str(rest.pop(0))
-        if named := _NAMED.get((model, part)):
+        if model is Columns:
+            model = ColumnSettings
+        elif named := _NAMED.get((model, part)):
             model, rest = named, rest[1:]
         else:
             model = _CHILDREN.get(model, {}).get(part, model)
@@ -176,6 +194,8 @@ def _found(document: Document, path: YamlPath, detail: ErrorDetails) -> str:
         return f"a {kind}" if value else f"an empty {kind}"
     if value is None:
         return "no value"
+    if _model_at(path[:-1]) is Hash and path[-1] == "key":
+        return "a value in the file"
     word = document.words.get(path, str(value))
     if holds_password(word):
         return "a connection with a password"
@@ -194,6 +214,7 @@ _MAPPINGS = {
     "tables": "a mapping with an entry for each table, such as `orders:`",
     "cursor": "a column, a list of columns, or a mapping such as {column: updated_at}",
     "column": "the name of a column",
+    "algorithm": "`sha256`",
     "primary_key": "a column, or a list such as [order_id, line_number]",
     "connection": "a string such as ${SHOP_DATABASE_URL}",
     "expressions": "a mapping such as {totals_are_positive: total >= 0}",
@@ -204,6 +225,8 @@ _MAPPINGS = {
 _EXAMPLES = {
     "Cursor": "{column: updated_at}",
     "Columns": "{exclude: [notes]}",
+    "ColumnSettings": "{hash: sha256}",
+    "Hash": "{algorithm: sha256}",
     "Freshness": "{error_after: 1d}",
     "Tests": "{columns: {status: {not_null: true}}}",
     "ColumnTests": "{not_null: true}",
@@ -227,7 +250,7 @@ _EXPECTED = {
     "int_type": "an integer",
     "int_parsing": "an integer",
     "int_from_float": "an integer",
-    "greater_than_equal": "an integer of 0 or more",
+    "greater_than_equal": "an integer of {ge} or more",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
     "string_too_short": "a string that isn't empty",
@@ -254,7 +277,8 @@ def _expected(path: YamlPath, detail: ErrorDetails) -> str:
         return _MAPPINGS[key]
     if kind in ("model_type", "model_attributes_type"):
         return f"a mapping such as {_EXAMPLES[str(context['class_name'])]}"
-    return _PATTERNS.get(context.get("pattern")) or _EXPECTED.get(kind, str(detail["msg"]))
+    expected = _EXPECTED.get(kind, "").replace("{ge}", str(context.get("ge")))
+    return _PATTERNS.get(context.get("pattern")) or expected or str(detail["msg"])
 
 
 def _is_bare(detail: ErrorDetails) -> bool:

@@ -16,14 +16,18 @@ Lookup = Callable[[], Variables]
 # else, such as parsing the DAG, needs none of them. `*` stands for any name. A source by itself is
 # a mistake, which is told with the reference that is there instead.
 _ON_USE = (("sources", "*", "connection"), ("warehouse", "catalog_url"), ("sources", "*"))
+# The end of the path of such a value, wherever settings of a table are.
+_HASH_KEY = ("columns", "*", "hash", "key")
 
 
 def resolves_on_use(path: Sequence[str | int]) -> bool:
     """Whether the value at this path of `sources.yaml` is a secret."""
-    return any(
-        len(path) == len(place)
-        and all(name in ("*", part) for name, part in zip(place, path, strict=True))
-        for place in _ON_USE
+    return _fits(path[-len(_HASH_KEY) :], _HASH_KEY) or any(_fits(path, place) for place in _ON_USE)
+
+
+def _fits(path: Sequence[str | int], place: Sequence[str]) -> bool:
+    return len(path) == len(place) and all(
+        name in ("*", part) for name, part in zip(place, path, strict=True)
     )
 
 

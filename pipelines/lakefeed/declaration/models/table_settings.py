@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from lakefeed.declaration.models.columns import Columns, parse_columns
 from lakefeed.declaration.models.quality import Tests
 from lakefeed.declaration.models.strict import Strict
 from lakefeed.declaration.models.value_types import (
@@ -84,15 +85,6 @@ class Cursor(Strict):
         return value
 
 
-class Columns(Strict):
-    """The columns to load: either `include` or `exclude`, not both."""
-
-    include: Names | None = None
-    """Load only these columns. The primary key and the cursor are always loaded."""
-    exclude: Names | None = None
-    """Load all columns except these."""
-
-
 class Freshness(Strict):
     """How old a table's newest load may be before `lakefeed status` reports it."""
 
@@ -152,8 +144,11 @@ class TableSettings(Strict):
     ] = None
     """The column or columns that identify a row. `incremental` needs a primary key;
     `full_refresh` doesn't. Default: the database's primary key."""
-    columns: Columns | None = None
-    """The columns to load, as `{include: [...]}` or `{exclude: [...]}`. Default: all."""
+    columns: Annotated[
+        Columns | None, BeforeValidator(parse_columns, json_schema_input_type=Columns | None)
+    ] = None
+    """The columns to load, as `{include: [...]}` or `{exclude: [...]}`, and settings of single
+    columns, such as `{email: {hash: sha256}}`. Default: all, as they are."""
     where: Text | None = None
     """Load only rows that meet this condition: one expression in the source's SQL."""
     only: bool = False

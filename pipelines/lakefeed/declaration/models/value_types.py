@@ -145,6 +145,13 @@ def parse_connection(value: Any) -> Any:
     return value
 
 
+def parse_secret(value: Any) -> Any:
+    """Checks that a secret is a reference to an environment variable, and nothing else."""
+    if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
+        raise ValueError('a variable such as "${HASH_KEY}", whose value is read from .env')
+    return value
+
+
 def parse_cursor(value: Any) -> Any:
     """Parses a column name, or a list of them, as `{column: …}`."""
     if isinstance(value, list):

@@ -2,6 +2,6 @@
 
 Imports: `declaration`, `declaration.document`, `declaration.environment`, `loading`,
     `loading.dlt_settings`, `loading.extract`, `loading.object_store`, `loading.plan`,
-    `loading.raw`, `source.inspection`.
+    `loading.raw`, `source`, `source.inspection`.
 Public: `destination`, `isolation`, `load_packages`, `pipeline`, `resource`.
 """

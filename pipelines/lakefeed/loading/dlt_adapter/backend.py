@@ -9,6 +9,7 @@ choice.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value
 from lakefeed.loading.plan.queries import declared_condition, exact_columns
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.source.inspection.types import CursorKind
+from lakefeed.source.protection import keys_hidden
 
 BACKEND = "lakefeed"
 
@@ -51,7 +53,9 @@ class SnapshotLoader(BaseTableLoader):
             return self._exact_query(extraction.plan, window, condition)
 
         self._set_state(extraction, extraction.window.checkpoint)
-        result = extract_table(extraction, load_id, query_of)
+        # dlt keeps the texts of errors in its trace.
+        with keys_hidden() if extraction.plan.table.secrets else nullcontext():
+            result = extract_table(extraction, load_id, query_of)
         handover.result = result
         if not result.is_load:
             return

@@ -7,7 +7,7 @@ tables, which DuckDB spills to disk, so memory stays bounded for any number of r
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -60,6 +60,7 @@ def compare_keys(
     found_at: dt.datetime,
     again: bool,
     allow_shrink: bool,
+    hidden: Collection[str] = (),
 ) -> Moved:
     """Compares the keys in raw with those of the source at the snapshot.
 
@@ -72,6 +73,7 @@ def compare_keys(
             reads.
         found_at: the snapshot's time.
         again: include rows that earlier loads found deleted.
+        hidden: columns whose values in raw must not be repeated; they are null in tombstones.
 
     Raises:
         Refused: all rows were deleted, or more than `max_shrink` allows.
@@ -84,7 +86,7 @@ def compare_keys(
     known = "true" if again else f"{GONE} is null"
     gone_since = f"coalesce({GONE}, {literal(found_at.isoformat())}::timestamptz)"
     query = (
-        f"select {latest.as_planned(session, plan)}, {gone_since} as {DELETED_AT} "
+        f"select {latest.as_planned(session, plan, hidden)}, {gone_since} as {DELETED_AT} "
         f"from (select *, {named_key(plan.key_columns)}, {latest.position} as {POSITION} "
         f"from {latest.relation}) as latest join "
         f"(select {keys}, {POSITION}, {GONE} from moved_keys where {_PRESENT} is null and {known}) "

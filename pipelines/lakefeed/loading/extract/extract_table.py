@@ -197,7 +197,9 @@ def _compare_keys(extraction: Extraction, window: Window, already_read: str) -> 
     if not plan.watches_deletes or window.is_backfill or (window.is_whole and not marks):
         return None
     latest = LatestRows.of(extraction.log, extraction.effective)
-    if not latest:
+    # Keys that are hashed from now on, or otherwise, are none of those in raw.
+    has_other_keys = not set(plan.key).isdisjoint(extraction.changes.reprotected)
+    if not latest or has_other_keys:
         return None
     return compare_keys(
         extraction.session,
@@ -207,6 +209,7 @@ def _compare_keys(extraction: Extraction, window: Window, already_read: str) -> 
         found_at=extraction.snapshot.taken_at,
         again=window.is_whole,
         allow_shrink=extraction.allow_shrink,
+        hidden=extraction.changes.reprotected,
     )
 
 

@@ -102,8 +102,11 @@ def _shared_at(session: SourceSession, plan: TablePlan, rows: str) -> tuple[obje
     texts = ", ".join(_as_source_text(column) for column in plan.key_columns)
     keys = session.execute(f"select distinct {texts} from {rows} limit {_MOST_KEYS + 1}").fetchall()
     condition = _is_one_of(plan, keys) if len(keys) <= _MOST_KEYS else "true"
-    shown = ", ".join(f"min({quote(name)}::text) as {quote(name)}" for name in plan.key)
-    grouped = ", ".join(map(_comparable_in_source, plan.key_columns))
+    shown = ", ".join(
+        f"min({_in_source(plan, column)}::text) as {quote(column.name)}"
+        for column in plan.key_columns
+    )
+    grouped = ", ".join(_comparable_in_source(plan, column) for column in plan.key_columns)
     query = (
         f"{counting_query(plan, f'{shown}, count(*) as _lakefeed_rows', condition)} "
         f"group by {grouped} having count(*) > 1 limit 1"
@@ -120,7 +123,9 @@ def _is_one_of(plan: TablePlan, keys: list[tuple[str, ...]]) -> str:
         for key in keys
     )
     named = ", ".join(
-        _comparable_in_source(column) if _is_compared_as_text(column) else quote(column.name)
+        _comparable_in_source(plan, column)
+        if _is_compared_as_text(column)
+        else _in_source(plan, column)
         for column in columns
     )
     return f"({named}) in (values {', '.join(f'({key})' for key in listed)})"
@@ -131,9 +136,15 @@ def _is_compared_as_text(column: Column) -> bool:
     return lake_type(column.type).as_text and comparable(column.type) is None
 
 
-def _comparable_in_source(column: Column) -> str:
+def _in_source(plan: TablePlan, column: Column) -> str:
+    """A key column in the source's SQL: protected, so that no message shows a clear value."""
+    is_protected = column.name in plan.protections
+    return f"({plan.expression_of(column)})" if is_protected else quote(column.name)
+
+
+def _comparable_in_source(plan: TablePlan, column: Column) -> str:
     """An expression in the source's SQL that is equal for two rows exactly if the lake's is."""
-    name = quote(column.name)
+    name = _in_source(plan, column)
     if _is_compared_as_text(column):
         return f'{name}::text collate "C"'
     return (

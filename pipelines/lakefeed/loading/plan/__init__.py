@@ -1,6 +1,7 @@
 """Plans what a load reads: columns, key, cursor, window, and what changed since earlier loads.
 
-Imports: `declaration.document`, `declaration.models`, `declaration`, `source.inspection`,
-    `source`.
-Public: `backfill`, `cursor_columns`, `cursors`, `queries`, `read_contract`, `table_plan`.
+Imports: `declaration.document`, `declaration.models`, `declaration`, `source.connections`,
+    `source.inspection`, `source`.
+Public: `backfill`, `column_check`, `cursor_columns`, `cursors`, `queries`, `read_contract`,
+    `table_plan`.
 """

@@ -5,7 +5,6 @@ from __future__ import annotations
 from lakefeed.declaration.catalogue import Part
 from lakefeed.loading.plan.cursors import CursorValue
 from lakefeed.loading.plan.table_plan import TablePlan
-from lakefeed.source.inspection.types import read_expression
 from lakefeed.sql import literal, quote, quote_qualified
 
 MARKED = "_lakefeed_marked"
@@ -19,11 +18,8 @@ _XMIN_VALUES = 2**32
 
 
 def exact_columns(plan: TablePlan) -> list[str]:
-    """The plan's columns as select expressions that read each value without loss."""
-    return [
-        f"{read_expression(quote(column.name), column.type)} as {quote(column.name)}"
-        for column in plan.columns
-    ]
+    """The plan's columns as select expressions: each value without loss, or protected."""
+    return [f"{plan.expression_of(column)} as {quote(column.name)}" for column in plan.columns]
 
 
 def relation_of(plan: TablePlan) -> str:

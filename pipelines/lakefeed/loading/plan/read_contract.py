@@ -6,7 +6,7 @@ Compares plain data: how the latest committed load was read, and how the next on
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from lakefeed.declaration.catalogue import ColumnIdentity
 from lakefeed.loading.plan.replaced_columns import is_redefined, other_columns
@@ -23,6 +23,7 @@ class ReadContract:
     `only`: child tables were excluded; versions that didn't record it included them.
     `parts` maps the oid of each table or partition with rows to its storage number; None where it
     doesn't apply, and in loads by versions that didn't record it.
+    `protected` says how the values of columns were hashed, masked or truncated, without keys.
     """
 
     cursor: str | None
@@ -35,6 +36,7 @@ class ReadContract:
     definition: str | None = None
     only: bool = False
     parts: dict[int, int] | None = None
+    protected: dict[str, str] = field(default_factory=dict)
 
     def is_like(self, other: ReadContract) -> bool:
         """Whether both are read in the same way, apart from column identities and parts."""
@@ -53,6 +55,8 @@ class ContractChanges:
 
     `is_another_table`: read from the beginning without superseding earlier loads. The rows of
     `new_parts`, and those written since to `rewritten_parts`, are read whatever their cursor value.
+    The values that earlier loads have in `reprotected` columns must not get into later ones: they
+    may be clear.
     """
 
     whole: bool = False
@@ -63,6 +67,7 @@ class ContractChanges:
     is_another_table: bool = False
     new_parts: tuple[int, ...] = ()
     rewritten_parts: tuple[int, ...] = ()
+    reprotected: tuple[str, ...] = ()
 
 
 def changes_since(
@@ -85,7 +90,9 @@ def changes_since(
         return ContractChanges()
     others, retyped = _others(before, now), dict(_retyped(before, now))
     redefined = _redefined(before, now)
-    causes = [*{**retyped, **others}.values(), *redefined, *_changed_settings(before, now)]
+    reprotected = dict(_protected_otherwise(before, now))
+    changed = {**retyped, **others, **reprotected}
+    causes = [*changed.values(), *redefined, *_changed_settings(before, now)]
     added = tuple(name for name in now.columns if name not in before.columns)
     causes += [
         f"column `{name}` is back, and its values may differ from those loaded before"
@@ -96,9 +103,14 @@ def changes_since(
         forced = tuple(f"{cause}, so the table is read in full" for cause in causes)
         unseen = (reason for name, reason in others.items() if name not in retyped)
         fewer = now.only and not before.only
-        notes = () if reads_whole else forced
+        notes = (*(() if reads_whole else forced), *_still_clear(before, now))
         return ContractChanges(
-            whole=bool(causes), added=(), notes=notes, others=(*unseen, *redefined), fewer=fewer
+            whole=bool(causes),
+            added=(),
+            notes=notes,
+            others=(*unseen, *redefined),
+            fewer=fewer,
+            reprotected=tuple(reprotected),
         )
     notes = tuple(_changes_without_reload(before, now, shown))
     if _is_another_table(before, now):
@@ -193,6 +205,23 @@ def _retyped(before: ReadContract, now: ReadContract) -> Iterator[tuple[str, str
             yield name, f"column `{name}` was {old} and is {new}"
         elif new in (old, "varchar") and not writes_the_same(was, now_is):
             yield name, f"column `{name}` was {was} and is {now_is}"
+
+
+def _protected_otherwise(before: ReadContract, now: ReadContract) -> Iterator[tuple[str, str]]:
+    for name in (name for name in now.columns if name in before.columns):
+        was, now_is = (contract.protected.get(name, "clear") for contract in (before, now))
+        if was != now_is:
+            yield name, f"column `{name}` was {was} and is {now_is}"
+
+
+def _still_clear(before: ReadContract, now: ReadContract) -> Iterator[str]:
+    names = [n for n in now.protected if n in before.columns and n not in before.protected]
+    if names:
+        listed = ", ".join(f"`{name}`" for name in names)
+        yield (
+            f"earlier loads in raw still hold clear values of {listed}; to remove them: lakefeed "
+            "prune"
+        )
 
 
 def _types_of(name: str, before: ReadContract, now: ReadContract) -> tuple[str, str]:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from lakefeed.declaration.catalogue import CatalogueTable, Column, Part
 from lakefeed.declaration.document.quoting import yaml_name
 from lakefeed.declaration.table import ROW_VERSION, Table
 from lakefeed.errors import TableFailed
+from lakefeed.loading.plan.column_check import check_columns, protections_of
 from lakefeed.loading.plan.cursor_check import WITH_ROW_VERSIONS, cursor_of
 from lakefeed.loading.plan.cursor_columns import CursorColumns
 from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, in_zone
 from lakefeed.loading.plan.read_contract import ReadContract
-from lakefeed.source.inspection.types import CursorKind, lake_type
+from lakefeed.source.inspection.types import CursorKind, lake_type, read_expression
 from lakefeed.source.predicate import single_expression
+from lakefeed.source.protection import Protection
+from lakefeed.sql import quote
 
 # Set in tombstones: when a load found the row deleted, by the source's clock.
 DELETED_AT = "_deleted_at"
@@ -41,7 +44,8 @@ class TablePlan:
     """A table as it will be read: the columns in order, the key, the cursor and its kind.
 
     `is_kept_unique`: a unique index of the source covers the key (nulls aside). `parts` are the
-    tables and partitions that hold the rows; a view has none.
+    tables and partitions that hold the rows; a view has none. `protections` are those of the
+    columns that are hashed, masked or truncated, by name.
     """
 
     table: Table
@@ -53,6 +57,12 @@ class TablePlan:
     definition: str | None
     is_kept_unique: bool = False
     parts: tuple[Part, ...] = ()
+    protections: Mapping[str, Protection] = field(default_factory=dict)
+
+    def expression_of(self, column: Column) -> str:
+        """The SQL that reads a column as it is loaded: exactly, or protected."""
+        protection, name = self.protections.get(column.name), quote(column.name)
+        return protection.expression(name) if protection else read_expression(name, column.type)
 
     @property
     def key_columns(self) -> tuple[Column, ...]:
@@ -76,6 +86,7 @@ class TablePlan:
             definition=self.definition,
             only=settings.only,
             parts=self._recorded_parts,
+            protected={name: how.described for name, how in self.protections.items()},
         )
 
     @property
@@ -125,8 +136,13 @@ class TablePlan:
         return as_cursor_value(local, self.cursor_kind) if self.cursor_kind else None
 
 
-def plan_table(table: Table, live: CatalogueTable | None) -> TablePlan:
+def plan_table(
+    table: Table, live: CatalogueTable | None, keys: Mapping[str, bytes] | None = None
+) -> TablePlan:
     """Plans a load by checking a table's declaration against the live table.
+
+    Args:
+        keys: the keys of keyed hashes by column; not needed where no rows are read.
 
     Raises:
         TableFailed: something declared is missing or unsuitable; names the line and the remedy.
@@ -140,6 +156,7 @@ def plan_table(table: Table, live: CatalogueTable | None) -> TablePlan:
     _check_only(table, live)
     columns = _selected(table, live)
     key = table.settings.primary_key or live.primary_key
+    check_columns(table, live, key)
     _check_where(table)
     _check_key(table, live, key)
     cursor, kind = cursor_of(table, live)
@@ -148,7 +165,7 @@ def plan_table(table: Table, live: CatalogueTable | None) -> TablePlan:
     _check_names(table, kept)
     return TablePlan(
         table=table,
-        columns=kept,
+        columns=tuple(map(table.as_loaded, kept)),
         key=tuple(key),
         cursor=cursor,
         cursor_kind=kind,
@@ -156,6 +173,7 @@ def plan_table(table: Table, live: CatalogueTable | None) -> TablePlan:
         definition=live.definition,
         is_kept_unique=_is_kept_unique(table, live, key),
         parts=_parts_read(table, live),
+        protections=protections_of(table, kept, keys or {}),
     )
 
 

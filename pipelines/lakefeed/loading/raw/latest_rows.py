@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from lakefeed.declaration.catalogue import Column
@@ -93,14 +93,19 @@ class LatestRows:
             f"group by {keys}"
         )
 
-    def as_planned(self, session: SourceSession, plan: TablePlan) -> str:
+    def as_planned(
+        self, session: SourceSession, plan: TablePlan, hidden: Collection[str] = ()
+    ) -> str:
         """A select list of the plan's columns with their current types.
 
         A value that no longer fits its column becomes null; the row's earlier version keeps it.
+
+        Args:
+            hidden: columns that become null whatever their values.
         """
-        types = self.types(session)
+        known = {name for name in self.types(session) if name not in {h.lower() for h in hidden}}
         return ", ".join(
-            f"try_cast({quote(column.name) if column.name.lower() in types else 'null'} "
+            f"try_cast({quote(column.name) if column.name.lower() in known else 'null'} "
             f"as {lake_type(column.type).duckdb}) as {quote(column.name)}"
             for column in plan.columns
         )

@@ -4,6 +4,7 @@ Its format (see documents.py) also covers the files beside it in the folder:
 
     1.0    manifests without a format version
     1.1    adds the format version and the identities of columns
+    1.2    adds how columns were protected
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from lakefeed.documents import Format, parts_of
 from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.sessions.transactions import OpenTransactions
 
-FORMAT = "1.1"
+FORMAT = "1.2"
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def parse_key(engine: DuckDBPyConnection, table: Table, values: Sequence[str]) -
             where=table.where_of("primary_key"),
             do=f"pass the values in this order: {table.shown} {usage}",
         )
-    columns = [table.catalogue.column(name) for name in table.key]
+    columns = [table.column(name) for name in table.key]
     parts = [KeyPart(column, text) for column, text in zip(columns, values, strict=True) if column]
     for part in parts:
         _check_value(engine, table, part)

@@ -153,7 +153,8 @@ def _categorical_columns(history: _History) -> list[str]:
     return [
         column.name
         for column in (catalogue.columns if catalogue else ())
-        if lake_type(column.type).duckdb == "varchar" and column.name not in history.table.key
+        if lake_type(history.table.as_loaded(column).type).duckdb == "varchar"
+        if column.name not in history.table.key
         if all(_has_few_values(profile, column.name) for profile in profiles)
     ]
 

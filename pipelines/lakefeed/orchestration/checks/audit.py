@@ -12,6 +12,7 @@ from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED, LakefeedError, TableFai
 from lakefeed.loading.error_translation import explain_failure
 from lakefeed.loading.extract.completeness import pending_condition
 from lakefeed.loading.extract.rewrite_detection import refuse_rewritten
+from lakefeed.loading.plan.column_check import hash_keys
 from lakefeed.loading.plan.table_plan import Range, plan_table
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.reconcile import (
@@ -143,7 +144,8 @@ def _audit_table(
 def _compare(
     project: Project, table: Table, source: SourceAtSnapshot, live: LiveSource
 ) -> Comparison:
-    plan = plan_table(table, live.tables.get(table.qualified))
+    keys = hash_keys(project, table)
+    plan = plan_table(table, live.tables.get(table.qualified), keys)
     with source.session(plan) as session:
         staged = attach_staging(session, project, table)
         effective = CommitLog(project.raw, table.lake_name).effective_loads()

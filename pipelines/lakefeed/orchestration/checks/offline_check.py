@@ -22,7 +22,7 @@ from lakefeed.orchestration.checks.renamed_modules import renamed_modules
 from lakefeed.orchestration.permissions import refuse_missing
 from lakefeed.orchestration.project.dags import tables_of_dags
 from lakefeed.source.connections.connection import connection_of
-from lakefeed.source.connections.credentials import unset_variables
+from lakefeed.source.connections.credentials import unset_in, unset_variables
 from lakefeed.source.predicate import single_expression
 from lakefeed.transformation.generate.data_test_validation import unfit_tests
 from lakefeed.transformation.generate.dbt_packages import undeclared_package
@@ -60,6 +60,13 @@ def declaration_warnings(project: Project) -> list[str]:
         for source in project.declaration.sources
         if not project.is_idle(source)
         for name in unset_variables(project, source)
+    ]
+    unset += [
+        f"{where}: the environment variable {name} isn't set, so {table.shown} can't be loaded; "
+        f"add it to {file} or export it"
+        for table in project.active
+        for where, reference in table.secrets
+        for name in unset_in(project, reference)
     ]
     return [*unset, *map(str, _read_otherwise_in_containers(project))]
 

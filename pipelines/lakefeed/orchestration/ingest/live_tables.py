@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
+from lakefeed.loading.plan.column_check import hash_keys
 from lakefeed.loading.plan.table_plan import TablePlan, plan_table
 from lakefeed.orchestration.ingest.frozen_tables import refuse_frozen
 from lakefeed.orchestration.project.catalogue_sync import LiveSource
@@ -53,9 +54,10 @@ class LiveTables:
         """Plans the load of a table.
 
         Raises:
-            TableFailed: the table is missing, frozen and changed, or not as declared, or its tests
-                name unknown tables or columns.
+            TableFailed: the table is missing, frozen and changed, or not as declared, its tests
+                name unknown tables or columns, or the key of a hash isn't set.
         """
         refuse_frozen(self.project, table, self.live)
         refuse_unfit_tests(self.project.declared, table, self.tables)
-        return plan_table(table, self.live.tables.get(table.qualified))
+        live = self.live.tables.get(table.qualified)
+        return plan_table(table, live, hash_keys(self.project, table))

@@ -61,8 +61,7 @@ class Trace:
     @property
     def kept_as_text(self) -> list[str]:
         """Key columns that the lake stores as PostgreSQL's text representation."""
-        found = self.table.catalogue
-        columns = [found.column(name) for name in self.key] if found else []
+        columns = [self.table.column(name) for name in self.key]
         return [column.name for column in columns if column and lake_type(column.type).as_text]
 
     @property

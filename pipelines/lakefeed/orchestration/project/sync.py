@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lakefeed.declaration.project import Project
+from lakefeed.declaration.table_checks import unknown_columns
 from lakefeed.errors import DeclarationError
 from lakefeed.orchestration.project.catalogue_sync import (
     LiveSource,
@@ -32,7 +33,8 @@ def sync(project: Project) -> SyncReport:
     Raises:
         DeclarationError, SourceUnreachable: a source has no connection, or can't be reached.
         DeclarationError: a wildcard no longer matches any table.
-        DeclarationError: everything is up to date except declared tests that can't run.
+        DeclarationError: everything is up to date except declared tests that can't run, or
+            settings of columns that don't exist.
     """
     live: dict[str, LiveSource] = {}
     for source in project.declaration.sources:
@@ -47,6 +49,11 @@ def sync(project: Project) -> SyncReport:
         problem
         for table in project.tables
         for problem in unfit_tests(project.declared, table, project.tables)
+    ]
+    problems += [
+        project.declared.document.problem(table.paths[f"columns.{name}"], message)
+        for table in project.tables
+        for name, message in (unknown_columns(table, table.catalogue) if table.catalogue else ())
     ]
     if problems:
         raise DeclarationError(problems=problems)

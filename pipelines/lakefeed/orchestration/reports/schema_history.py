@@ -11,7 +11,9 @@ from typing import Literal
 from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.raw.load_manifest import Load
 
-Kind = Literal["added", "removed", "retyped", "key", "cursor", "where", "only", "recreated"]
+Kind = Literal[
+    "added", "removed", "retyped", "protected", "key", "cursor", "where", "only", "recreated"
+]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,10 @@ def _differences(before: ReadContract, now: ReadContract) -> Iterator[tuple[Kind
             yield "added", name, "", kind
         elif before.columns[name] != kind:
             yield "retyped", name, before.columns[name], kind
+    for name in (name for name in now.columns if name in before.columns):
+        was, now_is = (contract.protected.get(name, "clear") for contract in (before, now))
+        if was != now_is:
+            yield "protected", name, was, now_is
     for name, kind in before.columns.items():
         if name not in now.columns:
             yield "removed", name, kind, ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from lakefeed.declaration.environment.references import resolved, unset_in
+from lakefeed.declaration.environment import references
 from lakefeed.declaration.environment.variables import variables_file, variables_of
 from lakefeed.declaration.project import Project
 from lakefeed.errors import DeclarationError
@@ -13,28 +13,38 @@ from lakefeed.errors import DeclarationError
 
 def unset_variables(project: Project, source: str) -> list[str]:
     """The variables in a source's connection that aren't set and have no default."""
-    return _unset(project, project.source(source).connection or "")
+    return unset_in(project, project.source(source).connection or "")
 
 
-def _unset(project: Project, text: str) -> list[str]:
-    return unset_in(text, variables_of(project.root))
+def unset_in(project: Project, text: str) -> list[str]:
+    """The variables in a text that aren't set and have no default."""
+    return references.unset_in(text, variables_of(project.root))
 
 
-def interpolate(project: Project, text: str, where: str) -> str:
+def interpolate(
+    project: Project,
+    text: str,
+    where: str,
+    *,
+    example: str = "postgresql://user:password@host:5432/database",
+) -> str:
     """Replaces each `${VARIABLE}` by its value from the environment, `.env` or its default.
+
+    Args:
+        example: what the value of a variable looks like, for the error.
 
     Raises:
         DeclarationError: a variable isn't set and has no default.
     """
-    missing = _unset(project, text)
+    missing = unset_in(project, text)
     if missing:
         raise DeclarationError(
             f"the variable {missing[0]} isn't set",
             where=where,
-            do=f"add {missing[0]}=postgresql://user:password@host:5432/database to "
-            f"{variables_file(project.root).name}, or export the variable",
+            do=f"add {missing[0]}={example} to {variables_file(project.root).name}, or export the "
+            "variable",
         )
-    return resolved(text, variables_of(project.root))
+    return references.resolved(text, variables_of(project.root))
 
 
 def dlt_secret(project: Project, source: str) -> str | dict[str, Any] | None:

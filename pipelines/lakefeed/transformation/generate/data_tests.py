@@ -130,7 +130,7 @@ def _tests_of(
 
 def _compared_alike(column: Column, target: Table, field: str) -> dict[str, str]:
     """How a column and its referenced column are compared, if not by their values."""
-    referred = target.catalogue.column(field) if target.catalogue else None
+    referred = target.column(field)
     form = comparable(column.type)
     return {"compared_as": form} if form and referred and form == comparable(referred.type) else {}
 

@@ -71,7 +71,7 @@ def _model_entry(table: Table) -> dict[str, Any]:
     """A history model's YAML."""
     key, compared = list(table.key), compared_as(table)
     how = {"compared_as": compared} if compared else {}
-    columns = [column_entry(column) for column in staged_columns(table)]
+    columns = [column_entry(table, column) for column in staged_columns(table)]
     columns += [{"name": name, "description": text} for name, text in _LAKE_COLUMNS.items()]
     return {
         "name": history_model_name(table),

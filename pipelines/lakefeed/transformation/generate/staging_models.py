@@ -32,6 +32,11 @@ _JINJA = re.compile(r"\{[{%#]|\n\Z")
 _DELETED_AT = {
     "_deleted_at": "When the row was first found deleted in the source; null for existing rows."
 }
+_PROTECTED = {
+    "hash": "; loaded as the SHA-256 of its text",
+    "mask": "; masked",
+    "truncate": "; only the beginning of its text is loaded",
+}
 _LAKE_COLUMNS = {
     "_dlt_load_id": "Id of the load that contains this version of the row.",
     "_staged_batch": "Number of the build that last changed this row.",
@@ -62,7 +67,7 @@ def generated_files(project: Project) -> dict[str, str]:
 
 
 def staged_columns(table: Table) -> list[Column]:
-    """The source's columns that are in staging, in their order."""
+    """The source's columns that are in staging, in their order, as they are loaded."""
     assert table.catalogue is not None
     chosen, needed = table.settings.columns, {*table.key}
     if table.cursor:
@@ -75,7 +80,7 @@ def staged_columns(table: Table) -> list[Column]:
             return column.name in chosen.include
         return column.name not in (chosen.exclude or ())
 
-    return [column for column in table.catalogue.columns if kept(column)]
+    return [table.as_loaded(column) for column in table.catalogue.columns if kept(column)]
 
 
 def macro_call(macro: str, table: Table, *more: str) -> str:
@@ -181,19 +186,21 @@ def key_test(key: Sequence[str], compared: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _column_entry(table: Table, column: Column, known: list[Table]) -> dict[str, Any]:
-    entry = column_entry(column)
+    entry = column_entry(table, column)
     if tests := tests_of_column(table, column, known):
         entry["data_tests"] = tests
     return entry
 
 
-def column_entry(column: Column) -> dict[str, Any]:
+def column_entry(table: Table, column: Column) -> dict[str, Any]:
     """A source column's entry in a model's YAML."""
-    kind = lake_type(column.type)
-    note = ", stored as PostgreSQL's text" if kind.as_text else ""
+    found = table.catalogue.column(column.name) if table.catalogue else None
+    note = ", stored as PostgreSQL's text" if lake_type(column.type).as_text else ""
+    if protection := table.settings_of(column.name).protection:
+        note = _PROTECTED[protection]
     return {
         "name": column.name,
-        "description": f"{column.type} in the source{note}.",
+        "description": f"{(found or column).type} in the source{note}.",
         "quote": True,
     }
 

@@ -1,0 +1,84 @@
+"""Checks the settings of single columns against the live table, and collects what they need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lakefeed.declaration.catalogue import CatalogueTable, Column
+from lakefeed.declaration.project import Project
+from lakefeed.declaration.table import Table
+from lakefeed.declaration.table_checks import unknown_columns
+from lakefeed.errors import DeclarationError, TableFailed
+from lakefeed.source.connections.credentials import interpolate
+from lakefeed.source.inspection.equality import comparable
+from lakefeed.source.inspection.types import lake_type
+from lakefeed.source.protection import Protection
+
+
+def check_columns(table: Table, live: CatalogueTable, key: Sequence[str]) -> None:
+    """Refuses settings of columns that the table doesn't have, or that don't fit its key.
+
+    Raises:
+        TableFailed: names the column and its line.
+    """
+    for name, message in unknown_columns(table, live):
+        raise TableFailed(
+            message,
+            where=table.where_of(f"columns.{name}").removesuffix(" (null)"),
+            do=f"the columns are: {', '.join(column.name for column in live.columns)}",
+        )
+    for column in live.columns:
+        if column.name in key:
+            _check_key_column(table, column)
+
+
+def _check_key_column(table: Table, column: Column) -> None:
+    how, where = table.settings_of(column.name).protection, f"columns.{column.name}"
+    if how in ("mask", "truncate"):
+        raise TableFailed(
+            f"`{column.name}` is in the primary key of {table.shown}, and `{how}` would make "
+            "different keys equal",
+            where=table.where_of(where),
+            do="hash it instead (`hash: sha256`)",
+        )
+    is_decimal = lake_type(column.type).duckdb.startswith("decimal")
+    if how and comparable(column.type) and not is_decimal:
+        raise TableFailed(
+            f"`{column.name}` is in the primary key of {table.shown} and can't be hashed: equal "
+            f"values of type {column.type} can have different texts, and so different hashes",
+            where=table.where_of(where),
+            do="use other columns as the key (`primary_key: [a, b]`), or leave it clear",
+        )
+
+
+def protections_of(
+    table: Table, columns: Sequence[Column], keys: Mapping[str, bytes]
+) -> dict[str, Protection]:
+    """How the values of these columns are protected, by name; clear ones are left out."""
+    declared = {column.name: table.settings_of(column.name) for column in columns}
+    return {
+        name: Protection(settings, keys.get(name))
+        for name, settings in declared.items()
+        if settings.protection
+    }
+
+
+def hash_keys(project: Project, table: Table) -> dict[str, bytes]:
+    """The keys of the table's keyed hashes by column, from the environment or `.env`.
+
+    Raises:
+        TableFailed: a variable isn't set.
+    """
+    return {
+        name: _key_of(project, table, name, declared.hash.key)
+        for name, declared in table.each_column.items()
+        if declared.hash and declared.hash.key
+    }
+
+
+def _key_of(project: Project, table: Table, column: str, reference: str) -> bytes:
+    where = table.where_of(f"columns.{column}")
+    try:
+        return interpolate(project, reference, where, example="a secret of 32 characters").encode()
+    except DeclarationError as error:
+        raise TableFailed(error.what, where=error.where, do=error.do) from None
