@@ -40,6 +40,12 @@ def has_reference(text: str) -> bool:
     return bool(_REFERENCE.search(text))
 
 
+def is_reference(text: str) -> bool:
+    """Whether the text is one reference without a default, and nothing else."""
+    match = _REFERENCE.fullmatch(text)
+    return match is not None and not match[1] and match[3] is None
+
+
 def names_in(text: str) -> list[str]:
     """The variables that the text refers to."""
     return [match[2] for match in _REFERENCE.finditer(text) if not match[1]]

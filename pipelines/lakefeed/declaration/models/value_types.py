@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BeforeValidator, Field, NonNegativeInt
 
-from lakefeed.declaration.environment.references import with_defaults
+from lakefeed.declaration.environment.references import is_reference, with_defaults
 
 IDENTIFIER = r"^[A-Za-z][A-Za-z0-9_]*$"
 
@@ -147,7 +147,7 @@ def parse_connection(value: Any) -> Any:
 
 def parse_secret(value: Any) -> Any:
     """Checks that a secret is a reference to an environment variable, and nothing else."""
-    if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
+    if not isinstance(value, str) or not is_reference(value):
         raise ValueError('a variable such as "${HASH_KEY}", whose value is read from .env')
     return value
 
