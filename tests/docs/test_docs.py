@@ -24,7 +24,7 @@ PAGES = [
     *(REPOSITORY / name for name in AT_THE_ROOT),
     *sorted((REPOSITORY / "docs").rglob("*.md")),
 ]
-RUN_HERE = ("README.md", "adding-a-table.md", "commands.md", "housekeeping.md")
+RUN_HERE = ("README.md", "adding-a-table.md", "commands.md", "housekeeping.md", "metrics.md")
 
 
 def text_of(page: Path) -> str:

@@ -121,6 +121,30 @@ def status(root: Path, select: tuple[str, ...], as_json: bool) -> None:
 @PROJECT
 @click.option(
     "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="File to replace, such as one ending in .prom for node-exporter. Default: print.",
+)
+def metrics(root: Path, output: Path | None) -> None:
+    """Write Prometheus metrics: rows, freshness, late rows, failures; connects to no source."""
+    import datetime as dt
+
+    from lakefeed.orchestration.inspect.metrics import metrics as metrics_of
+    from lakefeed.orchestration.inspect.overview import overview
+    from lakefeed.render.metrics import metrics_text
+    from lakefeed.textfile import replace_text
+
+    text = metrics_text(metrics_of(overview(project_in(root), dt.datetime.now(dt.UTC))))
+    if output:
+        replace_text(output, text, durable=False)
+    else:
+        click.echo(text, nl=False)
+
+
+@click.command()
+@PROJECT
+@click.option(
+    "--output",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
     help="Output folder. Default: data/docs.",

@@ -51,6 +51,7 @@ for _command in (
     inspect_commands.explain,
     inspect_commands.trace,
     inspect_commands.status,
+    inspect_commands.metrics,
     inspect_commands.docs,
     project_commands.schema,
     project_commands.demo,

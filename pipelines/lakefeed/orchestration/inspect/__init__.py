@@ -4,5 +4,5 @@ Imports: `declaration`, `declaration.environment`, `loading.raw`, `loading.sessi
     `orchestration`, `orchestration.build`, `orchestration.project`, `orchestration.reports`,
     `source.inspection`, `transformation`, `transformation.generate`, `transformation.lineage`,
     `transformation.warehouse`, `transformation.warehouse.base`.
-Public: `overview`, `status`, `trace`, `version_precedence`.
+Public: `metrics`, `overview`, `status`, `trace`, `version_precedence`.
 """
