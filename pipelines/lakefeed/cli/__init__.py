@@ -3,5 +3,5 @@
 Imports: `declaration`, `declaration.document`, `declaration.environment`, `demo`, `lab`,
     `loading.dlt_settings`, `orchestration`, `orchestration.build`, `orchestration.checks`,
     `orchestration.impact`, `orchestration.ingest`, `orchestration.inspect`,
-    `orchestration.project`, `render`, `site`.
+    `orchestration.maintenance`, `orchestration.project`, `render`, `site`.
 """

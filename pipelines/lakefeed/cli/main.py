@@ -44,6 +44,7 @@ for _command in (
     run_commands.rollback,
     run_commands.rebuild,
     run_commands.prune,
+    run_commands.unlock,
     project_commands.sync,
     inspect_commands.check,
     inspect_commands.diff,

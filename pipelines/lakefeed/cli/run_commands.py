@@ -1,4 +1,4 @@
-"""Commands that change the lake: load, build, publish, roll back, rebuild and prune."""
+"""Commands that change the lake: load, build, publish, roll back, rebuild, prune and unlock."""
 
 from __future__ import annotations
 
@@ -121,3 +121,18 @@ def prune(root: Path, key: tuple[str, ...], erase: str | None, **request: Any) -
     if erase:
         sys.exit(run_erase(project, erase, key, **shown))
     sys.exit(run_prune(project, **request, **shown))
+
+
+@click.command()
+@click.argument("table")
+@PROJECT
+@click.option("--end", "ends", is_flag=True, help="End that run: its sessions in the source.")
+@JSON
+def unlock(root: Path, table: str, ends: bool, as_json: bool) -> None:
+    """Show which run is loading TABLE and which is building the warehouse; end a stuck load."""
+    from lakefeed.orchestration.maintenance.unlock import unlock as unlock_table
+    from lakefeed.render.unlock import render_unlock
+
+    report = unlock_table(project_in(root), table, ends=ends)
+    show(report.as_json(), render_unlock(report), as_json=as_json)
+    sys.exit(report.exit_code)

@@ -4,5 +4,6 @@ Imports: `declaration`, `loading.raw`, `orchestration.build`, `orchestration.che
     `orchestration.impact`, `orchestration.inspect`, `orchestration.maintenance`,
     `orchestration.project`, `orchestration.reports`, `transformation`,
     `transformation.dbt_adapter`, `transformation.lineage`.
-Public: `audit`, `build`, `check`, `diff`, `init`, `metrics`, `prune`, `report`, `trace`, `wording`.
+Public: `audit`, `build`, `check`, `diff`, `init`, `metrics`, `prune`, `report`, `trace`, `unlock`,
+    `wording`.
 """

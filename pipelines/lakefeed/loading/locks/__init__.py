@@ -2,5 +2,5 @@
 source across machines.
 
 Imports: `declaration`, `loading.object_store`, `source.connections`.
-Public: `lock_file`, `table_lock`.
+Public: `holding_sessions`, `lock_file`, `table_lock`.
 """

@@ -14,8 +14,9 @@ from pathlib import Path
 from threading import Lock
 
 import psycopg2
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
+from lakefeed.loading.locks.lock_file import is_unlocked
 from lakefeed.source.connections.connection import Connection
 from lakefeed.source.connections.side_query import NoAnswer, ask
 from lakefeed.source.connections.watched_session import WatchedSession
@@ -53,7 +54,7 @@ def claim_run(folder: Path, session: WatchedSession) -> None:
 def end_abandoned_sessions(folder: Path, connection: Connection, run: int) -> bool:
     """Ends a run's sessions in the source if the run is known to be dead; whether it did."""
     path = _path(folder, run)
-    if not path.exists() or not _is_unlocked(path):
+    if not path.exists() or not is_unlocked(path):
         return False
     try:
         ended = ask(connection, _END, [run], within=_ANSWER_SECONDS)
@@ -69,16 +70,8 @@ def _remove_expired(folder: Path) -> None:
     for path in folder.iterdir():
         with suppress(FileNotFoundError):
             age = time.time() - path.stat().st_mtime
-            if age > _EXPIRED_AFTER_SECONDS and _is_unlocked(path):
+            if age > _EXPIRED_AFTER_SECONDS and is_unlocked(path):
                 path.unlink()
-
-
-def _is_unlocked(path: Path) -> bool:
-    try:
-        with FileLock(path, timeout=0):
-            return True
-    except Timeout:
-        return False
 
 
 def _path(folder: Path, run: int) -> Path:

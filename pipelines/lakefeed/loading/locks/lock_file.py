@@ -72,6 +72,22 @@ def file_lock(path: Path, *, timeout: float = 0) -> Iterator[None]:
         lock.release()
 
 
+def holder_of(path: Path) -> Process | None:
+    """The process that holds a lock file; None if nobody does, as far as can be told."""
+    record = path.with_suffix(".holder.json")
+    # Only where there is a record: to try a lock is to hold it for a moment.
+    return None if not record.exists() or is_unlocked(path) else _holder_in(record)
+
+
+def is_unlocked(path: Path) -> bool:
+    """Whether no process holds a lock file."""
+    try:
+        with FileLock(path, timeout=0):
+            return True
+    except Timeout:
+        return False
+
+
 def _holder_in(record: Path) -> Process | None:
     """The recorded holder; None if the record is missing or of a process that is dead."""
     try:

@@ -86,11 +86,11 @@ def folder_lock(
     """
     name, folder = lake_name.replace("__", ".", 1), project.data / "locks"
     try:
-        with file_lock(folder / f"{lake_name}.lock"):
+        with file_lock(lock_path(project, lake_name)):
             notes = []
             if session:
                 claim_run(folder, session)
-                number = _number(f"{lake_id(project.raw)} {lake_name}")
+                number = number_of(project, lake_name)
                 notes = _lock_in_source(folder, session, number, name, where=where)
             yield notes
     except Busy as error:
@@ -144,7 +144,14 @@ def lake_id(raw: Location) -> str:
     return str(filesystem.read_text(path)).strip()
 
 
-def _number(name: str) -> int:
+def lock_path(project: Project, lake_name: str) -> Path:
+    """The lock file of a raw folder on this machine."""
+    return project.data / "locks" / f"{lake_name}.lock"
+
+
+def number_of(project: Project, lake_name: str) -> int:
+    """The number of a raw folder's advisory lock in the source, the same on all machines."""
+    name = f"{lake_id(project.raw)} {lake_name}"
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
 
 

@@ -141,6 +141,13 @@ class Warehouse(Protocol):
     def exists(self) -> bool:
         """Whether a version is published."""
 
+    def lock_holder(self) -> str:
+        """Who holds the lock and how to end it; empty if nobody does.
+
+        Raises:
+            SourceUnreachable: it can't be told, because the catalogue can't be reached.
+        """
+
     def folders(self) -> tuple[Path, ...]:
         """The folders on this machine that building needs."""
 

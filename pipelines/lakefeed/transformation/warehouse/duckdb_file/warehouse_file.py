@@ -12,7 +12,7 @@ from pathlib import Path
 from lakefeed.declaration.project import Project
 from lakefeed.disk import refused
 from lakefeed.errors import Refused
-from lakefeed.loading.locks.lock_file import Busy, file_lock
+from lakefeed.loading.locks.lock_file import Busy, file_lock, holder_of
 from lakefeed.loading.object_store.duckdb_access import Session
 from lakefeed.sql import literal, quote
 from lakefeed.transformation.dbt_adapter.runner import BuildResult, run_dbt
@@ -126,7 +126,7 @@ class WarehouseFile:
     @contextmanager
     def lock(self) -> Iterator[None]:
         try:
-            with file_lock(self._project.data / "locks" / "warehouse.lock", timeout=600):
+            with file_lock(self._lock_path, timeout=600):
                 yield
         except Busy as error:
             holder = error.holder
@@ -136,6 +136,14 @@ class WarehouseFile:
                 do="wait for it to end, then run: lakefeed build"
                 + (f". To end it{holder.where}: kill {holder.pid}" if holder else ""),
             ) from None
+
+    def lock_holder(self) -> str:
+        holder = holder_of(self._lock_path)
+        return f"{holder}; to end it{holder.where}: kill {holder.pid}" if holder else ""
+
+    @property
+    def _lock_path(self) -> Path:
+        return self._project.data / "locks" / "warehouse.lock"
 
     def attach(self, session: Session, model: str) -> str:
         file = literal(str(self._project.warehouse))

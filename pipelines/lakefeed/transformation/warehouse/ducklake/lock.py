@@ -11,7 +11,8 @@ from duckdb import DuckDBPyConnection
 from psycopg2 import Error as PgError
 
 from lakefeed.errors import LakefeedError, Refused
-from lakefeed.source.connections.sessions import open_session
+from lakefeed.loading.locks.holding_sessions import sessions_holding
+from lakefeed.source.connections.sessions import connect, open_session
 from lakefeed.source.connections.watched_session import WatchedSession
 from lakefeed.transformation.targets.ducklake import LAKE, Lake, opened
 
@@ -109,6 +110,17 @@ def assert_locked(lake: Lake) -> None:
         "this run lost its lock on the warehouse: its session in the catalogue has ended",
         do=NOTHING_LOST,
     )
+
+
+def lock_holder(lake: Lake) -> str:
+    """Who holds the lock and how to end it; empty if nobody does.
+
+    Raises:
+        SourceUnreachable: the catalogue can't be reached.
+    """
+    with connect(lake.catalogue, "lakefeed unlock") as session:
+        found = sessions_holding(session, _NUMBER)
+    return f"{found[0]}; to end it, in the catalogue: {found[0].statement}" if found else ""
 
 
 def _wait(session: WatchedSession) -> None:

@@ -43,6 +43,7 @@ from lakefeed.transformation.warehouse.ducklake.lock import (
     NOTHING_LOST,
     assert_locked,
     lake_lock,
+    lock_holder,
     newest,
 )
 from lakefeed.transformation.warehouse.ducklake.maintenance import expire, merge_small_files
@@ -99,6 +100,9 @@ class WarehouseLake:
 
     def lock(self) -> AbstractContextManager[None]:
         return lake_lock(self._lake)
+
+    def lock_holder(self) -> str:
+        return lock_holder(self._lake)
 
     def attach(self, session: Session, model: str) -> str:
         lake = self._lake
