@@ -24,6 +24,7 @@ class Table:
     Attributes:
         origins: `file:line` of each setting that isn't a built-in default.
         paths: the YAML path of each such setting.
+        max_connections: how many sessions all runs may have on its source; None for any number.
         catalogue: the table in the catalogue; None before the first sync.
     """
 
@@ -37,6 +38,7 @@ class Table:
     paths: dict[str, YamlPath]
     where: str
     catalogue: CatalogueTable | None
+    max_connections: int | None = None
 
     @property
     def is_paused(self) -> bool:

@@ -134,6 +134,15 @@ def _resolve(
         mode = "full_refresh"
     if problem := problem_of_settings(document, path, paths, settings=settings, mode=mode):
         return problem
+    most = declared.declaration.sources[source].max_connections
+    if most == 1 and settings.max_lock_wait:
+        message = (
+            "`max_lock_wait` is watched by a second session, and `max_connections` of "
+            f"`{source}` allows one"
+        )
+        return document.problem(paths["max_lock_wait"], message)
+    if most:
+        origins["max_connections"] = document.where(("sources", source, "max_connections"))
     assert mode is not None
     schema, name = split(qualified)
     short_name = settings.name or default_name(source, name)
@@ -152,6 +161,7 @@ def _resolve(
     return Table(
         source=source, schema=schema, name=name, short_name=short_name, mode=mode, paths=paths,
         settings=settings, origins=origins, where=document.where(path), catalogue=entry,
+        max_connections=most,
     )  # fmt: skip
 
 

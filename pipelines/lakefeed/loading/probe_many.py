@@ -96,7 +96,7 @@ def probe_many(
     """
     asked = [one for table in tables if (one := _question_about(table, source.snapshot))]
     found: dict[str, LoadResult | None] = {}
-    if not asked or source.snapshot.id is None:
+    if not asked or source.snapshot.id is None or source.is_alone:
         return found
     try:
         with probing_session(source, source.snapshot.id) as session:

@@ -17,6 +17,7 @@ from psycopg2 import Error as PgError
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 from psycopg2.extensions import connection as PgConnection
 
+from lakefeed.source.connections.budget import Budget, once_there_is_room
 from lakefeed.source.connections.connection import Connection
 from lakefeed.source.connections.limits import Allowance
 from lakefeed.source.connections.session_settings import OURS, transaction_settings
@@ -162,11 +163,24 @@ def open_snapshot(
 
     Raises:
         SourceUnreachable: there is no connection.
+        Refused: other runs have all sessions that `max_connections` allows.
     """
+    said = say or (lambda _: None)
     with ExitStack() as stack:
-        session = Allowance(say or (lambda _: None)).one_more(
-            lambda: stack.enter_context(connect(connection, "lakefeed snapshot"))
-        )
+
+        def open_one() -> tuple[Snapshot, WatchedSession]:
+            return stack.enter_context(_opened(connection, holds=holds))
+
+        yield once_there_is_room(lambda: Allowance(said).one_more(open_one), said)
+
+
+@contextmanager
+def _opened(connection: Connection, *, holds: bool) -> Iterator[tuple[Snapshot, WatchedSession]]:
+    """
+    Raises:
+        NoRoom: other runs have all sessions that `max_connections` allows.
+    """
+    with connect(connection, "lakefeed snapshot") as session:
         horizon = read_horizon(session)
         conflicts = read_conflicts(session)
         history = _read_history(session)
@@ -174,21 +188,45 @@ def open_snapshot(
         if holds:
             session.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
         begin(session, transaction_settings())
-        with session.cursor() as cursor:
-            cursor.execute(_EXPORT if holds else _NOTE)
-            row = cursor.fetchone()
-        assert row is not None
-        yield (
-            Snapshot(
+        with _budget_of(connection, session, may_be_alone=holds and conflicts is None):
+            with session.cursor() as cursor:
+                cursor.execute(_EXPORT if holds else _NOTE)
+                row = cursor.fetchone()
+            assert row is not None
+            snapshot = Snapshot(
                 id=row[0],
                 taken_at=_utc(row[1]),
                 transactions=row[2],
                 horizon=horizon,
                 history=history,
                 conflicts=conflicts,
-            ),
-            session,
-        )
+            )
+            yield snapshot, session
+
+
+@contextmanager
+def _budget_of(
+    connection: Connection, session: WatchedSession, *, may_be_alone: bool
+) -> Iterator[None]:
+    """Takes the slots of a run within the block, if its source has `max_connections`.
+
+    Args:
+        may_be_alone: whether this session can also read the tables. It can't without a snapshot of
+            its own, and a standby would cancel it.
+
+    Raises:
+        NoRoom: other runs have them.
+    """
+    if connection.most is None:
+        yield
+        return
+    budget = Budget(session, connection.most if may_be_alone else max(2, connection.most))
+    budget.admit()
+    session.budget = budget
+    try:
+        yield
+    finally:
+        budget.release()
 
 
 def read_conflicts(session: PgConnection) -> int | None:

@@ -61,10 +61,10 @@ def test_every_setting_is_covered_by_an_edit(tmp_path: Path) -> None:
         *(f"raw.{name}" for name in Raw.model_fields),
         *(f"warehouse.{name}" for name in Warehouse.model_fields),
         *(f"airflow.{name}" for name in Airflow.model_fields),
-        *("sources.shop.connection", "sources.shop.schema"),
+        *("sources.shop.connection", "sources.shop.schema", "sources.shop.max_connections"),
     }
     assert len(SourceDeclaration.model_fields) == len(
-        {"connection", "schema", "defaults", "tables"}
+        {"connection", "schema", "max_connections", "defaults", "tables"}
     )
     without_meaning = {change.setting for change in of_tables + of_files if not change.means}
     of_columns = {setting for setting in without_meaning if setting.startswith("columns.")}

@@ -36,6 +36,11 @@ class SourceDeclaration(Strict):
     is refused. Default: the dlt secret `sources.<source>.credentials`."""
     schema_: Annotated[Text, Field(alias="schema")] = "public"
     """The schema of tables that are named without one."""
+    max_connections: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """The most sessions that all runs together have on this database, on whatever machines and in
+    whatever tasks of the DAG they run. A run that finds no room waits, without a session, for up to
+    half an hour. With `1`, one session keeps the snapshot and reads the tables one by one, slowly.
+    Default: no such limit ([sessions](guarantees.md#sessions-and-locks))."""
     defaults: TableSettings | None = None
     """Default settings for all tables of this source."""
     tables: dict[str, TableDeclaration | None] = Field(min_length=1)

@@ -109,6 +109,10 @@ def _copy_in_parallel(
     source: SourceAtSnapshot, session: SourceSession, plan: TablePlan, todo: deque[_Part]
 ) -> None:
     """Copies the parts, starting a helper session, if one is available, before each own part."""
+    if source.is_alone:
+        while todo:
+            _copy_next(session, todo)
+        return
     snapshot = session.export_snapshot()
     helpers: list[Future[None]] = []
     with ThreadPoolExecutor(len(todo), "lakefeed_range") as pool:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from dataclasses import dataclass
 from itertools import count
 from typing import Any, ClassVar
 
@@ -116,6 +117,18 @@ class SourceSession(ABC):
     def export_snapshot(self) -> str:
         """Exports this session's snapshot, for other sessions to use while this one is open."""
         return str(self.fetch(_EXPORT)[0][0])
+
+
+@dataclass(frozen=True)
+class OpenedSession:
+    """An open session, and what closes it."""
+
+    session: SourceSession
+    stack: ExitStack
+
+    def close(self) -> None:
+        """Closes the session."""
+        self.stack.close()
 
 
 class ScannerSession(SourceSession):

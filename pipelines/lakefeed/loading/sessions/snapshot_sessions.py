@@ -19,8 +19,14 @@ from lakefeed.loading.sessions.duckdb_engine import (
     Lease,
     NoneFree,
 )
+from lakefeed.loading.sessions.holder_session import HolderSession
 from lakefeed.loading.sessions.lock_waiters import LockWatch
-from lakefeed.loading.sessions.session import CursorSession, ScannerSession, SourceSession
+from lakefeed.loading.sessions.session import (
+    CursorSession,
+    OpenedSession,
+    ScannerSession,
+    SourceSession,
+)
 from lakefeed.source.connections.connection import Connection, session_name
 from lakefeed.source.connections.failure import NoSessionLeft
 from lakefeed.source.connections.keepalive import Line
@@ -34,17 +40,6 @@ WITHOUT_SCANNER = (
     "reading tables through psycopg2 instead, with the same values but slowly. To fix this: pip "
     "install --require-hashes -r requirements.lock"
 )
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """An open session, and what closes it."""
-
-    session: SourceSession
-    stack: ExitStack
-
-    def close(self) -> None:
-        self.stack.close()
 
 
 @dataclass(frozen=True)
@@ -92,6 +87,12 @@ class SourceAtSnapshot:
     def session_ended(self) -> None:
         """A session that another process had opened is closed."""
         self._allowance.end()
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the session that keeps the snapshot also reads, since there may be no other."""
+        budget = self.holder.budget if self.holder else None
+        return budget is not None and budget.most == 1
 
     @property
     def is_short_of_sessions(self) -> bool:
@@ -179,10 +180,10 @@ class SourceAtSnapshot:
         self.engines.interrupt()
         interrupt_lines(self.connection)
 
-    def _kept_at_snapshot(self, lease: Lease, plan: TablePlan) -> _Opened | None:
+    def _kept_at_snapshot(self, lease: Lease, plan: TablePlan) -> OpenedSession | None:
         """The session that another table left, in a transaction; None if there is none to use."""
         kept, lease.kept = lease.kept, None
-        if not isinstance(kept, _Opened):
+        if not isinstance(kept, OpenedSession):
             return None
         with suppress(duckdb.Error, LakefeedError):
             self._refuse_if_interrupted(plan)
@@ -192,11 +193,15 @@ class SourceAtSnapshot:
         kept.close()
         return None
 
-    def _opened_at_snapshot(self, lease: Lease, plan: TablePlan) -> _Opened:
+    def _opened_at_snapshot(self, lease: Lease, plan: TablePlan) -> OpenedSession:
         with ExitStack() as stack:
             engine = stack.enter_context(self.engines.session_on(lease.engine))
-            session = stack.enter_context(self._connected(engine, plan, waits=self.waits))
             settings = _settings(plan)
+            if self.is_alone:
+                alone = HolderSession(engine.duckdb, self.needed_holder, settings)
+                stack.callback(alone.close)
+                return OpenedSession(alone, stack.pop_all())
+            session = stack.enter_context(self._connected(engine, plan, waits=self.waits))
             if self.snapshot.id is None:
                 session.begin(None, settings)
             elif not session.begin(self.snapshot.id, settings):
@@ -207,9 +212,9 @@ class SourceAtSnapshot:
                     "between?), so each table is read at its own snapshot, and rows of different "
                     "tables may not be consistent with each other"
                 )
-            return _Opened(session, stack.pop_all())
+            return OpenedSession(session, stack.pop_all())
 
-    def _keep_or_close(self, lease: Lease, opened: _Opened) -> None:
+    def _keep_or_close(self, lease: Lease, opened: OpenedSession) -> None:
         """Leaves a session for the next table, out of its transaction, where that is sound.
 
         A standby ends sessions at any time and counts them, and only this run's own server has its

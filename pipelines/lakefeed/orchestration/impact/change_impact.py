@@ -65,6 +65,7 @@ _FILE_SETTINGS = {
     "connection": "checkpoints are unchanged; for another database, run lakefeed run "
     "--full-refresh",
     "schema": "the schema of tables that are declared without one",
+    "max_connections": "bounds the sessions of all runs on the source; the rows are the same",
     "dag_id": "a new DAG in Airflow; earlier runs stay under the old id",
 }
 _UNKNOWN = "its columns aren't known yet; read them: lakefeed sync"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
@@ -44,7 +45,8 @@ def _previews_of(
     project: Project, source: str, tables: Sequence[Table], request: LoadRequest
 ) -> list[LoadPreview]:
     try:
-        connection = connection_of(project, source)
+        # It asks for a moment, and waits for no other run.
+        connection = replace(connection_of(project, source), most=None)
         with open_snapshot(connection, holds=False) as (snapshot, session):
             live = read_live(session, project, source)
     except LakefeedError as error:

@@ -156,7 +156,9 @@ class SourceRun:
         here = InProcess(self.project, source)
         if len(tables) < FEWEST_TABLES or not workers_can_read(source):
             load_here = partial(self._probed_and_loaded, here)
-            return in_threads(partial(self._loaded, source, load_here), tables, source.interrupt)
+            loaded_here = partial(self._loaded, source, load_here)
+            at_most = 1 if source.is_alone else CONCURRENT_READS
+            return in_threads(loaded_here, tables, source.interrupt, at_most=at_most)
         with closing(ManyLoads(here)) as many:
             reports = {report.lake_name: report for report in self._probed(many, source, tables)}
             many.end_probing()

@@ -59,6 +59,11 @@ class InProcess:
 
     def probe_and_load(self, plan: TablePlan, options: LoadOptions) -> LoadResult:
         """Probes a table, and loads it in the same session if there may be new rows."""
+        if self.source.is_alone:
+            # A load takes the table's lock before it opens its session, where that is the same one.
+            with TableSession(self.source, plan) as opened:
+                found = probe_table(self.project, opened, options)
+            return found or self.load(plan, options)
         with TableSession(self.source, plan) as opened:
             return probe_table(self.project, opened, options) or self._load_in(opened, options)
 
@@ -149,18 +154,23 @@ def workers_can_read(source: SourceAtSnapshot) -> bool:
     A standby may cancel any of their reads, and its counters tell only this process.
     """
     is_shared = source.snapshot.id is not None and source.snapshot.conflicts is None
-    return is_shared and usable_cores() > 1 and bool(sys.executable)
+    may_open_more = is_shared and not source.is_alone
+    return may_open_more and usable_cores() > 1 and bool(sys.executable)
 
 
 def in_threads(
-    function: Callable[[_T], _R], tables: Sequence[_T], interrupt: Callable[[], None]
+    function: Callable[[_T], _R],
+    tables: Sequence[_T],
+    interrupt: Callable[[], None],
+    *,
+    at_most: int = CONCURRENT_READS,
 ) -> list[_R]:
     """The results for all tables in their order, several at a time.
 
     Args:
         interrupt: called from this thread if it is interrupted, so that the others end.
     """
-    pool = ThreadPoolExecutor(CONCURRENT_READS, "lakefeed")
+    pool = ThreadPoolExecutor(at_most, "lakefeed")
     running: list[Future[_R]] = []
     try:
         running += [pool.submit(function, table) for table in tables]

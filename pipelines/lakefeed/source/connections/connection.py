@@ -29,11 +29,13 @@ class Connection:
 
     Attributes:
         run: a number that only the sessions of this connection share.
+        most: how many sessions all runs together may have (`max_connections`); None for any number.
     """
 
     source: str
     dsn: str = field(repr=False)
     run: int = field(default_factory=_new_run, repr=False, compare=False)
+    most: int | None = field(default=None, repr=False, compare=False)
 
     def for_session(self, application: str, **keywords: object) -> str:
         """A libpq DSN with this application name, including the password."""
@@ -114,15 +116,16 @@ def connection_of(project: Project, source: str) -> Connection:
     """
     path = ("sources", source, "connection")
     where = project.declared.document.where(path)
-    declared = project.source(source).connection
+    declared, most = project.source(source).connection, project.source(source).max_connections
     shown = f"the connection of `{source}`"
     if declared:
-        return Connection(source, dsn_from(shown, interpolate(project, declared, where), where))
+        dsn = dsn_from(shown, interpolate(project, declared, where), where)
+        return Connection(source, dsn, most=most)
     secret = dlt_secret(project, source)
     if isinstance(secret, dict):
-        return Connection(source, dsn_from_fields(shown, secret, where))
+        return Connection(source, dsn_from_fields(shown, secret, where), most=most)
     if secret:
-        return Connection(source, dsn_from(shown, secret, where))
+        return Connection(source, dsn_from(shown, secret, where), most=most)
     raise DeclarationError(
         f"`{source}` has no connection",
         where=where,

@@ -18,6 +18,10 @@ class NoSessionLeft(SourceUnreachable):
     """The role, database, server or pooler has reached its connection limit."""
 
 
+class BudgetSpent(NoSessionLeft):
+    """All runs together have as many sessions as `max_connections` allows."""
+
+
 class ConnectionLost(SourceUnreachable):
     """The connection was closed while it was in use."""
 

@@ -13,7 +13,8 @@ from psycopg2.extensions import connection as PgConnection
 
 from lakefeed.errors import SourceUnreachable
 from lakefeed.interruption import raise_if_interrupted
-from lakefeed.source.connections.failure import NoSessionLeft, Unexplained
+from lakefeed.source.connections.failure import BudgetSpent, NoSessionLeft, Unexplained
+from lakefeed.source.connections.watched_session import WatchedSession
 
 _S = TypeVar("_S")
 
@@ -93,11 +94,12 @@ class Allowance:
     def __init__(
         self,
         say: Callable[[str], None],
-        holder: PgConnection | None = None,
+        holder: WatchedSession | None = None,
         spare: Callable[[], None] = lambda: None,
     ) -> None:
         self._say = say
         self._holder = holder
+        self._budget = holder.budget if holder else None
         self._spare = spare
         # Sessions that are being opened count as open, since one of them may get the last slot.
         self._open = self._ended = 0
@@ -121,7 +123,7 @@ class Allowance:
             ended = self._ended
             self._count(opened=1)
             try:
-                return open_one()
+                return self._opened(open_one)
             except SourceUnreachable as error:
                 self._count(opened=-1)
                 refused = self._by_limit(error)
@@ -135,7 +137,28 @@ class Allowance:
 
     def end(self) -> None:
         """Records that a session was closed, so that waiting callers try again."""
+        if self._budget:
+            self._budget.give_back()
         self._count(opened=-1, ended=1)
+
+    def _opened(self, open_one: Callable[[], _S]) -> _S:
+        """
+        Raises:
+            BudgetSpent: all runs together have as many sessions as they may.
+            SourceUnreachable: the session couldn't be opened for another reason.
+        """
+        budget = self._budget
+        if budget is None:
+            return open_one()
+        if not budget.take():
+            raise BudgetSpent(
+                f"`max_connections` allows {budget.most} sessions, and all are in use"
+            )
+        try:
+            return open_one()
+        except BaseException:
+            budget.give_back()
+            raise
 
     def _count(self, *, opened: int, ended: int = 0) -> None:
         with self._changed:
@@ -145,6 +168,8 @@ class Allowance:
 
     def _by_limit(self, error: SourceUnreachable) -> NoSessionLeft:
         """The error with the limit, if it can be determined. Raises an error of another kind."""
+        if isinstance(error, BudgetSpent):
+            return error
         may_be = isinstance(error, NoSessionLeft | Unexplained)
         limit = limit_reached(self._holder) if self._holder and may_be else None
         if limit:
@@ -157,7 +182,9 @@ class Allowance:
         """Waits until another attempt makes sense; returns the deadline, None if there is none."""
         with self._changed:
             if self._open:
-                self._say(f"{refused.what}: fewer tables are read in parallel")
+                # That it has no more sessions than declared is no news.
+                if not isinstance(refused, BudgetSpent):
+                    self._say(f"{refused.what}: fewer tables are read in parallel")
                 self._changed.wait_for(
                     lambda: self._ended != ended or not self._open, _RETRY_WHILE_READING_SECONDS
                 )

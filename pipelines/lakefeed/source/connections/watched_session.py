@@ -11,6 +11,7 @@ from psycopg2.extensions import connection as PgConnection
 from psycopg2.extensions import cursor as PgCursor
 
 from lakefeed.errors import SourceUnreachable
+from lakefeed.source.connections.budget import Budget
 from lakefeed.source.connections.keepalive import Line
 from lakefeed.source.connections.watchdog import watch
 
@@ -43,9 +44,11 @@ class WatchedSession(PgConnection):
     Attributes:
         at_close: functions to call when it is closed, by an arbitrary key. Their argument says
             whether the server has confirmed the end of its transaction.
+        budget: the slots that it holds for the sessions of its run; None if they aren't counted.
     """
 
     line: Line
+    budget: Budget | None
     at_close: dict[object, Callable[[bool], None]]
 
     def close(self) -> None:
@@ -86,5 +89,5 @@ def open_watched(line: Line) -> WatchedSession:
     except BaseException:
         line.close()
         raise
-    session.line, session.at_close = line, {}
+    session.line, session.at_close, session.budget = line, {}, None
     return session
