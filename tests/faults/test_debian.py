@@ -52,7 +52,7 @@ def test_keys_with_citext_or_case_insensitive_collations_are_named_by_every_comm
 
     warnings = [line for line in check_connected(lake.project).warnings if "as text" in line]
     notes = {table.name: " ".join(table.notes) for table in lake.load().tables}
-    proposed = init_project(tmp_path / "new", debian_database.url, "shop", "public")
+    proposed = init_project(tmp_path / "new", debian_database.url, "shop", ("public",))
 
     for number, why in enumerate(NAMED.values()):
         warning = f"the key column `id` is compared as text, {why}"
@@ -94,7 +94,7 @@ def test_init_names_a_foreign_table_with_an_unreachable_server_without_waiting(
             "create table near (id int primary key)",
         )
 
-        report = init_project(tmp_path, debian_database.url, "acme", "public")
+        report = init_project(tmp_path, debian_database.url, "acme", ("public",))
 
     reason = "its server can't be reached, or didn't answer within 10 s"
     assert report.left_out == (("public.100% far", reason),)

@@ -27,7 +27,7 @@ def lake(database: Database, tmp_path: Path) -> Lake:
         "create table orders (id int primary key, total int, updated_at timestamptz default now())",
         "insert into orders values (1, 10), (2, 20)",
     )
-    init_project(tmp_path, database.url, "shop", "public")
+    init_project(tmp_path, database.url, "shop", ("public",))
     lake = Lake(tmp_path)
     (lake.root / "dbt/models/marts/revenue.sql").write_text(
         "select sum(total) as total\nfrom {{ ref('stg_shop__orders') }}\n"

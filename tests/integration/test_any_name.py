@@ -94,7 +94,7 @@ def assert_loaded(
     try:
         create(database, schema, tables)
         with TemporaryDirectory() as folder:
-            report = init_project(Path(folder), database.url, None, schema)
+            report = init_project(Path(folder), database.url, None, (schema,))
             lake = Lake(Path(folder))
             assert check(lake.project).errors == ()
             run = lake.run()

@@ -294,7 +294,7 @@ def test_keys_that_can_only_be_compared_as_text_are_named_by_check_init_and_the_
     warnings = "\n".join(check_connected(lake.project).warnings)
     first = ["\n".join(table.notes) for table in lake.load().tables]
     again = ["\n".join(table.notes) for table in lake.load().tables]
-    proposed = init_project(tmp_path / "new", database.url, "shop", "public")
+    proposed = init_project(tmp_path / "new", database.url, "shop", ("public",))
     comments = (tmp_path / "new" / "sources.yaml").read_text(encoding="utf-8")
 
     for number, (reason, _) in enumerate(NOT_EXACT.values()):

@@ -43,7 +43,7 @@ SHOP = (
 @pytest.fixture
 def shop(database: Database, tmp_path: Path) -> Lake:
     database.execute(*SHOP)
-    init_project(tmp_path, database.url, "acme", "public")
+    init_project(tmp_path, database.url, "acme", ("public",))
     return Lake(tmp_path)
 
 
@@ -106,7 +106,7 @@ def test_the_source_is_named_after_the_database_by_default(
     database: Database, tmp_path: Path
 ) -> None:
     database.execute(*SHOP)
-    init_project(tmp_path, database.url, None, "public")
+    init_project(tmp_path, database.url, None, ("public",))
 
     (name,) = open_project(tmp_path).declaration.sources
     assert f"/{name}?" in database.url
@@ -114,7 +114,7 @@ def test_the_source_is_named_after_the_database_by_default(
 
 def test_another_schema_can_be_read(database: Database, tmp_path: Path) -> None:
     database.execute("create schema audit", "create table audit.events (id int primary key)")
-    init_project(tmp_path, database.url, "acme", "audit")
+    init_project(tmp_path, database.url, "acme", ("audit",))
 
     (table,) = open_project(tmp_path).tables
     assert table.qualified == "audit.events"
@@ -131,7 +131,7 @@ def test_tables_that_the_role_may_not_read_are_left_out_and_reported(
         "grant select (id) on open to reader",
     )
     url = database.url.replace("postgres:@", "reader:@")
-    report = init_project(tmp_path, url, "acme", "public")
+    report = init_project(tmp_path, url, "acme", ("public",))
     ran = Lake(tmp_path).command("run")
     database.execute("drop owned by reader", "drop role reader")
 
@@ -146,7 +146,7 @@ def test_init_refuses_a_folder_with_a_project(shop: Lake, database: Database) ->
     before = (shop.root / "sources.yaml").read_text()
 
     with pytest.raises(Refused, match="this folder already has a project"):
-        init_project(shop.root, database.url, "acme", "public")
+        init_project(shop.root, database.url, "acme", ("public",))
     assert (shop.root / "sources.yaml").read_text() == before
 
 
@@ -157,7 +157,7 @@ def test_init_refuses_if_the_variable_has_another_url(
     monkeypatch.setenv("ACME_DATABASE_URL", "postgresql://elsewhere/other")
 
     with pytest.raises(Refused, match="ACME_DATABASE_URL is already set"):
-        init_project(tmp_path, database.url, "acme", "public")
+        init_project(tmp_path, database.url, "acme", ("public",))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -165,7 +165,7 @@ def test_a_schema_without_tables_is_refused_with_a_list_of_those_that_have_some(
     database: Database, tmp_path: Path
 ) -> None:
     with pytest.raises(DeclarationError, match="no schema of this database has any"):
-        init_project(tmp_path, database.url, "acme", "public")
+        init_project(tmp_path, database.url, "acme", ("public",))
     database.execute(
         "create schema sales",
         "create schema person",
@@ -175,21 +175,92 @@ def test_a_schema_without_tables_is_refused_with_a_list_of_those_that_have_some(
     )
 
     with pytest.raises(DeclarationError) as refused:
-        init_project(tmp_path, database.url, "acme", "public")
-    report = init_project(tmp_path, database.url, "acme", "sales")
+        init_project(tmp_path, database.url, "acme", ("public",))
+    report = init_project(tmp_path, database.url, "acme", ("sales",))
 
     assert str(refused.value) == (
         "schema `public` has no tables\n"
-        "  choose a schema that has tables with --schema: person (1), sales (2)"
+        "  other schemas have tables: person (1), sales (2); to declare some of them, or all:\n"
+        '  lakefeed init --connection "$URL" --schema person --schema sales\n'
+        '  lakefeed init --connection "$URL" --all-schemas'
     )
     assert "other schemas contain tables: person (1);" in render_init(report)
+
+
+SCHEMAS = (
+    "create schema person",
+    "create schema sales",
+    "create schema sales_old",
+    "create table person.address (id int primary key, modifieddate timestamptz)",
+    "create table person.phone (id int primary key)",
+    "create table sales.address (id int primary key)",
+    "create table sales_old.orders (id int primary key)",
+    "insert into person.address values (1, now())",
+    "insert into sales.address select generate_series(1, 2)",
+)
+
+
+def test_several_schemas_are_declared_together_and_run_without_an_edit(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(*SCHEMAS)
+    lake = Lake(tmp_path)
+
+    ended = lake.command(
+        *("init", "--connection", database.url, "--source", "acme"),
+        *("--schema", "person", "--schema", "sales*"),
+    )
+    ran = lake.command("run")
+
+    assert ended.returncode == 0, ended
+    assert declared(lake) == {
+        "person.address": {"cursor": "modifieddate", "name": "person_address"},
+        "person.phone": {"mode": "full_refresh"},
+        "sales.address": {"mode": "full_refresh", "name": "sales_address"},
+        "sales_old.orders": {"mode": "full_refresh"},
+    }
+    assert "other schemas" not in ended.stdout
+    assert ran.returncode == 0, ran
+    assert lake.query("select count(*) from staging.stg_acme__sales_address") == [(2,)]
+    assert lake.query("select count(*) from staging.stg_acme__person_address") == [(1,)]
+
+
+def test_all_schemas_are_those_of_users(database: Database, tmp_path: Path) -> None:
+    database.execute(*SCHEMAS, "create table public.address (id int primary key)")
+
+    ended = Lake(tmp_path).command(
+        "init", "--connection", database.url, "--source", "acme", "--all-schemas"
+    )
+
+    assert ended.returncode == 0, ended
+    assert list(declared(Lake(tmp_path))) == [
+        *("person.address", "person.phone", "address", "sales.address", "sales_old.orders")
+    ]
+    assert {table.qualified: table.short_name for table in open_project(tmp_path).tables} == {
+        "person.address": "person_address",
+        "person.phone": "phone",
+        "public.address": "address",
+        "sales.address": "sales_address",
+        "sales_old.orders": "orders",
+    }
+
+
+def test_all_schemas_and_one_of_them_are_refused_together(
+    database: Database, tmp_path: Path
+) -> None:
+    ended = Lake(tmp_path).command(
+        "init", "--connection", database.url, "--all-schemas", "--schema", "a"
+    )
+
+    assert ended.returncode == 2
+    assert "--all-schemas doesn't go with --schema" in ended.stderr
 
 
 def test_a_connection_that_fails_is_reported_before_a_project_or_source_name_exists(
     lake: Lake, tmp_path: Path
 ) -> None:
     with pytest.raises(SourceUnreachable) as failed:
-        init_project(tmp_path / "new", "postgresql://me@127.0.0.1:1/shop", None, "public")
+        init_project(tmp_path / "new", "postgresql://me@127.0.0.1:1/shop", None, ("public",))
 
     assert str(failed.value) == (
         "can't connect to the database: connection refused (127.0.0.1:1, database shop, user me)\n"
@@ -203,7 +274,7 @@ def test_existing_files_are_kept_and_listed(database: Database, tmp_path: Path) 
     write_scaffold(tmp_path)
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
 
-    report = init_project(tmp_path, database.url, "acme", "public")
+    report = init_project(tmp_path, database.url, "acme", ("public",))
 
     assert report.kept == ("Dockerfile",)
     assert (tmp_path / "Dockerfile").read_text() == "FROM scratch\n"
@@ -219,7 +290,7 @@ def test_a_cursor_that_only_inserts_set_is_reported_in_the_terminal(
         "create table clicks (id int primary key, inserted_at timestamptz default now(), page text)"
     )
 
-    told = render_init(init_project(tmp_path, database.url, "acme", "public"))
+    told = render_init(init_project(tmp_path, database.url, "acme", ("public",)))
 
     assert (
         "  note: clicks: its cursor inserted_at is only set when a row is inserted, so later "

@@ -49,7 +49,7 @@ def test_an_existing_gitignore_is_kept_and_completed(shop: str, tmp_path: Path, 
     git(tmp_path, "init")
     (tmp_path / ".gitignore").write_text(mine)
 
-    report = init_project(tmp_path, shop, "acme", "public")
+    report = init_project(tmp_path, shop, "acme", ("public",))
 
     assert (tmp_path / ".gitignore").read_text().startswith(mine)
     assert not tracked_by_git(tmp_path) & set(WRITTEN)
@@ -64,7 +64,7 @@ def test_a_pattern_of_a_parent_gitignore_is_not_repeated(shop: str, tmp_path: Pa
     project.mkdir()
     (project / ".gitignore").write_text("x\n")
 
-    report = init_project(project, shop, "acme", "public")
+    report = init_project(project, shop, "acme", ("public",))
 
     assert "/.env" not in report.ignored
     assert "/data/*" not in report.ignored
@@ -77,7 +77,7 @@ def test_a_negated_pattern_of_a_parent_gitignore_is_overruled(shop: str, tmp_pat
     project = tmp_path / "lake"
     project.mkdir()
 
-    init_project(project, shop, "acme", "public")
+    init_project(project, shop, "acme", ("public",))
 
     assert not tracked_by_git(project) & set(WRITTEN)
 
@@ -88,7 +88,7 @@ def test_no_secret_is_written_to_a_file_that_git_tracks(shop: str, tmp_path: Pat
     git(tmp_path, "add", ".env")
 
     with pytest.raises(Refused, match=r"git tracks .*\.env"):
-        init_project(tmp_path, shop, "acme", "public")
+        init_project(tmp_path, shop, "acme", ("public",))
 
     assert (tmp_path / ".env").read_text() == "A=1\n"
     assert not (tmp_path / "sources.yaml").exists()
@@ -101,7 +101,7 @@ def test_no_secret_is_written_if_git_would_add_it_anyway(shop: str, tmp_path: Pa
     (tmp_path / ".gitignore").symlink_to("elsewhere")
 
     with pytest.raises(Refused, match="git doesn't ignore"):
-        init_project(tmp_path, shop, "acme", "public")
+        init_project(tmp_path, shop, "acme", ("public",))
 
     assert not (tmp_path / ".env").exists()
 

@@ -51,7 +51,7 @@ def test_a_table_with_a_row_policy_is_left_out_with_the_reason(
         f"grant select on notes to {reader}",
     )
 
-    report = init_project(tmp_path, as_role(database, reader), "acme", "public")
+    report = init_project(tmp_path, as_role(database, reader), "acme", ("public",))
 
     reason = "row-level security hides rows from this role; grant it bypassrls"
     assert report.left_out == (("public.notes", reason),)
@@ -70,7 +70,7 @@ def test_a_table_with_an_unreadable_key_is_left_out_but_other_unreadable_columns
         f"grant select (id) on hidden_note to {reader}",
     )
 
-    report = init_project(tmp_path, as_role(database, reader), "acme", "public")
+    report = init_project(tmp_path, as_role(database, reader), "acme", ("public",))
 
     assert report.left_out == (
         ("public.hidden_key", "this role may not read Id in its primary key"),
@@ -92,7 +92,7 @@ def test_a_foreign_table_that_cannot_be_read_is_left_out_with_the_reason(
         f"grant select on far to {reader}",
     )
 
-    report = init_project(tmp_path, as_role(database, reader), "acme", "public")
+    report = init_project(tmp_path, as_role(database, reader), "acme", ("public",))
 
     assert report.left_out == (("public.far", 'foreign-data wrapper "nothing" has no handler'),)
     assert list(declared(tmp_path)) == ["fine"]
@@ -106,7 +106,7 @@ def test_a_locked_table_is_declared_without_waiting_for_its_row_count(
     with holder.cursor() as cursor:
         cursor.execute("lock table held in access exclusive mode")
         try:
-            init_project(tmp_path, database.url, "acme", "public")
+            init_project(tmp_path, database.url, "acme", ("public",))
         finally:
             holder.close()
 
@@ -121,7 +121,7 @@ def test_a_table_that_is_being_dropped_is_left_out(database: Database, tmp_path:
     with other.cursor() as cursor:
         cursor.execute("drop table going")
         try:
-            report = init_project(tmp_path, database.url, "acme", "public")
+            report = init_project(tmp_path, database.url, "acme", ("public",))
         finally:
             other.close()
 
@@ -137,7 +137,7 @@ def test_a_locked_table_costs_only_its_own_row_count(database: Database, tmp_pat
     with holder.cursor() as cursor:
         cursor.execute("lock table t7 in access exclusive mode")
         try:
-            init_project(tmp_path, database.url, "acme", "public")
+            init_project(tmp_path, database.url, "acme", ("public",))
         finally:
             holder.close()
 
@@ -158,7 +158,7 @@ def test_a_table_that_cannot_be_counted_costs_only_itself(
         *(f"insert into t{i} values (1), (2)" for i in range(20)),
     )
 
-    report = init_project(tmp_path, database.url, "acme", "public")
+    report = init_project(tmp_path, database.url, "acme", ("public",))
 
     reason = 'foreign-data wrapper "nothing" has no handler'
     assert ("public.odd", reason) in report.left_out
@@ -187,7 +187,7 @@ def test_as_many_statements_for_thirty_tables_as_for_three(
             *(f"create table if not exists t{i} (id int primary key)" for i in range(tables))
         )
         statements.clear()
-        init_project(tmp_path / str(tables), database.url, "acme", "public")
+        init_project(tmp_path / str(tables), database.url, "acme", ("public",))
         taken.append(len(statements))
 
     assert taken[0] == taken[1] > 0
@@ -204,7 +204,7 @@ def test_a_schema_without_the_usage_privilege_is_reported_with_the_grant(
     url = as_role(database, reader)
 
     with pytest.raises(DeclarationError) as refused:
-        init_project(tmp_path, url, "acme", "Closed")
+        init_project(tmp_path, url, "acme", ("Closed",))
     monkeypatch.setenv("LAKEFEED_TEST_URL", url)
     lake = Lake(tmp_path).declare("Closed.t: {mode: full_refresh}")
     (failed,) = lake.load().failures

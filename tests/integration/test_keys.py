@@ -388,7 +388,7 @@ def test_check_and_init_name_the_child_tables_of_a_table(
     database: Database, lake: Lake, tmp_path: Path
 ) -> None:
     database.execute(*PARENT)
-    report = init_project(tmp_path / "new", database.url, "shop", "public")
+    report = init_project(tmp_path / "new", database.url, "shop", ("public",))
     declared = open_project(tmp_path / "new").tables
     warnings = "\n".join(check_connected(lake.declare("parent: {cursor: at}").project).warnings)
 

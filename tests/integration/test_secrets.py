@@ -120,7 +120,7 @@ def test_every_command_that_connects_fails_without_showing_a_password(
     ]
     for work in (
         lambda: sync(lake.project),
-        lambda: init_project(lake.root / "another", wrong, "acme", "public"),
+        lambda: init_project(lake.root / "another", wrong, "acme", ("public",)),
     ):
         with pytest.raises(SourceUnreachable, match="password authentication failed") as failed:
             work()

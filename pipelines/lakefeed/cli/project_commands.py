@@ -13,14 +13,31 @@ from lakefeed.cli.options import FOLDER, PROJECT, project_in
 @click.command()
 @click.option("--connection", required=True, metavar="URL", help="postgresql://user:pass@host/db")
 @click.option("--source", metavar="NAME", help="Name of the source. Default: the database's name.")
-@click.option("--schema", default="public", show_default=True, help="Schema to declare.")
+@click.option(
+    "--schema",
+    "schemas",
+    multiple=True,
+    metavar="NAME",
+    help="Schema to declare, by name or wildcard ('sales*'). Repeatable. Default: public.",
+)
+@click.option("--all-schemas", is_flag=True, help="Declare all schemas but PostgreSQL's own.")
 @FOLDER
-def init(root: Path, connection: str, source: str | None, schema: str) -> None:
+def init(
+    root: Path,
+    connection: str,
+    source: str | None,
+    schemas: tuple[str, ...],
+    *,
+    all_schemas: bool,
+) -> None:
     """Create a project in this folder from a live database. Existing files are kept."""
     from lakefeed.orchestration.project.init import init_project
     from lakefeed.render.init import render_init
 
-    click.echo(render_init(init_project(root, connection, source, schema)))
+    if schemas and all_schemas:
+        raise click.UsageError("--all-schemas doesn't go with --schema: it includes every schema")
+    chosen = ("*",) if all_schemas else schemas
+    click.echo(render_init(init_project(root, connection, source, chosen)))
 
 
 @click.command()

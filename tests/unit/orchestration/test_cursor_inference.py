@@ -28,8 +28,8 @@ from lakefeed.orchestration.project.cursor_inference import (
     TableFacts,
     choose_cursor,
     doubts_of,
-    propose_declaration,
 )
+from lakefeed.orchestration.project.proposal import propose_declaration
 from lakefeed.source.inspection.tables import ColumnFacts
 from lakefeed.source.inspection.updates import Updates
 from tests.naming import names
@@ -193,13 +193,22 @@ def test_columns_that_the_lake_cannot_store_are_excluded() -> None:
     assert proposed(table(*odd))["columns"] == {"exclude": ['a"b', "ID", "_dlt_load_id"]}
 
 
-@given(data=st.data(), schema=names, tables=st.lists(names, min_size=1, max_size=5, unique=True))
+@given(
+    data=st.data(),
+    own=names,
+    tables=st.lists(
+        st.tuples(st.sampled_from(["own", "public", "a.b", "*"]), names),
+        min_size=1,
+        max_size=5,
+        unique=True,
+    ),
+)
 def test_the_proposed_declaration_is_valid_for_any_names(
-    data: st.DataObject, schema: str, tables: list[str]
+    data: st.DataObject, own: str, tables: list[tuple[str, str]]
 ) -> None:
     """Each table is declared under a unique name or left out."""
     facts = []
-    for name in tables:
+    for schema, name in {(own if one[0] == "own" else one[0], one[1]) for one in tables}:
         columns = data.draw(st.lists(names, min_size=1, max_size=3, unique=True))
         found = tuple(Column(one, "timestamp with time zone", True) for one in columns)
         about = {
@@ -217,10 +226,10 @@ def test_the_proposed_declaration_is_valid_for_any_names(
         )
         facts.append(TableFacts(table=whole, columns=about, denied=(), rows=1, size=1))
 
-    text = propose_declaration("shop", schema, "SHOP_URL", facts)
+    text = propose_declaration("shop", own, "SHOP_URL", facts)
 
     known = {one.table.qualified: one.table for one in facts}
-    wanted = {(schema, f.table.name) for f in facts if not f.why_left_out}
+    wanted = {(f.table.schema, f.table.name) for f in facts if not f.why_left_out}
     if not wanted:
         return
     declared = validate(parse_document(text, "sources.yaml"))

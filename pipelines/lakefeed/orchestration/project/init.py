@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -20,9 +20,10 @@ from lakefeed.orchestration.project.cursor_inference import (
     TableFacts,
     doubts_of,
     is_incremental,
-    propose_declaration,
 )
 from lakefeed.orchestration.project.gitignore import ignore, refuse_tracked_secret
+from lakefeed.orchestration.project.proposal import entry_of, propose_declaration
+from lakefeed.orchestration.project.schemas import choose_schemas, how_to_choose, own_schema
 from lakefeed.orchestration.project.survey import survey
 from lakefeed.orchestration.project.sync import sync
 from lakefeed.source.connections.connection import connection_from_url
@@ -55,7 +56,7 @@ class InitReport:
     elsewhere: dict[str, int]
 
 
-def init_project(root: Path, url: str, source: str | None, schema: str) -> InitReport:
+def init_project(root: Path, url: str, source: str | None, schemas: tuple[str, ...]) -> InitReport:
     """Creates a project in `root`, ready for `lakefeed run`.
 
     Side effects: creates files; of existing ones, changes only `.env` (or that of the
@@ -64,11 +65,12 @@ def init_project(root: Path, url: str, source: str | None, schema: str) -> InitR
 
     Args:
         source: the source's name; by default the database's name.
+        schemas: names and wildcards of schemas; none stands for `public`.
 
     Raises:
         Refused: `root` already has a project, the variable for the URL is set to another one, or
             the password might be committed.
-        DeclarationError: the schema has no tables that can be loaded.
+        DeclarationError: the schemas have no tables that can be loaded.
         SourceUnreachable: the database can't be reached.
     """
     _refuse_project(root)
@@ -79,11 +81,13 @@ def init_project(root: Path, url: str, source: str | None, schema: str) -> InitR
     connection = connection_from_url(source or "", url)
     with connect(connection, "lakefeed init") as session:
         source = source or _as_identifier(database_name(session))
-        elsewhere = schemas_with_tables(session)
-        found = survey(connection, session, schema)
+        counts = schemas_with_tables(session)
+        chosen = choose_schemas(schemas, counts)
+        found = survey(connection, session, chosen)
     declared = [facts for facts in found if not facts.why_left_out]
     if not declared:
-        raise _nothing_to_declare(schema, found, elsewhere)
+        raise _nothing_to_declare(chosen, found, counts)
+    schema = own_schema(chosen)
     variable = f"{source.upper()}_DATABASE_URL"
     _refuse_other_url(root, variable, url)
     root.mkdir(parents=True, exist_ok=True)
@@ -103,9 +107,11 @@ def init_project(root: Path, url: str, source: str | None, schema: str) -> InitR
         incremental=sum(1 for facts in declared if is_incremental(facts)),
         left_out=tuple((f.table.qualified, f.why_left_out) for f in found if f.why_left_out),
         warnings=tuple(
-            f"{facts.table.name}: {doubt}" for facts in declared for doubt in doubts_of(facts)
+            f"{entry_of(schema, facts.table)}: {doubt}"
+            for facts in declared
+            for doubt in doubts_of(facts)
         ),
-        elsewhere={name: tables for name, tables in elsewhere.items() if name != schema},
+        elsewhere={name: count for name, count in counts.items() if name not in chosen},
     )
 
 
@@ -118,20 +124,19 @@ def _refuse_project(root: Path) -> None:
 
 
 def _nothing_to_declare(
-    schema: str, found: Sequence[TableFacts], elsewhere: dict[str, int]
+    schemas: Sequence[str], found: Sequence[TableFacts], counts: Mapping[str, int]
 ) -> DeclarationError:
-    others = ", ".join(f"{name} ({count})" for name, count in elsewhere.items() if name != schema)
-    do = f"choose a schema that has tables with --schema: {others}" if others else ""
-    if not found:
-        return DeclarationError(
-            f"schema `{schema}` has no tables",
-            do=do or "create tables first; no schema of this database has any",
-        )
+    others = {name: count for name, count in counts.items() if name not in schemas}
     first = found[0]
-    why = f"; {first.table.qualified}: {first.why_left_out}"
-    grant = f"grant usage on schema {sql_name(schema)} and select on its tables to the role"
+    why = f"{first.table.qualified}: {first.why_left_out}"
+    named = ", ".join(f"`{name}`" for name in schemas)
+    noun = "schema" if len(schemas) == 1 else "schemas"
+    verb = "has" if len(schemas) == 1 else "have"
+    quoted = ", ".join(map(sql_name, schemas))
+    grant = f"grant usage on schema {quoted} and select on its tables to the role"
+    do = how_to_choose(others)
     return DeclarationError(
-        f"schema `{schema}` has no tables that this role can read{why}",
+        f"{noun} {named} {verb} no tables that this role can read; {why}",
         do=f"{grant}; or {do}" if do else grant,
     )
 

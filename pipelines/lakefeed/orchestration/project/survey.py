@@ -1,4 +1,4 @@
-"""Inspects the tables of a schema for `init`, with bounded waits.
+"""Inspects the tables of some schemas for `init`, with bounded waits.
 
 Each question is asked about all tables at once. A table that can't be read or counted doesn't keep
 the others from being declared.
@@ -58,8 +58,10 @@ class _Catalogued:
     updates: Answers[Updates]
 
 
-def survey(connection: Connection, session: PgConnection, schema: str) -> list[TableFacts]:
-    """The facts of all tables of a schema.
+def survey(
+    connection: Connection, session: PgConnection, schemas: Sequence[str]
+) -> list[TableFacts]:
+    """The facts of all tables of these schemas.
 
     Side effect: limits how long statements of this transaction wait.
 
@@ -67,7 +69,7 @@ def survey(connection: Connection, session: PgConnection, schema: str) -> list[T
         session: a session of this connection.
     """
     bound_waits(session)
-    tables = [t for t in inspect_tables(session, [schema]).values() if t.kind in BASE_KINDS]
+    tables = [t for t in inspect_tables(session, schemas).values() if t.kind in BASE_KINDS]
     known = _catalogued(session, tables)
     facts = [_facts(connection, table, known) for table in tables]
     readable = [of.table for of in facts if not of.refused and _has_rows_to_count(of)]
