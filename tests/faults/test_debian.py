@@ -58,7 +58,7 @@ def test_keys_with_citext_or_case_insensitive_collations_are_named_by_every_comm
         warning = f"the key column `id` is compared as text, {why}"
         assert f"shop.t{number} (sources.yaml:{6 + number}): {warning}" in "\n".join(warnings)
         assert warning in notes[f"shop.t{number}"]
-        assert f"t{number}: {warning}" in "\n".join(proposed.warnings)
+        assert f"t{number}: {warning}" in "\n".join(map(": ".join, proposed.warnings))
     assert len(warnings) == len(proposed.warnings) == len(NAMED)
     assert not any(notes[f"shop.t{number}"] for number in range(len(NAMED), len(tables)))
 

@@ -301,7 +301,7 @@ def test_keys_that_can_only_be_compared_as_text_are_named_by_check_init_and_the_
         warning = f"the key column `id` is compared as text, since {reason}"
         assert f"shop.t{number} (sources.yaml:{6 + number}): {warning}" in warnings
         assert warning in first[number]
-        assert f"t{number}: {warning}" in "\n".join(proposed.warnings)
+        assert f"t{number}: {warning}" in "\n".join(map(": ".join, proposed.warnings))
         assert f"# {warning}" in comments
     assert "compared as text" not in "\n".join(again)
 

@@ -323,12 +323,28 @@ def test_a_cursor_that_only_inserts_set_is_not_chosen_where_the_server_knows_of_
     )
     wait_until_counted(database, "counted_1", 1)
 
-    init_project(tmp_path, database.url, "acme", "public")
+    init_project(tmp_path, database.url, "acme", ("public",))
 
     text = (tmp_path / "sources.yaml").read_text()
     assert "rows are updated (1 update counted)\n      counted: {mode: full_refresh}" in text
     assert "rows are updated (a trigger on update)\n      told: {mode: full_refresh}" in text
     assert "untouched: {cursor: inserted_at}" in text
+
+
+def test_what_many_tables_share_is_said_once(database: Database, tmp_path: Path) -> None:
+    names = [f"jobs_{letter}" for letter in "abcdefg"]
+    database.execute(
+        *(f"create table {n} (id int primary key, inserted_at timestamptz default now())"
+          for n in names)
+    )  # fmt: skip
+
+    told = render_init(init_project(tmp_path, database.url, "acme", ("public",)))
+
+    assert told.count("only set when a row is inserted") == 1
+    assert (
+        "  note: 7 tables: its cursor inserted_at is only set when a row is inserted, so later "
+        "updates are missed\n    jobs_a, jobs_b, jobs_c, jobs_d, jobs_e and 2 more\n" in told
+    )
 
 
 def test_the_command_lists_what_it_wrote_and_the_next_steps(

@@ -399,7 +399,7 @@ def test_check_and_init_name_the_child_tables_of_a_table(
     }
     assert (
         "parent: read without the tables that inherit from it, since its primary key isn't "
-        "enforced across them" in " ".join(report.warnings)
+        "enforced across them" in " ".join(map(": ".join, report.warnings))
     )
     assert "read together with the tables that inherit from it (child)" in warnings
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from lakefeed.render.grouping import grouped, of_named
 from lakefeed.wording import counted
 
 if TYPE_CHECKING:
@@ -21,14 +22,19 @@ def render_init(report: InitReport) -> str:
                 for name in report.kept
             ),
             *([f"  added to .gitignore: {' '.join(report.ignored)}"] if report.ignored else []),
-            *(f"  skipped {_on_one_line(name)}: {why}" for name, why in report.left_out),
-            *(f"  note: {_on_one_line(warning)}" for warning in report.warnings),
+            *(f"  skipped {line}" for line in _grouped(report.left_out)),
+            *(f"  note: {line}" for line in _grouped(report.warnings)),
             *_other_schemas(report),
             f"{counted(report.tables, 'table')}: {report.incremental} incremental, "
             f"{report.tables - report.incremental} full refresh. Review sources.yaml, then run:",
             "  lakefeed run",
         ]
     )
+
+
+def _grouped(about: Iterable[tuple[str, str]]) -> Iterator[str]:
+    named = [(_on_one_line(name), _on_one_line(text)) for name, text in about]
+    return (text.replace("\n", "\n  ") for text in grouped(of_named(named)))
 
 
 def _other_schemas(report: InitReport) -> Iterator[str]:

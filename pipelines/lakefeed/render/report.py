@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,15 @@ from lakefeed.interruption import is_interrupted
 from lakefeed.orchestration.reports.run_report import RunReport, TableReport
 from lakefeed.render.build import build_line, kept_lines
 from lakefeed.render.grid import Column, print_rows
-from lakefeed.render.grouping import grouped, of_failures
+from lakefeed.render.grouping import (
+    FEWEST_GROUPED,
+    grouped,
+    of_failures,
+    of_last_failures,
+    of_notes,
+    of_warnings,
+    repeated,
+)
 from lakefeed.render.wording import age, short, table_line
 from lakefeed.wording import counted
 
@@ -37,11 +46,16 @@ def console() -> Console:
 
 
 class ProgressLines:
-    """Shows which tables are loading: one live line on a terminal, a line per table elsewhere."""
+    """Shows which tables are loading: one live line on a terminal, a line per table elsewhere.
+
+    A note that several tables share is printed for the first of them; `print_notes` tells how many
+    have it.
+    """
 
     def __init__(self, out: Console) -> None:
         self._out = out
         self._loading: list[str] = []
+        self._told: Counter[str] = Counter()
         self._status = out.status("")
         self._lock = Lock()
 
@@ -59,7 +73,14 @@ class ProgressLines:
             if report.name in self._loading:
                 self._loading.remove(report.name)
             self._show()
-            self._out.print(table_line(report), soft_wrap=True)
+            self._out.print(table_line(self._with_new_notes(report)), soft_wrap=True)
+
+    def _with_new_notes(self, report: TableReport) -> TableReport:
+        patterns = [message.pattern for message in of_notes([report])]
+        self._told.update(patterns)
+        notes = zip(report.notes, patterns, strict=True)
+        new = tuple(note for note, pattern in notes if self._told[pattern] < FEWEST_GROUPED)
+        return replace(report, notes=new)
 
     def waiting(self, why: str) -> None:
         """Shows why the run is waiting, on a terminal; the run's notes contain it as well."""
@@ -102,8 +123,9 @@ def print_run(out: Console, report: RunReport) -> None:
 
 
 def print_notes(out: Console, report: RunReport) -> None:
-    """Prints warnings and the files that the run wrote."""
-    for warning in report.warnings:
+    """Prints warnings, notes that tables share, and the files that the run wrote."""
+    shared = repeated(of_notes(report.tables))
+    for warning in (*grouped(of_warnings(report.warnings)), *shared):
         out.print(f"note: {warning}", soft_wrap=True, markup=False)
     if report.synced:
         out.print(f"wrote {_files(report.synced)}", soft_wrap=True, markup=False)
@@ -205,10 +227,8 @@ def show_status(rows: Sequence[TableStatus], as_json: bool) -> int:
             out.print(f"environment: {rows[0].environment}", markup=False)
         columns = (*_STATUS, _FRESHNESS) if bounded else _STATUS
         print_rows(out, columns, [_status_row(row)[: len(columns)] for row in rows])
-        for row in rows:
-            if failed := row.last_failure:
-                line = f"{row.name} failed at {short(failed.at)}: {failed.error}"
-                out.print(line, soft_wrap=True, markup=False)
+        for line in grouped(of_last_failures(_failed(rows))):
+            out.print(line, soft_wrap=True, markup=False)
         unseen = sum(not row.sees_deletes for row in rows if not row.paused)
         if unseen:
             out.print(
@@ -218,6 +238,12 @@ def show_status(rows: Sequence[TableStatus], as_json: bool) -> int:
                 markup=False,
             )
     return 1 if any(row.freshness == "too late" for row in rows) else 0
+
+
+def _failed(rows: Sequence[TableStatus]) -> Iterator[tuple[TableStatus, str]]:
+    for row in rows:
+        if failed := row.last_failure:
+            yield row, f"{row.name} failed at {short(failed.at)}: {failed.error}"
 
 
 def _status_row(row: TableStatus) -> tuple[str, ...]:

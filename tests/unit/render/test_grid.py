@@ -101,6 +101,36 @@ def test_status_names_the_last_failure_and_counts_tables_that_ignore_deletes(
     assert "1 table without delete detection: rows deleted in the source stay in staging" in text
 
 
+def test_status_names_the_last_failure_of_many_tables_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    failed = LoadFailure("2026-11-28T10:00:00+00:00", "can't connect to `shop`")
+    rows = [
+        TableStatus(
+            name=f"shop.t{number}",
+            mode="full_refresh",
+            checkpoint=None,
+            last_load=None,
+            last_load_rows=0,
+            loads=0,
+            files=0,
+            raw_rows=0,
+            age_seconds=None,
+            freshness="",
+            sees_deletes=True,
+            last_failure=failed,
+        )
+        for number in range(9)
+    ]
+
+    show_status(rows, as_json=False)
+
+    assert capsys.readouterr().out.endswith(
+        "shop.t0 failed at 2026-11-28 10:00:00: can't connect to `shop`\n"
+        "  same for 8 other tables: shop.t1, shop.t2, shop.t3, shop.t4, shop.t5 and 3 more\n"
+    )
+
+
 def test_help_shows_the_whole_summary_of_each_command() -> None:
     text = " ".join(CliRunner().invoke(main, ["--help"], terminal_width=60).output.split())
 

@@ -42,7 +42,7 @@ class InitReport:
 
     Attributes:
         left_out: tables that aren't declared, with the reason.
-        warnings: what to know about keys and cursors.
+        warnings: what to know about keys and cursors, each with its table.
         elsewhere: other schemas with tables, and how many they have.
     """
 
@@ -52,7 +52,7 @@ class InitReport:
     tables: int
     incremental: int
     left_out: tuple[tuple[str, str], ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[tuple[str, str], ...]
     elsewhere: dict[str, int]
 
 
@@ -107,7 +107,7 @@ def init_project(root: Path, url: str, source: str | None, schemas: tuple[str, .
         incremental=sum(1 for facts in declared if is_incremental(facts)),
         left_out=tuple((f.table.qualified, f.why_left_out) for f in found if f.why_left_out),
         warnings=tuple(
-            f"{entry_of(schema, facts.table)}: {doubt}"
+            (entry_of(schema, facts.table), doubt)
             for facts in declared
             for doubt in doubts_of(facts)
         ),
