@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,65 @@ def test_a_warning_about_many_tables_is_printed_once(database: Database, lake: L
     )
     assert "\n  shop.t0, shop.t1, shop.t2, shop.t3, shop.t4 and 4 more\n" in told
     assert "no problems" not in told
+
+
+DELETES = (
+    "create table plain (id int primary key, at timestamptz, wide text)",
+    "insert into plain select g, now(), repeat('x', 500) from generate_series(1, 5000) as g",
+    "create table covered (id int primary key, at timestamptz, wide text)",
+    "insert into covered select * from plain",
+    "create index on covered (id) include (at)",
+    "create table parts (id int primary key, at timestamptz, wide text) partition by hash (id)",
+    "create table parts_0 partition of parts for values with (modulus 2, remainder 0)",
+    "create table parts_1 partition of parts for values with (modulus 2, remainder 1)",
+    "insert into parts select * from plain",
+    "create table whole (id int primary key)",
+    "create table watched (id int primary key, at timestamptz)",
+    "analyze plain, covered, parts",
+)
+
+
+def test_check_estimates_what_finding_deleted_rows_would_scan_where_they_are_ignored(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*DELETES)
+    lake.declare(
+        "plain: {cursor: at}\ncovered: {cursor: at}\nparts: {cursor: xmin}\n"
+        "whole: {mode: full_refresh}\nwatched: {cursor: at, deletes: remove}"
+    )
+    sync(lake.project)
+    sizes = database.rows(
+        "select pg_relation_size('plain'), pg_relation_size('covered_id_at_idx'),"
+        " pg_relation_size('parts_0') + pg_relation_size('parts_1')"
+    )[0]
+
+    costs = {cost.table: cost for cost in check_connected(lake.project).deletes}
+    told = lake.command("check", "--connect").stdout
+
+    assert set(costs) == {"shop.plain", "shop.covered", "shop.parts"}
+    assert (costs["shop.plain"].size, costs["shop.plain"].in_index) == (sizes[0], False)
+    assert (costs["shop.covered"].size, costs["shop.covered"].in_index) == (sizes[1], True)
+    assert (costs["shop.parts"].size, costs["shop.parts"].in_index) == (sizes[2], False)
+    assert {cost.keys for cost in costs.values()} == {5000}
+    assert "deletes: rows deleted in the source stay in staging of 3 tables; to find them" in told
+    assert re.search(r"\n  shop.plain: 2.\d MB, the whole table, for about 5,000 keys\n", told)
+    assert re.search(r"\n  shop.covered: \d+.\d kB, in an index, for about 5,000 keys\n", told)
+
+
+def test_the_estimate_leaves_out_a_table_that_is_locked_and_has_no_number_without_statistics(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*TABLES)
+    lake.declare("a: {cursor: at}\nb: {cursor: at}")
+    holder = database.connect()
+    with holder.cursor() as cursor:
+        cursor.execute("lock table a in access exclusive mode")
+        try:
+            (cost,) = check_connected(lake.project).deletes
+        finally:
+            holder.close()
+
+    assert (cost.table, cost.keys, cost.size) == ("shop.b", None, 0)
 
 
 @pytest.mark.parametrize("declared", ["a: {cursor: at}\nb: {cursor: at}", '"*": {cursor: at}'])

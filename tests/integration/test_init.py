@@ -356,8 +356,12 @@ def test_the_command_lists_what_it_wrote_and_the_next_steps(
 
     assert ended.returncode == 0
     assert "  wrote sources.yaml\n" in ended.stdout
-    assert "7 tables: 3 incremental, 4 full refresh" in ended.stdout
-    assert ended.stdout.endswith("lakefeed run\n")
+    assert ended.stdout.endswith(
+        "7 tables: 3 incremental, 4 full refresh.\n"
+        "Rows deleted in the source stay in staging of the 3 incremental tables; to remove or mark "
+        "them, set `deletes` (what that scans: lakefeed check --connect).\n"
+        "Review sources.yaml, then run:\n  lakefeed run\n"
+    )
 
 
 def test_bytecode_in_the_template_is_not_copied_into_a_project(tmp_path: Path) -> None:

@@ -26,7 +26,9 @@ def render_init(report: InitReport) -> str:
             *(f"  note: {line}" for line in _grouped(report.warnings)),
             *_other_schemas(report),
             f"{counted(report.tables, 'table')}: {report.incremental} incremental, "
-            f"{report.tables - report.incremental} full refresh. Review sources.yaml, then run:",
+            f"{report.tables - report.incremental} full refresh.",
+            *_deletes(report),
+            "Review sources.yaml, then run:",
             "  lakefeed run",
         ]
     )
@@ -35,6 +37,18 @@ def render_init(report: InitReport) -> str:
 def _grouped(about: Iterable[tuple[str, str]]) -> Iterator[str]:
     named = [(_on_one_line(name), _on_one_line(text)) for name, text in about]
     return (text.replace("\n", "\n  ") for text in grouped(of_named(named)))
+
+
+def _deletes(report: InitReport) -> Iterator[str]:
+    if report.incremental:
+        yield (
+            f"Rows deleted in the source stay in staging of {_incremental(report.incremental)}; to "
+            "remove or mark them, set `deletes` (what that scans: lakefeed check --connect)."
+        )
+
+
+def _incremental(tables: int) -> str:
+    return "the incremental table" if tables == 1 else f"the {tables:,} incremental tables"
 
 
 def _other_schemas(report: InitReport) -> Iterator[str]:

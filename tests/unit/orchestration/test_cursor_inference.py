@@ -104,6 +104,13 @@ def test_the_comment_gives_the_reason_for_the_choice() -> None:
     assert "# about 10 rows, 1 MB; key id; maintained by a trigger, not indexed, nullable" in text
 
 
+def test_a_comment_says_what_becomes_of_deleted_rows_where_they_stay() -> None:
+    comment = "# A row deleted in the source stays in staging of a table with a cursor"
+
+    assert comment in propose_declaration("shop", "public", "SHOP_URL", [table(UPDATED)])
+    assert comment not in propose_declaration("shop", "public", "SHOP_URL", [table()])
+
+
 def test_a_cursor_that_is_only_set_on_insert_is_marked() -> None:
     facts = table(CREATED)
     by_default = replace(facts, columns={**facts.columns, "created_at": DEFAULTED})

@@ -157,8 +157,8 @@ class TableSettings(Strict):
     deletes: Literal["ignore", "remove", "mark"] = "ignore"
     """What happens in staging to a row that was deleted in the source or no longer meets `where`.
     `ignore` keeps it, `remove` removes it, and `mark` keeps it with the time in `_deleted_at`.
-    `remove` and `mark` compare all primary keys in every load, which scans the key on the
-    source."""
+    `remove` and `mark` compare all primary keys in every load, which scans the key on the source:
+    `lakefeed check --connect` estimates how much."""
     history: bool = False
     """Keep every loaded version of a row in `history.hst_<source>__<table>`, with the time range in
     which it was valid and the time when it was loaded. Needs a primary key."""

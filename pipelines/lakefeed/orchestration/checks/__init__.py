@@ -5,5 +5,5 @@ Imports: `declaration`, `declaration.document`, `declaration.environment`, `load
     `orchestration.ingest`, `orchestration.project`, `orchestration.reports`, `source`,
     `source.connections`, `source.inspection`, `transformation.generate`,
     `transformation.warehouse`.
-Public: `anomaly_check`, `audit`, `check`.
+Public: `anomaly_check`, `audit`, `check`, `delete_costs`.
 """

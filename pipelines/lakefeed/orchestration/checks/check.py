@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from psycopg2.extensions import connection as PgConnection
@@ -18,6 +18,7 @@ from lakefeed.loading.plan.table_plan import TablePlan, plan_table
 from lakefeed.loading.sessions.duckdb_engine import Engines, spill_folder
 from lakefeed.loading.sessions.snapshot_sessions import WITHOUT_SCANNER
 from lakefeed.orchestration.checks.anomalies import DataReport
+from lakefeed.orchestration.checks.delete_costs import DeleteCost, delete_costs
 from lakefeed.orchestration.checks.offline_check import (
     declaration_errors,
     declaration_warnings,
@@ -47,6 +48,8 @@ class CheckReport:
     Attributes:
         data: the anomalies found; None unless asked for.
         paused: the tables that weren't checked (`enabled: false`).
+        deletes: what it would cost to find deleted rows, for each table that ignores them; empty
+            without a connection.
     """
 
     errors: tuple[LakefeedError, ...]
@@ -54,6 +57,7 @@ class CheckReport:
     tables: int
     data: DataReport | None = None
     paused: tuple[str, ...] = ()
+    deletes: tuple[DeleteCost, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -67,9 +71,20 @@ class CheckReport:
             "tables": self.tables,
             "errors": [str(error) for error in self.errors],
             "warnings": list(self.warnings),
+            "deletes": [asdict(cost) for cost in self.deletes],
             "data": asdict(self.data) if self.data else None,
             "paused": list(self.paused),
         }
+
+
+@dataclass
+class _Found:
+    """What has been found so far, in all sources."""
+
+    errors: list[LakefeedError]
+    warnings: list[str]
+    deletes: list[DeleteCost] = field(default_factory=list)
+    tables: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,29 +117,29 @@ def check_connected(project: Project) -> CheckReport:
     """Does what `check` does and checks every table in its database: existence, cursor, key,
     privileges."""
     report = check(project)
-    errors, warnings = list(report.errors), _engine_warnings(project)
-    seen = 0
+    found = _Found(list(report.errors), _engine_warnings(project))
     for source in project.declaration.sources:
         if project.is_idle(source):
             continue
         try:
             connection = connection_of(project, source)
             with connect(connection, "lakefeed check") as session:
-                warnings += _connection_warnings(connection)
-                seen += _check_source(session, project, source, errors, warnings)
+                found.warnings += _connection_warnings(connection)
+                _check_source(session, project, source, found)
         except LakefeedError as error:
-            if str(error) not in {str(known) for known in errors}:
-                errors.append(error)
-    return CheckReport(tuple(errors), tuple(warnings), seen, paused=report.paused)
+            if str(error) not in {str(known) for known in found.errors}:
+                found.errors.append(error)
+    return CheckReport(
+        tuple(found.errors),
+        tuple(found.warnings),
+        found.tables,
+        paused=report.paused,
+        deletes=tuple(found.deletes),
+    )
 
 
-def _check_source(
-    session: PgConnection,
-    project: Project,
-    source: str,
-    errors: list[LakefeedError],
-    warnings: list[str],
-) -> int:
+def _check_source(session: PgConnection, project: Project, source: str, found: _Found) -> None:
+    errors, warnings = found.errors, found.warnings
     live = read_live(session, project, source)
     errors += [lost_wildcard_error(project, source, entry) for entry in live.lost_wildcards]
     warnings += [f"{source}: {line}" for line in read_horizon(session).warnings]
@@ -148,7 +163,8 @@ def _check_source(
             warnings += [*_key_warnings(plan, known), *_cursor_warnings(plan, known)]
     errors += [error for error in refused if str(error) not in reported]
     warnings += _role_warnings(session, source, live)
-    return len(tables)
+    found.deletes += delete_costs(session, plans)
+    found.tables += len(tables)
 
 
 def _engine_warnings(project: Project) -> list[str]:

@@ -12,6 +12,7 @@ from lakefeed.orchestration.project.cursor_inference import (
     TableFacts,
     choose_cursor,
     doubts_of_key,
+    is_incremental,
     listed,
     reads_row_versions,
 )
@@ -46,9 +47,21 @@ def propose_declaration(
         f"    connection: ${{{variable}}}\n"
         f"    schema: {yaml_name(schema)}\n"
         "    # The safe horizon doesn't cover timestamps set by applications: look back a little.\n"
+        f"{_about_deletes(loaded)}"
         "    defaults: {lookback: 30m}\n"
         "    tables:\n"
         f"{lines}"
+    )
+
+
+def _about_deletes(loaded: Iterable[TableFacts]) -> str:
+    """The comment on deleted rows, if there are tables that keep them."""
+    if not any(map(is_incremental, loaded)):
+        return ""
+    return (
+        "    # A row deleted in the source stays in staging of a table with a cursor, unless the\n"
+        "    # table has `deletes: remove`, or `mark`, which dates it. Both compare all keys in\n"
+        "    # every load: `lakefeed check --connect` estimates what that scans.\n"
     )
 
 
