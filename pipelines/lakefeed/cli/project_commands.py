@@ -21,6 +21,14 @@ from lakefeed.cli.options import FOLDER, PROJECT, project_in
     help="Schema to declare, by name or wildcard ('sales*'). Repeatable. Default: public.",
 )
 @click.option("--all-schemas", is_flag=True, help="Declare all schemas but PostgreSQL's own.")
+@click.option(
+    "--from",
+    "export",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Declare what another tool's file loads: a Sling replication, meltano.yml, an Airbyte "
+    "connection (JSON), or dlt's config.toml.",
+)
 @FOLDER
 def init(
     root: Path,
@@ -29,6 +37,7 @@ def init(
     schemas: tuple[str, ...],
     *,
     all_schemas: bool,
+    export: Path | None,
 ) -> None:
     """Create a project in this folder from a live database. Existing files are kept."""
     from lakefeed.orchestration.project.init import init_project
@@ -36,8 +45,10 @@ def init(
 
     if schemas and all_schemas:
         raise click.UsageError("--all-schemas doesn't go with --schema: it includes every schema")
+    if export and (schemas or all_schemas):
+        raise click.UsageError("--from doesn't go with schemas: the file says which tables to load")
     chosen = ("*",) if all_schemas else schemas
-    click.echo(render_init(init_project(root, connection, source, chosen)))
+    click.echo(render_init(init_project(root, connection, source, chosen, export=export)))
 
 
 @click.command()

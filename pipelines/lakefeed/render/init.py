@@ -24,6 +24,8 @@ def render_init(report: InitReport) -> str:
             *([f"  added to .gitignore: {' '.join(report.ignored)}"] if report.ignored else []),
             *(f"  skipped {line}" for line in _grouped(report.left_out)),
             *(f"  note: {line}" for line in _grouped(report.warnings)),
+            *(f"  not carried over: {line}" for line in _grouped(report.not_carried)),
+            *_unnamed(report),
             *_other_schemas(report),
             f"{counted(report.tables, 'table')}: {report.incremental} incremental, "
             f"{report.tables - report.incremental} full refresh.",
@@ -49,6 +51,14 @@ def _deletes(report: InitReport) -> Iterator[str]:
 
 def _incremental(tables: int) -> str:
     return "the incremental table" if tables == 1 else f"the {tables:,} incremental tables"
+
+
+def _unnamed(report: InitReport) -> Iterator[str]:
+    if report.unnamed:
+        yield (
+            f"  note: the same schemas have {counted(report.unnamed, 'other table')} that the file "
+            "doesn't load"
+        )
 
 
 def _other_schemas(report: InitReport) -> Iterator[str]:

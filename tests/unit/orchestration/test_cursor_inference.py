@@ -29,7 +29,8 @@ from lakefeed.orchestration.project.cursor_inference import (
     choose_cursor,
     doubts_of,
 )
-from lakefeed.orchestration.project.proposal import propose_declaration
+from lakefeed.orchestration.project.proposal import declaration_text
+from lakefeed.orchestration.project.table_proposal import propose
 from lakefeed.source.inspection.tables import ColumnFacts
 from lakefeed.source.inspection.updates import Updates
 from tests.naming import names
@@ -64,8 +65,13 @@ def table(
     )
 
 
+def proposed_text(*tables: TableFacts, own: str = "public") -> str:
+    proposals = [facts if facts.why_left_out else propose(facts) for facts in tables]
+    return declaration_text("shop", own, "SHOP_URL", proposals)
+
+
 def proposed(facts: TableFacts) -> dict[str, object]:
-    text = propose_declaration("shop", "public", "SHOP_URL", [facts])
+    text = proposed_text(facts)
     return dict(yaml.safe_load(text)["sources"]["shop"]["tables"]["t"])
 
 
@@ -99,7 +105,7 @@ def test_the_best_cursor_is_chosen(facts: TableFacts, expected: dict[str, object
 
 
 def test_the_comment_gives_the_reason_for_the_choice() -> None:
-    text = propose_declaration("shop", "public", "SHOP_URL", [table(UPDATED, trigger="updated_at")])
+    text = proposed_text(table(UPDATED, trigger="updated_at"))
 
     assert "# about 10 rows, 1 MB; key id; maintained by a trigger, not indexed, nullable" in text
 
@@ -107,8 +113,8 @@ def test_the_comment_gives_the_reason_for_the_choice() -> None:
 def test_a_comment_says_what_becomes_of_deleted_rows_where_they_stay() -> None:
     comment = "# A row deleted in the source stays in staging of a table with a cursor"
 
-    assert comment in propose_declaration("shop", "public", "SHOP_URL", [table(UPDATED)])
-    assert comment not in propose_declaration("shop", "public", "SHOP_URL", [table()])
+    assert comment in proposed_text(table(UPDATED))
+    assert comment not in proposed_text(table())
 
 
 def test_a_cursor_that_is_only_set_on_insert_is_marked() -> None:
@@ -186,7 +192,7 @@ def test_a_cursor_that_is_only_set_on_insert_is_chosen_for_rows_that_nothing_upd
 )
 def test_a_table_is_left_out_if_its_key_cannot_be_loaded(facts: TableFacts, why: str) -> None:
     assert facts.why_left_out == why
-    text = propose_declaration("shop", "public", "SHOP_URL", [facts])
+    text = proposed_text(facts)
     assert (f"      # t: left out, {why} (" in text) == bool(why)
 
 
@@ -233,7 +239,7 @@ def test_the_proposed_declaration_is_valid_for_any_names(
         )
         facts.append(TableFacts(table=whole, columns=about, denied=(), rows=1, size=1))
 
-    text = propose_declaration("shop", own, "SHOP_URL", facts)
+    text = proposed_text(*facts, own=own)
 
     known = {one.table.qualified: one.table for one in facts}
     wanted = {(f.table.schema, f.table.name) for f in facts if not f.why_left_out}

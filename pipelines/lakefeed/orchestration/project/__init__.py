@@ -1,7 +1,7 @@
 """A project's files: `init`, `sync`, the catalogue, table selection, the Airflow stack's secrets.
 
-Imports: `declaration.document`, `declaration.environment`, `declaration.models`, `declaration`,
-    `loading.plan`, `loading.raw`, `source.connections`, `source.inspection`,
-    `transformation.generate`.
+Imports: `declaration`, `declaration.document`, `declaration.environment`, `declaration.models`,
+    `loading.plan`, `loading.raw`, `orchestration.project.other_tools`, `source`,
+    `source.connections`, `source.inspection`, `transformation.generate`.
 Public: `catalogue_sync`, `dags`, `init`, `selection`, `sync`.
 """

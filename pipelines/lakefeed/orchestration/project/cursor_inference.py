@@ -102,16 +102,11 @@ def choose_cursor(facts: TableFacts) -> CursorChoice:
     if best is None or rank == 0:
         return CursorChoice(None, "no column records when a row changed")
     chosen = facts.columns[best.name]
-    if _misses_updates(best, chosen) and (signs := _signs_of_updates(facts, best)):
+    if misses_updates(best, chosen) and (signs := _signs_of_updates(facts, best)):
         listed = ", ".join(signs)
         reasons = f"{yaml_name(best.name)} is only set on insert, but rows are updated ({listed})"
         return CursorChoice(None, reasons)
-    return CursorChoice(best, ", ".join(_reasons(best, chosen)), _misses_updates(best, chosen))
-
-
-def is_incremental(facts: TableFacts) -> bool:
-    """Whether the table is loaded incrementally, by a cursor column or by row versions."""
-    return bool(choose_cursor(facts).column) or reads_row_versions(facts)
+    return CursorChoice(best, ", ".join(_reasons(best, chosen)), misses_updates(best, chosen))
 
 
 def doubts_of(facts: TableFacts) -> Iterator[str]:
@@ -154,7 +149,7 @@ def _rank(column: Column, facts: ColumnFacts) -> int:
 def _reasons(column: Column, facts: ColumnFacts) -> Iterator[str]:
     if facts.kept_by_trigger:
         yield "maintained by a trigger"
-    elif _misses_updates(column, facts):
+    elif misses_updates(column, facts):
         yield "only set on insert: later updates are NOT loaded"
     if facts.set_by_default:
         yield "has a default"
@@ -162,7 +157,8 @@ def _reasons(column: Column, facts: ColumnFacts) -> Iterator[str]:
     yield "not null" if facts.not_null else "nullable"
 
 
-def _misses_updates(column: Column, facts: ColumnFacts) -> bool:
+def misses_updates(column: Column, facts: ColumnFacts) -> bool:
+    """Whether the column is only set when a row is inserted, by its name."""
     name = column.name.lower()
     is_of_updates = any(word in name for word in UPDATED_WORDS)
     is_of_inserts = any(word in name for word in _CREATED_WORDS)

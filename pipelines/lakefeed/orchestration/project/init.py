@@ -9,6 +9,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from dotenv import set_key, unset_key
+from psycopg2.extensions import connection as PgConnection
 
 from lakefeed.declaration.document.loader import DECLARATION_FILE
 from lakefeed.declaration.environment.env_file import read_variables
@@ -16,19 +17,22 @@ from lakefeed.declaration.environment.variables import variables_file, variables
 from lakefeed.declaration.models.value_types import IDENTIFIER
 from lakefeed.declaration.project import open_project
 from lakefeed.errors import DeclarationError, Refused
-from lakefeed.orchestration.project.cursor_inference import (
-    TableFacts,
-    doubts_of,
-    is_incremental,
-)
+from lakefeed.orchestration.project.carried_proposal import carry
+from lakefeed.orchestration.project.cursor_inference import TableFacts
 from lakefeed.orchestration.project.gitignore import ignore, refuse_tracked_secret
-from lakefeed.orchestration.project.proposal import entry_of, propose_declaration
+from lakefeed.orchestration.project.other_tools.export_file import Export, read_export
+from lakefeed.orchestration.project.proposal import declaration_text, entry_of, left_text
 from lakefeed.orchestration.project.schemas import choose_schemas, how_to_choose, own_schema
-from lakefeed.orchestration.project.survey import survey
+from lakefeed.orchestration.project.survey import survey, tables_and_views, tables_of
 from lakefeed.orchestration.project.sync import sync
-from lakefeed.source.connections.connection import connection_from_url
+from lakefeed.orchestration.project.table_proposal import Proposal, propose
+from lakefeed.source.connections.connection import Connection, connection_from_url
 from lakefeed.source.connections.sessions import connect
-from lakefeed.source.inspection.tables import database_name, schemas_with_tables
+from lakefeed.source.inspection.tables import (
+    BASE_KINDS,
+    database_name,
+    schemas_with_tables,
+)
 from lakefeed.sql import sql_name
 
 _TEMPLATE = files("lakefeed.orchestration.project") / "template"
@@ -44,6 +48,8 @@ class InitReport:
         left_out: tables that aren't declared, with the reason.
         warnings: what to know about keys and cursors, each with its table.
         elsewhere: other schemas with tables, and how many they have.
+        not_carried: what another tool's file says and `sources.yaml` doesn't.
+        unnamed: tables beside the declared ones that the file of another tool doesn't name.
     """
 
     files: tuple[str, ...]
@@ -54,40 +60,74 @@ class InitReport:
     left_out: tuple[tuple[str, str], ...]
     warnings: tuple[tuple[str, str], ...]
     elsewhere: dict[str, int]
+    not_carried: tuple[tuple[str, str], ...] = ()
+    unnamed: int = 0
 
 
-def init_project(root: Path, url: str, source: str | None, schemas: tuple[str, ...]) -> InitReport:
+@dataclass(frozen=True)
+class _Survey:
+    """What is to be declared of a database. `proposals` has only facts where a table can't be."""
+
+    schemas: Sequence[str]
+    proposals: Sequence[Proposal | TableFacts]
+    left: tuple[tuple[str, str], ...] = ()
+    unnamed: int = 0
+
+    @property
+    def declared(self) -> list[Proposal]:
+        return [one for one in self.proposals if isinstance(one, Proposal)]
+
+    @property
+    def left_out(self) -> list[TableFacts]:
+        return [one for one in self.proposals if isinstance(one, TableFacts)]
+
+    @property
+    def doubts(self) -> tuple[tuple[str, str], ...]:
+        """The doubts about each table, by its entry."""
+        schema = own_schema(self.schemas)
+        return tuple(
+            (entry_of(schema, one.facts.table), doubt)
+            for one in self.declared
+            for doubt in one.doubts
+        )
+
+
+def init_project(
+    root: Path,
+    url: str,
+    source: str | None,
+    schemas: tuple[str, ...],
+    *,
+    export: Path | None = None,
+) -> InitReport:
     """Creates a project in `root`, ready for `lakefeed run`.
 
-    Side effects: creates files; of existing ones, changes only `.env` (or that of the
-    environment), by one line, and
-    `.gitignore`, by the lines that are missing.
+    Side effects: creates files; of existing ones, changes only `.env`, or that of the environment,
+    by one line, and `.gitignore`, by the lines that are missing.
 
     Args:
         source: the source's name; by default the database's name.
         schemas: names and wildcards of schemas; none stands for `public`.
+        export: another tool's file, which says what to load instead of `schemas`.
 
     Raises:
         Refused: `root` already has a project, the variable for the URL is set to another one, or
             the password might be committed.
-        DeclarationError: the schemas have no tables that can be loaded.
+        DeclarationError: there are no tables that can be loaded, or the other tool's file can't be
+            read.
         SourceUnreachable: the database can't be reached.
     """
     _refuse_project(root)
-    if source is not None and not re.fullmatch(IDENTIFIER, source):
-        raise DeclarationError(
-            f"--source {source}: invalid name", do="use letters, digits and underscores"
-        )
+    _refuse_name(source)
+    exported = read_export(export) if export else None
     connection = connection_from_url(source or "", url)
     with connect(connection, "lakefeed init") as session:
         source = source or _as_identifier(database_name(session))
         counts = schemas_with_tables(session)
-        chosen = choose_schemas(schemas, counts)
-        found = survey(connection, session, chosen)
-    declared = [facts for facts in found if not facts.why_left_out]
-    if not declared:
-        raise _nothing_to_declare(chosen, found, counts)
-    schema = own_schema(chosen)
+        what = exported or choose_schemas(schemas, counts)
+        found = _survey(connection, session, what)
+    if not found.declared:
+        raise _nothing_to_declare(found, counts, exported)
     variable = f"{source.upper()}_DATABASE_URL"
     _refuse_other_url(root, variable, url)
     root.mkdir(parents=True, exist_ok=True)
@@ -95,24 +135,56 @@ def init_project(root: Path, url: str, source: str | None, schemas: tuple[str, .
     refuse_tracked_secret(root, secrets)
     written, kept = write_scaffold(root)
     ignored = ignore(root, _ignored_lines(), secrets)
-    text = propose_declaration(source, schema, variable, found)
+    text = declaration_text(source, own_schema(found.schemas), variable, found.proposals)
+    text += left_text(exported.file, found.left) if exported else ""
     (root / DECLARATION_FILE).write_text(text, encoding="utf-8")
     write_secret(root / secrets, variable, url)
-    written += [DECLARATION_FILE, secrets, *sync(open_project(root)).files]
     return InitReport(
-        files=tuple(written),
+        files=(*written, DECLARATION_FILE, secrets, *sync(open_project(root)).files),
         kept=tuple(kept),
         ignored=tuple(ignored) if _RENAMED["gitignore"] in kept else (),
-        tables=len(declared),
-        incremental=sum(1 for facts in declared if is_incremental(facts)),
-        left_out=tuple((f.table.qualified, f.why_left_out) for f in found if f.why_left_out),
-        warnings=tuple(
-            (entry_of(schema, facts.table), doubt)
-            for facts in declared
-            for doubt in doubts_of(facts)
-        ),
-        elsewhere={name: count for name, count in counts.items() if name not in chosen},
+        tables=len(found.declared),
+        incremental=sum(one.is_incremental for one in found.declared),
+        left_out=tuple((facts.table.qualified, facts.why_left_out) for facts in found.left_out),
+        warnings=found.doubts,
+        elsewhere={} if exported else _others(found, counts),
+        not_carried=found.left,
+        unnamed=found.unnamed,
     )
+
+
+def _others(found: _Survey, counts: Mapping[str, int]) -> dict[str, int]:
+    """The other schemas that have tables, with their number."""
+    return {name: count for name, count in counts.items() if name not in found.schemas}
+
+
+def _survey(connection: Connection, session: PgConnection, what: Export | Sequence[str]) -> _Survey:
+    """What another tool's file declares, or all tables of these schemas."""
+    if isinstance(what, Export):
+        return _survey_of_export(connection, session, what)
+    facts = survey(connection, session, tables_of(session, what))
+    return _Survey(what, [one if one.why_left_out else propose(one) for one in facts])
+
+
+def _survey_of_export(connection: Connection, session: PgConnection, export: Export) -> _Survey:
+    """What the other tool's file declares, as far as the database's tables allow."""
+    known = tables_and_views(session)
+    imported = export.imported(known)
+    named = [table for table in known if table.qualified in imported.tables]
+    schemas = list(dict.fromkeys(table.schema for table in named))
+    proposals: list[Proposal | TableFacts] = []
+    left = list(imported.left)
+    for facts in survey(connection, session, named):
+        if facts.why_left_out:
+            proposals.append(facts)
+            continue
+        name = facts.table.qualified
+        proposal, lost = carry(facts, imported.tables[name], export.tool)
+        proposals += [proposal] if proposal else []
+        left += [(name, what) for what in lost]
+    beside = [t for t in known if t.schema in schemas and t.kind in BASE_KINDS]
+    unnamed = len([table for table in beside if table.qualified not in imported.tables])
+    return _Survey(schemas, proposals, tuple(dict.fromkeys(left)), unnamed)
 
 
 def _refuse_project(root: Path) -> None:
@@ -123,18 +195,29 @@ def _refuse_project(root: Path) -> None:
         )
 
 
+def _refuse_name(source: str | None) -> None:
+    if source is not None and not re.fullmatch(IDENTIFIER, source):
+        raise DeclarationError(
+            f"--source {source}: invalid name", do="use letters, digits and underscores"
+        )
+
+
 def _nothing_to_declare(
-    schemas: Sequence[str], found: Sequence[TableFacts], counts: Mapping[str, int]
+    found: _Survey, counts: Mapping[str, int], export: Export | None
 ) -> DeclarationError:
-    others = {name: count for name, count in counts.items() if name not in schemas}
-    first = found[0]
+    if export and not found.left_out:
+        return DeclarationError(
+            f"{export.file} ({export.tool}) names no table of this database",
+            do="check that --connection is the database from which it loads",
+        )
+    schemas, first = found.schemas, found.left_out[0]
     why = f"{first.table.qualified}: {first.why_left_out}"
     named = ", ".join(f"`{name}`" for name in schemas)
     noun = "schema" if len(schemas) == 1 else "schemas"
     verb = "has" if len(schemas) == 1 else "have"
     quoted = ", ".join(map(sql_name, schemas))
     grant = f"grant usage on schema {quoted} and select on its tables to the role"
-    do = how_to_choose(others)
+    do = how_to_choose(_others(found, counts))
     return DeclarationError(
         f"{noun} {named} {verb} no tables that this role can read; {why}",
         do=f"{grant}; or {do}" if do else grant,

@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from lakefeed.declaration.catalogue import CatalogueTable
 from lakefeed.declaration.document.quoting import yaml_name
 from lakefeed.declaration.table_names import shortest_entry, spelled
 from lakefeed.orchestration.project.cursor_inference import (
-    CursorChoice,
     TableFacts,
-    choose_cursor,
     doubts_of_key,
-    is_incremental,
     listed,
-    reads_row_versions,
+    on_one_line,
 )
 from lakefeed.orchestration.project.lake_names import names_in_lake
-from lakefeed.source.inspection.types import cursor_kind
+from lakefeed.orchestration.project.table_proposal import Proposal
+
+_DELETES = """\
+    # A row deleted in the source stays in staging of a table with a cursor, unless the
+    # table has `deletes: remove`, or `mark`, which dates it. Both compare all keys in every
+    # load: `lakefeed check --connect` estimates what that scans.
+"""
 
 
-def propose_declaration(
-    source: str, schema: str, variable: str, tables: Iterable[TableFacts]
+def declaration_text(
+    source: str, schema: str, variable: str, proposals: Sequence[Proposal | TableFacts]
 ) -> str:
     """The text of `sources.yaml`, with a comment that explains each table.
 
     Args:
         schema: the source's own schema; tables of others are declared with theirs.
+        proposals: each table, or only its facts if it can't be loaded.
     """
-    tables = list(tables)
-    loaded = [facts for facts in tables if not facts.why_left_out]
-    names = names_in_lake(source, schema, [(f.table.schema, f.table.name) for f in loaded])
+    loaded = [one for one in proposals if isinstance(one, Proposal)]
+    tables = [(one.facts.table.schema, one.facts.table.name) for one in loaded]
+    names = names_in_lake(source, schema, tables)
     lines = "".join(
-        _left_out(schema, facts)
-        if facts.why_left_out
-        else _declared(schema, facts, names[facts.table.schema, facts.table.name])
-        for facts in tables
+        _declared(schema, one, names[one.facts.table.schema, one.facts.table.name])
+        if isinstance(one, Proposal)
+        else _left_out(schema, one)
+        for one in proposals
     )
     return (
         "# The tables that Lakefeed loads, written by `lakefeed init`.\n"
@@ -46,37 +50,18 @@ def propose_declaration(
         f"  {source}:\n"
         f"    connection: ${{{variable}}}\n"
         f"    schema: {yaml_name(schema)}\n"
+        f"{_DELETES if any(one.is_incremental for one in loaded) else ''}"
         "    # The safe horizon doesn't cover timestamps set by applications: look back a little.\n"
-        f"{_about_deletes(loaded)}"
         "    defaults: {lookback: 30m}\n"
         "    tables:\n"
         f"{lines}"
     )
 
 
-def _about_deletes(loaded: Iterable[TableFacts]) -> str:
-    """The comment on deleted rows, if there are tables that keep them."""
-    if not any(map(is_incremental, loaded)):
-        return ""
-    return (
-        "    # A row deleted in the source stays in staging of a table with a cursor, unless the\n"
-        "    # table has `deletes: remove`, or `mark`, which dates it. Both compare all keys in\n"
-        "    # every load: `lakefeed check --connect` estimates what that scans.\n"
-    )
-
-
-def _left_out(schema: str, facts: TableFacts) -> str:
-    entry = yaml_name(entry_of(schema, facts.table))
-    return f"      # {entry}: left out, {facts.why_left_out} ({_about(facts)})\n"
-
-
-def _declared(schema: str, facts: TableFacts, name: str | None) -> str:
-    choice, table = choose_cursor(facts), facts.table
-    doubts = "".join(f"      # {doubt}\n" for doubt in doubts_of_key(facts))
-    key = f"key {listed(table.primary_key)}; " if table.primary_key else ""
-    settings, remark = _settings(facts, choice, name)
-    about = f"      # {_about(facts)}; {key}{choice.reasons}{remark}\n"
-    return f"{about}{doubts}      {yaml_name(entry_of(schema, facts.table))}: {{{settings}}}\n"
+def left_text(file: str, left: Iterable[tuple[str, str]]) -> str:
+    """The comment at the end of `sources.yaml` on what isn't carried over from another file."""
+    lines = [f"#   {on_one_line(about)}: {on_one_line(what)}\n" for about, what in left]
+    return "".join([f"\n# Not carried over from {on_one_line(file)}:\n", *lines]) if lines else ""
 
 
 def entry_of(schema: str, table: CatalogueTable) -> str:
@@ -86,30 +71,25 @@ def entry_of(schema: str, table: CatalogueTable) -> str:
     return spelled(table.schema, table.name)
 
 
+def _left_out(schema: str, facts: TableFacts) -> str:
+    entry = yaml_name(entry_of(schema, facts.table))
+    return f"      # {entry}: left out, {facts.why_left_out} ({_about(facts)})\n"
+
+
+def _declared(schema: str, proposal: Proposal, name: str | None) -> str:
+    facts = proposal.facts
+    comments = [*doubts_of_key(facts), *proposal.comments]
+    key = f"key {listed(facts.table.primary_key)}; " if facts.table.primary_key else ""
+    about = f"      # {_about(facts)}; {key}{proposal.reasons}\n"
+    settings = ", ".join([*proposal.settings, *([f"name: {name}"] if name else [])])
+    entry = yaml_name(entry_of(schema, facts.table))
+    remarks = "".join(f"      # {comment}\n" for comment in comments)
+    return f"{about}{remarks}      {entry}: {{{settings}}}\n"
+
+
 def _about(facts: TableFacts) -> str:
     rows = "rows unknown" if facts.rows is None else f"about {facts.rows:,} rows"
     return rows if facts.size is None else f"{rows}, {_readable(facts.size)}"
-
-
-def _settings(facts: TableFacts, choice: CursorChoice, name: str | None) -> tuple[str, str]:
-    settings, remark = "mode: full_refresh", ""
-    if choice.column is not None:
-        column = yaml_name(choice.column.name)
-        settings = f"cursor: {column}"
-        if cursor_kind(choice.column.type) == "timestamp":
-            # PostgreSQL doesn't record the time zone of a `timestamp`: only its owner knows it.
-            settings = f"cursor: {{column: {column}, timezone: UTC}}"
-            remark = "; check the timezone"
-    elif reads_row_versions(facts):
-        settings = "cursor: xmin"
-        remark = ", so changes are found by row version; `deletes: remove` also finds deletes"
-    if facts.table.heirs:
-        settings += ", only: true"
-    if facts.excluded:
-        settings += f", columns: {{exclude: [{listed(facts.excluded)}]}}"
-    if name:
-        settings += f", name: {name}"
-    return settings, remark
 
 
 def _readable(size: int) -> str:

@@ -1,4 +1,4 @@
-"""Inspects the tables of some schemas for `init`, with bounded waits.
+"""Inspects tables for `init`, with bounded waits.
 
 Each question is asked about all tables at once. A table that can't be read or counted doesn't keep
 the others from being declared.
@@ -27,6 +27,7 @@ from lakefeed.source.inspection.guarded import (
 )
 from lakefeed.source.inspection.tables import (
     BASE_KINDS,
+    PARTITION,
     ColumnFacts,
     column_facts,
     count_rows,
@@ -34,10 +35,11 @@ from lakefeed.source.inspection.tables import (
     estimated_sizes,
     hiding_rows,
     inspect_tables,
+    user_schemas,
 )
 from lakefeed.source.inspection.updates import Updates, updates_of
 
-_FOREIGN = "foreign table"
+_FOREIGN, _VIEW = "foreign table", "view"
 _SMALL_ENOUGH_TO_COUNT = 64 * 1024 * 1024
 # What one statement counts: it must end in time, and locks its tables with all of their indexes.
 _BYTES_AT_ONCE = 4 * _SMALL_ENOUGH_TO_COUNT
@@ -59,9 +61,9 @@ class _Catalogued:
 
 
 def survey(
-    connection: Connection, session: PgConnection, schemas: Sequence[str]
+    connection: Connection, session: PgConnection, tables: Sequence[CatalogueTable]
 ) -> list[TableFacts]:
-    """The facts of all tables of these schemas.
+    """The facts of these tables.
 
     Side effect: limits how long statements of this transaction wait.
 
@@ -69,7 +71,6 @@ def survey(
         session: a session of this connection.
     """
     bound_waits(session)
-    tables = [t for t in inspect_tables(session, schemas).values() if t.kind in BASE_KINDS]
     known = _catalogued(session, tables)
     facts = [_facts(connection, table, known) for table in tables]
     readable = [of.table for of in facts if not of.refused and _has_rows_to_count(of)]
@@ -79,6 +80,17 @@ def survey(
     for some in _at_once(readable, sizes):
         counts = {**counts, **ask_of_all(session, some, partial(count_rows, session, alone=alone))}
     return [_with_size(of, sizes, counts) for of in facts]
+
+
+def tables_of(session: PgConnection, schemas: Sequence[str]) -> list[CatalogueTable]:
+    """All tables of these schemas, without views and partitions."""
+    return [t for t in inspect_tables(session, schemas).values() if t.kind in BASE_KINDS]
+
+
+def tables_and_views(session: PgConnection) -> list[CatalogueTable]:
+    """Everything of this database that can be declared, but PostgreSQL's own."""
+    found = inspect_tables(session, user_schemas(session))
+    return [table for table in found.values() if table.kind != PARTITION]
 
 
 def _catalogued(session: PgConnection, tables: Sequence[CatalogueTable]) -> _Catalogued:
@@ -131,7 +143,7 @@ def _is_denied(facts: TableFacts) -> bool:
 
 
 def _has_rows_to_count(facts: TableFacts) -> bool:
-    return facts.table.kind != _FOREIGN and not _is_denied(facts)
+    return facts.table.kind not in (_FOREIGN, _VIEW) and not _is_denied(facts)
 
 
 def _answer(answers: Answers[T], table: CatalogueTable) -> T:
