@@ -150,7 +150,7 @@ def created(*others: Column, **facts: Any) -> TableFacts:
 def test_a_cursor_that_is_only_set_on_insert_is_not_chosen_for_rows_that_are_updated(
     facts: TableFacts, sign: str
 ) -> None:
-    text = propose_declaration("shop", "public", "SHOP_URL", [facts])
+    text = declaration_text("shop", "public", "SHOP_URL", [propose(facts)])
 
     assert proposed(facts) == {"mode": "full_refresh"}
     assert f"created_at is only set on insert, but rows are updated ({sign})" in text
@@ -166,7 +166,7 @@ def test_a_cursor_that_is_only_set_on_insert_is_chosen_for_rows_that_nothing_upd
 ) -> None:
     facts = created(column)
 
-    text = propose_declaration("shop", "public", "SHOP_URL", [facts])
+    text = declaration_text("shop", "public", "SHOP_URL", [propose(facts)])
 
     assert proposed(facts) == {"cursor": "created_at"}
     assert "only set on insert: later updates are NOT loaded" in text
