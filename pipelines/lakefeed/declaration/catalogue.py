@@ -26,6 +26,8 @@ _HEADER = (
 )
 
 MONEY = "money"
+# The kind of a table that is declared as a `query`.
+QUERY = "query"
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,18 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Used:
+    """A table or view that a query reads, itself or through a view.
+
+    `is_visible`: this role may use its schema, so that statements can name it.
+    """
+
+    schema: str
+    name: str
+    is_visible: bool
+
+
+@dataclass(frozen=True)
 class CatalogueTable:
     """A table of the source, with its columns in order and its primary key, if it has one.
 
@@ -88,8 +102,10 @@ class CatalogueTable:
         identity: its OID.
         unique: the sets of columns that have a unique index; nulls are not compared.
         heirs: the tables that inherit from it. Its own indexes don't cover their rows.
-        definition: a fingerprint of the definition of a view or a foreign table.
-        parts: the relations that store its rows; empty for a view.
+        definition: a fingerprint of the definition of a view or a foreign table; of a query, of
+            what it reads.
+        parts: the relations that store its rows; empty for a view or a query.
+        uses: what a query reads.
     """
 
     schema: str
@@ -102,6 +118,7 @@ class CatalogueTable:
     heirs: tuple[str, ...] = field(default=(), compare=False)
     definition: str | None = field(default=None, compare=False)
     parts: tuple[Part, ...] = field(default=(), compare=False)
+    uses: tuple[Used, ...] = field(default=(), compare=False)
 
     @property
     def qualified(self) -> str:

@@ -11,6 +11,9 @@ from lakefeed.declaration.models.columns import PAIR, Columns, Hash
 from lakefeed.declaration.models.quality import Tests
 from lakefeed.declaration.table import Table
 
+# A longer value, such as a query, doesn't move the others' origins out of sight.
+_LONGEST_ALIGNED = 60
+
 
 def explain_table(table: Table, checkpoint: str | None) -> str:
     """A line per setting: its name, its value, and `file:line` or `default`.
@@ -20,7 +23,7 @@ def explain_table(table: Table, checkpoint: str | None) -> str:
     """
     rows = _rows(table, checkpoint)
     widest = max(len(name) for name, _, _ in rows)
-    value_width = max(len(value) for _, value, _ in rows)
+    value_width = max(len(value) for _, value, _ in rows if len(value) <= _LONGEST_ALIGNED)
     lines = [f"{name:<{widest}}  {value:<{value_width}}  {origin}" for name, value, origin in rows]
     return "\n".join([f"{table.shown} ({table.where})", *(f"  {line}" for line in lines)])
 
@@ -52,6 +55,8 @@ def effective_settings(table: Table) -> list[tuple[str, str]]:
     """Every effective setting by name, with its value as text."""
     settings = {name: getattr(table.settings, name) for name in type(table.settings).model_fields}
     settings |= {"mode": table.mode, "name": table.short_name, "primary_key": table.key or None}
+    if settings["query"]:
+        settings["query"] = " ".join(settings["query"].split())
     rows = [("relation", table.qualified), ("pipeline", table.lake_name)]
     settings["columns"], each = _columns(settings["columns"])
     settings |= each

@@ -46,6 +46,12 @@ class Table:
         return not self.settings.enabled
 
     @property
+    def query(self) -> str | None:
+        """The query whose rows it loads, without a semicolon at its end; None for a table."""
+        declared = self.settings.query
+        return None if declared is None else declared.strip().removesuffix(";").rstrip()
+
+    @property
     def lake_name(self) -> str:
         return f"{self.source}__{self.short_name}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from lakefeed.declaration.catalogue import CatalogueTable
 from lakefeed.declaration.document.messages import nearest
@@ -10,6 +11,36 @@ from lakefeed.declaration.document.positions import Document, YamlPath
 from lakefeed.declaration.models.table_settings import TableDeclaration
 from lakefeed.declaration.table import ROW_VERSION, Table
 from lakefeed.errors import Problem
+
+_OF_TABLES = {
+    "only": "`only` doesn't apply to a `query`; write `from only` in the query itself",
+    "parallel": "`parallel` doesn't apply to a `query`, which is read by one session",
+}
+
+
+def problem_of_query(
+    document: Document, path: YamlPath, merged: Mapping[str, Any], paths: Mapping[str, YamlPath]
+) -> Problem | None:
+    """The first setting that makes no sense with a `query`.
+
+    Args:
+        path: that of the table's entry.
+        merged: the settings of all levels.
+        paths: where each was set last.
+    """
+    entry = path[-1]
+    for name, why in _OF_TABLES.items():
+        if merged.get(name) and paths[name][:-1] == path:
+            return document.problem(paths[name], f"`{entry}`: {why}", value=True)
+    cursor = merged.get("cursor")
+    column = cursor.get("column") if isinstance(cursor, Mapping) else cursor
+    if column == ROW_VERSION and merged.get("mode") != "full_refresh":
+        message = (
+            f"`{entry}`: the rows of a `query` have no `xmin`; use a column of the query as its "
+            "cursor, or set `mode: full_refresh`"
+        )
+        return document.problem(paths["cursor"], message)
+    return None
 
 
 def problem_of_settings(

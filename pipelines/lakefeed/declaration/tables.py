@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lakefeed.declaration.catalogue import Catalogue, CatalogueTable
+from lakefeed.declaration.catalogue import QUERY, Catalogue, CatalogueTable
 from lakefeed.declaration.document.loader import Declared
 from lakefeed.declaration.document.positions import Document, YamlPath
 from lakefeed.declaration.lake_names import LONGEST_LAKE_NAME, RESERVED, default_name
@@ -18,11 +18,12 @@ from lakefeed.declaration.models.columns import EACH, merged_columns, parse_colu
 from lakefeed.declaration.models.declaration import SourceDeclaration
 from lakefeed.declaration.models.table_settings import TableDeclaration
 from lakefeed.declaration.table import Table
-from lakefeed.declaration.table_checks import problem_of_settings
+from lakefeed.declaration.table_checks import problem_of_query, problem_of_settings
 from lakefeed.declaration.table_names import (
     is_wildcard,
     matching_wildcards,
     qualify,
+    read_entry,
     split,
     wildcards_of,
 )
@@ -44,7 +45,9 @@ def known_elsewhere(
 
     It keeps a mistake in `schema` from changing the catalogue and the staging models.
     """
-    namesakes = {q: table for q, table in known.items() if table.name == name}
+    namesakes = {
+        q: table for q, table in known.items() if table.name == name and table.kind != QUERY
+    }
     if not namesakes:
         return None
     declared = {qualify(entry, source.schema_) for entry in source.tables}
@@ -101,10 +104,22 @@ def _entry_problems(declared: Declared, source_name: str) -> Iterator[Problem]:
         if is_wildcard(entry) and settings and settings.name:
             message = f"`{entry}` is a wildcard; only a single table can have a `name`"
             yield declared.document.problem((*path, "name"), message)
+        if settings and settings.query and (why := _no_name_of_query(entry)):
+            yield declared.document.problem((*path, "query"), why)
         before = first.setdefault(qualify(entry, source.schema_), entry)
         if before != entry:
             line = declared.document.place_of((*path[:-1], before)).line
             yield declared.document.problem(path, f"`{entry}` repeats `{before}` of line {line}")
+
+
+def _no_name_of_query(entry: str) -> str | None:
+    """Why an entry can't have a `query`; None if it can."""
+    if is_wildcard(entry):
+        return f"`{entry}` is a wildcard; only a single table can have a `query`"
+    found = read_entry(entry, "")
+    if found.schema:
+        return f"`{entry}` names a schema, but a `query` is in none; name the entry `{found.name}`"
+    return None
 
 
 def _declared_names(
@@ -116,7 +131,8 @@ def _declared_names(
     }
     for qualified, entry in explicit.items():
         yield qualified, ("sources", source_name, "tables", entry)
-    for qualified in sorted(catalogue.sources.get(source_name, {})):
+    known = catalogue.sources.get(source_name, {})
+    for qualified in sorted(name for name, table in known.items() if table.kind != QUERY):
         matching = matching_wildcards(qualified, wildcards, source.schema_)
         if matching and qualified not in explicit:
             yield qualified, ("sources", source_name, "tables", matching[-1])
@@ -127,6 +143,13 @@ def _resolve(
 ) -> Table | Problem:
     document, path = declared.document, layers[-1].path
     merged, origins, paths = _merge(document, layers)
+    if merged.get("query") is not None:
+        if problem := problem_of_query(document, path, merged, paths):
+            return problem
+        # Defaults and wildcards may set them for tables.
+        for name in ("only", "parallel"):
+            merged.pop(name, None)
+            origins.pop(name, None)
     settings = TableDeclaration.model_validate(merged)
     mode = settings.mode or ("incremental" if settings.cursor else None)
     if not settings.enabled and mode is None:
@@ -155,14 +178,27 @@ def _resolve(
     if short_name.lower() in RESERVED:
         message = f"`{short_name}` is a reserved file name on Windows; set another `name`"
         return document.problem((*path, "name"), message)
-    entry = catalogue.table(source, qualified) or known_elsewhere(
-        declared.declaration.sources[source], catalogue.sources.get(source, {}), name
-    )
     return Table(
         source=source, schema=schema, name=name, short_name=short_name, mode=mode, paths=paths,
-        settings=settings, origins=origins, where=document.where(path), catalogue=entry,
+        settings=settings, origins=origins, where=document.where(path),
+        catalogue=_catalogued(
+            declared, catalogue, source, qualified, is_query=settings.query is not None
+        ),
         max_connections=most,
     )  # fmt: skip
+
+
+def _catalogued(
+    declared: Declared, catalogue: Catalogue, source: str, qualified: str, *, is_query: bool
+) -> CatalogueTable | None:
+    """The table in the catalogue; never a query in place of a table, or the other way round."""
+    found = catalogue.table(source, qualified)
+    if is_query:
+        return found if found and found.kind == QUERY else None
+    if found and found.kind != QUERY:
+        return found
+    known = catalogue.sources.get(source, {})
+    return known_elsewhere(declared.declaration.sources[source], known, split(qualified)[1])
 
 
 def _layers(

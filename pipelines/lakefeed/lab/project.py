@@ -76,7 +76,7 @@ def open_lab(project: Project, root: Path, server: str, rows: int, choose: rando
     }
     lab = open_project(root)
     sync(lab)
-    lab, left_out, writers = open_project(root), [], []
+    lab, left_out, writers = open_project(root), _queries_of(project), []
     for source, url in urls.items():
         tables, why_not = _prepare(project, lab, source, rows)
         left_out += why_not
@@ -119,7 +119,7 @@ def _redirected(project: Project) -> str:
     """The declaration with scratch databases as its sources, a key of the lab's own for hashes and
     the default lake.
 
-    Tests are left out, since the lab's random rows wouldn't pass them.
+    Queries are left out, and tests, since the lab's random rows wouldn't pass them.
     """
     data = copy.deepcopy(project.declared.document.data)
     for settings in _settings(data):
@@ -129,6 +129,9 @@ def _redirected(project: Project) -> str:
                 declared["key"] = f"${{{_HASH_KEY}}}"
     for place in ("raw", "warehouse"):
         data.pop(place, None)
+    for source in data["sources"].values():
+        tables = source["tables"].items()
+        source["tables"] = {name: t for name, t in tables if not (t and t.get("query"))}
     data = _escaped(data)
     for source, declared in data["sources"].items():
         declared["connection"] = f"${{{_variable(source)}}}"
@@ -142,6 +145,14 @@ def _escaped(data: Any) -> Any:
     if isinstance(data, list):
         return [_escaped(value) for value in data]
     return escaped(data) if isinstance(data, str) else data
+
+
+def _queries_of(project: Project) -> list[str]:
+    return [
+        f"{table.shown}: it is a query, which the lab can't write to"
+        for table in project.tables
+        if table.query is not None
+    ]
 
 
 def _settings(data: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -179,7 +179,7 @@ def count(project: Project, source: str, names: Collection[str]) -> Iterator[Out
         for table in project.tables_of(source):
             if table.shown in names:
                 keys = hash_keys(project, table)
-                plan = plan_table(table, live.tables.get(table.qualified), keys)
+                plan = plan_table(table, live.found(table), keys)
                 with at_snapshot.session(plan) as reader:
                     staged = attach_staging(reader, project, table)
                     yield Outcome(table.shown, *lost_and_doubled(reader, plan, staged))

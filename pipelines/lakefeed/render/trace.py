@@ -49,6 +49,8 @@ def _print(out: Console, part: RenderableType) -> None:
 def _raw(traced: Trace, whole: bool) -> Iterator[RenderableType]:
     count = counted(len(traced.versions), "version")
     yield f"{_asked_for(traced)}: {count} in {counted(traced.loads, 'load')}"
+    if traced.reads:
+        yield f"rows of a query of {', '.join(traced.reads)}"
     shown = range(len(traced.versions)) if whole else _worth_showing(traced)
     hidden = 0
     for place, version in enumerate(traced.versions):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lakefeed.declaration.table import Table
 from lakefeed.orchestration.inspect.overview import ModelOverview, TableOverview
+from lakefeed.source.statement import tables_read
 from lakefeed.transformation.generate.staging_models import staged_columns
 from lakefeed.transformation.lineage.column_lineage import Origin
 from lakefeed.transformation.lineage.project_lineage import Lineage
@@ -32,11 +33,15 @@ class ColumnLine:
 
 @dataclass(frozen=True)
 class Lines:
-    """The columns of a table or model; `unknown` says why they can't be traced, if so."""
+    """The columns of a table or model; `unknown` says why they can't be traced, if so.
+
+    `reads` are the source's tables that a table declared as a query reads.
+    """
 
     name: str
     columns: tuple[ColumnLine, ...]
     unknown: str = ""
+    reads: tuple[str, ...] = ()
 
 
 def lines_of_tables(
@@ -45,7 +50,10 @@ def lines_of_tables(
     """For each table, the mart columns that its columns end up in."""
     marts = [found.model.name for found in models if not found.model.is_staging]
     ends = _ends(marts, lineage)
-    return [Lines(seen.table.shown, _columns_of(seen.table, ends)) for seen in tables]
+    return [
+        Lines(seen.table.shown, _columns_of(seen.table, ends), reads=tables_read(seen.table))
+        for seen in tables
+    ]
 
 
 def lines_of_models(models: Sequence[ModelOverview], lineage: Lineage) -> list[Lines]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import mean
 
 from lakefeed.orchestration.inspect.overview import ModelOverview, TableOverview
+from lakefeed.source.statement import tables_read
 
 _NARROWEST, _WIDEST = 204, 420
 # Width of a character in the graph's font, and the space beside a name, in pixels.
@@ -89,7 +90,13 @@ def _reads(
 ) -> dict[str, list[str]]:
     """The parents of each table and model, ordered so that parents come first."""
     shown = {seen.table.lake_name: seen.table.shown for seen in tables}
-    reads: dict[str, list[str]] = {name: [] for name in shown.values()}
+    declared = {(seen.table.source, seen.table.qualified): seen.table.shown for seen in tables}
+    reads: dict[str, list[str]] = {
+        seen.table.shown: [] for seen in tables if seen.table.query is None
+    }
+    for table in (seen.table for seen in tables if seen.table.query is not None):
+        found = [declared.get((table.source, name)) for name in tables_read(table)]
+        reads[table.shown] = [name for name in found if name in reads]
     for seen in models:
         from_tables = [shown[name] for name in seen.model.reads_tables if name in shown]
         from_models = [name for name in seen.model.reads_models if name in reads]

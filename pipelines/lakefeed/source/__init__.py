@@ -1,6 +1,6 @@
-"""PostgreSQL: snapshots, the safe horizon that bounds checkpoints, `where` conditions, and columns
-that are hashed or masked.
+"""PostgreSQL: snapshots, the safe horizon that bounds checkpoints, `where` conditions, queries, and
+columns that are hashed or masked.
 
-Imports: `declaration.models`, `source.connections`.
-Public: `predicate`, `protection`, `snapshot`.
+Imports: `declaration`, `declaration.models`, `source.connections`.
+Public: `predicate`, `protection`, `snapshot`, `statement`.
 """

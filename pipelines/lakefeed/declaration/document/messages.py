@@ -164,7 +164,7 @@ def _unknown_key(path: YamlPath) -> str:
     if word in known:
         hint = f"; is a space missing after `{word}:`?"
     elif not hint and key in _keys_of(TableDeclaration):
-        or_defaults = "" if key == "name" else " or `defaults`"
+        or_defaults = "" if key in ("name", "query") else " or `defaults`"
         hint = f"; set it for a table{or_defaults}"
     return f"unknown key `{key}`{hint} (valid keys here: {', '.join(sorted(known))})"
 

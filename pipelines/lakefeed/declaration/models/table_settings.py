@@ -210,3 +210,7 @@ class TableDeclaration(TableSettings):
 
     name: Annotated[str, Field(pattern=IDENTIFIER)] | None = None
     """The table's name in raw, staging and commands. Default: its name in the source."""
+    query: Text | None = None
+    """Load the rows of this query instead of a table: one `select`, `with … select` or `values` in
+    the source's SQL. The entry's name is its name in the lake. Names without a schema are looked up
+    in the source's `schema` first. Only for a single table; `only` and `parallel` don't apply."""

@@ -21,10 +21,11 @@ from lakefeed.loading.extract.extract_table import extract_table
 from lakefeed.loading.extract.extraction import Extraction, ExtractionResult
 from lakefeed.loading.extract.window import Window
 from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value
-from lakefeed.loading.plan.queries import declared_condition, exact_columns
+from lakefeed.loading.plan.queries import declared_condition, exact_columns, query_of
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.source.inspection.types import CursorKind
 from lakefeed.source.protection import keys_hidden
+from lakefeed.sql import quote
 
 BACKEND = "lakefeed"
 
@@ -80,7 +81,11 @@ class SnapshotLoader(BaseTableLoader):
         query = query.with_only_columns(*columns, maintain_column_froms=True)
         for part in (declared_condition(plan), condition):
             query = query.where(sa.literal_column(f"({part})"))
-        return self.compile_query(query).replace("%%", "%")
+        sql = self.compile_query(query).replace("%%", "%")
+        if plan.table.query is None:
+            return sql
+        # Within itself, the name still means a table.
+        return f"with {quote(plan.table.name)} as {query_of(plan.table.query)} {sql}"
 
     def _move_state(self, extraction: Extraction, result: ExtractionResult) -> None:
         if self.incremental is None or not extraction.checkpoint_may_move:

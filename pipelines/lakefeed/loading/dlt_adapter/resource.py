@@ -37,7 +37,7 @@ def _resource_of(handover: Handover) -> dlt.sources.DltResource:
     resource = sql_table(
         credentials=_dialect_only_engine(),
         table=plan.table.name,
-        schema=plan.table.schema,
+        schema=_schema_of(plan),
         metadata=_sql_table_of(plan),
         backend=BACKEND,  # type: ignore[arg-type]
         backend_kwargs={"handover": handover},
@@ -97,12 +97,18 @@ def _sql_table_of(plan: TablePlan) -> sa.MetaData:
     Every column is nullable, as in the Parquet files that DuckDB writes. If one weren't, dlt would
     rewrite the file.
     """
-    metadata = sa.MetaData(schema=_quoted(plan.table.schema))
+    schema = _schema_of(plan)
+    metadata = sa.MetaData(schema=_quoted(schema) if schema else None)
     columns = [
         sa.Column(_quoted(c.name), _cursor_type(plan, c.name), nullable=True) for c in plan.columns
     ]
     sa.Table(_quoted(plan.table.name), metadata, *columns)
     return metadata
+
+
+def _schema_of(plan: TablePlan) -> str | None:
+    """None for a query, which the backend names before dlt's own query."""
+    return plan.table.schema if plan.table.query is None else None
 
 
 def _quoted(name: str) -> sa.quoted_name:

@@ -49,6 +49,8 @@ QueryOf = Callable[[Window, str], str]
 
 def page_ranges(session: SourceSession, plan: TablePlan) -> list[str]:
     """Conditions that split a whole table into ranges of pages; a single one if it is small."""
+    if plan.table.query is not None:
+        return ["true"]
     size = TableSize(*session.fetch(size_query(plan))[0])
     sessions = SourceAtSnapshot.sessions_for(plan)
     return cut(size, sessions, plan.table.settings.max_query_time)

@@ -8,7 +8,10 @@ RENAME COLUMN it finds the values of another column.
 
 from __future__ import annotations
 
-from lakefeed.loading.plan.queries import relation_of
+from collections.abc import Sequence
+
+from lakefeed.declaration.catalogue import Used
+from lakefeed.loading.plan.queries import ROW, relation_of
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.sessions.retryable import RetryAtLaterSnapshot
 from lakefeed.loading.sessions.session import SourceSession
@@ -63,7 +66,12 @@ def _query(plan: TablePlan) -> str:
     The query also reads the table itself, without rows, to lock it: all rows may have been read by
     another session, and a condition may have excluded partitions.
     """
-    table = plan.table
+    names = " or ".join(
+        f"(n.nspname = {literal(one.schema)} and c.relname = {literal(one.name)})"
+        for one in _named_by(plan)
+    )
+    # Whether the planner opens a partition below a query depends on its conditions.
+    has_tree = not plan.table.settings.only and plan.table.query is None
     return f"""
         with recursive locked as (
             select relation as oid from pg_locks
@@ -75,7 +83,7 @@ def _query(plan: TablePlan) -> str:
             select c.oid
             from pg_class as c
             join pg_namespace as n on n.oid = c.relnamespace
-            where n.nspname = {literal(table.schema)} and c.relname = {literal(table.name)}
+            where {names or "false"}
         ),
         tree as (
             select oid from declared
@@ -83,7 +91,7 @@ def _query(plan: TablePlan) -> str:
             select i.inhrelid
             from pg_inherits as i
             join tree on tree.oid = i.inhparent
-            where {"false" if table.settings.only else "true"}
+            where {"true" if has_tree else "false"}
                 and {STANDS}
         ),
         moved as (
@@ -109,28 +117,43 @@ def _query(plan: TablePlan) -> str:
     """
 
 
+def _named_by(plan: TablePlan) -> Sequence[Used]:
+    """What is read by name: the table, or what a query reads, itself or through views."""
+    if plan.table.query is None:
+        return [Used(plan.table.schema, plan.table.name, True)]
+    return plan.uses
+
+
 def _renamed(plan: TablePlan) -> str:
-    """Common table expressions that find the declared table if its columns were renamed."""
-    relation = quote_qualified(plan.table.schema, plan.table.name)
+    """Common table expressions that find declared tables if their columns were renamed."""
+    # The columns of a row type are resolved while parsing, so these are the current names.
+    now = [
+        f"""
+            select {literal(one.schema)}::name, {literal(one.name)}::name,
+                array_agg(keys.name order by keys.number)
+            from (select (null::{quote_qualified(one.schema, one.name)}).*) as {ROW}
+            cross join lateral json_object_keys(row_to_json({ROW}))
+                with ordinality as keys (name, number)"""
+        for one in _named_by(plan)
+        if one.is_visible
+    ]
+    nothing = "select ''::name, ''::name, null::text[] where false"
     return f"""
         columns_then as (
-            select array_agg(a.attname::text order by a.attnum) as names
+            select declared.oid, array_agg(a.attname::text order by a.attnum) as names
             from pg_attribute as a
             join declared on declared.oid = a.attrelid
             where a.attnum > 0 and not a.attisdropped
+            group by declared.oid
         ),
-        -- The columns of a row type are resolved while parsing, so these are the current names.
-        columns_now as (
-            select array_agg(keys.name order by keys.number) as names
-            from (select (null::{relation}).*) as nothing
-            cross join lateral json_object_keys(row_to_json(nothing))
-                with ordinality as keys (name, number)
+        columns_now (schema, name, names) as ({" union all ".join(now) or nothing}
         ),
         renamed as (
-            select declared.oid
-            from declared
-            cross join columns_then
-            cross join columns_now
+            select c.oid
+            from columns_then
+            join pg_class as c on c.oid = columns_then.oid
+            join pg_namespace as n on n.oid = c.relnamespace
+            join columns_now on columns_now.schema = n.nspname and columns_now.name = c.relname
             where columns_then.names is distinct from columns_now.names
         )
     """

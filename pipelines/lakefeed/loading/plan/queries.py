@@ -11,6 +11,8 @@ MARKED = "_lakefeed_marked"
 # The physical location of a row: the oid of its table or partition, and its ctid.
 PART = "_lakefeed_part"
 PLACE = "_lakefeed_place"
+# A row of the table as a whole; a column of its name would come first.
+ROW = "_lakefeed_row"
 
 # `xmin` holds the lower 32 bits of a transaction number, which wrap around; snapshots hold all 64.
 # (https://www.postgresql.org/docs/current/transaction-id.html)
@@ -24,8 +26,16 @@ def exact_columns(plan: TablePlan) -> list[str]:
 
 def relation_of(plan: TablePlan) -> str:
     """The table as a from-clause item in the source's SQL."""
+    if plan.table.query is not None:
+        return f"{query_of(plan.table.query)} as {quote(plan.table.name)}"
     only = "only " if plan.table.settings.only else ""
     return only + quote_qualified(plan.table.schema, plan.table.name)
+
+
+def query_of(query: str) -> str:
+    """A declared query as a subquery."""
+    # The line breaks end a comment at its end.
+    return f"(\n{query}\n)"
 
 
 def lock_query(plan: TablePlan) -> str:
@@ -114,7 +124,7 @@ def summary_query(
             {number}, count(*), count(*) - count(reached), coalesce(bool_or(is_written), false),
             max(reached) > {known}, max(reached) = {known},
             {literal(row)}::regclass::oid::bigint,
-            (select row_to_json(nothing)::text from (select (null::{row}).*) as nothing)
+            (select row_to_json({ROW})::text from (select (null::{row}).*) as {ROW})
         from ({rows} limit {at_most}) as rows
     )"""
 

@@ -20,6 +20,7 @@ class ReadContract:
     `columns` maps names to DuckDB types. `identity` is the table's oid, by which a recreated table
     is recognized. `identities` are those of the columns, and `definition` is the fingerprint of a
     view or foreign table; both are None in loads by versions that didn't record them.
+    `query` is the declared query; then `definition` is the fingerprint of what it reads.
     `only`: child tables were excluded; versions that didn't record it included them.
     `parts` maps the oid of each table or partition with rows to its storage number; None where it
     doesn't apply, and in loads by versions that didn't record it.
@@ -37,6 +38,7 @@ class ReadContract:
     only: bool = False
     parts: dict[int, int] | None = None
     protected: dict[str, str] = field(default_factory=dict)
+    query: str | None = None
 
     def is_like(self, other: ReadContract) -> bool:
         """Whether both are read in the same way, apart from column identities and parts."""
@@ -190,11 +192,12 @@ def _others(before: ReadContract, now: ReadContract) -> dict[str, str]:
 
 
 def _redefined(before: ReadContract, now: ReadContract) -> list[str]:
-    if before.identities is None or now.identities is None:
+    if before.identities is None or now.identities is None or before.query != now.query:
         return []
     is_another_kind = (before.definition is None) != (now.definition is None)
     is_changed = is_another_kind or is_redefined(before.definition, now.definition)
-    return ["the definition changed"] if is_changed else []
+    what = "the definition of what the query reads" if now.query else "the definition"
+    return [f"{what} changed"] if is_changed else []
 
 
 def _retyped(before: ReadContract, now: ReadContract) -> Iterator[tuple[str, str]]:
@@ -236,8 +239,16 @@ def _changed_settings(before: ReadContract, now: ReadContract) -> Iterator[str]:
     if before.key != now.key:
         was, now_is = ", ".join(before.key) or "none", ", ".join(now.key) or "none"
         yield f"the key was {was} and is {now_is}"
+    if before.query != now.query:
+        yield _changed_query(before.query, now.query)
     if before.only != now.only:
         yield f"child tables are now {'excluded' if now.only else 'included'}"
+
+
+def _changed_query(before: str | None, now: str | None) -> str:
+    if before and now:
+        return "`query` changed"
+    return "it is a query now, no longer a table" if now else "it is a table now, no longer a query"
 
 
 def _changes_without_reload(before: ReadContract, now: ReadContract, shown: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
-from lakefeed.declaration.catalogue import CatalogueTable, Column, Part
+from lakefeed.declaration.catalogue import CatalogueTable, Column, Part, Used
 from lakefeed.declaration.document.quoting import yaml_name
 from lakefeed.declaration.table import ROW_VERSION, Table
 from lakefeed.errors import TableFailed
@@ -15,6 +15,7 @@ from lakefeed.loading.plan.column_check import check_columns, protections_of
 from lakefeed.loading.plan.cursor_check import WITH_ROW_VERSIONS, cursor_of
 from lakefeed.loading.plan.cursor_columns import CursorColumns
 from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, in_zone
+from lakefeed.loading.plan.query_check import statement_of
 from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.source.inspection.types import CursorKind, lake_type, read_expression
 from lakefeed.source.predicate import single_expression
@@ -44,8 +45,8 @@ class TablePlan:
     """A table as it will be read: the columns in order, the key, the cursor and its kind.
 
     `is_kept_unique`: a unique index of the source covers the key (nulls aside). `parts` are the
-    tables and partitions that hold the rows; a view has none. `protections` are those of the
-    columns that are hashed, masked or truncated, by name.
+    tables and partitions that hold the rows; a view or a query has none. `protections` are those of
+    the columns that are hashed, masked or truncated, by name. `uses` is what a query reads.
     """
 
     table: Table
@@ -58,6 +59,7 @@ class TablePlan:
     is_kept_unique: bool = False
     parts: tuple[Part, ...] = ()
     protections: Mapping[str, Protection] = field(default_factory=dict)
+    uses: tuple[Used, ...] = ()
 
     def expression_of(self, column: Column) -> str:
         """The SQL that reads a column as it is loaded: exactly, or protected."""
@@ -87,13 +89,14 @@ class TablePlan:
             only=settings.only,
             parts=self._recorded_parts,
             protected={name: how.described for name, how in self.protections.items()},
+            query=statement.text if (statement := statement_of(self.table)) else None,
         )
 
     @property
     def _recorded_parts(self) -> dict[int, int] | None:
-        """The storage of each part; None for a full refresh, which reads all parts, and for views,
-        whose parts aren't known."""
-        is_view = self.definition is not None and not self.parts
+        """The storage of each part; None for a full refresh, which reads all parts, and for views
+        and queries, whose parts aren't known."""
+        is_view = self.table.query or (self.definition is not None and not self.parts)
         if self.table.mode == "full_refresh" or is_view:
             return None
         return {part.oid: part.file for part in self.parts}
@@ -147,6 +150,7 @@ def plan_table(
     Raises:
         TableFailed: something declared is missing or unsuitable; names the line and the remedy.
     """
+    statement_of(table)
     if live is None:
         raise TableFailed(
             f"`{table.qualified}` doesn't exist in the database, or this role can't see it",
@@ -174,6 +178,7 @@ def plan_table(
         is_kept_unique=_is_kept_unique(table, live, key),
         parts=_parts_read(table, live),
         protections=protections_of(table, kept, keys or {}),
+        uses=live.uses,
     )
 
 

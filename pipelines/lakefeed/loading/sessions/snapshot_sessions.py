@@ -294,4 +294,5 @@ def _settings(plan: TablePlan, lock_timeout_ms: int | None = None) -> str:
         statement_timeout_ms=plan.statement_timeout_ms,
         lock_timeout_ms=lock_timeout_ms,
         application=session_name(f"lakefeed {plan.table.lake_name}"),
+        first_schema=plan.table.schema if plan.table.query is not None else None,
     )

@@ -145,7 +145,7 @@ def _compare(
     project: Project, table: Table, source: SourceAtSnapshot, live: LiveSource
 ) -> Comparison:
     keys = hash_keys(project, table)
-    plan = plan_table(table, live.tables.get(table.qualified), keys)
+    plan = plan_table(table, live.found(table), keys)
     with source.session(plan) as session:
         staged = attach_staging(session, project, table)
         effective = CommitLog(project.raw, table.lake_name).effective_loads()

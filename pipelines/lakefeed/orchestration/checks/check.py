@@ -12,6 +12,7 @@ from typing import Any
 
 from psycopg2.extensions import connection as PgConnection
 
+from lakefeed.declaration.catalogue import QUERY
 from lakefeed.declaration.project import Project
 from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED, LakefeedError, TableFailed
 from lakefeed.loading.plan.table_plan import TablePlan, plan_table
@@ -152,7 +153,7 @@ def _check_source(session: PgConnection, project: Project, source: str, found: _
     refused: list[LakefeedError] = []
     for table in tables:
         try:
-            plans.append(plan_table(table, live.tables.get(table.qualified)))
+            plans.append(plan_table(table, live.found(table)))
         except LakefeedError as error:
             refused.append(error)
     known = _catalogued(session, plans)
@@ -189,7 +190,8 @@ def _role_warnings(session: PgConnection, source: str, live: LiveSource) -> list
     advice = "use a read-only role (docs/guarantees.md)"
     if is_superuser(session):
         return [f"{source}: this role is a superuser; {advice}"]
-    may_be_written = sorted(writable(session, list(live.tables.values())))
+    tables = [table for table in live.tables.values() if table.kind != QUERY]
+    may_be_written = sorted(writable(session, tables))
     if not may_be_written:
         return []
     more = f" and {len(may_be_written) - 1} more" if len(may_be_written) > 1 else ""
@@ -197,8 +199,10 @@ def _role_warnings(session: PgConnection, source: str, live: LiveSource) -> list
 
 
 def _catalogued(session: PgConnection, plans: Sequence[TablePlan]) -> _Catalogued:
-    """Asks about all planned tables at once."""
-    catalogued = [(table, plan) for plan in plans if (table := plan.table.catalogue)]
+    """Asks about all planned tables at once. The server has answered for queries already."""
+    catalogued = [
+        (table, plan) for plan in plans if (table := plan.table.catalogue) and table.kind != QUERY
+    ]
     columns = [(table, [column.name for column in plan.columns]) for table, plan in catalogued]
     keys = [(table, plan.key_columns) for table, plan in catalogued]
     of_several = [table for table, plan in catalogued if plan.cursor and plan.cursor.is_of_several]
@@ -211,7 +215,7 @@ def _catalogued(session: PgConnection, plans: Sequence[TablePlan]) -> _Catalogue
 
 
 def _missing_privilege(plan: TablePlan, known: _Catalogued) -> TableFailed | None:
-    denied = known.denied[plan.table.qualified]
+    denied = known.denied.get(plan.table.qualified)
     if not denied:
         return None
     return TableFailed(
@@ -227,7 +231,7 @@ def _key_warnings(plan: TablePlan, known: _Catalogued) -> Iterator[str]:
     if catalogue is None:
         return
     name = f"{table.shown} ({table.where_of('primary_key')})"
-    for warning in known.doubts[table.qualified]:
+    for warning in known.doubts.get(table.qualified, ()):
         yield f"{name}: {warning}"
     if catalogue.heirs and not table.settings.only:
         yield (
@@ -240,6 +244,8 @@ def _key_warnings(plan: TablePlan, known: _Catalogued) -> Iterator[str]:
 def _cursor_warnings(plan: TablePlan, known: _Catalogued) -> list[str]:
     if plan.cursor is None or plan.table.catalogue is None:
         return []
+    if plan.table.query is not None:
+        return [_cost_of_query(plan, plan.cursor.name)]
     columns = known.columns[plan.table.qualified]
     facts = [columns[column.name] for column in plan.cursor.columns]
     name = f"{plan.table.shown} ({plan.table.where_of('cursor')})"
@@ -261,3 +267,11 @@ def _cursor_warnings(plan: TablePlan, known: _Catalogued) -> list[str]:
             "by every load"
         )
     return found
+
+
+def _cost_of_query(plan: TablePlan, cursor: str) -> str:
+    return (
+        f"{plan.table.shown} ({plan.table.where_of('query')}): the cursor `{cursor}` of a query "
+        "has no index of its own: unless the query passes on an indexed column, every load runs "
+        "all of it"
+    )

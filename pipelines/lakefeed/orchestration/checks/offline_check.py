@@ -17,6 +17,7 @@ from lakefeed.errors import (
     StorageFailed,
     TableFailed,
 )
+from lakefeed.loading.plan.query_check import statement_of
 from lakefeed.loading.plan.table_plan import plan_table
 from lakefeed.orchestration.checks.renamed_modules import renamed_modules
 from lakefeed.orchestration.permissions import refuse_missing
@@ -109,6 +110,10 @@ def _table_errors(table: Table) -> Iterator[LakefeedError]:
             where=table.where,
             do="if the table is new: lakefeed sync; otherwise correct its name or `schema`",
         )
+        try:
+            statement_of(table)
+        except TableFailed as error:
+            yield DeclarationError(error.what, where=error.where, do=error.do)
         reason = single_expression(table.settings.where) if table.settings.where else None
         if reason:
             message = f"`where` of {table.shown} can't be used: {reason}"

@@ -14,6 +14,7 @@ from lakefeed.declaration.table import Table
 from lakefeed.errors import TableFailed
 from lakefeed.loading.plan.read_contract import ContractChanges, ReadContract, changes_since
 from lakefeed.loading.plan.table_plan import plan_table
+from lakefeed.source.statement import tables_read
 
 # For table settings that `next_run_of` doesn't describe.
 _TABLE_SETTINGS = {
@@ -53,7 +54,9 @@ _TABLE_VALUES = {
     ("on_null_cursor", "error"): "a row without a cursor value fails the table",
 }
 # The table settings that `next_run_of` describes.
-DESCRIBED_BY_NEXT_RUN = ("cursor", "primary_key", "where", "only", "columns", "name", "relation")
+DESCRIBED_BY_NEXT_RUN = (
+    *("cursor", "primary_key", "where", "only", "columns", "name", "relation", "query"),
+)
 
 _FILE_SETTINGS = {
     "raw.url": "raw is read from there; tables without loads there are loaded from the beginning",
@@ -92,7 +95,8 @@ def next_run_of(before: Table | None, now: Table | None) -> tuple[str, ...]:
     if now.is_paused:
         return _next_run_without(before, now)
     if before is None:
-        return ("reads the table from the beginning", *([] if now.catalogue else [_UNKNOWN]))
+        unknown = [] if now.catalogue else [_UNKNOWN]
+        return ("reads the table from the beginning", *_tables_of_query(now), *unknown)
     if before.lake_name != now.lake_name:
         return (
             f"reads the table from the beginning as `{now.lake_name}`; `{before.lake_name}` is no "
@@ -113,7 +117,14 @@ def _next_run_without(before: Table | None, now: Table) -> tuple[str, ...]:
     return ()
 
 
+def _tables_of_query(table: Table) -> Iterator[str]:
+    if read := tables_read(table):
+        yield f"its query reads {', '.join(read)}"
+
+
 def _next_run(before: Table, now: Table) -> Iterator[str]:
+    if before.query != now.query:
+        yield from _tables_of_query(now)
     if now.catalogue is None:
         yield _UNKNOWN
         return

@@ -59,5 +59,4 @@ class LiveTables:
         """
         refuse_frozen(self.project, table, self.live)
         refuse_unfit_tests(self.project.declared, table, self.tables)
-        live = self.live.tables.get(table.qualified)
-        return plan_table(table, live, hash_keys(self.project, table))
+        return plan_table(table, self.live.found(table), hash_keys(self.project, table))

@@ -2,7 +2,7 @@
 
 Imports: `declaration`, `declaration.environment`, `loading.raw`, `loading.sessions`,
     `orchestration`, `orchestration.build`, `orchestration.project`, `orchestration.reports`,
-    `source.inspection`, `transformation`, `transformation.generate`, `transformation.lineage`,
-    `transformation.warehouse`, `transformation.warehouse.base`.
+    `source`, `source.inspection`, `transformation`, `transformation.generate`,
+    `transformation.lineage`, `transformation.warehouse`, `transformation.warehouse.base`.
 Public: `metrics`, `overview`, `status`, `trace`, `version_precedence`.
 """

@@ -18,6 +18,7 @@ from lakefeed.orchestration.build.rollback import read_rollback
 from lakefeed.orchestration.inspect.version_precedence import Judgement, absent_from, judge
 from lakefeed.orchestration.project.selection import table_named
 from lakefeed.source.inspection.types import lake_type
+from lakefeed.source.statement import tables_read
 from lakefeed.transformation.generate.generated_files import is_generated
 from lakefeed.transformation.generate.staging_models import staging_model_name
 from lakefeed.transformation.lineage.downstream_rows import (
@@ -63,6 +64,11 @@ class Trace:
         """Key columns that the lake stores as PostgreSQL's text representation."""
         columns = [self.table.column(name) for name in self.key]
         return [column.name for column in columns if column and lake_type(column.type).as_text]
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The source's tables that a declared query reads; empty for a table."""
+        return tables_read(self.table)
 
     @property
     def rows(self) -> list[ModelRows]:
@@ -192,6 +198,7 @@ def as_json(traced: Trace) -> dict[str, Any]:
     return {
         "table": traced.table.shown,
         "key": traced.key,
+        "reads": list(traced.reads),
         "loads": traced.loads,
         "versions": [
             {

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from filelock import FileLock
 from psycopg2.extensions import connection as PgConnection
 
 from lakefeed.declaration.catalogue import (
     CATALOGUE_FILE,
+    QUERY,
     Catalogue,
     CatalogueTable,
     catalogue_text,
@@ -30,6 +31,7 @@ from lakefeed.declaration.table_names import (
 from lakefeed.declaration.tables import known_elsewhere
 from lakefeed.errors import DeclarationError
 from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.orchestration.project.live_queries import live_queries, query_error
 from lakefeed.source.inspection.identity import identified
 from lakefeed.source.inspection.partitions import with_parts
 from lakefeed.source.inspection.tables import BASE_KINDS, inspect_tables, user_schemas
@@ -42,12 +44,24 @@ class LiveSource:
     """The declared tables of one source as they are in the database now.
 
     `lost_wildcards` are entries that match no table while the catalogue has tables that no entry
-    declares any more, which suggests a mistake in `schema` or in the entry.
+    declares any more, which suggests a mistake in `schema` or in the entry. `refused` has the
+    server's reason for each declared query that it can't run.
     """
 
     tables: dict[str, CatalogueTable]
     drift: tuple[str, ...]
     lost_wildcards: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    def found(self, table: Table) -> CatalogueTable | None:
+        """The table as it is now; None if it is missing.
+
+        Raises:
+            TableFailed: it is declared as a query, which the server refuses.
+        """
+        if reason := self.refused.get(table.qualified):
+            raise query_error(table, reason)
+        return self.tables.get(table.qualified)
 
 
 def read_live(session: PgConnection, project: Project, source: str) -> LiveSource:
@@ -62,6 +76,7 @@ def read_live(session: PgConnection, project: Project, source: str) -> LiveSourc
     live = inspect_tables(session, _schemas(session, declared))
     explicit = {qualify(e, declared.schema_) for e in declared.tables if not is_wildcard(e)}
     wildcards = wildcards_of(declared)
+    queries = {t.qualified: t for t in _queries(project, source)}
     tables = {
         qualified: table
         for qualified, table in live.items()
@@ -69,8 +84,19 @@ def read_live(session: PgConnection, project: Project, source: str) -> LiveSourc
         if qualified in explicit
         or (table.kind in BASE_KINDS and matching_wildcards(qualified, wildcards, declared.schema_))
     }
+    for qualified in tables.keys() & queries.keys():
+        # A table of the same name isn't what is declared.
+        del tables[qualified]
     found = with_parts(session, identified(session, tables))
-    return _live_source(project, source, {**found, **paused})
+    described, refused = live_queries(session, queries)
+    source_now = _live_source(project, source, {**found, **described, **paused})
+    return replace(source_now, refused=refused)
+
+
+def _queries(project: Project, source: str) -> Iterator[Table]:
+    for table in project.tables_of(source):
+        if table.query is not None and not table.is_paused:
+            yield table
 
 
 def with_live_tables(
@@ -82,7 +108,9 @@ def with_live_tables(
         **{name: table for name, table in earlier.tables.items() if name not in names},
         **{name: table for name, table in later.tables.items() if name in names},
     }
-    return _live_source(project, source, tables)
+    refused = {name: why for name, why in earlier.refused.items() if name not in names}
+    refused |= {name: why for name, why in later.refused.items() if name in names}
+    return replace(_live_source(project, source, tables), refused=refused)
 
 
 def _live_source(project: Project, source: str, tables: dict[str, CatalogueTable]) -> LiveSource:
@@ -98,7 +126,11 @@ def _lost_wildcards(
     live: dict[str, CatalogueTable],
 ) -> Iterator[str]:
     explicit = {qualify(entry, declared.schema_) for entry in declared.tables}
-    lost = [name for name in known if name not in live and name not in explicit]
+    lost = [
+        name
+        for name, table in known.items()
+        if name not in live and name not in explicit and table.kind != QUERY
+    ]
     for wildcard in wildcards_of(declared) if lost else ():
         entry = read_entry(wildcard, declared.schema_)
         if not any(entry.matches(name) for name in live):
@@ -227,7 +259,11 @@ def _adopted(
     selected: set[str] | None,
 ) -> dict[str, CatalogueTable]:
     explicit = {qualify(entry, declared.schema_) for entry in declared.tables}
-    missing = explicit - live.keys() - known.keys()
+    missing = {
+        qualify(entry, declared.schema_)
+        for entry, settings in declared.tables.items()
+        if not (settings and settings.query)
+    } - (live.keys() | known.keys())
     names = [split(qualified)[1] for qualified in missing]
     elsewhere = [known_elsewhere(declared, known, name) for name in names]
     explicit |= {table.qualified for table in elsewhere if table}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table_checks import unknown_columns
-from lakefeed.errors import DeclarationError
+from lakefeed.errors import DeclarationError, TableFailed
+from lakefeed.loading.plan.query_check import statement_of
 from lakefeed.orchestration.project.catalogue_sync import (
     LiveSource,
     adopt,
@@ -33,8 +35,8 @@ def sync(project: Project) -> SyncReport:
     Raises:
         DeclarationError, SourceUnreachable: a source has no connection, or can't be reached.
         DeclarationError: a wildcard no longer matches any table.
-        DeclarationError: everything is up to date except declared tests that can't run, or
-            settings of columns that don't exist.
+        DeclarationError: everything is up to date except queries that the server refuses, declared
+            tests that can't run, or settings of columns that don't exist.
     """
     live: dict[str, LiveSource] = {}
     for source in project.declaration.sources:
@@ -45,6 +47,8 @@ def sync(project: Project) -> SyncReport:
         for entry in live[source].lost_wildcards:
             raise lost_wildcard_error(project, source, entry)
     project, files = adopt(project, live)
+    if refused := [str(error) for error in _refused_queries(project, live)]:
+        raise DeclarationError("\n".join(refused))
     problems = [
         problem
         for table in project.tables
@@ -59,3 +63,13 @@ def sync(project: Project) -> SyncReport:
         raise DeclarationError(problems=problems)
     drift = tuple(line for found in live.values() for line in found.drift)
     return SyncReport(drift, tuple(files), len(project.tables))
+
+
+def _refused_queries(project: Project, live: Mapping[str, LiveSource]) -> Iterator[TableFailed]:
+    """Why declared queries can't be read."""
+    for table in project.tables:
+        try:
+            statement_of(table)
+            live[table.source].found(table)
+        except TableFailed as error:
+            yield error

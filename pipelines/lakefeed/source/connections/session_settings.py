@@ -5,7 +5,7 @@ tests/faults/test_settings.py tries all settings of a server, which is how the l
 
 from __future__ import annotations
 
-from lakefeed.sql import literal
+from lakefeed.sql import literal, quote
 
 # A session that waits longer for a lock blocks every session that asks for the table after it.
 LOCK_TIMEOUT_SECONDS = 60
@@ -56,6 +56,7 @@ def transaction_settings(
     statement_timeout_ms: int = 0,
     lock_timeout_ms: int | None = None,
     application: str | None = None,
+    first_schema: str | None = None,
 ) -> str:
     """The SQL that each of Lakefeed's transactions begins with: read-only, UTC, marked as ours.
 
@@ -66,6 +67,7 @@ def transaction_settings(
         statement_timeout_ms: 0 for no limit.
         lock_timeout_ms: None for `LOCK_TIMEOUT_SECONDS`.
         application: the transaction's application name; None for that of its session.
+        first_schema: where names without a schema are looked up first; None for the usual path.
     """
     bounds = {
         "lock_timeout": str(lock_timeout_ms or LOCK_TIMEOUT_SECONDS * 1000),
@@ -78,7 +80,19 @@ def transaction_settings(
         f"{_set(_SETTINGS | bounds)}; "
         f"{_set(_OF_SUPERUSERS)} and current_setting('is_superuser') = 'on'; "
         f"select set_config('search_path', {_SEARCH_PATH}, true); "
+        f"{look_up_first(first_schema) + '; ' if first_schema else ''}"
         f"select pg_advisory_xact_lock_shared({OURS})"
+    )
+
+
+def look_up_first(schema: str) -> str:
+    """SQL that has names without a schema looked up in this one first, until the transaction ends.
+
+    PostgreSQL's own names still come before.
+    """
+    path = f"pg_catalog, {quote(schema)}, "
+    return (
+        f"select set_config('search_path', {literal(path)} || current_setting('search_path'), true)"
     )
 
 

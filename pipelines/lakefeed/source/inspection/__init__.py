@@ -1,6 +1,6 @@
 """Inspects a database's tables: columns, keys, partitions, types and their identities.
 
-Imports: `declaration`, `source.connections`.
+Imports: `declaration`, `source`, `source.connections`.
 Public: `equality`, `expression_indexes`, `guarded`, `identity`, `key_scans`, `partitions`,
-    `tables`, `types`, `updates`.
+    `queries`, `tables`, `types`, `updates`.
 """

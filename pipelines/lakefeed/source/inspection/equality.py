@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lakefeed.declaration.catalogue import CatalogueTable, Column
+from lakefeed.declaration.catalogue import QUERY, CatalogueTable, Column
 from lakefeed.sql import literal, quote
 
 VALUE = "{value}"
@@ -134,7 +134,8 @@ def compared_by_text(
     """Warnings by qualified name of the table, for each key column with values that only PostgreSQL
     can tell to be equal.
 
-    That is so for some types (`citext`) and collations (case-insensitive ones).
+    That is so for some types (`citext`) and collations (case-insensitive ones). Of a query's
+    columns, the server doesn't tell the collation: there are no warnings for them.
 
     Args:
         fetch: runs a query on the source and returns its rows.
@@ -146,7 +147,7 @@ def compared_by_text(
         f"{literal(column.name)}::name)"
         for place, (table, columns) in enumerate(keys)
         for column in columns
-        if comparable(column.type) is None
+        if comparable(column.type) is None and table.kind != QUERY
     ]
     reasons: dict[tuple[str, str], str] = {}
     query = _MADE_OF.format(columns=", ".join(unchecked))

@@ -10,6 +10,7 @@ from lakefeed.declaration.table import Table
 from lakefeed.transformation.generate.staging_models import (
     column_entry,
     compared_as,
+    described,
     jinja_text,
     key_test,
     macro_call,
@@ -75,7 +76,7 @@ def _model_entry(table: Table) -> dict[str, Any]:
     columns += [{"name": name, "description": text} for name, text in _LAKE_COLUMNS.items()]
     return {
         "name": history_model_name(table),
-        "description": f"History of {table.qualified} in `{table.source}`. One row per "
+        "description": f"History of {described(table)} in `{table.source}`. One row per "
         f"{', '.join(key)} and version, with the period in which it was valid.",
         "config": {"schema": "history", "tags": list(table.settings.tags)},
         "data_tests": [

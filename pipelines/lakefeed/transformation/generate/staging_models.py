@@ -19,6 +19,7 @@ from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.source.inspection.equality import comparable
 from lakefeed.source.inspection.types import lake_type
+from lakefeed.source.statement import tables_read
 from lakefeed.transformation.generate.data_tests import tests_of_column, tests_of_table
 from lakefeed.transformation.model_names import staging_model
 from lakefeed.transformation.targets.profile import output_of
@@ -101,11 +102,19 @@ def _jinja_cursor(cursor: Cursor) -> str:
     return f"{{'{cursor.function}': [{listed}]}}" if cursor.function else listed
 
 
+def described(table: Table) -> str:
+    """What the table is in its source: its name, or the query and the tables that it reads."""
+    if table.query is None:
+        return table.qualified
+    read = ", ".join(tables_read(table))
+    return f"the query `{table.short_name}`" + (f" of {read}" if read else "")
+
+
 def _sources_yaml(project: Project, source: str, tables: list[Table]) -> str:
     entries = [
         {
             "name": table.short_name,
-            "description": f"Raw row versions of {table.qualified}: one row per loaded version.",
+            "description": f"Raw row versions of {described(table)}: one row per loaded version.",
             "config": {
                 "tags": list(table.settings.tags),
                 "meta": {"lakefeed": _raw_meta(project, table)},
@@ -162,7 +171,7 @@ def _model_entry(table: Table, known: list[Table]) -> dict[str, Any]:
     )
     entry: dict[str, Any] = {
         "name": staging_model_name(table),
-        "description": f"{table.qualified} in `{table.source}`. {grain}",
+        "description": f"{described(table)} in `{table.source}`. {grain}",
         "config": {"schema": "staging", "tags": list(table.settings.tags)},
     }
     if tests := [*_key_tests(table), *tests_of_table(table)]:
