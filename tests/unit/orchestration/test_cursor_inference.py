@@ -24,13 +24,13 @@ from lakefeed.declaration.document.loader import validate
 from lakefeed.declaration.document.positions import parse_document
 from lakefeed.declaration.tables import resolve_tables
 from lakefeed.loading.plan.table_plan import plan_table
-from lakefeed.orchestration.project.cursor_inference import (
+from lakefeed.orchestration.project.proposal.cursor_inference import (
     TableFacts,
     choose_cursor,
     doubts_of,
 )
-from lakefeed.orchestration.project.proposal import declaration_text
-from lakefeed.orchestration.project.table_proposal import propose
+from lakefeed.orchestration.project.proposal.declaration_text import declaration_text
+from lakefeed.orchestration.project.proposal.table_proposal import propose
 from lakefeed.source.inspection.tables import ColumnFacts
 from lakefeed.source.inspection.updates import Updates
 from tests.naming import names

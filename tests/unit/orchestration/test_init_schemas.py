@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lakefeed.errors import DeclarationError
-from lakefeed.orchestration.project.lake_names import names_in_lake
-from lakefeed.orchestration.project.schemas import choose_schemas, own_schema
+from lakefeed.orchestration.project.proposal.lake_names import names_in_lake
+from lakefeed.orchestration.project.proposal.schemas import choose_schemas, own_schema
 
 COUNTS = {"person": 13, "sales": 19, "sales_old": 1, "a*b": 1, "axb": 1}
 

@@ -27,7 +27,7 @@ from lakefeed.orchestration.impact.git_revision import (
     link_uncommitted,
     state_of,
 )
-from lakefeed.orchestration.project.catalogue_sync import table_drift
+from lakefeed.orchestration.project.drift import table_drift
 from lakefeed.transformation.dbt_adapter.runner import refuse_without_dbt
 from lakefeed.transformation.dbt_adapter.state_diff import (
     MODELS,

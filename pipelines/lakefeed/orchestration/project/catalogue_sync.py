@@ -31,6 +31,7 @@ from lakefeed.declaration.table_names import (
 from lakefeed.declaration.tables import known_elsewhere
 from lakefeed.errors import DeclarationError
 from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.orchestration.project.drift import describe_drift
 from lakefeed.orchestration.project.live_queries import live_queries, query_error
 from lakefeed.source.inspection.identity import identified
 from lakefeed.source.inspection.partitions import with_parts
@@ -146,44 +147,6 @@ def lost_wildcard_error(project: Project, source: str, entry: str) -> Declaratio
         where=project.declared.document.where(("sources", source, "tables", entry)),
         do="correct `schema` or the entry; if the tables are gone for good, remove the entry",
     )
-
-
-def describe_drift(
-    source: str, known: dict[str, CatalogueTable], live: dict[str, CatalogueTable]
-) -> Iterator[str]:
-    """Describes what changed in the database since the catalogue was written.
-
-    Tables that aren't in the catalogue yet don't count as changed.
-    """
-    for qualified, table in live.items():
-        before = known.get(qualified)
-        if before is None:
-            continue
-        for line in table_drift(before, table):
-            yield f"{source}.{qualified}: {line}"
-
-
-def table_drift(before: CatalogueTable, now: CatalogueTable) -> Iterator[str]:
-    """Describes what changed in one table in the database."""
-    yield from _column_drift(before, now)
-    if before.primary_key != now.primary_key:
-        keys = (", ".join(key) or "none" for key in (before.primary_key, now.primary_key))
-        yield "primary key changed from {} to {}".format(*keys)
-
-
-def _column_drift(before: CatalogueTable, now: CatalogueTable) -> Iterator[str]:
-    for column in now.columns:
-        old = before.column(column.name)
-        if old is None:
-            yield f"column `{column.name}` ({column.type}) was added"
-        elif old.type != column.type:
-            yield f"column `{column.name}` changed from {old.type} to {column.type}"
-        elif old.nullable != column.nullable:
-            now_is = "is now nullable" if column.nullable else "is no longer nullable"
-            yield f"column `{column.name}` {now_is}"
-    for column in before.columns:
-        if now.column(column.name) is None:
-            yield f"column `{column.name}` was dropped"
 
 
 def adopt(

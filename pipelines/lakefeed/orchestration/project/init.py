@@ -17,15 +17,23 @@ from lakefeed.declaration.environment.variables import variables_file, variables
 from lakefeed.declaration.models.value_types import IDENTIFIER
 from lakefeed.declaration.project import open_project
 from lakefeed.errors import DeclarationError, Refused
-from lakefeed.orchestration.project.carried_proposal import carry
-from lakefeed.orchestration.project.cursor_inference import TableFacts
 from lakefeed.orchestration.project.gitignore import ignore, refuse_tracked_secret
 from lakefeed.orchestration.project.other_tools.export_file import Export, read_export
-from lakefeed.orchestration.project.proposal import declaration_text, entry_of, left_text
-from lakefeed.orchestration.project.schemas import choose_schemas, how_to_choose, own_schema
-from lakefeed.orchestration.project.survey import survey, tables_and_views, tables_of
+from lakefeed.orchestration.project.proposal.carried_proposal import carry
+from lakefeed.orchestration.project.proposal.cursor_inference import TableFacts
+from lakefeed.orchestration.project.proposal.declaration_text import (
+    declaration_text,
+    entry_of,
+    left_text,
+)
+from lakefeed.orchestration.project.proposal.schemas import (
+    choose_schemas,
+    how_to_choose,
+    own_schema,
+)
+from lakefeed.orchestration.project.proposal.survey import survey, tables_and_views, tables_of
+from lakefeed.orchestration.project.proposal.table_proposal import Proposal, propose
 from lakefeed.orchestration.project.sync import sync
-from lakefeed.orchestration.project.table_proposal import Proposal, propose
 from lakefeed.source.connections.connection import Connection, connection_from_url
 from lakefeed.source.connections.sessions import connect
 from lakefeed.source.inspection.tables import (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lakefeed.declaration.catalogue import Column
 from lakefeed.declaration.document.quoting import yaml_name
-from lakefeed.orchestration.project.cursor_inference import (
+from lakefeed.orchestration.project.proposal.cursor_inference import (
     CursorChoice,
     TableFacts,
     choose_cursor,

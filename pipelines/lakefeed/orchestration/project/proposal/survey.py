@@ -14,7 +14,7 @@ from typing import TypeVar
 from psycopg2.extensions import connection as PgConnection
 
 from lakefeed.declaration.catalogue import CatalogueTable
-from lakefeed.orchestration.project.cursor_inference import TableFacts
+from lakefeed.orchestration.project.proposal.cursor_inference import TableFacts
 from lakefeed.source.connections.connection import Connection
 from lakefeed.source.connections.sessions import fetching
 from lakefeed.source.inspection.equality import compared_by_text

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from lakefeed.declaration.catalogue import CatalogueTable
 from lakefeed.declaration.document.quoting import yaml_name
 from lakefeed.declaration.table_names import shortest_entry, spelled
-from lakefeed.orchestration.project.cursor_inference import (
+from lakefeed.orchestration.project.proposal.cursor_inference import (
     TableFacts,
     doubts_of_key,
     listed,
     on_one_line,
 )
-from lakefeed.orchestration.project.lake_names import names_in_lake
-from lakefeed.orchestration.project.table_proposal import Proposal
+from lakefeed.orchestration.project.proposal.lake_names import names_in_lake
+from lakefeed.orchestration.project.proposal.table_proposal import Proposal
 
 _DELETES = """\
     # A row deleted in the source stays in staging of a table with a cursor, unless the

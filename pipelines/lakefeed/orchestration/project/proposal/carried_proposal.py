@@ -8,15 +8,15 @@ from dataclasses import dataclass, field, replace
 
 from lakefeed.declaration.catalogue import Column
 from lakefeed.declaration.document.quoting import yaml_name
-from lakefeed.orchestration.project.cursor_inference import (
+from lakefeed.orchestration.project.other_tools.carried import Carried
+from lakefeed.orchestration.project.proposal.cursor_inference import (
     TableFacts,
     doubts_of_key,
     listed,
     misses_updates,
     on_one_line,
 )
-from lakefeed.orchestration.project.other_tools.carried import Carried
-from lakefeed.orchestration.project.table_proposal import Proposal, cursor_setting, propose
+from lakefeed.orchestration.project.proposal.table_proposal import Proposal, cursor_setting, propose
 from lakefeed.source.inspection.types import cursor_kind
 from lakefeed.source.predicate import single_expression
 
