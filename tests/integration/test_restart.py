@@ -46,6 +46,16 @@ def test_a_lost_raw_folder_is_reported_and_loaded_again_from_the_beginning(
     assert [row[:2] for row in lake.raw("shop__t", "id, note")] == [(1, "a"), (2, "b")]
 
 
+@pytest.mark.parametrize("cursor", ["at", "{column: at, initial_value: 2026-01-01}"])
+def test_a_table_that_has_always_been_empty_has_lost_nothing(
+    database: Database, lake: Lake, cursor: str
+) -> None:
+    database.execute(T[0])
+    lake.declare(f"t: {{cursor: {cursor}}}").load()
+
+    assert only(lake.load()).notes == ()
+
+
 def test_a_deleted_warehouse_is_rebuilt_from_raw(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: at}").run()

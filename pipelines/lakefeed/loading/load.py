@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import dlt
 
@@ -141,10 +142,20 @@ def _workspace_of(project: Project, plan: TablePlan) -> _Workspace:
 
 def _repair(workspace: _Workspace) -> list[str]:
     """Drops dlt's state if it is that of a raw layer that is gone."""
-    if not workspace.pipeline.state.get("sources") or workspace.log.committed_ids():
+    if not _has_brought_rows(workspace.pipeline.state) or workspace.log.committed_ids():
         return []
     workspace.pipeline.drop()
     return ["its raw files are gone, so it is loaded from the beginning"]
+
+
+def _has_brought_rows(state: Mapping[str, Any]) -> bool:
+    """Whether the pipeline with this state has ever read rows; of an empty table, it hasn't."""
+    return any(
+        cursor["last_value"] not in (None, cursor["initial_value"])
+        for source in state.get("sources", {}).values()
+        for resource in source.get("resources", {}).values()
+        for cursor in resource.get("incremental", {}).values()
+    )
 
 
 def _note_from_present(
