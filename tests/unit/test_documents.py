@@ -12,14 +12,18 @@ import pytest
 
 from lakefeed.documents import Format, from_fields, to_fields
 from lakefeed.errors import LakefeedError, NewerFormat, SourceUnreachable
+from lakefeed.loading.estimate import Estimate
 from lakefeed.loading.locks.lock_file import HOLDER, Process
 from lakefeed.loading.plan.read_contract import ReadContract
+from lakefeed.loading.preview import LoadPreview
 from lakefeed.loading.raw.load_manifest import MANIFEST
 from lakefeed.loading.raw.manifest_pack import PACK
 from lakefeed.loading.raw.profile import PROFILE, ColumnProfile, Profile
 from lakefeed.loading.raw.pruning_record import PRUNED
 from lakefeed.orchestration.build.build_plan import BuildPlan
 from lakefeed.orchestration.build.rollback import ROLLBACK, Rollback
+from lakefeed.orchestration.ingest.load_request import LoadRequest
+from lakefeed.orchestration.ingest.run_plan import PLAN, RunPlan
 from lakefeed.orchestration.reports.run_history import RUN, KeptRun, TableOutcome
 from lakefeed.orchestration.reports.run_report import RunReport, TableReport
 from lakefeed.transformation.dbt_adapter.runner import BuildResult, NodeResult
@@ -46,6 +50,14 @@ EVERY_KIND: dict[str, tuple[Format[Any], Any]] = {
     "candidate mark": (
         MARK,
         from_fields(MARK.kind, {"build": "a", "copied_from": [1, 2, 3], "is_whole": True}),
+    ),
+    "plan": (
+        PLAN,
+        RunPlan(
+            LoadRequest(("shop.t",), full_refresh=True),
+            (LoadPreview("shop.t", "shop__t", "full_refresh", estimate=Estimate(3, 900, True)),),
+            ("stg_shop__t",),
+        ),
     ),
     "lock holder record": (HOLDER, Process(7, "here", "2026-01-01")),
 }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from lakefeed.cli.options import JSON, PROJECT, SELECT, project_in, show
+from lakefeed.cli.options import JSON, PROJECT, SELECT, load_options, project_in, show
 from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED
 
 
@@ -28,6 +30,32 @@ def check(root: Path, connect: bool, data: bool, as_json: bool) -> None:
     report = with_data(project, report) if data else report
     show_check(project, report, as_json)
     sys.exit(report.exit_code)
+
+
+@click.command()
+@PROJECT
+@load_options
+@click.option(
+    "--save",
+    "file",
+    type=click.Path(path_type=Path),
+    help="Also write the plan to this file, for: lakefeed run --plan FILE.",
+)
+def plan(root: Path, as_json: bool, file: Path | None, **request: Any) -> None:
+    """Show what the next run would read and build, without doing it."""
+    from lakefeed.orchestration.ingest.load_request import LoadRequest
+    from lakefeed.orchestration.ingest.run_plan import plan_run, save_plan
+    from lakefeed.render.plan import print_plan
+    from lakefeed.render.report import console
+
+    planned = plan_run(project_in(root), LoadRequest(**request))
+    if file is not None:
+        save_plan(planned, file)
+    if as_json:
+        click.echo(json.dumps(planned.as_json(), indent=2))
+    else:
+        print_plan(console(), planned)
+    sys.exit(planned.exit_code)
 
 
 @click.command()

@@ -38,6 +38,7 @@ def main(environment: str | None) -> None:
 # In the order a newcomer needs them.
 for _command in (
     project_commands.init,
+    inspect_commands.plan,
     run_commands.run,
     run_commands.load,
     run_commands.build,

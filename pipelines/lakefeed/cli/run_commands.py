@@ -4,24 +4,49 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lakefeed.cli.options import JSON, PROJECT, SELECT, load_options, project_in, show
 
+if TYPE_CHECKING:
+    from lakefeed.declaration.project import Project
+    from lakefeed.orchestration.ingest.load_request import LoadRequest
+
 
 @click.command()
 @PROJECT
 @load_options
-def run(root: Path, as_json: bool, **request: Any) -> None:
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(path_type=Path),
+    help="Carry out a plan that `lakefeed plan --save` wrote, or refuse if it no longer holds.",
+)
+def run(root: Path, as_json: bool, plan_file: Path | None, **request: Any) -> None:
     """Load new rows, build and test the models downstream of them, and publish the result."""
     from lakefeed.orchestration.ingest.load_request import LoadRequest
     from lakefeed.orchestration.run import run as run_project
     from lakefeed.render.report import print_report
 
-    project = project_in(root)
-    print_report(lambda listener: run_project(project, LoadRequest(**request), listener), as_json)
+    project, asked = project_in(root), LoadRequest(**request)
+    if plan_file is not None:
+        asked = _planned(project, asked, plan_file)
+    print_report(lambda listener: run_project(project, asked, listener), as_json)
+
+
+def _planned(project: Project, asked: LoadRequest, plan_file: Path) -> LoadRequest:
+    from lakefeed.errors import DeclarationError
+    from lakefeed.orchestration.ingest.load_request import LoadRequest
+    from lakefeed.orchestration.ingest.run_plan import reviewed_request
+
+    if asked != LoadRequest():
+        raise DeclarationError(
+            "--plan comes with its own tables and options",
+            do="leave out the others, or give them to: lakefeed plan --save FILE",
+        )
+    return reviewed_request(project, plan_file)
 
 
 @click.command()

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from psycopg2.extensions import connection as PgConnection
+
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.accepted_changes import accepted_changes
+from lakefeed.loading.estimate import Estimate, estimate_of
 from lakefeed.loading.extract.window import window_of
 from lakefeed.loading.load_result import LoadOptions
 from lakefeed.loading.plan.cursors import CursorValue
@@ -36,6 +39,9 @@ class LoadPreview:
         end: the end of a backfill, exclusive; None if it is open.
         reads_whole: whether the whole table is read, which supersedes all earlier loads.
         supersedes: the IDs of the loads that would be superseded.
+        reasons: what determines where it starts, in the order in which it applies.
+        estimate: how much it would read, as the source's planner expects; None if not asked for.
+        drift: what changed in the database since the catalogue was written.
         notes: schema changes since the last load, and their effect on this one.
         error: why the table can't be loaded. Fields that aren't known then keep their defaults.
     """
@@ -51,6 +57,9 @@ class LoadPreview:
     end: str | None = None
     reads_whole: bool = False
     supersedes: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    estimate: Estimate | None = None
+    drift: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     error: LakefeedError | None = None
 
@@ -61,15 +70,23 @@ def preview_failed(table: Table, error: LakefeedError) -> LoadPreview:
 
 
 def preview_load(
-    project: Project, plan: TablePlan, snapshot: Snapshot, options: LoadOptions
+    project: Project,
+    plan: TablePlan,
+    snapshot: Snapshot,
+    options: LoadOptions,
+    session: PgConnection | None = None,
 ) -> LoadPreview:
     """What a load at this snapshot would read. Reads the commit log; changes nothing.
+
+    Args:
+        session: asks the source's planner how much that is; None to leave that open.
 
     One case can't be foreseen without reading rows: if an added column has values in older rows,
     the load reads from the beginning.
 
     Raises:
         TableFailed: the load would be refused because of a schema change.
+        psycopg2.Error: the connection was lost.
     """
     table = plan.table
     effective = CommitLog(project.raw, table.lake_name).effective_loads()
@@ -94,6 +111,8 @@ def preview_load(
         end=_text(window.end),
         reads_whole=window.is_whole,
         supersedes=tuple(load.load_id for load in effective) if window.is_whole else (),
+        reasons=window.reasons,
+        estimate=estimate_of(session, plan, window) if session else None,
         notes=changes.notes,
     )
 

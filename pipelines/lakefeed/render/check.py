@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lakefeed.render.grouping import grouped, of_check
+from lakefeed.render.parts.grouping import grouped, of_check
 from lakefeed.wording import counted, data_size
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from lakefeed.render.grouping import grouped, of_named
+from lakefeed.render.parts.grouping import grouped, of_named
 from lakefeed.wording import counted
 
 if TYPE_CHECKING:

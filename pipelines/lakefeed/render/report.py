@@ -17,8 +17,8 @@ from rich.markup import escape
 from lakefeed.interruption import is_interrupted
 from lakefeed.orchestration.reports.run_report import RunReport, TableReport
 from lakefeed.render.build import build_line, kept_lines
-from lakefeed.render.grid import Column, print_rows
-from lakefeed.render.grouping import (
+from lakefeed.render.parts.grid import Column, print_rows
+from lakefeed.render.parts.grouping import (
     FEWEST_GROUPED,
     grouped,
     of_failures,

@@ -10,8 +10,8 @@ import click
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from lakefeed.render.parts.rows import pairs, render_rows, shown
 from lakefeed.render.report import console
-from lakefeed.render.rows import pairs, render_rows, shown
 from lakefeed.render.wording import short
 from lakefeed.wording import counted
 

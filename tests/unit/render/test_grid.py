@@ -11,7 +11,7 @@ from rich.console import Console
 from lakefeed.cli.main import main
 from lakefeed.orchestration.inspect.status import LoadFailure, TableStatus
 from lakefeed.orchestration.reports.run_report import RunReport, TableReport
-from lakefeed.render.grid import Column, print_rows
+from lakefeed.render.parts.grid import Column, print_rows
 from lakefeed.render.report import print_run, show_status
 
 LONG = "shop.a_table_whose_name_has_forty_characters_"

@@ -6,7 +6,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from lakefeed.render.rows import render_rows, shown
+from lakefeed.render.parts.rows import render_rows, shown
 from lakefeed.transformation.lineage.downstream_rows import ModelRows, Pointing
 
 

@@ -61,7 +61,7 @@ class BuildPlan:
         staging = [f"{'+' if self.whole else ''}{model}" for model in over_raw]
         below = [f"{model}+" for model in (*over_raw, *self.due)]
         select = [] if self.whole else below
-        exclude = [f"{model}+" for model in self._over_raw(self.held_back)] + list(self.broken)
+        exclude = [f"{model}+" for model in self.excluded] + list(self.broken)
         if layer == "staging":
             select = staging
         elif layer == "below staging":
@@ -72,6 +72,11 @@ class BuildPlan:
             # A test that reads both layers must run with the later one.
             *([] if layer == "all" else ["--indirect-selection", "cautious"]),
         ]
+
+    @property
+    def excluded(self) -> list[str]:
+        """The models over tables that failed to load; their descendants aren't built either."""
+        return self._over_raw(self.held_back)
 
     def _over_raw(self, names: Iterable[str]) -> list[str]:
         names = list(names)

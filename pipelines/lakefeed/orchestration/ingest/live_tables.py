@@ -11,6 +11,7 @@ from lakefeed.loading.plan.column_check import hash_keys
 from lakefeed.loading.plan.table_plan import TablePlan, plan_table
 from lakefeed.orchestration.ingest.frozen_tables import refuse_frozen
 from lakefeed.orchestration.project.catalogue_sync import LiveSource
+from lakefeed.orchestration.project.drift import table_drift
 from lakefeed.transformation.generate.data_test_validation import refuse_unfit_tests
 
 
@@ -60,3 +61,9 @@ class LiveTables:
         refuse_frozen(self.project, table, self.live)
         refuse_unfit_tests(self.project.declared, table, self.tables)
         return plan_table(table, self.live.found(table), hash_keys(self.project, table))
+
+    def drift_of(self, table: Table) -> list[str]:
+        """What changed in a table since the catalogue was written; nothing of a new one."""
+        before = self.project.catalogue.table(self.source, table.qualified)
+        now = self.live.tables.get(table.qualified)
+        return list(table_drift(before, now)) if before and now else []

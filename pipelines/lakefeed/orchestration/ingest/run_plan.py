@@ -1,0 +1,132 @@
+"""`lakefeed plan`: what the next run would do, and such a plan as a file to be carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lakefeed.declaration.project import Project
+from lakefeed.documents import Format, to_fields
+from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED, Refused
+from lakefeed.loading.preview import LoadPreview
+from lakefeed.orchestration.build.build_plan import plan_build
+from lakefeed.orchestration.ingest.load_request import LoadRequest
+from lakefeed.orchestration.ingest.preview import preview_loads
+from lakefeed.textfile import replace_text
+from lakefeed.transformation.manifest import read_models, with_those_below
+from lakefeed.transformation.warehouse.declared import warehouse_of
+
+# What of a load must be as it was planned. Its window and the number of its rows may differ.
+_COMPARED = {
+    "mode": "mode",
+    "columns": "columns",
+    "primary_key": "primary key",
+    "cursor": "cursor",
+    "reads_whole": "whole table",
+    "notes": "notes",
+}
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run would do if it began now.
+
+    Attributes:
+        loads: what it would read of each table.
+        models: the models that it would build if all of these tables brought rows, without seeds.
+        is_first: whether nothing is published yet, so that it would build all models.
+    """
+
+    request: LoadRequest
+    loads: tuple[LoadPreview, ...]
+    models: tuple[str, ...] = ()
+    is_first: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """1 if a table can't be loaded, or 0."""
+        return EXIT_PARTLY_FAILED if any(load.error for load in self.loads) else EXIT_OK
+
+    def as_json(self) -> dict[str, Any]:
+        return {"exit_code": self.exit_code, **to_fields(self)}
+
+
+PLAN = Format(RunPlan, "plan", indent=1)
+
+
+def plan_run(project: Project, request: LoadRequest) -> RunPlan:
+    """What `run` would do for this request. Reads no rows and changes nothing.
+
+    Raises:
+        DeclarationError: a selector or the range is invalid.
+        StorageFailed: a symbolic link points to a missing folder.
+    """
+    loads = tuple(preview_loads(project, request, with_estimates=True))
+    brought = [load.lake_name for load in loads if not load.error]
+    failed = [load.lake_name for load in loads if load.error]
+    is_first = not warehouse_of(project).exists()
+    build = plan_build(project, brought, failed)
+    if build is None:
+        return RunPlan(request, loads, is_first=is_first)
+    models = [model for model in read_models(project) if not model.is_seed]
+    held = with_those_below(models, build.excluded)
+    built = with_those_below(models, build.roots(project))
+    named = (m.name for m in models if m.name not in held and (build.whole or m.name in built))
+    return RunPlan(request, loads, tuple(named), is_first=is_first)
+
+
+def save_plan(plan: RunPlan, path: Path) -> None:
+    """Writes a plan to a file, to be reviewed and carried out by `run --plan`."""
+    replace_text(path, PLAN.text(plan))
+
+
+def reviewed_request(project: Project, path: Path) -> LoadRequest:
+    """The request of a saved plan, if a run would still do what the plan says.
+
+    Raises:
+        Refused: it would do something else, or the file isn't a plan.
+        NewerFormat: a newer version of Lakefeed wrote the file.
+    """
+    try:
+        reviewed = PLAN.read(path.read_bytes(), str(path))
+    except (OSError, ValueError) as error:
+        raise Refused(
+            f"not a plan that can be read: {' '.join(str(error).split())}",
+            where=str(path),
+            do=f"write one: lakefeed plan --save {path}",
+        ) from None
+    now = RunPlan(reviewed.request, tuple(preview_loads(project, reviewed.request)))
+    differences = list(differences_of(reviewed, now))
+    if differences:
+        raise Refused(
+            "a run would no longer do what this plan says:\n" + "\n".join(differences),
+            where=str(path),
+            do=f"review a new plan: lakefeed plan --save {path}",
+        )
+    return reviewed.request
+
+
+def differences_of(reviewed: RunPlan, now: RunPlan) -> Iterator[str]:
+    """What a run would do otherwise than was reviewed: tables, how they are read, and why."""
+    before = {load.name: load for load in reviewed.loads}
+    after = {load.name: load for load in now.loads}
+    yield from (f"{name}: no longer loaded" for name in before if name not in after)
+    yield from (f"{name}: loaded now" for name in after if name not in before)
+    for name in (name for name in before if name in after):
+        for field, shown in _COMPARED.items():
+            was, now_is = getattr(before[name], field), getattr(after[name], field)
+            if was != now_is:
+                yield f"{name}: {shown} was {_shown(was)} and is {_shown(now_is)}"
+        was_error, error = before[name].error, after[name].error
+        if error and not was_error:
+            yield f"{name}: {error.what}"
+        elif was_error and not error:
+            yield f"{name}: can be loaded now"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value) or "none"
+    return {True: "read", False: "not read", None: "none"}.get(value, str(value))

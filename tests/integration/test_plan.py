@@ -1,0 +1,172 @@
+"""`lakefeed plan` says what the next run would do; `run --plan` does it, or refuses."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.conftest import Database, Lake
+
+TABLES = """
+orders: {cursor: at, lookback: 1h}
+countries: {mode: full_refresh}
+"""
+
+
+@pytest.fixture
+def shop(database: Database, lake: Lake) -> Lake:
+    """Two tables, a mart over one of them, and nothing loaded yet."""
+    database.execute(
+        "create table orders (id int primary key, at timestamptz default now(), note text)",
+        "insert into orders select g, now() - (5001 - g) * interval '1 minute'"
+        " from generate_series(1, 5000) g",
+        "create index on orders (at)",
+        "create table countries (code text primary key)",
+        "insert into countries values ('AT'), ('BE')",
+        "analyze",
+    )
+    (lake.root / "dbt/models/marts/of_orders.sql").write_text(
+        "select id from {{ ref('stg_shop__orders') }}"
+    )
+    return lake.declare(TABLES)
+
+
+def planned(lake: Lake, *options: str) -> dict[str, Any]:
+    done = lake.command("plan", "--json", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_before_the_first_run_all_of_each_table_is_to_be_read(shop: Lake) -> None:
+    plan = planned(shop)
+
+    orders, countries = plan["loads"]
+    assert (orders["start"], orders["reasons"]) == (None, ["first load"])
+    assert orders["estimate"]["rows"] == 5000
+    assert countries["reads_whole"]
+    assert countries["estimate"]["rows"] == 2
+    assert plan["is_first"]
+
+
+def test_later_only_what_is_new_is_to_be_read_by_the_index(database: Database, shop: Lake) -> None:
+    shop.run()
+    database.execute("insert into orders values (5001)", "analyze orders")
+
+    plan = planned(shop)
+
+    estimate = plan["loads"][0]["estimate"]
+    assert 1 <= estimate["rows"] < 100
+    assert not estimate["scans"]
+    assert plan["models"] == ["stg_shop__orders", "of_orders", "stg_shop__countries"]
+    assert not plan["is_first"]
+
+
+def test_the_run_then_does_what_the_plan_says(database: Database, shop: Lake) -> None:
+    shop.run()
+    database.execute("insert into orders values (5001)")
+
+    plan, report = planned(shop, "--select", "shop.orders"), shop.run("shop.orders")
+
+    assert [load["name"] for load in plan["loads"]] == [table.name for table in report.tables]
+    assert plan["loads"][0]["checkpoint"] == report.tables[0].checkpoint_before
+    assert report.build is not None
+    built = {node.name for node in report.build.nodes if not node.is_test}
+    assert built == set(plan["models"])
+
+
+def test_a_plan_changes_nothing(shop: Lake) -> None:
+    before = {p: p.read_bytes() for p in shop.root.rglob("*") if p.is_file()}
+
+    planned(shop)
+
+    assert {p: p.read_bytes() for p in shop.root.rglob("*") if p.is_file()} == before
+
+
+def test_it_reads_like_this(database: Database, shop: Lake) -> None:
+    shop.run()
+    database.execute("insert into orders values (5001)", "alter table orders add column extra int")
+
+    told = shop.command("plan").stdout
+
+    assert "shop.countries   all rows" in told
+    assert "rows and sizes are the planner's estimates" in told
+    assert "shop.orders: column `extra` (integer) was added" in told
+    assert "dbt would build and test up to 3 models" in told
+    assert "  stg_shop__orders, of_orders, stg_shop__countries" in told
+
+
+def test_a_table_that_would_fail_is_told_and_fails_the_plan(database: Database, shop: Lake) -> None:
+    shop.run()
+    database.execute("alter table orders drop column at")
+
+    done = shop.command("plan")
+
+    assert done.returncode == 1
+    assert "shop.orders would fail: " in done.stdout
+    assert "of_orders" not in done.stdout
+
+
+def test_a_reviewed_plan_is_carried_out(database: Database, shop: Lake) -> None:
+    shop.run()
+    planned(shop, "--select", "shop.orders", "--save", "plan.json")
+    database.execute("insert into orders values (5001)", "insert into countries values ('CH')")
+
+    done = shop.command("run", "--plan", "plan.json")
+
+    assert done.returncode == 0, done.stderr
+    assert shop.query("select count(*) from marts.of_orders") == [(5001,)]
+    assert shop.query("select count(*) from staging.stg_shop__countries") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("alter table orders add column extra int", "columns was id, at, note and is id, at, note"),
+        ("drop table countries", "shop.countries: `public.countries` doesn't exist"),
+    ],
+)
+def test_a_plan_that_no_longer_holds_is_refused(
+    database: Database, shop: Lake, change: str, told: str
+) -> None:
+    shop.run()
+    planned(shop, "--save", "plan.json")
+    database.execute(change, "insert into orders values (5001)")
+
+    done = shop.command("run", "--plan", "plan.json")
+
+    assert done.returncode == 1
+    assert "a run would no longer do what this plan says" in done.stderr
+    assert told in done.stderr
+    assert shop.query("select count(*) from marts.of_orders") == [(5000,)]
+
+
+def test_an_edit_of_the_mode_is_another_plan(shop: Lake) -> None:
+    shop.run()
+    planned(shop, "--save", "plan.json")
+    shop.declare(
+        TABLES.replace("orders: {cursor: at, lookback: 1h}", "orders: {mode: full_refresh}")
+    )
+
+    done = shop.command("run", "--plan", "plan.json")
+
+    assert "shop.orders: mode was incremental and is full_refresh" in done.stderr
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"loads": 1}'])
+def test_another_file_is_not_taken_for_a_plan(shop: Lake, content: str) -> None:
+    (shop.root / "plan.json").write_text(content)
+
+    done = shop.command("run", "--plan", "plan.json")
+
+    assert done.returncode == 1
+    assert "plan.json: not a plan that can be read" in done.stderr
+
+
+def test_a_plan_takes_no_other_options(shop: Lake) -> None:
+    done = shop.command("run", "--plan", "plan.json", "--select", "shop.orders")
+
+    assert done.returncode == 2
+    assert "--plan comes with its own tables and options" in done.stderr
