@@ -149,6 +149,9 @@ def test_a_plan_before_the_first_load_begins_at_the_beginning(shop: Lake) -> Non
         "end": None,
         "reads_whole": False,
         "supersedes": (),
+        "reasons": ("first load",),
+        "estimate": None,
+        "drift": (),
         "notes": (),
         "error": None,
     }
