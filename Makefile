@@ -64,7 +64,7 @@ test-compose: $(READY) ## the compose files on a Docker engine: build, first run
 	@$(PYTEST) -m compose tests/compose
 
 nightly: $(READY) program-pgbouncer program-postgresql ## what is random or long by nature, in its long form: an hour or more
-	@LAKEFEED_NIGHTLY=1 $(PYTEST) -m nightly $(SIDE_BY_SIDE)
+	@LAKEFEED_NIGHTLY=1 $(PYTEST) -m "nightly or at_night" $(SIDE_BY_SIDE)
 
 # Some suites need a program that no wheel brings; where it can't be had, the suite is skipped.
 # Those of Debian's PostgreSQL aren't on the path.
@@ -82,7 +82,7 @@ OTHER_VERSIONS := dbt112 duckdb2
 	@$(BIN)/uv pip install --quiet --python .venv-$*/bin/python --no-deps --no-build-isolation --editable .
 	@$(BIN)/uv pip install --quiet --python .venv-$*/bin/python --no-deps --require-hashes --compile-bytecode -r tests/versions/$*.lock && touch $@ || echo "tests/versions/$*.lock can't be installed here, so its tests are skipped"
 
-BUILDS := $(addprefix tests/integration/test_,dbt_packages history lineage macros materializations publication quality rebuild run schema_changes staging trial_build)
+BUILDS := $(addprefix tests/integration/test_,dbt_packages history macros materializations publication quality rebuild staging)
 
 test-dbt112: .venv-dbt112/.ready ## what builds, with dbt-core 1.12
 	@test ! -e $< || $(subst $(BIN),.venv-dbt112/bin,$(PYTEST)) -m "not faults and not engines and not browser" $(SIDE_BY_SIDE) tests/demo/test_demo.py $(addsuffix .py,$(BUILDS))

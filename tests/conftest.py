@@ -170,20 +170,33 @@ class Lake:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Runs a test marked `on_ducklake` or `on_store` there too, as one of the `engines`."""
+    """Runs a test marked `on_ducklake` or `on_store` there too, as one of the `engines`.
+
+    Where another test shows as much of the engine, `at_night=True` leaves it to `make nightly`.
+    """
     marked = metafunc.definition.get_closest_marker
-    if "engine" in metafunc.fixturenames and marked("on_ducklake"):
-        ducklake = pytest.param("ducklake", marks=pytest.mark.engines)
+    lake, store = marked("on_ducklake"), marked("on_store")
+    if "engine" in metafunc.fixturenames and lake:
+        ducklake = pytest.param("ducklake", marks=_marks_of(lake))
         metafunc.parametrize("engine", ["duckdb", ducklake], indirect=True)
-    if "place" in metafunc.fixturenames and marked("on_store") and not marked("on_disk"):
-        in_a_store = pytest.param("store", marks=pytest.mark.engines)
+    if "place" in metafunc.fixturenames and store and not marked("on_disk"):
+        in_a_store = pytest.param("store", marks=_marks_of(store))
         metafunc.parametrize("place", ["disk", in_a_store], indirect=True, scope="module")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def _marks_of(elsewhere: pytest.Mark) -> list[pytest.MarkDecorator]:
+    at_night = elsewhere.kwargs.get("at_night", False)
+    return [pytest.mark.engines, *([pytest.mark.at_night] if at_night else [])]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if NIGHTLY and item.get_closest_marker("nightly"):
             item.add_marker(pytest.mark.timeout(_NIGHTLY_SECONDS))
+    later = [item for item in items if item.get_closest_marker("at_night") and not NIGHTLY]
+    if later:
+        config.hook.pytest_deselected(items=later)
+        items[:] = [item for item in items if item not in set(later)]
 
 
 @pytest.fixture(autouse=True)

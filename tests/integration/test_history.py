@@ -76,7 +76,7 @@ def test_each_loaded_change_is_a_version(database: Database, lake: Lake) -> None
     assert is_the_same_from_nothing(lake)
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_an_unchanged_row_that_is_read_again_is_not_a_new_version(
     database: Database, lake: Lake
 ) -> None:
@@ -89,7 +89,7 @@ def test_an_unchanged_row_that_is_read_again_is_not_a_new_version(
     assert is_the_same_from_nothing(lake)
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_of_two_versions_at_the_same_time_the_newer_snapshot_wins(
     database: Database, lake: Lake
 ) -> None:
@@ -120,7 +120,7 @@ def test_a_backdated_correction_replaces_later_versions(database: Database, lake
     assert is_the_same_from_nothing(lake)
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_a_time_of_change_after_the_snapshot_is_capped(database: Database, lake: Lake) -> None:
     database.execute(*T)
     run(declare(lake))
@@ -132,7 +132,7 @@ def test_a_time_of_change_after_the_snapshot_is_capped(database: Database, lake:
     assert is_the_same_from_nothing(lake)
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_a_time_without_zone_is_in_the_declared_zone(database: Database, lake: Lake) -> None:
     database.execute(
         "create table t (id int primary key, word text, at timestamp)",
@@ -148,7 +148,7 @@ def test_a_time_without_zone_is_in_the_declared_zone(database: Database, lake: L
 
 
 @pytest.mark.parametrize("settings", ["cursor: xmin", "cursor: n", "mode: full_refresh"])
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_without_a_time_cursor_a_version_begins_with_its_first_snapshot(
     database: Database, lake: Lake, settings: str
 ) -> None:
@@ -192,7 +192,7 @@ def test_a_deletion_ends_a_version_and_its_return_begins_another(
 
 
 @pytest.mark.parametrize("settings", ["mode: full_refresh", "cursor: at"])
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_a_row_missing_from_a_whole_table_load_ends_but_keeps_its_versions(
     database: Database, lake: Lake, settings: str
 ) -> None:
@@ -238,7 +238,7 @@ def test_a_late_load_puts_its_versions_in_their_place(
     ]
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_reloading_a_range_keeps_correct_versions_unchanged(database: Database, lake: Lake) -> None:
     database.execute(*T)
     run(declare(lake))
@@ -274,7 +274,7 @@ def run_after_load(lake: Lake) -> bool:
     ).failures
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_history_can_be_turned_on_and_off(database: Database, lake: Lake) -> None:
     database.execute(*T)
     run(lake.declare("t: {cursor: at}"))
@@ -288,7 +288,7 @@ def test_history_can_be_turned_on_and_off(database: Database, lake: Lake) -> Non
     assert not list((lake.root / "dbt/models/history").rglob("*.sql"))
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_earlier_tombstones_count_once_deletes_is_declared(database: Database, lake: Lake) -> None:
     """What the declaration means has changed, so history is built anew."""
     database.execute(*T)
@@ -358,7 +358,7 @@ def test_a_column_with_a_reserved_name_is_refused(database: Database, lake: Lake
     assert lake.declare("t: {mode: full_refresh}").load().exit_code == 0
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_composite_keys_with_odd_names_have_histories(database: Database, lake: Lake) -> None:
     database.execute(
         'create table t (id int, "B c" text, word text, at timestamptz, primary key (id, "B c"))',

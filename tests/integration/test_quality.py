@@ -69,7 +69,7 @@ def test_each_declared_test_becomes_a_dbt_test_and_passes_on_valid_rows(
     )
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 @pytest.mark.parametrize(
     ("row", "broken"),
     [
@@ -181,7 +181,7 @@ def test_a_warning_is_reported_and_leaves_the_exit_code_at_0(
     assert failing(lake, node["stored_in"][1], "id") == [(3,)]
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_new_rows_are_checked_from_the_second_build_on(database: Database, lake: Lake) -> None:
     database.execute(*SHOP)
     lake.declare("orders: {cursor: at, tests: {new_rows: {max: 1}}}")
@@ -194,7 +194,7 @@ def test_new_rows_are_checked_from_the_second_build_on(database: Database, lake:
     assert failing(lake, "shop__orders__new_rows", "rows_found") == [(2,)]
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_rows_marked_as_deleted_are_not_tested(database: Database, lake: Lake) -> None:
     database.execute(*SHOP, "insert into orders values (3, 1, 'lost', 1, 1)")
     lake.declare(
@@ -208,7 +208,7 @@ def test_rows_marked_as_deleted_are_not_tested(database: Database, lake: Lake) -
     assert lake.query("select count(*) from staging.stg_shop__orders") == [(3,)]
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_default_tests_apply_to_tables_without_their_own(database: Database, lake: Lake) -> None:
     database.execute(*SHOP, "create table notes (id int primary key, at timestamptz)")
     head = "    defaults: {cursor: at, tests: {rows: {min: 1, severity: warn}}}\n"
