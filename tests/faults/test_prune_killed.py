@@ -39,6 +39,7 @@ ERASING = [
 ]  # fmt: skip
 CANARY = "Otto Canary 5512"
 STAGED = 'select id, word, "at", _dlt_load_id from staging.stg_shop__{} order by id'
+WORKING_DIRECTORIES = ["kept", pytest.param("lost", marks=pytest.mark.at_night)]
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +84,7 @@ def unneeded(lake: Lake, table: str) -> set[str]:
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("working_directory", ["kept", "lost"])
+@pytest.mark.parametrize("working_directory", WORKING_DIRECTORIES)
 @pytest.mark.parametrize(("target", "moment"), REMOVING)
 def test_a_killed_removal_does_not_change_staging_and_the_next_prune_finishes_it(
     copied: Lake, target: str, moment: str, working_directory: str
@@ -166,7 +167,7 @@ def test_a_killed_erasure_leaves_the_row_complete_or_erased_and_can_be_finished(
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("working_directory", ["kept", "lost"])
+@pytest.mark.parametrize("working_directory", WORKING_DIRECTORIES)
 @pytest.mark.parametrize(
     ("target", "moment"),
     [

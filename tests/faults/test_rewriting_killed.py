@@ -28,6 +28,7 @@ MOMENTS = [
     ("lakefeed.orchestration.maintenance.prune:build_and_publish", "after"),
 ]
 DECLARED = "t: {cursor: at, deletes: remove, history: true, retention: 90d}"
+WORKING_DIRECTORIES = ["kept", pytest.param("lost", marks=pytest.mark.at_night)]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def pruned(
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("working_directory", ["kept", "lost"])
+@pytest.mark.parametrize("working_directory", WORKING_DIRECTORIES)
 @pytest.mark.parametrize(("target", "moment"), MOMENTS)
 def test_a_killed_prune_leaves_each_row_once_and_the_next_prune_finishes(
     copied: Lake,

@@ -53,7 +53,9 @@ def create(database: Database) -> None:
     )
 
 
-@pytest.mark.parametrize("mode", ["cursor: at", "mode: full_refresh"])
+@pytest.mark.parametrize(
+    "mode", ["cursor: at", pytest.param("mode: full_refresh", marks=pytest.mark.at_night)]
+)
 @pytest.mark.parametrize("change", CHANGES)
 def test_staging_equals_the_source_after_its_columns_changed(
     database: Database, lake: Lake, change: str, mode: str
