@@ -66,8 +66,8 @@ def sync(project: Project) -> SyncReport:
 
 
 def _refused_queries(project: Project, live: Mapping[str, LiveSource]) -> Iterator[TableFailed]:
-    """Why declared queries can't be read."""
-    for table in project.tables:
+    """Why declared queries can't be read; paused ones weren't asked for."""
+    for table in project.active:
         try:
             statement_of(table)
             live[table.source].found(table)
