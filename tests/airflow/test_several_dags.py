@@ -177,7 +177,11 @@ def test_each_dag_runs_by_its_id_and_builds_what_its_tables_feed(
 
 @pytest.mark.faults
 @pytest.mark.parametrize(
-    ("before", "after"), [("build_staging", "build_marts"), ("build_marts", "publish")]
+    ("before", "after"),
+    [
+        pytest.param("build_staging", "build_marts", marks=pytest.mark.at_night),
+        ("build_marts", "publish"),
+    ],
 )
 def test_a_build_that_another_dag_overtakes_is_made_again(
     loaded: Lake, airflow: AirflowOf, before: str, after: str
@@ -195,7 +199,9 @@ def test_a_build_that_another_dag_overtakes_is_made_again(
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize(("events", "expected"), [("rows", 1), ("loads", 2)])
+@pytest.mark.parametrize(
+    ("events", "expected"), [("rows", 1), pytest.param("loads", 2, marks=pytest.mark.at_night)]
+)
 def test_an_asset_tells_of_rows_or_of_every_load(
     database: Database, lake: Lake, airflow: AirflowOf, events: str, expected: int
 ) -> None:

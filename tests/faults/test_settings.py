@@ -165,7 +165,14 @@ class Walk:
         return [line for part in parts for line in self.culprits(part, usual)] or [str(settings)]
 
 
-@pytest.fixture(scope="module", params=["PostgreSQL 18", "PostgreSQL 16", "a standby"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "PostgreSQL 18",
+        pytest.param("PostgreSQL 16", marks=pytest.mark.at_night),
+        "a standby",
+    ],
+)
 def walk(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Walk]:

@@ -53,7 +53,12 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("declared", "nulls"), [("cursor: at", False), ("cursor: at", True), ("cursor: xmin", False)]
+    ("declared", "nulls"),
+    [
+        pytest.param("cursor: at", False, marks=pytest.mark.at_night),
+        ("cursor: at", True),
+        pytest.param("cursor: xmin", False, marks=pytest.mark.at_night),
+    ],
 )
 def test_the_number_of_files_that_a_load_reads_is_bounded(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch, declared: str, nulls: bool

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import random
 from collections.abc import Iterator
 from contextlib import closing
@@ -121,7 +120,7 @@ def _redirected(project: Project) -> str:
 
     Queries are left out, and tests, since the lab's random rows wouldn't pass them.
     """
-    data = copy.deepcopy(project.declared.document.data)
+    data = _escaped(project.declared.document.data)
     for settings in _settings(data):
         settings.pop("tests", None)
         for column in _columns_of(settings):
@@ -132,7 +131,6 @@ def _redirected(project: Project) -> str:
     for source in data["sources"].values():
         tables = source["tables"].items()
         source["tables"] = {name: t for name, t in tables if not (t and t.get("query"))}
-    data = _escaped(data)
     for source, declared in data["sources"].items():
         declared["connection"] = f"${{{_variable(source)}}}"
     return yaml_text(data)
