@@ -177,6 +177,8 @@ def test_workers_share_the_few_sessions_that_a_role_may_have(
         "are read in parallel"
     )
     assert limited in report.warnings
-    # On a slow machine the server still counts a session that has ended, and the next waits for it.
+    # On a slow machine the server still counts a session that has ended. The next one waits for it,
+    # and may not learn from the server which limit it has met.
+    expected = ("shop: had to wait for a session: ", "fewer tables are read in parallel")
     others = [warning for warning in report.warnings if warning != limited]
-    assert all(one.startswith("shop: had to wait for a session: ") for one in others)
+    assert [one for one in others if not any(text in one for text in expected)] == []
