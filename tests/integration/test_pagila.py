@@ -32,7 +32,7 @@ TABLES = sorted(yaml.safe_load(DECLARATION.read_text())["sources"]["pagila"]["ta
 COPY = re.compile(r"^(COPY [^\n]* FROM stdin;)\n(.*?)^\\\.\n", re.MULTILINE | re.DOTALL)
 
 pytestmark = [
-    pytest.mark.on_store,
+    pytest.mark.on_store(at_night=True),
     pytest.mark.skipif(
         not DUMP.exists(),
         reason=f"no {DUMP.name} in {DUMP.parent}; LAKEFEED_SHARED names its folder",

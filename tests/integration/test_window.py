@@ -113,7 +113,7 @@ def create(database: Database, kind: str, value: str) -> None:
     )
 
 
-@pytest.mark.on_store
+@pytest.mark.on_store(at_night=True)
 @pytest.mark.parametrize("kind", KINDS)
 def test_loads_probes_and_audits_read_the_same_rows(
     database: Database, lake: Lake, kind: str
@@ -147,7 +147,7 @@ def test_they_agree_while_a_transaction_holds_the_checkpoint_back(
     assert counts == [11, 11, 11]
 
 
-@pytest.mark.on_store
+@pytest.mark.on_store(at_night=True)
 def test_they_agree_after_a_backfill(database: Database, lake: Lake) -> None:
     create(database, "timestamptz", HOURLY)
     lake.declare(f"t: {{{WITH_LOOKBACK}}}").load()
@@ -156,7 +156,7 @@ def test_they_agree_after_a_backfill(database: Database, lake: Lake) -> None:
     assert counts_of(lake) == [12, 12, 12]
 
 
-@pytest.mark.on_store
+@pytest.mark.on_store(at_night=True)
 @pytest.mark.parametrize("kind", ["number", "date", "timestamp", "timestamptz", "initial value"])
 def test_the_state_of_dlt_shows_the_checkpoint_that_raw_has(
     database: Database, lake: Lake, kind: str
