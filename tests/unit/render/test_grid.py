@@ -60,41 +60,31 @@ def test_rows_are_stacked_when_the_most_important_columns_do_not_fit() -> None:
     ]
 
 
+def status_of(name: str, failure: LoadFailure | None = None, *, sees: bool = True) -> TableStatus:
+    """The status of a table that was never loaded."""
+    return TableStatus(
+        name=name,
+        mode="full_refresh",
+        checkpoint=None,
+        last_load=None,
+        last_load_rows=0,
+        loads=0,
+        files=0,
+        raw_rows=0,
+        age_seconds=None,
+        freshness="",
+        sees_deletes=sees,
+        last_failure=failure,
+    )
+
+
+FAILED = LoadFailure("2026-11-28T10:00:00+00:00", "can't connect to `shop`")
+
+
 def test_status_names_the_last_failure_and_counts_tables_that_ignore_deletes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    failed = LoadFailure("2026-11-28T10:00:00+00:00", "can't connect to `shop`")
-    rows = [
-        TableStatus(
-            name="shop.a",
-            mode="incremental",
-            checkpoint=None,
-            last_load=None,
-            last_load_rows=0,
-            loads=0,
-            files=0,
-            raw_rows=0,
-            age_seconds=None,
-            freshness="",
-            sees_deletes=False,
-            last_failure=failed,
-        ),
-        TableStatus(
-            name="shop.b",
-            mode="full_refresh",
-            checkpoint=None,
-            last_load=None,
-            last_load_rows=0,
-            loads=0,
-            files=0,
-            raw_rows=0,
-            age_seconds=None,
-            freshness="",
-            sees_deletes=True,
-        ),
-    ]
-
-    show_status(rows, as_json=False)
+    show_status([status_of("shop.a", FAILED, sees=False), status_of("shop.b")], as_json=False)
 
     text = capsys.readouterr().out
     assert "shop.a failed at 2026-11-28 10:00:00: can't connect to `shop`" in text
@@ -104,26 +94,7 @@ def test_status_names_the_last_failure_and_counts_tables_that_ignore_deletes(
 def test_status_names_the_last_failure_of_many_tables_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    failed = LoadFailure("2026-11-28T10:00:00+00:00", "can't connect to `shop`")
-    rows = [
-        TableStatus(
-            name=f"shop.t{number}",
-            mode="full_refresh",
-            checkpoint=None,
-            last_load=None,
-            last_load_rows=0,
-            loads=0,
-            files=0,
-            raw_rows=0,
-            age_seconds=None,
-            freshness="",
-            sees_deletes=True,
-            last_failure=failed,
-        )
-        for number in range(9)
-    ]
-
-    show_status(rows, as_json=False)
+    show_status([status_of(f"shop.t{number}", FAILED) for number in range(9)], as_json=False)
 
     assert capsys.readouterr().out.endswith(
         "shop.t0 failed at 2026-11-28 10:00:00: can't connect to `shop`\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from lakefeed.declaration.document.messages import holds_password, problem_of
-from lakefeed.declaration.document.positions import Document, read_document
+from lakefeed.declaration.document.positions import Document, YamlPath, read_document
 from lakefeed.declaration.environment.references import Lookup
 from lakefeed.declaration.models.declaration import Declaration
 from lakefeed.errors import DeclarationError, Problem
@@ -58,24 +58,10 @@ def validate(document: Document) -> Declared:
 
 def _secrets_in_file(document: Document) -> Iterator[Problem]:
     sources = document.data.get("sources")
-    for name, source in sources.items() if isinstance(sources, dict) else ():
-        connection = source.get("connection") if isinstance(source, dict) else None
-        if isinstance(connection, str) and holds_password(connection):
-            yield document.problem(
-                ("sources", name, "connection"),
-                "`connection` contains a password; move the URL to .env and write "
-                f"${{{name.upper()}_DATABASE_URL}} here",
-                value=True,
-            )
-    warehouse = document.data.get("warehouse")
-    catalogue = warehouse.get("catalog_url") if isinstance(warehouse, dict) else None
-    if isinstance(catalogue, str) and holds_password(catalogue):
-        yield document.problem(
-            ("warehouse", "catalog_url"),
-            "`catalog_url` contains a password; move the URL to .env and write "
-            "${LAKE_CATALOG_URL} here",
-            value=True,
-        )
+    for name in sources if isinstance(sources, dict) else ():
+        variable = f"{str(name).upper()}_DATABASE_URL"
+        yield from _secret_at(document, ("sources", name, "connection"), _to_variable(variable))
+    yield from _secret_at(document, ("warehouse", "catalog_url"), _to_variable("LAKE_CATALOG_URL"))
     for path in document.references:
         if holds_password(document.words[path]) and path != ("raw", "url"):
             yield document.problem(
@@ -84,12 +70,19 @@ def _secrets_in_file(document: Document) -> Iterator[Problem]:
                 "refer to",
                 value=True,
             )
-    raw = document.data.get("raw")
-    url = raw.get("url") if isinstance(raw, dict) else None
-    if isinstance(url, str) and holds_password(url):
-        yield document.problem(
-            ("raw", "url"),
-            "`url` contains a password; remove it and set dlt's credentials in .env: "
-            "DESTINATION__FILESYSTEM__CREDENTIALS__…",
-            value=True,
-        )
+    to_dlt = "remove it and set dlt's credentials in .env: DESTINATION__FILESYSTEM__CREDENTIALS__…"
+    yield from _secret_at(document, ("raw", "url"), to_dlt)
+
+
+def _to_variable(name: str) -> str:
+    return f"move the URL to .env and write ${{{name}}} here"
+
+
+def _secret_at(document: Document, path: YamlPath, remedy: str) -> Iterator[Problem]:
+    """A mistake if the URL at this path contains a password."""
+    found = document.data
+    for part in path:
+        found = found.get(part) if isinstance(found, dict) else None
+    if isinstance(found, str) and holds_password(found):
+        message = f"`{path[-1]}` contains a password; {remedy}"
+        yield document.problem(path, message, value=True)

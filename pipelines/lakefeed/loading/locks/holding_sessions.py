@@ -11,8 +11,10 @@ from psycopg2.errors import InsufficientPrivilege
 from psycopg2.extensions import connection as PgConnection
 
 from lakefeed.errors import Refused
+from lakefeed.source.connections.origin import origin_of
 
-_HELD = """
+# The sessions that hold a lock, each with the number of its run; `%s` are the lock's halves.
+HELD = """
     select locks.pid, run.classid as run, locks.database
     from pg_locks as locks
     left join pg_locks as run on
@@ -24,9 +26,9 @@ _HELD = """
 """
 # Each session of a run holds the lock of its number.
 _PIDS = f"""
-    select pid, true as holds from ({_HELD}) as held
+    select pid, true as holds from ({HELD}) as held
     union
-    select locks.pid, false from ({_HELD}) as held join pg_locks as locks on
+    select locks.pid, false from ({HELD}) as held join pg_locks as locks on
         locks.locktype = 'advisory' and locks.granted and locks.objsubid = 2
         and locks.classid = held.run and locks.database = held.database and locks.pid <> held.pid
 """
@@ -69,9 +71,7 @@ class RunSession:
         if self.since is None:
             hidden = "this role needs pg_read_all_stats to see its origin and start"
             return f"{named} ({hidden})"
-        origin = f"{self.host}:{self.port}" if self.host else "a local socket"
-        since = f"{self.since.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
-        return f"{named}, from {origin}, since {since}: {self.state}"
+        return f"{named}, {origin_of(self.host, self.port, self.since)}: {self.state}"
 
     @property
     def statement(self) -> str:
@@ -82,7 +82,7 @@ class RunSession:
 def sessions_holding(session: PgConnection, number: int) -> tuple[RunSession, ...]:
     """The session that holds this advisory lock, then others of its run; empty if nobody does."""
     with session.cursor() as cursor:
-        cursor.execute(_SESSIONS, _halves(number) * 2)
+        cursor.execute(_SESSIONS, halves_of(number) * 2)
         return tuple(RunSession(*row) for row in cursor.fetchall())
 
 
@@ -96,7 +96,7 @@ def end_sessions_holding(
     """
     try:
         with session.cursor() as cursor:
-            cursor.execute(_END, _halves(number) * 2)
+            cursor.execute(_END, halves_of(number) * 2)
     except InsufficientPrivilege:
         session.rollback()
         raise _refusal(session, held_by) from None
@@ -110,7 +110,7 @@ def end_sessions_holding(
 
 def _is_held(session: PgConnection, number: int) -> bool:
     with session.cursor() as cursor:
-        cursor.execute(f"select exists ({_HELD})", _halves(number))
+        cursor.execute(f"select exists ({HELD})", halves_of(number))
         row = cursor.fetchone()
     return bool(row and row[0])
 
@@ -136,7 +136,7 @@ def _refusal(session: PgConnection, held_by: tuple[RunSession, ...]) -> Refused:
     )
 
 
-def _halves(number: int) -> list[int]:
+def halves_of(number: int) -> list[int]:
     """The lock's number as `pg_locks` shows it: its upper and its lower 32 bits."""
     unsigned = number % 2**64
     return [unsigned >> 32, unsigned % 2**32]

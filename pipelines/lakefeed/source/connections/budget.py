@@ -20,6 +20,7 @@ from psycopg2.extensions import connection as PgConnection
 
 from lakefeed.errors import LakefeedError, Refused, SourceUnreachable
 from lakefeed.interruption import raise_if_interrupted
+from lakefeed.source.connections.origin import origin_of
 
 _R = TypeVar("_R")
 
@@ -165,6 +166,4 @@ def _shown(
 ) -> str:
     if since is None:
         return f"{slots} of the run of session {pid}"
-    origin = f"{host}:{port}" if host else "a local socket"
-    begun = f"{since.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
-    return f"{slots} of the run of session {pid}, from {origin}, since {begun}"
+    return f"{slots} of the run of session {pid}, {origin_of(host, port, since)}"
