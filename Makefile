@@ -73,7 +73,7 @@ program-%:
 
 # The environment of the lock with another version of one package in it: docs/versions.md. Where that
 # version can't be installed, its tests are skipped.
-OTHER_VERSIONS := dbt112 duckdb2
+OTHER_VERSIONS := dbt112 duckdb2 spark spark_server
 
 .venv-%/.ready: requirements.lock pyproject.toml tests/versions/%.lock | $(READY)
 	@echo "setting up .venv-$* from requirements.lock and tests/versions/$*.lock"
