@@ -62,6 +62,7 @@ def _secrets_in_file(document: Document) -> Iterator[Problem]:
         variable = f"{str(name).upper()}_DATABASE_URL"
         yield from _secret_at(document, ("sources", name, "connection"), _to_variable(variable))
     yield from _secret_at(document, ("warehouse", "catalog_url"), _to_variable("LAKE_CATALOG_URL"))
+    yield from _token_in_remote(document)
     for path in document.references:
         if holds_password(document.words[path]) and path != ("raw", "url"):
             yield document.problem(
@@ -72,6 +73,15 @@ def _secrets_in_file(document: Document) -> Iterator[Problem]:
             )
     to_dlt = "remove it and set dlt's credentials in .env: DESTINATION__FILESYSTEM__CREDENTIALS__…"
     yield from _secret_at(document, ("raw", "url"), to_dlt)
+
+
+def _token_in_remote(document: Document) -> Iterator[Problem]:
+    """A mistake if the URL of a Spark Connect server contains a token."""
+    warehouse = document.data.get("warehouse")
+    remote = warehouse.get("remote") if isinstance(warehouse, dict) else None
+    if isinstance(remote, str) and "token=" in remote.lower():
+        message = f"`remote` contains a token; {_to_variable('SPARK_REMOTE')}"
+        yield document.problem(("warehouse", "remote"), message, value=True)
 
 
 def _to_variable(name: str) -> str:

@@ -15,7 +15,12 @@ Lookup = Callable[[], Variables]
 # The values that are secrets: they are resolved when a connection is opened, so that everything
 # else, such as parsing the DAG, needs none of them. `*` stands for any name. A source by itself is
 # a mistake, which is told with the reference that is there instead.
-_ON_USE = (("sources", "*", "connection"), ("warehouse", "catalog_url"), ("sources", "*"))
+_ON_USE = (
+    ("sources", "*", "connection"),
+    ("warehouse", "catalog_url"),
+    ("warehouse", "remote"),
+    ("sources", "*"),
+)
 # The end of the path of such a value, wherever settings of a table are.
 _HASH_KEY = ("columns", "*", "hash", "key")
 

@@ -21,11 +21,19 @@ from lakefeed.declaration.models.value_types import (
     Text,
     folder_of_file_url,
     parse_connection,
+    parse_remote,
     parse_version,
     path_for_dbt,
 )
 
 DAG_ID = r"^[A-Za-z0-9_.-]+$"
+
+# The settings that say where a warehouse of each type is.
+_OF_TYPE = {
+    "duckdb": ("path",),
+    "ducklake": ("catalog_url", "data_url"),
+    "spark": ("remote", "catalog"),
+}
 
 
 class SourceDeclaration(Strict):
@@ -60,10 +68,10 @@ class Raw(Strict):
 class Warehouse(Strict):
     """The warehouse."""
 
-    type: Literal["duckdb", "ducklake"] = "duckdb"
-    """What holds staging and marts: `duckdb`, a file on one machine, or `ducklake`, tables in a
+    type: Literal["duckdb", "ducklake", "spark"] = "duckdb"
+    """What holds staging and marts: `duckdb`, a file on one machine; `ducklake`, tables in a
     folder or an object store with a catalogue in PostgreSQL, which several machines can build and
-    read."""
+    read; or `spark`, Iceberg tables that Apache Spark builds ([Spark](spark.md))."""
     path: Annotated[Text, AfterValidator(path_for_dbt)] = "data/warehouse.duckdb"
     """For `duckdb`: the file with staging and marts. Each build runs and is tested in a copy, which
     then replaces this file."""
@@ -73,17 +81,24 @@ class Warehouse(Strict):
     data_url: Annotated[Text, AfterValidator(folder_of_file_url)] | None = None
     """For `ducklake`: the folder of the tables' files, or its URL in an object store,
     `s3://bucket/lake`. Once the lake exists, it can't be changed."""
+    remote: Annotated[Text, BeforeValidator(parse_remote)] | None = None
+    """For `spark`: the URL of a Spark Connect server, `sc://host:15002`. One with a token is read
+    from an environment variable: `${SPARK_REMOTE}`."""
+    catalog: Annotated[str, Field(pattern=IDENTIFIER)] | None = None
+    """For `spark`: the name of the Iceberg catalog as the server's settings have it:
+    `spark.sql.catalog.<name>`."""
     keep: Annotated[int, Field(ge=0)] = 3
     """How many previous versions to keep for `lakefeed rollback`."""
 
     @model_validator(mode="after")
     def _fits_type(self) -> Warehouse:
-        given = self.model_fields_set & {"path", "catalog_url", "data_url"}
-        wanted = {"catalog_url", "data_url"} if self.type == "ducklake" else {"path"}
-        if self.type == "ducklake" and not wanted <= given:
-            raise ValueError("`catalog_url` and `data_url`, which `type: ducklake` needs")
-        if given - wanted:
-            others = ", ".join(f"`{name}`" for name in sorted(given - wanted))
+        own = {name for names in _OF_TYPE.values() for name in names}
+        given, wanted = self.model_fields_set & own, _OF_TYPE[self.type]
+        if self.type != "duckdb" and not given.issuperset(wanted):
+            needed = " and ".join(f"`{name}`" for name in wanted)
+            raise ValueError(f"{needed}, which `type: {self.type}` needs")
+        if given.difference(wanted):
+            others = ", ".join(f"`{name}`" for name in sorted(given.difference(wanted)))
             raise ValueError(f"no {others}, which `type: {self.type}` doesn't have")
         return self
 

@@ -145,6 +145,17 @@ def parse_connection(value: Any) -> Any:
     return value
 
 
+def parse_remote(value: Any) -> Any:
+    """Checks the URL of a Spark Connect server.
+
+    Source: https://github.com/apache/spark/blob/master/sql/connect/docs/client-connection-string.md
+    """
+    rest = with_defaults(value, without="sc://host") if isinstance(value, str) else ""
+    if not rest.startswith("sc://"):
+        raise ValueError("the URL of a Spark Connect server, such as sc://host:15002")
+    return value
+
+
 def parse_secret(value: Any) -> Any:
     """Checks that a secret is a reference to an environment variable, and nothing else."""
     if not isinstance(value, str) or not is_reference(value):

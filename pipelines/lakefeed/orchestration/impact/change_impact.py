@@ -62,6 +62,8 @@ _FILE_SETTINGS = {
     "raw.url": "raw is read from there; tables without loads there are loaded from the beginning",
     "warehouse.type": "the next run builds the warehouse there, from raw",
     "warehouse.path": "the next run builds the warehouse there, from raw",
+    "warehouse.remote": "the next run builds the warehouse there, from raw",
+    "warehouse.catalog": "the next run builds the warehouse there, from raw",
     "warehouse.catalog_url": "the next run builds the warehouse there, from raw",
     "warehouse.data_url": "a lake that exists keeps its files where they are, and isn't opened",
     "warehouse.keep": "sets how many earlier versions `lakefeed rollback` can return to",

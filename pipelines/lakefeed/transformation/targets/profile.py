@@ -7,6 +7,7 @@ from typing import Any
 from lakefeed.declaration.project import Project
 from lakefeed.transformation.targets.duckdb_file import output_of_file
 from lakefeed.transformation.targets.ducklake import data_of, output_of_lake
+from lakefeed.transformation.targets.spark import output_of_spark
 
 # The module of dbt-duckdb's plugin (https://github.com/duckdb/dbt-duckdb#writing-your-own-plugins).
 PLUGIN = "lakefeed.transformation.dbt_adapter.raw_access"
@@ -14,8 +15,10 @@ PLUGIN = "lakefeed.transformation.dbt_adapter.raw_access"
 
 def output_of(project: Project) -> dict[str, Any]:
     """The output as `profiles.yml` has it; no secret."""
-    is_lake = project.declaration.warehouse.type == "ducklake"
-    output = output_of_lake(project) if is_lake else output_of_file(project)
+    kind = project.declaration.warehouse.type
+    if kind == "spark":
+        return output_of_spark(project)
+    output = output_of_lake(project) if kind == "ducklake" else output_of_file(project)
     return {**output, "plugins": [{"module": PLUGIN, **_stores(project)}]}
 
 

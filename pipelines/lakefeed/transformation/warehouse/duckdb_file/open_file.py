@@ -14,6 +14,7 @@ from lakefeed.duckdb_paths import writable_database
 from lakefeed.errors import BuildFailed, LakefeedError, NewerFormat, WarehouseDamaged
 from lakefeed.transformation.targets.duckdb_file import NEW_FILES
 from lakefeed.transformation.warehouse.base.contents import Contents
+from lakefeed.transformation.warehouse.base.duckdb_contents import DuckDBContents
 from lakefeed.transformation.warehouse.base.format import refuse_newer_format
 
 _MAGIC = b"DUCK"
@@ -63,7 +64,7 @@ def writing(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def contents_of(file: Path) -> Contents:
     """What this warehouse file contains; reads raise what `reading` raises."""
-    return Contents(partial(reading, file))
+    return DuckDBContents(partial(reading, file))
 
 
 def log_of(file: Path) -> Path:

@@ -16,6 +16,7 @@ from lakefeed.transformation.dbt_adapter.runner import BuildResult, run_dbt
 from lakefeed.transformation.manifest import Model
 from lakefeed.transformation.targets.ducklake import LAKE, Lake
 from lakefeed.transformation.warehouse.base.contents import Contents
+from lakefeed.transformation.warehouse.base.duckdb_contents import DuckDBContents
 from lakefeed.transformation.warehouse.base.ledger import drop_relations
 from lakefeed.transformation.warehouse.base.publication_state import PublicationState, write_state
 from lakefeed.transformation.warehouse.base.put_back import put_back_model
@@ -51,7 +52,7 @@ class LakeCandidate:
 
     @property
     def contents(self) -> Contents:
-        return Contents(lambda: newest(self.lake))
+        return DuckDBContents(lambda: newest(self.lake))
 
     def run_dbt(self, arguments: Sequence[str]) -> BuildResult:
         assert_locked(self.lake)

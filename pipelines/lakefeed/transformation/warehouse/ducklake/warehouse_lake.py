@@ -27,6 +27,7 @@ from lakefeed.transformation.targets.ducklake import (
     prepare,
 )
 from lakefeed.transformation.warehouse.base.contents import Contents
+from lakefeed.transformation.warehouse.base.duckdb_contents import DuckDBContents
 from lakefeed.transformation.warehouse.base.put_back import PUBLISHED
 from lakefeed.transformation.warehouse.base.warehouse import (
     SetAside,
@@ -77,7 +78,7 @@ class WarehouseLake:
 
     @property
     def published(self) -> Contents:
-        return Contents(lambda: _opened_as_published(self._lake))
+        return DuckDBContents(lambda: _opened_as_published(self._lake))
 
     @property
     def shown(self) -> str:

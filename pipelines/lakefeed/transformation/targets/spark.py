@@ -1,0 +1,147 @@
+"""The Spark that dbt and Lakefeed build on: a Spark Connect server with an Iceberg catalog."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lakefeed.declaration.environment.references import for_dbt
+from lakefeed.declaration.project import Project
+from lakefeed.errors import ExtraMissing, SourceUnreachable
+from lakefeed.source.connections.credentials import interpolate
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# How times are read and written is Spark's default in none of its versions: with another zone,
+# timestamps shift, and in the legacy mode dates before 1582 do, by up to ten days
+# (https://spark.apache.org/docs/latest/sql-data-sources-parquet.html).
+_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.timestampType": "TIMESTAMP_LTZ",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
+}
+_TOKEN = re.compile(r"[;/].*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Spark:
+    """How a Spark is reached, and the Iceberg catalog in it that holds the warehouse.
+
+    `remote` may contain a token; `shown` doesn't.
+    """
+
+    remote: str
+    catalog: str
+
+    @property
+    def shown(self) -> str:
+        """Its address without parameters."""
+        return "sc://" + _TOKEN.sub("", self.remote.removeprefix("sc://"))
+
+
+def spark_of(project: Project) -> Spark:
+    """The Spark that a project declares; connects to nothing.
+
+    Raises:
+        DeclarationError: a variable of `remote` isn't set.
+    """
+    declared = project.declaration.warehouse
+    where = project.declared.document.where(("warehouse", "remote"))
+    remote = interpolate(project, declared.remote or "", where, example="sc://host:15002")
+    return Spark(remote, declared.catalog or "")
+
+
+def output_of_spark(project: Project) -> dict[str, Any]:
+    """The output of dbt's profile; the URL of the server stays in its variable."""
+    declared = project.declaration.warehouse
+    return {
+        "type": "lakefeed_spark",
+        "remote": for_dbt(declared.remote or ""),
+        "catalog": declared.catalog,
+        "schema": "main",
+        "threads": 1,
+        "project": project.seen_from_dbt("."),
+    }
+
+
+_sessions: dict[tuple[str, str], SparkSession] = {}
+
+
+def open_session(remote: str, catalog: str) -> SparkSession:
+    """The session of this process on a Spark; all that this process does there shares it.
+
+    Raises:
+        ExtraMissing: the thin client isn't installed.
+        SourceUnreachable: the server can't be reached, or has no such catalog.
+    """
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError:
+        raise ExtraMissing(
+            "`warehouse: {type: spark}` needs the packages dbt-spark and pyspark-client",
+            do="install them: pip install 'lakefeed[spark]'",
+        ) from None
+    known = _sessions.get((remote, catalog))
+    if known is not None and not known.client.is_closed:
+        return known
+    spark = Spark(remote, catalog)
+    try:
+        session = SparkSession.builder.remote(remote).create()
+        for name, value in _SETTINGS.items():
+            session.conf.set(name, value)
+        session.catalog.setCurrentCatalog(catalog)
+    except Exception as error:  # noqa: BLE001 - gRPC's, pyspark's and the socket's
+        raise unreachable(spark, error) from None
+    _sessions[remote, catalog] = session
+    return session
+
+
+def close_session(spark: Spark) -> None:
+    """Closes the session of this process, if it has one."""
+    session = _sessions.pop((spark.remote, spark.catalog), None)
+    if session is not None:
+        session.stop()
+
+
+def unreachable(spark: Spark, error: Exception) -> SourceUnreachable:
+    """The error for a server that doesn't answer, or that lacks the catalog."""
+    text = " ".join(str(error).split())
+    if "CATALOG" in text.upper() and spark.catalog in text:
+        return SourceUnreachable(
+            f"the Spark at {spark.shown} has no catalog named {spark.catalog}",
+            do=f"start its server with the settings `spark.sql.catalog.{spark.catalog}…` "
+            "(docs/spark.md)",
+        )
+    return SourceUnreachable(
+        f"can't reach the Spark at {spark.shown}: {text[:300]}",
+        do="check that its Connect server runs and that `warehouse.remote` is its URL",
+    )
+
+
+def rows_of(session: SparkSession, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of one statement."""
+    return [tuple(row) for row in session.sql(sql).collect()]
+
+
+def quoted(*names: str) -> str:
+    """A name with these parts as Spark has it: in backticks."""
+    return ".".join(f"`{name.replace('`', '``')}`" for name in names)
+
+
+def text_literal(text: str) -> str:
+    """A text as a literal, in which a backslash escapes.
+
+    Source: https://spark.apache.org/docs/latest/sql-ref-literals.html#string-literal
+    """
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def values(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of literals as the body of a `values` clause."""
+    return ", ".join(f"({', '.join(row)})" for row in rows)
