@@ -25,6 +25,10 @@ from lakefeed.transformation.dbt_adapter.surroundings import (
 from lakefeed.transformation.generate.data_tests import declared_at
 from lakefeed.transformation.generate.dbt_packages import provide_dbt_package
 from lakefeed.transformation.targets.ducklake import Lake
+from lakefeed.transformation.targets.spark import Spark
+
+# Where dbt builds: a file, a lake, or a Spark.
+Target = Path | Lake | Spark
 
 _TESTS = ("test", "unit_test")
 # dbt's cache of the parsed project (https://docs.getdbt.com/reference/parsing#partial-parsing).
@@ -104,7 +108,7 @@ class BuildResult:
 
 
 def run_dbt(
-    project: Project, command: str, arguments: Sequence[str], warehouse: Path | Lake | None = None
+    project: Project, command: str, arguments: Sequence[str], warehouse: Target | None = None
 ) -> BuildResult:
     """Runs one dbt command in the project's dbt folder, on this warehouse file or lake.
 
@@ -155,7 +159,7 @@ def refuse_without_dbt(project: Project) -> None:
         )
 
 
-def _invoke(project: Project, command: Sequence[str], warehouse: Path | Lake | None = None) -> Any:
+def _invoke(project: Project, command: Sequence[str], warehouse: Target | None = None) -> Any:
     refuse_without_dbt(project)
     provide_dbt_package(project)
     with (
@@ -194,9 +198,12 @@ def _invoke(project: Project, command: Sequence[str], warehouse: Path | Lake | N
 
 
 @contextmanager
-def _opening(warehouse: Path | Lake | None) -> Iterator[None]:
-    """Makes dbt open this file, which is created if needed, or this lake."""
-    if warehouse is None:
+def _opening(warehouse: Target | None) -> Iterator[None]:
+    """Makes dbt open this file, which is created if needed, or this lake.
+
+    On a Spark, dbt's adapter shares the session of this process.
+    """
+    if warehouse is None or isinstance(warehouse, Spark):
         yield
         return
     if isinstance(warehouse, Lake):

@@ -2,5 +2,5 @@
 
 Imports: `declaration`, `declaration.environment`, `loading.dlt_settings`, `loading.object_store`,
     `source.connections`.
-Public: `duckdb_file`, `ducklake`, `profile`.
+Public: `duckdb_file`, `ducklake`, `profile`, `spark`.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakefeed.declaration.environment.references import for_dbt
 from lakefeed.declaration.project import Project
-from lakefeed.errors import ExtraMissing, SourceUnreachable
+from lakefeed.errors import BuildFailed, ExtraMissing, SourceUnreachable
 from lakefeed.source.connections.credentials import interpolate
 
 if TYPE_CHECKING:
@@ -26,7 +27,13 @@ _SETTINGS = {
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
 }
+# What the thin client appends to the message of an error.
+_STACK = re.compile(r"\s*JVM stacktrace:.*", re.DOTALL)
 _TOKEN = re.compile(r"[;/].*", re.DOTALL)
+
+
+class StatementFailed(BuildFailed):
+    """Spark refused a statement, or the connection to it was lost."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,8 @@ def open_session(remote: str, catalog: str) -> SparkSession:
     known = _sessions.get((remote, catalog))
     if known is not None and not known.client.is_closed:
         return known
+    # The thin client logs each error that it raises as well.
+    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
     spark = Spark(remote, catalog)
     try:
         session = SparkSession.builder.remote(remote).create()
@@ -125,8 +134,38 @@ def unreachable(spark: Spark, error: Exception) -> SourceUnreachable:
 
 
 def rows_of(session: SparkSession, sql: str) -> list[tuple[Any, ...]]:
-    """The rows of one statement."""
-    return [tuple(row) for row in session.sql(sql).collect()]
+    """Runs one statement; returns its rows.
+
+    Raises:
+        StatementFailed: Spark refuses it, or the server was lost.
+    """
+    try:
+        return [tuple(row) for row in session.sql(sql).collect()]
+    except Exception as error:
+        raise failed(error) from error
+
+
+def arrow_of(session: SparkSession, sql: str) -> Any:
+    """The rows of one statement as an Arrow table in memory.
+
+    Raises:
+        StatementFailed: Spark refuses it, or the server was lost.
+    """
+    try:
+        return session.sql(sql).toArrow()
+    except Exception as error:
+        raise failed(error) from error
+
+
+def failed(error: Exception) -> StatementFailed:
+    """The error for a statement that failed, without the stack of Spark's process."""
+    text = " ".join(_STACK.sub("", str(error)).split())
+    if "UNAVAILABLE" in text or "INVALID_HANDLE" in text:
+        return StatementFailed(
+            f"the connection to Spark was lost: {text[:300]}",
+            do="run again; nothing is lost. The log of its Connect server says why it ended",
+        )
+    return StatementFailed(f"Spark refused a statement: {text[:1000]}")
 
 
 def quoted(*names: str) -> str:

@@ -2,6 +2,6 @@
 
 Imports: `declaration`, `transformation`, `transformation.generate`,
     `transformation.warehouse.base`, `transformation.warehouse.duckdb_file`,
-    `transformation.warehouse.ducklake`.
+    `transformation.warehouse.ducklake`, `transformation.warehouse.spark`.
 Public: `declared`, `orphaned_relations`.
 """

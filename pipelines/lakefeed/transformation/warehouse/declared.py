@@ -14,4 +14,8 @@ def warehouse_of(project: Project) -> Warehouse:
         from lakefeed.transformation.warehouse.ducklake.warehouse_lake import WarehouseLake
 
         return WarehouseLake(project)
+    if project.declaration.warehouse.type == "spark":
+        from lakefeed.transformation.warehouse.spark.warehouse_spark import WarehouseSpark
+
+        return WarehouseSpark(project)
     return WarehouseFile(project)

@@ -12,11 +12,9 @@ from lakefeed.declaration.table import Table
 from lakefeed.sql import quote
 from lakefeed.transformation.model_names import staging_model
 from lakefeed.transformation.warehouse.base.contents import StagedTable
+from lakefeed.transformation.warehouse.base.duckdb_state import read_state
 from lakefeed.transformation.warehouse.base.format import holds
-from lakefeed.transformation.warehouse.base.publication_state import (
-    PublicationState,
-    read_state,
-)
+from lakefeed.transformation.warehouse.base.publication_state import PublicationState
 
 Opening = Callable[[], AbstractContextManager[DuckDBPyConnection | None]]
 

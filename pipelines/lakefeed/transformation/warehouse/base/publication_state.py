@@ -12,17 +12,12 @@ Stored in the warehouse itself, so that it is published, kept and rolled back wi
 from __future__ import annotations
 
 import datetime as dt
-import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from duckdb import DuckDBPyConnection
-
-from lakefeed.transformation.warehouse.base.format import FORMAT, holds
-
-# Each column's type and description.
-_TABLES = {
+# By column of `_lakefeed.tables` and `_lakefeed.models`: DuckDB's type, and what it means.
+TABLES = {
     "table_name": ("varchar", "The declared table: source.table."),
     "lake_name": ("varchar", "The name of the table in the lake."),
     "complete_through": (
@@ -39,7 +34,7 @@ _TABLES = {
         "Whether rows deleted in the source are removed or marked in staging.",
     ),
 }
-_MODELS = {
+MODELS = {
     "model": ("varchar", "The staging model or mart."),
     "complete_through": ("timestamptz", "The earliest complete_through of the tables upstream."),
     "built_at": ("timestamptz", "When it was last built and passed its tests."),
@@ -51,17 +46,6 @@ _MODELS = {
     "held_back_because": ("varchar", "Why it is held back."),
     "waits_for": ("varchar[]", "Tables upstream that failed to load, if that is why."),
 }
-_DDL = f"""
-create schema if not exists _lakefeed;
-create or replace table _lakefeed.format as select '{FORMAT}' as version;
-create or replace table _lakefeed.publication (published_at timestamptz);
-"""
-# One statement for all rows: for each parameter that it binds, DuckDB looks for pandas and other
-# packages again.
-_ROWS = """
-create or replace table _lakefeed.{name} as
-select unnest(from_json($rows, '{structure}'), max_depth := 2)
-"""
 
 
 @dataclass(frozen=True)
@@ -136,95 +120,62 @@ class PublicationState:
         )
 
 
-def read_state(session: DuckDBPyConnection) -> PublicationState:
-    """Reads the state of the warehouse in this session; empty if Lakefeed never published it."""
-    if not holds(session, "publication"):
-        return PublicationState()
-    (published_at,) = session.execute(
-        "select epoch_us(published_at) from _lakefeed.publication"
-    ).fetchall()[0]
-    return PublicationState(_tables_in(session), _models_in(session), _time(published_at))
-
-
-def write_state(session: DuckDBPyConnection, state: PublicationState) -> None:
-    """Replaces the state of the warehouse in this session, in one transaction."""
-    tables = [
+def table_rows(state: PublicationState) -> list[tuple[Any, ...]]:
+    """The rows of `_lakefeed.tables`, with the columns of `TABLES`."""
+    return [
         (t.shown, name, t.complete_through, t.loads, t.newest_load, t.rows, t.built_at,
          t.published_at, t.sees_deletes)
         for name, t in sorted(state.tables.items())
     ]  # fmt: skip
-    models = [
+
+
+def model_rows(state: PublicationState) -> list[tuple[Any, ...]]:
+    """The rows of `_lakefeed.models`, with the columns of `MODELS`."""
+    return [
         (name, m.complete_through, m.built_at, m.published_at, m.held is not None,
          m.held.because if m.held else None, list(m.held.waits_for) if m.held else [])
         for name, m in sorted(state.models.items())
     ]  # fmt: skip
-    session.begin()
-    session.execute(_DDL)
-    session.execute("insert into _lakefeed.publication values (?)", [state.published_at])
-    _write_rows(session, "tables", _TABLES, tables)
-    _write_rows(session, "models", _MODELS, models)
-    session.commit()
 
 
-def _write_rows(
-    session: DuckDBPyConnection,
-    name: str,
-    columns: Mapping[str, tuple[str, str]],
-    rows: Sequence[tuple[Any, ...]],
-) -> None:
-    types = {column: type_.upper() for column, (type_, _) in columns.items()}
-    # The structure of a list type is a list, as in `[{"waits_for": ["VARCHAR"]}]`.
-    structure = [{c: [t[:-2]] if t.endswith("[]") else t for c, t in types.items()}]
-    values = [dict(zip(columns, row, strict=True)) for row in rows]
-    session.execute(
-        _ROWS.format(name=name, structure=json.dumps(structure)),
-        {"rows": json.dumps(values, default=dt.datetime.isoformat)},
-    )
-    session.execute(
-        "; ".join(
-            f"comment on column _lakefeed.{name}.{column} is '{meaning}'"
-            for column, (_, meaning) in columns.items()
-        )
-    )
+def state_of(
+    published_at: int | None,
+    tables: Iterable[tuple[Any, ...]],
+    models: Iterable[tuple[Any, ...]],
+) -> PublicationState:
+    """The state that these rows record; times are microseconds since 1970.
 
-
-def _tables_in(session: DuckDBPyConnection) -> dict[str, TableState]:
-    known = {row[0] for row in session.execute("describe _lakefeed.tables").fetchall()}
-    sees = "sees_deletes" if "sees_deletes" in known else "null"
-    query = f"""
-        select lake_name, table_name, epoch_us(complete_through), loads, newest_load, row_count,
-            epoch_us(built_at), epoch_us(published_at), {sees}
-        from _lakefeed.tables
+    Args:
+        tables: lake name, declared name, complete_through, loads, newest load, rows, built_at,
+            published_at, sees_deletes.
+        models: model, complete_through, built_at, published_at, why it is held back, what it waits
+            for.
     """
-    return {
-        name: TableState(
-            shown=shown,
-            complete_through=_time(through),
-            loads=loads,
-            newest_load=newest,
-            rows=rows,
-            built_at=_known(built),
-            published_at=_time(at),
-            sees_deletes=sees,
-        )
-        for name, shown, through, loads, newest, rows, built, at, sees in session.execute(
-            query
-        ).fetchall()
-    }
-
-
-def _models_in(session: DuckDBPyConnection) -> dict[str, ModelState]:
-    query = """
-        select model, epoch_us(complete_through), epoch_us(built_at), epoch_us(published_at),
-            held_back_because, waits_for
-        from _lakefeed.models
-    """
-    return {
-        name: ModelState(
-            _time(through), _time(built), _time(at), HeldBack(why, tuple(waits)) if why else None
-        )
-        for name, through, built, at, why, waits in session.execute(query).fetchall()
-    }
+    return PublicationState(
+        {
+            name: TableState(
+                shown=shown,
+                complete_through=_time(through),
+                loads=loads,
+                newest_load=newest,
+                rows=rows,
+                built_at=_known(built),
+                published_at=_time(at),
+                sees_deletes=sees,
+            )
+            for name, shown, through, loads, newest, rows, built, at, sees in tables
+        },
+        {
+            name: ModelState(
+                _time(through),
+                _time(built),
+                _time(at),
+                HeldBack(why, tuple(waits)) if why else None,
+            )
+            for name, through, built, at, why, waits in models
+        },
+        _time(published_at),
+    )
 
 
 def _time(microseconds: int | None) -> dt.datetime | None:

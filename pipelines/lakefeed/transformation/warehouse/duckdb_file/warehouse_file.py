@@ -18,8 +18,9 @@ from lakefeed.sql import literal, quote
 from lakefeed.transformation.dbt_adapter.runner import BuildResult, run_dbt
 from lakefeed.transformation.manifest import Model
 from lakefeed.transformation.warehouse.base.contents import Contents
+from lakefeed.transformation.warehouse.base.duckdb_state import write_state
 from lakefeed.transformation.warehouse.base.ledger import drop_relations
-from lakefeed.transformation.warehouse.base.publication_state import PublicationState, write_state
+from lakefeed.transformation.warehouse.base.publication_state import PublicationState
 from lakefeed.transformation.warehouse.base.warehouse import (
     Relation,
     SetAside,

@@ -17,8 +17,9 @@ from lakefeed.transformation.manifest import Model
 from lakefeed.transformation.targets.ducklake import LAKE, Lake
 from lakefeed.transformation.warehouse.base.contents import Contents
 from lakefeed.transformation.warehouse.base.duckdb_contents import DuckDBContents
+from lakefeed.transformation.warehouse.base.duckdb_state import write_state
 from lakefeed.transformation.warehouse.base.ledger import drop_relations
-from lakefeed.transformation.warehouse.base.publication_state import PublicationState, write_state
+from lakefeed.transformation.warehouse.base.publication_state import PublicationState
 from lakefeed.transformation.warehouse.base.put_back import put_back_model
 from lakefeed.transformation.warehouse.base.warehouse import Relation
 from lakefeed.transformation.warehouse.ducklake.failing_rows import keep_failing_rows

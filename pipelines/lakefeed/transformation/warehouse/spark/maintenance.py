@@ -1,0 +1,66 @@
+"""Removes snapshots that no version needs, and the tables that only dropped versions showed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lakefeed.transformation.targets.spark import quoted, rows_of, text_literal
+from lakefeed.transformation.warehouse.spark.public_views import tag_name
+from lakefeed.transformation.warehouse.spark.register import SparkVersion
+from lakefeed.transformation.warehouse.spark.relations import Stored, drops, stored
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_TAGS = "lakefeed_"
+
+
+def expire(
+    session: SparkSession, catalog: str, versions: Sequence[SparkVersion], *, at_once: bool
+) -> None:
+    """Expires all snapshots but the newest of each table and those that versions show.
+
+    Side effects: drops tables that the published version doesn't have and no other shows; removes
+    the files that nothing else needs.
+
+    Args:
+        at_once: expire all; else those older than a day, since a reader may still be at them.
+    """
+    current = next((version for version in versions if version.is_current), None)
+    shown = {r.key for version in versions for r in version.relations}
+    for relation in stored(session):
+        if relation.kind == "table" and relation.key in shown:
+            _untag(session, relation, _needed(relation, versions))
+            _expire(session, catalog, relation, at_once=at_once)
+        elif relation.kind == "table" and current is not None:
+            for statement in drops([relation]):
+                rows_of(session, statement)
+
+
+def _needed(table: Stored, versions: Sequence[SparkVersion]) -> set[str]:
+    return {
+        tag_name(relation)
+        for version in versions
+        for relation in version.relations
+        if relation.key == table.key
+    }
+
+
+def _untag(session: SparkSession, table: Stored, needed: set[str]) -> None:
+    query = f"select name from {quoted(table.schema, table.name, 'refs')} where type = 'TAG'"
+    for (name,) in rows_of(session, query):
+        if name.startswith(_TAGS) and name not in needed:
+            rows_of(session, f"alter table {table.quoted} drop tag if exists {quoted(name)}")
+
+
+def _expire(session: SparkSession, catalog: str, table: Stored, *, at_once: bool) -> None:
+    """Source: https://iceberg.apache.org/docs/latest/spark-procedures/#expire_snapshots."""
+    name = text_literal(f"{table.schema}.{table.name}")
+    moment = "current_timestamp()" if at_once else "current_timestamp() - interval 1 day"
+    ((older_than,),) = rows_of(session, f"select cast({moment} as string)")
+    rows_of(
+        session,
+        f"call {quoted(catalog)}.system.expire_snapshots(table => {name}, "
+        f"older_than => timestamp {text_literal(older_than)}, retain_last => 1)",
+    )

@@ -1,0 +1,241 @@
+"""The register: one row that says who builds, what is published, and which versions are kept.
+
+Iceberg has no transaction over several tables, but each commit to one table is atomic, and an
+update under its serializable isolation fails if the table has changed since
+(https://iceberg.apache.org/docs/latest/reliability/). So everything that must change together is
+one document in one row, and is replaced only by a writer that has read its newest revision.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from lakefeed.documents import refuse_newer
+from lakefeed.errors import Refused
+from lakefeed.transformation.targets.spark import quoted, rows_of, text_literal
+from lakefeed.transformation.warehouse.base.format import FORMAT
+from lakefeed.transformation.warehouse.base.warehouse import Version
+from lakefeed.transformation.warehouse.spark.relations import RECORDS, Stored
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_TABLE = quoted(RECORDS, "register")
+# Each commit leaves a metadata file; only the newest count.
+_PROPERTIES = (
+    "'write.metadata.delete-after-commit.enabled' = 'true', "
+    "'write.metadata.previous-versions-max' = '20', "
+    "'write.update.isolation-level' = 'serializable', 'commit.retry.num-retries' = '0'"
+)
+_TRIES = 20
+_CONFLICTS = ("ValidationException", "CommitFailedException", "conflict")
+
+
+@dataclass(frozen=True)
+class SparkVersion(Version):
+    """A version: its tables with their snapshots, and its views.
+
+    Attributes:
+        is_whole: whether the public views are known to show it all.
+    """
+
+    relations: tuple[Stored, ...] = ()
+    is_current: bool = False
+    is_whole: bool = True
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The lock: who holds it, and until when it need not be renewed, in µs of Spark's clock."""
+
+    holder: str
+    token: str
+    until: int
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The build that works on the tables, and the published version that it started from.
+
+    Attributes:
+        gone: tables that don't belong to the candidate but must stay, since a version needs them;
+            by `schema.name` their snapshots: one that was written since belongs to it again.
+    """
+
+    build: str
+    started_from: dt.datetime | None
+    is_whole: bool = False
+    gone: dict[str, int | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Register:
+    """What the register says."""
+
+    revision: int = 0
+    lease: Lease | None = None
+    mark: Mark | None = None
+    versions: tuple[SparkVersion, ...] = ()
+
+    @property
+    def current(self) -> SparkVersion | None:
+        """The published version, if there is one."""
+        return next((version for version in self.versions if version.is_current), None)
+
+    def with_version(self, new: SparkVersion) -> Register:
+        """The register in which this version replaces the one of the same time."""
+        return replace(
+            self,
+            versions=tuple(
+                new if version.published_at == new.published_at else version
+                for version in self.versions
+            ),
+        )
+
+
+def read_register(session: SparkSession) -> Register:
+    """The register as it is now; empty if there is none.
+
+    Raises:
+        NewerFormat: a newer version of Lakefeed wrote it.
+    """
+    row = _row(session)
+    return Register() if row is None else _parsed(*row)
+
+
+def change_register(session: SparkSession, change: Callable[[Register], Register]) -> Register:
+    """Replaces the register by what `change` makes of it; returns the new one.
+
+    `change` is called again with the newest register if another writer was faster.
+
+    Raises:
+        Refused: others have changed it all the time; and whatever `change` raises.
+    """
+    for _ in range(_TRIES):
+        row = _row(session)
+        if row is None:
+            _create(session)
+            continue
+        known = _parsed(*row)
+        wanted = replace(change(known), revision=known.revision + 1)
+        if _replaced(session, known.revision, wanted):
+            return wanted
+    raise Refused(
+        "the register of the warehouse couldn't be changed: others change it all the time",
+        do="run again",
+    )
+
+
+def _replaced(session: SparkSession, revision: int, wanted: Register) -> bool:
+    """Whether this register took the place of that revision. Lost if another writer was faster."""
+    # Two writers may write the same; the token tells whose row it is.
+    token = uuid.uuid4().hex
+    document = text_literal(_text(wanted, token))
+    failure = None
+    try:
+        rows_of(
+            session,
+            f"update {_TABLE} set revision = {wanted.revision}, document = {document} "
+            f"where revision = {revision}",
+        )
+    except Exception as error:  # noqa: BLE001 - a conflict, or an answer that was lost
+        failure = error
+    row = _row(session)
+    if row is not None and json.loads(row[1])["token"] == token:
+        return True
+    if failure is not None and row is not None and row[0] == revision and not _is_conflict(failure):
+        raise failure
+    return False
+
+
+def _is_conflict(error: Exception) -> bool:
+    return any(sign in str(error) for sign in _CONFLICTS)
+
+
+def _row(session: SparkSession) -> tuple[int, str] | None:
+    names = {name for (name,) in rows_of(session, "show namespaces")}
+    if RECORDS not in names:
+        return None
+    if not rows_of(session, f"show tables in {quoted(RECORDS)} like 'register'"):
+        return None
+    (row,) = rows_of(session, f"select revision, document from {_TABLE}")
+    return int(row[0]), str(row[1])
+
+
+def _create(session: SparkSession) -> None:
+    """Creates the register; of several writers that do, the catalog lets one."""
+    rows_of(session, f"create namespace if not exists {quoted(RECORDS)}")
+    empty = text_literal(_text(Register(), ""))
+    try:
+        rows_of(
+            session,
+            f"create table {_TABLE} using iceberg tblproperties ({_PROPERTIES}) "
+            f"as select cast(0 as bigint) as revision, {empty} as document",
+        )
+    except Exception:
+        if _row(session) is None:
+            raise
+
+
+def _text(register: Register, token: str) -> str:
+    document = {
+        "format": FORMAT,
+        "token": token,
+        "lease": asdict(register.lease) if register.lease else None,
+        "mark": _mark_document(register.mark) if register.mark else None,
+        "versions": [_version_document(version) for version in register.versions],
+    }
+    return json.dumps(document)
+
+
+def _mark_document(mark: Mark) -> dict[str, Any]:
+    return {**asdict(mark), "started_from": _iso(mark.started_from)}
+
+
+def _version_document(version: SparkVersion) -> dict[str, Any]:
+    return {
+        "published_at": _iso(version.published_at),
+        "is_undone": version.is_undone,
+        "is_current": version.is_current,
+        "is_whole": version.is_whole,
+        "relations": [[r.schema, r.name, r.kind, r.snapshot, r.sql] for r in version.relations],
+    }
+
+
+def _parsed(revision: int, text: str) -> Register:
+    document = json.loads(text)
+    refuse_newer("warehouse", document["format"], reads=FORMAT, where=f"{RECORDS}.register")
+    lease, mark = document["lease"], document["mark"]
+    return Register(
+        revision,
+        lease=Lease(**lease) if lease else None,
+        mark=Mark(**{**mark, "started_from": _time(mark["started_from"])}) if mark else None,
+        versions=tuple(_version(found) for found in document["versions"]),
+    )
+
+
+def _version(found: dict[str, Any]) -> SparkVersion:
+    relations = tuple(
+        Stored(schema, name, kind, snapshot=snapshot, sql=sql)
+        for schema, name, kind, snapshot, sql in found["relations"]
+    )
+    return SparkVersion(
+        dt.datetime.fromisoformat(found["published_at"]),
+        is_undone=found["is_undone"],
+        relations=relations,
+        is_current=found["is_current"],
+        is_whole=found["is_whole"],
+    )
+
+
+def _iso(moment: dt.datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _time(text: str | None) -> dt.datetime | None:
+    return dt.datetime.fromisoformat(text) if text else None

@@ -1,0 +1,83 @@
+"""Brings tables back to a version: what a build left, or a rollback undid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from lakefeed.transformation.targets.spark import quoted, rows_of, text_literal
+from lakefeed.transformation.warehouse.spark.relations import Stored, drops, stored
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from lakefeed.transformation.warehouse.spark.register import SparkVersion
+
+
+def bring_back(
+    session: SparkSession, catalog: str, version: SparkVersion | None, kept: Iterable[SparkVersion]
+) -> dict[str, int | None]:
+    """Makes all relations what they are in a version; None stands for an empty one.
+
+    Args:
+        kept: the versions whose tables must stay.
+
+    Returns:
+        The tables that had to stay although they aren't in the version, with their snapshots.
+    """
+    now = {relation.key: relation for relation in stored(session)}
+    then = {relation.key: relation for relation in version.relations} if version else {}
+    gone = leave(session, [now[key] for key in now.keys() - then.keys()], kept)
+    for key in sorted(then.keys()):
+        put_back(session, catalog, now.get(key), then[key])
+    return gone
+
+
+def leave(
+    session: SparkSession, relations: Iterable[Stored], kept: Iterable[SparkVersion]
+) -> dict[str, int | None]:
+    """Drops these relations, except for tables that a kept version shows.
+
+    Returns:
+        Those tables, with their snapshots.
+    """
+    needed = {r.key for version in kept for r in version.relations if r.kind == "table"}
+    found = list(relations)
+    for statement in drops(r for r in found if r.kind == "view" or r.key not in needed):
+        rows_of(session, statement)
+    return {r.key: r.snapshot for r in found if r.kind == "table" and r.key in needed}
+
+
+def put_back(session: SparkSession, catalog: str, now: Stored | None, then: Stored) -> None:
+    """Makes one relation what it was; does nothing if it still is."""
+    if now is not None and (now.kind, now.snapshot, now.sql) == (
+        then.kind,
+        then.snapshot,
+        then.sql,
+    ):
+        return
+    if then.kind == "view":
+        if now is not None and now.kind == "table":
+            rows_of(session, f"drop table {now.quoted} purge")
+        rows_of(session, f"create or replace view {then.quoted} as {then.sql}")
+        return
+    if then.snapshot is None:
+        rows_of(session, f"delete from {then.quoted}")
+        return
+    if _columns(session, f"select * from {then.quoted}") == _columns(
+        session, f"select * from {then.pinned}"
+    ):
+        # Changes the table's metadata only.
+        table = text_literal(f"{then.schema}.{then.name}")
+        rows_of(
+            session, f"call {quoted(catalog)}.system.set_current_snapshot({table}, {then.snapshot})"
+        )
+        return
+    rows_of(
+        session,
+        f"create or replace table {then.quoted} using iceberg as select * from {then.pinned}",
+    )
+
+
+def _columns(session: SparkSession, query: str) -> list[tuple[str, str]]:
+    return [(name, kind) for name, kind, _ in rows_of(session, f"describe query {query}")]

@@ -1,0 +1,204 @@
+"""The tables of the catalog as they are now as a candidate: where dbt builds and tests."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from lakefeed.declaration.project import Project
+from lakefeed.errors import Refused
+from lakefeed.interruption import note_done, raise_if_interrupted
+from lakefeed.transformation.dbt_adapter.runner import BuildResult, run_dbt
+from lakefeed.transformation.manifest import Model
+from lakefeed.transformation.targets.spark import (
+    Spark,
+    open_session,
+    quoted,
+    rows_of,
+    text_literal,
+)
+from lakefeed.transformation.warehouse.base.contents import Contents
+from lakefeed.transformation.warehouse.base.publication_state import PublicationState
+from lakefeed.transformation.warehouse.base.warehouse import Relation
+from lakefeed.transformation.warehouse.spark.failing_rows import keep_failing_rows
+from lakefeed.transformation.warehouse.spark.lock import (
+    NOTHING_LOST,
+    assert_locked,
+    change_locked,
+)
+from lakefeed.transformation.warehouse.spark.public_views import (
+    finish_publication,
+    refuse_ambiguous,
+    tag,
+)
+from lakefeed.transformation.warehouse.spark.register import (
+    Mark,
+    Register,
+    SparkVersion,
+    read_register,
+)
+from lakefeed.transformation.warehouse.spark.relations import Stored, stored
+from lakefeed.transformation.warehouse.spark.return_to import leave, put_back
+from lakefeed.transformation.warehouse.spark.spark_contents import SparkContents
+from lakefeed.transformation.warehouse.spark.spark_state import write_state
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+ANOTHER = "another run has started to build the warehouse and discarded what this run built"
+
+# The tables of `_lakefeed` that record what each model over raw was built from.
+_LEDGER = ("staged_loads", "histories", "compared_keys")
+
+
+@dataclass(frozen=True)
+class SparkCandidate:
+    """The tables as they are now, while a build works on them."""
+
+    project: Project
+    spark: Spark
+    mark: Mark
+
+    @property
+    def is_whole(self) -> bool:
+        return self.mark.is_whole
+
+    @property
+    def contents(self) -> Contents:
+        return SparkContents(self.spark, self._listed)
+
+    def run_dbt(self, arguments: Sequence[str]) -> BuildResult:
+        assert_locked(self.spark, self._session)
+        return run_dbt(self.project, "build", arguments, self.spark)
+
+    def keep_failing_rows(self, result: BuildResult) -> BuildResult:
+        place = f"{self.spark.shown}, catalog {self.spark.catalog}"
+        return keep_failing_rows(self._locked, self.project, result, place)
+
+    def put_back(self, models: Iterable[Model]) -> None:
+        session = self._locked
+        register = read_register(session)
+        published = {r.key: r for r in register.current.relations} if register.current else {}
+        now = {relation.key: relation for relation in stored(session)}
+        gone = dict(self.mark.gone)
+        for model in models:
+            key = f"{model.schema}.{model.identifier}"
+            if key in published:
+                put_back(session, self.spark.catalog, now.get(key), published[key])
+            elif key in now:
+                gone |= leave(session, [now[key]], register.versions)
+            self._put_back_records(session, model.name, published.get("_lakefeed.staged_loads"))
+        self._record(replace(self.mark, gone=gone))
+
+    def drop(self, relations: Iterable[Relation]) -> None:
+        session = self._locked
+        now = {(relation.schema, relation.name): relation for relation in stored(session)}
+        gone, versions = dict(self.mark.gone), read_register(session).versions
+        for relation in relations:
+            if found := now.get((relation.schema, relation.name)):
+                gone |= leave(session, [found], versions)
+            for name in _LEDGER:
+                if ("_lakefeed", name) in now:
+                    _forget(session, name, relation.name)
+        self._record(replace(self.mark, gone=gone))
+
+    def write_state(self, state: PublicationState) -> None:
+        write_state(self._locked, state)
+
+    def mark_whole(self) -> None:
+        self._record(replace(self._known, is_whole=True))
+
+    def publish(self) -> None:
+        session = self._locked
+        published_at = self.contents.state().published_at or dt.datetime.now(dt.UTC)
+        relations = self._listed(session)
+        refuse_ambiguous(relations)
+        tag(session, relations)
+        new = SparkVersion(
+            published_at, relations=tuple(relations), is_current=True, is_whole=False
+        )
+        raise_if_interrupted()
+        # From here on it is published; whoever is killed below leaves only views to be replaced.
+        change_locked(self.spark, session, lambda found: self._with_new(found, new))
+        note_done("the new version of the warehouse was published before")
+        finish_publication(self.spark, session)
+
+    def _with_new(self, found: Register, new: SparkVersion) -> Register:
+        refuse_if_overtaken(found, self.mark)
+        earlier = [replace(version, is_current=False) for version in found.versions]
+        return replace(found, mark=None, versions=(*self._kept(earlier), new))
+
+    def _kept(self, earlier: list[SparkVersion]) -> list[SparkVersion]:
+        """The earlier versions without those beyond `keep`, and undone ones older than the rest."""
+        most = self.project.declaration.warehouse.keep
+        done = [version for version in earlier if not version.is_undone]
+        kept = done[max(len(done) - most, 0) :]
+        return [
+            version
+            for version in earlier
+            if version in kept
+            or (version.is_undone and kept and version.published_at > kept[0].published_at)
+        ]
+
+    def _listed(self, session: SparkSession) -> list[Stored]:
+        """The relations that belong to the candidate."""
+        gone = self._known.gone
+        return [
+            relation
+            for relation in stored(session)
+            if relation.key not in gone or gone[relation.key] != relation.snapshot
+        ]
+
+    def _put_back_records(
+        self, session: SparkSession, model: str, published: Stored | None
+    ) -> None:
+        now = {relation.key for relation in stored(session)}
+        if "_lakefeed.staged_loads" not in now:
+            return
+        _forget(session, "staged_loads", model)
+        if published is not None:
+            rows_of(
+                session,
+                f"insert into _lakefeed.staged_loads select * from {published.pinned} "
+                f"where model = {text_literal(model)}",
+            )
+
+    def _record(self, mark: Mark) -> None:
+        def with_mark(found: Register) -> Register:
+            refuse_if_overtaken(found, mark)
+            return replace(found, mark=mark)
+
+        change_locked(self.spark, self._session, with_mark)
+
+    @property
+    def _known(self) -> Mark:
+        """The mark as it is recorded now."""
+        return read_register(self._session).mark or self.mark
+
+    @property
+    def _session(self) -> SparkSession:
+        return open_session(self.spark.remote, self.spark.catalog)
+
+    @property
+    def _locked(self) -> SparkSession:
+        session = self._session
+        assert_locked(self.spark, session)
+        return session
+
+
+def refuse_if_overtaken(found: Register, mark: Mark) -> None:
+    """Checks that no other build has begun since this one.
+
+    Raises:
+        Refused: one has.
+    """
+    if found.mark is None or found.mark.build != mark.build:
+        raise Refused(ANOTHER, do=NOTHING_LOST)
+
+
+def _forget(session: SparkSession, table: str, model: str) -> None:
+    rows_of(
+        session, f"delete from {quoted('_lakefeed', table)} where model = {text_literal(model)}"
+    )

@@ -1,0 +1,101 @@
+"""Reads and writes the publication state in the tables of `_lakefeed`, as Spark has them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lakefeed.transformation.targets.spark import rows_of, text_literal, values
+from lakefeed.transformation.warehouse.base.format import FORMAT
+from lakefeed.transformation.warehouse.base.publication_state import (
+    MODELS,
+    TABLES,
+    PublicationState,
+    model_rows,
+    state_of,
+    table_rows,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_TYPES = {
+    "varchar": "string",
+    "varchar[]": "array<string>",
+    "timestamptz": "timestamp",
+    "bigint": "bigint",
+    "boolean": "boolean",
+}
+# A from-clause item of a table of `_lakefeed`; None if the version doesn't have it.
+Ledger = Callable[[str], str | None]
+
+
+def read_state(session: SparkSession, ledger: Ledger) -> PublicationState:
+    """The state that a version records; empty if it wasn't published."""
+    publication, tables, models = map(ledger, ("publication", "tables", "models"))
+    if publication is None or tables is None or models is None:
+        return PublicationState()
+    ((published_at,),) = rows_of(session, f"select unix_micros(published_at) from {publication}")
+    return state_of(
+        published_at,
+        rows_of(
+            session,
+            "select lake_name, table_name, unix_micros(complete_through), loads, newest_load, "
+            "row_count, unix_micros(built_at), unix_micros(published_at), sees_deletes "
+            f"from {tables}",
+        ),
+        rows_of(
+            session,
+            "select model, unix_micros(complete_through), unix_micros(built_at), "
+            f"unix_micros(published_at), held_back_because, waits_for from {models}",
+        ),
+    )
+
+
+def write_state(session: SparkSession, state: PublicationState) -> None:
+    """Replaces the state, table by table: it counts once a version that names it is published."""
+    rows_of(session, "create namespace if not exists _lakefeed")
+    _write(session, "format", {"version": ("varchar", "The format of these tables.")}, [(FORMAT,)])
+    published = {"published_at": ("timestamptz", "When this version was published.")}
+    _write(session, "publication", published, [(state.published_at,)])
+    _write(session, "tables", TABLES, table_rows(state))
+    _write(session, "models", MODELS, model_rows(state))
+
+
+def _write(
+    session: SparkSession,
+    name: str,
+    columns: Mapping[str, tuple[str, str]],
+    rows: Sequence[tuple[Any, ...]],
+) -> None:
+    listed = ", ".join(columns)
+    kinds = [_TYPES[kind] for kind, _ in columns.values()]
+    literals = [[_literal(value) for value in row] for row in rows]
+    casts = ", ".join(
+        f"cast({column} as {kind}) as {column}" for column, kind in zip(columns, kinds, strict=True)
+    )
+    nothing = [["null"] * len(kinds)]
+    rows_of(
+        session,
+        f"create or replace table _lakefeed.{name} using iceberg as select {casts} "
+        f"from values {values(literals or nothing)} as found({listed})"
+        + ("" if rows else " where false"),
+    )
+    for column, (_, meaning) in columns.items():
+        rows_of(
+            session,
+            f"alter table _lakefeed.{name} alter column {column} comment {text_literal(meaning)}",
+        )
+
+
+def _literal(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dt.datetime):
+        return f"timestamp {text_literal(value.astimezone(dt.UTC).isoformat())}"
+    if isinstance(value, list):
+        return f"array({', '.join(map(_literal, value))})"
+    return str(value) if isinstance(value, int) else text_literal(str(value))

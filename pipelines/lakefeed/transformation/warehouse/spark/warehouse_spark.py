@@ -1,0 +1,214 @@
+"""Iceberg tables that Spark builds as a warehouse.
+
+dbt builds in schemas that readers leave alone. A version is a set of tables at their snapshots;
+publishing it is one commit to the register, after which the public views are replaced one by one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from pyarrow.parquet import write_table
+
+from lakefeed.declaration.project import Project
+from lakefeed.errors import Overtaken, Refused
+from lakefeed.loading.object_store.duckdb_access import Session
+from lakefeed.sql import literal, quote
+from lakefeed.transformation.targets.spark import Spark, arrow_of, open_session, spark_of
+from lakefeed.transformation.warehouse.base.contents import Contents
+from lakefeed.transformation.warehouse.base.warehouse import Apart, SetAside, Version
+from lakefeed.transformation.warehouse.spark.failing_rows import forget_failing_rows
+from lakefeed.transformation.warehouse.spark.lock import (
+    NOTHING_LOST,
+    assert_locked,
+    change_locked,
+    lock_holder,
+    spark_lock,
+)
+from lakefeed.transformation.warehouse.spark.maintenance import expire
+from lakefeed.transformation.warehouse.spark.public_views import finish_publication
+from lakefeed.transformation.warehouse.spark.register import (
+    Mark,
+    Register,
+    SparkVersion,
+    read_register,
+)
+from lakefeed.transformation.warehouse.spark.relations import Stored
+from lakefeed.transformation.warehouse.spark.return_to import bring_back
+from lakefeed.transformation.warehouse.spark.spark_candidate import ANOTHER, SparkCandidate
+from lakefeed.transformation.warehouse.spark.spark_contents import SparkContents
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+class WarehouseSpark:
+    """An Iceberg catalog in which readers see tables at pinned snapshots."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    @property
+    def _spark(self) -> Spark:
+        return spark_of(self._project)
+
+    @property
+    def _session(self) -> SparkSession:
+        spark = self._spark
+        return open_session(spark.remote, spark.catalog)
+
+    @property
+    def published(self) -> Contents:
+        return SparkContents(self._spark, _published)
+
+    @property
+    def shown(self) -> str:
+        return f"the catalog {self._project.declaration.warehouse.catalog}"
+
+    @property
+    def place(self) -> str:
+        spark = self._spark
+        return f"{spark.shown}/{spark.catalog}"
+
+    def exists(self) -> bool:
+        return read_register(self._session).current is not None
+
+    def folders(self) -> tuple[Path, ...]:
+        return ()
+
+    def refuse_lost(self) -> None:
+        """A catalog says where its files are; a missing one fails when it is read."""
+
+    def lock(self) -> AbstractContextManager[None]:
+        return spark_lock(self._spark)
+
+    def lock_holder(self) -> str:
+        return lock_holder(self._session)
+
+    def attach(self, session: Session, model: str) -> str:
+        spark = self._session
+        current = read_register(spark).current
+        assert current is not None
+        table = next(r for r in current.relations if (r.schema, r.name) == ("staging", model))
+        rows = arrow_of(spark, f"select * from {table.pinned}")
+        with TemporaryDirectory() as folder:
+            file = f"{folder}/rows.parquet"
+            write_table(rows, file)
+            copied = quote(f"warehouse_{model}")
+            session.execute(f"create temp table {copied} as from read_parquet({literal(file)})")
+        return copied
+
+    def start(self, build: str, *, empty: bool = False) -> SparkCandidate:
+        spark, session = self._spark, self._session
+        finish_publication(spark, session)
+        current = read_register(session).current
+        mark = Mark(build, current.published_at if current else None)
+        register = change_locked(spark, session, lambda found: replace(found, mark=mark))
+        version = None if empty else register.current
+        gone = bring_back(session, spark.catalog, version, register.versions)
+        mark = replace(mark, gone=gone)
+        change_locked(spark, session, lambda found: replace(found, mark=mark))
+        return SparkCandidate(self._project, spark, mark)
+
+    def started(self, build: str) -> SparkCandidate:
+        register = read_register(self._session)
+        mark, current = register.mark, register.current
+        if mark is None or mark.build != build:
+            raise Overtaken(ANOTHER, do="nothing is lost: the next run builds what is missing")
+        if (current.published_at if current else None) != mark.started_from:
+            raise Overtaken(
+                "another version was published while this run was building", do=NOTHING_LOST
+            )
+        return SparkCandidate(self._project, self._spark, mark)
+
+    def discard(self) -> None:
+        session = self._session
+        if read_register(session).mark:
+            change_locked(self._spark, session, lambda found: replace(found, mark=None))
+
+    def apart(self, folder: Path) -> Apart:
+        raise Refused(
+            f"`warehouse: {{type: spark}}` can't build apart from what is published (in {folder})",
+            do="docs/spark.md lists what it can't do yet, and what to do instead",
+        )
+
+    def is_at(self, path: Path) -> bool:
+        return str(path) == self.place
+
+    def current(self) -> Version | None:
+        return read_register(self._session).current
+
+    def version_before(self, current: Version | None) -> Version | None:
+        earlier = [
+            version
+            for version in read_register(self._session).versions
+            if not version.is_undone
+            and not version.is_current
+            and (current is None or version.published_at < current.published_at)
+        ]
+        return earlier[-1] if earlier else None
+
+    def return_to(self, version: Version, current: Version | None) -> SetAside | None:
+        assert current is not None
+        spark, session = self._spark, self._session
+        assert_locked(spark, session)
+        change_locked(
+            spark,
+            session,
+            lambda found: replace(
+                found, mark=None, versions=_after_return(found.versions, version.published_at)
+            ),
+        )
+        finish_publication(spark, session)
+        return None
+
+    def forget_versions(self) -> list[dt.datetime]:
+        spark, session = self._spark, self._session
+        before = read_register(session).versions
+        register = change_locked(spark, session, _without_earlier)
+        expire(session, spark.catalog, register.versions, at_once=True)
+        return [version.published_at for version in before if not version.is_current]
+
+    def remove_unneeded(self) -> None:
+        spark, session = self._spark, self._session
+        with self.lock():
+            finish_publication(spark, session)
+            expire(session, spark.catalog, read_register(session).versions, at_once=False)
+
+    def forget_failing_rows(self) -> None:
+        forget_failing_rows(self._session)
+
+    def set_aside(self) -> SetAside | None:
+        return None
+
+    def forget_set_aside(self) -> None:
+        """Nothing of a catalog is ever set aside."""
+
+
+def _published(session: SparkSession) -> Iterable[Stored] | None:
+    current = read_register(session).current
+    return None if current is None else current.relations
+
+
+def _without_earlier(found: Register) -> Register:
+    return replace(found, versions=tuple(v for v in found.versions if v.is_current))
+
+
+def _after_return(known: tuple[SparkVersion, ...], to: dt.datetime) -> tuple[SparkVersion, ...]:
+    """The versions once that of `to` is published again: the current one is undone."""
+    return tuple(
+        replace(
+            version,
+            is_current=version.published_at == to,
+            is_undone=version.is_undone or version.is_current,
+            is_whole=version.is_whole and version.published_at != to,
+        )
+        for version in known
+        if version.is_undone or version.is_current or version.published_at <= to
+    )
