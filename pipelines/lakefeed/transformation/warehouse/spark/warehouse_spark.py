@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 from pyarrow.parquet import write_table
 
 from lakefeed.declaration.project import Project
-from lakefeed.errors import Overtaken, Refused
+from lakefeed.errors import Overtaken
 from lakefeed.loading.object_store.duckdb_access import Session
 from lakefeed.sql import literal, quote
 from lakefeed.transformation.targets.spark import Spark, arrow_of, open_session, spark_of
 from lakefeed.transformation.warehouse.base.contents import Contents
-from lakefeed.transformation.warehouse.base.warehouse import Apart, SetAside, Version
+from lakefeed.transformation.warehouse.base.warehouse import SetAside, Version
 from lakefeed.transformation.warehouse.spark.failing_rows import forget_failing_rows
 from lakefeed.transformation.warehouse.spark.lock import (
     NOTHING_LOST,
@@ -41,6 +41,7 @@ from lakefeed.transformation.warehouse.spark.register import (
 )
 from lakefeed.transformation.warehouse.spark.relations import Stored
 from lakefeed.transformation.warehouse.spark.return_to import bring_back
+from lakefeed.transformation.warehouse.spark.spark_apart import SparkApart
 from lakefeed.transformation.warehouse.spark.spark_candidate import ANOTHER, SparkCandidate
 from lakefeed.transformation.warehouse.spark.spark_contents import SparkContents
 
@@ -132,11 +133,8 @@ class WarehouseSpark:
         if read_register(session).mark:
             change_locked(self._spark, session, lambda found: replace(found, mark=None))
 
-    def apart(self, folder: Path) -> Apart:
-        raise Refused(
-            f"`warehouse: {{type: spark}}` can't build apart from what is published (in {folder})",
-            do="docs/spark.md lists what it can't do yet, and what to do instead",
-        )
+    def apart(self, folder: Path) -> SparkApart:
+        return SparkApart(self._project, self._spark, folder / "warehouse.duckdb")
 
     def is_at(self, path: Path) -> bool:
         return str(path) == self.place
