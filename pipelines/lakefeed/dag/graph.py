@@ -213,6 +213,8 @@ def _where_tasks_run(project: Project) -> str:
     lake_url = warehouse.data_url if warehouse.type == "ducklake" else None
     if project.raw.is_local:
         return "All tasks need the same `data/`: run them on one machine, or on one shared folder."
+    if warehouse.type == "spark":
+        return "All tasks run on any worker, since raw is in an object store and Spark builds."
     if lake_url is None:
         return f"""\
 Tasks in **{names.EXTRACT}** and `{names.FRESHNESS}` run on any worker, since raw is in an object
