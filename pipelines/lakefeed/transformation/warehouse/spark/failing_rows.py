@@ -34,7 +34,7 @@ def keep_failing_rows(
         The result, in which failed tests say where their rows are.
     """
     stored = [node for node in result.nodes if node.stored_in]
-    kept = names_of(session, "tables", FAILURES)
+    kept = names_of(session, "table", FAILURES)
     if not stored and not kept:
         return result
     rows_of(session, f"create namespace if not exists {FAILURES}")
@@ -49,7 +49,7 @@ def keep_failing_rows(
 
 def forget_failing_rows(session: SparkSession) -> None:
     """Drops all of them; tests store them again when they next run."""
-    run_all(session, [_drop(FAILURES, name) for name in names_of(session, "tables", FAILURES)])
+    run_all(session, [_drop(FAILURES, name) for name in names_of(session, "table", FAILURES)])
 
 
 def _moved(node: NodeResult) -> str:

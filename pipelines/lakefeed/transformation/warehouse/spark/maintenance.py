@@ -6,9 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lakefeed.transformation.targets.spark import quoted, rows_of, text_literal
-from lakefeed.transformation.warehouse.spark.public_views import tag_name
+from lakefeed.transformation.warehouse.spark.public_views import run_all, tag_name
 from lakefeed.transformation.warehouse.spark.register import SparkVersion
-from lakefeed.transformation.warehouse.spark.relations import Stored, drops, stored
+from lakefeed.transformation.warehouse.spark.relations import (
+    Stored,
+    drops,
+    side_by_side,
+    stored,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -27,15 +32,23 @@ def expire(
     Args:
         at_once: expire all; else those older than a day, since a reader may still be at them.
     """
-    current = next((version for version in versions if version.is_current), None)
     shown = {r.key for version in versions for r in version.relations}
-    for relation in stored(session):
-        if relation.kind == "table" and relation.key in shown:
-            _untag(session, relation, _needed(relation, versions))
-            _expire(session, catalog, relation, at_once=at_once)
-        elif relation.kind == "table" and current is not None:
-            for statement in drops([relation]):
-                rows_of(session, statement)
+    tables = [relation for relation in stored(session) if relation.kind == "table"]
+    run_all(session, drops(table for table in tables if table.key not in shown))
+    moment = "current_timestamp()" if at_once else "current_timestamp() - interval 1 day"
+    ((older_than,),) = rows_of(session, f"select cast({moment} as string)")
+
+    def expire_table(table: Stored) -> None:
+        _untag(session, table, _needed(table, versions))
+        # https://iceberg.apache.org/docs/latest/spark-procedures/#expire_snapshots
+        rows_of(
+            session,
+            f"call {quoted(catalog)}.system.expire_snapshots("
+            f"table => {text_literal(table.key)}, "
+            f"older_than => timestamp {text_literal(older_than)}, retain_last => 1)",
+        )
+
+    side_by_side(expire_table, [table for table in tables if table.key in shown])
 
 
 def _needed(table: Stored, versions: Sequence[SparkVersion]) -> set[str]:
@@ -52,15 +65,3 @@ def _untag(session: SparkSession, table: Stored, needed: set[str]) -> None:
     for (name,) in rows_of(session, query):
         if name.startswith(_TAGS) and name not in needed:
             rows_of(session, f"alter table {table.quoted} drop tag if exists {quoted(name)}")
-
-
-def _expire(session: SparkSession, catalog: str, table: Stored, *, at_once: bool) -> None:
-    """Source: https://iceberg.apache.org/docs/latest/spark-procedures/#expire_snapshots."""
-    name = text_literal(f"{table.schema}.{table.name}")
-    moment = "current_timestamp()" if at_once else "current_timestamp() - interval 1 day"
-    ((older_than,),) = rows_of(session, f"select cast({moment} as string)")
-    rows_of(
-        session,
-        f"call {quoted(catalog)}.system.expire_snapshots(table => {name}, "
-        f"older_than => timestamp {text_literal(older_than)}, retain_last => 1)",
-    )

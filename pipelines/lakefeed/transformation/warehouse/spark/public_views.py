@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,13 +18,15 @@ from lakefeed.errors import BuildFailed
 from lakefeed.transformation.targets.spark import Spark, quoted, rows_of
 from lakefeed.transformation.warehouse.spark.lock import change_locked
 from lakefeed.transformation.warehouse.spark.register import SparkVersion, read_register
-from lakefeed.transformation.warehouse.spark.relations import PUBLIC, Stored, names_of
+from lakefeed.transformation.warehouse.spark.relations import (
+    PUBLIC,
+    Stored,
+    names_of,
+    side_by_side,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-# The server works on statements side by side; each takes a tenth of a second.
-_AT_ONCE = 8
 
 
 def refuse_ambiguous(relations: Iterable[Stored]) -> None:
@@ -82,7 +83,7 @@ def show(session: SparkSession, version: SparkVersion) -> None:
     # A view of a view needs the other one first.
     for statement in _views_of_views(version.relations):
         rows_of(session, statement)
-    gone = [name for name in names_of(session, "views", PUBLIC) if name not in names]
+    gone = [name for name in names_of(session, "view", PUBLIC) if name not in names]
     run_all(session, [f"drop view if exists {quoted(PUBLIC, name)}" for name in gone])
 
 
@@ -129,8 +130,6 @@ def _of_public(view: Stored, relations: Sequence[Stored]) -> exp.Expr:
     return query
 
 
-def run_all(session: SparkSession, statements: Sequence[str]) -> None:
+def run_all(session: SparkSession, statements: Iterable[str]) -> None:
     """Runs statements that don't depend on each other."""
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for _ in pool.map(lambda statement: rows_of(session, statement), statements):
-            pass
+    side_by_side(lambda statement: rows_of(session, statement), statements)
