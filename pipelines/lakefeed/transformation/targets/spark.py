@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,12 @@ _SETTINGS = {
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
 }
+# Some ten seconds. By default the client tries for ten minutes to reach a server that isn't there,
+# and once more when the process ends.
+_RETRIES = {"max_retries": 5, "initial_backoff": 50, "backoff_multiplier": 4.0, "max_backoff": 5000}
 # What the thin client appends to the message of an error.
 _STACK = re.compile(r"\s*JVM stacktrace:.*", re.DOTALL)
+_DEFAULT_PORT = "15002"
 _TOKEN = re.compile(r"[;/].*", re.DOTALL)
 
 
@@ -89,6 +94,7 @@ def open_session(remote: str, catalog: str) -> SparkSession:
     """
     try:
         from pyspark.sql import SparkSession
+        from pyspark.sql.connect.client.retries import DefaultPolicy
     except ImportError:
         raise ExtraMissing(
             "`warehouse: {type: spark}` needs the packages dbt-spark and pyspark-client",
@@ -100,15 +106,30 @@ def open_session(remote: str, catalog: str) -> SparkSession:
     # The thin client logs each error that it raises as well.
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
     spark = Spark(remote, catalog)
+    _refuse_unreachable(spark)
+    session = None
     try:
         session = SparkSession.builder.remote(remote).create()
+        session.client.set_retry_policies([DefaultPolicy(**_RETRIES)])
         for name, value in _SETTINGS.items():
             session.conf.set(name, value)
         session.catalog.setCurrentCatalog(catalog)
-    except Exception as error:  # noqa: BLE001 - gRPC's, pyspark's and the socket's
+    except Exception as error:  # noqa: BLE001 - gRPC's and pyspark's
+        if session is not None:
+            session.client.close()
         raise unreachable(spark, error) from None
     _sessions[remote, catalog] = session
     return session
+
+
+def _refuse_unreachable(spark: Spark) -> None:
+    """Checks that something listens at the address: gRPC takes most of a minute to say so."""
+    host, _, port = spark.shown.removeprefix("sc://").rpartition(":")
+    host, port = (host, port) if host else (port, _DEFAULT_PORT)
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise unreachable(spark, error) from None
 
 
 def close_session(spark: Spark) -> None:
