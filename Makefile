@@ -3,7 +3,7 @@ BIN := .venv/bin
 READY := .venv/.lakefeed-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow test test-builds test-faults test-engines test-wheel test-browser test-compose test-dbt112 test-duckdb2 nightly check lint types docs docs-site bench bench-guard lock clean
+.PHONY: help demo airflow test test-builds test-faults test-engines test-wheel test-browser test-compose test-dbt112 test-duckdb2 test-spark nightly check lint types docs docs-site bench bench-guard lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -32,7 +32,7 @@ PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --durations=20 --durat
 SIDE_BY_SIDE = -n 2 --dist loadfile
 
 test: $(READY) ## all tests but the long suites and those that need a browser or Docker
-	@$(PYTEST) -m "not builds and not faults and not engines and not browser and not compose" $(SIDE_BY_SIDE)
+	@$(PYTEST) -m "not builds and not faults and not engines and not browser and not compose and not spark" $(SIDE_BY_SIDE)
 
 test-builds: $(READY) ## the long suites that load and build over and over: history, publication, housekeeping
 	@$(PYTEST) -m "builds and not engines" $(SIDE_BY_SIDE)
@@ -64,7 +64,7 @@ test-compose: $(READY) ## the compose files on a Docker engine: build, first run
 	@$(PYTEST) -m compose tests/compose
 
 nightly: $(READY) program-pgbouncer program-postgresql ## what is random or long by nature, in its long form: an hour or more
-	@LAKEFEED_NIGHTLY=1 $(PYTEST) -m "nightly or at_night" $(SIDE_BY_SIDE)
+	@LAKEFEED_NIGHTLY=1 $(PYTEST) -m "(nightly or at_night) and not spark" $(SIDE_BY_SIDE)
 
 # Some suites need a program that no wheel brings; where it can't be had, the suite is skipped.
 # Those of Debian's PostgreSQL aren't on the path.
@@ -90,7 +90,16 @@ test-dbt112: .venv-dbt112/.ready ## what builds, with dbt-core 1.12
 test-duckdb2: .venv-duckdb2/.ready ## the warehouse, with DuckDB 2
 	@test ! -e $< || LAKEFEED_OTHER_DUCKDB=$(CURDIR)/.venv-duckdb2/bin/python $(PYTEST) tests/integration/test_duckdb_versions.py
 
-check: lint types test test-builds test-faults test-engines test-browser test-dbt112 test-duckdb2 ## everything that CI checks, but for Docker
+# A whole Spark, with the modules of the thin client in it, so that both can't share an environment.
+.venv-spark_server/.ready: tests/versions/spark_server.lock | $(READY)
+	@echo "setting up .venv-spark_server from $<"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-spark_server
+	@$(BIN)/uv pip sync --quiet --python .venv-spark_server/bin/python --require-hashes $< && touch $@ || echo "$< can't be installed here, so its tests are skipped"
+
+test-spark: .venv-spark/.ready .venv-spark_server/.ready ## a real Spark cluster on this machine, which needs Java 17
+	@{ test -z "$(CI)" && ! test -e $<; } || $(subst $(BIN),.venv-spark/bin,$(PYTEST)) -m spark
+
+check: lint types test test-builds test-faults test-engines test-browser test-dbt112 test-duckdb2 test-spark ## everything that CI checks, but for Docker
 
 lint: $(READY) ## format and lint, of Python and SQL
 	@$(BIN)/ruff format --check .

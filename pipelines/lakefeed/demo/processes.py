@@ -67,6 +67,21 @@ class Processes:
             if code is not None:
                 raise self._failure(name, code)
 
+    def is_running(self, name: str) -> bool:
+        """Whether a command was started, and neither has exited nor was killed."""
+        return name in self._running and self._running[name].poll() is None
+
+    def below(self, name: str) -> list[psutil.Process]:
+        """The processes that a command has started, and those that these have."""
+        return psutil.Process(self._running[name].pid).children(recursive=True)
+
+    def kill(self, name: str) -> None:
+        """Kills a command and all processes in its session; returns when none is left."""
+        process = self._running.pop(name)
+        process.kill()
+        _kill_sessions({process.pid})
+        process.wait()
+
     def stop(self) -> None:
         """Stops all commands and all processes in their sessions; returns when none is left."""
         for process in self._running.values():
@@ -75,12 +90,7 @@ class Processes:
         for process in self._running.values():
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, deadline - time.monotonic()))
-        sessions = {process.pid for process in self._running.values()}
-        while members := list(_members_of(sessions)):
-            for member in members:
-                with suppress(psutil.NoSuchProcess):
-                    member.kill()
-            time.sleep(0.05)
+        _kill_sessions({process.pid for process in self._running.values()})
         for process in self._running.values():
             process.wait()
         self._running.clear()
@@ -106,6 +116,14 @@ def processes(folder: Path, logs: Path) -> Iterator[Processes]:
         yield started
     finally:
         started.stop()
+
+
+def _kill_sessions(sessions: set[int]) -> None:
+    while members := list(_members_of(sessions)):
+        for member in members:
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
+        time.sleep(0.05)
 
 
 def _members_of(sessions: set[int]) -> Iterator[psutil.Process]:

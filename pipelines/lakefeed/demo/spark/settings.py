@@ -1,0 +1,85 @@
+"""The settings that a Spark server needs to serve Lakefeed: Iceberg, its catalogue, and S3."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from lakefeed.demo.store import ObjectStore
+
+CATALOGUE = "lake"
+_CATALOGUE = f"spark.sql.catalog.{CATALOGUE}"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a cluster keeps its tables, and reads raw from.
+
+    `catalogue` is the URL of a PostgreSQL database, over TCP; `warehouse` is a folder, or an s3://
+    URL in `store`.
+    """
+
+    catalogue: str
+    warehouse: str
+    store: ObjectStore | None = None
+
+
+def server_settings(place: Place) -> Mapping[str, str]:
+    """What a Spark Connect server is started with."""
+    return {
+        **_SESSION,
+        "spark.sql.extensions": (
+            "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
+        ),
+        "spark.sql.defaultCatalog": CATALOGUE,
+        _CATALOGUE: "org.apache.iceberg.spark.SparkCatalog",
+        f"{_CATALOGUE}.type": "jdbc",
+        f"{_CATALOGUE}.warehouse": place.warehouse,
+        **{f"{_CATALOGUE}.{name}": value for name, value in _jdbc(place.catalogue).items()},
+        **(_s3(place.store) if place.store else {}),
+    }
+
+
+_SESSION = {
+    "spark.sql.session.timeZone": "UTC",
+    # LEGACY shifts days before 1582-10-15 without an error.
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInWrite": "CORRECTED",
+    "spark.sql.adaptive.enabled": "true",
+    # 200 are for a thousand times the rows.
+    "spark.sql.shuffle.partitions": "4",
+}
+
+
+def _jdbc(url: str) -> Mapping[str, str]:
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
+    assert parts.hostname, f"not over TCP: {sorted(query)}"
+    return {
+        "uri": f"jdbc:postgresql://{parts.hostname}:{parts.port or 5432}{parts.path}",
+        "jdbc.user": unquote(parts.username or ""),
+        "jdbc.password": unquote(parts.password or ""),
+        # V0, which is the default, has no views.
+        "jdbc.schema-version": "V1",
+    }
+
+
+def _s3(store: ObjectStore) -> Mapping[str, str]:
+    """Iceberg has a client of its own for its tables; raw is read by Hadoop's, at s3a:// URLs."""
+    return {
+        f"{_CATALOGUE}.io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
+        f"{_CATALOGUE}.s3.endpoint": store.endpoint,
+        f"{_CATALOGUE}.s3.path-style-access": "true",
+        f"{_CATALOGUE}.s3.access-key-id": store.key,
+        f"{_CATALOGUE}.s3.secret-access-key": store.secret,
+        f"{_CATALOGUE}.client.region": "us-east-1",
+        "spark.hadoop.fs.s3a.endpoint": store.endpoint,
+        "spark.hadoop.fs.s3a.endpoint.region": "us-east-1",
+        "spark.hadoop.fs.s3a.path.style.access": "true",
+        "spark.hadoop.fs.s3a.access.key": store.key,
+        "spark.hadoop.fs.s3a.secret.key": store.secret,
+        "spark.hadoop.fs.s3a.connection.ssl.enabled": "false",
+    }

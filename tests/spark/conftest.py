@@ -1,0 +1,133 @@
+"""A real Spark cluster, which lives as long as the tests, and whose processes they may kill."""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from lakefeed.demo.spark.cluster import Cluster, spark_cluster
+from lakefeed.demo.spark.distribution import Spark, find_spark, jar_cache
+from lakefeed.demo.spark.relay import tcp_to
+from lakefeed.demo.spark.settings import CATALOGUE, Place
+from lakefeed.demo.store import ObjectStore
+from lakefeed.errors import LakefeedError
+from tests.conftest import BUCKET, new_database
+
+if TYPE_CHECKING:
+    from pyspark.sql.connect.session import SparkSession
+
+REPOSITORY = Path(__file__).parents[2]
+IN_CI = bool(os.environ.get("CI"))
+
+
+@dataclass(frozen=True)
+class Running:
+    """A cluster that runs, and where its tables and raw are.
+
+    `catalogue_url` is the database of its catalogue, over TCP.
+    """
+
+    cluster: Cluster
+    store: ObjectStore
+    catalogue_url: str
+    catalogue: str = CATALOGUE
+    warehouse: str = f"s3://{BUCKET}/warehouse"
+    raw_url: str = f"s3://{BUCKET}/raw"
+
+    @property
+    def remote(self) -> str:
+        return self.cluster.remote
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session of a client of its own, in a namespace of its test's own."""
+
+    spark: SparkSession
+    namespace: str
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement, in which `ns` is the namespace."""
+        return [tuple(row) for row in self.spark.sql(self.named(sql)).collect()]
+
+    def value(self, sql: str) -> Any:
+        """The only value of the only row."""
+        ((value,),) = self.rows(sql)
+        return value
+
+    def named(self, sql: str) -> str:
+        return sql.replace("ns.", f"{self.namespace}.")
+
+    def snapshot(self, table: str) -> int:
+        """The current snapshot of a table."""
+        return int(self.value(f"select snapshot_id from {table}.refs where name = 'main'"))
+
+
+@pytest.fixture(scope="session")
+def spark_here() -> Spark:
+    """The Spark of this machine; where there is none the tests are skipped, but not in CI."""
+    try:
+        if find_spec("pyspark") is None:
+            raise LakefeedError("the thin client isn't installed", do="run make test-spark")
+        return find_spark(REPOSITORY, jar_cache())
+    except LakefeedError as error:
+        (pytest.fail if IN_CI else pytest.skip)(str(error))
+
+
+@pytest.fixture(scope="session")
+def spark_cluster_server(
+    spark_here: Spark,
+    server_url: str,
+    store_server: ObjectStore,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Running]:
+    """The cluster; its catalogue is in the tests' PostgreSQL, and its tables in their store."""
+    catalogue = urlsplit(new_database(server_url).url)
+    socket_file = Path(parse_qs(catalogue.query)["host"][0]) / ".s.PGSQL.5432"
+    with tcp_to(socket_file) as port:
+        url = f"postgresql://postgres:@127.0.0.1:{port}{catalogue.path}"
+        place = Place(catalogue=url, warehouse=Running.warehouse, store=store_server)
+        with spark_cluster(spark_here, place, tmp_path_factory.mktemp("spark")) as cluster:
+            yield Running(cluster, store_server, url)
+
+
+@pytest.fixture
+def running(spark_cluster_server: Running) -> Running:
+    """The cluster with all its processes, whatever the tests before have killed."""
+    spark_cluster_server.cluster.restore()
+    return spark_cluster_server
+
+
+@pytest.fixture
+def session(running: Running) -> Iterator[Session]:
+    """A session of this test's own."""
+    # What a statement fails with is raised, and is none of the tests' output besides.
+    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
+    with connected(running, f"t{uuid.uuid4().hex[:12]}") as session:
+        session.rows(f"create namespace {session.namespace}")
+        yield session
+
+
+@contextmanager
+def connected(running: Running, namespace: str) -> Iterator[Session]:
+    """A new session, as a new process would have it."""
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+    from pyspark.sql.connect.session import SparkSession
+
+    spark = SparkSession.builder.remote(running.remote).create()
+    # By default a client asks a lost server for ten minutes, and at its process's end again.
+    spark.client.set_retry_policies([DefaultPolicy(max_retries=5, max_backoff=2_000)])
+    try:
+        yield Session(spark, namespace)
+    finally:
+        spark.stop()
