@@ -22,7 +22,8 @@ SLOW = "select id, java_method('java.lang.Thread', 'sleep', 500L) as slept from 
 def write(session: Session, value: str, *, rows: int = 20) -> int:
     """Replaces the table `t`; returns the snapshot."""
     session.rows(
-        f"create or replace table ns.t using iceberg as select id, '{value}' as v from range({rows})"
+        "create or replace table ns.t using iceberg "
+        f"as select id, '{value}' as v from range({rows})"
     )
     return session.snapshot("ns.t")
 
@@ -76,8 +77,8 @@ def test_a_merge_of_two_rows_into_one_fails(session: Session) -> None:
 
     told = error_of(
         session,
-        "merge into ns.t as t using (select 1L as id, 'new' as v from range(2)) as s on t.id = s.id "
-        "when matched then update set *",
+        "merge into ns.t as t using (select 1L as id, 'new' as v from range(2)) as s "
+        "on t.id = s.id when matched then update set *",
     )
 
     assert "MERGE_CARDINALITY_VIOLATION" in told

@@ -73,7 +73,8 @@ class Processes:
 
     def below(self, name: str) -> list[psutil.Process]:
         """The processes that a command has started, and those that these have."""
-        return psutil.Process(self._running[name].pid).children(recursive=True)
+        found: list[psutil.Process] = psutil.Process(self._running[name].pid).children(True)
+        return found
 
     def kill(self, name: str) -> None:
         """Kills a command and all processes in its session; returns when none is left."""

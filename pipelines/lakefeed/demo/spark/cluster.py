@@ -62,14 +62,10 @@ class Cluster:
             "SPARK_LOCAL_DIRS": str(self._folder / "local"),
         }
         at = ["--host", _HOST, "--webui-port", "0"]
-        self._class(
-            MASTER, "deploy.master.Master", [*at, "--port", str(self._master)], environment
-        )
+        self._class(MASTER, "deploy.master.Master", [*at, "--port", str(self._master)], environment)
         for worker in WORKERS:
             size = ["--cores", "1", "--memory", "1g"]
-            self._class(
-                worker, "deploy.worker.Worker", [*at, *size, self._master_url], environment
-            )
+            self._class(worker, "deploy.worker.Worker", [*at, *size, self._master_url], environment)
         self.start_connect()
 
     def start_connect(self) -> None:

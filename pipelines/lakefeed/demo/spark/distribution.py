@@ -77,7 +77,7 @@ def check_java() -> None:
     if java is None:
         raise LakefeedError(
             "a Spark cluster needs Java, which isn't installed",
-            do=f"install a JRE of version {OLDEST_JAVA} or 21, such as Debian's openjdk-17-jre-headless",
+            do=f"install Java {OLDEST_JAVA} or 21, such as Debian's openjdk-17-jre-headless",
         )
     told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     found = re.search(r'version "(\d+)', told)
@@ -104,7 +104,7 @@ def spark_home(root: Path) -> Path:
     where = f"{SPARK_HOME_VARIABLE} is {named}, which has" if named else f"{SERVER_VENV} has"
     raise LakefeedError(
         f"a Spark cluster needs Spark: {where} no bin/spark-class",
-        do=f"run `make {SERVER_VENV}/.ready`, or set {SPARK_HOME_VARIABLE} to the folder of Spark 4.1",
+        do=f"run `make {SERVER_VENV}/.ready`, or set {SPARK_HOME_VARIABLE} to a Spark 4.1",
     )
 
 
