@@ -7,7 +7,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
 
 REPOSITORY = Path(__file__).parents[2]
+_CATALOGUES = 100
 IN_CI = bool(os.environ.get("CI"))
 
 
@@ -43,6 +44,7 @@ class Running:
     catalogue: str = CATALOGUE
     warehouse: str = f"s3://{BUCKET}/warehouse"
     raw_url: str = f"s3://{BUCKET}/raw"
+    unused: Iterator[int] = field(default_factory=lambda: iter(range(_CATALOGUES)))
 
     @property
     def remote(self) -> str:
@@ -96,7 +98,12 @@ def spark_cluster_server(
     socket_file = Path(parse_qs(catalogue.query)["host"][0]) / ".s.PGSQL.5432"
     with tcp_to(socket_file) as port:
         url = f"postgresql://postgres:@127.0.0.1:{port}{catalogue.path}"
-        place = Place(catalogue=url, warehouse=Running.warehouse, store=store_server)
+        place = Place(
+            catalogue=url,
+            warehouse=Running.warehouse,
+            store=store_server,
+            catalogues=(CATALOGUE, *(f"lake{number}" for number in range(_CATALOGUES))),
+        )
         with spark_cluster(spark_here, place, tmp_path_factory.mktemp("spark")) as cluster:
             yield Running(cluster, store_server, url)
 
@@ -106,6 +113,12 @@ def running(spark_cluster_server: Running) -> Running:
     """The cluster with all its processes, whatever the tests before have killed."""
     spark_cluster_server.cluster.restore()
     return spark_cluster_server
+
+
+@pytest.fixture
+def catalog(running: Running) -> str:
+    """The name of an empty catalogue: a warehouse has fixed schemas, so each needs its own."""
+    return f"lake{next(running.unused)}"
 
 
 @pytest.fixture

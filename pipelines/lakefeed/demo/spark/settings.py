@@ -9,7 +9,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from lakefeed.demo.store import ObjectStore
 
 CATALOGUE = "lake"
-_CATALOGUE = f"spark.sql.catalog.{CATALOGUE}"
 
 
 @dataclass(frozen=True)
@@ -17,28 +16,31 @@ class Place:
     """Where a cluster keeps its tables, and reads raw from.
 
     `catalogue` is the URL of a PostgreSQL database, over TCP; `warehouse` is a folder, or an s3://
-    URL in `store`.
+    URL in `store`. `catalogues` are the names of Iceberg catalogues in that database, the first of
+    which is the default; the tables of each are below `warehouse`.
     """
 
     catalogue: str
     warehouse: str
     store: ObjectStore | None = None
+    catalogues: tuple[str, ...] = (CATALOGUE,)
 
 
 def server_settings(place: Place) -> Mapping[str, str]:
     """What a Spark Connect server is started with."""
-    return {
+    settings = {
         **_SESSION,
         "spark.sql.extensions": (
             "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
         ),
-        "spark.sql.defaultCatalog": CATALOGUE,
-        _CATALOGUE: "org.apache.iceberg.spark.SparkCatalog",
-        f"{_CATALOGUE}.type": "jdbc",
-        f"{_CATALOGUE}.warehouse": place.warehouse,
-        **{f"{_CATALOGUE}.{name}": value for name, value in _jdbc(place.catalogue).items()},
-        **(_s3(place.store) if place.store else {}),
+        "spark.sql.defaultCatalog": place.catalogues[0],
+        **(_s3a(place.store) if place.store else {}),
     }
+    for name in place.catalogues:
+        prefix = f"spark.sql.catalog.{name}"
+        settings[prefix] = "org.apache.iceberg.spark.SparkCatalog"
+        settings |= {f"{prefix}.{key}": value for key, value in _iceberg(place, name).items()}
+    return settings
 
 
 _SESSION = {
@@ -54,28 +56,38 @@ _SESSION = {
 }
 
 
-def _jdbc(url: str) -> Mapping[str, str]:
-    parts = urlsplit(url)
+def _iceberg(place: Place, name: str) -> Mapping[str, str]:
+    """The settings of one catalogue."""
+    parts = urlsplit(place.catalogue)
     query = parse_qs(parts.query)
     assert parts.hostname, f"not over TCP: {sorted(query)}"
     return {
+        "type": "jdbc",
+        "warehouse": f"{place.warehouse}/{name}",
         "uri": f"jdbc:postgresql://{parts.hostname}:{parts.port or 5432}{parts.path}",
         "jdbc.user": unquote(parts.username or ""),
         "jdbc.password": unquote(parts.password or ""),
         # V0, which is the default, has no views.
         "jdbc.schema-version": "V1",
+        **(_s3(place.store) if place.store else {}),
     }
 
 
 def _s3(store: ObjectStore) -> Mapping[str, str]:
-    """Iceberg has a client of its own for its tables; raw is read by Hadoop's, at s3a:// URLs."""
+    """Iceberg has a client of its own for its tables."""
     return {
-        f"{_CATALOGUE}.io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
-        f"{_CATALOGUE}.s3.endpoint": store.endpoint,
-        f"{_CATALOGUE}.s3.path-style-access": "true",
-        f"{_CATALOGUE}.s3.access-key-id": store.key,
-        f"{_CATALOGUE}.s3.secret-access-key": store.secret,
-        f"{_CATALOGUE}.client.region": "us-east-1",
+        "io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
+        "s3.endpoint": store.endpoint,
+        "s3.path-style-access": "true",
+        "s3.access-key-id": store.key,
+        "s3.secret-access-key": store.secret,
+        "client.region": "us-east-1",
+    }
+
+
+def _s3a(store: ObjectStore) -> Mapping[str, str]:
+    """Raw is read by Hadoop's client, at s3a:// URLs."""
+    return {
         "spark.hadoop.fs.s3a.endpoint": store.endpoint,
         "spark.hadoop.fs.s3a.endpoint.region": "us-east-1",
         "spark.hadoop.fs.s3a.path.style.access": "true",
