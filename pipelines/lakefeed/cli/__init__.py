@@ -3,5 +3,6 @@
 Imports: `declaration`, `declaration.document`, `declaration.environment`, `demo`, `lab`,
     `loading.dlt_settings`, `orchestration`, `orchestration.build`, `orchestration.checks`,
     `orchestration.impact`, `orchestration.ingest`, `orchestration.inspect`,
-    `orchestration.maintenance`, `orchestration.project`, `render`, `site`.
+    `orchestration.maintenance`, `orchestration.notifications`, `orchestration.project`,
+    `orchestration.reports`, `render`, `site`.
 """

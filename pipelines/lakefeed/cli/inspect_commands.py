@@ -171,6 +171,19 @@ def metrics(root: Path, output: Path | None) -> None:
 
 @click.command()
 @PROJECT
+def notify(root: Path) -> None:
+    """Send a test message to everyone whom `notify` in sources.yaml names."""
+    from lakefeed.orchestration.notifications.channels import send
+    from lakefeed.render.notification import render_delivery, test_message
+
+    project = project_in(root)
+    delivery = send(project, test_message(project))
+    click.echo(render_delivery(delivery), err=bool(delivery.undelivered))
+    sys.exit(delivery.exit_code)
+
+
+@click.command()
+@PROJECT
 @click.option(
     "--output",
     type=click.Path(path_type=Path),

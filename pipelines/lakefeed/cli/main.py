@@ -54,6 +54,7 @@ for _command in (
     inspect_commands.trace,
     inspect_commands.status,
     inspect_commands.metrics,
+    inspect_commands.notify,
     inspect_commands.docs,
     project_commands.schema,
     project_commands.demo,

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lakefeed.cli.options import JSON, PROJECT, SELECT, load_options, project_in, show
+from lakefeed.cli.telling import telling
 
 if TYPE_CHECKING:
     from lakefeed.declaration.project import Project
     from lakefeed.orchestration.ingest.load_request import LoadRequest
+    from lakefeed.orchestration.reports.listener import Listener
+    from lakefeed.orchestration.reports.run_report import RunReport
 
 
 @click.command()
@@ -33,7 +36,11 @@ def run(root: Path, as_json: bool, plan_file: Path | None, **request: Any) -> No
     project, asked = project_in(root), LoadRequest(**request)
     if plan_file is not None:
         asked = _planned(project, asked, plan_file)
-    print_report(lambda listener: run_project(project, asked, listener), as_json)
+
+    def work(listener: Listener | None) -> RunReport:
+        return telling(project, "lakefeed run", lambda: run_project(project, asked, listener))
+
+    print_report(work, as_json)
 
 
 def _planned(project: Project, asked: LoadRequest, plan_file: Path) -> LoadRequest:
@@ -58,8 +65,12 @@ def load(root: Path, as_json: bool, **request: Any) -> None:
     from lakefeed.orchestration.run import load_alone
     from lakefeed.render.report import print_report
 
-    project = project_in(root)
-    print_report(lambda listener: load_alone(project, LoadRequest(**request), listener), as_json)
+    project, asked = project_in(root), LoadRequest(**request)
+
+    def work(listener: Listener | None) -> RunReport:
+        return telling(project, "lakefeed load", lambda: load_alone(project, asked, listener))
+
+    print_report(work, as_json)
 
 
 @click.command()
@@ -82,7 +93,7 @@ def build(root: Path, revision: str | None, as_json: bool) -> None:
         changed = build_changed_since(project, revision)
         show(changed.as_json(), render_changed(changed), as_json=as_json)
         sys.exit(changed.exit_code)
-    report = build_alone(project)
+    report = telling(project, "lakefeed build", lambda: build_alone(project))
     show(report.as_json(), render_build(report), as_json=as_json)
     sys.exit(report.exit_code)
 

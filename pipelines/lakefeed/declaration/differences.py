@@ -76,7 +76,11 @@ def file_differences(before: Project, now: Project) -> Iterator[Difference]:
     """The changed settings of the project as a whole and of its sources."""
     for section in (name for name in Declaration.model_fields if name not in _BY_TABLE):
         old, new = getattr(before.declaration, section), getattr(now.declaration, section)
-        yield from _field_differences(old, new, (section,), now)
+        if isinstance(new, BaseModel):
+            yield from _field_differences(old, new, (section,), now)
+        elif old != new:
+            where = now.declared.document.where((section,))
+            yield Difference(section, shown(old), shown(new), where)
     sources = before.declaration.sources
     for name, source in now.declaration.sources.items():
         if name in sources:

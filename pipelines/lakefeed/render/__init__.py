@@ -1,9 +1,10 @@
 """How reports look on a terminal and as JSON. Plain data in, text out.
 
-Imports: `declaration`, `loading`, `loading.raw`, `orchestration.build`, `orchestration.checks`,
-    `orchestration.impact`, `orchestration.ingest`, `orchestration.inspect`,
-    `orchestration.maintenance`, `orchestration.project`, `orchestration.reports`,
-    `render.parts`, `transformation`, `transformation.dbt_adapter`, `transformation.lineage`.
-Public: `audit`, `build`, `check`, `diff`, `init`, `metrics`, `plan`, `prune`, `report`,
-    `trace`, `unlock`, `wording`.
+Imports: `declaration`, `declaration.environment`, `loading`, `loading.raw`, `orchestration.build`,
+    `orchestration.checks`, `orchestration.impact`, `orchestration.ingest`, `orchestration.inspect`,
+    `orchestration.maintenance`, `orchestration.notifications`, `orchestration.project`,
+    `orchestration.reports`, `render.parts`, `transformation`, `transformation.dbt_adapter`,
+    `transformation.lineage`.
+Public: `audit`, `build`, `check`, `diff`, `init`, `metrics`, `notification`, `plan`, `prune`,
+    `report`, `trace`, `unlock`, `wording`.
 """

@@ -61,6 +61,7 @@ def test_every_setting_is_covered_by_an_edit(tmp_path: Path) -> None:
         *(f"raw.{name}" for name in Raw.model_fields),
         *(f"warehouse.{name}" for name in Warehouse.model_fields),
         *(f"airflow.{name}" for name in Airflow.model_fields),
+        "notify",
         *("sources.shop.connection", "sources.shop.schema", "sources.shop.max_connections"),
     }
     assert len(SourceDeclaration.model_fields) == len(

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from lakefeed.declaration.document.positions import Document, YamlPath, tag_of
-from lakefeed.declaration.environment.references import with_defaults
+from lakefeed.declaration.environment.references import is_reference, with_defaults
 from lakefeed.declaration.models.columns import PAIR, Columns, ColumnSettings, Hash
 from lakefeed.declaration.models.declaration import (
     DAG_ID,
@@ -194,14 +194,20 @@ def _found(document: Document, path: YamlPath, detail: ErrorDetails) -> str:
         return f"a {kind}" if value else f"an empty {kind}"
     if value is None:
         return "no value"
-    if _model_at(path[:-1]) is Hash and path[-1] == "key":
-        return "a value in the file"
     word = document.words.get(path, str(value))
+    if _is_secret(path) and not is_reference(word):
+        return "a value in the file"
     if holds_password(word):
         return "a connection with a password"
     if isinstance(value, bool) and word.lower() not in ("true", "false"):
         return f"`{word}` (which YAML reads as {str(value).lower()})"
     return f'`"{word}"`' if isinstance(value, str) and _reads_otherwise(word) else f"`{word}`"
+
+
+def _is_secret(path: YamlPath) -> bool:
+    """Whether any text at this place may be a secret."""
+    is_key = _model_at(path[:-1]) is Hash and path[-1] == "key"
+    return is_key or path[0] == "notify"
 
 
 def _reads_otherwise(word: str) -> bool:
@@ -221,6 +227,8 @@ _MAPPINGS = {
     "condition": "a condition such as total >= 0",
     "notify": "a mapping such as {SmtpNotifier: {to: team@example.org}}",
 }
+
+_NOTIFY = 'a list such as ["${SLACK_URL}"] (Airflow\'s notifiers: `airflow.notify`)'
 
 _EXAMPLES = {
     "Cursor": "{column: updated_at}",
@@ -274,7 +282,7 @@ def _expected(path: YamlPath, detail: ErrorDetails) -> str:
     if kind == "string_type":
         return _MAPPINGS.get(key, "a string") + (" (put it in quotes)" if _is_bare(detail) else "")
     if key in _MAPPINGS:
-        return _MAPPINGS[key]
+        return _NOTIFY if path == ("notify",) else _MAPPINGS[key]
     if kind in ("model_type", "model_attributes_type"):
         return f"a mapping such as {_EXAMPLES[str(context['class_name'])]}"
     expected = _EXPECTED.get(kind, "").replace("{ge}", str(context.get("ge")))

@@ -13,13 +13,11 @@ Lookup = Callable[[], Variables]
 
 
 # The values that are secrets: they are resolved when a connection is opened, so that everything
-# else, such as parsing the DAG, needs none of them. `*` stands for any name. A source by itself is
-# a mistake, which is told with the reference that is there instead.
+# else, such as parsing the DAG, needs none of them. `*` stands for any name or number. A text in
+# place of a source, or of the list `notify`, is a mistake: it is told as it is written.
 _ON_USE = (
-    ("sources", "*", "connection"),
-    ("warehouse", "catalog_url"),
-    ("warehouse", "remote"),
-    ("sources", "*"),
+    *(("sources", "*", "connection"), ("warehouse", "catalog_url"), ("warehouse", "remote")),
+    *(("notify", "*"), ("sources", "*"), ("notify",)),
 )
 # The end of the path of such a value, wherever settings of a table are.
 _HASH_KEY = ("columns", "*", "hash", "key")
@@ -49,6 +47,12 @@ def is_reference(text: str) -> bool:
     """Whether the text is one reference without a default, and nothing else."""
     match = _REFERENCE.fullmatch(text)
     return match is not None and not match[1] and match[3] is None
+
+
+def is_optional_reference(text: str) -> bool:
+    """Whether the text is one reference, of which an unset variable means none: `${NAME:-}`."""
+    match = _REFERENCE.fullmatch(text)
+    return match is not None and not match[1] and match[3] == ""
 
 
 def names_in(text: str) -> list[str]:

@@ -20,6 +20,7 @@ from lakefeed.declaration.models.value_types import (
     Names,
     Text,
     folder_of_file_url,
+    parse_address,
     parse_connection,
     parse_remote,
     parse_version,
@@ -171,6 +172,11 @@ class Declaration(Strict):
     """Where staging and marts are stored."""
     airflow: Airflow = Airflow()
     """The Airflow DAG."""
+    notify: tuple[Annotated[Text, BeforeValidator(parse_address)], ...] = ()
+    """Who is told when `lakefeed run`, `load` or `build` fails or recovers, or finds that a table
+    changed in the source: variables such as `${SLACK_URL}`, each with the URL of a webhook, a chat
+    or a mailbox ([notifications](notifications.md)). `${SLACK_URL:-}` tells nobody where the
+    variable isn't set. Runs of the DAG tell as `airflow.notify` says."""
     defaults: TableSettings | None = None
     """Default settings for all tables of all sources."""
     sources: dict[Annotated[str, Field(pattern=IDENTIFIER)], SourceDeclaration] = Field(

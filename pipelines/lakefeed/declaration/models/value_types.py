@@ -15,7 +15,11 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BeforeValidator, Field, NonNegativeInt
 
-from lakefeed.declaration.environment.references import is_reference, with_defaults
+from lakefeed.declaration.environment.references import (
+    is_optional_reference,
+    is_reference,
+    with_defaults,
+)
 
 IDENTIFIER = r"^[A-Za-z][A-Za-z0-9_]*$"
 
@@ -160,6 +164,13 @@ def parse_secret(value: Any) -> Any:
     """Checks that a secret is a reference to an environment variable, and nothing else."""
     if not isinstance(value, str) or not is_reference(value):
         raise ValueError('a variable such as "${HASH_KEY}", whose value is read from .env')
+    return value
+
+
+def parse_address(value: Any) -> Any:
+    """Checks that an address is a reference, since every part of such a URL may be a secret."""
+    if not isinstance(value, str) or not (is_reference(value) or is_optional_reference(value)):
+        raise ValueError('a variable such as "${SLACK_URL}", whose value is read from .env')
     return value
 
 

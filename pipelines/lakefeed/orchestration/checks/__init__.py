@@ -2,8 +2,8 @@
 
 Imports: `declaration`, `declaration.document`, `declaration.environment`, `loading`,
     `loading.extract`, `loading.plan`, `loading.raw`, `loading.sessions`, `orchestration`,
-    `orchestration.ingest`, `orchestration.project`, `orchestration.reports`, `source`,
-    `source.connections`, `source.inspection`, `transformation.generate`,
-    `transformation.warehouse`.
+    `orchestration.ingest`, `orchestration.notifications`, `orchestration.project`,
+    `orchestration.reports`, `source`, `source.connections`, `source.inspection`,
+    `transformation.generate`, `transformation.warehouse`.
 Public: `anomaly_check`, `audit`, `check`, `delete_costs`.
 """

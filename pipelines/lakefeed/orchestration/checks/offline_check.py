@@ -20,6 +20,7 @@ from lakefeed.errors import (
 from lakefeed.loading.plan.query_check import statement_of
 from lakefeed.loading.plan.table_plan import plan_table
 from lakefeed.orchestration.checks.renamed_modules import renamed_modules
+from lakefeed.orchestration.notifications.channels import unset_addresses, unusable_addresses
 from lakefeed.orchestration.permissions import refuse_missing
 from lakefeed.orchestration.project.dags import tables_of_dags
 from lakefeed.source.connections.connection import connection_of
@@ -40,6 +41,7 @@ def declaration_errors(project: Project) -> list[LakefeedError]:
         *(error for table in project.active for error in _table_errors(table)),
         *_empty_wildcards(project),
         *_dag_errors(project),
+        *unusable_addresses(project),
         *test_errors(project),
         *_missing_folders(project),
         *filter(None, [undeclared_package(project)]),
@@ -68,6 +70,11 @@ def declaration_warnings(project: Project) -> list[str]:
         for table in project.active
         for where, reference in table.secrets
         for name in unset_in(project, reference)
+    ]
+    unset += [
+        f"{where}: the environment variable {name} isn't set, so `notify` can't use it; add it to "
+        f"{file} or export it"
+        for where, name in unset_addresses(project)
     ]
     return [*unset, *map(str, _read_otherwise_in_containers(project))]
 

@@ -71,7 +71,8 @@ _FILE_SETTINGS = {
     "--full-refresh",
     "schema": "the schema of tables that are declared without one",
     "max_connections": "bounds the sessions of all runs on the source; the rows are the same",
-    "dag_id": "a new DAG in Airflow; earlier runs stay under the old id",
+    "notify": "sets who is told of failures of `lakefeed run`, `load` and `build`",
+    "airflow.dag_id": "a new DAG in Airflow; earlier runs stay under the old id",
 }
 _UNKNOWN = "its columns aren't known yet; read them: lakefeed sync"
 _AIRFLOW_SETTING = "takes effect when Airflow next parses the DAG file"
@@ -82,8 +83,8 @@ def meaning_of(difference: Difference) -> str:
     setting = difference.setting
     name = setting.partition(".")[0]
     if setting.startswith("airflow."):
-        return _FILE_SETTINGS.get(setting.removeprefix("airflow."), _AIRFLOW_SETTING)
-    if name in ("raw", "warehouse", "sources"):
+        return _FILE_SETTINGS.get(setting, _AIRFLOW_SETTING)
+    if name in ("raw", "warehouse", "notify", "sources"):
         return _FILE_SETTINGS.get(setting if name != "sources" else setting.rpartition(".")[2], "")
     if name == "tests" and difference.now == NOTHING:
         return "no longer run"

@@ -48,6 +48,8 @@ def load(
         warnings.append("every table is paused (`enabled: false`)")
     project, synced = adopt(project, live, selected if request.select else None)
     seconds = time.monotonic() - started
-    drift = [line for found in live.values() for line in found.drift]
-    report = RunReport(tuple(reports), tuple(warnings + drift), tuple(synced), seconds=seconds)
+    drift = tuple(line for found in live.values() for line in found.drift)
+    report = RunReport(
+        tuple(reports), (*warnings, *drift), tuple(synced), seconds=seconds, drift=drift
+    )
     return project, report

@@ -54,6 +54,7 @@ class RunReport:
         kept: the other models that are held back, with reasons.
         published_at: None if nothing was published.
         environment: the environment that it ran in; empty without one.
+        drift: what changed in the sources since they were last read; in the warnings as well.
     """
 
     tables: tuple[TableReport, ...]
@@ -67,6 +68,7 @@ class RunReport:
     kept: dict[str, str] = field(default_factory=dict)
     published_at: str | None = None
     environment: str = field(default_factory=environment)
+    drift: tuple[str, ...] = ()
 
     @property
     def failures(self) -> list[TableReport]:
