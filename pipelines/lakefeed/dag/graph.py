@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,19 @@ from airflow.sdk.definitions.param import ParamsDict
 
 from lakefeed.dag import names, tasks
 from lakefeed.dag.alerts import deadline_of, notifiers_of
+from lakefeed.dag.lineage import (
+    Lineage,
+    TracedOperator,
+    lineage_of_layer,
+    lineage_of_loads,
+    lineage_of_model,
+)
 from lakefeed.dag.request import form_of
 from lakefeed.declaration.environment.variables import environment
 from lakefeed.declaration.project import Project, open_project
 from lakefeed.declaration.table import Table
 from lakefeed.orchestration.project.dags import tables_of_dags
-from lakefeed.transformation.manifest import Model, read_models, tables_above
+from lakefeed.transformation.manifest import Model, fed_by, read_models
 from lakefeed.wording import counted
 
 _RETRY_DELAY = dt.timedelta(minutes=1)
@@ -75,11 +83,12 @@ def _build(project: Project, dag_id: str, tables: Sequence[Table]) -> DAG:
         report = _after_all(project, names.REPORT, tasks.report_run)
         report.on_failure_callback = notifiers_of(project)
         per_model = declared.transform == "per_model"
-        models = _fed_by(read_models(project), tables) if per_model else ()
+        lake_names = [table.lake_name for table in tables]
+        models = fed_by(read_models(project), lake_names) if per_model else ()
         if models:
             _draw_models(project, models, loads, report)
         else:
-            _draw_layers(project, extract, report)
+            _draw_layers(project, lake_names, extract, report)
         if any(table.settings.freshness for table in tables):
             extract >> _after_all(project, names.FRESHNESS, tasks.check_freshness) >> report
         if declared.docs:
@@ -100,10 +109,12 @@ def _timetable(schedule: str | None) -> CronDataIntervalTimetable | None:
 
 
 def _load_task(project: Project, name: str, tables: Sequence[Table]) -> PythonOperator:
-    return PythonOperator(
+    lake_names = [table.lake_name for table in tables]
+    return TracedOperator(
         task_id=name,
         python_callable=tasks.load_tables,
-        op_args=[_root(project), [table.lake_name for table in tables]],
+        lineage=partial(lineage_of_loads, project.root, lake_names),
+        op_args=[_root(project), lake_names],
         retries=project.declaration.airflow.retries,
         retry_delay=_RETRY_DELAY,
         max_active_tis_per_dag=1,
@@ -117,14 +128,20 @@ def _root(project: Project) -> Any:
     return literal(str(project.root)) if "{" in str(project.root) else str(project.root)
 
 
-def _after_all(project: Project, name: str, function: Callable[[str], None]) -> PythonOperator:
+def _after_all(
+    project: Project,
+    name: str,
+    function: Callable[[str], None],
+    lineage: Callable[[], Lineage] | None = None,
+) -> PythonOperator:
     """A task that runs whether its upstream tasks succeeded or not.
 
     It isn't retried: a failed model would fail again, and the next run makes up for a killed build.
     """
-    return PythonOperator(
+    return TracedOperator(
         task_id=name,
         python_callable=function,
+        lineage=lineage,
         op_args=[_root(project)],
         retries=0,
         trigger_rule=TriggerRule.ALL_DONE,
@@ -133,11 +150,16 @@ def _after_all(project: Project, name: str, function: Callable[[str], None]) -> 
     )
 
 
-def _draw_layers(project: Project, extract: TaskGroup, report: PythonOperator) -> None:
+def _draw_layers(
+    project: Project, lake_names: Sequence[str], extract: TaskGroup, report: PythonOperator
+) -> None:
+    of_layer = partial(lineage_of_layer, project.root, lake_names)
     with TaskGroup(names.STAGING, prefix_group_id=False) as staging:
-        _after_all(project, names.BUILD_STAGING, tasks.build_staging)
+        lineage = partial(of_layer, is_staging=True)
+        _after_all(project, names.BUILD_STAGING, tasks.build_staging, lineage)
     with TaskGroup(names.MARTS, prefix_group_id=False) as marts:
-        _after_all(project, names.BUILD_MARTS, tasks.build_marts)
+        lineage = partial(of_layer, is_staging=False)
+        _after_all(project, names.BUILD_MARTS, tasks.build_marts, lineage)
     extract >> staging >> marts >> _after_all(project, names.PUBLISH, tasks.publish) >> report
 
 
@@ -163,24 +185,16 @@ def _draw_models(
     for model in (model for model in models if not model.is_seed):
         upstream = [drawn[name] for name in model.reads_models if name in drawn]
         upstream += [loads[name] for name in model.reads_tables if name in loads]
-        drawn[model.name] = PythonOperator(
+        drawn[model.name] = TracedOperator(
             task_id=model.name,
             python_callable=tasks.report_model,
+            lineage=partial(lineage_of_model, project.root, model.name),
             op_args=[_root(project), model.name],
             trigger_rule=TriggerRule.NONE_FAILED,
             task_group=staging if model.is_staging else marts,
             doc_md=model.description,
         )
         [build, *upstream] >> drawn[model.name] >> report
-
-
-def _fed_by(models: Sequence[Model], tables: Sequence[Table]) -> tuple[Model, ...]:
-    """The models downstream of these tables, and those downstream of none."""
-    names_of_tables = {table.lake_name for table in tables}
-    above = tables_above(models)
-    return tuple(
-        model for model in models if not above[model.name] or above[model.name] & names_of_tables
-    )
 
 
 def _dag_doc(project: Project, tables: Sequence[Table]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -119,6 +119,12 @@ def with_those_below(models: Iterable[Model], names: Iterable[str]) -> set[str]:
         if found.intersection(model.reads_models):
             found.add(model.name)
     return found
+
+
+def fed_by(models: Sequence[Model], lake_names: Iterable[str]) -> tuple[Model, ...]:
+    """The models downstream of these tables, and those downstream of none."""
+    above, wanted = tables_above(models), {*lake_names}
+    return tuple(m for m in models if not above[m.name] or above[m.name] & wanted)
 
 
 def tables_above(models: Iterable[Model]) -> dict[str, set[str]]:

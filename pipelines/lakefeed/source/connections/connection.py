@@ -14,6 +14,7 @@ from lakefeed.source.connections.failure import ConnectionLost, kind_of
 from lakefeed.source.connections.url import dsn_from, dsn_from_fields
 
 _CONNECT_TIMEOUT_SECONDS = 15
+_PORT = "5432"
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _ENCRYPTED = ("require", "verify-ca", "verify-full")
 
@@ -71,23 +72,32 @@ class Connection:
     @property
     def address(self) -> str:
         """Host, port, database and user for messages, without the password."""
-        given = parse_dsn(self.dsn)
-
-        def parameter(name: str, variable: str) -> str:
-            return str(given.get(name) or os.environ.get(variable) or "")
-
-        host = parameter("host", "PGHOST") or str(given.get("hostaddr") or "")
-        port = parameter("port", "PGPORT") or "5432"
+        host, port = self._host_and_port()
         named = (
-            ("service", parameter("service", "PGSERVICE")),
-            ("database", parameter("dbname", "PGDATABASE")),
-            ("user", parameter("user", "PGUSER")),
+            ("service", self._parameter("service", "PGSERVICE")),
+            ("database", self._parameter("dbname", "PGDATABASE")),
+            ("user", self._parameter("user", "PGUSER")),
         )
         parts = [f"{name} {value}" for name, value in named if value]
         if host or not parts[:1] or not parts[0].startswith("service"):
             is_socket = not host or host.startswith("/")
             parts.insert(0, f"socket {host}, port {port}" if is_socket else f"{host}:{port}")
         return " ".join(", ".join(parts).split())
+
+    @property
+    def server(self) -> tuple[str, str, str]:
+        """Host, port and database, to name it elsewhere; of several hosts, the first."""
+        host, port = (parts.split(",")[0] for parts in self._host_and_port())
+        database = self._parameter("dbname", "PGDATABASE") or self._parameter("user", "PGUSER")
+        is_local = not host or host.startswith("/")
+        return "localhost" if is_local else host, port or _PORT, database
+
+    def _host_and_port(self) -> tuple[str, str]:
+        host = self._parameter("host", "PGHOST") or self._parameter("hostaddr", "PGHOSTADDR")
+        return host, self._parameter("port", "PGPORT") or _PORT
+
+    def _parameter(self, name: str, variable: str) -> str:
+        return str(parse_dsn(self.dsn).get(name) or os.environ.get(variable) or "")
 
     def failure(self, message: str) -> SourceUnreachable:
         """The error for a connection that couldn't be opened.
