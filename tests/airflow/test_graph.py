@@ -178,6 +178,40 @@ def test_a_load_task_documents_its_table_and_where_it_is_declared(lake: Lake) ->
     )
 
 
+PLANNED = """\
+orders: {cursor: at, lookback: 30m}
+payments: {cursor: {column: [at, made], greatest: true}, lookback: 0s, deletes: remove}
+events: {cursor: xmin}
+countries: {mode: full_refresh}"""
+
+
+def test_the_docs_of_the_dag_and_its_form_say_what_a_run_reads(lake: Lake) -> None:
+    dag = dag_of(lake.declare(PLANNED))
+    told = """\
+| table | reads | declared at |
+|---|---|---|
+| shop.orders | rows from 30m before the checkpoint on, by `at` | sources.yaml:6 |
+| shop.payments | rows from the checkpoint on, by `greatest(at, made)`; all keys, to find deleted \
+rows | sources.yaml:7 |
+| shop.events | rows written since the last load (`xmin`) | sources.yaml:8 |
+| shop.countries | all rows | sources.yaml:9 |
+
+The first load of a table reads all of its rows."""
+
+    assert told in dag.doc_md
+    assert told in dag.params.get_param("tables").schema["description_md"]
+
+
+def test_of_many_tables_the_docs_list_the_first(lake: Lake) -> None:
+    dag = dag_of(lake.declare("\n".join(f"t{i}: {{cursor: at}}" for i in range(120))))
+    form = dag.params.get_param("tables").schema["description_md"]
+
+    assert dag.doc_md.count("| shop.t") == 100
+    assert "and 20 more tables: `lakefeed explain TABLE`" in dag.doc_md
+    assert form.count("| shop.t") == 12
+    assert "and 108 more tables" in form
+
+
 @pytest.mark.parametrize(
     ("raw_url", "warehouse", "told"),
     [

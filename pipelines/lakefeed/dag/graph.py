@@ -21,6 +21,7 @@ from airflow.sdk.definitions.param import ParamsDict
 
 from lakefeed.dag import names, tasks
 from lakefeed.dag.alerts import deadline_of, notifiers_of
+from lakefeed.dag.docs import dag_doc, table_doc
 from lakefeed.dag.lineage import (
     Lineage,
     TracedOperator,
@@ -29,12 +30,10 @@ from lakefeed.dag.lineage import (
     lineage_of_model,
 )
 from lakefeed.dag.request import form_of
-from lakefeed.declaration.environment.variables import environment
 from lakefeed.declaration.project import Project, open_project
 from lakefeed.declaration.table import Table
 from lakefeed.orchestration.project.dags import tables_of_dags
 from lakefeed.transformation.manifest import Model, fed_by, read_models
-from lakefeed.wording import counted
 
 _RETRY_DELAY = dt.timedelta(minutes=1)
 
@@ -72,7 +71,7 @@ def _build(project: Project, dag_id: str, tables: Sequence[Table]) -> DAG:
         default_args={"owner": declared.owner},
         tags=set(own.tags),
         deadline=deadline_of(own.deadline, declared.notify),
-        doc_md=_dag_doc(project, tables),
+        doc_md=dag_doc(project, tables),
     ) as dag:
         # Without the group's prefix, a task has the same name as its table has everywhere.
         with TaskGroup(names.EXTRACT, prefix_group_id=False) as extract:
@@ -119,7 +118,7 @@ def _load_task(project: Project, name: str, tables: Sequence[Table]) -> PythonOp
         retry_delay=_RETRY_DELAY,
         max_active_tis_per_dag=1,
         outlets=names.outlets_of(project, tables),
-        doc_md="\n\n".join(_table_doc(table) for table in tables),
+        doc_md="\n\n".join(table_doc(table) for table in tables),
     )
 
 
@@ -195,52 +194,3 @@ def _draw_models(
             doc_md=model.description,
         )
         [build, *upstream] >> drawn[model.name] >> report
-
-
-def _dag_doc(project: Project, tables: Sequence[Table]) -> str:
-    sources = ", ".join(dict.fromkeys(f"`{table.source}`" for table in tables or project.tables))
-    names_of_paused = ", ".join(table.shown for table in project.tables if table.is_paused)
-    notes = f" Paused: {names_of_paused}." if names_of_paused else ""
-    notes += f" The environment is `{environment()}`." if environment() else ""
-    return f"""\
-Loads {counted(len(tables), "table")} from {sources}, as declared in `sources.yaml`.{notes}
-
-1. **{names.EXTRACT}** reads the new and changed rows of each table and appends them to the raw
-   Parquet files.
-2. **{names.STAGING}** and **{names.MARTS}** build and test the dbt models downstream of tables with
-   new rows, in a copy of the warehouse. They are skipped if there is nothing new.
-3. **{names.PUBLISH}** replaces the warehouse by that copy. Models downstream of a failed table or a
-   failed test keep their last published version.
-4. **{names.REPORT}** summarizes the run, and fails if any part of it failed.
-
-{_where_tasks_run(project)}
-
-You can clear a failed task at any time: no row is lost or duplicated. Trigger the DAG with
-parameters to load only some tables, to do a full refresh, or to reload a range. None of these moves
-a checkpoint back.
-"""
-
-
-def _where_tasks_run(project: Project) -> str:
-    """Which tasks run on any worker, and which must stay on one machine."""
-    warehouse = project.declaration.warehouse
-    lake_url = warehouse.data_url if warehouse.type == "ducklake" else None
-    if project.raw.is_local:
-        return "All tasks need the same `data/`: run them on one machine, or on one shared folder."
-    if warehouse.type == "spark":
-        return "All tasks run on any worker, since raw is in an object store and Spark builds."
-    if lake_url is None:
-        return f"""\
-Tasks in **{names.EXTRACT}** and `{names.FRESHNESS}` run on any worker, since raw is in an object
-store. All others must run on the machine that has the warehouse file, `{warehouse.path}`."""
-    if "://" not in lake_url:
-        return f"All tasks run on any worker that has the folder of the DuckLake, `{lake_url}`."
-    return "All tasks run on any worker, since raw and the DuckLake are in an object store."
-
-
-def _table_doc(table: Table) -> str:
-    mode = "full refresh"
-    if table.mode == "incremental" and table.settings.cursor:
-        mode = f"incremental by `{table.settings.cursor.name}`"
-    key = f"primary key `{', '.join(table.key)}`" if table.key else "no primary key"
-    return f"`{table.qualified}` of `{table.source}`: {mode}; {key}; declared at {table.where}."

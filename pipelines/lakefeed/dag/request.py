@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowSkipException
 
+from lakefeed.dag.docs import reads_of
 from lakefeed.dag.names import loads_of
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 # Lets the form refuse obvious mistakes: dates, timestamps and integers all start with a digit.
 _BOUND = r"^(-?\d+|\d{4}-?\d\d-?\d\d[-0-9T:.,WZ+ ]*)?$"
+# The form's other fields are below the list.
+_MOST_IN_FORM = 12
 _BOUND_NAMES = ("start", "end")
 
 
@@ -34,7 +37,8 @@ def form_of(tables: Sequence[Table]) -> dict[str, Param]:
             items={"type": "string", "enum": choices},
             examples=choices,
             title="Tables",
-            description="Load only these tables. Leave empty to load all.",
+            description_md="Load only these tables. Leave empty to load all.\n\n"
+            f"{reads_of(tables, most=_MOST_IN_FORM)}",
         ),
         "full_refresh": Param(
             False,

@@ -1,0 +1,108 @@
+"""What Airflow shows of the DAG and its tasks: texts in Markdown, known without a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lakefeed.dag import names
+from lakefeed.declaration.environment.variables import environment
+from lakefeed.declaration.explain import shown
+from lakefeed.declaration.project import Project
+from lakefeed.declaration.table import Table
+from lakefeed.wording import counted
+
+# Nobody reads more of them, and Airflow stores the text with each version of the DAG.
+_MOST_IN_DOCS = 100
+
+
+def dag_doc(project: Project, tables: Sequence[Table]) -> str:
+    """What the DAG does, task by task, and what a run reads of each table."""
+    sources = ", ".join(dict.fromkeys(f"`{table.source}`" for table in tables or project.tables))
+    names_of_paused = ", ".join(table.shown for table in project.tables if table.is_paused)
+    notes = f" Paused: {names_of_paused}." if names_of_paused else ""
+    notes += f" The environment is `{environment()}`." if environment() else ""
+    return f"""\
+Loads {counted(len(tables), "table")} from {sources}, as declared in `sources.yaml`.{notes}
+
+1. **{names.EXTRACT}** reads the new and changed rows of each table and appends them to the raw
+   Parquet files.
+2. **{names.STAGING}** and **{names.MARTS}** build and test the dbt models downstream of tables with
+   new rows, in a copy of the warehouse. They are skipped if there is nothing new.
+3. **{names.PUBLISH}** replaces the warehouse by that copy. Models downstream of a failed table or a
+   failed test keep their last published version.
+4. **{names.REPORT}** summarizes the run, and fails if any part of it failed.
+
+{_where_tasks_run(project)}
+
+You can clear a failed task at any time: no row is lost or duplicated. Trigger the DAG with
+parameters to load only some tables, to do a full refresh, or to reload a range. None of these moves
+a checkpoint back.
+
+## What a run reads
+
+{reads_of(tables, most=_MOST_IN_DOCS)}
+"""
+
+
+def reads_of(tables: Sequence[Table], *, most: int) -> str:
+    """What a run reads of each table, as Markdown, as far as the declaration says.
+
+    Neither rows nor checkpoints are in it: with every change of this text, Airflow keeps another
+    version of the DAG.
+
+    Args:
+        most: the number of tables that are listed; the others are counted.
+    """
+    rows = [_row(table.shown, _reads(table), table.where_of("cursor")) for table in tables[:most]]
+    more = len(tables) - most
+    rest = f"\n\nand {counted(more, 'more table')}: `lakefeed explain TABLE`" if more > 0 else ""
+    listed = "\n".join([_row("table", "reads", "declared at"), "|---|---|---|", *rows]) + rest
+    return f"""\
+{listed if tables else "No tables."}
+
+The first load of a table reads all of its rows. For how many rows and bytes the next run would
+read, and which models it would build, ask the database: `lakefeed plan`."""
+
+
+def _row(*cells: str) -> str:
+    escaped = (" ".join(cell.split()).replace("|", r"\|") for cell in cells)
+    return f"| {' | '.join(escaped)} |"
+
+
+def _reads(table: Table) -> str:
+    also = ""
+    if table.mode == "incremental" and table.settings.deletes != "ignore":
+        also = "; all keys, to find deleted rows"
+    if table.reads_row_versions:
+        return f"rows written since the last load (`xmin`){also}"
+    if table.cursor is None:
+        return "all rows"
+    lookback = table.settings.lookback
+    start = f"{shown(lookback)} before the checkpoint" if lookback else "the checkpoint"
+    return f"rows from {start} on, by `{table.cursor.name}`{also}"
+
+
+def _where_tasks_run(project: Project) -> str:
+    """Which tasks run on any worker, and which must stay on one machine."""
+    warehouse = project.declaration.warehouse
+    lake_url = warehouse.data_url if warehouse.type == "ducklake" else None
+    if project.raw.is_local:
+        return "All tasks need the same `data/`: run them on one machine, or on one shared folder."
+    if warehouse.type == "spark":
+        return "All tasks run on any worker, since raw is in an object store and Spark builds."
+    if lake_url is None:
+        return f"""\
+Tasks in **{names.EXTRACT}** and `{names.FRESHNESS}` run on any worker, since raw is in an object
+store. All others must run on the machine that has the warehouse file, `{warehouse.path}`."""
+    if "://" not in lake_url:
+        return f"All tasks run on any worker that has the folder of the DuckLake, `{lake_url}`."
+    return "All tasks run on any worker, since raw and the DuckLake are in an object store."
+
+
+def table_doc(table: Table) -> str:
+    """What a load task says of one of its tables."""
+    mode = "full refresh"
+    if table.mode == "incremental" and table.settings.cursor:
+        mode = f"incremental by `{table.settings.cursor.name}`"
+    key = f"primary key `{', '.join(table.key)}`" if table.key else "no primary key"
+    return f"`{table.qualified}` of `{table.source}`: {mode}; {key}; declared at {table.where}."
