@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
+
+_MOST_NAMES = 3
 
 
 def counted(number: int, noun: str) -> str:
     """`1 table`, `1,200 tables`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def named(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    listed = ", ".join(f"`{name}`" for name in names[:_MOST_NAMES])
+    more = len(names) - _MOST_NAMES
+    return f"{listed} and {more:,} more" if more > 0 else listed
 
 
 def data_size(size: int) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from lakefeed.declaration.document.positions import parse_document, read_text
 from lakefeed.declaration.document.quoting import yaml_text
+from lakefeed.declaration.partitioning import Partitioning
 from lakefeed.declaration.table_names import spelled, split
 from lakefeed.documents import refuse_newer
 from lakefeed.errors import DeclarationError
@@ -106,6 +107,7 @@ class CatalogueTable:
             what it reads.
         parts: the relations that store its rows; empty for a view or a query.
         uses: what a query reads.
+        partitioning: the bounds of its partitions; None if it isn't partitioned.
     """
 
     schema: str
@@ -119,6 +121,7 @@ class CatalogueTable:
     definition: str | None = field(default=None, compare=False)
     parts: tuple[Part, ...] = field(default=(), compare=False)
     uses: tuple[Used, ...] = field(default=(), compare=False)
+    partitioning: Partitioning | None = field(default=None, compare=False)
 
     @property
     def qualified(self) -> str:

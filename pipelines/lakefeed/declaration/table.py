@@ -119,8 +119,13 @@ class Table:
     @property
     def own_columns(self) -> tuple[str, ...]:
         """The columns whose settings the table's own entry names, even to lift them."""
-        own = (name for name, path in self.paths.items() if _is_own(name, path))
+        own = (name for name in self.paths if name.startswith("columns.") and self.is_own(name))
         return tuple(name.removeprefix("columns.") for name in own)
+
+    def is_own(self, setting: str) -> bool:
+        """Whether the table's own entry has this setting, rather than defaults or a wildcard."""
+        path = self.paths.get(setting, ())
+        return path[2:3] == ("tables",) and not is_wildcard(str(path[3]))
 
     def as_loaded(self, column: Column) -> Column:
         """A column of the source as it arrives in the lake: hashed, masked or cut ones are text."""
@@ -135,9 +140,3 @@ class Table:
         """`file:line` of a setting, or of the table's entry if the setting is a default."""
         origin = self.origins.get(setting, "default")
         return self.where if origin == "default" else origin
-
-
-def _is_own(setting: str, path: YamlPath) -> bool:
-    if not setting.startswith("columns.") or path[2:3] != ("tables",):
-        return False
-    return not is_wildcard(str(path[3]))

@@ -15,6 +15,7 @@ from lakefeed.errors import Problem
 _OF_TABLES = {
     "only": "`only` doesn't apply to a `query`; write `from only` in the query itself",
     "parallel": "`parallel` doesn't apply to a `query`, which is read by one session",
+    "on_detach": "`on_detach` doesn't apply to a `query`, which has no partitions",
 }
 
 
@@ -63,6 +64,8 @@ def problem_of_settings(
         return document.problem(path, message)
     if problem := _problem_of_columns(document, paths, settings, mode):
         return problem
+    if problem := _problem_of_detached(document, path, paths, settings, mode=mode):
+        return problem
     declared = settings.cursor
     if declared and declared.column == ROW_VERSION and declared.initial_value is not None:
         return document.problem(path, f"`{entry}`: `cursor: xmin` accepts no `initial_value`")
@@ -82,6 +85,26 @@ def unknown_columns(table: Table, live: CatalogueTable) -> list[tuple[str, str]]
         for name in table.own_columns
         if name not in names
     ]
+
+
+def _problem_of_detached(
+    document: Document,
+    path: YamlPath,
+    paths: Mapping[str, YamlPath],
+    settings: TableDeclaration,
+    *,
+    mode: str | None,
+) -> Problem | None:
+    """An entry that removes the rows of partitions but ignores all others that are deleted."""
+    place = paths.get("on_detach", ())
+    sees_deletes = mode == "full_refresh" or settings.deletes != "ignore"
+    if settings.on_detach != "remove" or sees_deletes or place[:-1] != path:
+        return None
+    message = (
+        f"`{path[-1]}`: `on_detach: remove` needs `deletes: remove` or `mark`; `ignore` keeps "
+        "every row that was loaded"
+    )
+    return document.problem(place, message, value=True)
 
 
 def _problem_of_columns(

@@ -147,7 +147,7 @@ def _resolve(
         if problem := problem_of_query(document, path, merged, paths):
             return problem
         # Defaults and wildcards may set them for tables.
-        for name in ("only", "parallel"):
+        for name in ("only", "parallel", "on_detach"):
             merged.pop(name, None)
             origins.pop(name, None)
     settings = TableDeclaration.model_validate(merged)

@@ -166,7 +166,7 @@ def _note_from_present(
     if begins_anew and not extracted.reading.rows_read:
         # Numbers may start over; the first rows to come will tell.
         return
-    newest, now = extraction.effective[-1], extraction.plan.read_as
+    newest, now = extraction.effective[-1], extraction.read_as
     noted = noted_from_present(newest.read_as, now, read_whole=extraction.window.is_whole)
     if noted:
         workspace.log.redescribe_one(replace(newest, read_as=noted))

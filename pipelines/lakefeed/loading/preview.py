@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,9 +13,11 @@ from lakefeed.declaration.table import Table
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.accepted_changes import accepted_changes
 from lakefeed.loading.estimate import Estimate, estimate_of
-from lakefeed.loading.extract.window import window_of
+from lakefeed.loading.extract.window import Window, detached_by, window_of
 from lakefeed.loading.load_result import LoadOptions
 from lakefeed.loading.plan.cursors import CursorValue
+from lakefeed.loading.plan.detached import note_of_detached
+from lakefeed.loading.plan.read_contract import ContractChanges
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import checkpoint_after
@@ -85,7 +88,8 @@ def preview_load(
     the load reads from the beginning.
 
     Raises:
-        TableFailed: the load would be refused because of a schema change.
+        TableFailed: the load would be refused because of a schema change, or because it could no
+            longer tell which rows are to be kept.
         psycopg2.Error: the connection was lost.
     """
     table = plan.table
@@ -113,8 +117,16 @@ def preview_load(
         supersedes=tuple(load.load_id for load in effective) if window.is_whole else (),
         reasons=window.reasons,
         estimate=estimate_of(session, plan, window) if session else None,
-        notes=changes.notes,
+        notes=(*changes.notes, *_notes_of_detached(plan, changes, window)),
     )
+
+
+def _notes_of_detached(plan: TablePlan, changes: ContractChanges, window: Window) -> Iterator[str]:
+    """What would become of the rows of partitions that have left since the latest load."""
+    looks_for_them = not window.is_backfill and (plan.watches_deletes or window.is_whole)
+    detached = detached_by(plan, changes)
+    if detached and detached.names and looks_for_them:
+        yield note_of_detached(detached, plan.table.settings.deletes)
 
 
 def _text(value: CursorValue | None) -> str | None:

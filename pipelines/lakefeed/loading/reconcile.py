@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from lakefeed.loading.plan.detached import STANDS, Detached
 from lakefeed.loading.plan.queries import MARKED, ever_loaded, rows_query
 from lakefeed.loading.plan.table_plan import DELETED_AT, Range, TablePlan
 from lakefeed.loading.raw.latest_rows import as_compared
@@ -38,16 +39,22 @@ class Finding:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The result of comparing a table. `ranges` cover all rows that are missing or differ."""
+    """The result of comparing a table. `ranges` cover all rows that are missing or differ; `kept`
+    counts the rows of detached partitions that staging has and the source lacks, as declared."""
 
     rows: int
     pending: int
     findings: tuple[Finding, ...]
     ranges: tuple[Range, ...]
+    kept: int = 0
 
 
 def compare_with_staging(
-    session: SourceSession, plan: TablePlan, staged: str, pending: str | None
+    session: SourceSession,
+    plan: TablePlan,
+    staged: str,
+    pending: str | None,
+    detached: Detached | None = None,
 ) -> Comparison:
     """Compares all rows of the source with those of a staging model.
 
@@ -57,6 +64,7 @@ def compare_with_staging(
         staged: the model, as a from-clause item.
         pending: a condition in the source's SQL for the rows that the next load reads; None for
             all rows.
+        detached: the rows of partitions that are no longer attached.
     """
     if DELETED_AT in _columns(session, staged):
         staged = f"(from {staged} where {DELETED_AT} is null)"
@@ -64,10 +72,16 @@ def compare_with_staging(
     if not ranges or not plan.key:
         # A table without a key is read whole, so the next load repairs all of it.
         return Comparison(rows, rows if ranges else 0, (), ())
-    _collect_differing_rows(session, plan, staged, ranges, pending or "true")
-    found = session.execute("select count(*) from differing where kind = 'pending'").fetchall()
+    kept = f"{detached.since} <> {STANDS}" if detached and detached.keeps else "false"
+    _collect_differing_rows(session, plan, staged, ranges, pending=pending or "true", kept=kept)
+    counts = session.execute("select kind, count(*) from differing group by kind").fetchall()
+    found = {str(kind): int(count) for kind, count in counts}
     return Comparison(
-        rows, int(found[0][0]), tuple(_findings(session)), tuple(_ranges_to_repair(session, plan))
+        rows,
+        found.get("pending", 0),
+        tuple(_findings(session)),
+        tuple(_ranges_to_repair(session, plan)),
+        kept=found.get("kept", 0),
     )
 
 
@@ -129,13 +143,16 @@ def _collect_differing_rows(
     plan: TablePlan,
     staged: str,
     ranges: list[str | None],
+    *,
     pending: str,
+    kept: str,
 ) -> None:
+    """Creates the table `differing`; `kept` is a condition for rows that the source may lack."""
     columns = ", ".join(as_compared(column, "rows") for column in plan.columns)
     keys = ", ".join(f"rows.{quote(name)}" for name in plan.key)
     same = same_key(plan.key_columns, "a", "b")
     cursor = plan.cursor.value("rows") if plan.cursor else "null"
-    kept = f"{keys}, {cursor} as _cursor, hash({columns}) as _hash from"
+    compared = f"{keys}, {cursor} as _cursor, hash({columns}) as _hash from"
     condition = f"{ever_loaded(plan)} and ({_within(plan, ranges)})"
     source = session.rows_of(rows_query(plan, condition, marked=pending))
     # With deletes watched, the next load compares keys and loads the rows that raw lacks.
@@ -143,12 +160,13 @@ def _collect_differing_rows(
     shown = ", ".join(f"coalesce(a.{quote(name)}, b.{quote(name)})" for name in plan.key)
     session.execute(
         f"create or replace temp table differing as select case "
+        f"when b._hash is not null and a._hash is null and b._kept then 'kept' "
         f"when b._hash is not null and a._hash is null then 'extra' "
         f"when a.{MARKED} then 'pending' "
         f"when b._hash is null then '{missing}' else 'differing' end as kind, "
         f"a._cursor as _cursor, concat_ws(', ', {shown}) as key "
-        f"from (select {MARKED}, {kept} {source} as rows) as a full join ("
-        f"select {kept} {staged} as rows where {_first_of_range(plan)} in "
+        f"from (select {MARKED}, {compared} {source} as rows) as a full join ("
+        f"select {kept} as _kept, {compared} {staged} as rows where {_first_of_range(plan)} in "
         f"(select first from ranges where differ) or {cursor} is null) as b on {same} "
         "where a._hash is distinct from b._hash"
     )
@@ -157,7 +175,7 @@ def _collect_differing_rows(
 def _findings(session: SourceSession) -> Iterator[Finding]:
     found = session.execute(
         "select kind, count(*), min(_cursor)::varchar, max(_cursor)::varchar, min(key) "
-        "from differing where kind <> 'pending' group by kind order by kind desc"
+        "from differing where kind not in ('pending', 'kept') group by kind order by kind desc"
     ).fetchall()
     for kind, rows, low, high, example in found:
         yield Finding(kind=kind, rows=int(rows), low=low, high=high, example=example)

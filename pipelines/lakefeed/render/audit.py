@@ -85,6 +85,8 @@ def _lines(
 
 def _summary(audited: TableAudit, *, was_repaired: bool) -> str:
     pending = f", {audited.pending:,} pending until the next load" if audited.pending else ""
+    if audited.kept:
+        pending += f", {audited.kept:,} kept of detached partitions"
     rows = counted(audited.rows, "row")
     if audited.is_clean:
         repaired = ", repaired" if was_repaired else ""

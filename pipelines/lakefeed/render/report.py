@@ -28,7 +28,7 @@ from lakefeed.render.parts.grouping import (
     repeated,
 )
 from lakefeed.render.wording import age, short, table_line
-from lakefeed.wording import counted
+from lakefeed.wording import counted, named
 
 if TYPE_CHECKING:
     from lakefeed.declaration.table import Table
@@ -229,6 +229,14 @@ def show_status(rows: Sequence[TableStatus], as_json: bool) -> int:
         print_rows(out, columns, [_status_row(row)[: len(columns)] for row in rows])
         for line in grouped(of_last_failures(_failed(rows))):
             out.print(line, soft_wrap=True, markup=False)
+        for row in (row for row in rows if row.kept_partitions):
+            partitions = named(row.kept_partitions)
+            out.print(
+                f"{row.name} keeps the rows of {partitions}, detached or dropped in the source "
+                "(`on_detach: keep`)",
+                soft_wrap=True,
+                markup=False,
+            )
         unseen = sum(not row.sees_deletes for row in rows if not row.paused)
         if unseen:
             out.print(

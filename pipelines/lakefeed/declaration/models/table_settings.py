@@ -159,6 +159,11 @@ class TableSettings(Strict):
     `ignore` keeps it, `remove` removes it, and `mark` keeps it with the time in `_deleted_at`.
     `remove` and `mark` compare all primary keys in every load, which scans the key on the source:
     `lakefeed check --connect` estimates how much."""
+    on_detach: Literal["keep", "remove"] | None = None
+    """What happens to the rows of a partition that was detached or dropped in the source, where the
+    table is partitioned by list or range on plain columns. `keep` keeps them in staging, also if
+    the table is read in full; `remove` removes them, or marks them with `deletes: mark`, and they
+    don't count towards `max_shrink`. Default: they count as deleted rows."""
     history: bool = False
     """Keep every loaded version of a row in `history.hst_<source>__<table>`, with the time range in
     which it was valid and the time when it was loaded. Needs a primary key."""

@@ -15,9 +15,10 @@ from lakefeed.declaration.explain import shown
 from lakefeed.declaration.models.table_settings import Shrink
 from lakefeed.errors import Refused
 from lakefeed.loading.plan.cursors import CursorValue
+from lakefeed.loading.plan.detached import LEFT_EARLIER, LEFT_NOW, STANDS, Detached, of_partitions
 from lakefeed.loading.plan.queries import MARKED, keys_query, rows_query
 from lakefeed.loading.plan.table_plan import DELETED_AT, TablePlan
-from lakefeed.loading.raw.latest_rows import GONE, POSITION, LatestRows
+from lakefeed.loading.raw.latest_rows import GONE, LEFT, POSITION, LatestRows
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.source.inspection.equality import named_key, names_of_key
 from lakefeed.sql import literal
@@ -44,9 +45,24 @@ class Moved:
 
     `arrived` counts rows that the source has, raw lacks and the load wouldn't read: they appeared,
     or reappeared, below the cursor's checkpoint. `earliest` is their smallest cursor value.
+    `of_detached` counts the rows of partitions that have left since the latest load.
     """
 
     tombstones: Tombstones
+    arrived: int
+    earliest: CursorValue | None
+    of_detached: int = 0
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Numbers of rows: in raw; deleted from it; of these, in partitions that left earlier and since
+    the latest load. And `Moved.arrived` and `.earliest`."""
+
+    alive: int
+    deleted: int
+    left_earlier: int
+    left_now: int
     arrived: int
     earliest: CursorValue | None
 
@@ -61,6 +77,7 @@ def compare_keys(
     again: bool,
     allow_shrink: bool,
     hidden: Collection[str] = (),
+    detached: Detached | None = None,
 ) -> Moved:
     """Compares the keys in raw with those of the source at the snapshot.
 
@@ -74,16 +91,29 @@ def compare_keys(
         found_at: the snapshot's time.
         again: include rows that earlier loads found deleted.
         hidden: columns whose values in raw must not be repeated; they are null in tombstones.
+        detached: the rows in raw of partitions that are no longer attached.
 
     Raises:
         Refused: all rows were deleted, or more than `max_shrink` allows.
     """
     with limited_memory(session):
-        alive, deleted, arrived, earliest = _compare(session, plan, keys_query(plan, read), latest)
-    is_empty = deleted == alive and not _has_rows(session, plan)
-    refuse_shrink(plan, before=alive, lost=deleted, is_empty=is_empty, allow_shrink=allow_shrink)
+        since = detached.since if detached else str(STANDS)
+        found = _compare(session, plan, keys_query(plan, read), latest.keys(session, plan, since))
+    expected = found.left_earlier + found.left_now if detached and detached.are_expected else 0
+    before, lost = found.alive - expected, found.deleted - expected
+    refuse_shrink(
+        plan,
+        before=before,
+        lost=lost,
+        is_empty=lost == before and not _has_rows(session, plan),
+        allow_shrink=allow_shrink,
+        detached=detached if found.left_now else None,
+    )
+    keeps = detached is not None and detached.keeps
     keys = ", ".join(names_of_key(plan.key_columns))
     known = "true" if again else f"{GONE} is null"
+    if keeps:
+        known += f" and ({LEFT} = {STANDS} or {GONE} is not null)"
     gone_since = f"coalesce({GONE}, {literal(found_at.isoformat())}::timestamptz)"
     query = (
         f"select {latest.as_planned(session, plan, hidden)}, {gone_since} as {DELETED_AT} "
@@ -92,7 +122,8 @@ def compare_keys(
         f"(select {keys}, {POSITION}, {GONE} from moved_keys where {_PRESENT} is null and {known}) "
         f"using ({keys}, {POSITION})"
     )
-    return Moved(Tombstones(query, deleted), arrived, earliest)
+    tombstones = Tombstones(query, lost if keeps else found.deleted)
+    return Moved(tombstones, found.arrived, found.earliest, found.left_now)
 
 
 @contextmanager
@@ -120,11 +151,8 @@ def _as_large_as(limit: str) -> str:
     return f"{number}5 {unit}" if "." in number else limit
 
 
-def _compare(
-    session: SourceSession, plan: TablePlan, keys_sql: str, latest: LatestRows
-) -> tuple[int, int, int, CursorValue | None]:
-    """The numbers of rows in raw, deleted rows and arrived rows, and the smallest cursor value of
-    the latter."""
+def _compare(session: SourceSession, plan: TablePlan, keys_sql: str, keys_in_raw: str) -> _Counts:
+    """Compares the keys of both, and leaves those that only one has in `moved_keys`."""
     keys = ", ".join(names_of_key(plan.key_columns))
     cursor = f", {plan.cursor.value()} as {_CURSOR}" if plan.cursor else ""
     source = (
@@ -132,7 +160,7 @@ def _compare(
         f"from {session.rows_of(keys_sql)})"
     )
     arrived = f"{_PRESENT} and not {MARKED} and ({POSITION} is null or {GONE} is not null)"
-    session.execute(f"create temp table raw_keys as {latest.keys(session, plan)}")
+    session.execute(f"create temp table raw_keys as {keys_in_raw}")
     session.execute(
         f"create or replace temp table moved_keys as from raw_keys full join {source} "
         f"using ({keys}) where {_PRESENT} is null or ({arrived})"
@@ -140,14 +168,24 @@ def _compare(
     session.execute(
         f"create or replace temp table {ARRIVED} as select {keys} from moved_keys where {_PRESENT}"
     )
-    alive, deleted, count, earliest = session.execute(
+    is_deleted = f"{_PRESENT} is null and {GONE} is null"
+    alive, deleted, earlier, now, count, earliest = session.execute(
         f"select (select count(*) from raw_keys where {GONE} is null), "
-        f"count(*) filter ({_PRESENT} is null and {GONE} is null), "
+        f"count(*) filter ({is_deleted}), "
+        f"count(*) filter ({is_deleted} and {LEFT} = {LEFT_EARLIER}), "
+        f"count(*) filter ({is_deleted} and {LEFT} = {LEFT_NOW}), "
         f"count(*) filter ({_PRESENT}), "
         f"min({_CURSOR if plan.cursor else 'null'}) filter ({_PRESENT}) from moved_keys"
     ).fetchall()[0]
     session.execute("drop table raw_keys")
-    return int(alive), int(deleted), int(count), earliest
+    return _Counts(
+        alive=int(alive),
+        deleted=int(deleted),
+        left_earlier=int(earlier),
+        left_now=int(now),
+        arrived=int(count),
+        earliest=earliest,
+    )
 
 
 def _has_rows(session: SourceSession, plan: TablePlan) -> bool:
@@ -155,13 +193,20 @@ def _has_rows(session: SourceSession, plan: TablePlan) -> bool:
 
 
 def refuse_shrink(
-    plan: TablePlan, *, before: int, lost: int, is_empty: bool, allow_shrink: bool
+    plan: TablePlan,
+    *,
+    before: int,
+    lost: int,
+    is_empty: bool,
+    allow_shrink: bool,
+    detached: Detached | None = None,
 ) -> None:
     """Declines a load that would delete too much: more often a mistake in the source than intent.
 
     Args:
         before: the number of rows in raw; `lost` of them are no longer in the source.
         is_empty: the source has no rows at all.
+        detached: partitions that have left since the latest load, with some of the lost rows.
 
     Raises:
         Refused: the table lost all of its rows, or more than `max_shrink` allows.
@@ -176,11 +221,11 @@ def refuse_shrink(
         loss = f"lost {lost:,} of them ({lost / before:.0%}); `max_shrink` allows {_limit(allowed)}"
     else:
         return
-    raise Refused(
-        f"{plan.table.shown} had {rows} and {loss}",
-        where=plan.table.where,
-        do=f"if this is expected: lakefeed run --select {plan.table.shown} --allow-shrink",
-    )
+    remedy = f"if this is expected: lakefeed run --select {plan.table.shown} --allow-shrink"
+    if detached and not detached.are_expected:
+        loss += f"; among them are rows {of_partitions(detached.names)}"
+        remedy = f"declare `on_detach: keep` or `remove` for such rows; or, {remedy}"
+    raise Refused(f"{plan.table.shown} had {rows} and {loss}", where=plan.table.where, do=remedy)
 
 
 def _limit(allowed: Shrink) -> str:

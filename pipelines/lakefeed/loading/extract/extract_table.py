@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
 
@@ -12,9 +12,9 @@ from lakefeed.loading.extract.completeness import (
     notes_of_window,
     reaching_added_values,
 )
-from lakefeed.loading.extract.ctid_ranges import TableSize, cut
 from lakefeed.loading.extract.delete_detection import Moved, compare_keys
 from lakefeed.loading.extract.extraction import Extraction, ExtractionResult
+from lakefeed.loading.extract.kept_rows import note_of_hidden, refuse_other_key
 from lakefeed.loading.extract.key_check import check_key
 from lakefeed.loading.extract.loads_to_compare import loads_to_compare
 from lakefeed.loading.extract.missed_rows import (
@@ -28,14 +28,15 @@ from lakefeed.loading.extract.reader import Reading, read_table, read_whole_tabl
 from lakefeed.loading.extract.rewrite_detection import refuse_rewritten
 from lakefeed.loading.extract.steps import Step, next_step
 from lakefeed.loading.extract.window import Window, condition_of
+from lakefeed.loading.plan.ctid_ranges import TableSize, cut
 from lakefeed.loading.plan.cursors import (
     CursorValue,
     as_cursor_value,
     moment_of,
     next_checkpoint,
 )
+from lakefeed.loading.plan.detached import note_of_detached
 from lakefeed.loading.plan.queries import size_query
-from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.latest_rows import LatestRows
 from lakefeed.loading.raw.load_manifest import MANIFEST, Load
@@ -135,7 +136,10 @@ def _read(
         else:
             window = window.reaching_back_to(moved.earliest)
     target = Target(extraction.spool, load_id, moved.tombstones if moved else None)
+    detached = extraction.detached
     if window.is_whole:
+        if detached:
+            refuse_other_key(plan, extraction.key_before, detached)
         reading = read_whole_table(
             source,
             session,
@@ -145,8 +149,12 @@ def _read(
             held=LatestRows.of(extraction.log, extraction.effective),
             horizon=window.horizon,
             allow_shrink=extraction.allow_shrink,
+            detached=detached,
+            hidden=extraction.changes.reprotected,
         )
-        return window, reading, notes
+        return window, reading, [*notes, *_notes_of_detached(extraction, reading.of_detached)]
+    if moved:
+        notes += _notes_of_detached(extraction, moved.of_detached)
     compared = _loads_to_compare(extraction, window, moved)
     queries = _queries(extraction, window, step, at_once=bool(compared), query_of=query_of)
     reading = read_table(
@@ -160,6 +168,17 @@ def _read(
         further=further,
     )
     return window, reading, [*notes, *doubts_of(extraction, window, reading)]
+
+
+def _notes_of_detached(extraction: Extraction, rows: int) -> Iterator[str]:
+    """What becomes of these rows of partitions that have left since the latest load."""
+    plan, detached = extraction.plan, extraction.detached
+    if detached is None:
+        return
+    if rows:
+        yield note_of_detached(detached, plan.table.settings.deletes, rows)
+    if extraction.window.is_whole and detached.keeps and extraction.changes.reprotected:
+        yield note_of_hidden(plan, extraction.changes.reprotected)
 
 
 def _loads_to_compare(extraction: Extraction, window: Window, moved: Moved | None) -> LatestRows:
@@ -212,6 +231,7 @@ def _compare_keys(extraction: Extraction, window: Window, already_read: str) -> 
         again=window.is_whole,
         allow_shrink=extraction.allow_shrink,
         hidden=extraction.changes.reprotected,
+        detached=extraction.detached,
     )
 
 
@@ -256,18 +276,9 @@ def _manifest_of(extraction: Extraction, result: ExtractionResult, load_id: str)
         cursor_max=reading.cursor_max,
         checkpoint_before=_text(result.checkpoint_before),
         checkpoint=_text(result.checkpoint),
-        read_as=_contract_of(extraction),
+        read_as=extraction.read_as,
         in_flight=extraction.in_flight,
     )
-
-
-def _contract_of(extraction: Extraction) -> ReadContract:
-    """A backfill tells nothing about parts that were added or rewritten."""
-    now = extraction.plan.read_as
-    before = extraction.effective[-1].read_as if extraction.effective else None
-    if extraction.window.is_backfill and before:
-        return replace(now, identity=before.identity, parts=before.parts)
-    return now
 
 
 def _lateness(extraction: Extraction, reading: Reading) -> float | None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from lakefeed.loading.extract.reader import Reading
 from lakefeed.loading.extract.steps import Step, Steps
-from lakefeed.loading.extract.window import Window, seen_row_versions
+from lakefeed.loading.extract.window import Window, detached_by, seen_row_versions
 from lakefeed.loading.plan.cursors import CursorValue
-from lakefeed.loading.plan.read_contract import ContractChanges
+from lakefeed.loading.plan.detached import Detached
+from lakefeed.loading.plan.read_contract import ContractChanges, ReadContract
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import Load
@@ -55,6 +56,41 @@ class Extraction:
         newest = self.effective[-1].in_flight if self.effective else None
         return in_flight_at(self.snapshot, newest)
 
+    @cached_property
+    def detached(self) -> Detached | None:
+        """The rows in raw of partitions that are no longer attached; None if there are none.
+
+        Raises:
+            TableFailed: they are to be kept, and can no longer be told from others.
+        """
+        return detached_by(self.plan, self.changes)
+
+    @property
+    def key_before(self) -> tuple[str, ...]:
+        """The key by which the newest load was read."""
+        newest = self.effective[-1].read_as if self.effective else None
+        return newest.key if newest else ()
+
+    @property
+    def read_as(self) -> ReadContract:
+        """What to note with this load or, if it brings no news, with the newest one.
+
+        A backfill tells nothing about parts that were added, rewritten or detached.
+        """
+        now, changes = self.plan.read_as, self.changes
+        before = self.effective[-1].read_as if self.effective else None
+        if self.window.is_backfill and before:
+            return replace(
+                now,
+                identity=before.identity,
+                parts=before.parts,
+                partitions=before.partitions,
+                detached=before.detached,
+            )
+        ignores = not (self.plan.watches_deletes or self.window.is_whole)
+        keeps = ignores or self.plan.table.settings.on_detach == "keep"
+        return replace(now, detached=changes.left) if keeps else now
+
     @property
     def has_other_contract(self) -> bool:
         """Whether the newest load's cursor or key no longer applies.
@@ -77,7 +113,8 @@ class Extraction:
     @property
     def may_be_a_step(self) -> bool:
         """Whether part of the new rows can be read by itself, up to some value of the cursor."""
-        is_plain = self.changes == ContractChanges(notes=self.changes.notes)
+        changes = self.changes
+        is_plain = changes == ContractChanges(notes=changes.notes, left=changes.left)
         is_by_cursor = self.plan.cursor is not None and not self.window.is_whole
         return (
             is_plain and is_by_cursor and self.checkpoint_may_move and not self.has_other_contract

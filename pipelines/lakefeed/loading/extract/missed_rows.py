@@ -24,9 +24,8 @@ from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.source.inspection.equality import named_key, names_of_key
 from lakefeed.sql import literal
-from lakefeed.wording import counted
+from lakefeed.wording import counted, named
 
-_MOST_NAMES = 3
 # Makes a query of about 150 kB.
 _PLACES_AT_A_TIME = 10_000
 
@@ -64,19 +63,12 @@ def notes_of_parts(plan: TablePlan, changes: ContractChanges) -> Iterator[str]:
     new = [part.name for part in plan.parts if part.oid in changes.new_parts]
     rewritten = [part.name for part in plan.parts if part.oid in changes.rewritten_parts]
     if new:
-        yield f"{_listed(new)} added since the last load: reading it whole"
+        yield f"{named(new)} added since the last load: reading it whole"
     if rewritten:
         yield (
-            f"{_listed(rewritten)} truncated or rewritten since the last load: reading all rows "
+            f"{named(rewritten)} truncated or rewritten since the last load: reading all rows "
             "written since, whatever their cursor value"
         )
-
-
-def _listed(names: list[str]) -> str:
-    """The first few names, and how many more there are."""
-    listed = ", ".join(f"`{name}`" for name in names[:_MOST_NAMES])
-    more = len(names) - _MOST_NAMES
-    return f"{listed} and {more:,} more" if more > 0 else listed
 
 
 def queries_for_arrived(session: SourceSession, plan: TablePlan, read: str) -> Iterator[str]:

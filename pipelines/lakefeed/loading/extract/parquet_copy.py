@@ -92,6 +92,14 @@ def copy_query(
     return {path: changed_rows(session, _copy(plan, query, path, target.load_id))}
 
 
+def copy_kept(
+    session: SourceSession, plan: TablePlan, query: str, target: Target
+) -> dict[Path, int]:
+    """Writes the rows of a query that reads earlier loads to a file of their own."""
+    path = target.folder / f"{target.load_id}.kept.parquet"
+    return {path: changed_rows(session, _copy(plan, query, path, target.load_id))}
+
+
 def copy_tombstones(session: SourceSession, target: Target) -> dict[Path, int]:
     """Writes the tombstones to a file if the table watches deletes."""
     if target.tombstones is None:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakefeed.errors import TableFailed
 from lakefeed.loading.extract.delete_detection import refuse_shrink
+from lakefeed.loading.extract.kept_rows import as_they_are_now, left_rows
 from lakefeed.loading.extract.parquet_copy import (
     Target,
     changed_rows,
     copy_from_source,
+    copy_kept,
     copy_query,
     copy_tombstones,
 )
 from lakefeed.loading.extract.profiler import profile_of
 from lakefeed.loading.plan.cursors import CursorValue
+from lakefeed.loading.plan.detached import Detached
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.latest_rows import LatestRows, as_compared
 from lakefeed.loading.raw.profile import Profile
@@ -38,6 +41,7 @@ class Reading:
     `is_news` is whether raw needs this load; a table that was emptied is news without rows.
     `newest` is the largest finite cursor value, but at most the safe horizon. `cursor_min` and
     `cursor_max` are written as DuckDB does. `profile` is None if no rows were written.
+    `of_detached` counts the rows of partitions that have left since the latest load.
     """
 
     files: dict[Path, int]
@@ -51,6 +55,7 @@ class Reading:
     cursor_min: str | None
     cursor_max: str | None
     profile: Profile | None = None
+    of_detached: int = 0
 
 
 def read_table(
@@ -97,27 +102,45 @@ def read_whole_table(
     held: LatestRows,
     horizon: CursorValue | None,
     allow_shrink: bool,
+    detached: Detached | None = None,
+    hidden: Collection[str] = (),
 ) -> Reading:
     """Reads all rows; the reading isn't news if they equal the rows in raw.
 
+    Args:
+        detached: the rows in raw of partitions that are no longer attached; where they are to be
+            kept, they are written beside the rows read.
+        hidden: columns whose values in raw must not be repeated.
+
     Raises:
         Refused: the table lost all of its rows, or more than `max_shrink` allows.
+        TableFailed: rows to be kept don't fit the table's columns.
     """
     written = copy_from_source(source, session, plan, queries, target)
     reading = _measure(session, plan, target, written, horizon=horizon)
     if not held:
         return reading
     before = f"({held.newest_rows(session, plan)})"
-    rows_before = _count(session, before)
+    left = left_rows(session, plan, before, rows_of(written), detached)
+    rows_before = _count(session, before) - left.expected
     refuse_shrink(
         plan,
         before=rows_before,
         lost=rows_before - reading.rows,
         is_empty=reading.rows == 0,
         allow_shrink=allow_shrink,
+        detached=detached if left.since_latest else None,
     )
-    same = plan.cursor is None and _same_rows(session, plan, rows_of(written), before)
-    return replace(reading, is_news=not same)
+    now = rows_of(written)
+    if left.kept:
+        now = f"(from {now} union all by name {left.kept})"
+    same = plan.cursor is None and _same_rows(session, plan, now, before)
+    reading = replace(reading, is_news=not same, of_detached=left.since_latest)
+    if same or not left.kept:
+        return reading
+    kept = copy_kept(session, plan, as_they_are_now(session, plan, hidden), target)
+    files = _with_rows({**reading.files, **kept})
+    return replace(reading, files=files, rows=reading.rows + sum(kept.values()))
 
 
 def take_in(session: SourceSession, rows: str) -> int:

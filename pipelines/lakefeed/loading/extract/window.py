@@ -15,6 +15,7 @@ from typing import Literal
 from lakefeed.declaration.catalogue import Part
 from lakefeed.declaration.table import ROW_VERSION
 from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, horizon_for, reading_start
+from lakefeed.loading.plan.detached import Detached, detached_rows
 from lakefeed.loading.plan.queries import since_condition, written_since
 from lakefeed.loading.plan.read_contract import ContractChanges, changes_since
 from lakefeed.loading.plan.table_plan import Range, TablePlan
@@ -120,6 +121,21 @@ def changes_since_newest(
         shown=plan.table.shown,
         reads_whole=full_refresh or plan.table.mode == "full_refresh",
         loaded_before=_columns_of(effective),
+    )
+
+
+def detached_by(plan: TablePlan, changes: ContractChanges) -> Detached | None:
+    """The rows in raw of partitions that are no longer attached; None if there are none.
+
+    Raises:
+        TableFailed: they are to be kept, and can no longer be told from others.
+    """
+    return detached_rows(
+        plan.table,
+        plan.columns,
+        left=changes.left,
+        left_now=changes.left_now,
+        attached=plan.partitions or (),
     )
 
 

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from lakefeed.declaration.catalogue import ColumnIdentity
-from lakefeed.loading.plan.replaced_columns import is_redefined, other_columns
+from lakefeed.declaration.partitioning import Partition
+from lakefeed.loading.plan.detached import left_of
+from lakefeed.loading.plan.replaced_columns import is_redefined, names_now, other_columns
 from lakefeed.source.inspection.types import widens, writes_the_same
 
 
@@ -25,6 +28,8 @@ class ReadContract:
     `parts` maps the oid of each table or partition with rows to its storage number; None where it
     doesn't apply, and in loads by versions that didn't record it.
     `protected` says how the values of columns were hashed, masked or truncated, without keys.
+    `partitions` are those attached, if the rows of each can be told by its bounds; `detached` those
+    that had left before, whose rows raw still has.
     """
 
     cursor: str | None
@@ -39,11 +44,13 @@ class ReadContract:
     parts: dict[int, int] | None = None
     protected: dict[str, str] = field(default_factory=dict)
     query: str | None = None
+    partitions: tuple[Partition, ...] | None = None
+    detached: tuple[Partition, ...] = ()
 
     def is_like(self, other: ReadContract) -> bool:
         """Whether both are read in the same way, apart from column identities and parts."""
-        unknown = replace(other, identities=None, definition=None, parts=None)
-        return replace(self, identities=None, definition=None, parts=None) == unknown
+        apart: dict[str, Any] = dict.fromkeys(("identities", "definition", "parts", "partitions"))
+        return replace(self, **apart, detached=()) == replace(other, **apart, detached=())
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,8 @@ class ContractChanges:
     `is_another_table`: read from the beginning without superseding earlier loads. The rows of
     `new_parts`, and those written since to `rewritten_parts`, are read whatever their cursor value.
     The values that earlier loads have in `reprotected` columns must not get into later ones: they
-    may be clear.
+    may be clear. `left` are the partitions that are no longer attached and whose rows raw may have;
+    those in `left_now` were attached at the latest load.
     """
 
     whole: bool = False
@@ -70,6 +78,8 @@ class ContractChanges:
     new_parts: tuple[int, ...] = ()
     rewritten_parts: tuple[int, ...] = ()
     reprotected: tuple[str, ...] = ()
+    left: tuple[Partition, ...] = ()
+    left_now: tuple[Partition, ...] = ()
 
 
 def changes_since(
@@ -90,6 +100,26 @@ def changes_since(
     """
     if before is None:
         return ContractChanges()
+    found = _changes_of_rows(
+        before, now, shown=shown, reads_whole=reads_whole, loaded_before=loaded_before
+    )
+    if now.partitions is None:
+        return found
+    is_same = before.identity == now.identity
+    names = names_now(before.identities or {}, now.identities or {}) if is_same else {}
+    earlier, left_now = left_of(before.detached, before.partitions or (), now.partitions, names)
+    return replace(found, left=(*earlier, *left_now), left_now=left_now)
+
+
+def _changes_of_rows(
+    before: ReadContract,
+    now: ReadContract,
+    *,
+    shown: str,
+    reads_whole: bool,
+    loaded_before: Collection[str],
+) -> ContractChanges:
+    """The changes apart from partitions that have left."""
     others, retyped = _others(before, now), dict(_retyped(before, now))
     redefined = _redefined(before, now)
     reprotected = dict(_protected_otherwise(before, now))
@@ -130,6 +160,7 @@ def is_settled(before: ReadContract | None, now: ReadContract) -> bool:
     if before is None or before.identities is None or not before.is_like(now):
         return False
     is_recorded = now.parts is None or before.parts == now.parts
+    is_recorded = is_recorded and before.partitions == now.partitions
     return is_recorded and not changes_since(before, now, shown="", reads_whole=False).whole
 
 
@@ -149,7 +180,7 @@ def noted_from_present(
         return None
     if read_whole:
         return now if now != before else None
-    updated = replace(before, parts=now.parts)
+    updated = replace(before, parts=now.parts, partitions=now.partitions, detached=now.detached)
     is_recreated = before.identity != now.identity and now.definition is None
     if before.identities is None or is_recreated:
         known = {name: now.identities[name] for name in now.identities if name in before.columns}
@@ -180,9 +211,8 @@ def _other_parts(
     known, parts = before.parts, now.parts
     new = tuple(oid for oid in parts if oid not in known)
     is_widened = any(before.columns.get(name, kind) != kind for name, kind in now.columns.items())
-    if is_widened:
-        return new, ()
-    return new, tuple(oid for oid, file in parts.items() if known.get(oid, file) != file)
+    rewritten = tuple(oid for oid, file in parts.items() if known.get(oid, file) != file)
+    return new, () if is_widened else rewritten
 
 
 def _others(before: ReadContract, now: ReadContract) -> dict[str, str]:

@@ -35,6 +35,12 @@ def other_columns(
             yield name, f"the expression of generated column `{name}` changed"
 
 
+def names_now(before: Identities, now: Identities) -> dict[str, str]:
+    """The names of columns of the same table now, by their former names."""
+    names = {column.number: name for name, column in now.items()}
+    return {name: names[column.number] for name, column in before.items() if column.number in names}
+
+
 def is_redefined(before: str | None, now: str | None) -> bool:
     """Whether the fingerprint of a definition changed.
 

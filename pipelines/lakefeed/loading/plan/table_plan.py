@@ -9,12 +9,14 @@ from zoneinfo import ZoneInfo
 
 from lakefeed.declaration.catalogue import CatalogueTable, Column, Part, Used
 from lakefeed.declaration.document.quoting import yaml_name
+from lakefeed.declaration.partitioning import Partition
 from lakefeed.declaration.table import ROW_VERSION, Table
 from lakefeed.errors import TableFailed
 from lakefeed.loading.plan.column_check import check_columns, protections_of
 from lakefeed.loading.plan.cursor_check import WITH_ROW_VERSIONS, cursor_of
 from lakefeed.loading.plan.cursor_columns import CursorColumns
 from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, in_zone
+from lakefeed.loading.plan.detached import check_on_detach, recorded_partitions
 from lakefeed.loading.plan.query_check import statement_of
 from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.source.inspection.types import CursorKind, lake_type, read_expression
@@ -47,6 +49,7 @@ class TablePlan:
     `is_kept_unique`: a unique index of the source covers the key (nulls aside). `parts` are the
     tables and partitions that hold the rows; a view or a query has none. `protections` are those of
     the columns that are hashed, masked or truncated, by name. `uses` is what a query reads.
+    `partitions` as in the read contract.
     """
 
     table: Table
@@ -60,6 +63,7 @@ class TablePlan:
     parts: tuple[Part, ...] = ()
     protections: Mapping[str, Protection] = field(default_factory=dict)
     uses: tuple[Used, ...] = ()
+    partitions: tuple[Partition, ...] | None = None
 
     def expression_of(self, column: Column) -> str:
         """The SQL that reads a column as it is loaded: exactly, or protected."""
@@ -90,6 +94,7 @@ class TablePlan:
             parts=self._recorded_parts,
             protected={name: how.described for name, how in self.protections.items()},
             query=statement.text if (statement := statement_of(self.table)) else None,
+            partitions=self.partitions,
         )
 
     @property
@@ -167,6 +172,7 @@ def plan_table(
     needed = {*key, *(cursor.names if cursor else ())}
     kept = tuple(c for c in live.columns if c in columns or c.name in needed)
     _check_names(table, kept)
+    check_on_detach(table, live, key, kept)
     return TablePlan(
         table=table,
         columns=tuple(map(table.as_loaded, kept)),
@@ -179,6 +185,7 @@ def plan_table(
         parts=_parts_read(table, live),
         protections=protections_of(table, kept, keys or {}),
         uses=live.uses,
+        partitions=recorded_partitions(table, live, kept),
     )
 
 

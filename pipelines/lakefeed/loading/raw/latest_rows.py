@@ -19,6 +19,8 @@ from lakefeed.sql import literal, quote
 # Additional columns: the position of a row's load in the order of loads; when its key was deleted.
 POSITION = "_lakefeed_position"
 GONE = "_lakefeed_gone"
+# What `Detached.since` says of a row.
+LEFT = "_lakefeed_left"
 
 
 @dataclass(frozen=True)
@@ -80,15 +82,16 @@ class LatestRows:
             f"{not_deleted}"
         )
 
-    def keys(self, session: SourceSession, plan: TablePlan) -> str:
+    def keys(self, session: SourceSession, plan: TablePlan, left: str = "0") -> str:
         """A query for each key, named as in `named_key`, with the POSITION of its latest version,
-        and the time of its deletion as GONE.
+        the time of its deletion as GONE, and of this version the expression `left` as LEFT.
         """
         keys = ", ".join(names_of_key(plan.key_columns))
         deleted_at = _deleted_at(self.types(session))
         return (
             f"select {keys}, max({POSITION}) as {POSITION}, "
-            f"arg_max_null({deleted_at}, {POSITION}) as {GONE} from (select *, "
+            f"arg_max_null({deleted_at}, {POSITION}) as {GONE}, "
+            f"arg_max_null({left}, {POSITION}) as {LEFT} from (select *, "
             f"{named_key(plan.key_columns)}, {self.position} as {POSITION} from {self.relation}) "
             f"group by {keys}"
         )

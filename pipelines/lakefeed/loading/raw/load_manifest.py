@@ -4,7 +4,8 @@ Its format (see documents.py) also covers the files beside it in the folder:
 
     1.0    manifests without a format version
     1.1    adds the format version and the identities of columns
-    1.2    adds how columns were protected, and the query of a table that is declared as one
+    1.2    adds how columns were protected, the query of a table that is declared as one, and the
+           bounds of partitions
 """
 
 from __future__ import annotations

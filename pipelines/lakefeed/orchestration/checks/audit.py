@@ -12,6 +12,7 @@ from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED, LakefeedError, TableFai
 from lakefeed.loading.error_translation import explain_failure
 from lakefeed.loading.extract.completeness import pending_condition
 from lakefeed.loading.extract.rewrite_detection import refuse_rewritten
+from lakefeed.loading.extract.window import changes_since_newest, detached_by
 from lakefeed.loading.plan.column_check import hash_keys
 from lakefeed.loading.plan.table_plan import Range, plan_table
 from lakefeed.loading.raw.commit_log import CommitLog
@@ -43,13 +44,15 @@ _CAUSES: dict[Kind, str] = {
 
 @dataclass(frozen=True)
 class TableAudit:
-    """The result for one table; `error` if it could not be compared."""
+    """The result for one table; `error` if it could not be compared. `kept` counts the rows of
+    detached partitions that staging keeps."""
 
     name: str
     rows: int = 0
     pending: int = 0
     findings: tuple[Finding, ...] = ()
     ranges: tuple[Range, ...] = ()
+    kept: int = 0
     error: LakefeedError | None = None
 
     @property
@@ -138,6 +141,7 @@ def _audit_table(
         pending=found.pending,
         findings=found.findings,
         ranges=found.ranges,
+        kept=found.kept,
     )
 
 
@@ -150,7 +154,8 @@ def _compare(
         staged = attach_staging(session, project, table)
         effective = CommitLog(project.raw, table.lake_name).effective_loads()
         pending = pending_condition(session, plan, effective, source.snapshot)
-        found = compare_with_staging(session, plan, staged, pending)
+        detached = detached_by(plan, changes_since_newest(plan, effective))
+        found = compare_with_staging(session, plan, staged, pending, detached)
         refuse_rewritten(session, plan)
         return found
 

@@ -42,6 +42,12 @@ _TABLE_VALUES = {
     "from staging",
     ("deletes", "mark"): "each load compares all keys and sets `_deleted_at` on rows deleted in "
     "the source",
+    ("on_detach", "keep"): "rows of partitions that are detached or dropped from now on stay in "
+    "staging",
+    ("on_detach", "remove"): "the next load removes the rows of detached and dropped partitions, "
+    "also of those kept so far; they don't count towards `max_shrink`",
+    ("on_detach", NOTHING): "rows of detached and dropped partitions count as deleted, also those "
+    "kept so far",
     ("history", "true"): "adds a model with all row versions in raw; generate it: lakefeed sync",
     ("history", "false"): "removes its history model; models that read it will fail",
     ("retention", NOTHING): "`lakefeed prune` no longer removes row versions by age; removed ones "

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from lakefeed.declaration.environment.variables import environment
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
+from lakefeed.loading.plan.detached import names_of_left
 from lakefeed.loading.raw.commit_log import CommitLog
-from lakefeed.loading.raw.load_manifest import Load, checkpoint_after
+from lakefeed.loading.raw.load_manifest import Load, checkpoint_after, effective
 from lakefeed.orchestration.permissions import refuse_missing
 from lakefeed.orchestration.reports.run_history import KeptRun, read_runs
 from lakefeed.transformation.warehouse.base.publication_state import PublicationState
@@ -46,6 +47,7 @@ class TableStatus:
         published_at: when its staging model's current rows were published.
         sees_deletes: whether rows deleted in the source are removed from staging or marked there.
         last_failure: how its newest load failed; None if it succeeded, or the table is paused.
+        kept_partitions: the detached partitions whose rows are kept (`on_detach: keep`).
         paused: whether it isn't loaded (`enabled: false`).
         environment: the environment that it is the state of; empty without one.
     """
@@ -64,6 +66,7 @@ class TableStatus:
     staged_rows: int | None = None
     published_at: str | None = None
     last_failure: LoadFailure | None = None
+    kept_partitions: tuple[str, ...] = ()
     paused: bool = False
     environment: str = field(default_factory=environment)
 
@@ -151,8 +154,16 @@ def _status_of(table: Table, loads: list[Load], now: dt.datetime) -> TableStatus
         age_seconds=age,
         freshness=_freshness(table, age),
         sees_deletes=table.sees_deletes,
+        kept_partitions=_kept_partitions(table, effective(loads)),
         paused=table.is_paused,
     )
+
+
+def _kept_partitions(table: Table, counting: Sequence[Load]) -> tuple[str, ...]:
+    read_as = counting[-1].read_as if counting else None
+    if read_as is None or table.settings.on_detach != "keep":
+        return ()
+    return names_of_left(read_as.detached, read_as.partitions or ())
 
 
 def _newest(loads: list[Load]) -> Load | None:

@@ -34,6 +34,7 @@ from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.orchestration.project.drift import describe_drift
 from lakefeed.orchestration.project.live_queries import live_queries, query_error
 from lakefeed.source.inspection.identity import identified
+from lakefeed.source.inspection.partition_bounds import with_partitioning
 from lakefeed.source.inspection.partitions import with_parts
 from lakefeed.source.inspection.tables import BASE_KINDS, inspect_tables, user_schemas
 from lakefeed.textfile import replace_text
@@ -88,7 +89,7 @@ def read_live(session: PgConnection, project: Project, source: str) -> LiveSourc
     for qualified in tables.keys() & queries.keys():
         # A table of the same name isn't what is declared.
         del tables[qualified]
-    found = with_parts(session, identified(session, tables))
+    found = with_partitioning(session, with_parts(session, identified(session, tables)))
     described, refused = live_queries(session, queries)
     source_now = _live_source(project, source, {**found, **described, **paused})
     return replace(source_now, refused=refused)
