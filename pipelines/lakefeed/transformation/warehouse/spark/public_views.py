@@ -65,20 +65,30 @@ def tag_name(relation: Stored) -> str:
     return f"lakefeed_{relation.snapshot}"
 
 
-def finish_publication(spark: Spark, session: SparkSession) -> None:
-    """Makes the public views show the published version, if they may not do so yet."""
+def finish_publication(
+    spark: Spark, session: SparkSession, *, shown: SparkVersion | None = None
+) -> None:
+    """Makes the public views show the published version, if they may not do so yet.
+
+    Args:
+        shown: the version that all of them show now, if that is known.
+    """
     current = read_register(session).current
     if current is None or current.is_whole:
         return
-    show(session, current)
+    show(session, current, shown)
     change_locked(spark, session, lambda found: found.with_version(replace(current, is_whole=True)))
 
 
-def show(session: SparkSession, version: SparkVersion) -> None:
-    """Replaces the public views by those of this version, each in one step."""
+def show(session: SparkSession, version: SparkVersion, shown: SparkVersion | None) -> None:
+    """Replaces the public views by those of this version, each in one step.
+
+    Those of tables that are the same in `shown` stay.
+    """
     rows_of(session, f"create namespace if not exists {PUBLIC}")
     names = {relation.public_name for relation in version.relations}
-    tables = [relation for relation in version.relations if relation.kind == "table"]
+    same = set(shown.relations if shown else ())
+    tables = [r for r in version.relations if r.kind == "table" and r not in same]
     run_all(session, [_view_of_table(table) for table in tables])
     # A view of a view needs the other one first.
     for statement in _views_of_views(version.relations):

@@ -17,7 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from lakefeed.documents import refuse_newer
 from lakefeed.errors import Refused
-from lakefeed.transformation.targets.spark import quoted, rows_of, text_literal
+from lakefeed.transformation.targets.spark import (
+    StatementFailed,
+    quoted,
+    rows_of,
+    text_literal,
+)
 from lakefeed.transformation.warehouse.base.format import FORMAT
 from lakefeed.transformation.warehouse.base.warehouse import Version
 from lakefeed.transformation.warehouse.spark.relations import RECORDS, Stored
@@ -33,6 +38,7 @@ _PROPERTIES = (
     "'write.update.isolation-level' = 'serializable', 'commit.retry.num-retries' = '0'"
 )
 _TRIES = 20
+_MISSING = "TABLE_OR_VIEW_NOT_FOUND"
 _CONFLICTS = ("ValidationException", "CommitFailedException", "conflict")
 
 
@@ -158,12 +164,12 @@ def _is_conflict(error: Exception) -> bool:
 
 
 def _row(session: SparkSession) -> tuple[int, str] | None:
-    names = {name for (name,) in rows_of(session, "show namespaces")}
-    if RECORDS not in names:
-        return None
-    if not rows_of(session, f"show tables in {quoted(RECORDS)} like 'register'"):
-        return None
-    (row,) = rows_of(session, f"select revision, document from {_TABLE}")
+    try:
+        (row,) = rows_of(session, f"select revision, document from {_TABLE}")
+    except StatementFailed as error:
+        if _MISSING in error.what:
+            return None
+        raise
     return int(row[0]), str(row[1])
 
 

@@ -111,11 +111,12 @@ class SparkCandidate:
         self._record(replace(self._known, is_whole=True))
 
     def publish(self) -> None:
-        session = self._locked
-        published_at = self.contents.state().published_at or dt.datetime.now(dt.UTC)
+        session, before = self._locked, read_register(self._session).current
         relations = self._listed(session)
         refuse_ambiguous(relations)
-        tag(session, relations)
+        tag(session, set(relations).difference(before.relations if before else ()))
+        built = SparkContents(self.spark, lambda _: relations)
+        published_at = built.state().published_at or dt.datetime.now(dt.UTC)
         new = SparkVersion(
             published_at, relations=tuple(relations), is_current=True, is_whole=False
         )
@@ -123,7 +124,7 @@ class SparkCandidate:
         # From here on it is published; whoever is killed below leaves only views to be replaced.
         change_locked(self.spark, session, lambda found: self._with_new(found, new))
         note_done("the new version of the warehouse was published before")
-        finish_publication(self.spark, session)
+        finish_publication(self.spark, session, shown=before)
 
     def _with_new(self, found: Register, new: SparkVersion) -> Register:
         refuse_if_overtaken(found, self.mark)

@@ -69,24 +69,14 @@ def _write(
     columns: Mapping[str, tuple[str, str]],
     rows: Sequence[tuple[Any, ...]],
 ) -> None:
-    listed = ", ".join(columns)
-    kinds = [_TYPES[kind] for kind, _ in columns.values()]
-    literals = [[_literal(value) for value in row] for row in rows]
-    casts = ", ".join(
-        f"cast({column} as {kind}) as {column}" for column, kind in zip(columns, kinds, strict=True)
+    described = ", ".join(
+        f"{column} {_TYPES[kind]} comment {text_literal(meaning)}"
+        for column, (kind, meaning) in columns.items()
     )
-    nothing = [["null"] * len(kinds)]
-    rows_of(
-        session,
-        f"create or replace table _lakefeed.{name} using iceberg as select {casts} "
-        f"from values {values(literals or nothing)} as found({listed})"
-        + ("" if rows else " where false"),
-    )
-    for column, (_, meaning) in columns.items():
-        rows_of(
-            session,
-            f"alter table _lakefeed.{name} alter column {column} comment {text_literal(meaning)}",
-        )
+    rows_of(session, f"create or replace table _lakefeed.{name} ({described}) using iceberg")
+    if rows:
+        literals = values([[_literal(value) for value in row] for row in rows])
+        rows_of(session, f"insert into _lakefeed.{name} values {literals}")
 
 
 def _literal(value: Any) -> str:
