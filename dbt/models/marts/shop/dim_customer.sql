@@ -35,28 +35,35 @@ orders as (
 customer_addresses as (
 
     select
-        * replace (
-            case
-                when row_number() over (partition by customer_id order by _changed_at, address_id) = 1
-                    then valid_from
-                else _changed_at
-            end as valid_from
-        )
+        address_id,
+        customer_id,
+        street,
+        city,
+        postal_code,
+        country_code,
+        case
+            when row_number() over (partition by customer_id order by _changed_at, address_id) = 1
+                then valid_from
+            else _changed_at
+        end as valid_from,
+        valid_to,
+        loaded_at,
+        _staged_batch
     from addresses
 
 ),
 
 moments_of_change as (
 
-    select customer_id, unnest([valid_from, valid_to]) as moment, _staged_batch
+    select customer_id, {{ lakefeed.each_of(['valid_from', 'valid_to']) }} as moment, _staged_batch
     from customers
     union
-    select customer_id, unnest([valid_from, valid_to]) as moment, _staged_batch
+    select customer_id, {{ lakefeed.each_of(['valid_from', 'valid_to']) }} as moment, _staged_batch
     from customer_addresses
     union
     select
         customer_addresses.customer_id,
-        unnest([countries.valid_from, countries.valid_to]) as moment,
+        {{ lakefeed.each_of(['countries.valid_from', 'countries.valid_to']) }} as moment,
         greatest(customer_addresses._staged_batch, countries._staged_batch) as _staged_batch
     from customer_addresses
     inner join countries on countries.country_code = customer_addresses.country_code
@@ -97,7 +104,11 @@ joined as (
         greatest(
             periods._staged_batch, customers._staged_batch, customer_addresses._staged_batch,
             countries._staged_batch
-        ) as _staged_batch
+        ) as _staged_batch,
+        row_number() over (
+            partition by periods.customer_id, periods.valid_from
+            order by customer_addresses.address_id desc nulls last
+        ) as address_rank
     from periods
     inner join customers
         on customers.customer_id = periods.customer_id
@@ -108,17 +119,18 @@ joined as (
     left join countries
         on countries.country_code = customer_addresses.country_code
         and {{ lakefeed.valid_at('countries', 'periods.valid_from') }}
-    qualify
-        row_number() over (
-            partition by periods.customer_id, periods.valid_from
-            order by customer_addresses.address_id desc nulls last
-        ) = 1
+
+),
+
+with_newest_address as (
+
+    select * from joined where address_rank = 1
 
 ),
 
 versions as (
 
-    {{ lakefeed.merged_versions('joined', key=['customer_id'], columns=attributes) }}
+    {{ lakefeed.merged_versions('with_newest_address', key=['customer_id'], columns=attributes) }}
 
 ),
 
@@ -133,21 +145,45 @@ inferred as (
         false as _was_deleted,
         max(orders._staged_batch) as _staged_batch
     from orders
-    anti join versions on versions.customer_id = orders.customer_id
+    where not exists (select 1 from versions where versions.customer_id = orders.customer_id)
     group by orders.customer_id
 
 ),
 
 members as (
 
-    select *, false as is_inferred from versions
-    union all by name
-    select *, true as is_inferred from inferred
+    select
+        customer_id,
+        {% for name in attributes %}
+        {{ name }},
+        {% endfor %}
+        valid_from,
+        valid_to,
+        is_current,
+        false as is_inferred,
+        loaded_at,
+        _was_deleted,
+        _staged_batch
+    from versions
+    union all
+    select
+        customer_id,
+        {% for name in attributes %}
+        null as {{ name }},
+        {% endfor %}
+        valid_from,
+        null as valid_to,
+        is_current,
+        true as is_inferred,
+        null as loaded_at,
+        _was_deleted,
+        _staged_batch
+    from inferred
 
 )
 
 select
-    {{ lakefeed.surrogate_key(['customer_id', 'epoch_us(valid_from)']) }} as customer_key,
+    {{ lakefeed.surrogate_key(['customer_id', lakefeed.microseconds('valid_from')]) }} as customer_key,
     customer_id,
     {% for name in attributes %}
     {{ name }},

@@ -33,7 +33,7 @@ bounds as (
 
 days as (
 
-    select cast(unnest(generate_series(first_day, last_day, interval 1 day)) as date) as date_day
+    select {{ lakefeed.days_between('first_day', 'last_day') }} as date_day
     from bounds
 
 ),
@@ -45,11 +45,11 @@ described as (
         cast(year(date_day) as integer) as year_number,
         cast(quarter(date_day) as integer) as quarter_number,
         cast(month(date_day) as integer) as month_number,
-        monthname(date_day) as month_name,
+        {{ lakefeed.month_name('date_day') }} as month_name,
         cast(date_trunc('month', date_day) as date) as month_start,
-        cast(isodow(date_day) as integer) as weekday_number,
-        dayname(date_day) as weekday_name,
-        isodow(date_day) >= 6 as is_weekend
+        {{ lakefeed.weekday_number('date_day') }} as weekday_number,
+        {{ lakefeed.weekday_name('date_day') }} as weekday_name,
+        {{ lakefeed.weekday_number('date_day') }} >= 6 as is_weekend
     from days
 
 )

@@ -24,12 +24,12 @@ order_lines as (
 
 moments_of_change as (
 
-    select product_id, unnest([valid_from, valid_to]) as moment, _staged_batch
+    select product_id, {{ lakefeed.each_of(['valid_from', 'valid_to']) }} as moment, _staged_batch
     from products
     union
     select
         products.product_id,
-        unnest([categories.valid_from, categories.valid_to]) as moment,
+        {{ lakefeed.each_of(['categories.valid_from', 'categories.valid_to']) }} as moment,
         greatest(products._staged_batch, categories._staged_batch) as _staged_batch
     from products
     inner join categories on categories.category_id = products.category_id
@@ -57,8 +57,8 @@ joined as (
         products.name as product_name,
         categories.name as category_name,
         products.price,
-        products.attributes ->> '$.size' as size,
-        products.attributes ->> '$.colour' as colour,
+        {{ lakefeed.json_text('products.attributes', '$.size') }} as size,
+        {{ lakefeed.json_text('products.attributes', '$.colour') }} as colour,
         periods.valid_from,
         periods.valid_to,
         greatest(products.loaded_at, categories.loaded_at) as loaded_at,
@@ -93,21 +93,45 @@ inferred as (
         false as _was_deleted,
         max(order_lines._staged_batch) as _staged_batch
     from order_lines
-    anti join versions on versions.product_id = order_lines.product_id
+    where not exists (select 1 from versions where versions.product_id = order_lines.product_id)
     group by order_lines.product_id
 
 ),
 
 members as (
 
-    select *, false as is_inferred from versions
-    union all by name
-    select *, true as is_inferred from inferred
+    select
+        product_id,
+        {% for name in attributes %}
+        {{ name }},
+        {% endfor %}
+        valid_from,
+        valid_to,
+        is_current,
+        false as is_inferred,
+        loaded_at,
+        _was_deleted,
+        _staged_batch
+    from versions
+    union all
+    select
+        product_id,
+        {% for name in attributes %}
+        null as {{ name }},
+        {% endfor %}
+        valid_from,
+        null as valid_to,
+        is_current,
+        true as is_inferred,
+        null as loaded_at,
+        _was_deleted,
+        _staged_batch
+    from inferred
 
 )
 
 select
-    {{ lakefeed.surrogate_key(['product_id', 'epoch_us(valid_from)']) }} as product_key,
+    {{ lakefeed.surrogate_key(['product_id', lakefeed.microseconds('valid_from')]) }} as product_key,
     product_id,
     {% for name in attributes %}
     {{ name }},

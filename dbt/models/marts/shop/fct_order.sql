@@ -65,9 +65,12 @@ changed_orders as (
         ) }}
         {%- if is_incremental() %}
         -- A payment that was removed from staging leaves no batch number behind.
-        or (order_id, amount_charged, amount_refunded) not in (
-            select (built.order_id, built.amount_charged, built.amount_refunded)
-            from {{ this }} as built
+        or not exists (
+            select 1 from {{ this }} as built
+            where
+                built.order_id = orders_with_payments.order_id
+                and built.amount_charged = orders_with_payments.amount_charged
+                and built.amount_refunded = orders_with_payments.amount_refunded
         )
         {%- endif %}
 
@@ -88,9 +91,9 @@ keyed_orders as (
         changed_orders.amount_refunded,
         greatest(changed_orders._staged_batch, customers._staged_batch) as _staged_batch
     from changed_orders
-    asof left join customers
-        on customers.customer_id = changed_orders.customer_id
-        and customers.valid_from <= changed_orders.ordered_at
+    {{ lakefeed.join_version(
+        'customers', {'customer_id': 'changed_orders.customer_id'}, 'changed_orders.ordered_at'
+    ) }}
 
 )
 

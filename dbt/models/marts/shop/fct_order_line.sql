@@ -83,12 +83,12 @@ keyed_lines as (
             changed_lines._staged_batch, customers._staged_batch, products._staged_batch
         ) as _staged_batch
     from changed_lines
-    asof left join customers
-        on customers.customer_id = changed_lines.customer_id
-        and customers.valid_from <= changed_lines.ordered_at
-    asof left join products
-        on products.product_id = changed_lines.product_id
-        and products.valid_from <= changed_lines.ordered_at
+    {{ lakefeed.join_version(
+        'customers', {'customer_id': 'changed_lines.customer_id'}, 'changed_lines.ordered_at'
+    ) }}
+    {{ lakefeed.join_version(
+        'products', {'product_id': 'changed_lines.product_id'}, 'changed_lines.ordered_at'
+    ) }}
 
 )
 

@@ -71,9 +71,9 @@ keyed_payments as (
         end as signed_amount,
         greatest(changed_payments._staged_batch, customers._staged_batch) as _staged_batch
     from changed_payments
-    asof left join customers
-        on customers.customer_id = changed_payments.customer_id
-        and customers.valid_from <= changed_payments.paid_at
+    {{ lakefeed.join_version(
+        'customers', {'customer_id': 'changed_payments.customer_id'}, 'changed_payments.paid_at'
+    ) }}
 
 )
 

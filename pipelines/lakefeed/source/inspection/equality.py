@@ -47,6 +47,32 @@ _BY_PATTERN = (
     ),
 )
 
+_SPARK_PART = (
+    "coalesce(try_cast(nullif(regexp_extract({value}, r'%s', 1), '') as decimal(38,0)), 0)"
+)
+_SPARK_YEARS, _SPARK_MONTHS, _SPARK_DAYS = (
+    _SPARK_PART % rf"([-+]?\d+) {unit}" for unit in ("year", "mon", "day")
+)
+_SPARK_HOURS, _SPARK_MINUTES, _SPARK_SECONDS = (
+    _SPARK_PART % pattern for pattern in (r"(\d+):", r":(\d+)", r":\d+:(\d+)")
+)
+_SPARK_MICROSECONDS = (
+    r"coalesce(try_cast(nullif(rpad(regexp_extract({value}, r':\d+:\d+\.(\d+)', 1), 6, '0'), "
+    "'000000') as decimal(38,0)), 0)"
+)
+_SPARK = (
+    f"regexp_replace(cast({VALUE} as string), r'{_ZEROS}', '$1$2')",
+    f"case when {VALUE} = 0 then 0 else {VALUE} end",
+    f"regexp_replace({VALUE}, r'-0([,}}])', '0$1')",
+    f"case when {VALUE} like '%infinity' or {VALUE} is null then {VALUE} else cast("
+    f"((12 * {_SPARK_YEARS} + {_SPARK_MONTHS}) * 30 + {_SPARK_DAYS}) * 86400000000 "
+    rf"+ if({VALUE} rlike r'-\d+:', -1, 1) "
+    f"* (((60 * {_SPARK_HOURS} + {_SPARK_MINUTES}) * 60 + {_SPARK_SECONDS}) * 1000000 "
+    f"+ {_SPARK_MICROSECONDS}) as string) end",
+)
+# Spark's SQL for each form in DuckDB's.
+SPARK_FORMS = {form: spark for (_, form), spark in zip(_BY_PATTERN, _SPARK, strict=True)}
+
 # The types that a column's values consist of, and the nondeterministic collation of each, if any.
 _MADE_OF = """
 with recursive parts (place, name, type, collated_by, nested) as (

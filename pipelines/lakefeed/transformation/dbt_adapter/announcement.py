@@ -23,7 +23,9 @@ from lakefeed.loading.raw.nearest_files import with_copies
 Model = dict[str, Any]
 
 
-def announce(models: Iterable[Model], raw: Location | None, as_of: str | None) -> None:
+def announce(
+    models: Iterable[Model], raw: Location | None, as_of: str | None, *, copies: bool = True
+) -> None:
     """Adds to each model `loads`: those that it has yet to stage, in the order in which they count.
 
     Also adds `pruned_at` to histories whose raw table was pruned, and `refused` to models whose log
@@ -33,6 +35,7 @@ def announce(models: Iterable[Model], raw: Location | None, as_of: str | None) -
         models: each with the raw table's `folder`, the IDs of `staged` loads, and `is_history`.
         raw: the raw layer, if it is in an object store or its place depends on variables.
         as_of: loads of later snapshots are left out.
+        copies: files that have a copy on this machine are named by its path.
     """
     moment = dt.datetime.fromisoformat(as_of) if as_of else None
     by_folder = defaultdict(list)
@@ -41,17 +44,22 @@ def announce(models: Iterable[Model], raw: Location | None, as_of: str | None) -
     for written, readers in by_folder.items():
         folder = _resolved(written, raw)
         try:
-            _complete(readers, _log_of(folder, raw), folder, moment)
+            _complete(readers, log_of(folder, raw), folder, moment, copies=copies)
         except (LakefeedError, OSError, ValueError) as error:
             for model in readers:
                 model["refused"] = _told(folder, error)
 
 
-def _complete(readers: list[Model], log: CommitLog, folder: str, as_of: dt.datetime | None) -> None:
+def _complete(
+    readers: list[Model], log: CommitLog, folder: str, as_of: dt.datetime | None, *, copies: bool
+) -> None:
     """Adds to models over the same table what its log has for them."""
     staged_by_all = set.intersection(*(set(model["staged"]) for model in readers))
     loads = [load for load in log.loads_besides(staged_by_all) if not _is_after(as_of, load)]
-    announced = {load.load_id: {**_announced(load, log), "folder": folder} for load in loads}
+    near = copies and not log.raw.is_local
+    announced = {
+        load.load_id: _announced(with_copies(log, load) if near else load, folder) for load in loads
+    }
     for model in readers:
         new = announced.keys() - model["staged"]
         model["loads"] = [load for load_id, load in announced.items() if load_id in new]
@@ -65,13 +73,14 @@ def _is_after(moment: dt.datetime | None, load: Load) -> bool:
     return moment is not None and dt.datetime.fromisoformat(load.snapshot_at) > moment
 
 
-def _announced(load: Load, log: CommitLog) -> dict[str, Any]:
-    """A load as macros see it; files with a copy on this machine are named by the copies' paths."""
+def _announced(load: Load, folder: str) -> dict[str, Any]:
+    """A load as macros see it."""
     return {
+        "folder": folder,
         "load_id": load.load_id,
         "snapshot_at": load.snapshot_at,
         "supersedes": load.supersedes,
-        "files": load.files if log.raw.is_local else with_copies(log, load).files,
+        "files": load.files,
         "rows": load.rows,
         "deleted": load.deleted,
     }
@@ -84,7 +93,7 @@ def _resolved(folder: str, raw: Location | None) -> str:
     return f"{raw.url}/{folder.rpartition('/')[2]}"
 
 
-def _log_of(folder: str, raw: Location | None) -> CommitLog:
+def log_of(folder: str, raw: Location | None) -> CommitLog:
     """The log in a raw folder; a relative path starts where dbt runs."""
     parent, _, lake_name = folder.rpartition("/")
     place = raw if raw and "://" in folder else Location(parent, Path.cwd())

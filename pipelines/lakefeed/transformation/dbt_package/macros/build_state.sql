@@ -115,6 +115,11 @@
 
 {# Adds to each model what is recorded of it: the loads that it has staged, and what it is made from. #}
 {% macro add_recorded(models, tables) %}
+    {%- do adapter.dispatch('add_recorded', 'lakefeed')(models, tables) -%}
+{% endmacro %}
+
+
+{% macro duckdb__add_recorded(models, tables) %}
     {%- set rows = [] -%}
     {%- for unique_id, model in models.items() -%}
         {%- do rows.append(

@@ -38,12 +38,17 @@
     {%- for name, is_lost in lakefeed.values_lost(present, wanted).items() -%}
         {%- set lost = 'select count(*) from ' ~ relation ~ ' where ' ~ is_lost -%}
         {%- if run_query(lost).columns[0].values()[0] -%}
-            {{- exceptions.raise_compiler_error(
-                'column ' ~ name ~ ' changed from ' ~ present[name] ~ ' to ' ~ (wanted[name] | upper) ~
-                ', which would round or lose values; reload the table: lakefeed run --full-refresh'
-            ) -}}
+            {{- lakefeed.refuse_lossy_cast(name, present[name], wanted[name]) -}}
         {%- endif -%}
     {%- endfor -%}
+{% endmacro %}
+
+
+{% macro refuse_lossy_cast(name, from_type, to_type) %}
+    {{- exceptions.raise_compiler_error(
+        'column ' ~ name ~ ' changed from ' ~ from_type ~ ' to ' ~ (to_type | upper) ~
+        ', which would round or lose values; reload the table: lakefeed run --full-refresh'
+    ) -}}
 {% endmacro %}
 
 
@@ -72,11 +77,6 @@
 
 {# DuckDB's type of each column of a query, by name. #}
 {% macro described(query) %}
-    {{- return(adapter.dispatch('described', 'lakefeed')(query)) -}}
-{% endmacro %}
-
-
-{% macro duckdb__described(query) %}
     {%- set found = {} -%}
     {%- for row in run_query('describe ' ~ query).rows -%}
         {%- do found.update({row[0]: row[1]}) -%}

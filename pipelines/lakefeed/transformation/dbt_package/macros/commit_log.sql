@@ -56,20 +56,9 @@
     column was retyped so that older values would be rounded or lost, its table has been read whole.
 #}
 {% macro loads_that_fit(raw, loads) %}
-    {%- set columns = raw.meta.lakefeed.columns -%}
     {%- set start = namespace(at=0) -%}
     {%- if loads -%}
-        {%- set rows = lakefeed.rows_of_loads(loads) -%}
-        {%- set raw_types = lakefeed.described('from ' ~ rows) -%}
-        {%- set unfit = lakefeed.values_lost(raw_types, columns).values() | list -%}
-        {%- for name in raw.meta.lakefeed.key if name in raw_types -%}
-            {%- do unfit.append(lakefeed.quote(name) ~ ' is null') -%}
-        {%- endfor -%}
-        {%- set query -%}
-            select distinct _dlt_load_id from {{ rows }}
-            where {{ unfit | join(' or ') }}
-        {%- endset -%}
-        {%- set unfit_ids = run_query(query).columns[0].values() if unfit else () -%}
+        {%- set unfit_ids = lakefeed.unfit_loads(raw, loads) -%}
         {%- for load in loads -%}
             {%- if load.load_id in unfit_ids -%}
                 {%- set start.at = none -%}
@@ -79,6 +68,27 @@
         {%- endfor -%}
     {%- endif -%}
     {{- return(lakefeed.loads_that_count(loads) if start.at is none else loads[start.at:]) -}}
+{% endmacro %}
+
+
+{# The IDs of those loads that have a value which the current column types can't hold. #}
+{% macro unfit_loads(raw, loads) %}
+    {{- return(adapter.dispatch('unfit_loads', 'lakefeed')(raw, loads)) -}}
+{% endmacro %}
+
+
+{% macro duckdb__unfit_loads(raw, loads) %}
+    {%- set rows = lakefeed.rows_of_loads(loads) -%}
+    {%- set raw_types = lakefeed.described('from ' ~ rows) -%}
+    {%- set unfit = lakefeed.values_lost(raw_types, raw.meta.lakefeed.columns).values() | list -%}
+    {%- for name in raw.meta.lakefeed.key if name in raw_types -%}
+        {%- do unfit.append(lakefeed.quote(name) ~ ' is null') -%}
+    {%- endfor -%}
+    {%- set query -%}
+        select distinct _dlt_load_id from {{ rows }}
+        where {{ unfit | join(' or ') }}
+    {%- endset -%}
+    {{- return(run_query(query).columns[0].values() if unfit else ()) -}}
 {% endmacro %}
 
 

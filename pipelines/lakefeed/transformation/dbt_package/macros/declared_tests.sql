@@ -15,7 +15,7 @@
 
 {# Every value lies between these bounds (inclusive), cast to the type `compare_as` if given. #}
 {% test in_range(model, column_name, least=none, most=none, compare_as=none) %}
-    {%- set value = 'cast(' ~ column_name ~ ' as ' ~ compare_as ~ ')' if compare_as else column_name -%}
+    {%- set value = 'cast(' ~ column_name ~ ' as ' ~ lakefeed.type_named(compare_as) ~ ')' if compare_as else column_name -%}
     select *
     from {{ model }}
     where
@@ -34,8 +34,8 @@
             select 1
             from {{ to }} as referred
             where
-                {{ compared_as.replace('{value}', 'referred.' ~ lakefeed.quote(field)) }}
-                = {{ compared_as.replace('{value}', 'referring.' ~ column_name) }}
+                {{ lakefeed.comparison(compared_as).replace('{value}', 'referred.' ~ lakefeed.quote(field)) }}
+                = {{ lakefeed.comparison(compared_as).replace('{value}', 'referring.' ~ column_name) }}
         )
 {% endtest %}
 
@@ -81,13 +81,7 @@
 {% endmacro %}
 
 
-{# A number as it is, anything else as a string, which DuckDB casts to the column's type. #}
+{# A number as it is, anything else as a string, which engines cast to the column's type. #}
 {% macro sql_bound(value) %}
     {{- return(value if value is number else lakefeed.sql_text(value)) -}}
-{% endmacro %}
-
-
-{# A value as a quoted SQL string. #}
-{% macro sql_text(value) %}
-    {{- return("'" ~ (value | string).replace("'", "''") ~ "'") -}}
 {% endmacro %}

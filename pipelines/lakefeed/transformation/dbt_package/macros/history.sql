@@ -94,18 +94,18 @@
 
 {# An empty history with these columns. #}
 {% macro no_versions(columns) %}
+    {%- set types = {
+        'valid_from': 'timestamptz', 'valid_to': 'timestamptz', 'is_current': 'boolean',
+        'loaded_at': 'timestamptz', '_changed_at': 'timestamptz', '_was_deleted': 'boolean',
+        '_dlt_load_id': 'varchar', '_staged_batch': 'bigint'
+    } -%}
     select
         {% for name, type in columns.items() -%}
-        cast(null as {{ type }}) as {{ lakefeed.quote(name) }},
+        cast(null as {{ lakefeed.type_named(type) }}) as {{ lakefeed.quote(name) }},
         {% endfor -%}
-        null::timestamptz as valid_from,
-        null::timestamptz as valid_to,
-        null::boolean as is_current,
-        null::timestamptz as loaded_at,
-        null::timestamptz as _changed_at,
-        null::boolean as _was_deleted,
-        null::varchar as _dlt_load_id,
-        null::bigint as _staged_batch
+        {% for name, type in types.items() -%}
+        cast(null as {{ lakefeed.type_named(type) }}) as {{ name }}{{ ',' if not loop.last }}
+        {% endfor -%}
     where false
 {% endmacro %}
 
@@ -131,3 +131,26 @@
         ~ version ~ '.valid_to is null or ' ~ moment ~ ' < ' ~ version ~ '.valid_to)'
     ) -}}
 {% endmacro %}
+
+
+{#
+    The join that adds to each row the version of a dimension's member that was the newest at a moment:
+    the last that had begun by then, even if it had ended because the member was deleted.
+
+    Args:
+        versions: the relation of versions, with `valid_from`, under the name that columns are taken by.
+        member: the columns that identify the member, each with the expression that it equals.
+        at: the moment.
+#}
+{% macro join_version(versions, member, at) %}
+    {{- return(adapter.dispatch('join_version', 'lakefeed')(versions, member, at)) -}}
+{% endmacro %}
+
+
+{% macro default__join_version(versions, member, at) %}
+    asof left join {{ versions }}
+        on {% for column, value in member.items() -%}
+        {{ versions }}.{{ column }} = {{ value }}
+        and {% endfor -%}
+        {{ versions }}.valid_from <= {{ at }}
+{%- endmacro %}

@@ -38,11 +38,6 @@
         rows: the relation that has the columns; none if it is the only one.
 #}
 {% macro cursor_value(cursor, rows=none) %}
-    {{- return(adapter.dispatch('cursor_value', 'lakefeed')(cursor, rows)) -}}
-{% endmacro %}
-
-
-{% macro duckdb__cursor_value(cursor, rows) %}
     {%- set of = rows ~ '.' if rows else '' -%}
     {%- if cursor is string -%}
         {{- return(of ~ lakefeed.quote(cursor)) -}}

@@ -25,13 +25,6 @@
         fact_key: the fact's own key.
 #}
 {% macro member_changed_since_last_build(member, dimension, member_id, version_key, fact_key) %}
-    {{- return(adapter.dispatch('member_changed_since_last_build', 'lakefeed')(
-        member, dimension, member_id, version_key, fact_key
-    )) -}}
-{% endmacro %}
-
-
-{% macro duckdb__member_changed_since_last_build(member, dimension, member_id, version_key, fact_key) %}
     {%- if is_incremental() -%}
     (
         {{ member }} in (
@@ -39,10 +32,14 @@
             where _staged_batch > (select coalesce(max(_staged_batch), 0) from {{ this }})
         )
         or ({{ fact_key | join(', ') }}) in (
-            select ({% for name in fact_key %}facts.{{ name.split('.')[-1] }}{{ ', ' if not loop.last }}{% endfor %})
+            select {% for name in fact_key %}facts.{{ name.split('.')[-1] }}{{ ', ' if not loop.last }}{% endfor %}
             from {{ this }} as facts
-            anti join {{ dimension }} as versions on versions.{{ version_key }} = facts.{{ version_key }}
-            where facts.{{ version_key }} is not null
+            where
+                facts.{{ version_key }} is not null
+                and not exists (
+                    select 1 from {{ dimension }} as versions
+                    where versions.{{ version_key }} = facts.{{ version_key }}
+                )
         )
     )
     {%- else -%}

@@ -11,10 +11,24 @@
 {% macro key_of(columns, compared_as={}) %}
     {%- set compared = [] -%}
     {%- for name in columns -%}
-        {%- set form = (compared_as or {}).get(name, '{value}') -%}
-        {%- do compared.append(form.replace('{value}', lakefeed.quote(name))) -%}
+        {%- set form = (compared_as or {}).get(name) -%}
+        {%- set quoted = lakefeed.quote(name) -%}
+        {%- do compared.append(
+            lakefeed.comparison(form).replace('{value}', quoted) if form else quoted
+        ) -%}
     {%- endfor -%}
     {{- return(compared | join(', ')) -}}
+{% endmacro %}
+
+
+{# An expression in `compared_as`, which is DuckDB's, as this engine has it. #}
+{% macro comparison(form) %}
+    {{- return(adapter.dispatch('comparison', 'lakefeed')(form)) -}}
+{% endmacro %}
+
+
+{% macro default__comparison(form) %}
+    {{- return(form) -}}
 {% endmacro %}
 
 

@@ -11,13 +11,8 @@
 {% macro newest_of(
     rows, batch, key=none, cursor=none, removes_deleted=false, compared_as={}
 ) %}
-    {{- return(adapter.dispatch('newest_of', 'lakefeed')(
-        rows, batch, key, cursor, removes_deleted, compared_as
-    )) -}}
-{% endmacro %}
-
-
-{% macro duckdb__newest_of(rows, batch, key, cursor, removes_deleted, compared_as) %}
+    {%- set internal = ['_load_position'] + (['_deleted_at'] if removes_deleted else [])
+        + (['_lakefeed_rank'] if key else []) -%}
     with
 
     new_rows as (
@@ -28,15 +23,16 @@
 
     {%- if key %}
 
-    newest_per_key as (
+    ranked_rows as (
 
-        select *
+        select
+            *,
+            row_number() over (
+                partition by {{ lakefeed.key_of(key, compared_as) }}
+                order by _load_position desc
+                {%- if cursor %}, {{ lakefeed.cursor_value(cursor) }} desc nulls last{% endif %}
+            ) as _lakefeed_rank
         from new_rows
-        qualify row_number() over (
-            partition by {{ lakefeed.key_of(key, compared_as) }}
-            order by _load_position desc
-            {%- if cursor %}, {{ lakefeed.cursor_value(cursor) }} desc nulls last{% endif %}
-        ) = 1
 
     ),
     {%- endif %}
@@ -44,11 +40,14 @@
     staged as (
 
         select
-            * exclude (_load_position{{ ', _deleted_at' if removes_deleted }}),
+            {{ lakefeed.all_but(internal) }},
             {{ batch }} as _staged_batch
-        from {{ 'newest_per_key' if key else 'new_rows' }}
+        from {{ 'ranked_rows' if key else 'new_rows' }}
+        {%- if key %}
+        where _lakefeed_rank = 1
+        {%- endif %}
         {%- if removes_deleted %}
-        where _deleted_at is null
+        {{ 'and' if key else 'where' }} _deleted_at is null
         {%- endif %}
 
     )

@@ -193,11 +193,6 @@
     of several loads: of its rows, only those count whose load lists the file.
 #}
 {% macro rows_of_loads(loads) %}
-    {{- return(adapter.dispatch('rows_of_loads', 'lakefeed')(loads)) -}}
-{% endmacro %}
-
-
-{% macro duckdb__rows_of_loads(loads) %}
     {%- set state = namespace(is_compact=false) -%}
     {%- set paths = {} -%}
     {%- set pairs = [] -%}

@@ -3,20 +3,16 @@
     ('a', 'bc') from ('ab', 'c'). The key is null only if every column is null.
 #}
 {% macro surrogate_key(columns) %}
-    {{- return(adapter.dispatch('surrogate_key', 'lakefeed')(columns)) -}}
-{% endmacro %}
-
-
-{% macro duckdb__surrogate_key(columns) %}
+    {%- set text = lakefeed.type_named('varchar') -%}
     {%- set parts = [] -%}
     {%- for column in columns -%}
         {%- do parts.append(
-            "coalesce(length(cast(" ~ column ~ " as varchar)) || ':' || cast("
-            ~ column ~ " as varchar), '-')"
+            "coalesce(length(cast(" ~ column ~ " as " ~ text ~ ")) || ':' || cast("
+            ~ column ~ " as " ~ text ~ "), '-')"
         ) -%}
     {%- endfor -%}
     case
-        when coalesce({% for column in columns %}cast({{ column }} as varchar){{ ', ' if not loop.last }}{% endfor %}) is not null
+        when coalesce({% for column in columns %}cast({{ column }} as {{ text }}){{ ', ' if not loop.last }}{% endfor %}) is not null
             then md5({{ parts | join(" || '|' || ") }})
     end
 {%- endmacro %}

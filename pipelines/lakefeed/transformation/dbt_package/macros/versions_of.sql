@@ -30,33 +30,37 @@
     rows, loads, known, batch, columns, key, cursor=none, timezone='UTC', watches_deletes=false,
     compared_as={}
 ) %}
-    {{- return(adapter.dispatch('versions_of', 'lakefeed')(
-        rows, loads, known, batch, columns, key, cursor, timezone, watches_deletes, compared_as
-    )) -}}
-{% endmacro %}
-
-
-{% macro duckdb__versions_of(
-    rows, loads, known, batch, columns, key, cursor, timezone, watches_deletes, compared_as
-) %}
     {%- set key_columns = lakefeed.key_of(key, compared_as) -%}
     {%- set all_columns = lakefeed.quoted_list(columns) -%}
-    {%- set deleted_at = 'new_rows._deleted_at' if watches_deletes else 'null::timestamptz' -%}
+    {%- set row_values = lakefeed.as_one_value(columns) -%}
+    {%- set time = lakefeed.type_named('timestamptz') -%}
+    {%- set deleted_at = 'new_rows._deleted_at' if watches_deletes else 'cast(null as ' ~ time ~ ')' -%}
     with
-
-    new_rows as (
-
-        select * from {{ rows }}
-
-    ),
 
     new_loads as (
 
         select
             position,
-            snapshot_at::timestamptz as snapshot_at,
-            supersedes
+            cast(snapshot_at as {{ time }}) as snapshot_at,
+            supersedes,
+            min(case when supersedes then position end) over (
+                order by position rows between 1 following and unbounded following
+            ) as next_whole
         from {{ loads }}
+
+    ),
+
+    ranked_rows as (
+
+        select
+            new_rows.*,
+            {{ deleted_at }} as _lakefeed_deleted_at,
+            {{ lakefeed.time_of_change(columns, cursor, timezone) }} as _lakefeed_time,
+            row_number() over (
+                partition by {{ key_columns }}, new_rows._load_position
+                order by {{ lakefeed.cursor_value(cursor) if cursor else deleted_at ~ ' is not null' }} desc nulls last
+            ) as _lakefeed_rank
+        from {{ rows }} as new_rows
 
     ),
 
@@ -64,49 +68,64 @@
 
         select
             {% for name in columns -%}
-            new_rows.{{ lakefeed.quote(name) }},
+            ranked_rows.{{ lakefeed.quote(name) }},
             {% endfor -%}
-            new_rows._dlt_load_id,
+            ranked_rows._dlt_load_id,
             new_loads.snapshot_at as loaded_at,
             coalesce(
-                {{ deleted_at }},
-                least({{ lakefeed.time_of_change(columns, cursor, timezone) }}, new_loads.snapshot_at)
+                ranked_rows._lakefeed_deleted_at,
+                least(ranked_rows._lakefeed_time, new_loads.snapshot_at)
             ) as _changed_at,
-            {{ deleted_at }} is not null as _is_end,
-            new_rows._load_position
-        from new_rows
-        inner join new_loads on new_loads.position = new_rows._load_position
-        qualify row_number() over (
-            partition by {{ key_columns }}, new_rows._load_position
-            order by {{ lakefeed.cursor_value(cursor) if cursor else '_is_end' }} desc nulls last
-        ) = 1
+            ranked_rows._lakefeed_deleted_at is not null as _is_end,
+            ranked_rows._load_position,
+            new_loads.next_whole as _lakefeed_whole
+        from ranked_rows
+        inner join new_loads on new_loads.position = ranked_rows._load_position
+        where ranked_rows._lakefeed_rank = 1
 
     ),
     {%- if known %}
 
     known_versions as (
 
-        select * from {{ known }}
+        select
+            known.*,
+            _lakefeed_whole,
+            {{ lakefeed.each_of_or_first('false', 'true', 'not known._was_deleted') }} as _lakefeed_is_end
+        from {{ known }} as known
+        cross join (
+            select min(case when supersedes then position end) as _lakefeed_whole from new_loads
+        ) as wholes
         where
-            (select coalesce(bool_or(supersedes), false) from new_loads)
-            or ({{ key_columns }}) in (select ({{ key_columns }}) from new_events)
+            _lakefeed_whole is not null
+            or ({{ key_columns }}) in (select {{ key_columns }} from new_events)
+
+    ),
+
+    -- Each known version, and its end if its row was deleted.
+    known_events as (
+
+        select
+            {{ all_columns }},
+            _dlt_load_id,
+            loaded_at,
+            case when _lakefeed_is_end then valid_to else _changed_at end as _changed_at,
+            _lakefeed_is_end as _is_end,
+            0 as _load_position,
+            _lakefeed_whole
+        from known_versions
 
     ),
     {%- endif %}
 
     events as (
 
-        select * from new_events
+        select {{ all_columns }}, _dlt_load_id, loaded_at, _changed_at, _is_end, _load_position, _lakefeed_whole
+        from new_events
         {%- if known %}
-        union all by name
-        select {{ all_columns }}, _dlt_load_id, loaded_at, _changed_at, false as _is_end, 0 as _load_position
-        from known_versions
-        union all by name
-        select
-            {{ all_columns }}, _dlt_load_id, loaded_at, valid_to as _changed_at, true as _is_end,
-            0 as _load_position
-        from known_versions
-        where _was_deleted
+        union all
+        select {{ all_columns }}, _dlt_load_id, loaded_at, _changed_at, _is_end, _load_position, _lakefeed_whole
+        from known_events
         {%- endif %}
 
     ),
@@ -122,47 +141,62 @@
 
     ),
 
-    whole_loads as (
-
-        select position, snapshot_at from new_loads where supersedes
-
-    ),
-
-    absences as (
+    -- What the next load of the whole table lacks is absent from its snapshot on.
+    events_and_absences as (
 
         select
-            events_in_order.* replace (
-                whole_loads.snapshot_at as _changed_at,
-                true as _is_end,
-                whole_loads.position as _load_position
-            )
+            {% for name in columns -%}
+            events_in_order.{{ lakefeed.quote(name) }},
+            {% endfor -%}
+            events_in_order._dlt_load_id,
+            events_in_order.loaded_at,
+            events_in_order._changed_at,
+            events_in_order._is_end,
+            events_in_order._load_position,
+            whole.snapshot_at as _lakefeed_absent_at,
+            whole.position as _lakefeed_absent_from,
+            {{ lakefeed.each_of_or_first('false', 'true', 'whole.position is null') }} as _lakefeed_is_absent
         from events_in_order
-        asof join whole_loads on events_in_order._load_position < whole_loads.position
-        where
-            not events_in_order._is_end
-            and coalesce(events_in_order._next_position > whole_loads.position, true)
+        left join new_loads as whole
+            on whole.position = events_in_order._lakefeed_whole
+            and not events_in_order._is_end
+            and coalesce(events_in_order._next_position > whole.position, true)
 
     ),
 
     all_events as (
 
-        select * exclude (_next_position) from events_in_order
-        union all by name
-        select * exclude (_next_position) from absences
+        select
+            {{ all_columns }},
+            _dlt_load_id,
+            loaded_at,
+            case when _lakefeed_is_absent then _lakefeed_absent_at else _changed_at end as _changed_at,
+            _is_end or _lakefeed_is_absent as _is_end,
+            case when _lakefeed_is_absent then _lakefeed_absent_from else _load_position end as _load_position
+        from events_and_absences
+
+    ),
+
+    compared as (
+
+        select
+            *,
+            lag(_is_end) over before as _lakefeed_after_end,
+            {{ row_values }} is distinct from lag({{ row_values }}) over before as _lakefeed_differs
+        from all_events
+        window before as (partition by {{ key_columns }} order by _load_position, _changed_at)
 
     ),
 
     changes as (
 
         select *
-        from all_events
-        window before as (partition by {{ key_columns }} order by _load_position, _changed_at)
-        qualify case
-            when _is_end then not lag(_is_end) over before
-            else
-                lag(_is_end) over before is distinct from false
-                or row({{ all_columns }}) is distinct from lag(row({{ all_columns }})) over before
-        end
+        from compared
+        where
+            case
+                when _is_end then not _lakefeed_after_end
+                else _lakefeed_after_end is distinct from false or _lakefeed_differs
+            end
 
     ),
 
@@ -170,82 +204,82 @@
 
         select
             *,
-            max(_changed_at) filter (_is_end) over before as _ended_at
+            max(case when _is_end then _changed_at end) over (
+                partition by {{ key_columns }} order by _load_position, _changed_at
+                rows between unbounded preceding and 1 preceding
+            ) as _ended_at,
+            max(_load_position) over (partition by {{ key_columns }}) > 0 as _lakefeed_is_new
         from changes
-        window before as (
-            partition by {{ key_columns }} order by _load_position, _changed_at
-            rows between unbounded preceding and 1 preceding
-        )
 
     ),
 
     dated as (
 
-        select * replace (
+        select
+            *,
             case
                 when _is_end or _ended_at is null then _changed_at
                 else greatest(_changed_at, first_value(
                     case when _changed_at > _ended_at then _changed_at else loaded_at end
-                ) over life)
-            end as _changed_at
-        )
+                ) over (
+                    partition by {{ key_columns }}, _ended_at order by _load_position, _changed_at
+                ))
+            end as _lakefeed_from
         from lives
-        window life as (
-            partition by {{ key_columns }}, _ended_at order by _load_position, _changed_at
-        )
 
     ),
 
-    effective_events as (
+    followed as (
 
-        select *
+        select
+            *,
+            min(_lakefeed_from) over (
+                partition by {{ key_columns }} order by _load_position, _lakefeed_from
+                rows between 1 following and unbounded following
+            ) as _lakefeed_overridden_at
         from dated
-        window later as (
-            partition by {{ key_columns }} order by _load_position, _changed_at
-            rows between 1 following and unbounded following
-        )
-        qualify coalesce(_changed_at < min(_changed_at) over later, true)
 
     ),
 
     versions as (
 
         select
-            {{ all_columns }},
-            case
-                when row_number() over in_time = 1 then least(_changed_at, {{ lakefeed.beginning() }})
-                else _changed_at
-            end as valid_from,
-            lead(_changed_at) over in_time as valid_to,
-            valid_to is null as is_current,
-            loaded_at,
-            _changed_at,
-            coalesce(lead(_is_end) over in_time, false) as _was_deleted,
-            _dlt_load_id,
-            {{ batch }} as _staged_batch
-        from effective_events
-        window in_time as (partition by {{ key_columns }} order by _changed_at)
-        qualify not _is_end
+            *,
+            row_number() over in_time as _lakefeed_number,
+            lead(_lakefeed_from) over in_time as _lakefeed_to,
+            coalesce(lead(_is_end) over in_time, false) as _was_deleted
+        from followed
+        where coalesce(_lakefeed_from < _lakefeed_overridden_at, true)
+        window in_time as (partition by {{ key_columns }} order by _lakefeed_from)
 
     )
 
-    select * from versions
-    where ({{ key_columns }}) in (select ({{ key_columns }}) from changes where _load_position > 0)
+    select
+        {{ all_columns }},
+        case
+            when _lakefeed_number = 1 then least(_lakefeed_from, {{ lakefeed.beginning() }})
+            else _lakefeed_from
+        end as valid_from,
+        _lakefeed_to as valid_to,
+        _lakefeed_to is null as is_current,
+        loaded_at,
+        _lakefeed_from as _changed_at,
+        _was_deleted,
+        _dlt_load_id,
+        {{ batch }} as _staged_batch
+    from versions
+    where not _is_end and _lakefeed_is_new
 {%- endmacro %}
 
 
 {# The time of change in a raw row's cursor; null if the cursor isn't a time. #}
 {% macro time_of_change(columns, cursor, timezone) %}
-    {%- if not cursor -%}
-        {{- return('null::timestamptz') -}}
-    {%- endif -%}
-    {%- set first = cursor if cursor is string else (cursor.values() | first)[0] -%}
-    {%- set type = columns.get(first, '') -%}
-    {%- set value = lakefeed.cursor_value(cursor, 'new_rows') -%}
+    {%- set first = cursor if cursor is string or not cursor else (cursor.values() | first)[0] -%}
+    {%- set type = columns.get(first, '') if cursor -%}
     {%- if type == 'timestamptz' -%}
-        {{- return(value) -}}
+        {{- return(lakefeed.cursor_value(cursor, 'new_rows')) -}}
     {%- elif type in ('timestamp', 'date') -%}
-        {{- return('cast(' ~ value ~ " as timestamp) at time zone '" ~ timezone ~ "'") -}}
+        {{- return(lakefeed.time_in_zone(lakefeed.cursor_value(cursor, 'new_rows'), timezone)) -}}
     {%- endif -%}
-    {{- return('null::timestamptz') -}}
+    {{- return('cast(null as ' ~ lakefeed.type_named('timestamptz') ~ ')') -}}
 {% endmacro %}

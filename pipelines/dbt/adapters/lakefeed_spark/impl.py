@@ -1,0 +1,163 @@
+"""What Lakefeed's macros ask of Spark that is no SQL, and what dbt-spark doesn't know of Iceberg."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dbt.adapters.base import BaseRelation, available
+from dbt.adapters.contracts.relation import RelationType
+from dbt.adapters.lakefeed_spark.connections import LakefeedSparkConnectionManager
+from dbt.adapters.spark import SparkAdapter
+from dbt_common.exceptions import DbtRuntimeError
+from lakefeed.declaration.project import open_project
+from lakefeed.transformation.dbt_adapter.announcement import announce
+from lakefeed.transformation.dbt_adapter.spark.raw_rows import open_rows
+from lakefeed.transformation.dbt_adapter.spark.types import spark_form, spark_type
+from pyspark.sql import DataFrame, SparkSession
+
+# How the tags of published snapshots begin.
+_TAG = "lakefeed_"
+
+
+class LakefeedSparkAdapter(SparkAdapter):  # type: ignore[misc]
+    """dbt-spark's adapter whose tables are Iceberg's."""
+
+    ConnectionManager = LakefeedSparkConnectionManager
+
+    def __init__(self, config: Any, mp_context: Any) -> None:
+        super().__init__(config, mp_context)
+        # Spark forgets the rows of a query that nobody holds.
+        self._kept: dict[str, DataFrame] = {}
+
+    def pre_model_hook(self, config: Any) -> Any:
+        """Makes Iceberg the format of every table, and `merge` what a unique key means."""
+        options = config.model.config
+        options["file_format"] = "iceberg"
+        if options.get("unique_key") and not options.get("incremental_strategy"):
+            options["incremental_strategy"] = "merge"
+        return super().pre_model_hook(config)
+
+    def list_relations_without_caching(self, schema_relation: BaseRelation) -> list[BaseRelation]:
+        """Tables and views of a schema, from two statements.
+
+        dbt-spark describes each table by a statement of its own.
+        """
+        schema = schema_relation.schema
+        if not self._session.catalog.databaseExists(schema):
+            return []
+        listed = [
+            (kind, {row[1] for row in self.rows(f"show {kind}s in {self.quote(schema)}")})
+            for kind in ("table", "view")
+        ]
+        views = listed[1][1]
+        return [
+            self.Relation.create(
+                schema=schema,
+                identifier=name,
+                type=RelationType.View if kind == "view" else RelationType.Table,
+                is_iceberg=kind == "table",
+            )
+            for kind, names in listed
+            for name in sorted(names)
+            if kind == "view" or name not in views
+        ]
+
+    @classmethod
+    def get_adapter_run_info(cls, config: Any) -> Any:
+        """What dbt-spark says of itself: dbt takes an adapter's name from its class."""
+        return SparkAdapter.get_adapter_run_info(config)
+
+    def drop_relation(self, relation: BaseRelation) -> None:
+        """Drops a relation, unless a published version shows it.
+
+        Dropping a table removes its snapshots, tagged or not, to which public views are pinned.
+        """
+        if relation.type == RelationType.Table and self._is_published(relation):
+            raise DbtRuntimeError(
+                f"{relation} is a table in a published version: give the new model another name"
+            )
+        super().drop_relation(relation)
+
+    @available.parse(lambda *_, **__: [])
+    def rows(self, sql: str) -> list[list[Any]]:
+        """The rows of a query as Python's values, which dbt would convert by their looks."""
+        with self.connections.exception_handler(sql):
+            return [list(row) for row in self._session.sql(sql).collect()]
+
+    @available.parse(lambda *_, **__: [])
+    def tables_in(self, schema: str) -> list[str]:
+        """The names of the tables in a schema; none if there is no such schema."""
+        return [str(relation.identifier) for relation in self.list_relations("", schema)]
+
+    @available.parse(lambda *_, **__: {})
+    def columns_of(self, relations: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Spark's types of the columns of these relations, by name; none for one that isn't there.
+
+        Args:
+            relations: each as `schema.name`.
+        """
+        found: dict[str, dict[str, str]] = {}
+        for relation in relations:
+            schema, _, name = relation.partition(".")
+            known = self.get_relation("", schema, name)
+            if known is None or known.type != RelationType.Table:
+                continue
+            fields = self._session.table(str(known)).schema.fields
+            found[relation] = {field.name: field.dataType.simpleString() for field in fields}
+        return found
+
+    @available.parse(lambda *_, **__: None)
+    def announce_loads(self, models: dict[str, Any], as_of: str | None) -> None:
+        """Completes models by what Python reads in their commit logs (see announcement.py)."""
+        announce(models.values(), self._raw, as_of, copies=False)
+
+    @available.parse(lambda *_, **__: {})
+    def open_raw(
+        self, view: str, loads: Sequence[dict[str, Any]], columns: dict[str, str]
+    ) -> dict[str, str]:
+        """Makes a temporary view of the rows in exactly the files of these loads (see raw_rows.py).
+
+        Returns:
+            for each column whose values may be lost in its declared type: the types in the files.
+        """
+        with self.connections.exception_handler(view):
+            return open_rows(self._session, view, loads, columns, self._raw)
+
+    @available.parse(lambda *_, **__: None)
+    def keep(self, view: str, sql: str) -> None:
+        """Makes a temporary view of this query's rows as they are now.
+
+        A view of the query would be evaluated, and planned, wherever a statement names it.
+        """
+        with self.connections.exception_handler(sql):
+            self._kept[view] = self._session.sql(sql).localCheckpoint(eager=True)
+            self._kept[view].createOrReplaceTempView(view)
+
+    @available
+    @classmethod
+    def spark_type(cls, lake_type: str) -> str:
+        """Spark's type for the values of a lake type."""
+        return spark_type(lake_type)
+
+    @available
+    @classmethod
+    def spark_form(cls, form: str) -> str:
+        """In Spark's SQL, how keys of a type are compared (see equality.py)."""
+        return spark_form(form)
+
+    def _is_published(self, relation: BaseRelation) -> bool:
+        if self.get_relation("", relation.schema, relation.identifier) is None:
+            return False
+        tags = self.rows(f"select name from {relation}.refs where type = 'TAG'")
+        return any(name.startswith(_TAG) for (name,) in tags)
+
+    @property
+    def _session(self) -> SparkSession:
+        return self.connections.get_thread_connection().handle.handle.session
+
+    @property
+    def _raw(self) -> Any:
+        folder = self.config.credentials.project
+        return open_project(Path(folder)).raw if folder else None

@@ -1,0 +1,6 @@
+"""What Spark can't do in SQL: reading exactly the files of loads, with all types of raw.
+
+Imports: `declaration`, `loading.object_store`, `loading.raw`, `source.inspection`,
+    `transformation.dbt_adapter`, `transformation.targets`.
+Public: `raw_rows`, `types`.
+"""

@@ -1,0 +1,120 @@
+"""Opens the rows of loads in Spark, from exactly the files that the loads name.
+
+Spark unites files of different columns or types in several ways, each of which fails or changes
+values for some (docs/spark.md). So the files are grouped by their columns, each group is read as
+what it is, and the groups are cast to the declared types before they are united.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lakefeed.declaration.project import Location
+from lakefeed.loading.raw.scan import LOAD_ID
+from lakefeed.source.inspection.types import widens
+from lakefeed.transformation.dbt_adapter.spark.raw_files import FileGroup, grouped_files
+from lakefeed.transformation.dbt_adapter.spark.types import RawColumn, spark_type
+from lakefeed.transformation.targets.spark import quoted, text_literal
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# Of each row: the first column whose value its declared type would round or lose; null for none.
+LOST = "_lakefeed_lost"
+
+_DELETED_AT = "_deleted_at"
+_FILE = "_lakefeed_file"
+
+
+def open_rows(
+    session: SparkSession,
+    view: str,
+    loads: Sequence[Mapping[str, Any]],
+    columns: Mapping[str, str],
+    raw: Location | None,
+) -> dict[str, str]:
+    """Makes a temporary view of the rows of these loads: these columns, `_deleted_at`,
+    `_dlt_load_id`, and `_lakefeed_lost`.
+
+    A row counts only for a load that names its file. A value that its declared type can't hold is
+    null, and its column is named in `_lakefeed_lost`.
+
+    Args:
+        loads: of one table, as announced (announcement.py).
+        columns: the declared lake types, by name.
+        raw: the raw layer, as for `announce`.
+
+    Returns:
+        for each column whose values may be lost: the lake types in its files.
+
+    Raises:
+        Refused: a file has a column of a type that Spark can't be told how to read.
+    """
+    wanted = {**columns, _DELETED_AT: "timestamptz", LOAD_ID: "varchar"}
+    groups = grouped_files(loads, wanted, raw)
+    selects = []
+    for number, group in enumerate(groups):
+        opened = f"{view}_{number}"
+        _open(session, opened, group)
+        selects.append(_select(opened, group, wanted))
+    united = "\nunion all\n".join(selects) if selects else _no_rows(wanted)
+    session.sql(f"create or replace temporary view {quoted(view)} as\n{united}")
+    return _changed(groups, wanted)
+
+
+def _open(session: SparkSession, view: str, group: FileGroup) -> None:
+    """Makes a view of the rows in a group's files, without those of loads that don't name them."""
+    schema = ", ".join(f"{quoted(c.name)} {c.declared}" for c in group.columns)
+    # Otherwise, Spark adds a column for the day in the name of a file's folder.
+    reader = session.read.schema(schema).option("recursiveFileLookup", "true")
+    rows = reader.parquet(*group.paths)
+    if group.named:
+        pairs = [(file, load) for file, loads in group.named.items() for load in sorted(loads)]
+        named = session.createDataFrame(pairs, f"{_FILE} string, {LOAD_ID} string")
+        whole = rows.selectExpr("*", f"_metadata.file_name as {_FILE}")
+        compact = ", ".join(map(text_literal, group.named))
+        # A file of one load needs no pair.
+        counted = whole.join(named, [_FILE, LOAD_ID], "left_semi")
+        others = whole.where(f"{_FILE} not in ({compact})")
+        rows = counted.unionByName(others).drop(_FILE)
+    rows.createOrReplaceTempView(view)
+
+
+def _select(view: str, group: FileGroup, wanted: Mapping[str, str]) -> str:
+    present = {column.name: column for column in group.columns}
+    values, lost = [], []
+    for name, declared in wanted.items():
+        wanted_type, column = spark_type(declared), present.get(name)
+        value = column.read_by(quoted(name)) if column else "null"
+        if column is None or column.lake_type == declared:
+            values.append(f"cast({value} as {wanted_type}) as {quoted(name)}")
+            continue
+        fitted = f"try_cast({value} as {wanted_type})"
+        values.append(f"{fitted} as {quoted(name)}")
+        if _may_lose(column, declared):
+            back = f"try_cast({fitted} as {spark_type(column.lake_type)})"
+            lost.append(f"when {value} is distinct from {back} then {text_literal(name)}")
+    first_lost = f"case {' '.join(lost)} end" if lost else "cast(null as string)"
+    listed = ",\n    ".join([*values, f"{first_lost} as {LOST}"])
+    return f"select\n    {listed}\nfrom {quoted(view)}"
+
+
+def _may_lose(column: RawColumn, declared: str) -> bool:
+    is_same = spark_type(column.lake_type) == spark_type(declared)
+    return not is_same and not widens(column.lake_type, declared)
+
+
+def _no_rows(wanted: Mapping[str, str]) -> str:
+    values = [f"cast(null as {spark_type(kind)}) as {quoted(name)}" for name, kind in wanted.items()]
+    return f"select {', '.join(values)}, cast(null as string) as {LOST} where false"
+
+
+def _changed(groups: Sequence[FileGroup], wanted: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for group in groups:
+        for column in group.columns:
+            if column.lake_type != (declared := wanted[column.name]) and _may_lose(column, declared):
+                found[column.name].append(column.lake_type)
+    return {name: " and ".join(sorted(set(types))) for name, types in found.items()}

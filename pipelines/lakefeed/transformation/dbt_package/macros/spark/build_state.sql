@@ -1,0 +1,89 @@
+{# What models over raw need to know before they are built (../build_state.sql), on Spark. #}
+
+{% macro spark__announce_loads(models) %}
+    {%- do adapter.announce_loads(models, var('lakefeed_as_of', none)) -%}
+{% endmacro %}
+
+
+{% macro spark__relations_and_types(models) %}
+    {%- set relations = [] -%}
+    {%- set types = {} -%}
+    {%- for model in models.values() -%}
+        {%- do relations.append(model.schema ~ '.' ~ model.name) -%}
+        {%- for type in model.types + ['varchar', 'bigint', 'timestamptz'] -%}
+            {%- do types.update({type: lakefeed.type_named(type)}) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{- return({
+        'tables': adapter.tables_in('_lakefeed'),
+        'columns': adapter.columns_of(relations),
+        'types': types
+    }) -}}
+{% endmacro %}
+
+
+{# One query: each costs Spark a job. #}
+{% macro spark__add_recorded(models, tables) %}
+    {%- set by_name = {} -%}
+    {%- for model in models.values() -%}
+        {%- do model.update({'staged': [], 'staged_at': none, 'compared_as': none, 'made_from': none}) -%}
+        {%- do by_name.update({model.name: model}) -%}
+    {%- endfor -%}
+    {%- set parts = [] -%}
+    {%- if 'staged_loads' in tables -%}
+        {%- do parts.append(
+            "select model, 'staged_at' as fact, max(snapshot_at) as value, collect_list(load_id) as loads"
+            ~ ' from _lakefeed.staged_loads group by model'
+        ) -%}
+    {%- endif -%}
+    {%- for table, fact in {'compared_keys': 'compared_as', 'histories': 'made_from'}.items() -%}
+        {%- if table in tables -%}
+            {%- do parts.append(
+                "select model, '" ~ fact ~ "', max(" ~ fact ~ '), cast(null as array<string>) from _lakefeed.'
+                ~ table ~ ' group by model'
+            ) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- set recorded = adapter.rows(parts | join(' union all ')) if parts else [] -%}
+    {%- for name, fact, value, loads in recorded if name in by_name -%}
+        {%- do by_name[name].update({fact: value}) -%}
+        {%- if loads and by_name[name].is_incremental -%}
+            {%- do by_name[name].update({'staged': loads | list}) -%}
+        {%- endif -%}
+    {%- endfor -%}
+{% endmacro %}
+
+
+{#
+    Makes what is missing of the tables in `_lakefeed`, once in a dbt invocation, and takes the number of
+    this build, which all its models share. Written before any row has it, so that numbers only grow.
+#}
+{% macro batch_on_spark() %}
+    {%- set known = graph.get('lakefeed_batch', {}) -%}
+    {%- if known.get('invocation_id') == invocation_id -%}{{- return(known.batch) -}}{%- endif -%}
+    {%- set tables = adapter.tables_in('_lakefeed') -%}
+    {%- set columns = {
+        'format': 'version string',
+        'staged_loads': 'model string, load_id string, snapshot_at string, batch bigint',
+        'compared_keys': 'model string, compared_as string',
+        'histories': 'model string, made_from string',
+        'batches': 'batch bigint'
+    } -%}
+    {%- do lakefeed.on_spark('create schema if not exists _lakefeed') if not tables -%}
+    {%- for table, listed in columns.items() if table not in tables -%}
+        {%- do lakefeed.on_spark('create table _lakefeed.' ~ table ~ ' (' ~ listed ~ ') using iceberg') -%}
+        {%- if table == 'format' -%}
+            {%- do lakefeed.on_spark("insert into _lakefeed.format values ('1.0')") -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- set batch = adapter.rows('select coalesce(max(batch), 0) + 1 from _lakefeed.batches')[0][0] -%}
+    {%- do lakefeed.on_spark('insert overwrite _lakefeed.batches select cast(' ~ batch ~ ' as bigint)') -%}
+    {%- do graph.update({'lakefeed_batch': {'invocation_id': invocation_id, 'batch': batch}}) -%}
+    {{- return(batch) -}}
+{% endmacro %}
+
+
+{# Runs one statement. #}
+{% macro on_spark(sql) %}
+    {%- call statement(auto_begin=False) -%}{{ sql }}{%- endcall -%}
+{% endmacro %}

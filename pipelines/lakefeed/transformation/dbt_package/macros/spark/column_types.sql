@@ -1,0 +1,63 @@
+{# Column types on Spark (../column_types.sql). #}
+
+{#
+    Whether the model has the current columns and types of its raw table, and the select lists that give
+    them to its own rows (`kept`) and to rows of its query (`new`). Columns that the raw table no longer
+    has are kept. A merge would round values into a narrower type without an error, so that types are
+    fitted before.
+#}
+{% macro fitted_on_spark(raw) %}
+    {%- set wanted = dict(raw.meta.lakefeed.columns) -%}
+    {%- if raw.meta.lakefeed.deletes == 'mark' -%}
+        {%- do wanted.update({'_deleted_at': 'timestamptz'}) -%}
+    {%- endif -%}
+    {%- do wanted.update({'_dlt_load_id': 'varchar', '_staged_batch': 'bigint'}) -%}
+    {%- set present = lakefeed.model_state().columns -%}
+    {%- set types = lakefeed.build_state().types -%}
+    {%- set quoted = lakefeed.quoted(wanted.keys() | list + present.keys() | list) -%}
+    {%- set fits = namespace(all=true) -%}
+    {%- set kept = [] -%}
+    {%- set new = [] -%}
+    {%- for name, type in wanted.items() -%}
+        {%- if present.get(name) != types[type] -%}{%- set fits.all = false -%}{%- endif -%}
+        {%- set value = quoted[name] if name in present else 'null' -%}
+        {%- do kept.append('cast(' ~ value ~ ' as ' ~ types[type] ~ ') as ' ~ quoted[name]) -%}
+        {%- do new.append(quoted[name]) -%}
+    {%- endfor -%}
+    {%- for name, type in present.items() if name not in wanted -%}
+        {%- do kept.append(quoted[name]) -%}
+        {%- do new.append('cast(null as ' ~ type ~ ') as ' ~ quoted[name]) -%}
+    {%- endfor -%}
+    {{- return({'fits': fits.all, 'kept': kept, 'new': new, 'present': present, 'wanted': wanted}) -}}
+{% endmacro %}
+
+
+{% macro spark__values_lost(present, wanted) %}
+    {%- set conditions = {} -%}
+    {%- set types = lakefeed.build_state().types -%}
+    {%- for name, declared in wanted.items() -%}
+        {%- set type = types[declared] -%}
+        {%- if present.get(name, type) != type -%}
+        {%- set column = lakefeed.quote(name) -%}
+        {%- do conditions.update({
+            name: column ~ ' is distinct from try_cast(try_cast(' ~ column ~ ' as ' ~ type ~ ') as '
+                ~ present[name] ~ ')'
+        }) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{- return(conditions) -}}
+{% endmacro %}
+
+
+{% macro spark__unfit_loads(raw, loads) %}
+    {%- set changed = adapter.open_raw('lakefeed_raw_rows', loads, raw.meta.lakefeed.columns) -%}
+    {%- set unfit = ['_lakefeed_lost is not null'] if changed else [] -%}
+    {%- for name in raw.meta.lakefeed.key -%}
+        {%- do unfit.append(lakefeed.quote(name) ~ ' is null') -%}
+    {%- endfor -%}
+    {%- if not unfit -%}{{- return([]) -}}{%- endif -%}
+    {%- set found = [] -%}
+    {%- set query = 'select distinct _dlt_load_id from lakefeed_raw_rows where ' ~ unfit | join(' or ') -%}
+    {%- for row in adapter.rows(query) -%}{%- do found.append(row[0]) -%}{%- endfor -%}
+    {{- return(found) -}}
+{% endmacro %}

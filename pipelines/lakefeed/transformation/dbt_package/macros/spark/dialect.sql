@@ -1,0 +1,118 @@
+{# What Spark writes differently (../dialects.sql). #}
+
+{% macro spark__type_named(type) %}
+    {{- return(adapter.spark_type(type)) -}}
+{% endmacro %}
+
+
+{# A backslash escapes, and two quotes end one string and begin the next. #}
+{% macro spark__sql_text(value) %}
+    {{- return("'" ~ (value | string).replace('\\', '\\\\').replace("'", "\\'") ~ "'") -}}
+{% endmacro %}
+
+
+{% macro spark__as_one_value(columns) %}
+    {{- return('struct(' ~ lakefeed.quoted_list(columns) ~ ')') -}}
+{% endmacro %}
+
+
+{% macro spark__all_but(names) %}
+    {{- return('* except (' ~ names | join(', ') ~ ')') -}}
+{% endmacro %}
+
+
+{% macro spark__value_at_greatest(value, by) %}
+    {{- return('max_by(' ~ value ~ ', ' ~ by ~ ')') -}}
+{% endmacro %}
+
+
+{% macro spark__time_in_zone(value, timezone) %}
+    {{- return('to_utc_timestamp(cast(' ~ value ~ " as timestamp), '" ~ timezone ~ "')") -}}
+{% endmacro %}
+
+
+{% macro spark__each_of(values) %}
+    {{- return('explode(array(' ~ values | join(', ') ~ '))') -}}
+{% endmacro %}
+
+
+{% macro spark__each_of_or_first(first, second, condition) %}
+    {{- return(
+        'explode(case when ' ~ condition ~ ' then array(' ~ first ~ ') else array(' ~ first ~ ', ' ~ second
+        ~ ') end)'
+    ) -}}
+{% endmacro %}
+
+
+{% macro spark__days_between(first, last) %}
+    {{- return(
+        'explode(sequence(cast(' ~ first ~ ' as date), cast(' ~ last ~ ' as date), interval 1 day))'
+    ) -}}
+{% endmacro %}
+
+
+{% macro spark__microseconds(moment) %}
+    {{- return('unix_micros(' ~ moment ~ ')') -}}
+{% endmacro %}
+
+
+{% macro spark__json_text(value, path) %}
+    {{- return('get_json_object(' ~ value ~ ', ' ~ lakefeed.sql_text(path) ~ ')') -}}
+{% endmacro %}
+
+
+{% macro spark__month_name(day) %}
+    {{- return("date_format(" ~ day ~ ", 'MMMM')") -}}
+{% endmacro %}
+
+
+{% macro spark__weekday_name(day) %}
+    {{- return("date_format(" ~ day ~ ", 'EEEE')") -}}
+{% endmacro %}
+
+
+{% macro spark__weekday_number(day) %}
+    {{- return('weekday(' ~ day ~ ') + 1') -}}
+{% endmacro %}
+
+
+{% macro spark__beginning() %}
+    {{- return("timestamp '1900-01-01 00:00:00+00'") -}}
+{% endmacro %}
+
+
+{% macro spark__quote(name) %}
+    {{- return('`' ~ name.replace('`', '``') ~ '`') -}}
+{% endmacro %}
+
+
+{% macro spark__quoted(names) %}
+    {%- set quoted = {} -%}
+    {%- for name in names -%}
+        {%- do quoted.update({name: '`' ~ name.replace('`', '``') ~ '`'}) -%}
+    {%- endfor -%}
+    {{- return(quoted) -}}
+{% endmacro %}
+
+
+{% macro spark__comparison(form) %}
+    {{- return(adapter.spark_form(form)) -}}
+{% endmacro %}
+
+
+{# Spark has no `asof`: a version counts until the next one of its member begins. #}
+{% macro spark__join_version(versions, member, at) %}
+    left join (
+        select
+            *,
+            lead(valid_from) over (
+                partition by {{ member.keys() | join(', ') }} order by valid_from
+            ) as _lakefeed_until
+        from {{ versions }}
+    ) as {{ versions }}
+        on {% for column, value in member.items() -%}
+        {{ versions }}.{{ column }} = {{ value }}
+        and {% endfor -%}
+        {{ versions }}.valid_from <= {{ at }}
+        and ({{ versions }}._lakefeed_until is null or {{ at }} < {{ versions }}._lakefeed_until)
+{%- endmacro %}

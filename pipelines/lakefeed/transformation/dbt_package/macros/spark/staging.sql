@@ -1,0 +1,230 @@
+{# Staging on Spark: the statements that ../staging.sql has for DuckDB. #}
+
+{#
+    Opens these loads for the model that is being built: the rows of the counting ones, as many as their
+    manifests count, as the temporary view that its query reads.
+#}
+{% macro open_loads_on_spark(raw, loads, counting) %}
+    {%- set batch = lakefeed.batch_on_spark() -%}
+    {%- do lakefeed.on_spark(
+        'create or replace temporary view lakefeed_new_loads_batch as select cast(' ~ batch ~ ' as bigint) as batch'
+    ) -%}
+    {%- do lakefeed.on_spark(lakefeed.new_loads_on_spark(loads, counting)) -%}
+    {%- set columns = raw.meta.lakefeed.columns -%}
+    {%- set changed = adapter.open_raw('lakefeed_raw_rows', counting, columns) -%}
+    {%- do lakefeed.refuse_lost_on_spark(changed, columns) if changed -%}
+    {%- do lakefeed.on_spark(lakefeed.new_rows_on_spark(raw)) -%}
+    {%- do lakefeed.refuse_missing_on_spark(raw, counting) if counting -%}
+{% endmacro %}
+
+
+{% macro new_loads_on_spark(loads, counting) -%}
+    {%- set counted = counting | map(attribute='load_id') | list -%}
+    create or replace temporary view lakefeed_new_loads as
+    select * from (values
+        {% for load in loads -%}
+        (
+            '{{ load.load_id }}', '{{ load.snapshot_at }}', {{ load.supersedes }},
+            cast({{ loop.index }} as bigint), {{ load.load_id in counted }}
+        ),
+        {% endfor -%}
+        (cast(null as string), cast(null as string), cast(null as boolean), cast(0 as bigint), false)
+    ) as loads (load_id, snapshot_at, supersedes, position, counts)
+    where load_id is not null
+{%- endmacro %}
+
+
+{% macro new_rows_on_spark(raw) -%}
+    {%- set watches_deletes = raw.meta.lakefeed.deletes != 'ignore' -%}
+    create or replace temporary view lakefeed_new_rows as
+    select
+        {% for name in raw.meta.lakefeed.columns -%}
+        files.{{ lakefeed.quote(name) }},
+        {% endfor -%}
+        {{ 'files._deleted_at,' if watches_deletes }}
+        files._dlt_load_id,
+        loads.position as _load_position
+    from lakefeed_raw_rows as files
+    join lakefeed_new_loads as loads on loads.load_id = files._dlt_load_id
+    {%- if not watches_deletes %}
+    where files._deleted_at is null
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# Fails if not as many rows of each load are read as its manifest counts, as on DuckDB. #}
+{% macro refuse_missing_on_spark(raw, counting) %}
+    {%- set watches_deletes = raw.meta.lakefeed.deletes != 'ignore' -%}
+    {%- set query -%}
+        select
+            _dlt_load_id,
+            {{ 'count(*) - count(_deleted_at), count(_deleted_at)' if watches_deletes else 'count(*), 0' }}
+        from lakefeed_new_rows
+        group by _dlt_load_id
+    {%- endset -%}
+    {%- set found = {} -%}
+    {%- for load_id, rows, deleted in adapter.rows(query) -%}
+        {%- do found.update({load_id: (rows, deleted)}) -%}
+    {%- endfor -%}
+    {%- for load in counting -%}
+        {%- set rows, deleted = found.get(load.load_id, (0, 0)) -%}
+        {%- set expected = load.deleted if watches_deletes else 0 -%}
+        {%- if rows != load.rows or deleted < expected -%}
+            {{- exceptions.raise_compiler_error(
+                this.identifier ~ ': load ' ~ load.load_id ~ " isn't whole (rows in its manifest: "
+                ~ (load.rows + expected) ~ ', rows read: ' ~ (rows + deleted) ~ '); put the files in '
+                ~ lakefeed.raw_folder(raw) ~ ' back, or reload the table: lakefeed run --full-refresh'
+            ) -}}
+        {%- endif -%}
+    {%- endfor -%}
+{% endmacro %}
+
+
+{# Fails if a value in raw would be rounded or lost in its declared type. #}
+{% macro refuse_lost_on_spark(changed, columns) %}
+    {%- set lost = 'select min(_lakefeed_lost) from lakefeed_raw_rows' -%}
+    {%- set name = adapter.rows(lost)[0][0] -%}
+    {%- if name -%}
+        {{- lakefeed.refuse_lossy_cast(name, changed[name], columns[name]) -}}
+    {%- endif -%}
+{% endmacro %}
+
+
+{#
+    Merges the rows that this query has into the model, in one statement, and with it removes the rows
+    whose newest version is a tombstone.
+#}
+{% macro merge_on_spark(raw, query, counting, columns) %}
+    {%- if not raw.key -%}
+        {#- A load that was staged before its record was written must not be staged twice. -#}
+        {%- do lakefeed.on_spark(
+            'delete from ' ~ this ~ ' where _dlt_load_id in (select load_id from lakefeed_new_loads)'
+        ) -%}
+        {%- set listed = lakefeed.quoted_list(columns) -%}
+        {{- return(lakefeed.write_on_spark(
+            'insert into ' ~ this ~ ' (' ~ listed ~ ') select ' ~ listed ~ ' from (' ~ query ~ ')'
+        )) -}}
+    {%- endif -%}
+    {%- set removes = raw.deletes == 'remove' and counting | selectattr('deleted') | list | length > 0 -%}
+    {%- set quoted = lakefeed.quoted(columns) -%}
+    {%- set merge -%}
+        merge into {{ this }} as target
+        using (
+            select {{ quoted.values() | join(', ') }}, false as _lakefeed_gone from ({{ query }})
+            {%- if removes %}
+            union all
+            select
+                {% for name in columns -%}
+                {{ 'any_value(' ~ quoted[name] ~ ')' if name in raw.key else 'null' }} as {{ quoted[name] }},
+                {% endfor -%}
+                true as _lakefeed_gone
+            from lakefeed_new_rows
+            where
+                _deleted_at is not null
+                and ({{ lakefeed.key_of_raw(raw) }}) not in (select {{ lakefeed.key_of_raw(raw) }} from ({{ query }}))
+            group by {{ lakefeed.key_of_raw(raw) }}
+            {%- endif %}
+        ) as source
+        on {{ lakefeed.same_key_on_spark(raw, 'target', 'source') }}
+        {%- if removes %}
+        when matched and source._lakefeed_gone then delete
+        {%- endif %}
+        when matched then update set
+            {% for name in columns -%}
+            {{ quoted[name] }} = source.{{ quoted[name] }}{{ ',' if not loop.last }}
+            {% endfor -%}
+        when not matched {{ 'and not source._lakefeed_gone' if removes }} then insert ({{ quoted.values() | join(', ') }})
+        values ({% for name in columns %}source.{{ quoted[name] }}{{ ', ' if not loop.last }}{% endfor %})
+    {%- endset -%}
+    {%- do lakefeed.write_on_spark(merge) -%}
+{% endmacro %}
+
+
+{#
+    Replaces the versions of all keys that this query has by those that it has, in one statement. A
+    version is recognized by its key and beginning.
+#}
+{% macro merge_versions_on_spark(raw, query) %}
+    {%- set columns = raw.columns.keys() | list + [
+        'valid_from', 'valid_to', 'is_current', 'loaded_at', '_changed_at', '_was_deleted',
+        '_dlt_load_id', '_staged_batch'
+    ] -%}
+    {%- set quoted = lakefeed.quoted(columns) -%}
+    {%- do adapter.keep('lakefeed_versions', query) -%}
+    {%- set merge -%}
+        merge into {{ this }} as target
+        using (
+            select {{ quoted.values() | join(', ') }}, false as _lakefeed_gone from lakefeed_versions
+            union all
+            select {{ quoted.values() | join(', ') }}, true as _lakefeed_gone from {{ this }} as known
+            where
+                exists (
+                    select 1 from lakefeed_versions as versions
+                    where {{ lakefeed.same_key_on_spark(raw, 'versions', 'known') }}
+                )
+                and not exists (
+                    select 1 from lakefeed_versions as versions
+                    where
+                        {{ lakefeed.same_key_on_spark(raw, 'versions', 'known') }}
+                        and versions.valid_from = known.valid_from
+                )
+        ) as source
+        on {{ lakefeed.same_key_on_spark(raw, 'target', 'source') }} and target.valid_from = source.valid_from
+        when matched and source._lakefeed_gone then delete
+        when matched then update set
+            {% for name in columns -%}
+            {{ quoted[name] }} = source.{{ quoted[name] }}{{ ',' if not loop.last }}
+            {% endfor -%}
+        when not matched and not source._lakefeed_gone then insert ({{ quoted.values() | join(', ') }})
+        values ({% for name in columns %}source.{{ quoted[name] }}{{ ', ' if not loop.last }}{% endfor %})
+    {%- endset -%}
+    {%- do lakefeed.write_on_spark(merge) -%}
+{% endmacro %}
+
+
+{# The condition that rows of two relations have the same key. #}
+{% macro same_key_on_spark(raw, left, right) %}
+    {%- set conditions = [] -%}
+    {%- for name in raw.key -%}
+        {%- set form = lakefeed.comparison((raw.get('compared_as') or {}).get(name, '{value}')) -%}
+        {%- set column = '.' ~ lakefeed.quote(name) -%}
+        {%- do conditions.append(
+            form.replace('{value}', left ~ column) ~ ' = ' ~ form.replace('{value}', right ~ column)
+        ) -%}
+    {%- endfor -%}
+    {{- return(conditions | join(' and ')) -}}
+{% endmacro %}
+
+
+{# Records the loads as staged; of a model that was built from nothing, no others stay recorded. #}
+{% macro record_loads_on_spark(loads, extends) %}
+    {%- set name = lakefeed.sql_text(this.identifier) -%}
+    {%- set merge -%}
+        merge into _lakefeed.staged_loads as known
+        using (
+            select {{ name }} as model, load_id, snapshot_at, batch
+            from lakefeed_new_loads cross join lakefeed_new_loads_batch
+        ) as new
+        on known.model = new.model and known.load_id = new.load_id
+        when not matched then insert *
+        {%- if not extends %}
+        when not matched by source and known.model = {{ name }} then delete
+        {%- endif %}
+    {%- endset -%}
+    {%- do lakefeed.on_spark(merge) if loads or not extends -%}
+{% endmacro %}
+
+
+{# Records one fact about this model. #}
+{% macro record_on_spark(table, column, value) %}
+    {%- set merge -%}
+        merge into _lakefeed.{{ table }} as known
+        using (
+            select {{ lakefeed.sql_text(this.identifier) }} as model, {{ lakefeed.sql_text(value) }} as {{ column }}
+        ) as new
+        on known.model = new.model
+        when matched then update set {{ column }} = new.{{ column }}
+        when not matched then insert *
+    {%- endset -%}
+    {%- do lakefeed.on_spark(merge) -%}
+{% endmacro %}
