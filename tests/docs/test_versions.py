@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lakefeed.demo.spark.distribution import PACKAGES as JARS
 from tests.conftest import Database
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -54,6 +55,14 @@ def test_the_table_has_the_other_version_that_a_target_tests(name: str) -> None:
     assert {documented(name)[1]} == tested
     (target,) = [how for row, version, how in ROWS if row == name and version in tested]
     assert f"make test-{OTHERS[name]}" in target
+
+
+def test_the_table_has_the_spark_and_the_iceberg_of_the_cluster() -> None:
+    server = (REPOSITORY / "tests/versions/spark_server.lock").read_text(encoding="utf-8")
+    (iceberg,) = {name.rpartition(":")[2] for name in JARS if "iceberg" in name}
+
+    assert documented("Spark, as the warehouse") == [pinned(server, "pyspark")]
+    assert documented("Iceberg, as Spark's tables") == [iceberg]
 
 
 def test_the_table_has_the_pythons_that_ci_tests() -> None:

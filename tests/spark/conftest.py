@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import uuid
@@ -11,17 +12,16 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from lakefeed.demo.spark.cluster import Cluster, spark_cluster
 from lakefeed.demo.spark.distribution import Spark, find_spark, jar_cache
-from lakefeed.demo.spark.relay import tcp_to
+from lakefeed.demo.spark.relay import over_tcp
 from lakefeed.demo.spark.settings import CATALOGUE, Place
 from lakefeed.demo.store import ObjectStore
 from lakefeed.errors import LakefeedError
-from tests.conftest import BUCKET, new_database
+from tests.conftest import BUCKET, Database, new_database
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
@@ -33,14 +33,11 @@ IN_CI = bool(os.environ.get("CI"))
 
 @dataclass(frozen=True)
 class Running:
-    """A cluster that runs, and where its tables and raw are.
-
-    `catalogue_url` is the database of its catalogue, over TCP.
-    """
+    """A cluster that runs, the database of its catalogues, and where its tables and raw are."""
 
     cluster: Cluster
     store: ObjectStore
-    catalogue_url: str
+    database: Database
     catalogue: str = CATALOGUE
     warehouse: str = f"s3://{BUCKET}/warehouse"
     raw_url: str = f"s3://{BUCKET}/raw"
@@ -60,7 +57,12 @@ class Session:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a statement, in which `ns` is the namespace."""
-        return [tuple(row) for row in self.spark.sql(self.named(sql)).collect()]
+        # A finalizer in the midst of a call of gRPC's may call it too, and both wait (SPARK-55020).
+        gc.disable()
+        try:
+            return [tuple(row) for row in self.spark.sql(self.named(sql)).collect()]
+        finally:
+            gc.enable()
 
     def value(self, sql: str) -> Any:
         """The only value of the only row."""
@@ -94,10 +96,10 @@ def spark_cluster_server(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Running]:
     """The cluster; its catalogue is in the tests' PostgreSQL, and its tables in their store."""
-    catalogue = urlsplit(new_database(server_url).url)
-    socket_file = Path(parse_qs(catalogue.query)["host"][0]) / ".s.PGSQL.5432"
-    with tcp_to(socket_file) as port:
-        url = f"postgresql://postgres:@127.0.0.1:{port}{catalogue.path}"
+    database = new_database(server_url)
+    # Each session has connections of its own to each catalogue, which outlive it.
+    database.execute(f"alter database {database.name} set idle_session_timeout = '20s'")
+    with over_tcp(database.url) as url:
         place = Place(
             catalogue=url,
             warehouse=Running.warehouse,
@@ -105,7 +107,7 @@ def spark_cluster_server(
             catalogues=(CATALOGUE, *(f"lake{number}" for number in range(_CATALOGUES))),
         )
         with spark_cluster(spark_here, place, tmp_path_factory.mktemp("spark")) as cluster:
-            yield Running(cluster, store_server, url)
+            yield Running(cluster, store_server, database)
 
 
 @pytest.fixture
@@ -134,6 +136,7 @@ def session(running: Running) -> Iterator[Session]:
 @contextmanager
 def connected(running: Running, namespace: str) -> Iterator[Session]:
     """A new session, as a new process would have it."""
+    from pyspark.sql.connect.client.reattach import ExecutePlanResponseReattachableIterator
     from pyspark.sql.connect.client.retries import DefaultPolicy
     from pyspark.sql.connect.session import SparkSession
 
@@ -143,4 +146,6 @@ def connected(running: Running, namespace: str) -> Iterator[Session]:
     try:
         yield Session(spark, namespace)
     finally:
+        # A session that is released before its statements are is told of as an error of the server.
+        ExecutePlanResponseReattachableIterator.shutdown()
         spark.stop()

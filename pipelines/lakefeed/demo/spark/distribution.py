@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +34,8 @@ EXCLUDED = (
     "software.amazon.awssdk:sdk-core",
     "software.amazon.awssdk:netty-nio-client",
 )
-_LAST_LINES = 20
+# Of Ivy's hundreds of lines: the hosts that didn't answer, and what it lacks therefore.
+_TELLING = re.compile(r"access error|not found|^Exception|^Error")
 
 
 @dataclass(frozen=True)
@@ -56,18 +57,19 @@ def jar_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lakefeed" / "spark"
 
 
-def find_spark(root: Path, ivy: Path) -> Spark:
+def find_spark(root: Path, ivy: Path, say: Callable[[str], object] = lambda _: None) -> Spark:
     """The Spark of this machine, with its jars, which are downloaded into `ivy` the first time.
 
     Args:
         root: the project's folder, where `.venv-spark_server` may be.
+        say: is told before a download begins.
 
     Raises:
         LakefeedError: Java or Spark is missing, or the jars can't be downloaded.
     """
     check_java()
     home = spark_home(root)
-    return Spark(home, _resolve(home, ivy))
+    return Spark(home, _resolve(home, ivy, say))
 
 
 def check_java() -> None:
@@ -84,7 +86,7 @@ def check_java() -> None:
     if found is None or int(found[1]) < OLDEST_JAVA:
         version = found[1] if found else "unknown"
         raise LakefeedError(
-            f"Spark needs Java {OLDEST_JAVA} or newer; {java} is of version {version}",
+            f"Spark needs Java {OLDEST_JAVA} or newer; {java} is version {version}",
             do="install a newer one, and set JAVA_HOME to its folder",
         )
 
@@ -108,13 +110,14 @@ def spark_home(root: Path) -> Path:
     )
 
 
-def _resolve(home: Path, ivy: Path) -> Path:
+def _resolve(home: Path, ivy: Path, say: Callable[[str], object]) -> Path:
     """The folder with the jars, resolved by Spark as `spark.jars.packages` does, once a machine."""
     wanted = "\n".join((*PACKAGES, *EXCLUDED))
     done = ivy / "lakefeed-packages"
     ivy.mkdir(parents=True, exist_ok=True)
     with FileLock(ivy / "lakefeed.lock"):
         if not done.exists() or done.read_text() != wanted:
+            say(f"Downloading the jars of Iceberg and S3, 125 MB, into {ivy}: once")
             shutil.rmtree(ivy / "jars", ignore_errors=True)
             _download(home, ivy)
             done.write_text(wanted)
@@ -125,6 +128,8 @@ def _download(home: Path, ivy: Path) -> None:
     command = [
         *(str(home / "bin" / "spark-submit"), "--conf", f"spark.jars.ivy={ivy}"),
         *("--packages", ",".join(PACKAGES), "--exclude-packages", ",".join(EXCLUDED)),
+        # Ivy would take what Maven left in ~/.m2, even a pom without its jar.
+        *("--driver-java-options", f"-Duser.home={ivy}"),
         # Spark resolves its packages before it runs a program: here the shortest that it has.
         *("--class", "org.apache.ivy.Main", "spark-internal", "-version"),
     ]
@@ -134,7 +139,7 @@ def _download(home: Path, ivy: Path) -> None:
     )
     if ended.returncode == 0:
         return
-    lines = [line for line in ended.stderr.splitlines() if line.strip()][-_LAST_LINES:]
+    lines = [line.strip() for line in ended.stderr.splitlines() if _TELLING.search(line)][-5:]
     raise LakefeedError(
         "\n".join(["Spark's jars can't be downloaded:", *(f"  │ {line}" for line in lines)]),
         do="Spark downloads them from Maven Central, which this machine must reach once",

@@ -9,13 +9,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 _BLOCK = 65_536
 
 
 @contextmanager
-def tcp_to(file: Path) -> Iterator[int]:
-    """A port on loopback that leads to the socket `file` until the block ends."""
+def over_tcp(url: str) -> Iterator[str]:
+    """The URL of a PostgreSQL database over TCP, until the block ends.
+
+    Args:
+        url: of the database, with the folder of the server's socket as its `host`.
+    """
+    parts = urlsplit(url)
+    (folder,) = parse_qs(parts.query)["host"]
+    with _port_of(Path(folder, ".s.PGSQL.5432")) as port:
+        yield f"postgresql://{parts.username}@127.0.0.1:{port}{parts.path}"
+
+
+@contextmanager
+def _port_of(file: Path) -> Iterator[int]:
 
     class Handler(socketserver.BaseRequestHandler):
         request: socket.socket
