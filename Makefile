@@ -19,8 +19,8 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY) ## load, change, load again, build, show: the main job on an embedded PostgreSQL; raw on SeaweedFS: make demo STORE=s3
-	@$(BIN)/lakefeed demo $(if $(STORE),--store $(STORE))
+demo: $(READY) $(if $(WAREHOUSE),.venv-$(WAREHOUSE)/.ready .venv-$(WAREHOUSE)_server/.ready) ## load, change, load again, build, show: the main job on an embedded PostgreSQL; raw on SeaweedFS: make demo STORE=s3; and the warehouse on a Spark cluster: make demo WAREHOUSE=spark
+	@$(if $(WAREHOUSE),.venv-$(WAREHOUSE)/bin,$(BIN))/lakefeed demo $(if $(STORE),--store $(STORE)) $(if $(WAREHOUSE),--warehouse $(WAREHOUSE))
 
 # The shell gives way to it, so that Ctrl-C and SIGTERM reach it alone.
 airflow: $(READY) ## Airflow and the shop, without Docker, until Ctrl-C: make airflow PORT=8081

@@ -81,14 +81,25 @@ def schema() -> None:
 @click.option("--seed", type=int, default=7, show_default=True, help="Seed of the generated data.")
 @click.option("--keep", is_flag=True, help="Keep the database running and print how to connect.")
 @click.option("--store", type=click.Choice(["s3"]), help="Keep raw in an object store, SeaweedFS.")
-def demo(root: Path, scale: float, seed: int, keep: bool, store: str | None) -> None:
+@click.option(
+    "--warehouse",
+    type=click.Choice(["spark"]),
+    help="Build on a Spark cluster on this machine, with raw in an object store. Needs Java 17.",
+)
+def demo(
+    *, root: Path, scale: float, seed: int, keep: bool, store: str | None, warehouse: str | None
+) -> None:
     """Run the main job on a small shop in an embedded PostgreSQL."""
+    from lakefeed.demo.elsewhere import in_store, on_spark
     from lakefeed.demo.run import run_demo
 
     if store and keep:
         raise click.UsageError("--store doesn't go with --keep: the object store isn't kept")
+    if warehouse and keep:
+        raise click.UsageError("--warehouse doesn't go with --keep: the cluster isn't kept")
 
-    sys.exit(run_demo(root.resolve(), scale=scale, seed=seed, keep=keep, in_store=bool(store)))
+    elsewhere = on_spark if warehouse else in_store if store else None
+    sys.exit(run_demo(root.resolve(), scale=scale, seed=seed, keep=keep, elsewhere=elsewhere))
 
 
 @click.command()

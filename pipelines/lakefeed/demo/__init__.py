@@ -1,7 +1,7 @@
 """The demo: a small online shop in an embedded PostgreSQL, and Airflow without Docker.
 
-Imports: `declaration`, `declaration.document`, `loading.raw`, `orchestration`,
-    `orchestration.ingest`, `render`, `site`, `transformation.generate`,
+Imports: `declaration`, `declaration.document`, `demo.spark`, `loading.raw`, `orchestration`,
+    `orchestration.ingest`, `render`, `site`, `transformation.generate`, `transformation.targets`,
     `transformation.warehouse`.
-Public: `run`, `server`.
+Public: `elsewhere`, `local_stack`, `processes`, `run`, `server`, `store`.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,8 +58,8 @@ def demo_lake(project: Project) -> Iterator[None]:
         lock.release()
 
 
-def copy_with_raw(project: Project, folder: Path, raw_url: str) -> Project:
-    """A copy of the project, without its lake, whose raw layer is at this URL."""
+def copy_with(project: Project, folder: Path, settings: Mapping[str, str]) -> Project:
+    """A copy of the project, without its lake, with these settings at the top of sources.yaml."""
     ignored = shutil.ignore_patterns("target", "logs", "dbt_packages", ".lakefeed")
     for name in ("dbt", ".dlt"):
         if (project.root / name).exists():
@@ -68,8 +68,9 @@ def copy_with_raw(project: Project, folder: Path, raw_url: str) -> Project:
         shutil.copy(project.root / name, folder / name)
     declaration = folder / DECLARATION_FILE
     text = declaration.read_text(encoding="utf-8")
-    others = re.sub(r"^raw: .*\n", "", text, flags=re.MULTILINE)
-    declaration.write_text(f"raw: {{url: {raw_url}}}\n{others}", encoding="utf-8")
+    others = re.sub(rf"^(?:{'|'.join(settings)}): .*\n", "", text, flags=re.MULTILINE)
+    lines = "".join(f"{name}: {value}\n" for name, value in settings.items())
+    declaration.write_text(lines + others, encoding="utf-8")
     return open_project(folder)
 
 

@@ -6,8 +6,8 @@ import datetime as dt
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import psycopg2
@@ -18,11 +18,11 @@ from rich.table import Table as Grid
 
 from lakefeed.declaration.document.loader import DECLARATION_FILE
 from lakefeed.declaration.project import Project, open_project
-from lakefeed.demo.lake import copy_with_raw, demo_lake, empty_lake
+from lakefeed.demo.elsewhere import Elsewhere
+from lakefeed.demo.lake import demo_lake, empty_lake
 from lakefeed.demo.server import create_database, embedded_postgres, require_server
 from lakefeed.demo.shop import CONNECTION_VARIABLE, DATABASE, create_shop, generate_shop
 from lakefeed.demo.shop_events import live_a_day, place_order
-from lakefeed.demo.store import embedded_store
 from lakefeed.errors import Refused
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.orchestration.ingest.load_request import LoadRequest
@@ -35,7 +35,7 @@ from lakefeed.transformation.warehouse.declared import warehouse_of
 
 _REVENUE = """
 select
-    strftime(d.month_start, '%Y-%m') as month,
+    d.month_start as month,
     p.category_name as category,
     sum(f.quantity) as items,
     sum(f.line_total) as revenue
@@ -52,8 +52,8 @@ _MOVED = """
 select
     c.full_name as customer,
     c.city,
-    strftime(c.valid_from, '%Y-%m-%d %H:%M') as valid_from,
-    strftime(c.valid_to, '%Y-%m-%d %H:%M') as valid_to,
+    c.valid_from,
+    c.valid_to,
     count(o.order_id) as orders
 from marts.dim_customer as c
 left join marts.fct_order as o on o.customer_key = c.customer_key
@@ -63,13 +63,15 @@ order by valid_from
 """
 
 
-def run_demo(root: Path, *, scale: float, seed: int, keep: bool, in_store: bool = False) -> int:
+def run_demo(
+    root: Path, *, scale: float, seed: int, keep: bool, elsewhere: Elsewhere | None = None
+) -> int:
     """Runs the demo in the project at `root`; returns the exit code of the last run.
 
     Side effects: replaces the lake in `data/`, which must be the demo's own or absent.
 
     Args:
-        in_store: run a copy of the project, below `data/`, whose raw layer is in an object store.
+        elsewhere: run a copy of the project, below `data/`, whose data isn't there.
 
     Raises:
         Refused: this isn't the demo's project; or `data/` contains a lake that isn't the demo's or
@@ -88,35 +90,17 @@ def run_demo(root: Path, *, scale: float, seed: int, keep: bool, in_store: bool 
                 shop = generate_shop(scale, seed)
                 create_shop(session, shop)
                 out.print(f"An online shop in an embedded PostgreSQL: {shop.count():,} rows.\n")
-                with _in_store(out, project) if in_store else nullcontext(project) as used:
+                place = elsewhere(out, project, url) if elsewhere else nullcontext(project)
+                with place as used:
                     code = _story(out, used, session, shop_url, seed)
                     out.rule("documentation site", align="left")
                     site = write_site(open_project(used.root))
                     shown = site.report.relative_to(root)
                     out.print(f"wrote {shown}: runs, late rows, tests, lineage.")
                     out.print(f"open it in a browser: {site.report.as_uri()}\n", soft_wrap=True)
-            if in_store:
-                shown = used.warehouse.relative_to(root)
-                out.print(f"warehouse   {shown}   (schemas staging, history and marts)")
-            else:
+            if elsewhere is None:
                 _farewell(out, project, shop_url, keep=keep)
     return code
-
-
-@contextmanager
-def _in_store(out: Console, project: Project) -> Iterator[Project]:
-    """A copy of the project with its raw layer in an object store, which runs until the end."""
-    with embedded_store(project.data / "store") as store:
-        store.create_bucket("lake")
-        os.environ.update(store.environment)
-        copy = copy_with_raw(project, project.data / "project", "s3://lake/raw")
-        out.print("An object store, SeaweedFS, that speaks S3. sources.yaml says where raw is:\n")
-        out.print(f"  raw: {{url: {copy.raw.url}}}\n", highlight=False)
-        write_generated(copy)
-        yield copy
-        written = store.list_files("lake")
-        out.rule("the object store", align="left")
-        out.print(f"{len(written)} files in s3://lake/raw, {sum(written.values()):,} bytes.\n")
 
 
 def _demo_project(root: Path) -> Project:
@@ -239,13 +223,22 @@ def _grid(project: Project, sql: str) -> Grid:
         numeric = column in ("items", "revenue", "orders")
         grid.add_column(column, justify="right" if numeric else "left")
     for row in rows:
-        grid.add_row(*_texts(row))
+        grid.add_row(*map(_text, row))
     return grid
 
 
-def _texts(row: Sequence[object]) -> list[str]:
-    values = ("" if value is None else value for value in row)
-    return [f"{value:,}" if isinstance(value, int) else str(value) for value in values]
+def _text(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case int():
+            return f"{value:,}"
+        case dt.datetime():
+            return f"{value:%Y-%m-%d %H:%M}"
+        case dt.date():
+            return f"{value:%Y-%m}"
+        case _:
+            return str(value)
 
 
 def _farewell(out: Console, project: Project, url: str, *, keep: bool) -> None:
