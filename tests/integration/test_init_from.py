@@ -101,8 +101,19 @@ def test_a_sling_replication_is_carried_over(shop: Database, tmp_path: Path) -> 
             "deletes": "mark",
             "tags": ["core"],
         },
+        "paid": {
+            "query": "select order_id, total, updated_at as changed\nfrom orders\n"
+            "where status = 'paid' and true\n",
+            "cursor": "changed",
+            "primary_key": ["order_id"],
+        },
         "sales.quota": {"mode": "full_refresh"},
         "sales.territory": {"mode": "full_refresh"},
+        "secrets": {"mode": "full_refresh", "enabled": False},
+        "totals": {
+            "query": "select status, sum(total) as total from orders group by 1\n",
+            "mode": "full_refresh",
+        },
     }
     snapshot = "mode `snapshot`: staging has the newest rows; `history: true` keeps versions"
     assert set(report.not_carried) == {
@@ -116,13 +127,18 @@ def test_a_sling_replication_is_carried_over(shop: Database, tmp_path: Path) -> 
         ("public.Order Lines", "`qty as quantity` isn't renamed: staging has the source's names"),
         ("public.events", "incremental: it has no primary key, so it is read whole"),
         ("public.old_orders", "not in the database"),
-        ("public.secrets", "disabled there, so it isn't declared"),
-        ("public.paid", "`sql`: a query, not a table"),
+        (
+            "public.totals",
+            "no `update_key`, so it is read whole, and deleted rows leave staging",
+        ),
+        ("public.orders_again", '`sql`: relation "nothing" does not exist'),
+        ("public.since", "`sql`: a query with variables"),
+        ("public.both", "`sql`: it contains more than one statement"),
         ("sales.*", "`hooks`"),
         ("sales.quota", snapshot),
         ("sales.territory", snapshot),
     }
-    assert report.unnamed == 2
+    assert report.unnamed == 1
 
 
 def test_a_meltano_extractor_is_carried_over(shop: Database, tmp_path: Path) -> None:
@@ -142,6 +158,7 @@ def test_a_meltano_extractor_is_carried_over(shop: Database, tmp_path: Path) -> 
         "orders": {"cursor": "updated_at", "where": "(status <> 'draft') and (total >= 0)"},
         "sales.quota": {"mode": "full_refresh"},
         "sales.territory": {"mode": "full_refresh"},
+        "secrets": {"mode": "full_refresh", "enabled": False},
     }
     assert set(report.not_carried) == {
         ("loaders", "this section"),
@@ -199,9 +216,12 @@ def test_an_airbyte_connection_is_carried_over(shop: Database, tmp_path: Path) -
 
 def test_an_airbyte_catalog_is_carried_over(shop: Database, tmp_path: Path) -> None:
     """By `xmin`, since the source defines the cursor and doesn't read the log."""
-    made_from("catalog.json", shop, tmp_path)
+    report = made_from("catalog.json", shop, tmp_path)
+
+    assert "3 tables: 1 incremental, 2 full refresh (1 paused)." in render_init(report)
 
     assert declared(tmp_path) == {
+        "customers": {"mode": "full_refresh", "enabled": False},
         "orders": {"cursor": "xmin", "columns": {"exclude": ["status"]}},
         "sales.territory": {"mode": "full_refresh"},
     }

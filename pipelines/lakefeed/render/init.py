@@ -28,7 +28,7 @@ def render_init(report: InitReport) -> str:
             *_unnamed(report),
             *_other_schemas(report),
             f"{counted(report.tables, 'table')}: {report.incremental} incremental, "
-            f"{report.tables - report.incremental} full refresh.",
+            f"{report.tables - report.incremental} full refresh{_paused(report)}.",
             *_deletes(report),
             "Review sources.yaml, then run:",
             "  lakefeed run",
@@ -39,6 +39,10 @@ def render_init(report: InitReport) -> str:
 def _grouped(about: Iterable[tuple[str, str]]) -> Iterator[str]:
     named = [(_on_one_line(name), _on_one_line(text)) for name, text in about]
     return (text.replace("\n", "\n  ") for text in grouped(of_named(named)))
+
+
+def _paused(report: InitReport) -> str:
+    return f" ({report.paused} paused)" if report.paused else ""
 
 
 def _deletes(report: InitReport) -> Iterator[str]:

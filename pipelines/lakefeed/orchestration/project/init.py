@@ -26,6 +26,7 @@ from lakefeed.orchestration.project.proposal.declaration_text import (
     entry_of,
     left_text,
 )
+from lakefeed.orchestration.project.proposal.query_proposals import propose_queries
 from lakefeed.orchestration.project.proposal.schemas import (
     choose_schemas,
     how_to_choose,
@@ -58,6 +59,7 @@ class InitReport:
         elsewhere: other schemas with tables, and how many they have.
         not_carried: what another tool's file says and `sources.yaml` doesn't.
         unnamed: tables beside the declared ones that the file of another tool doesn't name.
+        paused: declared tables that aren't loaded.
     """
 
     files: tuple[str, ...]
@@ -70,6 +72,7 @@ class InitReport:
     elsewhere: dict[str, int]
     not_carried: tuple[tuple[str, str], ...] = ()
     unnamed: int = 0
+    paused: int = 0
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,7 @@ def init_project(
         elsewhere={} if exported else _others(found, counts),
         not_carried=found.left,
         unnamed=found.unnamed,
+        paused=sum("enabled: false" in one.settings for one in found.declared),
     )
 
 
@@ -190,6 +194,12 @@ def _survey_of_export(connection: Connection, session: PgConnection, export: Exp
         proposal, lost = carry(facts, imported.tables[name], export.tool)
         proposals += [proposal] if proposal else []
         left += [(name, what) for what in lost]
+    schema = own_schema(schemas)
+    taken = [table.name for table in named if table.schema == schema]
+    queries, lost_queries = propose_queries(
+        session, imported.queries, export.tool, schema=schema, taken=taken
+    )
+    proposals, left = [*proposals, *queries], [*left, *lost_queries]
     beside = [t for t in known if t.schema in schemas and t.kind in BASE_KINDS]
     unnamed = len([table for table in beside if table.qualified not in imported.tables])
     return _Survey(schemas, proposals, tuple(dict.fromkeys(left)), unnamed)

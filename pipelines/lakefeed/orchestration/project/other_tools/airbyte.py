@@ -36,9 +36,9 @@ def read_airbyte(data: Any, tables: Sequence[CatalogueTable]) -> Imported:
     for stream in map(_flat, _listed(data) or ()):
         name = str(stream.get("name") or "")
         shown = ".".join(filter(None, [str(stream.get("namespace") or ""), name]))
-        if stream.get("selected") is False:
-            continue
         matching = _tables_of(tables, str(stream.get("namespace") or ""), name)
+        if len(matching) != 1 and stream.get("selected") is False:
+            continue
         if len(matching) != 1:
             several = f"{len(matching)} schemas have it, and the file names none"
             left.append((shown, several if matching else "not in the database"))
@@ -117,6 +117,7 @@ def _carried(table: CatalogueTable, stream: Mapping[str, Any]) -> Carried:
         include=tuple(n for n in columns_named(table, chosen) if not n.startswith(_OF_THE_LOG)),
         exclude=tuple(n for n in columns_named(table, gone) if n in known),
         hidden=tuple(name for name in hashed if name in known),
+        is_paused=stream.get("selected") is False,
     )
 
 

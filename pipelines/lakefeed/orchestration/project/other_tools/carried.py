@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -31,6 +31,7 @@ class Carried:
         where: a condition in the source's SQL.
         deletes: what becomes of deleted rows, if that is known.
         on_null_cursor: as in sources.yaml, if that is known.
+        is_paused: it isn't loaded until it is switched on again.
     """
 
     method: Method
@@ -45,6 +46,20 @@ class Carried:
     deletes: str = ""
     on_null_cursor: str = ""
     tags: tuple[str, ...] = ()
+    is_paused: bool = False
+
+
+@dataclass(frozen=True)
+class Queried:
+    """A query that is loaded like a table. `carried` says how, as far as its columns allow.
+
+    `shown` is its name in the file.
+    """
+
+    shown: str
+    name: str
+    query: str
+    carried: Callable[[CatalogueTable], Carried]
 
 
 @dataclass(frozen=True)
@@ -52,10 +67,12 @@ class Imported:
     """The tables that a file loads, by qualified name, and what of it can't be carried over.
 
     `left` holds what it is about (a table, a section) and what isn't carried over, or why.
+    `queries` are those loaded besides.
     """
 
     tables: Mapping[str, Carried]
     left: tuple[tuple[str, str], ...]
+    queries: tuple[Queried, ...] = ()
 
 
 def tables_named(tables: Sequence[CatalogueTable], schema: str, name: str) -> list[CatalogueTable]:

@@ -143,6 +143,7 @@ def _carried(table: CatalogueTable, tap: Mapping[str, Any], rules: Sequence[str]
         exclude=tuple(dict.fromkeys((*unselected, *deselected))),
         hidden=tuple(_hidden(table, tap)),
         where=" and ".join(f"({condition})" for condition in conditions),
+        is_paused=metadata.get("selected") is False,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from lakefeed.declaration.catalogue import CatalogueTable
@@ -11,6 +13,7 @@ from lakefeed.orchestration.project.other_tools.carried import (
     Carried,
     Imported,
     Method,
+    Queried,
     as_mapping,
     as_names,
     columns_named,
@@ -43,8 +46,9 @@ def read_sling(data: Any, tables: Sequence[CatalogueTable]) -> Imported:
     """What a replication says about these tables."""
     defaults, streams = as_mapping(data.get("defaults")), as_mapping(data.get("streams"))
     left = [(key, "this section") for key in ("hooks", "env") if data.get(key)]
-    left += [("defaults", _unknown(key)) for key in _left_keys(defaults)]
-    found: dict[str, Carried | None] = {}
+    left += [("defaults", text) for text in _unknown_keys(defaults)]
+    found: dict[str, Carried] = {}
+    queries: list[Queried] = []
     # An explicit stream comes before a wildcard that includes it.
     for name in sorted(streams, key=_is_wildcard):
         own = as_mapping(streams[name])
@@ -52,19 +56,22 @@ def read_sling(data: Any, tables: Sequence[CatalogueTable]) -> Imported:
         if reason := _why_no_table(name, stream):
             left.append((name, reason))
             continue
+        if sql := str(stream.get("sql") or ""):
+            queries.append(
+                Queried(name, _entry_of(name).name, _query(sql), partial(_carried, stream=stream))
+            )
+            left += [(name, text) for text in (*_unknown_keys(own), *_remarks(stream))]
+            continue
         entry = _entry_of(name)
         matching = _matching(tables, entry)
         if not matching:
             left.append((name, "not in the database"))
-        if stream.get("disabled"):
-            left.append((name, "disabled there, so it isn't declared"))
-        left += [(name, _unknown(key)) for key in _left_keys(own)]
+        left += [(name, text) for text in _unknown_keys(own)]
         for table in matching:
             if table.qualified not in found:
-                is_on = not stream.get("disabled")
-                found[table.qualified] = _carried(table, stream) if is_on else None
-                left += [(table.qualified, text) for text in _remarks(stream) if is_on]
-    return Imported({name: one for name, one in found.items() if one}, tuple(left))
+                found[table.qualified] = _carried(table, stream)
+                left += [(table.qualified, text) for text in _remarks(stream)]
+    return Imported(found, tuple(left), tuple(queries))
 
 
 def _is_wildcard(name: str) -> bool:
@@ -95,8 +102,13 @@ def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, An
 
 
 def _why_no_table(name: str, stream: Mapping[str, Any]) -> str:
-    if stream.get("sql"):
-        return "`sql`: a query, not a table"
+    sql = str(stream.get("sql") or "")
+    if "://" in sql or sql.strip().endswith(".sql"):
+        return "`sql`: a query in a file of its own"
+    if re.search(r"\$\{|\{\w+\}", _query(sql)):
+        return "`sql`: a query with variables"
+    if sql:
+        return "`sql` of a wildcard" if _is_wildcard(name) else ""
     if "://" in name or name.lower().startswith(("select ", "with ")) or name.endswith(".sql"):
         return "a query or a file, not a table"
     if str(stream.get("mode")) == "definition-only":
@@ -112,8 +124,13 @@ def _left_keys(settings: Mapping[str, Any]) -> Iterator[str]:
             yield key
 
 
-def _unknown(key: str) -> str:
-    return f"`{key}`"
+def _unknown_keys(settings: Mapping[str, Any]) -> list[str]:
+    return [f"`{key}`" for key in _left_keys(settings)]
+
+
+def _query(sql: str) -> str:
+    """A query without what Sling puts in: Lakefeed adds the condition for the cursor itself."""
+    return sql.strip().removesuffix(";").rstrip().replace("{incremental_where_cond}", "true")
 
 
 def _carried(table: CatalogueTable, stream: Mapping[str, Any]) -> Carried:
@@ -133,6 +150,7 @@ def _carried(table: CatalogueTable, stream: Mapping[str, Any]) -> Carried:
         where=str(stream.get("where") or ""),
         deletes=_DELETES.get(deletes, ""),
         tags=as_names(stream.get("tags")),
+        is_paused=bool(stream.get("disabled")),
     )
 
 

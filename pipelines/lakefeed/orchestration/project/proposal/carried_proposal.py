@@ -56,6 +56,9 @@ def carry(
     _add_conditions(draft, carried, key)
     if carried.tags:
         draft.settings.append(f"tags: [{listed(carried.tags)}]")
+    if carried.is_paused:
+        draft.settings.append("enabled: false")
+        draft.remark += ", paused there"
     about_key = tuple(doubts_of_key(facts))
     proposal = Proposal(
         facts=facts,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 
 from lakefeed.declaration.catalogue import CatalogueTable
@@ -80,11 +81,23 @@ def _declared(schema: str, proposal: Proposal, name: str | None) -> str:
     facts = proposal.facts
     comments = [*doubts_of_key(facts), *proposal.comments]
     key = f"key {listed(facts.table.primary_key)}; " if facts.table.primary_key else ""
-    about = f"      # {_about(facts)}; {key}{proposal.reasons}\n"
-    settings = ", ".join([*proposal.settings, *([f"name: {name}"] if name else [])])
+    what = "a query" if proposal.query else _about(facts)
+    about = f"      # {what}; {key}{proposal.reasons}\n"
+    settings = [*proposal.settings, *([f"name: {name}"] if name else [])]
     entry = yaml_name(entry_of(schema, facts.table))
     remarks = "".join(f"      # {comment}\n" for comment in comments)
-    return f"{about}{remarks}      {entry}: {{{settings}}}\n"
+    if proposal.query:
+        lines = "".join(f"        {line}\n" for line in [_query(proposal.query), *settings])
+        return f"{about}{remarks}      {entry}:\n{lines}"
+    return f"{about}{remarks}      {entry}: {{{', '.join(settings)}}}\n"
+
+
+def _query(text: str) -> str:
+    """The setting, in its own lines where YAML keeps them as they are."""
+    lines = textwrap.dedent(text).strip().split("\n")
+    if not all(line.isprintable() for line in lines):
+        return f"query: {yaml_name(text)}"
+    return "\n".join(["query: |", *(f"          {line}".rstrip() for line in lines)])
 
 
 def _about(facts: TableFacts) -> str:

@@ -26,6 +26,7 @@ class Proposal:
         reasons: why they are what they are.
         comments: what else the file says above the entry.
         doubts: what the terminal says.
+        query: the query whose rows are loaded; empty for a table.
     """
 
     facts: TableFacts
@@ -34,6 +35,7 @@ class Proposal:
     is_incremental: bool
     comments: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    query: str = ""
 
 
 def propose(facts: TableFacts) -> Proposal:
