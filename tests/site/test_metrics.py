@@ -63,6 +63,15 @@ def test_each_metric_has_a_type_a_description_and_the_project(seen: Scraped) -> 
     assert len({f.name for f in seen.families}) == len(seen.families)
 
 
+def test_an_environment_has_metrics_of_its_own(lake: Lake) -> None:
+    (lake.root / ".env.prod").touch()
+    ended = lake.command("--env", "prod", "metrics")
+    (lake.root / ".env.prod").unlink()
+
+    labels = [s.labels for f in Scraped(ended.stdout).families for s in f.samples]
+    assert {(each["project"], each["environment"]) for each in labels} == {("lake", "prod")}
+
+
 def test_rows_of_a_table_are_those_of_its_staging_model(lake: Lake, seen: Scraped) -> None:
     ((staged,),) = lake.query("select count(*) from staging.stg_shop__orders")
 

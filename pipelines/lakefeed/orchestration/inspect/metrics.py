@@ -39,12 +39,14 @@ class Metric:
 def metrics(seen: Overview) -> list[Metric]:
     """The gauges of a lake. One without a value, such as the age of no load, is left out."""
     found = (*_of_warehouse(seen), *_of_tables(seen), *_of_models(seen), *_of_runs(seen))
-    project = ("project", seen.name)
+    lake: Labels = (("project", seen.name),)
+    if seen.environment:
+        lake += (("environment", seen.environment),)
     return [
         Metric(
             metric.name,
             metric.help,
-            tuple(Sample((project, *s.labels), s.value) for s in metric.samples),
+            tuple(Sample((*lake, *s.labels), s.value) for s in metric.samples),
         )
         for metric in found
         if metric.samples
@@ -77,9 +79,9 @@ def _of_warehouse(seen: Overview) -> Iterator[Metric]:
 # Of each table: name, description, and the value.
 _TABLES: tuple[tuple[str, str, Callable[[TableOverview], float | None]], ...] = (
     ("rows", "Rows in the staging model.", lambda t: t.status.staged_rows),
-    ("raw_rows", "Rows in raw: one for each version of a row.", lambda t: t.status.raw_rows),
+    ("raw_rows", "Rows in raw, one for each version of a row.", lambda t: t.status.raw_rows),
     ("raw_files", "Data files in raw.", lambda t: t.status.files),
-    ("loads", "Loads in raw that count.", lambda t: t.status.loads),
+    ("loads", "Committed loads; 0 if the table was never loaded.", lambda t: t.status.loads),
     (
         "newest_load_timestamp_seconds",
         "When the newest load was committed.",
@@ -92,34 +94,34 @@ _TABLES: tuple[tuple[str, str, Callable[[TableOverview], float | None]], ...] = 
     ),
     (
         "complete_through_timestamp_seconds",
-        "Everything committed in the source by this time is in the warehouse.",
+        "Time up to which all commits of the source are in the warehouse.",
         lambda t: _seconds(t.standing.complete_through) if t.standing else None,
     ),
     (
         "checkpoint_timestamp_seconds",
-        "The checkpoint, of tables whose cursor is a time.",
+        "The checkpoint, if the cursor is a time.",
         lambda t: _seconds_in(t.status.checkpoint) if clock_of(t.table) else None,
     ),
     (
         "late_rows",
-        "Rows of the last 500 loads that a load without a lookback would have missed.",
+        "Late rows in the last 500 loads: those that only the lookback caught.",
         lambda t: t.lateness.late if t.lateness else None,
     ),
     (
         "late_rows_beyond_lookback",
-        "Rows of the last 500 loads that arrived later than the lookback.",
+        "Late rows in the last 500 loads that arrived after the lookback.",
         lambda t: t.lateness.beyond if t.lateness else None,
     ),
     (
         "unreadable",
-        "Whether files in raw can't be read.",
+        "Whether a file in raw can't be read.",
         lambda t: bool(t.unread),
     ),
 )
 # Of each table's part in the last run that loaded it.
 _LOADS: tuple[tuple[str, str, Callable[[TableOutcome], float]], ...] = (
-    ("last_run_failed", "Whether the last run failed to load it.", lambda o: bool(o.error)),
-    ("last_run_duration_seconds", "How long the last run took to load it.", lambda o: o.seconds),
+    ("last_run_failed", "Whether the table's latest load failed.", lambda o: bool(o.error)),
+    ("last_run_duration_seconds", "How long the table's latest load took.", lambda o: o.seconds),
 )
 
 
@@ -136,7 +138,7 @@ def _of_tables(seen: Overview) -> Iterator[Metric]:
     )
     yield _metric(
         "lakefeed_table_freshness_limit_seconds",
-        "The declared freshness: the greatest age of the newest load.",
+        "The declared freshness: the greatest allowed age of the newest load.",
         limits,
     )
     outcomes = {outcome.name: outcome for run in seen.runs for outcome in run.tables}
@@ -153,12 +155,12 @@ _MODELS: tuple[tuple[str, str, Callable[[ModelOverview], float | None]], ...] = 
     ("rows", "Rows of the model; views aren't counted.", lambda m: m.rows),
     (
         "complete_through_timestamp_seconds",
-        "The earliest complete_through of the tables upstream.",
+        "Time up to which all commits of the tables upstream are in the model.",
         lambda m: _seconds(m.standing.complete_through) if m.standing else None,
     ),
     (
         "held_back",
-        "Whether the model is held back at an earlier version although there is newer data.",
+        "Whether the model is held back at an earlier version, although newer data is there.",
         lambda m: bool(m.standing.held) if m.standing else None,
     ),
 )
@@ -186,13 +188,17 @@ _RUN: tuple[tuple[str, str, Callable[[KeptRun], float]], ...] = (
         "When the last run, load, build or rebuild started.",
         lambda run: run.started_at.timestamp(),
     ),
-    ("duration_seconds", "How long it took.", lambda run: run.seconds),
-    ("failed", "Whether any of it failed or was refused.", lambda run: bool(run.exit_code)),
-    ("rows", "Rows that it wrote to raw.", lambda run: run.rows),
-    ("tables", "Tables that it was to load.", lambda run: len(run.tables)),
+    ("duration_seconds", "How long the last run took.", lambda run: run.seconds),
+    (
+        "failed",
+        "Whether anything in the last run failed or was refused.",
+        lambda run: bool(run.exit_code),
+    ),
+    ("rows", "Rows that the last run wrote to raw.", lambda run: run.rows),
+    ("tables", "Tables that the last run set out to load.", lambda run: len(run.tables)),
     (
         "failed_tables",
-        "Tables that it failed to load.",
+        "Tables that the last run failed to load.",
         lambda run: sum(bool(table.error) for table in run.tables),
     ),
 )
@@ -203,7 +209,7 @@ def _of_runs(seen: Overview) -> Iterator[Metric]:
         yield _single(f"lakefeed_last_run_{name}", text, value(seen.runs[-1]))
     yield _single(
         "lakefeed_last_success_start_timestamp_seconds",
-        "When the last run started of which nothing failed.",
+        "When the last run without a failure started.",
         _last_success(seen.runs),
     )
 
