@@ -5,6 +5,7 @@ that are installed from packages of their own. Macros and materializations of db
 """
 
 from dbt.adapters.base import AdapterPlugin
+
 from dbt.adapters.lakefeed_spark.connections import LakefeedSparkCredentials
 from dbt.adapters.lakefeed_spark.impl import LakefeedSparkAdapter
 from dbt.include import lakefeed_spark

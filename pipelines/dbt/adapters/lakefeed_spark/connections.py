@@ -12,9 +12,10 @@ from dbt.adapters.exceptions import FailedToConnectError
 from dbt.adapters.spark.connections import SparkConnectionManager, SparkCredentials
 from dbt.adapters.spark.session import Cursor, SessionConnectionWrapper
 from dbt_common.exceptions import DbtDatabaseError
-from lakefeed.errors import LakefeedError
-from lakefeed.transformation.targets.spark import Spark, open_session
 from pyspark.sql import SparkSession
+
+from lakefeed.errors import LakefeedError
+from lakefeed.transformation.targets.spark import Spark, open_session, without_collection
 
 _STACK_TRACE = "JVM stacktrace:"
 
@@ -53,6 +54,15 @@ class _Cursor(Cursor):  # type: ignore[misc]
     def execute(self, sql: str, *parameters: Any) -> None:
         self._df = self._session.sql(sql % parameters if parameters else sql)
 
+    @property
+    def description(self) -> Any:
+        with without_collection():
+            return super().description
+
+    def fetchall(self) -> Any:
+        with without_collection():
+            return super().fetchall()
+
 
 @dataclass
 class SessionHandle:
@@ -85,7 +95,8 @@ class LakefeedSparkConnectionManager(SparkConnectionManager):  # type: ignore[mi
     @contextmanager
     def exception_handler(self, sql: str) -> Iterator[None]:  # noqa: ARG002
         try:
-            yield
+            with without_collection():
+                yield
         except LakefeedError:
             raise
         except Exception as error:

@@ -1,4 +1,4 @@
-"""What Lakefeed's macros ask of Spark that is no SQL, and what dbt-spark doesn't know of Iceberg."""
+"""What Lakefeed's macros ask of Spark besides SQL, and what dbt-spark doesn't know of Iceberg."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 
 from dbt.adapters.base import BaseRelation, available
 from dbt.adapters.contracts.relation import RelationType
-from dbt.adapters.lakefeed_spark.connections import LakefeedSparkConnectionManager
 from dbt.adapters.spark import SparkAdapter
 from dbt_common.exceptions import DbtRuntimeError
+from pyspark.sql import DataFrame, SparkSession
+
+from dbt.adapters.lakefeed_spark.connections import LakefeedSparkConnectionManager
 from lakefeed.declaration.project import open_project
 from lakefeed.transformation.dbt_adapter.announcement import announce
 from lakefeed.transformation.dbt_adapter.spark.raw_rows import open_rows
 from lakefeed.transformation.dbt_adapter.spark.types import spark_form, spark_type
-from pyspark.sql import DataFrame, SparkSession
 
 # How the tags of published snapshots begin.
 _TAG = "lakefeed_"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import logging
 import re
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lakefeed.declaration.environment.references import for_dbt
@@ -82,6 +86,16 @@ def output_of_spark(project: Project) -> dict[str, Any]:
     }
 
 
+@dataclass
+class _Collecting:
+    """How many calls of all threads must not be interrupted by a collection of garbage."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    calls: int = 0
+    was_enabled: bool = True
+
+
+_collecting = _Collecting()
 _sessions: dict[tuple[str, str], SparkSession] = {}
 
 
@@ -122,6 +136,42 @@ def open_session(remote: str, catalog: str) -> SparkSession:
     return session
 
 
+@atexit.register
+def close_sessions() -> None:
+    """Closes the sessions of this process; the server keeps others for an hour."""
+    while _sessions:
+        _, session = _sessions.popitem()
+        try:
+            from pyspark.sql.connect.client.reattach import ExecutePlanResponseReattachableIterator
+
+            # Waits for what it tells the server in the background.
+            ExecutePlanResponseReattachableIterator.shutdown()
+            session.stop()
+        except Exception:  # noqa: BLE001 - a server that is gone has no session either
+            session.client.close()
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Keeps Python from collecting garbage, which the client's calls can't bear.
+
+    A collection within a call runs finalizers that call as well, and waits for itself forever:
+    SPARK-55020, mended in Spark 4.2 in the same way.
+    """
+    with _collecting.lock:
+        _collecting.calls += 1
+        if _collecting.calls == 1:
+            _collecting.was_enabled = gc.isenabled()
+            gc.disable()
+    try:
+        yield
+    finally:
+        with _collecting.lock:
+            _collecting.calls -= 1
+            if _collecting.calls == 0 and _collecting.was_enabled:
+                gc.enable()
+
+
 def _refuse_unreachable(spark: Spark) -> None:
     """Checks that something listens at the address: gRPC takes most of a minute to say so."""
     host, _, port = spark.shown.removeprefix("sc://").rpartition(":")
@@ -130,13 +180,6 @@ def _refuse_unreachable(spark: Spark) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
     except (OSError, ValueError) as error:
         raise unreachable(spark, error) from None
-
-
-def close_session(spark: Spark) -> None:
-    """Closes the session of this process, if it has one."""
-    session = _sessions.pop((spark.remote, spark.catalog), None)
-    if session is not None:
-        session.stop()
 
 
 def unreachable(spark: Spark, error: Exception) -> SourceUnreachable:
@@ -161,7 +204,8 @@ def rows_of(session: SparkSession, sql: str) -> list[tuple[Any, ...]]:
         StatementFailed: Spark refuses it, or the server was lost.
     """
     try:
-        return [tuple(row) for row in session.sql(sql).collect()]
+        with without_collection():
+            return [tuple(row) for row in session.sql(sql).collect()]
     except Exception as error:
         raise failed(error) from error
 
@@ -173,7 +217,8 @@ def arrow_of(session: SparkSession, sql: str) -> Any:
         StatementFailed: Spark refuses it, or the server was lost.
     """
     try:
-        return session.sql(sql).toArrow()
+        with without_collection():
+            return session.sql(sql).toArrow()
     except Exception as error:
         raise failed(error) from error
 

@@ -107,7 +107,9 @@ def _may_lose(column: RawColumn, declared: str) -> bool:
 
 
 def _no_rows(wanted: Mapping[str, str]) -> str:
-    values = [f"cast(null as {spark_type(kind)}) as {quoted(name)}" for name, kind in wanted.items()]
+    values = [
+        f"cast(null as {spark_type(kind)}) as {quoted(name)}" for name, kind in wanted.items()
+    ]
     return f"select {', '.join(values)}, cast(null as string) as {LOST} where false"
 
 
@@ -115,6 +117,8 @@ def _changed(groups: Sequence[FileGroup], wanted: Mapping[str, str]) -> dict[str
     found: dict[str, list[str]] = defaultdict(list)
     for group in groups:
         for column in group.columns:
-            if column.lake_type != (declared := wanted[column.name]) and _may_lose(column, declared):
+            if column.lake_type != (declared := wanted[column.name]) and _may_lose(
+                column, declared
+            ):
                 found[column.name].append(column.lake_type)
     return {name: " and ".join(sorted(set(types))) for name, types in found.items()}
