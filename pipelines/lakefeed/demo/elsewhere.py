@@ -19,7 +19,7 @@ from lakefeed.demo.spark.settings import CATALOGUE, Place
 from lakefeed.demo.store import ObjectStore, embedded_store
 from lakefeed.extras import require
 from lakefeed.transformation.generate.generated_files import write_generated
-from lakefeed.transformation.targets.spark import close_session, spark_of
+from lakefeed.transformation.targets.spark import close_sessions
 
 REMOTE_VARIABLE = "LAKEFEED_SPARK_REMOTE"
 _BUCKET = "lake"
@@ -72,7 +72,7 @@ def on_spark(out: Console, project: Project, server: str) -> Iterator[Project]:
                 yield copy
                 _print_files(out, store, ["raw", "warehouse"])
             finally:
-                close_session(spark_of(copy))
+                close_sessions()
 
 
 @contextmanager
