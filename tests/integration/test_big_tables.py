@@ -200,7 +200,9 @@ def start(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[], Future[RunReport]]]:
     """Starts a load of the big table, and of another one."""
-    monkeypatch.setattr("lakefeed.loading.plan.ctid_ranges._SLOWEST_PER_SECOND", (20 << 20) // 100)
+    monkeypatch.setattr(
+        "lakefeed.loading.ranges.ctid_ranges._SLOWEST_PER_SECOND", (20 << 20) // 100
+    )
     database.execute(*BIG, "create table other as select 1 as id")
     lake.declare(f"other: {{mode: full_refresh}}{SLOWLY}")
     with ThreadPoolExecutor(1) as pool:

@@ -69,7 +69,7 @@ def shared(place: str, source: Database, tmp_path_factory: pytest.TempPathFactor
 def test_many_small_files_become_few_and_every_reader_sees_the_same_rows(
     source: Database, copied: Lake
 ) -> None:
-    before, ids = told(copied), loads_of(copied, "events").load_ids()
+    before, ids = told(copied), loads_of(copied, "events").ids_to_stage()
     traced = copied.command("trace", "shop.events", "2")
     # Seven loads found a row deleted, which lies in a file of its own.
     assert (len(copied.files("shop__events")), len(copied.files("shop__plain"))) == (17, 10)
@@ -83,7 +83,7 @@ def test_many_small_files_become_few_and_every_reader_sees_the_same_rows(
     # The two files of the last load have a column more.
     assert (len(copied.files("shop__events")), len(copied.files("shop__plain"))) == (3, 1)
     assert told(copied) == before
-    assert loads_of(copied, "events").load_ids() == ids
+    assert loads_of(copied, "events").ids_to_stage() == ids
     assert {table.status for table in copied.run().tables} == {"unchanged"}
     assert dbt(copied, "build", "--full-refresh").returncode == 0
     assert told(copied) == before

@@ -41,7 +41,8 @@ def load_tables(root: str, lake_names: Sequence[str]) -> None:
     from lakefeed.dag.handover import push_catalogue, push_report
     from lakefeed.orchestration.ingest.load import load
     from lakefeed.orchestration.permissions import refuse_unwritable
-    from lakefeed.render.report import ProgressLines, console, print_notes
+    from lakefeed.render.progress import ProgressLines
+    from lakefeed.render.report import console, print_notes
 
     context = get_current_context()
     with errors_for_airflow():

@@ -27,7 +27,8 @@ from lakefeed.errors import Refused
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.orchestration.ingest.load_request import LoadRequest
 from lakefeed.orchestration.run import run
-from lakefeed.render.report import ProgressLines, console, print_run
+from lakefeed.render.progress import ProgressLines
+from lakefeed.render.report import console, print_run
 from lakefeed.render.wording import short
 from lakefeed.site.writing import write_site
 from lakefeed.transformation.generate.generated_files import write_generated

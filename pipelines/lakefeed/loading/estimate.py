@@ -10,7 +10,7 @@ from psycopg2 import Error as PgError
 from psycopg2.extensions import connection as PgConnection
 
 from lakefeed.loading.extract.window import Window, condition_of
-from lakefeed.loading.plan.queries import rows_query
+from lakefeed.loading.plan.queries import rows_query, size_query
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.source.connections.session_settings import look_up_first
 from lakefeed.sql import literal
@@ -57,6 +57,19 @@ def estimate_of(session: PgConnection, plan: TablePlan, window: Window) -> Estim
             if not session.closed:
                 cursor.execute("rollback to savepoint estimating; release savepoint estimating")
     return _of(found[0][0][0]["Plan"])
+
+
+def size_of(session: PgConnection, plan: TablePlan) -> int:
+    """The bytes of a table with its partitions, at this moment.
+
+    Raises:
+        psycopg2.Error: the role may not look it up, or the connection was lost.
+    """
+    with session.cursor() as cursor:
+        cursor.execute(size_query(plan))
+        row = cursor.fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _of(top: Mapping[str, Any]) -> Estimate:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lakefeed.loading.extract.steps import Step, Steps
 from lakefeed.loading.plan.table_plan import Range
+from lakefeed.loading.ranges.steps import Step, Steps
 from lakefeed.loading.raw.load_manifest import Load
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,15 +12,22 @@ from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.accepted_changes import accepted_changes
-from lakefeed.loading.estimate import Estimate, estimate_of
+from lakefeed.loading.estimate import Estimate, estimate_of, size_of
 from lakefeed.loading.extract.window import Window, detached_by, window_of
 from lakefeed.loading.load_result import LoadOptions
 from lakefeed.loading.plan.cursors import CursorValue
 from lakefeed.loading.plan.detached import note_of_detached
 from lakefeed.loading.plan.read_contract import ContractChanges
 from lakefeed.loading.plan.table_plan import TablePlan
+from lakefeed.loading.ranges.first_loads import (
+    can_be_in_ranges,
+    count_of_ranges,
+    may_begin,
+    reason_to_start_over,
+)
 from lakefeed.loading.raw.commit_log import CommitLog
-from lakefeed.loading.raw.load_manifest import checkpoint_after
+from lakefeed.loading.raw.load_manifest import Load, checkpoint_after, unfinished
+from lakefeed.loading.raw.load_manifest import effective as effective_of
 from lakefeed.source.snapshot import Snapshot
 
 
@@ -43,6 +50,7 @@ class LoadPreview:
         reads_whole: whether the whole table is read, which supersedes all earlier loads.
         supersedes: the IDs of the loads that would be superseded.
         reasons: what determines where it starts, in the order in which it applies.
+        ranges: how a first load in ranges goes on, or begins; empty for any other.
         estimate: how much it would read, as the source's planner expects; None if not asked for.
         drift: what changed in the database since the catalogue was written.
         notes: schema changes since the last load, and their effect on this one.
@@ -61,6 +69,7 @@ class LoadPreview:
     reads_whole: bool = False
     supersedes: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    ranges: str = ""
     estimate: Estimate | None = None
     drift: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -93,7 +102,10 @@ def preview_load(
         psycopg2.Error: the connection was lost.
     """
     table = plan.table
-    effective = CommitLog(project.raw, table.lake_name).effective_loads()
+    loads = CommitLog(project.raw, table.lake_name).loads()
+    effective, so_far = effective_of(loads), unfinished(loads)
+    reads_anew = options.full_refresh
+    over = so_far and reason_to_start_over(plan, so_far[-1], snapshot, full_refresh=reads_anew)
     changes = accepted_changes(plan, effective, options)
     window = window_of(
         plan,
@@ -116,8 +128,13 @@ def preview_load(
         reads_whole=window.is_whole,
         supersedes=tuple(load.load_id for load in effective) if window.is_whole else (),
         reasons=window.reasons,
+        ranges="" if effective else _ranges(plan, () if over else so_far, snapshot, session),
         estimate=estimate_of(session, plan, window) if session else None,
-        notes=(*changes.notes, *_notes_of_detached(plan, changes, window)),
+        notes=(
+            *changes.notes,
+            *_notes_of_detached(plan, changes, window),
+            *([f"its first load starts over: {over}"] if over else ()),
+        ),
     )
 
 
@@ -127,6 +144,18 @@ def _notes_of_detached(plan: TablePlan, changes: ContractChanges, window: Window
     detached = detached_by(plan, changes)
     if detached and detached.names and looks_for_them:
         yield note_of_detached(detached, plan.table.settings.deletes)
+
+
+def _ranges(
+    plan: TablePlan, so_far: Sequence[Load], snapshot: Snapshot, session: PgConnection | None
+) -> str:
+    if so_far and so_far[-1].range:
+        return f"goes on after {so_far[-1].range.shown}"
+    if session is None or plan.table.mode == "full_refresh" or not can_be_in_ranges(plan):
+        return ""
+    size = size_of(session, plan)
+    count = count_of_ranges(plan, size)
+    return f"in about {count} ranges" if may_begin(plan, snapshot, size) else ""
 
 
 def _text(value: CursorValue | None) -> str | None:

@@ -18,9 +18,9 @@ import psycopg2
 from lakefeed.declaration.table import Table
 from lakefeed.errors import LakefeedError, SourceUnreachable
 from lakefeed.loading.error_translation import root_of, server_message
-from lakefeed.loading.extract.steps import Steps
 from lakefeed.loading.load_result import LoadOptions, LoadResult
 from lakefeed.loading.locks.table_lock import LockLost
+from lakefeed.loading.ranges.steps import Steps
 from lakefeed.loading.sessions.retryable import RetryAtLaterSnapshot
 from lakefeed.source.connections.connection import Connection
 from lakefeed.source.connections.failure import ConnectionLost

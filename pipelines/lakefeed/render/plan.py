@@ -55,6 +55,7 @@ def _reads(load: LoadPreview) -> str:
     if load.reads_whole:
         return "all rows"
     why = next((_WHY[reason] for reason in load.reasons if reason in _WHY), "")
+    why += f", {load.ranges}" if load.ranges else ""
     if load.start is None:
         return f"all rows: {why}" if why else "all rows"
     until = f" to {load.end}" if load.end else ""

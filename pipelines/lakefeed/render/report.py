@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
-from threading import Lock
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.markup import escape
 
-from lakefeed.interruption import is_interrupted
 from lakefeed.orchestration.reports.run_report import RunReport, TableReport
 from lakefeed.render.build import build_line, kept_lines
 from lakefeed.render.parts.grid import Column, print_rows
 from lakefeed.render.parts.grouping import (
-    FEWEST_GROUPED,
     grouped,
     of_failures,
     of_last_failures,
@@ -27,11 +22,11 @@ from lakefeed.render.parts.grouping import (
     of_warnings,
     repeated,
 )
-from lakefeed.render.wording import age, short, table_line
+from lakefeed.render.progress import ProgressLines
+from lakefeed.render.wording import age, short
 from lakefeed.wording import counted, named
 
 if TYPE_CHECKING:
-    from lakefeed.declaration.table import Table
     from lakefeed.orchestration.inspect.status import TableFreshness, TableStatus
     from lakefeed.orchestration.project.sync import SyncReport
     from lakefeed.orchestration.reports.listener import Listener
@@ -43,60 +38,6 @@ _MOST_FILES = 4
 
 def console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
-
-
-class ProgressLines:
-    """Shows which tables are loading: one live line on a terminal, a line per table elsewhere.
-
-    A note that several tables share is printed for the first of them; `print_notes` tells how many
-    have it.
-    """
-
-    def __init__(self, out: Console) -> None:
-        self._out = out
-        self._loading: list[str] = []
-        self._told: Counter[str] = Counter()
-        self._status = out.status("")
-        self._lock = Lock()
-
-    def started(self, table: Table) -> None:
-        """Shows the table's name while it loads, on a terminal."""
-        with self._lock:
-            self._loading.append(table.shown)
-            self._show()
-
-    def ended(self, report: TableReport) -> None:
-        """Prints the result of a table's load, unless Ctrl-C ended it."""
-        if is_interrupted():
-            return
-        with self._lock:
-            if report.name in self._loading:
-                self._loading.remove(report.name)
-            self._show()
-            self._out.print(table_line(self._with_new_notes(report)), soft_wrap=True)
-
-    def _with_new_notes(self, report: TableReport) -> TableReport:
-        patterns = [message.pattern for message in of_notes([report])]
-        self._told.update(patterns)
-        notes = zip(report.notes, patterns, strict=True)
-        new = tuple(note for note, pattern in notes if self._told[pattern] < FEWEST_GROUPED)
-        return replace(report, notes=new)
-
-    def waiting(self, why: str) -> None:
-        """Shows why the run is waiting, on a terminal; the run's notes contain it as well."""
-        with self._lock:
-            if self._out.is_terminal:
-                self._status.update(escape(why))
-                self._status.start()
-
-    def _show(self) -> None:
-        if not self._out.is_terminal:
-            return
-        if self._loading:
-            self._status.update(escape(f"loading {', '.join(self._loading)}"))
-            self._status.start()
-        else:
-            self._status.stop()
 
 
 def print_report(work: Callable[[Listener | None], RunReport], as_json: bool) -> None:
@@ -229,6 +170,12 @@ def show_status(rows: Sequence[TableStatus], as_json: bool) -> int:
         print_rows(out, columns, [_status_row(row)[: len(columns)] for row in rows])
         for line in grouped(of_last_failures(_failed(rows))):
             out.print(line, soft_wrap=True, markup=False)
+        for row in (row for row in rows if row.first_load):
+            out.print(
+                f"{row.name}: first load: {row.first_load}; staging shows it when the last is in",
+                soft_wrap=True,
+                markup=False,
+            )
         for row in (row for row in rows if row.kept_partitions):
             partitions = named(row.kept_partitions)
             out.print(

@@ -96,7 +96,7 @@ def _precedence_line(found: Precedence) -> Text:
 
 
 def _load_line(traced: Trace, load: Load) -> str:
-    kind = ", full read" if load.supersedes else ", backfill" if load.is_backfill else ""
+    kind = ", full read" if load.is_whole else ", backfill" if load.is_backfill else ""
     committed = traced.committed_at.get(load.load_id)
     arrived = f", committed {short(committed)}" if committed else ""
     return f"snapshot {short(load.snapshot_at)}, load {load.load_id}{arrived}{kind}"

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from lakefeed.loading.plan.ctid_ranges import TableSize, cut
+from lakefeed.loading.ranges.ctid_ranges import TableSize, cut
 
 MB = 1 << 20
 GB = 1 << 30

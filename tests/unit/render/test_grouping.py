@@ -9,7 +9,8 @@ from rich.console import Console
 from lakefeed.errors import TableFailed
 from lakefeed.orchestration.reports.run_report import RunReport, TableReport
 from lakefeed.render.parts.grouping import Message, grouped, of_failures, of_named, of_warnings
-from lakefeed.render.report import ProgressLines, print_notes
+from lakefeed.render.progress import ProgressLines
+from lakefeed.render.report import print_notes
 
 
 def failed(name: str, line: int) -> TableReport:

@@ -18,8 +18,10 @@ from lakefeed.declaration.models.value_types import (
     Retention,
     Share,
     ShareText,
+    SizeLimit,
     Start,
     Text,
+    bytes_of,
     parse_cursor,
     parse_cursor_column,
     parse_shrink,
@@ -190,6 +192,12 @@ class TableSettings(Strict):
     parallel: Annotated[int, Field(ge=1, le=64)] | None = None
     """The maximum number of sessions that read ranges of a large table in parallel. Default: one
     per core, at least 2 and at most 4, minus those that other tables are using."""
+    resume_above: SizeLimit = "10 GB"
+    """The size above which a table's first load is committed in ranges of its key, each of about
+    this size, so that a load that is killed goes on with the next range: `500 MB`, `10 GB`, `1 TB`,
+    or `never`. Staging shows the table when the last range is in. For `mode: incremental`, with a
+    cursor of times or dates and without `initial_value`, or `cursor: xmin`, where a unique index
+    covers the key. Others are read at once."""
     max_shrink: Annotated[
         Shrink, BeforeValidator(parse_shrink, json_schema_input_type=ShareText | Shrink)
     ] = Shrink(share=0.2, rows=100)
@@ -208,6 +216,11 @@ class TableSettings(Strict):
     """Whether the table is loaded. `false` pauses it: no load, no task in Airflow, no check of its
     freshness. Its raw files, staging model and checkpoint stay as they are, and models that read it
     are built from its last state. A paused table needs neither `cursor` nor `mode`."""
+
+    @property
+    def resume_above_bytes(self) -> int | None:
+        """`resume_above` in bytes; None for never."""
+        return bytes_of(self.resume_above)
 
 
 class TableDeclaration(TableSettings):

@@ -21,12 +21,15 @@ from lakefeed.declaration.environment.references import (
     with_defaults,
 )
 
+NEVER = "never"
 IDENTIFIER = r"^[A-Za-z][A-Za-z0-9_]*$"
 
 _BARE_REFERENCE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _DURATION = re.compile(r"^(\d+)(s|m|h|d)$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZE = re.compile(r"^(\d+(?:\.\d+)?) ?(kB|MB|GB|TB)$")
+_BYTES = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _DATABASES_OF_DUCKDB = ("main", "temp", "system")
 _PERCENT = re.compile(r"^(\d+(?:\.\d+)?)\s*%$")
 
@@ -64,6 +67,20 @@ def parse_retention(value: Any) -> Any:
     if not (duration := parse_duration(value)):
         raise ValueError("a duration longer than 0, such as 90d")
     return duration
+
+
+def parse_size_limit(value: Any) -> Any:
+    """Checks a size such as `10 GB`, or the word `never`."""
+    match = _SIZE.match(value) if isinstance(value, str) else None
+    if value != NEVER and (match is None or not float(match[1])):
+        raise ValueError("a size such as 500 MB, 10 GB or 1 TB, or never")
+    return value
+
+
+def bytes_of(limit: str) -> int | None:
+    """The bytes of a size that `parse_size_limit` accepts; None for `never`."""
+    match = _SIZE.match(limit)
+    return int(Decimal(match[1]) * _BYTES[match[2]]) if match else None
 
 
 def parse_share(value: Any) -> Any:
@@ -234,6 +251,7 @@ Names = Annotated[tuple[Text, ...], Field(min_length=1)]
 # The types before parsing, for the JSON Schema.
 _DurationText = Annotated[str, Field(pattern=r"^\d+(s|m|h|d)$")]
 _RetentionText = Annotated[str, Field(pattern=r"^0*[1-9]\d*(s|m|h|d)$")]
+_SizeText = Annotated[str, Field(pattern=r"^(\d+(\.\d+)? ?(kB|MB|GB|TB)|never)$")]
 ShareText = Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*%$")]
 
 Duration = Annotated[
@@ -246,6 +264,7 @@ Lookback = Annotated[
 Retention = Annotated[
     dt.timedelta, BeforeValidator(parse_retention, json_schema_input_type=_RetentionText)
 ]
+SizeLimit = Annotated[str, BeforeValidator(parse_size_limit, json_schema_input_type=_SizeText)]
 Share = Annotated[float, BeforeValidator(parse_share, json_schema_input_type=ShareText)]
 Start = Annotated[
     dt.datetime | dt.date | int,

@@ -17,6 +17,11 @@ from lakefeed.loading.extract.extraction import Extraction, ExtractionResult
 from lakefeed.loading.extract.kept_rows import note_of_hidden, refuse_other_key
 from lakefeed.loading.extract.key_check import check_key
 from lakefeed.loading.extract.loads_to_compare import loads_to_compare
+from lakefeed.loading.extract.manifest_of_load import (
+    checkpoint_after,
+    lateness_of,
+    manifest_of,
+)
 from lakefeed.loading.extract.missed_rows import (
     note_of_arrived,
     queries_for_arrived,
@@ -26,20 +31,14 @@ from lakefeed.loading.extract.missed_rows import (
 from lakefeed.loading.extract.parquet_copy import Target
 from lakefeed.loading.extract.reader import Reading, read_table, read_whole_table
 from lakefeed.loading.extract.rewrite_detection import refuse_rewritten
-from lakefeed.loading.extract.steps import Step, next_step
 from lakefeed.loading.extract.window import Window, condition_of
-from lakefeed.loading.plan.ctid_ranges import TableSize, cut
-from lakefeed.loading.plan.cursors import (
-    CursorValue,
-    as_cursor_value,
-    moment_of,
-    next_checkpoint,
-)
 from lakefeed.loading.plan.detached import note_of_detached
-from lakefeed.loading.plan.queries import size_query
+from lakefeed.loading.plan.queries import rows_query, size_query
 from lakefeed.loading.plan.table_plan import TablePlan
+from lakefeed.loading.ranges.ctid_ranges import TableSize, cut
+from lakefeed.loading.ranges.steps import Step, next_step
 from lakefeed.loading.raw.latest_rows import LatestRows
-from lakefeed.loading.raw.load_manifest import MANIFEST, Load
+from lakefeed.loading.raw.load_manifest import MANIFEST
 from lakefeed.loading.raw.profile import PROFILE, profile_name
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
@@ -75,14 +74,16 @@ def _extract(extraction: Extraction, load_id: str, query_of: QueryOf) -> Extract
     window = reaching_added_values(session, plan, extraction.window, changes)
     notes = list(notes_of_window(plan, window, changes))
     step = _step_of(extraction, window)
+    lake_name, query = plan.table.lake_name, _expected_query(extraction, window)
     try:
-        window, reading, found = _read(extraction, window, step, load_id, query_of=query_of)
+        with extraction.source.progress.reading(lake_name, query):
+            window, reading, found = _read(extraction, window, step, load_id, query_of=query_of)
     except Refused:
         # A table that is rewritten at this moment looks as if it had lost its rows.
         refuse_rewritten(session, plan)
         raise
     refuse_rewritten(session, plan)
-    is_load = reading.is_news or extraction.has_other_contract
+    is_load = reading.is_news or extraction.has_other_contract or bool(extraction.key_range)
     if is_load and reading.rows:
         is_first = not (extraction.effective or window.is_backfill or step)
         with session.in_threads_for(reading.rows):
@@ -91,13 +92,21 @@ def _extract(extraction: Extraction, load_id: str, query_of: QueryOf) -> Extract
         reading=reading,
         is_load=is_load,
         checkpoint_before=window.checkpoint,
-        checkpoint=_checkpoint_after(extraction, window, reading) if is_load else None,
+        checkpoint=checkpoint_after(extraction, window, reading) if is_load else None,
         notes=(*notes, *found),
         step=step,
     )
     if is_load:
         _note(extraction, result, load_id)
     return result
+
+
+def _expected_query(extraction: Extraction, window: Window) -> str | None:
+    """The rows to be read, for the planner's estimate, which knows nothing of row versions."""
+    plan = extraction.plan
+    condition = condition_of(plan, window)
+    is_guess = window.is_backfill or (condition and plan.table.reads_row_versions)
+    return None if is_guess else rows_query(plan, condition or "true")
 
 
 def _step_of(extraction: Extraction, window: Window) -> Step | None:
@@ -127,7 +136,8 @@ def _read(
     by_cursor = condition_of(plan, window) or "true"
     already_read = read_anyway(plan, by_cursor, window.parts)
     notes: list[str] = []
-    moved = None if step else _compare_keys(extraction, window, already_read)
+    is_part = bool(step or extraction.key_range)
+    moved = None if is_part else _compare_keys(extraction, window, already_read)
     further: Iterable[str] = queries_for_parts(plan, by_cursor, window.parts)
     if moved and moved.arrived:
         notes.append(note_of_arrived(moved))
@@ -200,7 +210,9 @@ def _queries(
     at_once: bool = False,
 ) -> list[str]:
     """What to read: everything in ranges of pages, or a window in one query."""
-    plan = extraction.plan
+    plan, key_range = extraction.plan, extraction.key_range
+    if key_range:
+        return [query_of(window, keys) for keys in key_range.to_read.conditions]
     if step and step.condition:
         return [query_of(window, step.condition)]
     reads_all = window.start is None and not window.is_backfill
@@ -235,60 +247,11 @@ def _compare_keys(extraction: Extraction, window: Window, already_read: str) -> 
     )
 
 
-def _checkpoint_after(
-    extraction: Extraction, window: Window, reading: Reading
-) -> CursorValue | None:
-    """Where this load has come to; None where it leaves the checkpoint alone."""
-    kind = extraction.plan.cursor_kind
-    if extraction.plan.table.reads_row_versions:
-        return extraction.in_flight.oldest_unfinished
-    if kind is None or not extraction.checkpoint_may_move:
-        return None
-    newest = as_cursor_value(reading.newest, kind)
-    starts_over = extraction.has_other_storage and newest is not None
-    before = None if window.is_whole or starts_over else window.checkpoint
-    return next_checkpoint(newest, window.horizon, before)
-
-
 def _note(extraction: Extraction, result: ExtractionResult, load_id: str) -> None:
     """Writes the load manifest beside dlt's pending package, so that a killed load can resume."""
-    manifest = _manifest_of(extraction, result, load_id)
+    manifest = manifest_of(extraction, result, load_id)
     (extraction.spool / f"{load_id}.json").write_text(MANIFEST.text(manifest), encoding="utf-8")
     if result.reading.profile:
-        profile = replace(result.reading.profile, lateness=_lateness(extraction, result.reading))
+        profile = replace(result.reading.profile, lateness=lateness_of(extraction, result.reading))
         path = extraction.spool / profile_name(load_id)
         path.write_text(PROFILE.text(profile), encoding="utf-8")
-
-
-def _manifest_of(extraction: Extraction, result: ExtractionResult, load_id: str) -> Load:
-    plan, reading = extraction.plan, result.reading
-    return Load(
-        load_id=load_id,
-        table=plan.table.lake_name,
-        supersedes=extraction.window.is_whole,
-        snapshot_at=extraction.snapshot.taken_at.isoformat(timespec="microseconds"),
-        rows_read=reading.rows_read,
-        rows=reading.rows,
-        deleted=reading.deleted,
-        null_cursors=reading.null_cursors,
-        cursor=plan.read_as.cursor,
-        cursor_min=reading.cursor_min,
-        cursor_max=reading.cursor_max,
-        checkpoint_before=_text(result.checkpoint_before),
-        checkpoint=_text(result.checkpoint),
-        read_as=extraction.read_as,
-        in_flight=extraction.in_flight,
-    )
-
-
-def _lateness(extraction: Extraction, reading: Reading) -> float | None:
-    """How many seconds the newest cursor lies before the snapshot, where it is a time."""
-    newest = reading.newest
-    if newest is None or isinstance(newest, int):
-        return None
-    moment = moment_of(newest, extraction.plan.cursor_zone)
-    return round((extraction.snapshot.taken_at - moment).total_seconds(), 3)
-
-
-def _text(value: CursorValue | None) -> str | None:
-    return None if value is None else str(value)

@@ -7,12 +7,13 @@ from functools import cached_property
 from pathlib import Path
 
 from lakefeed.loading.extract.reader import Reading
-from lakefeed.loading.extract.steps import Step, Steps
 from lakefeed.loading.extract.window import Window, detached_by, seen_row_versions
 from lakefeed.loading.plan.cursors import CursorValue
 from lakefeed.loading.plan.detached import Detached
 from lakefeed.loading.plan.read_contract import ContractChanges, ReadContract
 from lakefeed.loading.plan.table_plan import TablePlan
+from lakefeed.loading.ranges.key_ranges import RangeOfLoad
+from lakefeed.loading.ranges.steps import Step, Steps
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.loading.sessions.session import SourceSession
@@ -32,6 +33,8 @@ class Extraction:
         window: which rows to read.
         spool: the folder for files in progress.
         steps: read the window in steps, where that is sound; None to read it at once.
+        key_range: the only range of the key to read, of a first load that is committed in ranges.
+        abandons_ranges: supersede the ranges of a first load that starts over.
     """
 
     source: SourceAtSnapshot
@@ -44,6 +47,8 @@ class Extraction:
     allow_shrink: bool
     spool: Path
     steps: Steps | None = None
+    key_range: RangeOfLoad | None = None
+    abandons_ranges: bool = False
 
     @property
     def snapshot(self) -> Snapshot:
@@ -52,7 +57,9 @@ class Extraction:
 
     @cached_property
     def in_flight(self) -> OpenTransactions:
-        """The transactions in flight at the snapshot."""
+        """The transactions in flight at the snapshot; for a range, at that of the first range."""
+        if self.key_range:
+            return self.key_range.began
         newest = self.effective[-1].in_flight if self.effective else None
         return in_flight_at(self.snapshot, newest)
 
@@ -75,8 +82,11 @@ class Extraction:
     def read_as(self) -> ReadContract:
         """What to note with this load or, if it brings no news, with the newest one.
 
-        A backfill tells nothing about parts that were added, rewritten or detached.
+        A backfill tells nothing about parts that were added, rewritten or detached. Neither do a
+        first load's ranges after the first one: the load that catches up finds such parts.
         """
+        if self.key_range and self.key_range.before and self.key_range.before.read_as:
+            return self.key_range.before.read_as
         now, changes = self.plan.read_as, self.changes
         before = self.effective[-1].read_as if self.effective else None
         if self.window.is_backfill and before:

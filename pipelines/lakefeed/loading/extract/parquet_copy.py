@@ -15,6 +15,7 @@ import psycopg2
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.extract.delete_detection import Tombstones
 from lakefeed.loading.plan.table_plan import DELETED_AT, TablePlan
+from lakefeed.loading.sessions.read_progress import ReadProgress
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.sql import literal
@@ -50,12 +51,14 @@ class _Part:
     path: Path
     load_id: str
     written: dict[Path, int]
+    progress: ReadProgress
 
     def copy(self, session: SourceSession) -> None:
         # From the session that copies: the from-clause item may be valid in this session only.
-        rows = f"from {session.rows_of(self.sql)}"
-        copied = _copy(self.plan, rows, self.path, self.load_id)
-        self.written[self.path] = changed_rows(session, copied)
+        query = f"from {session.rows_of(self.sql)}"
+        copied = _copy(self.plan, query, self.path, self.load_id)
+        self.written[self.path] = rows = changed_rows(session, copied)
+        self.progress.statement_done(self.plan.table.lake_name, rows)
 
 
 def copy_from_source(
@@ -73,7 +76,14 @@ def copy_from_source(
     paths = tuple(target.path(number) for number in range(len(queries)))
     written = dict.fromkeys(paths, 0)
     todo = deque(
-        _Part(plan=plan, sql=sql, path=path, load_id=target.load_id, written=written)
+        _Part(
+            plan=plan,
+            sql=sql,
+            path=path,
+            load_id=target.load_id,
+            written=written,
+            progress=source.progress,
+        )
         for sql, path in zip(queries, paths, strict=True)
     )
     with session.in_one_thread():

@@ -61,6 +61,8 @@ def find_versions(log: CommitLog, key: Key, at: ScratchEngine) -> list[Versions]
 def erase(log: CommitLog, key: Key, at: ScratchEngine) -> list[Versions]:
     """Erases all versions of a key from raw. The caller must hold the table's lock.
 
+    The table's first load must be complete.
+
     Side effects: replaces the files with versions, removes the profiles of their loads, and removes
     files that an interrupted erasure left behind. Returns where versions were found.
 
@@ -79,7 +81,15 @@ def erase(log: CommitLog, key: Key, at: ScratchEngine) -> list[Versions]:
         versions.file: versions.is_torn for versions in found if versions.file not in named
     }
     _rewrite_uncommitted(log, uncommitted, key, at)
+    _forget_bounds(log)
     return found
+
+
+def _forget_bounds(log: CommitLog) -> None:
+    """Removes the keys at which ranges of a first load ended, which nothing reads any more."""
+    for load in log.loads():
+        if load.range and load.range.upper is not None:
+            log.redescribe(replace(load, range=replace(load.range, upper=None)))
 
 
 def _search(

@@ -17,6 +17,7 @@ from lakefeed.loading.plan.cursor_check import WITH_ROW_VERSIONS, cursor_of
 from lakefeed.loading.plan.cursor_columns import CursorColumns
 from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, in_zone
 from lakefeed.loading.plan.detached import check_on_detach, recorded_partitions
+from lakefeed.loading.plan.key_indexes import range_key, unique_indexes
 from lakefeed.loading.plan.query_check import statement_of
 from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.source.inspection.types import CursorKind, lake_type, read_expression
@@ -46,7 +47,9 @@ class Range:
 class TablePlan:
     """A table as it will be read: the columns in order, the key, the cursor and its kind.
 
-    `is_kept_unique`: a unique index of the source covers the key (nulls aside). `parts` are the
+    `is_kept_unique`: a unique index of the source covers the key (nulls aside). `range_key` are the
+    columns of such an index that are never null, by which ranges are read in order; empty if there
+    is none, or if a value of the key must not be noted. `parts` are the
     tables and partitions that hold the rows; a view or a query has none. `protections` are those of
     the columns that are hashed, masked or truncated, by name. `uses` is what a query reads.
     `partitions` as in the read contract.
@@ -60,6 +63,7 @@ class TablePlan:
     identity: int | None
     definition: str | None
     is_kept_unique: bool = False
+    range_key: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
     protections: Mapping[str, Protection] = field(default_factory=dict)
     uses: tuple[Used, ...] = ()
@@ -181,7 +185,8 @@ def plan_table(
         cursor_kind=kind,
         identity=live.identity,
         definition=live.definition,
-        is_kept_unique=_is_kept_unique(table, live, key),
+        is_kept_unique=bool(unique_indexes(table, live, key)),
+        range_key=range_key(table, live, key),
         parts=_parts_read(table, live),
         protections=protections_of(table, kept, keys or {}),
         uses=live.uses,
@@ -261,12 +266,6 @@ def _check_key(table: Table, live: CatalogueTable, key: tuple[str, ...]) -> None
             do="name the columns that identify a row (`primary_key: [a, b]`), or set "
             "`mode: full_refresh`",
         )
-
-
-def _is_kept_unique(table: Table, live: CatalogueTable, key: tuple[str, ...]) -> bool:
-    """Whether a unique index covers the key. No index spans a table and its child tables."""
-    has_children = live.heirs and not table.settings.only
-    return not has_children and any(set(columns) <= set(key) for columns in live.unique)
 
 
 def unusable_columns(names: Iterable[str], *, history: bool = False) -> dict[str, str]:

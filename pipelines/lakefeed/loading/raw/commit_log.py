@@ -28,7 +28,7 @@ from lakefeed.errors import Refused
 from lakefeed.loading.dlt_settings.schemes import duckdb_url
 from lakefeed.loading.object_store.filesystem import open_raw
 from lakefeed.loading.object_store.writing import create_file, replace_file
-from lakefeed.loading.raw.load_manifest import MANIFEST, Load, effective
+from lakefeed.loading.raw.load_manifest import MANIFEST, Load, complete, effective
 from lakefeed.loading.raw.manifest_pack import MOST_UNPACKED, NAME, pack, unpack
 from lakefeed.loading.raw.profile import PROFILE, Profile
 from lakefeed.loading.raw.pruning_record import PRUNED, PRUNED_NOTE, Pruned
@@ -83,9 +83,9 @@ class CommitLog:
         """IDs of all committed loads, from one listing."""
         return _ids(COMMITS_FOLDER, self._names(COMMITS_FOLDER))
 
-    def load_ids(self) -> set[str]:
-        """IDs of committed loads with a manifest, from two listings."""
-        return self.committed_ids() & _ids(LOADS_FOLDER, self._names(LOADS_FOLDER))
+    def ids_to_stage(self) -> set[str]:
+        """IDs of committed loads with a manifest, without ranges of an unfinished first load."""
+        return {load.load_id for load in complete(self.loads())}
 
     def loads(self) -> list[Load]:
         """Committed loads with a manifest, in the order in which they count."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lakefeed.documents import Format
+from lakefeed.documents import Format, to_fields
 from lakefeed.errors import NewerFormat
 from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.raw.load_manifest import MANIFEST, Load
@@ -49,8 +49,8 @@ def pack(loads: list[Load]) -> str:
         if not read_as or read_as[-1] != load.read_as:
             read_as.append(load.read_as)
         in_flight = vars(load.in_flight) if load.in_flight else None
-        place = len(read_as) - 1
-        packed.append({**vars(load), "read_as": place, "in_flight": in_flight})
+        fields = {**vars(load), "read_as": len(read_as) - 1, "in_flight": in_flight}
+        packed.append({**fields, "range": to_fields(load.range) if load.range else None})
     return PACK.text(_Pack(tuple(read_as), tuple(packed)))
 
 

@@ -21,6 +21,7 @@ from lakefeed.loading.sessions.duckdb_engine import (
 )
 from lakefeed.loading.sessions.holder_session import HolderSession
 from lakefeed.loading.sessions.lock_waiters import LockWatch
+from lakefeed.loading.sessions.read_progress import ReadProgress
 from lakefeed.loading.sessions.session import (
     CursorSession,
     OpenedSession,
@@ -47,10 +48,10 @@ class SourceAtSnapshot:
     """A source at one snapshot: its connection, the snapshot, and the engines that read it.
 
     Attributes:
-        holder: the session with the transaction that keeps the snapshot; None where another process
-            has it.
-        waits: wait for a session while the source has none left.
+        holder: the session that keeps the snapshot; None where another process has it.
+        waits: wait while the source has no session left.
         warnings: grows while tables are read.
+        progress: which tables are being read.
     """
 
     connection: Connection
@@ -59,6 +60,7 @@ class SourceAtSnapshot:
     engines: Engines
     waits: bool = True
     warnings: list[str] = field(default_factory=list)
+    progress: ReadProgress = field(default_factory=ReadProgress)
     _lock_watches: dict[str, LockWatch] = field(default_factory=dict)
     _allowance: Allowance = field(init=False)
     _interrupted: Event = field(default_factory=Event)

@@ -3,6 +3,7 @@
     the run                          the worker
     Setup                                           once
     Job                              Opened         it has a session, which may be the last one
+                                     Reading        it begins to read, or has ended, at any time
                                      MayCommit      it has read, and ended the transaction
     Commit, or Refusal               Done           or Failed, at any time
     CloseSession                     Closed         between two jobs
@@ -18,12 +19,14 @@ from lakefeed.declaration.project import Project
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.load_result import LoadOptions, LoadResult
 from lakefeed.loading.plan.table_plan import TablePlan
+from lakefeed.loading.sessions.read_progress import ReadProgress
 from lakefeed.source.connections.connection import Connection
 from lakefeed.source.snapshot import Snapshot
 
 
 class NeedsSeveralSessions(LakefeedError):
-    """The table is read in parallel ranges, for which a worker has no sessions."""
+    """The table is read in ranges: in parallel, for which a worker has no sessions, or in several
+    loads, of which a worker commits only one."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +40,39 @@ class Setup:
 
 @dataclass(frozen=True)
 class Job:
-    """One table to load. `notes` are those of the lock, which the run holds."""
+    """One table to load. `notes` are those of the lock, which the run holds.
+
+    `is_first`: no load of the table counts yet, or the run doesn't know.
+    """
 
     plan: TablePlan
     options: LoadOptions
     notes: tuple[str, ...]
+    is_first: bool
 
 
 @dataclass(frozen=True)
 class Opened:
     """The worker has opened its session on the source."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The worker begins to read a table: the rows of this query, if the planner can estimate them.
+
+    `is_over`: it has ended.
+    """
+
+    lake_name: str
+    query: str | None
+    is_over: bool
+
+    def note_in(self, progress: ReadProgress) -> None:
+        """Has the run know it as well."""
+        if self.is_over:
+            progress.end(self.lake_name)
+        else:
+            progress.begin(self.lake_name, self.query)
 
 
 @dataclass(frozen=True)
@@ -95,4 +121,4 @@ class Failed:
 
 
 ToWorker = Setup | Job | Commit | Refusal | CloseSession
-FromWorker = Opened | MayCommit | Done | Failed | Closed
+FromWorker = Opened | Reading | MayCommit | Done | Failed | Closed

@@ -20,6 +20,8 @@ from lakefeed.errors import LakefeedError, SourceUnreachable, TableFailed
 from lakefeed.loading.load_result import LoadOptions, LoadResult
 from lakefeed.loading.locks.table_lock import TableLock, table_lock
 from lakefeed.loading.plan.table_plan import TablePlan
+from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.loading.raw.load_manifest import effective
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.loading.workers.messages import (
     Closed,
@@ -31,6 +33,7 @@ from lakefeed.loading.workers.messages import (
     Job,
     MayCommit,
     Opened,
+    Reading,
     Refusal,
     Setup,
     ToWorker,
@@ -156,13 +159,15 @@ class Workers:
             table_lock(self._setup.project, plan.table, source.needed_holder) as lock,
         ):
             try:
-                self._begin(worker, Job(plan, options, lock.notes), source)
+                job = Job(plan, options, lock.notes, is_first=self._is_first(plan))
+                self._begin(worker, job, source)
                 _next(worker, source, MayCommit)
                 answer = _leave(lock, keeps_session=not source.is_short_of_sessions)
                 worker.send(answer)
                 result = _next(worker, source, Done).result
             except BaseException:
                 worker.has_no_session(source)
+                source.progress.end(plan.table.lake_name)
                 raise
             if answer != _KEEP:
                 worker.has_no_session(source)
@@ -206,6 +211,12 @@ class Workers:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def _is_first(self, plan: TablePlan) -> bool:
+        """Whether no load of the table counts yet, as far as this run has seen."""
+        log = CommitLog(self._setup.project.raw, plan.table.lake_name)
+        seen = log.ids_seen()
+        return seen is None or not effective(log.described(seen))
 
     def _begin(self, worker: _Worker, job: Job, source: SourceAtSnapshot) -> None:
         """Gives the worker its job in the session that it keeps, or in one that is counted."""
@@ -256,6 +267,9 @@ def _next(worker: _Worker, source: SourceAtSnapshot, kind: type[_M]) -> _M:
         _WorkerEnded: the worker has ended.
     """
     message = worker.receive()
+    while isinstance(message, Reading):
+        message.note_in(source.progress)
+        message = worker.receive()
     if isinstance(message, Done | Failed):
         for warning in message.warnings:
             source.warn(warning)

@@ -24,6 +24,8 @@ from lakefeed.loading.extract.extract_table import page_ranges
 from lakefeed.loading.load_result import LoadResult
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.sessions.duckdb_engine import Engines, spill_folder
+from lakefeed.loading.sessions.read_progress import ReadProgress
+from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.loading.sessions.table_session import TableSession
 from lakefeed.loading.workers.messages import (
@@ -35,6 +37,7 @@ from lakefeed.loading.workers.messages import (
     MayCommit,
     NeedsSeveralSessions,
     Opened,
+    Reading,
     Refusal,
     Setup,
 )
@@ -115,6 +118,22 @@ class _RunsLock:
             self.worker.close_session()
 
 
+class _ToldProgress(ReadProgress):
+    """Tells the run which table is being read."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__()
+        self._channel = channel
+
+    def begin(self, lake_name: str, query: str | None) -> None:
+        super().begin(lake_name, query)
+        self._channel.send(Reading(lake_name, query, is_over=False))
+
+    def end(self, lake_name: str) -> None:
+        super().end(lake_name)
+        self._channel.send(Reading(lake_name, None, is_over=True))
+
+
 class _Worker:
     """Loads the tables that the run names, one after another."""
 
@@ -122,7 +141,12 @@ class _Worker:
         self._channel = channel
         self._setup = setup
         self._source = SourceAtSnapshot(
-            setup.connection, setup.snapshot, holder=None, engines=engines, waits=False
+            setup.connection,
+            setup.snapshot,
+            holder=None,
+            engines=engines,
+            waits=False,
+            progress=_ToldProgress(channel),
         )
         self._received: SimpleQueue[Any] = SimpleQueue()
         self._is_loading = False
@@ -178,12 +202,22 @@ class _Worker:
 
         with TableSession(self._source, job.plan) as opened:
             session = opened.open()
-            if self._is_read_whole(job) and len(page_ranges(session, job.plan)) > 1:
+            if self._needs_several_sessions(job, opened, session):
                 raise NeedsSeveralSessions(f"{job.plan.table.shown} is read in several sessions")
             self._channel.send(Opened())
             lock = _RunsLock(self, job.notes)
             return load_under_lock(self._setup.project, opened, job.options, lock)
 
-    def _is_read_whole(self, job: Job) -> bool:
+    def _needs_several_sessions(
+        self, job: Job, opened: TableSession, session: SourceSession
+    ) -> bool:
+        """Whether the table is read in ranges, by several sessions or in several loads."""
+        from lakefeed.loading.first_load import plan_first_load
+
+        refreshes = job.options.full_refresh or job.plan.table.mode == "full_refresh"
+        if (job.is_first or refreshes) and len(page_ranges(session, job.plan)) > 1:
+            return True
+        if not job.is_first:
+            return False
         log = CommitLog(self._setup.project.raw, job.plan.table.lake_name)
-        return job.options.full_refresh or job.plan.table.mode == "full_refresh" or not log.exists()
+        return plan_first_load(opened, log.loads(), job.options).is_in_ranges

@@ -234,19 +234,18 @@ def _pruned_at(project: Project, table: Table) -> str | None:
 
 def _loads_in_raw(project: Project, table: Table) -> set[str]:
     """Loads that an up-to-date staging model has recorded, superseded ones included."""
-    return CommitLog(project.raw, table.lake_name).load_ids()
+    return CommitLog(project.raw, table.lake_name).ids_to_stage()
 
 
 def _are_staged(log: CommitLog, staged: list[set[str]], *, just_read: bool) -> bool:
-    """Whether each of these sets has all loads in raw."""
+    """Whether each of these sets has all loads in raw that are to be staged."""
     if not staged:
         return True
     common = set.intersection(*staged)
     seen = log.ids_seen() if just_read else None
-    if seen is not None:
-        return seen <= common
-    # A load without a manifest doesn't count, which one more look tells.
-    return log.committed_ids() <= common or log.load_ids() <= common
+    in_raw = log.committed_ids() if seen is None else seen
+    # Loads without a manifest and unfinished first loads don't count, which one more look tells.
+    return in_raw <= common or log.ids_to_stage() <= common
 
 
 def _has_seen(published: PublicationState, lake_name: str, loads: set[str]) -> bool:

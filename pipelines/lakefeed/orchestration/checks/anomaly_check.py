@@ -105,7 +105,7 @@ def _anomalies(
     with_changes = [load.loaded_at for load in loads if load.rows + load.deleted]
     yield from age_anomalies(name, with_changes, now)
     if history.table.mode == "full_refresh":
-        yield from size_anomalies(name, [load.rows for load in loads if load.supersedes])
+        yield from size_anomalies(name, [load.rows for load in loads if load.is_whole])
     else:
         yield from volume_anomalies(name, _arrivals(loads), loads[0].loaded_at, now)
     for column, counts in _nulls_by_day(history).items():

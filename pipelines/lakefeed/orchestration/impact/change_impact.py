@@ -26,6 +26,8 @@ _TABLE_SETTINGS = {
     "max_query_time": "limits each statement on the source; the rows are the same",
     "max_lock_wait": "limits how long other sessions wait for this read; the rows are the same",
     "parallel": "sets how many sessions read the table; the rows are the same",
+    "resume_above": "sets from which size on a first load is committed in ranges, and how large "
+    "they are; a first load that has begun goes on",
     "max_shrink": "sets how many rows a refresh may lose before it is refused",
     "freshness": "sets when `lakefeed status` and the DAG's freshness task report the table as "
     "late",

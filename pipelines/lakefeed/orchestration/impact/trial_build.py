@@ -126,7 +126,7 @@ def _planned(project: Project, comparison: Comparison) -> TrialBuildReport:
         unloaded=tuple(
             table
             for table in project.tables
-            if not CommitLog(project.raw, table.lake_name).load_ids()
+            if not CommitLog(project.raw, table.lake_name).ids_to_stage()
             and {*models(modified | below | lacking)}.intersection(models_over_raw(table))
         ),
         is_copy=warehouse.exists(),

@@ -19,6 +19,7 @@ from lakefeed.loading.sessions.duckdb_engine import CONCURRENT_READS, Engines, s
 from lakefeed.loading.sessions.retryable import RetryAtLaterSnapshot
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.loading.standby import RecoveryConflict, Standby, is_standby, load_beside_recovery
+from lakefeed.orchestration.ingest.follow_reads import followed
 from lakefeed.orchestration.ingest.frozen_tables import without_changes_of_frozen
 from lakefeed.orchestration.ingest.live_tables import LiveTables
 from lakefeed.orchestration.ingest.load_request import LoadRequest
@@ -119,7 +120,9 @@ class SourceRun:
             )
             with closing(pool) as engines:
                 source = SourceAtSnapshot(connection, snapshot, session, engines)
-                reports = self._load_concurrently(tables, source)
+                names = {table.lake_name: table.shown for table in tables}
+                with followed(source, self.listener, names):
+                    reports = self._load_concurrently(tables, source)
             self.live = without_changes_of_frozen(self.project, self.live, tables)
             self.warnings += source.warnings
             self.warnings = list(dict.fromkeys(self.warnings))

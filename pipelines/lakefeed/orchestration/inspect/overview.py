@@ -158,7 +158,7 @@ def _tables(
 def _points(table: Table, loads: Sequence[Load]) -> Iterator[LoadPoint]:
     for place, load in enumerate(loads):
         kind: LoadKind = "new"
-        if place == 0:
+        if place == 0 or load.range:
             kind = "first"
         elif load.supersedes:
             kind = "whole"

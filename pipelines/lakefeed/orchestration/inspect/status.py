@@ -12,7 +12,13 @@ from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.loading.plan.detached import names_of_left
 from lakefeed.loading.raw.commit_log import CommitLog
-from lakefeed.loading.raw.load_manifest import Load, checkpoint_after, effective
+from lakefeed.loading.raw.load_manifest import (
+    Load,
+    checkpoint_after,
+    complete,
+    effective,
+    unfinished,
+)
 from lakefeed.orchestration.permissions import refuse_missing
 from lakefeed.orchestration.reports.run_history import KeptRun, read_runs
 from lakefeed.transformation.warehouse.base.publication_state import PublicationState
@@ -49,6 +55,7 @@ class TableStatus:
         last_failure: how its newest load failed; None if it succeeded, or the table is paused.
         kept_partitions: the detached partitions whose rows are kept (`on_detach: keep`).
         paused: whether it isn't loaded (`enabled: false`).
+        first_load: how far its first load in ranges is; empty once that is complete.
         environment: the environment that it is the state of; empty without one.
     """
 
@@ -68,6 +75,7 @@ class TableStatus:
     last_failure: LoadFailure | None = None
     kept_partitions: tuple[str, ...] = ()
     paused: bool = False
+    first_load: str = ""
     environment: str = field(default_factory=environment)
 
 
@@ -107,7 +115,7 @@ def freshness(project: Project, tables: Iterable[Table], now: dt.datetime) -> li
     return [
         TableFreshness(table.shown, _time_of(newest), age, _freshness(table, age))
         for table in tables
-        for newest in (_newest(CommitLog(project.raw, table.lake_name).loads()),)
+        for newest in (_newest(complete(CommitLog(project.raw, table.lake_name).loads())),)
         for age in (_age(newest, now),)
     ]
 
@@ -140,7 +148,7 @@ def _published_at(state: PublicationState, table: Table) -> str | None:
 
 
 def _status_of(table: Table, loads: list[Load], now: dt.datetime) -> TableStatus:
-    newest = _newest(loads)
+    newest = _newest(complete(loads))
     age = _age(newest, now)
     return TableStatus(
         name=table.shown,
@@ -156,6 +164,7 @@ def _status_of(table: Table, loads: list[Load], now: dt.datetime) -> TableStatus
         sees_deletes=table.sees_deletes,
         kept_partitions=_kept_partitions(table, effective(loads)),
         paused=table.is_paused,
+        first_load=_first_load(loads),
     )
 
 
@@ -164,6 +173,11 @@ def _kept_partitions(table: Table, counting: Sequence[Load]) -> tuple[str, ...]:
     if read_as is None or table.settings.on_detach != "keep":
         return ()
     return names_of_left(read_as.detached, read_as.partitions or ())
+
+
+def _first_load(loads: list[Load]) -> str:
+    so_far = unfinished(loads)
+    return so_far[-1].range.shown if so_far and so_far[-1].range else ""
 
 
 def _newest(loads: list[Load]) -> Load | None:

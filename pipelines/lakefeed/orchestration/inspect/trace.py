@@ -12,7 +12,7 @@ from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.errors import BuildFailed
 from lakefeed.loading.raw.commit_log import CommitLog
-from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.loading.raw.load_manifest import Load, complete, unfinished
 from lakefeed.loading.raw.row_key import Key, parse_key
 from lakefeed.loading.raw.row_versions import RowVersion, raw_versions
 from lakefeed.loading.sessions.duckdb_engine import engine_for
@@ -131,8 +131,13 @@ def _with_warehouse(project: Project, traced: Trace, key: Key, loads: Sequence[L
         note = f"{model} is hand-written, so Lakefeed can't say which version it takes"
         return replace(traced, made=made, notes=(note, *kept))
     judgement = judge(traced.versions, loads, staged, table.settings.deletes)
-    unstaged = sum(load.load_id not in staged for load in loads)
+    unstaged = sum(load.load_id not in staged for load in complete(loads))
     why_not = [_why_not_staged(project, model, unstaged, held.get(model))] if unstaged else []
+    why_not += [
+        f"the first load is incomplete ({load.range.shown}): staging shows it when the last is in"
+        for load in unfinished(loads)[-1:]
+        if load.range
+    ]
     known = {load.load_id for load in loads}
     notes = [
         *(["rows in a warehouse of Spark aren't shown"] if unread else []),
@@ -210,7 +215,7 @@ def as_json(traced: Trace) -> dict[str, Any]:
                 "load_id": version.load.load_id,
                 "snapshot_at": version.load.snapshot_at,
                 "committed_at": traced.committed_at.get(version.load.load_id),
-                "whole_table": version.load.supersedes,
+                "whole_table": version.load.is_whole,
                 "backfill": version.load.is_backfill,
                 "file": f"{traced.folder}/{version.file}",
                 "cursor": version.cursor,

@@ -63,7 +63,7 @@ def absent_from(versions: Sequence[RowVersion], loads: Sequence[Load]) -> list[L
     for load in loads:
         if load.load_id in holding:
             present = True
-        elif load.supersedes and present:
+        elif load.is_whole and present:
             absent.append(load)
             present = False
     return absent

@@ -21,6 +21,7 @@ from lakefeed.loading.locks.table_lock import table_lock
 from lakefeed.loading.maintenance.erase import Versions, erase, find_versions
 from lakefeed.loading.maintenance.scratch_engine import open_scratch_engine
 from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.loading.raw.load_manifest import unfinished
 from lakefeed.loading.raw.row_key import Key, parse_key
 from lakefeed.loading.raw.table_folders import (
     remove_copies,
@@ -153,6 +154,13 @@ def _refuse_pending(project: Project, table: Table) -> None:
     if has_pending_packages(working_directory(project, table.lake_name)):
         raise Refused(
             f"an interrupted load of {table.shown} may contain the row; nothing was erased",
+            where=table.where,
+            do=f"finish the load first: lakefeed load --select {table.shown}",
+        )
+    if unfinished(CommitLog(project.raw, table.lake_name).loads()):
+        raise Refused(
+            f"the first load of {table.shown} is incomplete and may still bring the row; nothing "
+            "was erased",
             where=table.where,
             do=f"finish the load first: lakefeed load --select {table.shown}",
         )

@@ -239,7 +239,7 @@ def _why_superseded_stay(project: Project, table: Table) -> str:
 
 def _is_behind(project: Project, table: Table) -> bool:
     """Whether the published staging model lacks a load that is in raw."""
-    in_raw = CommitLog(project.raw, table.lake_name).load_ids()
+    in_raw = CommitLog(project.raw, table.lake_name).ids_to_stage()
     warehouse = warehouse_of(project)
     staged = warehouse.published.staged_load_ids().get(staging_model_name(table), set())
     return warehouse.exists() and not in_raw <= staged

@@ -2,16 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from lakefeed.declaration.table import Table
 from lakefeed.orchestration.reports.run_report import TableReport
 
 
+@dataclass(frozen=True)
+class LongRead:
+    """How far a read is that takes long.
+
+    Attributes:
+        name: the table, such as `shop.orders`.
+        rows: those that the source has sent.
+        expected_rows: how many the planner expects; None if it can't tell.
+        size: about how many bytes the source has sent.
+        seconds_left: an estimate; None if there is nothing to estimate it from.
+        note: which part is being read; empty if the read has no parts.
+    """
+
+    name: str
+    rows: int
+    expected_rows: int | None
+    size: int
+    seconds_left: float | None
+    note: str = ""
+
+
 class Listener(Protocol):
-    """Is called, from several threads, when a table's load starts or ends and when a run waits."""
+    """Is called, from several threads, when a table's load starts or ends and when a run waits.
+
+    `reads_every`: how often it is told how far long reads are, in seconds; None for never.
+    """
+
+    @property
+    def reads_every(self) -> float | None: ...
 
     def started(self, table: Table) -> None: ...
+
+    def reading(self, reads: Sequence[LongRead]) -> None: ...
 
     def ended(self, report: TableReport) -> None: ...
 
@@ -21,7 +52,12 @@ class Listener(Protocol):
 class Silence:
     """A listener that does nothing."""
 
+    reads_every: float | None = None
+
     def started(self, table: Table) -> None:
+        """Ignores it."""
+
+    def reading(self, reads: Sequence[LongRead]) -> None:
         """Ignores it."""
 
     def ended(self, report: TableReport) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from lakefeed.declaration.environment.references import has_reference
 from lakefeed.declaration.project import Location
 from lakefeed.errors import LakefeedError, NewerFormat
 from lakefeed.loading.raw.commit_log import LOADS_FOLDER, CommitLog, load_id_of
-from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.loading.raw.load_manifest import Load, complete
 from lakefeed.loading.raw.nearest_files import with_copies
 
 # A model over raw as its macros know it: plain data, which Jinja reads and completes.
@@ -55,7 +55,7 @@ def _complete(
 ) -> None:
     """Adds to models over the same table what its log has for them."""
     staged_by_all = set.intersection(*(set(model["staged"]) for model in readers))
-    loads = [load for load in log.loads_besides(staged_by_all) if not _is_after(as_of, load)]
+    loads = _to_stage(log, staged_by_all, as_of)
     near = copies and not log.raw.is_local
     announced = {
         load.load_id: _announced(with_copies(log, load) if near else load, folder) for load in loads
@@ -67,6 +67,16 @@ def _complete(
     if histories and (pruned := log.pruned_note()):
         for model in histories:
             model["pruned_at"] = pruned.pruned_at
+
+
+def _to_stage(log: CommitLog, staged: Collection[str], as_of: dt.datetime | None) -> list[Load]:
+    """The loads that aren't staged, without those of a first load that isn't complete."""
+    loads = [load for load in log.loads_besides(staged) if not _is_after(as_of, load)]
+    if not any(load.range for load in loads):
+        return loads
+    whole = complete([load for load in log.loads() if not _is_after(as_of, load)])
+    ids = {load.load_id for load in whole}
+    return [load for load in loads if load.load_id in ids]
 
 
 def _is_after(moment: dt.datetime | None, load: Load) -> bool:

@@ -33,13 +33,17 @@ def cut(table: TableSize, sessions: int, max_query_time: dt.timedelta | None) ->
         sessions: the maximum number of sessions that read in parallel.
         max_query_time: the time limit of one statement.
     """
+    count = min(statements_for(table.size, sessions, max_query_time), table.pages) or 1
+    return _conditions([table.pages * part // count for part in range(1, count)])
+
+
+def statements_for(size: int, sessions: int, max_query_time: dt.timedelta | None) -> int:
+    """Into how many statements a read of so many bytes is split; see `cut`."""
     most = _MOST
     if max_query_time is not None:
         most = min(most, max(_MB, int(max_query_time.total_seconds() * _SLOWEST_PER_SECOND)))
-    at_once = max(1, min(sessions, table.size // _LEAST))
-    rounds = math.ceil(table.size / most / at_once)
-    count = min(rounds * at_once, table.pages) or 1
-    return _conditions([table.pages * part // count for part in range(1, count)])
+    at_once = max(1, min(sessions, size // _LEAST))
+    return math.ceil(size / most / at_once) * at_once
 
 
 def _conditions(borders: list[int]) -> list[str]:

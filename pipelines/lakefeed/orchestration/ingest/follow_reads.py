@@ -1,0 +1,102 @@
+"""Tells a listener how far long reads are, by asking the source now and then.
+
+Nothing is asked about short reads, and nothing in the run waits for an answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Event, Thread
+
+from lakefeed.loading.sessions.read_progress import TableRead
+from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
+from lakefeed.orchestration.reports.listener import Listener, LongRead
+from lakefeed.source.connections.connection import session_name
+from lakefeed.source.progress import Sent, expected_rows, sent_by_sessions
+
+_LOOK_SECONDS = 0.5
+# A server that doesn't answer, or doesn't count, isn't asked for ever.
+_MOST_REFUSALS = 3
+
+
+@contextmanager
+def followed(
+    source: SourceAtSnapshot, listener: Listener, names: Mapping[str, str]
+) -> Iterator[None]:
+    """Tells the listener about long reads of this source within the block.
+
+    Args:
+        names: the tables' names in messages by their names in the lake.
+    """
+    if listener.reads_every is None:
+        yield
+        return
+    done = Event()
+    follower = _Follower(source, listener, names, listener.reads_every)
+    thread = Thread(target=follower.follow, args=(done,), name="lakefeed-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+@dataclass
+class _Follower:
+    source: SourceAtSnapshot
+    listener: Listener
+    names: Mapping[str, str]
+    every: float
+    _expected: dict[tuple[str, float], int | None] = field(default_factory=dict)
+    _bytes_per_row: dict[str, float] = field(default_factory=dict)
+    _refusals: int = 0
+
+    def follow(self, done: Event) -> None:
+        """Looks for long reads until the run has read everything."""
+        asked, told = 0.0, False
+        while not done.wait(min(_LOOK_SECONDS, self.every)):
+            reads = self.source.progress.longer_than(self.every)
+            is_due = time.monotonic() - asked >= self.every
+            if reads and is_due and self._refusals < _MOST_REFUSALS:
+                asked = time.monotonic()
+                found = self._asked(reads)
+                if not done.is_set() and found:
+                    self.listener.reading(found)
+                    told = True
+            elif told and not reads:
+                self.listener.reading(())
+                told = False
+
+    def _asked(self, reads: list[TableRead]) -> list[LongRead]:
+        sent = sent_by_sessions(self.source.connection)
+        self._refusals = self._refusals + 1 if sent is None else 0
+        return [self._long_read(read, sent) for read in reads] if sent is not None else []
+
+    def _long_read(self, read: TableRead, sent: Mapping[tuple[str, int], Sent]) -> LongRead:
+        name = session_name(f"lakefeed {read.lake_name}")
+        running = [one for (application, _), one in sent.items() if application == name]
+        rows_running = sum(one.rows for one in running)
+        rows = read.rows + rows_running
+        if rows_running:
+            self._bytes_per_row[name] = sum(one.size for one in running) / rows_running
+        expected = self._expected_of(read)
+        seconds = time.monotonic() - read.began
+        left = max(expected - rows, 0) if expected is not None else None
+        return LongRead(
+            name=self.names.get(read.lake_name, read.lake_name),
+            rows=rows,
+            expected_rows=expected,
+            size=round(rows * self._bytes_per_row.get(name, 0)),
+            seconds_left=left * seconds / rows if left is not None and rows else None,
+            note=read.note,
+        )
+
+    def _expected_of(self, read: TableRead) -> int | None:
+        asked = (read.lake_name, read.began)
+        if asked not in self._expected:
+            connection, query = self.source.connection, read.query
+            self._expected[asked] = expected_rows(connection, query) if query else None
+        return self._expected[asked]

@@ -1,0 +1,114 @@
+"""Long reads tell how far they are: rows, bytes and the time left, as the source counts them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import pytest
+from rich.console import Console
+
+from lakefeed.orchestration.reports.listener import LongRead, Silence
+from lakefeed.render.progress import ProgressLines
+from tests.conftest import Database, Lake, only
+
+pytestmark = pytest.mark.builds
+
+ROWS = 300
+# A read of some four seconds.
+SLOWLY = "where: pg_sleep(0.01) is not null"
+
+
+class Told(Silence):
+    """Notes how far reads are, several times a second."""
+
+    reads_every: float | None = 0.3
+
+    def __init__(self) -> None:
+        self.reads: list[LongRead] = []
+        self.is_over = False
+
+    def reading(self, reads: Sequence[LongRead]) -> None:
+        self.reads += reads
+        self.is_over = not reads
+
+
+def create(database: Database, name: str) -> None:
+    database.execute(
+        f"create table {name} (id int primary key, at timestamptz not null default now())",
+        f"insert into {name} select g from generate_series(1, {ROWS}) as g",
+        f"analyze {name}",
+    )
+
+
+def test_a_long_read_tells_rows_bytes_and_the_time_left(database: Database, lake: Lake) -> None:
+    create(database, "slow")
+    told = Told()
+
+    lake.declare(f"slow: {{cursor: at, {SLOWLY}}}").load(listener=told)
+
+    rows = [read.rows for read in told.reads]
+    last = told.reads[-1]
+    assert len(rows) > 3
+    assert rows == sorted(rows)
+    assert 0 < last.rows <= ROWS
+    assert last.name == "shop.slow"
+    assert last.expected_rows is not None
+    assert 0.9 * ROWS < last.expected_rows <= ROWS
+    assert last.size > 20 * last.rows
+    assert last.seconds_left is not None
+    assert 0 <= last.seconds_left < 10
+
+
+def test_a_first_load_in_ranges_tells_which_one_it_reads(database: Database, lake: Lake) -> None:
+    create(database, "slow")
+    told = Told()
+
+    lake.declare(f"slow: {{cursor: at, resume_above: 8 kB, {SLOWLY}}}").load(listener=told)
+
+    notes = list(dict.fromkeys(read.note for read in told.reads))
+    rows = [read.rows for read in told.reads]
+    assert notes[0].startswith("range 1 of ")
+    assert len(notes) > 2
+    assert rows == sorted(rows)
+
+
+def test_so_it_does_if_a_worker_reads_it(
+    database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "lakefeed.orchestration.ingest.table_loads.usable_cores", lambda: 2, raising=True
+    )
+    names = [f"t{number}" for number in range(12)]
+    for name in (*names, "slow"):
+        create(database, name)
+    tables = "\n".join(f"{name}: {{cursor: at}}" for name in names)
+    told = Told()
+
+    report = lake.declare(f"{tables}\nslow: {{cursor: at, {SLOWLY}}}").load(listener=told)
+
+    assert report.exit_code == 0
+    assert {read.name for read in told.reads} == {"shop.slow"}
+    assert told.reads[-1].rows > 0
+
+
+def test_short_reads_tell_nothing(database: Database, lake: Lake) -> None:
+    create(database, "quick")
+    told = Told()
+
+    lake.declare("quick: {cursor: at}").load(listener=told)
+
+    assert told.reads == []
+
+
+def test_a_terminal_shows_a_bar(database: Database, lake: Lake) -> None:
+    create(database, "slow")
+    out = io.StringIO()
+    lines = ProgressLines(Console(file=out, width=120, force_terminal=True))
+
+    loaded = only(lake.declare(f"slow: {{cursor: at, {SLOWLY}}}").load(listener=lines))
+
+    assert loaded.rows_written == ROWS
+    assert "━" in out.getvalue()
+    assert f" of about {ROWS} rows, " in out.getvalue()
+    assert " s left" in out.getvalue()
