@@ -5,6 +5,6 @@ Imports: `declaration`, `declaration.environment`, `loading`, `loading.raw`, `or
     `orchestration.maintenance`, `orchestration.notifications`, `orchestration.project`,
     `orchestration.reports`, `render.parts`, `transformation`, `transformation.dbt_adapter`,
     `transformation.lineage`.
-Public: `audit`, `build`, `check`, `diff`, `init`, `metrics`, `notification`, `plan`, `prune`,
-    `report`, `trace`, `unlock`, `wording`.
+Public: `audit`, `build`, `check`, `diff`, `init`, `metrics`, `notification`, `plan`, `progress`,
+    `prune`, `report`, `trace`, `unlock`, `wording`.
 """

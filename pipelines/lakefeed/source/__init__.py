@@ -2,5 +2,5 @@
 columns that are hashed or masked.
 
 Imports: `declaration`, `declaration.models`, `source.connections`.
-Public: `predicate`, `protection`, `snapshot`, `statement`.
+Public: `predicate`, `progress`, `protection`, `snapshot`, `statement`.
 """

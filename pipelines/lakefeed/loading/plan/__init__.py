@@ -2,6 +2,6 @@
 
 Imports: `declaration.document`, `declaration.models`, `declaration`, `source.connections`,
     `source.inspection`, `source`.
-Public: `backfill`, `column_check`, `ctid_ranges`, `cursor_columns`, `cursors`, `detached`,
+Public: `backfill`, `column_check`, `cursor_columns`, `cursors`, `detached`,
     `queries`, `query_check`, `read_contract`, `table_plan`.
 """

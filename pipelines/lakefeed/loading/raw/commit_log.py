@@ -152,7 +152,9 @@ class CommitLog:
         else:
             self._create_manifest(load, text)
             if self._read is not None:
-                self._to_pack = [one for one in self._read if one.load_id != load.load_id] + [load]
+                # One load after another may follow, as the ranges of a first load do.
+                self._read = [one for one in self._read if one.load_id != load.load_id] + [load]
+                self._to_pack = self._read
         self._write_pack()
 
     def redescribe(self, load: Load) -> None:

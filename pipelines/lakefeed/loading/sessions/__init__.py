@@ -1,6 +1,6 @@
 """DuckDB engines and PostgreSQL sessions that read many tables at one snapshot.
 
 Imports: `declaration`, `loading.object_store`, `loading.plan`, `source`, `source.connections`.
-Public: `duckdb_engine`, `probing_session`, `retryable`, `session`, `snapshot_sessions`,
-    `table_session`, `transactions`.
+Public: `duckdb_engine`, `probing_session`, `read_progress`, `retryable`, `session`,
+    `snapshot_sessions`, `table_session`, `transactions`.
 """
