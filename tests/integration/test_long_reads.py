@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -88,8 +89,7 @@ def test_so_it_does_if_a_worker_reads_it(
     report = lake.declare(f"{tables}\nslow: {{cursor: at, {SLOWLY}}}").load(listener=told)
 
     assert report.exit_code == 0
-    assert {read.name for read in told.reads} == {"shop.slow"}
-    assert told.reads[-1].rows > 0
+    assert max(read.rows for read in told.reads if read.name == "shop.slow") > 0
 
 
 def test_short_reads_tell_nothing(database: Database, lake: Lake) -> None:
@@ -104,11 +104,11 @@ def test_short_reads_tell_nothing(database: Database, lake: Lake) -> None:
 def test_a_terminal_shows_a_bar(database: Database, lake: Lake) -> None:
     create(database, "slow")
     out = io.StringIO()
-    lines = ProgressLines(Console(file=out, width=120, force_terminal=True))
+    lines = ProgressLines(Console(file=out, width=120, force_terminal=True, highlight=False))
 
     loaded = only(lake.declare(f"slow: {{cursor: at, {SLOWLY}}}").load(listener=lines))
 
     assert loaded.rows_written == ROWS
     assert "━" in out.getvalue()
-    assert f" of about {ROWS} rows, " in out.getvalue()
-    assert " s left" in out.getvalue()
+    # The planner takes this `where` for true in 99.5 % of the rows.
+    assert re.search(r"\d+ of about (298|299|300) rows, [\d.]+ k?B, \d+ s left", out.getvalue())

@@ -51,6 +51,7 @@ class _Follower:
     names: Mapping[str, str]
     every: float
     _expected: dict[tuple[str, float], int | None] = field(default_factory=dict)
+    _rows: dict[tuple[str, float], int] = field(default_factory=dict)
     _bytes_per_row: dict[str, float] = field(default_factory=dict)
     _refusals: int = 0
 
@@ -71,15 +72,22 @@ class _Follower:
                 told = False
 
     def _asked(self, reads: list[TableRead]) -> list[LongRead]:
+        # Before the server is asked, so that a statement that ends meanwhile isn't counted twice.
+        done = [read.rows for read in reads]
         sent = sent_by_sessions(self.source.connection)
         self._refusals = self._refusals + 1 if sent is None else 0
-        return [self._long_read(read, sent) for read in reads] if sent is not None else []
+        if sent is None:
+            return []
+        return [self._long_read(*pair, sent) for pair in zip(reads, done, strict=True)]
 
-    def _long_read(self, read: TableRead, sent: Mapping[tuple[str, int], Sent]) -> LongRead:
+    def _long_read(
+        self, read: TableRead, done: int, sent: Mapping[tuple[str, int], Sent]
+    ) -> LongRead:
         name = session_name(f"lakefeed {read.lake_name}")
         running = [one for (application, _), one in sent.items() if application == name]
         rows_running = sum(one.rows for one in running)
-        rows = read.rows + rows_running
+        begun = (read.lake_name, read.began)
+        rows = self._rows[begun] = max(done + rows_running, self._rows.get(begun, 0))
         if rows_running:
             self._bytes_per_row[name] = sum(one.size for one in running) / rows_running
         expected = self._expected_of(read)
