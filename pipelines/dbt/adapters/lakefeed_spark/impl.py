@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,19 @@ class LakefeedSparkAdapter(SparkAdapter):  # type: ignore[misc]
             self._kept[view] = self._session.sql(sql).localCheckpoint(eager=True)
             self._kept[view].createOrReplaceTempView(view)
 
+    @available.parse(lambda *_, **__: None)
+    def refuse_rounding(self, rows: str, table: str) -> None:
+        """Fails if the decimals of these rows have more places than their columns in the table."""
+        present = {f.name: f.dataType for f in self._session.table(table).schema.fields}
+        for field in self._session.table(rows).schema.fields:
+            found = present.get(field.name)
+            if found is not None and _places(field.dataType) > _places(found) >= 0:
+                raise DbtRuntimeError(
+                    f"a merge would round {field.name}: it is {found.simpleString()} in {table}, "
+                    f"and {field.dataType.simpleString()} in the model's query; build the model "
+                    "with --full-refresh"
+                )
+
     @available
     @classmethod
     def spark_type(cls, lake_type: str) -> str:
@@ -162,3 +176,10 @@ class LakefeedSparkAdapter(SparkAdapter):  # type: ignore[misc]
     def _raw(self) -> Any:
         folder = self.config.credentials.project
         return open_project(Path(folder)).raw if folder else None
+
+
+def _places(kind: Any) -> float:
+    """The decimal places of a type's values; -1 for a type that has none."""
+    if kind.typeName() in ("float", "double"):
+        return inf
+    return kind.scale if kind.typeName() == "decimal" else -1

@@ -1,1 +1,4 @@
-select null::varchar as a, null::varchar as b where false
+select
+    cast(null as {{ lakefeed.type_named('varchar') }}) as a,
+    cast(null as {{ lakefeed.type_named('varchar') }}) as b
+where false

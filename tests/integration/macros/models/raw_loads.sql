@@ -1,5 +1,5 @@
 select
-    null::bigint as position,
-    null::varchar as snapshot_at,
-    null::boolean as supersedes
+    cast(null as {{ lakefeed.type_named('bigint') }}) as position,
+    cast(null as {{ lakefeed.type_named('varchar') }}) as snapshot_at,
+    cast(null as {{ lakefeed.type_named('boolean') }}) as supersedes
 where false

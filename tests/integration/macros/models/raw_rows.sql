@@ -1,8 +1,8 @@
 select
-    null::integer as id,
-    null::varchar as word,
-    null::timestamptz as changed,
-    null::timestamptz as _deleted_at,
-    null::varchar as _dlt_load_id,
-    null::bigint as _load_position
+    cast(null as {{ lakefeed.type_named('integer') }}) as id,
+    cast(null as {{ lakefeed.type_named('varchar') }}) as word,
+    cast(null as {{ lakefeed.type_named('timestamptz') }}) as changed,
+    cast(null as {{ lakefeed.type_named('timestamptz') }}) as _deleted_at,
+    cast(null as {{ lakefeed.type_named('varchar') }}) as _dlt_load_id,
+    cast(null as {{ lakefeed.type_named('bigint') }}) as _load_position
 where false

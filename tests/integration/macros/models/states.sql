@@ -1,9 +1,9 @@
 select
-    null::integer as id,
-    null::varchar as city,
-    null::date as valid_from,
-    null::date as valid_to,
-    null::date as loaded_at,
-    null::boolean as _was_deleted,
-    null::bigint as _staged_batch
+    cast(null as {{ lakefeed.type_named('integer') }}) as id,
+    cast(null as {{ lakefeed.type_named('varchar') }}) as city,
+    cast(null as {{ lakefeed.type_named('date') }}) as valid_from,
+    cast(null as {{ lakefeed.type_named('date') }}) as valid_to,
+    cast(null as {{ lakefeed.type_named('date') }}) as loaded_at,
+    cast(null as {{ lakefeed.type_named('boolean') }}) as _was_deleted,
+    cast(null as {{ lakefeed.type_named('bigint') }}) as _staged_batch
 where false
