@@ -2,5 +2,5 @@
 
 Imports: `declaration`, `declaration.environment`, `loading.object_store`, `loading.raw`,
     `transformation.generate`, `transformation.targets`.
-Public: `dbt_docs`, `runner`, `state_diff`.
+Public: `announcement`, `dbt_docs`, `runner`, `state_diff`.
 """

@@ -2,5 +2,5 @@
 
 Imports: `declaration`, `loading.object_store`, `loading.raw`, `source.inspection`,
     `transformation.dbt_adapter`, `transformation.targets`.
-Public: `raw_rows`, `types`.
+dbt's adapter (pipelines/dbt) is the only one to use it.
 """
