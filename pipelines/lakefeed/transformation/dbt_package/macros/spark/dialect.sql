@@ -26,8 +26,17 @@
 {% endmacro %}
 
 
+{#
+    Of an hour that a clock shows twice, Spark takes the first, and PostgreSQL and DuckDB the second: the
+    one in the offset of the next day, if it shows the same time.
+#}
 {% macro spark__time_in_zone(value, timezone) %}
-    {{- return('to_utc_timestamp(cast(' ~ value ~ " as timestamp), '" ~ timezone ~ "')") -}}
+    {%- set shown = 'cast(' ~ value ~ ' as timestamp)' -%}
+    {%- set second = "to_utc_timestamp(" ~ shown ~ " + interval '1' day, '" ~ timezone ~ "') - interval '1' day" -%}
+    {{- return(
+        'case when from_utc_timestamp(' ~ second ~ ", '" ~ timezone ~ "') = " ~ shown ~ ' then ' ~ second
+        ~ ' else to_utc_timestamp(' ~ shown ~ ", '" ~ timezone ~ "') end"
+    ) -}}
 {% endmacro %}
 
 
