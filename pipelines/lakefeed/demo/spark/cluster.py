@@ -36,7 +36,7 @@ class Cluster:
         self._folder = folder
         self._running = running
         self._master = free_port()
-        self._connect = free_port()
+        self._connect = 0
 
     @property
     def remote(self) -> str:
@@ -69,8 +69,10 @@ class Cluster:
         self.start_connect()
 
     def start_connect(self) -> None:
-        """Starts the Connect server, and returns when it answers."""
+        """Starts the Connect server at a port of its own, and returns when it answers."""
         self._wait_for(self._master)
+        # gRPC refuses for a while, in all of a process, an address that it has seen fail.
+        self._connect = free_port()
         file = self._folder / "connect.conf"
         file.touch(mode=0o600)
         settings = {**server_settings(self._place), **self._own_settings()}
