@@ -4,7 +4,8 @@
 #}
 {% macro staged_since_last_build(batch_columns) %}
     {%- if is_incremental() -%}
-    greatest({{ batch_columns | join(', ') }}) > (
+    {#- Spark's `greatest` takes no single value. -#}
+    {{ batch_columns[0] if batch_columns | length == 1 else 'greatest(' ~ batch_columns | join(', ') ~ ')' }} > (
         select coalesce(max(_staged_batch), 0) from {{ this }}
     )
     {%- else -%}
