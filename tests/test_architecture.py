@@ -185,7 +185,7 @@ def test_only_its_implementation_knows_that_the_warehouse_is_a_file() -> None:
     """All others ask `warehouse_of(project)`, whatever the warehouse consists of."""
     implementations = (
         *("transformation/warehouse/duckdb_file/", "transformation/warehouse/ducklake/"),
-        "transformation/targets/",
+        *("transformation/warehouse/spark/", "transformation/targets/"),
         "declaration/project.py",
     )
     others = [p for p in MODULES if not str(p.relative_to(PACKAGE)).startswith(implementations)]

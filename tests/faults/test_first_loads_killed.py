@@ -50,7 +50,9 @@ KINDS = {
     "composite": Kind(
         "tenant text, id int", "tenant, id", "'it''s ' || ({0}) % 7, ({0})", "cursor: changed"
     ),
-    "parts": Kind("id bigint", "id", "{}", "cursor: changed", " partition by range (id)"),
+    "parts": Kind(
+        "id bigint", "id", "{}", declared="cursor: changed", partitions=" partition by range (id)"
+    ),
 }
 
 # The others show as much at night.

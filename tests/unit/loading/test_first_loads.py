@@ -15,7 +15,7 @@ from lakefeed.loading.ranges.first_loads import count_of_ranges, may_begin
 from lakefeed.source.snapshot import Horizon, Snapshot
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
-SNAPSHOT = Snapshot("1", NOON, "10:10:", Horizon(NOON, (), True, ()), "7/1")
+SNAPSHOT = Snapshot("1", NOON, "10:10:", horizon=Horizon(NOON, (), True, ()), history="7/1")
 GB = 10**9
 
 LIVE = CatalogueTable(

@@ -2,6 +2,6 @@
 
 Imports: `declaration`, `declaration.document`, `loading.plan`,
     `orchestration.project.other_tools`, `source`, `source.connections`, `source.inspection`.
-Public: `carried_proposal`, `cursor_inference`, `declaration_text`, `schemas`, `survey`,
-    `table_proposal`.
+Public: `carried_proposal`, `cursor_inference`, `declaration_text`, `query_proposals`,
+    `schemas`, `survey`, `table_proposal`.
 """
