@@ -146,8 +146,8 @@ def _replaced(session: SparkSession, revision: int, wanted: Register) -> bool:
     try:
         rows_of(
             session,
-            f"update {_TABLE} set revision = {wanted.revision}, document = {document} "
-            f"where revision = {revision}",
+            f"update {_TABLE} set revision = {wanted.revision}, document = {document}, "
+            f"{_for_readers(wanted.current)} where revision = {revision}",
         )
     except Exception as error:  # noqa: BLE001 - a conflict, or an answer that was lost
         failure = error
@@ -157,6 +157,13 @@ def _replaced(session: SparkSession, revision: int, wanted: Register) -> bool:
     if failure is not None and row is not None and row[0] == revision and not _is_conflict(failure):
         raise failure
     return False
+
+
+def _for_readers(current: SparkVersion | None) -> str:
+    """The assignments to the columns by which readers tell whether they saw one version alone."""
+    at = text_literal(current.published_at.isoformat()) if current else "null"
+    is_whole = str(current is not None and current.is_whole).lower()
+    return f"published_at = cast({at} as timestamp), is_whole = {is_whole}"
 
 
 def _is_conflict(error: Exception) -> bool:
@@ -181,7 +188,8 @@ def _create(session: SparkSession) -> None:
         rows_of(
             session,
             f"create table {_TABLE} using iceberg tblproperties ({_PROPERTIES}) "
-            f"as select cast(0 as bigint) as revision, {empty} as document",
+            f"as select cast(0 as bigint) as revision, {empty} as document, "
+            "cast(null as timestamp) as published_at, false as is_whole",
         )
     except Exception:
         if _row(session) is None:
