@@ -18,6 +18,7 @@ from lakefeed.loading.sessions import duckdb_engine
 from lakefeed.orchestration.checks.check import check_connected
 from lakefeed.orchestration.reports.run_report import RunReport
 from lakefeed.source.inspection.types import lake_type
+from lakefeed.source.staged_form import staged_form
 from tests.conftest import (
     CONNECTION_VARIABLE,
     Database,
@@ -453,7 +454,9 @@ What PostgreSQL shows as `col::text` can be had back from raw, or the table stop
 name. This page is written by the test that proves it, with these values and more of each type.
 
 A type is kept as itself where DuckDB has the same values, and as PostgreSQL's own text where it has
-not: cast it in a mart, where rounding is your decision. Types that aren't listed are text.
+not: cast it in a mart, where rounding is your decision. Types that aren't listed are text. Staging
+has the text of `json` and `jsonb` as DuckDB's JSON, and lists and intervals where they are declared
+([Column names and types](column-names-and-types.md)).
 
 - `NaN` in a `numeric` with precision, and a timestamp beyond the year 294246, have no place in
   DuckDB: such a row stops its table. Correct it, or leave the column out.
@@ -482,6 +485,8 @@ def _rows(loaded: Loaded) -> Iterator[str]:
             continue
         kind = lake_type(types.get(name, one.type))
         kept = f"`{kind.duckdb}`" + (", PostgreSQL's text" if kind.as_text else "")
+        if form := staged_form(types.get(name, one.type), None):
+            kept += f"; `{form.type}` in staging"
         domain = f", a domain over `{types[name]}`" if name.startswith("domain") else ""
         yield f"| `{one.type}`{domain} | {kept} | {_example(loaded, name)} |\n"
 

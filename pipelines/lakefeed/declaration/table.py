@@ -112,9 +112,23 @@ class Table:
             if how and how.key
         ]
 
+    def loads(self, column: str) -> bool:
+        """Whether a column is loaded, by its name in the source."""
+        chosen = self.settings.columns
+        needed = {*self.key, *(self.cursor.columns if self.cursor else ())}
+        if not chosen or column in needed:
+            return True
+        if chosen.include is not None:
+            return column in chosen.include
+        return column not in (chosen.exclude or ())
+
     def settings_of(self, column: str) -> ColumnSettings:
         """The settings of one column, by its name in the source."""
         return self.each_column.get(column, ColumnSettings())
+
+    def staged_name(self, column: str) -> str:
+        """A column's name in staging, by its name in the source and in raw."""
+        return self.settings_of(column).name or column
 
     @property
     def own_columns(self) -> tuple[str, ...]:
@@ -124,12 +138,16 @@ class Table:
 
     def is_own(self, setting: str) -> bool:
         """Whether the table's own entry has this setting, rather than defaults or a wildcard."""
-        path = self.paths.get(setting, ())
-        return path[2:3] == ("tables",) and not is_wildcard(str(path[3]))
+        return is_own(self.paths.get(setting, ()))
 
     def as_loaded(self, column: Column) -> Column:
-        """A column of the source as it arrives in the lake: hashed, masked or cut ones are text."""
-        return replace(column, type="text") if self.settings_of(column.name).protection else column
+        """A column of the source as it arrives in the lake: with its declared type, or as text if
+        it is hashed, masked or truncated."""
+        settings = self.settings_of(column.name)
+        declared = "text" if settings.protection else settings.type
+        if settings.is_text_in_raw:
+            return column
+        return replace(column, type=declared) if declared else column
 
     def column(self, name: str) -> Column | None:
         """A column of the catalogue as it arrives in the lake."""
@@ -140,3 +158,8 @@ class Table:
         """`file:line` of a setting, or of the table's entry if the setting is a default."""
         origin = self.origins.get(setting, "default")
         return self.where if origin == "default" else origin
+
+
+def is_own(path: YamlPath) -> bool:
+    """Whether a setting at this path is in the entry of a single table."""
+    return path[2:3] == ("tables",) and not is_wildcard(str(path[3]))

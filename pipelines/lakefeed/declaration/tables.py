@@ -18,7 +18,11 @@ from lakefeed.declaration.models.columns import EACH, merged_columns, parse_colu
 from lakefeed.declaration.models.declaration import SourceDeclaration
 from lakefeed.declaration.models.table_settings import TableDeclaration
 from lakefeed.declaration.table import Table
-from lakefeed.declaration.table_checks import problem_of_query, problem_of_settings
+from lakefeed.declaration.table_checks import (
+    problem_of_query,
+    problem_of_settings,
+    problem_on_spark,
+)
 from lakefeed.declaration.table_names import (
     is_wildcard,
     matching_wildcards,
@@ -155,7 +159,9 @@ def _resolve(
     if not settings.enabled and mode is None:
         # What isn't loaded needs no way to load it.
         mode = "full_refresh"
-    if problem := problem_of_settings(document, path, paths, settings=settings, mode=mode):
+    on_spark = declared.declaration.warehouse.type == "spark"
+    problem = problem_of_settings(document, path, paths, settings=settings, mode=mode)
+    if problem := problem or (problem_on_spark(document, paths, settings) if on_spark else None):
         return problem
     most = declared.declaration.sources[source].max_connections
     if most == 1 and settings.max_lock_wait:

@@ -141,7 +141,7 @@ def prepare_table(
     loaded = {column.name for column in plan.columns} - plan.protections.keys()
     written = tuple(name for name, *_ in facts if name in loaded - generated)
     cursor = plan.cursor.names if plan.cursor else ()
-    fixed = {*plan.key, *cursor, *(f[0] for f in facts if f[2] or f[4])}
+    fixed = {*plan.key, *cursor, *plan.retyped, *(f[0] for f in facts if f[2] or f[4])}
     where = plan.table.settings.where or ""
     changeable = tuple(name for name in written if name not in fixed and name not in where)
     table = LabTable(plan, number, written, changeable)

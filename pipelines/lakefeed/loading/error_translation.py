@@ -21,6 +21,9 @@ _SERVER_MESSAGE = re.compile(
 # Servers with another `lc_messages` translate the severity; libpq puts two spaces after it.
 _TRANSLATED_SERVER_MESSAGE = re.compile(r"(?:^|\s)[^\W\d_]+:  (.+?)(?=$|\n)")
 
+# A value that the query refuses by casting the reason to another type.
+_REFUSED_VALUE = re.compile(r'"(column .+ holds .+)"')
+
 _REMEDIES = (
     (
         "query_wait_timeout",
@@ -45,6 +48,10 @@ _REMEDIES = (
     ),
     ("holds NaN", "fix the value, or exclude the column (`columns: {{exclude: […]}}`)"),
     ("holds a timestamp", "fix the value, or exclude the column (`columns: {{exclude: […]}}`)"),
+    (
+        "holds a value that isn't exact",
+        "fix the value, or declare another `type` (or none)",
+    ),
     (
         "lock timeout",
         "another session holds a lock on {table}: run again once it is released; nothing was "
@@ -101,7 +108,10 @@ def _reason(error: BaseException) -> str:
 
     Never libpq's own message: it may quote parts of the connection string.
     """
-    if message := server_message(error):
+    message = server_message(error)
+    if refused := _REFUSED_VALUE.search(message or str(error)):
+        return refused[1]
+    if message:
         return message
     text = str(error) or type(error).__name__
     if is_of_losing(text) or isinstance(error, psycopg2.Error):

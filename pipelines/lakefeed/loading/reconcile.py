@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from lakefeed.loading.plan.column_names import DELETED_AT
 from lakefeed.loading.plan.detached import STANDS, Detached
 from lakefeed.loading.plan.queries import MARKED, ever_loaded, rows_query
-from lakefeed.loading.plan.table_plan import DELETED_AT, Range, TablePlan
+from lakefeed.loading.plan.table_plan import Range, TablePlan
 from lakefeed.loading.raw.latest_rows import as_compared
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.source.inspection.equality import same_key
+from lakefeed.source.staged_form import VALUE, form_of
 from lakefeed.sql import literal, quote
 
 Kind = Literal["missing", "extra", "differing"]
@@ -101,7 +103,7 @@ def lost_and_doubled(session: SourceSession, plan: TablePlan, staged: str) -> tu
     compared = ", ".join(
         f"{as_compared(column, 'rows')} as c{number}" for number, column in enumerate(plan.columns)
     )
-    source = session.rows_of(rows_query(plan, ever_loaded(plan)))
+    source = _as_staged(session, plan, rows_query(plan, ever_loaded(plan)))
     for name, relation in (("in_source", source), ("in_staging", staged)):
         session.execute(
             f"create or replace temp table {name} as select {compared} from {relation} as rows"
@@ -123,7 +125,7 @@ def _differing_ranges(
     summed = (
         f"select {first} as first, count(*) as rows, sum(hash({columns})::hugeint) as hashes from"
     )
-    source = session.rows_of(rows_query(plan, ever_loaded(plan)))
+    source = _as_staged(session, plan, rows_query(plan, ever_loaded(plan)))
     session.execute(
         f"create or replace temp table ranges as select coalesce(a.first, b.first) as first, "
         "coalesce(a.rows, 0) as rows, "
@@ -154,7 +156,7 @@ def _collect_differing_rows(
     cursor = plan.cursor.value("rows") if plan.cursor else "null"
     compared = f"{keys}, {cursor} as _cursor, hash({columns}) as _hash from"
     condition = f"{ever_loaded(plan)} and ({_within(plan, ranges)})"
-    source = session.rows_of(rows_query(plan, condition, marked=pending))
+    source = _as_staged(session, plan, rows_query(plan, condition, marked=pending))
     # With deletes watched, the next load compares keys and loads the rows that raw lacks.
     missing = "pending" if plan.watches_deletes else "missing"
     shown = ", ".join(f"coalesce(a.{quote(name)}, b.{quote(name)})" for name in plan.key)
@@ -232,6 +234,18 @@ def _within(plan: TablePlan, ranges: list[str | None]) -> str:
         for low, high in spans
     ]
     return " or ".join([*parts, f"{cursor} is null"])
+
+
+def _as_staged(session: SourceSession, plan: TablePlan, query: str) -> str:
+    """The source's rows of a query, read as staging reads them from raw; a from-clause item."""
+    forms = {column.name: form_of(plan.table, column, plan.key) for column in plan.columns}
+    read = [
+        f"{form.value.replace(VALUE, quote(name))} as {quote(name)}"
+        for name, form in forms.items()
+        if form
+    ]
+    rows = session.rows_of(query)
+    return f"(select * replace ({', '.join(read)}) from {rows})" if read else rows
 
 
 def _columns(session: SourceSession, relation: str) -> set[str]:

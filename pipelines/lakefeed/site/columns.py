@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lakefeed.declaration.table import Table
 from lakefeed.orchestration.inspect.overview import ModelOverview, TableOverview
 from lakefeed.source.statement import tables_read
-from lakefeed.transformation.generate.staging_models import staged_columns
+from lakefeed.transformation.generate.staged_columns import staged_columns
 from lakefeed.transformation.lineage.column_lineage import Origin
 from lakefeed.transformation.lineage.project_lineage import Lineage
 
@@ -89,9 +89,9 @@ def _columns_of(
 ) -> tuple[ColumnLine, ...]:
     return tuple(
         ColumnLine(
-            column.name,
-            column.type,
-            tuple(sorted(ends.get((table.shown, column.name.lower()), ()), key=_order)),
+            column.loaded.name,
+            column.loaded.type,
+            tuple(sorted(ends.get((table.shown, column.loaded.name.lower()), ()), key=_order)),
         )
         for column in (staged_columns(table) if table.catalogue else ())
     )

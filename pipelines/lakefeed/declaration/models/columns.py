@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from lakefeed.declaration.models.pg_types import parse_type
 from lakefeed.declaration.models.strict import Strict
 from lakefeed.declaration.models.value_types import Names, Text, parse_secret
 
 # Stands for the name of a column, which can be any, where a field needs a name.
 EACH = "<column>"
 PAIR = ("include", "exclude")
+# The columns of staging that no source has, in lower case.
+OWN_NAMES = ("_dlt_load_id", "_staged_batch", "_load_position", "_deleted_at")
 # Of these, a column has at most one.
 PROTECTIONS = ("hash", "mask", "truncate")
 
@@ -30,6 +34,16 @@ def parse_columns(value: Any) -> Any:
 
 def _is_column(value: Any) -> bool:
     return isinstance(value, Mapping)
+
+
+def parse_column_name(value: Any) -> Any:
+    """Refuses names that dbt can't quote, or that Lakefeed gives to columns of its own."""
+    if isinstance(value, str) and value:
+        if not value.strip() or re.search(r'["\r\n]', value):
+            raise ValueError("a name without quotes and line breaks")
+        if value.lower() in OWN_NAMES:
+            raise ValueError("another name: Lakefeed adds a column of this name")
+    return value
 
 
 def parse_hash(value: Any) -> Any:
@@ -55,6 +69,14 @@ class Hash(Strict):
 class ColumnSettings(Strict):
     """What happens to one column on its way into the lake."""
 
+    name: Annotated[Text, BeforeValidator(parse_column_name)] | None = None
+    """The column's name in staging, and so in models, `tests` and lineage. Raw keeps the source's
+    name, which `cursor`, `primary_key`, `where`, `include` and `exclude` use."""
+    type: Annotated[Text, BeforeValidator(parse_type)] | None = None
+    """The type in the lake as PostgreSQL names it, such as `"numeric(18,4)"`, `bigint` or
+    `timestamptz`. The source converts the values. One that the type doesn't hold exactly stops the
+    table, and its row is named. The cursor and the primary key keep their types. Raw keeps the text
+    of arrays and intervals, and staging has lists (`"text[]"`) and intervals (`interval`)."""
     hash: Annotated[
         Hash | None,
         BeforeValidator(parse_hash, json_schema_input_type=Literal["sha256"] | Hash | None),
@@ -72,6 +94,18 @@ class ColumnSettings(Strict):
         if len(given) > 1:
             raise ValueError(f"one of `hash`, `mask` and `truncate`, not {' and '.join(given)}")
         return self
+
+    @property
+    def in_staging(self) -> dict[str, Any]:
+        """The settings that determine the column in staging, where raw may stay as it is."""
+        kind = self.type if self.is_text_in_raw or self.type in ("text", "json") else None
+        given = {"name": self.name, "type": kind}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def is_text_in_raw(self) -> bool:
+        """Whether raw has PostgreSQL's text, and staging the declared type."""
+        return self.type is not None and (self.type == "interval" or self.type.endswith("[]"))
 
     @property
     def protection(self) -> str | None:

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from lakefeed.declaration.explain import shown
 from lakefeed.declaration.models.table_settings import Shrink
 from lakefeed.errors import Refused
+from lakefeed.loading.plan.column_names import DELETED_AT
 from lakefeed.loading.plan.cursors import CursorValue
 from lakefeed.loading.plan.detached import LEFT_EARLIER, LEFT_NOW, STANDS, Detached, of_partitions
 from lakefeed.loading.plan.queries import MARKED, keys_query, rows_query
-from lakefeed.loading.plan.table_plan import DELETED_AT, TablePlan
+from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.latest_rows import GONE, LEFT, POSITION, LatestRows
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.source.inspection.equality import named_key, names_of_key

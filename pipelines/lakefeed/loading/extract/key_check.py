@@ -12,8 +12,9 @@ from pathlib import Path
 from lakefeed.declaration.catalogue import Column
 from lakefeed.errors import TableFailed
 from lakefeed.loading.extract.reader import rows_of
+from lakefeed.loading.plan.column_names import DELETED_AT
 from lakefeed.loading.plan.queries import counting_query
-from lakefeed.loading.plan.table_plan import DELETED_AT, TablePlan
+from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.source.inspection.equality import comparable, compared_key
 from lakefeed.source.inspection.types import lake_type

@@ -14,7 +14,8 @@ import psycopg2
 
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.extract.delete_detection import Tombstones
-from lakefeed.loading.plan.table_plan import DELETED_AT, TablePlan
+from lakefeed.loading.plan.column_names import DELETED_AT
+from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.sessions.read_progress import ReadProgress
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot

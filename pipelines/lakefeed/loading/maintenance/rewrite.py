@@ -16,7 +16,7 @@ from pathlib import Path
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.maintenance.expire import remove_file
 from lakefeed.loading.maintenance.scratch_engine import ScratchEngine
-from lakefeed.loading.plan.table_plan import DELETED_AT
+from lakefeed.loading.plan.column_names import DELETED_AT
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.loading.raw.nearest_files import drop_copy_of

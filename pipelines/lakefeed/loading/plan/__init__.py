@@ -2,6 +2,6 @@
 
 Imports: `declaration.document`, `declaration.models`, `declaration`, `source.connections`,
     `source.inspection`, `source`.
-Public: `backfill`, `column_check`, `cursor_columns`, `cursors`, `detached`,
-    `queries`, `query_check`, `read_contract`, `table_plan`.
+Public: `backfill`, `column_check`, `column_names`, `cursor_columns`, `cursors`,
+    `detached`, `queries`, `query_check`, `read_contract`, `table_plan`.
 """

@@ -7,21 +7,23 @@ from collections.abc import Mapping, Sequence
 from lakefeed.declaration.catalogue import CatalogueTable, Column
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
-from lakefeed.declaration.table_checks import unknown_columns
+from lakefeed.declaration.table_checks import problems_of_columns
 from lakefeed.errors import DeclarationError, TableFailed
 from lakefeed.source.connections.credentials import interpolate
+from lakefeed.source.exact_cast import can_cast
 from lakefeed.source.inspection.equality import comparable
 from lakefeed.source.inspection.types import lake_type
 from lakefeed.source.protection import Protection
+from lakefeed.source.staged_form import can_stage
 
 
 def check_columns(table: Table, live: CatalogueTable, key: Sequence[str]) -> None:
-    """Refuses settings of columns that the table doesn't have, or that don't fit its key.
+    """Refuses settings of columns that don't fit the table or its key.
 
     Raises:
         TableFailed: names the column and its line.
     """
-    for name, message in unknown_columns(table, live):
+    for name, message in problems_of_columns(table, live):
         raise TableFailed(
             message,
             where=table.where_of(f"columns.{name}").removesuffix(" (null)"),
@@ -30,6 +32,7 @@ def check_columns(table: Table, live: CatalogueTable, key: Sequence[str]) -> Non
     for column in live.columns:
         if column.name in key:
             _check_key_column(table, column)
+        _check_type(table, column)
 
 
 def _check_key_column(table: Table, column: Column) -> None:
@@ -41,6 +44,13 @@ def _check_key_column(table: Table, column: Column) -> None:
             where=table.where_of(where),
             do="hash it instead (`hash: sha256`)",
         )
+    if table.settings_of(column.name).type:
+        raise TableFailed(
+            f"`{column.name}` is in the primary key of {table.shown}, which keeps the source's "
+            "types",
+            where=table.where_of(where),
+            do="remove its `type`",
+        )
     is_decimal = lake_type(column.type).duckdb.startswith("decimal")
     if how and comparable(column.type) and not is_decimal:
         raise TableFailed(
@@ -49,6 +59,28 @@ def _check_key_column(table: Table, column: Column) -> None:
             where=table.where_of(where),
             do="use other columns as the key (`primary_key: [a, b]`), or leave it clear",
         )
+
+
+def _check_type(table: Table, column: Column) -> None:
+    declared, where = table.settings_of(column.name).type, f"columns.{column.name}"
+    possible = can_stage if table.settings_of(column.name).is_text_in_raw else can_cast
+    if declared and not possible(column.type, declared):
+        raise TableFailed(
+            f"`{column.name}` of {table.shown} is {column.type} in the source, which can't be read "
+            f"as {declared}",
+            where=table.where_of(where),
+            do="remove its `type`, or convert it in a model",
+        )
+
+
+def retyped_columns(table: Table, columns: Sequence[Column]) -> dict[str, str]:
+    """The source's types of the columns that are loaded as another, declared type, by name."""
+    return {
+        column.name: column.type
+        for column in columns
+        if table.as_loaded(column).type != column.type
+        and not table.settings_of(column.name).protection
+    }
 
 
 def protections_of(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from lakefeed.declaration.catalogue import CatalogueTable, Column, Part, Used
-from lakefeed.declaration.document.quoting import yaml_name
 from lakefeed.declaration.partitioning import Partition
 from lakefeed.declaration.table import ROW_VERSION, Table
 from lakefeed.errors import TableFailed
-from lakefeed.loading.plan.column_check import check_columns, protections_of
+from lakefeed.loading.plan.column_check import check_columns, protections_of, retyped_columns
+from lakefeed.loading.plan.column_names import DELETED_AT, check_names
 from lakefeed.loading.plan.cursor_check import WITH_ROW_VERSIONS, cursor_of
 from lakefeed.loading.plan.cursor_columns import CursorColumns
 from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, in_zone
@@ -20,19 +19,13 @@ from lakefeed.loading.plan.detached import check_on_detach, recorded_partitions
 from lakefeed.loading.plan.key_indexes import range_key, unique_indexes
 from lakefeed.loading.plan.query_check import statement_of
 from lakefeed.loading.plan.read_contract import ReadContract
+from lakefeed.source.exact_cast import exact_cast
 from lakefeed.source.inspection.types import CursorKind, lake_type, read_expression
 from lakefeed.source.predicate import single_expression
 from lakefeed.source.protection import Protection
-from lakefeed.sql import quote
+from lakefeed.sql import literal, quote
 
-# Set in tombstones: when a load found the row deleted, by the source's clock.
-DELETED_AT = "_deleted_at"
 _INHERITABLE = ("table", "foreign table")
-_RESERVED = ("_dlt_load_id", "_staged_batch", "_load_position", DELETED_AT)
-_RESERVED_WITH_HISTORY = (
-    *("valid_from", "valid_to", "is_current", "loaded_at", "_changed_at", "_was_deleted"),
-    *("_is_end", "_ended_at", "_next_position"),
-)
 
 
 @dataclass(frozen=True)
@@ -51,8 +44,8 @@ class TablePlan:
     columns of such an index that are never null, by which ranges are read in order; empty if there
     is none, or if a value of the key must not be noted. `parts` are the
     tables and partitions that hold the rows; a view or a query has none. `protections` are those of
-    the columns that are hashed, masked or truncated, by name. `uses` is what a query reads.
-    `partitions` as in the read contract.
+    the columns that are hashed, masked or truncated, by name. `retyped` has the source's types of
+    columns with a declared one. `uses` is what a query reads. `partitions` as in the read contract.
     """
 
     table: Table
@@ -66,13 +59,28 @@ class TablePlan:
     range_key: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
     protections: Mapping[str, Protection] = field(default_factory=dict)
+    retyped: Mapping[str, str] = field(default_factory=dict)
     uses: tuple[Used, ...] = ()
     partitions: tuple[Partition, ...] | None = None
 
     def expression_of(self, column: Column) -> str:
-        """The SQL that reads a column as it is loaded: exactly, or protected."""
+        """The SQL that reads a column as it is loaded: exactly, converted, or protected."""
         protection, name = self.protections.get(column.name), quote(column.name)
-        return protection.expression(name) if protection else read_expression(name, column.type)
+        if protection:
+            return protection.expression(name)
+        if live := self.retyped.get(column.name):
+            return exact_cast(name, live, column.type, self._shown_row)
+        return read_expression(name, column.type)
+
+    @property
+    def _shown_row(self) -> str:
+        """The SQL that ends a sentence with the key of a row: `in the row with id = 7`."""
+        keys = [
+            f"{literal(f'{name} = '.replace('%', ''))} || ({self.expression_of(column)})::text"
+            for name, column in zip(self.key, self.key_columns, strict=True)
+        ]
+        listed = " || ', ' || ".join(keys)
+        return f"coalesce(' in the row with ' || {listed}, '')" if keys else "''"
 
     @property
     def key_columns(self) -> tuple[Column, ...]:
@@ -175,7 +183,7 @@ def plan_table(
     cursor, kind = cursor_of(table, live)
     needed = {*key, *(cursor.names if cursor else ())}
     kept = tuple(c for c in live.columns if c in columns or c.name in needed)
-    _check_names(table, kept)
+    check_names(table, kept)
     check_on_detach(table, live, key, kept)
     return TablePlan(
         table=table,
@@ -189,6 +197,7 @@ def plan_table(
         range_key=range_key(table, live, key),
         parts=_parts_read(table, live),
         protections=protections_of(table, kept, keys or {}),
+        retyped=retyped_columns(table, kept),
         uses=live.uses,
         partitions=recorded_partitions(table, live, kept),
     )
@@ -265,31 +274,4 @@ def _check_key(table: Table, live: CatalogueTable, key: tuple[str, ...]) -> None
             where=table.where,
             do="name the columns that identify a row (`primary_key: [a, b]`), or set "
             "`mode: full_refresh`",
-        )
-
-
-def unusable_columns(names: Iterable[str], *, history: bool = False) -> dict[str, str]:
-    """Column names that the lake can't hold, each with a reason that completes "the table has"."""
-    seen: dict[str, str] = {}
-    reserved = (*_RESERVED, *(_RESERVED_WITH_HISTORY if history else ()))
-    found = {}
-    for name in names:
-        first = seen.setdefault(name.lower(), name)
-        if first != name:
-            found[name] = f"the columns `{first}` and `{name}`, which are the same name to DuckDB"
-        elif re.search(r'["\r]', name) or not name.strip():
-            found[name] = f"a column named `{name}`, which dbt can't quote"
-        elif name.lower() in reserved:
-            found[name] = f"a column `{name}`, a name reserved by Lakefeed"
-    return found
-
-
-def _check_names(table: Table, columns: tuple[Column, ...]) -> None:
-    names = [column.name for column in columns]
-    for name, reason in unusable_columns(names, history=table.settings.history).items():
-        raise TableFailed(
-            f"{table.shown} has {reason}",
-            where=table.where,
-            do=f"exclude it (columns: {{exclude: [{yaml_name(name)}]}}), or load a view that "
-            "renames it",
         )

@@ -12,9 +12,9 @@ from duckdb import DuckDBPyConnection
 from lakefeed.declaration.models.table_settings import Cursor
 from lakefeed.declaration.table import Table
 from lakefeed.errors import StorageFailed
+from lakefeed.loading.plan.column_names import DELETED_AT
 from lakefeed.loading.plan.cursor_columns import value_of
 from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, horizon_for
-from lakefeed.loading.plan.table_plan import DELETED_AT
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.latest_rows import LatestRows
 from lakefeed.loading.raw.load_manifest import Load

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from lakefeed.declaration.catalogue import Column
-from lakefeed.loading.plan.table_plan import DELETED_AT, TablePlan
+from lakefeed.loading.plan.column_names import DELETED_AT
+from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.loading.raw.nearest_files import nearest_files

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from duckdb import DuckDBPyConnection
 
 from lakefeed.declaration.table import Table
+from lakefeed.loading.plan.column_names import DELETED_AT
 from lakefeed.loading.plan.cursor_columns import value_of
-from lakefeed.loading.plan.table_plan import DELETED_AT
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.latest_rows import LatestRows
 from lakefeed.loading.raw.load_manifest import Load

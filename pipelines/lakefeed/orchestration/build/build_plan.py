@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
@@ -17,6 +17,7 @@ from lakefeed.transformation.generate.history_models import (
     keeps_history,
     models_over_raw,
 )
+from lakefeed.transformation.generate.staged_columns import declared_columns
 from lakefeed.transformation.generate.staging_models import staging_model_name
 from lakefeed.transformation.manifest import read_models, tables_above
 from lakefeed.transformation.model_names import history_model, staging_model
@@ -112,9 +113,9 @@ def plan_build(
             default all.
 
     A table has changed if raw has committed loads that the published staging model lacks, if
-    versions were pruned that the published history still has, or if its staging model doesn't
-    exist. Models that an earlier build did not finish are due as well. So the next run makes up
-    for a build that was killed, failed or rolled back.
+    versions were pruned that the published history still has, if its staging model doesn't exist,
+    or if sources.yaml declares other columns of it. Models that an earlier build did not finish are
+    due as well. So the next run makes up for a build that was killed, failed or rolled back.
     """
     known = {table.lake_name for table in project.tables if table.catalogue}
     held_back, brought = set(failed) & known, set(brought_rows)
@@ -156,6 +157,7 @@ class _Published:
     staged: Mapping[str, set[str]]
     models: set[str]
     pruned_at: Mapping[str, str | None]
+    declared: Mapping[str, Mapping[str, Any]]
 
 
 def _published(contents: Contents) -> _Published:
@@ -166,6 +168,7 @@ def _published(contents: Contents) -> _Published:
             staged=contents.staged_load_ids(),
             models=contents.staged_models(),
             pruned_at=contents.histories_pruned_at(),
+            declared=contents.declared_columns(),
         )
 
 
@@ -198,11 +201,20 @@ def _unstaged(
         if history in known and known[history] != _pruned_at(project, table):
             unstaged.add(table.lake_name)
         model = staging_model_name(table)
+        if _is_declared_otherwise(project, table, published.declared.get(model, {})):
+            unstaged.add(table.lake_name)
         if model in built & by_hand.keys() and not _has_seen(
             published.state, table.lake_name, by_hand[model]
         ):
             unstaged.add(table.lake_name)
     return unstaged
+
+
+def _is_declared_otherwise(project: Project, table: Table, built: Mapping[str, Any]) -> bool:
+    """Whether sources.yaml names columns of a generated model otherwise than when it was built."""
+    has_own_names = project.declaration.warehouse.type != "spark"
+    declared = declared_columns(table) if table.catalogue and has_own_names else {}
+    return built != declared and bool(is_generated(project, table))
 
 
 def _unbuilt(project: Project, published: _Published) -> set[str]:

@@ -32,6 +32,7 @@ from lakefeed.orchestration.reports.run_report import RunReport
 from lakefeed.orchestration.run import run
 from lakefeed.source.connections.connection import connection_of
 from lakefeed.source.snapshot import open_snapshot
+from lakefeed.transformation.generate.staged_columns import as_in_raw
 from lakefeed.transformation.generate.staging_models import staging_model_name
 from lakefeed.transformation.warehouse.declared import warehouse_of
 
@@ -161,7 +162,8 @@ def _compare(
 
 
 def attach_staging(session: SourceSession, project: Project, table: Table) -> str:
-    """Attaches the warehouse to this session and returns the staging model as a from-clause item.
+    """Attaches the warehouse to this session and returns the staging model as a from-clause item
+    with raw's names of columns.
 
     Raises:
         TableFailed: the table has no generated staging model, or it isn't built yet.
@@ -174,4 +176,4 @@ def attach_staging(session: SourceSession, project: Project, table: Table) -> st
             do=f"load and build it first: lakefeed run --select {table.shown} (a hand-written "
             "staging model can't be audited)",
         )
-    return warehouse.attach(session, model)
+    return as_in_raw(table, warehouse.attach(session, model))

@@ -6,7 +6,7 @@ announces what the next run reports.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from lakefeed.declaration.differences import NOTHING, Difference
@@ -155,9 +155,19 @@ def _next_run(before: Table, now: Table) -> Iterator[str]:
         yield from _incremental_changes(
             before, now, changes_since(read, reads, shown=now.shown, reads_whole=False)
         )
+    both = [name for name in reads.columns if name in read.columns]
+    yield from _renamed_columns(before, now, both)
     for name in read.columns:
         if name not in reads.columns:
             yield f"no longer reads column `{name}`; staging keeps it, with null in new rows"
+
+
+def _renamed_columns(before: Table, now: Table, names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        was, now_is = before.staged_name(name), now.staged_name(name)
+        if was != now_is:
+            raw = f"; raw keeps `{name}`" if name != now_is else ""
+            yield f"renames column `{was}` to `{now_is}` in staging, and reads no row again{raw}"
 
 
 def _incremental_changes(before: Table, now: Table, changes: ContractChanges) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.table_checks import unknown_columns
+from lakefeed.declaration.table_checks import problems_of_columns
 from lakefeed.errors import DeclarationError, TableFailed
 from lakefeed.loading.plan.query_check import statement_of
 from lakefeed.orchestration.project.catalogue_sync import (
@@ -36,7 +36,7 @@ def sync(project: Project) -> SyncReport:
         DeclarationError, SourceUnreachable: a source has no connection, or can't be reached.
         DeclarationError: a wildcard no longer matches any table.
         DeclarationError: everything is up to date except queries that the server refuses, declared
-            tests that can't run, or settings of columns that don't exist.
+            tests that can't run, or settings that don't fit the columns.
     """
     live: dict[str, LiveSource] = {}
     for source in project.declaration.sources:
@@ -57,7 +57,8 @@ def sync(project: Project) -> SyncReport:
     problems += [
         project.declared.document.problem(table.paths[f"columns.{name}"], message)
         for table in project.tables
-        for name, message in (unknown_columns(table, table.catalogue) if table.catalogue else ())
+        if table.catalogue
+        for name, message in problems_of_columns(table, table.catalogue)
     ]
     if problems:
         raise DeclarationError(problems=problems)

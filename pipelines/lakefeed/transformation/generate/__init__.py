@@ -3,5 +3,5 @@
 Imports: `declaration.document`, `declaration.models`, `declaration`, `declaration.environment`,
     `source.inspection`, `source`, `transformation.targets`, `transformation`.
 Public: `data_test_validation`, `data_tests`, `dbt_packages`, `generated_files`,
-    `history_models`, `staging_models`.
+    `history_models`, `staged_columns`, `staging_models`.
 """

@@ -12,7 +12,7 @@ from lakefeed.declaration.relationship_targets import names_of, undeclared_refer
 from lakefeed.declaration.table import Table
 from lakefeed.errors import Problem, TableFailed
 from lakefeed.source.predicate import single_expression
-from lakefeed.transformation.generate.staging_models import staged_columns
+from lakefeed.transformation.generate.staged_columns import staged_columns
 
 
 def unfit_tests(declared: Declared, table: Table, tables: Sequence[Table]) -> list[Problem]:

@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from lakefeed.declaration.catalogue import Column
 from lakefeed.declaration.lake_names import lake_name_of
 from lakefeed.declaration.models.quality import ColumnTests, Range, Severity
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
-from lakefeed.source.inspection.equality import comparable
-from lakefeed.source.inspection.types import lake_type
+from lakefeed.transformation.generate.staged_columns import StagedColumn, staged_columns
 from lakefeed.transformation.model_names import staging_model
 
 # The schema in which tests store their failing rows.
@@ -60,7 +58,9 @@ class DataTest:
         return "__".join([table.lake_name, *map(_plain, parts)])
 
 
-def tests_of_column(table: Table, column: Column, known: Sequence[Table]) -> list[dict[str, Any]]:
+def tests_of_column(
+    table: Table, column: StagedColumn, known: Sequence[Table]
+) -> list[dict[str, Any]]:
     """The declared tests of a column, without those that every key gets anyway.
 
     Args:
@@ -105,14 +105,14 @@ def declared_at(project: Project, meta: Mapping[str, Any]) -> str:
 
 
 def _tests_of(
-    table: Table, column: Column, declared: ColumnTests, known: Sequence[Table]
+    table: Table, column: StagedColumn, declared: ColumnTests, known: Sequence[Table]
 ) -> Iterator[DataTest]:
     def test(kind: str, name: str, **arguments: Any) -> DataTest:
         return DataTest(kind, ("columns", column.name, name), declared.severity, arguments)
 
-    if declared.not_null and column.name not in table.key:
+    if declared.not_null and column.loaded.name not in table.key:
         yield test("not_null", "not_null")
-    if declared.unique and table.key != (column.name,):
+    if declared.unique and table.key != (column.loaded.name,):
         yield test("unique", "unique")
     if declared.accepted_values:
         values = [str(value) for value in declared.accepted_values]
@@ -128,18 +128,18 @@ def _tests_of(
         yield test("lakefeed.in_range", "range", **_range(column, declared.range))
 
 
-def _compared_alike(column: Column, target: Table, field: str) -> dict[str, str]:
+def _compared_alike(column: StagedColumn, target: Table, field: str) -> dict[str, str]:
     """How a column and its referenced column are compared, if not by their values."""
-    referred = target.column(field)
-    form = comparable(column.type)
-    return {"compared_as": form} if form and referred and form == comparable(referred.type) else {}
+    form = column.compared_as
+    referred = (found.compared_as for found in staged_columns(target) if found.name == field)
+    return {"compared_as": form} if form and form in referred else {}
 
 
-def _range(column: Column, declared: Range) -> dict[str, Any]:
+def _range(column: StagedColumn, declared: Range) -> dict[str, Any]:
     """Arguments of a range test. A number that the lake stores as text is compared as a number."""
     bounds = _without_none({"least": _as_yaml(declared.min), "most": _as_yaml(declared.max)})
     is_number = all(isinstance(bound, (int, float)) for bound in bounds.values())
-    if is_number and lake_type(column.type).duckdb == "varchar":
+    if is_number and column.type == "varchar":
         bounds["compare_as"] = "double"
     return bounds
 

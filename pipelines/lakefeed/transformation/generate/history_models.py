@@ -7,6 +7,7 @@ from typing import Any
 
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
+from lakefeed.transformation.generate.staged_columns import staged_columns, staged_names
 from lakefeed.transformation.generate.staging_models import (
     column_entry,
     compared_as,
@@ -14,7 +15,6 @@ from lakefeed.transformation.generate.staging_models import (
     jinja_text,
     key_test,
     macro_call,
-    staged_columns,
     staging_model_name,
     yaml_text,
 )
@@ -70,7 +70,7 @@ def _history_model(table: Table) -> str:
 
 def _model_entry(table: Table) -> dict[str, Any]:
     """A history model's YAML."""
-    key, compared = list(table.key), compared_as(table)
+    key, compared = staged_names(table, table.key), compared_as(table)
     how = {"compared_as": compared} if compared else {}
     columns = [column_entry(table, column) for column in staged_columns(table)]
     columns += [{"name": name, "description": text} for name, text in _LAKE_COLUMNS.items()]

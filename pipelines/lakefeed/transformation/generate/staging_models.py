@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from lakefeed.declaration.catalogue import Column
 from lakefeed.declaration.document.quoting import yaml_text as dumped
 from lakefeed.declaration.environment.references import Template
 from lakefeed.declaration.models.table_settings import Cursor
@@ -21,6 +20,13 @@ from lakefeed.source.inspection.equality import comparable
 from lakefeed.source.inspection.types import lake_type
 from lakefeed.source.statement import tables_read
 from lakefeed.transformation.generate.data_tests import tests_of_column, tests_of_table
+from lakefeed.transformation.generate.staged_columns import (
+    StagedColumn,
+    declared_columns,
+    forms_of,
+    staged_columns,
+    staged_names,
+)
 from lakefeed.transformation.model_names import staging_model
 from lakefeed.transformation.targets.profile import output_of
 
@@ -67,38 +73,21 @@ def generated_files(project: Project) -> dict[str, str]:
     return files
 
 
-def staged_columns(table: Table) -> list[Column]:
-    """The source's columns that are in staging, in their order, as they are loaded."""
-    assert table.catalogue is not None
-    chosen, needed = table.settings.columns, {*table.key}
-    if table.cursor:
-        needed |= set(table.cursor.columns)
-
-    def kept(column: Column) -> bool:
-        if not chosen or column.name in needed:
-            return True
-        if chosen.include is not None:
-            return column.name in chosen.include
-        return column.name not in (chosen.exclude or ())
-
-    return [table.as_loaded(column) for column in table.catalogue.columns if kept(column)]
-
-
 def macro_call(macro: str, table: Table, *more: str) -> str:
     """A model that consists of one macro call, with the table's source, key and cursor."""
     arguments = [f"source('{table.source}', '{table.short_name}')"]
     if table.key:
-        listed = ", ".join(jinja_text(name) for name in table.key)
+        listed = ", ".join(map(jinja_text, staged_names(table, table.key)))
         arguments.append(f"unique_key=[{listed}]")
     if table.cursor:
-        arguments.append(f"cursor={_jinja_cursor(table.cursor)}")
+        arguments.append(f"cursor={_jinja_cursor(table, table.cursor)}")
     body = ",\n".join(f"    {argument}" for argument in [*arguments, *more])
     return f"-- {HEADER}\n{{{{ lakefeed.{macro}(\n{body}\n) }}}}\n"
 
 
-def _jinja_cursor(cursor: Cursor) -> str:
+def _jinja_cursor(table: Table, cursor: Cursor) -> str:
     """The cursor as the macros take it: a column, or `{'coalesce': ['a', 'b']}`."""
-    listed = ", ".join(map(jinja_text, cursor.columns))
+    listed = ", ".join(map(jinja_text, staged_names(table, cursor.columns)))
     return f"{{'{cursor.function}': [{listed}]}}" if cursor.function else listed
 
 
@@ -144,18 +133,28 @@ def _raw_place(project: Project) -> str:
 
 
 def _raw_meta(project: Project, table: Table) -> dict[str, Any]:
+    # Spark's models have the names and types of raw (declaration/table_checks.py).
+    is_as_in_raw = project.declaration.warehouse.type == "spark"
+    forms = {} if is_as_in_raw else forms_of(table)
+    declared = {} if is_as_in_raw else declared_columns(table)
+    types = {
+        column.name: lake_type(column.loaded.type).duckdb if is_as_in_raw else column.type
+        for column in staged_columns(table)
+    }
     return {
         "folder": f"{_raw_place(project)}/{table.lake_name}",
-        "key": list(table.key),
+        "key": staged_names(table, table.key),
         **({"compared_as": compared} if (compared := compared_as(table)) else {}),
         "deletes": table.settings.deletes,
-        "columns": {column.name: lake_type(column.type).duckdb for column in staged_columns(table)},
+        "columns": types,
+        **({"forms": forms} if forms else {}),
+        **({"declared": declared} if declared else {}),
     }
 
 
 def compared_as(table: Table) -> dict[str, str]:
     """The key columns that aren't compared by their plain values, and how they are compared."""
-    forms = {column.name: comparable(column.type) for column in table.key_columns}
+    forms = {table.staged_name(key.name): comparable(key.type) for key in table.key_columns}
     return {name: form for name, form in forms.items() if form}
 
 
@@ -165,7 +164,7 @@ def _models_yaml(tables: list[Table], known: list[Table]) -> str:
 
 def _model_entry(table: Table, known: list[Table]) -> dict[str, Any]:
     grain = (
-        f"One row per {', '.join(table.key)}: its latest version."
+        f"One row per {', '.join(staged_names(table, table.key))}: its latest version."
         if table.key
         else "One row per row in the latest full refresh."
     )
@@ -185,7 +184,7 @@ def _model_entry(table: Table, known: list[Table]) -> dict[str, Any]:
 
 
 def _key_tests(table: Table) -> list[dict[str, Any]]:
-    return [key_test(table.key, compared_as(table))] if table.key else []
+    return [key_test(staged_names(table, table.key), compared_as(table))] if table.key else []
 
 
 def key_test(key: Sequence[str], compared: Mapping[str, str]) -> dict[str, Any]:
@@ -194,22 +193,25 @@ def key_test(key: Sequence[str], compared: Mapping[str, str]) -> dict[str, Any]:
     return {"lakefeed.primary_key": {"arguments": arguments}}
 
 
-def _column_entry(table: Table, column: Column, known: list[Table]) -> dict[str, Any]:
+def _column_entry(table: Table, column: StagedColumn, known: list[Table]) -> dict[str, Any]:
     entry = column_entry(table, column)
     if tests := tests_of_column(table, column, known):
         entry["data_tests"] = tests
     return entry
 
 
-def column_entry(table: Table, column: Column) -> dict[str, Any]:
-    """A source column's entry in a model's YAML."""
-    found = table.catalogue.column(column.name) if table.catalogue else None
-    note = ", stored as PostgreSQL's text" if lake_type(column.type).as_text else ""
-    if protection := table.settings_of(column.name).protection:
+def column_entry(table: Table, column: StagedColumn) -> dict[str, Any]:
+    """A column's entry in a model's YAML."""
+    loaded = column.loaded
+    found = table.catalogue.column(loaded.name) if table.catalogue else None
+    is_text = lake_type(loaded.type).as_text and not column.form
+    note = ", stored as PostgreSQL's text" if is_text else ""
+    if protection := table.settings_of(loaded.name).protection:
         note = _PROTECTED[protection]
+    named = f", named `{loaded.name}`" if loaded.name != column.name else ""
     return {
         "name": column.name,
-        "description": f"{(found or column).type} in the source{note}.",
+        "description": f"{(found or loaded).type} in the source{named}{note}.",
         "quote": True,
     }
 

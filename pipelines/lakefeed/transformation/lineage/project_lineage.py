@@ -13,7 +13,8 @@ from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.transformation.generate.generated_files import has_history, is_generated
 from lakefeed.transformation.generate.history_models import history_model_name
-from lakefeed.transformation.generate.staging_models import staged_columns, staging_model_name
+from lakefeed.transformation.generate.staged_columns import StagedColumn, staged_columns
+from lakefeed.transformation.generate.staging_models import staging_model_name
 from lakefeed.transformation.lineage.column_lineage import (
     Column,
     Columns,
@@ -127,7 +128,7 @@ def _raw_tables(project: Project) -> dict[tuple[str, str], Columns | None]:
     """The columns of raw tables, for models that read them without the macros."""
     tables = {table.lake_name: table for table in project.tables if table.catalogue}
     return {
-        (schema.lower(), name.lower()): dict(_source_columns(tables[lake_name]))
+        (schema.lower(), name.lower()): dict(_raw_columns(tables[lake_name]))
         for (schema, name), lake_name in source_relations(project).items()
         if lake_name in tables
     }
@@ -139,15 +140,24 @@ def _generated(project: Project) -> Iterator[tuple[str, Columns]]:
         if table.catalogue and is_generated(project, table):
             marks = ("_deleted_at",) if table.settings.deletes == "mark" else ()
             added = dict.fromkeys((*marks, *_STAGING_COLUMNS), Column())
-            yield staging_model_name(table), {**dict(_source_columns(table)), **added}
+            yield staging_model_name(table), {**dict(_staged_columns(table)), **added}
         if table.catalogue and has_history(project, table):
             columns = table.cursor.columns if table.cursor else ()
             cursor = (Origin(table.shown, column, False) for column in columns)
             added = dict.fromkeys(_HISTORY_COLUMNS, Column())
             added |= dict.fromkeys(_FROM_CURSOR, Column(frozenset(cursor)))
-            yield history_model_name(table), {**dict(_source_columns(table)), **added}
+            yield history_model_name(table), {**dict(_staged_columns(table)), **added}
 
 
-def _source_columns(table: Table) -> Iterator[tuple[str, Column]]:
+def _raw_columns(table: Table) -> Iterator[tuple[str, Column]]:
     for column in staged_columns(table):
-        yield column.name.lower(), Column(frozenset({Origin(table.shown, column.name, True)}))
+        yield column.loaded.name.lower(), _unchanged(table, column)
+
+
+def _staged_columns(table: Table) -> Iterator[tuple[str, Column]]:
+    for column in staged_columns(table):
+        yield column.name.lower(), _unchanged(table, column)
+
+
+def _unchanged(table: Table, column: StagedColumn) -> Column:
+    return Column(frozenset({Origin(table.shown, column.loaded.name, True)}))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lakefeed.declaration.catalogue import CatalogueTable, Column
 from lakefeed.declaration.document.quoting import yaml_name
-from lakefeed.loading.plan.table_plan import unusable_columns
+from lakefeed.loading.plan.column_names import unusable_columns
 from lakefeed.orchestration.project.proposal.update_signs import UPDATED_WORDS, update_signs
 from lakefeed.source.inspection.tables import ColumnFacts
 from lakefeed.source.inspection.types import cursor_kind

@@ -8,7 +8,7 @@
     Returns:
         types: DuckDB's name of each declared column type, by its declared name.
         models: by unique id: `columns` (names and types, empty for a new model), `is_incremental`,
-            `staged_at` (the newest staged snapshot), `compared_as`, `made_from`, and what Python announces
+            `staged_at` (the newest staged snapshot), `compared_as`, `declared`, `made_from`, and what Python announces
             of the loads to stage (announced.sql).
 #}
 {% macro build_state() %}
@@ -142,6 +142,11 @@
             from ({{ lakefeed.recorded('compared_keys', 'model, compared_as', tables) }})
             group by model
         ),
+        declared as (
+            select model, max(declared) as declared
+            from ({{ lakefeed.recorded('declared_columns', 'model, declared', tables) }})
+            group by model
+        ),
         made as (
             select model, max(made_from) as made_from
             from ({{ lakefeed.recorded('histories', 'model, made_from', tables) }})
@@ -153,11 +158,13 @@
                 'staged': case when is_incremental then coalesce(loads, []) else [] end,
                 'staged_at': staged_at,
                 'compared_as': compared_as,
+                'declared': declared,
                 'made_from': made_from
             }) as models
         from models
         left join staged using (model)
         left join compared using (model)
+        left join declared using (model)
         left join made using (model)
     {%- endset -%}
     {%- for found in lakefeed.json_of(query).models -%}

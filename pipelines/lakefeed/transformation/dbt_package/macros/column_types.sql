@@ -1,7 +1,8 @@
 {#
     Gives the model the current columns and types of its raw table, and empties it if it is staged again
     from scratch. The table is recreated, since DuckDB can't alter a table in a transaction that has
-    deleted rows from it. Columns that the raw table no longer has are kept.
+    deleted rows from it. Columns that the raw table no longer has are kept. Columns that have another
+    name than before are renamed; their names in raw tell which they are.
 #}
 {% macro fit_model(raw, anew) %}
     {%- set wanted = dict(raw.meta.lakefeed.columns) -%}
@@ -12,18 +13,27 @@
     {%- set present = lakefeed.model_state().columns -%}
     {%- set types = lakefeed.build_state().types -%}
     {%- set quoted = lakefeed.quoted(wanted.keys() | list + present.keys() | list) -%}
+    {%- set named_before = lakefeed.named_before(raw.meta.lakefeed, wanted, present) -%}
+    {%- set forms = raw.meta.lakefeed.get('forms', {}) if not anew else {} -%}
     {%- set casts = [] -%}
+    {%- set taken = wanted.keys() | map('lower') | list -%}
     {%- set fits = namespace(all=true) -%}
     {%- for name, type in wanted.items() -%}
-        {%- if present.get(name) != types[type] -%}{%- set fits.all = false -%}{%- endif -%}
-        {%- set value = quoted[name] if name in present else 'null' -%}
+        {%- set before = named_before[name] -%}
+        {%- if before != name or present[before] != types[type] -%}{%- set fits.all = false -%}{%- endif -%}
+        {%- set value = 'null' if before is none or anew else quoted[before] -%}
+        {%- if before is not none and present[before] == 'VARCHAR' and name in forms -%}
+            {%- set value = forms[name].value.replace('{value}', value) -%}
+        {%- endif -%}
         {%- do casts.append('cast(' ~ value ~ ' as ' ~ type ~ ') as ' ~ quoted[name]) -%}
     {%- endfor -%}
-    {%- for name in present if name not in wanted -%}
+    {%- for name in present if name not in named_before.values() and name | lower not in taken -%}
         {%- do casts.append(quoted[name]) -%}
     {%- endfor -%}
     {%- if anew or not fits.all -%}
-    {%- if not anew -%}{%- do lakefeed.refuse_lossy_casts(present, wanted, this) -%}{%- endif -%}
+    {%- if not anew -%}
+        {%- do lakefeed.refuse_lossy_casts(present, wanted, this, named_before, raw.meta.lakefeed) -%}
+    {%- endif -%}
     create or replace table {{ this }} as
     select {{ casts | join(', ') }} from {{ this }}{{ ' where false' if anew }};
     {%- endif -%}
@@ -32,13 +42,19 @@
 
 {#
     Fails if a cast to a new column type would round or lose a value. `lakefeed run` never gets here: it
-    reads the whole table if its columns can't be cast.
+    reads the whole table if its columns can't be cast. Of texts that have no exact value in staging, it
+    names the row.
 #}
-{% macro refuse_lossy_casts(present, wanted, relation) %}
-    {%- for name, is_lost in lakefeed.values_lost(present, wanted).items() -%}
+{% macro refuse_lossy_casts(present, wanted, relation, names, raw) %}
+    {%- set forms = raw.get('forms', {}) -%}
+    {%- for name, is_lost in lakefeed.values_lost(present, wanted, names, forms).items() -%}
+        {%- if name in forms and present[names.get(name, name)] == 'VARCHAR' -%}
+            {%- do lakefeed.refuse_inexact(name, wanted[name], is_lost, relation, names, raw.key) -%}
+        {%- else -%}
         {%- set lost = 'select count(*) from ' ~ relation ~ ' where ' ~ is_lost -%}
         {%- if run_query(lost).columns[0].values()[0] -%}
-            {{- lakefeed.refuse_lossy_cast(name, present[name], wanted[name]) -}}
+            {{- lakefeed.refuse_lossy_cast(name, present[names.get(name, name)], wanted[name]) -}}
+        {%- endif -%}
         {%- endif -%}
     {%- endfor -%}
 {% endmacro %}
@@ -52,23 +68,57 @@
 {% endmacro %}
 
 
-{# For each column whose type changed: the condition for values that the cast would damage. #}
-{% macro values_lost(present, wanted) %}
-    {{- return(adapter.dispatch('values_lost', 'lakefeed')(present, wanted)) -}}
+{# Fails with the key of a row whose text has no exact value of its type. #}
+{% macro refuse_inexact(name, type, is_lost, relation, names, key) %}
+    {%- set shown = ["''"] -%}
+    {%- for column in key -%}
+        {%- do shown.append(
+            lakefeed.sql_text(column ~ ' = ') ~ ' || ' ~ lakefeed.quote(names.get(column, column)) ~ '::varchar'
+        ) -%}
+    {%- endfor -%}
+    {%- set query -%}
+        select concat_ws(', ', {{ (shown[1:] or shown) | join(', ') }}) from {{ relation }} where {{ is_lost }} limit 1
+    {%- endset -%}
+    {%- for row in run_query(query).rows -%}
+        {{- exceptions.raise_compiler_error(
+            'column ' ~ name ~ ' holds a value that isn\'t exact as ' ~ (type | upper)
+            ~ (' in the row with ' ~ row[0] if row[0] else '')
+            ~ '; fix it in the source, or keep PostgreSQL\'s text (`type: text`)'
+        ) -}}
+    {%- endfor -%}
 {% endmacro %}
 
 
-{% macro duckdb__values_lost(present, wanted) %}
+{#
+    For each column whose type changed: the condition for values that the cast would damage.
+
+    Args:
+        present: the types of the columns to cast, by name.
+        wanted: the types to cast to, by the name that the column gets.
+        names: the names in `present` of columns that get another one.
+        forms: how columns are read that are PostgreSQL's text (source/staged_form.py).
+#}
+{% macro values_lost(present, wanted, names={}, forms={}) %}
+    {{- return(adapter.dispatch('values_lost', 'lakefeed')(present, wanted, names, forms)) -}}
+{% endmacro %}
+
+
+{% macro duckdb__values_lost(present, wanted, names, forms) %}
     {%- set conditions = {} -%}
     {%- set types = lakefeed.build_state().types -%}
     {%- for name, declared in wanted.items() -%}
         {%- set type = types[declared] -%}
-        {%- if present.get(name, type) != type -%}
-        {%- set column = lakefeed.quote(name) -%}
+        {%- set before = names.get(name, name) -%}
+        {%- if present.get(before, type) != type -%}
+        {%- set column = lakefeed.quote(before) -%}
+        {%- if name in forms and present[before] == 'VARCHAR' -%}
+        {%- do conditions.update({name: forms[name].inexact.replace('{value}', column)}) -%}
+        {%- else -%}
         {%- do conditions.update({
             name: column ~ ' is distinct from try_cast(try_cast(' ~ column ~ ' as ' ~ type ~ ') as '
-                ~ present[name] ~ ')'
+                ~ present[before] ~ ')'
         }) -%}
+        {%- endif -%}
         {%- endif -%}
     {%- endfor -%}
     {{- return(conditions) -}}

@@ -80,9 +80,12 @@
 {% macro duckdb__unfit_loads(raw, loads) %}
     {%- set rows = lakefeed.rows_of_loads(loads) -%}
     {%- set raw_types = lakefeed.described('from ' ~ rows) -%}
-    {%- set unfit = lakefeed.values_lost(raw_types, raw.meta.lakefeed.columns).values() | list -%}
-    {%- for name in raw.meta.lakefeed.key if name in raw_types -%}
-        {%- do unfit.append(lakefeed.quote(name) ~ ' is null') -%}
+    {%- set names = lakefeed.names_in_raw(raw.meta.lakefeed.get('declared', {})) -%}
+    {%- set unfit = lakefeed.values_lost(
+        raw_types, raw.meta.lakefeed.columns, names, raw.meta.lakefeed.get('forms', {})
+    ).values() | list -%}
+    {%- for key in raw.meta.lakefeed.key if names.get(key, key) in raw_types -%}
+        {%- do unfit.append(lakefeed.quote(names.get(key, key)) ~ ' is null') -%}
     {%- endfor -%}
     {%- set query -%}
         select distinct _dlt_load_id from {{ rows }}

@@ -86,6 +86,9 @@
     {%- if raw.get('compared_as') -%}
         {%- do made_from.update({'compared_as': raw.compared_as}) -%}
     {%- endif -%}
+    {%- if raw.get('declared') -%}
+        {%- do made_from.update({'declared': raw.declared}) -%}
+    {%- endif -%}
     {%- set state = lakefeed.model_state() -%}
     {%- if 'pruned_at' in state -%}{%- do made_from.update({'pruned_at': state.pruned_at}) -%}{%- endif -%}
     {{- return(tojson(made_from)) -}}

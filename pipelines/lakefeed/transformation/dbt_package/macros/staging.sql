@@ -32,7 +32,9 @@
 #}
 {% macro staging_script(query, extends) %}
     {%- set raw = lakefeed.raw_table_of(model) -%}
-    {%- set is_outdated = extends and lakefeed.key_comparison_changed(raw.meta.lakefeed) -%}
+    {%- set is_outdated = extends and (
+        lakefeed.key_comparison_changed(raw.meta.lakefeed) or lakefeed.read_otherwise(raw.meta.lakefeed)
+    ) -%}
     {%- set new = lakefeed.loads_to_stage(raw, this.identifier if extends else none, is_outdated) -%}
     {{ lakefeed.open_loads(raw, new.loads, new.counting, extends) }}
     {% if extends -%}
@@ -43,6 +45,7 @@
     {{ lakefeed.delete_replaced_rows(raw.meta.lakefeed) }}
     {%- endif %}
     {{ lakefeed.record_compared_keys(raw.meta.lakefeed, this.identifier) }}
+    {{ lakefeed.record_declared_columns(raw.meta.lakefeed, this.identifier) }}
     {{ lakefeed.record_staged_loads() }}
 {% endmacro %}
 
@@ -168,12 +171,19 @@
     {%- else -%}
     {%- set rows = lakefeed.rows_of_loads(loads) -%}
     {%- set raw_types = lakefeed.described('from ' ~ rows) -%}
-    {%- do lakefeed.refuse_lossy_casts(raw_types, columns, rows) -%}
-    {%- set quoted = lakefeed.quoted(columns) -%}
+    {%- set names = lakefeed.names_in_raw(raw.meta.lakefeed.get('declared', {})) -%}
+    {%- do lakefeed.refuse_lossy_casts(raw_types, columns, rows, names, raw.meta.lakefeed) -%}
+    {%- set forms = raw.meta.lakefeed.get('forms', {}) -%}
+    {%- set quoted = lakefeed.quoted(columns.keys() | list + names.values() | list) -%}
     {%- set deleted_at = 'files._deleted_at' if '_deleted_at' in raw_types else 'null::timestamptz' -%}
     select
         {% for name, type in columns.items() -%}
-        cast({{ 'files.' ~ quoted[name] if name in raw_types else 'null' }} as {{ type }})
+        {%- set read = names.get(name, name) %}
+        {%- set value = 'files.' ~ quoted[read] if read in raw_types else 'null' -%}
+        {%- if name in forms and raw_types.get(read) == 'VARCHAR' -%}
+            {%- set value = forms[name].value.replace('{value}', value) -%}
+        {%- endif %}
+        cast({{ value }} as {{ type }})
             as {{ quoted[name] }},
         {% endfor -%}
         {{ deleted_at ~ ' as _deleted_at,' if watches_deletes }}

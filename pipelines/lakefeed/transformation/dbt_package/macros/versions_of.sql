@@ -32,7 +32,13 @@
 ) %}
     {%- set key_columns = lakefeed.key_of(key, compared_as) -%}
     {%- set all_columns = lakefeed.quoted_list(columns) -%}
+    {%- set intervals = [] -%}
     {%- set row_values = lakefeed.as_one_value(columns) -%}
+    {# To DuckDB, a month equals 30 days. #}
+    {%- for name, type in columns.items() if type == 'interval' -%}
+        {%- do intervals.append(lakefeed.quote(name) ~ '::varchar') -%}
+    {%- endfor -%}
+    {%- set row_values = 'row(' ~ ([row_values] + intervals) | join(', ') ~ ')' if intervals else row_values -%}
     {%- set time = lakefeed.type_named('timestamptz') -%}
     {%- set deleted_at = 'new_rows._deleted_at' if watches_deletes else 'cast(null as ' ~ time ~ ')' -%}
     with

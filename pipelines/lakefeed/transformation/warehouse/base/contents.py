@@ -37,6 +37,9 @@ class Contents(Protocol):
     def histories_pruned_at(self) -> dict[str, str | None]:
         """By history model, when raw had last been pruned at the time of its build."""
 
+    def declared_columns(self) -> dict[str, dict[str, Any]]:
+        """By staging model, what sources.yaml said about its columns; not of models without."""
+
     def staged_models(self) -> set[str]:
         """Names of the staging and history models."""
 

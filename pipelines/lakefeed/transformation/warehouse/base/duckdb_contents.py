@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 from duckdb import DuckDBPyConnection
 
@@ -66,6 +67,14 @@ class DuckDBContents:
                 return {}
             rows = session.execute("select model, made_from from _lakefeed.histories").fetchall()
             return {model: json.loads(text).get("pruned_at") for model, text in rows}
+
+    def declared_columns(self) -> dict[str, dict[str, Any]]:
+        """By staging model, what sources.yaml said about its columns; not of models without."""
+        with self.open() as session:
+            if session is None or not holds(session, "declared_columns"):
+                return {}
+            query = "select model, declared from _lakefeed.declared_columns"
+            return {model: json.loads(text) for model, text in session.execute(query).fetchall()}
 
     def staged_models(self) -> set[str]:
         """Names of the staging and history models."""

@@ -10,7 +10,7 @@ from lakefeed.sql import quote
 from lakefeed.transformation.warehouse.base.format import holds
 from lakefeed.transformation.warehouse.base.warehouse import Relation
 
-_TABLES = ("staged_loads", "histories", "compared_keys")
+_TABLES = ("staged_loads", "histories", "compared_keys", "declared_columns")
 
 
 def drop_relations(session: DuckDBPyConnection, relations: Iterable[Relation]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp, parse_one
 
@@ -70,6 +70,10 @@ class SparkContents:
                 return {}
             rows = rows_of(session, f"select model, made_from from {table}")
             return {model: json.loads(text).get("pruned_at") for model, text in rows}
+
+    def declared_columns(self) -> dict[str, dict[str, Any]]:
+        # Spark's models have the names and types of raw (declaration/table_checks.py).
+        return {}
 
     def staged_models(self) -> set[str]:
         return {name for schema, name in self.relations() if schema in ("staging", "history")}

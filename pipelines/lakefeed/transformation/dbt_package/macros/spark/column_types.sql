@@ -32,7 +32,7 @@
 {% endmacro %}
 
 
-{% macro spark__values_lost(present, wanted) %}
+{% macro spark__values_lost(present, wanted, names, forms) %}
     {%- set conditions = {} -%}
     {%- set types = lakefeed.build_state().types -%}
     {%- for name, declared in wanted.items() -%}

@@ -1,0 +1,91 @@
+"""The columns of a staging model: their names and types there, and how they are read from raw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lakefeed.declaration.catalogue import Column
+from lakefeed.declaration.table import Table
+from lakefeed.source.inspection.equality import comparable
+from lakefeed.source.inspection.types import lake_type
+from lakefeed.source.staged_form import StagedForm, form_of
+from lakefeed.sql import quote
+
+
+@dataclass(frozen=True)
+class StagedColumn:
+    """A column of a staging model, and the column of raw that it is read from.
+
+    Attributes:
+        name: its name in staging.
+        loaded: the column in raw, with the source's name and the type that it is loaded as.
+        form: how it is read from text in raw; None for a cast that changes nothing.
+    """
+
+    name: str
+    loaded: Column
+    form: StagedForm | None = None
+
+    @property
+    def type(self) -> str:
+        """DuckDB's type in staging."""
+        return self.form.type if self.form else lake_type(self.loaded.type).duckdb
+
+    @property
+    def compared_as(self) -> str | None:
+        """How its values are compared; None if by themselves."""
+        return None if self.form else comparable(self.loaded.type)
+
+
+def staged_columns(table: Table) -> list[StagedColumn]:
+    """The source's columns that are in staging, in their order."""
+    assert table.catalogue is not None
+    return [
+        StagedColumn(
+            table.staged_name(column.name),
+            table.as_loaded(column),
+            form_of(table, table.as_loaded(column), table.key),
+        )
+        for column in table.catalogue.columns
+        if table.loads(column.name)
+    ]
+
+
+def forms_of(table: Table) -> dict[str, dict[str, str]]:
+    """How columns that are text in raw are read, by their name in staging, for the macros."""
+    return {
+        column.name: {"value": column.form.value, "inexact": column.form.inexact}
+        for column in staged_columns(table)
+        if column.form
+    }
+
+
+def staged_names(table: Table, columns: Sequence[str]) -> list[str]:
+    """The names in staging of these columns of the source."""
+    return [table.staged_name(name) for name in columns]
+
+
+def as_in_raw(table: Table, staged: str) -> str:
+    """A staging model, given as a from-clause item, with the names that its columns have in raw."""
+    renamed = [
+        f"{quote(column.name)} as {quote(column.loaded.name)}"
+        for column in staged_columns(table)
+        if column.name != column.loaded.name
+    ]
+    return f"(select * rename ({', '.join(renamed)}) from {staged})" if renamed else staged
+
+
+def declared_columns(table: Table) -> dict[str, dict[str, Any]]:
+    """What `sources.yaml` says about columns of the staging model, by their name in raw.
+
+    A build records it, so that the next run tells whether to build the model again.
+    """
+    if not any(settings.in_staging for settings in table.each_column.values()):
+        return {}
+    dumped = {
+        column.loaded.name: table.settings_of(column.loaded.name).in_staging
+        for column in staged_columns(table)
+    }
+    return {name: settings for name, settings in dumped.items() if settings}
