@@ -1,6 +1,6 @@
 """PostgreSQL: snapshots, the safe horizon that bounds checkpoints, `where` conditions, queries, and
 columns that are hashed or masked.
 
-Imports: `declaration`, `declaration.models`, `source.connections`.
-Public: `predicate`, `progress`, `protection`, `snapshot`, `statement`.
+Imports: `declaration`, `declaration.models`, `source.connections`, `source.inspection`.
+Public: `exact_cast`, `predicate`, `progress`, `protection`, `snapshot`, `staged_form`, `statement`.
 """
