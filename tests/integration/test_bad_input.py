@@ -33,7 +33,10 @@ DECLARED = "good: {cursor: at}\n"
         (
             "create table t (id int, at timestamptz)",
             "t: {cursor: at}",
-            ("shop.t has no primary key", "primary_key: [a, b]"),
+            (
+                "shop.t has no primary key",
+                "(`primary_key: [a, b]`); or set `mode: append` if rows are only ever inserted",
+            ),
         ),
         (
             "create table t (id int primary key, at text)",

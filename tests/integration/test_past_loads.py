@@ -67,7 +67,7 @@ def test_the_number_of_files_that_a_load_reads_is_bounded(
     if nulls:
         database.execute("update t set at = null where id = 100")
     lake.declare(f"t: {{{declared}}}")
-    monkeypatch.setattr("lakefeed.loading.extract.loads_to_compare._RECENT_LOADS", 3)
+    monkeypatch.setattr("lakefeed.loading.comparison.loads_to_compare._RECENT_LOADS", 3)
     load_times(database, lake, 3)
     with counted(monkeypatch) as few:
         assert only(lake.load()).status == "unchanged"

@@ -102,7 +102,7 @@ store. All others must run on the machine that has the warehouse file, `{warehou
 def table_doc(table: Table) -> str:
     """What a load task says of one of its tables."""
     mode = "full refresh"
-    if table.mode == "incremental" and table.settings.cursor:
-        mode = f"incremental by `{table.settings.cursor.name}`"
+    if table.goes_on and table.settings.cursor:
+        mode = f"{table.mode} by `{table.settings.cursor.name}`"
     key = f"primary key `{', '.join(table.key)}`" if table.key else "no primary key"
     return f"`{table.qualified}` of `{table.source}`: {mode}; {key}; declared at {table.where}."

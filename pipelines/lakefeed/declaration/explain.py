@@ -41,7 +41,7 @@ def _rows(table: Table, checkpoint: str | None) -> list[tuple[str, str, str]]:
     rows = [(name, value, _origin(table, name)) for name, value in effective_settings(table)]
     if most := table.max_connections:
         rows.append(("max_connections", str(most), table.origins["max_connections"]))
-    if table.mode == "incremental":
+    if table.goes_on:
         rows.append(("checkpoint", checkpoint or "-", "newest load"))
     return rows
 

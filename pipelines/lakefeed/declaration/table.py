@@ -11,7 +11,7 @@ from lakefeed.declaration.models.columns import ColumnSettings
 from lakefeed.declaration.models.table_settings import Cursor, TableDeclaration
 from lakefeed.declaration.table_names import is_wildcard, spelled
 
-Mode = Literal["incremental", "full_refresh"]
+Mode = Literal["incremental", "append", "full_refresh"]
 
 # PostgreSQL's system column with the ID of the transaction that wrote a row version.
 ROW_VERSION = "xmin"
@@ -68,8 +68,18 @@ class Table:
     @property
     def cursor(self) -> Cursor | None:
         """The cursor column; None for `full_refresh` and `cursor: xmin`."""
-        declared = self.settings.cursor if self.mode == "incremental" else None
+        declared = self.settings.cursor if self.goes_on else None
         return None if self.reads_row_versions else declared
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether each load goes on from the checkpoint of the loads before."""
+        return self.mode != "full_refresh"
+
+    @property
+    def appends(self) -> bool:
+        """Whether it has no key, so that every row is kept (`mode: append`)."""
+        return self.mode == "append"
 
     @property
     def reads_row_versions(self) -> bool:
@@ -79,7 +89,10 @@ class Table:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """The declared primary key, or the database's; empty if neither is known."""
+        """The declared primary key, or the database's; empty if neither is known, and with
+        `mode: append`."""
+        if self.appends:
+            return ()
         if self.settings.primary_key is not None:
             return self.settings.primary_key
         return self.catalogue.primary_key if self.catalogue else ()

@@ -18,6 +18,12 @@ _OF_TABLES = {
     "parallel": "`parallel` doesn't apply to a `query`, which is read by one session",
     "on_detach": "`on_detach` doesn't apply to a `query`, which has no partitions",
 }
+# How a table overrides what its defaults set and `mode: append` rules out.
+_OVERRIDDEN = {
+    "primary_key": "primary_key: null",
+    "deletes": "deletes: ignore",
+    "history": "history: false",
+}
 
 
 def problem_of_query(
@@ -63,9 +69,9 @@ def problem_of_settings(
     if settings.columns and settings.columns.include and settings.columns.exclude:
         message = f"`{entry}`: `columns` accepts `include` or `exclude`, not both"
         return document.problem(path, message)
-    if problem := _problem_of_columns(document, paths, settings, mode):
-        return problem
-    if problem := _problem_of_detached(document, path, paths, settings, mode=mode):
+    problem = _problem_of_append(document, path, paths, settings) if mode == "append" else None
+    problem = problem or _problem_of_columns(document, paths, settings, mode)
+    if problem := problem or _problem_of_detached(document, path, paths, settings, mode=mode):
         return problem
     declared = settings.cursor
     if declared and declared.column == ROW_VERSION and declared.initial_value is not None:
@@ -133,11 +139,55 @@ def _problem_of_detached(
     return document.problem(place, message, value=True)
 
 
+def _problem_of_append(
+    document: Document, path: YamlPath, paths: Mapping[str, YamlPath], settings: TableDeclaration
+) -> Problem | None:
+    """The first setting that `mode: append` lacks or rules out, wherever it was set."""
+    entry = path[-1]
+    if not settings.cursor:
+        return document.problem(
+            path,
+            f"`{entry}` has no cursor: `mode: append` needs the column that increases with every "
+            "inserted row (`cursor: created_at`)",
+        )
+    for name, why in _ruled_out_by_append(settings).items():
+        place = paths[name]
+        overridden = _OVERRIDDEN.get(name) if place[:-1] != path else None
+        remedy = f"; override it for this table (`{overridden}`)" if overridden else ""
+        return document.problem(place, f"`{entry}`: {why}{remedy}")
+    return None
+
+
+def _ruled_out_by_append(settings: TableDeclaration) -> dict[str, str]:
+    """The settings that `mode: append` can't have, each with the reason."""
+    found = {}
+    if settings.cursor and settings.cursor.column == ROW_VERSION:
+        found["cursor"] = (
+            "`mode: append` can't read by `xmin`, which changes with updates too; name the column "
+            "that increases with every inserted row (`cursor: created_at`)"
+        )
+    if settings.primary_key:
+        found["primary_key"] = (
+            "`mode: append` keeps every row and has no `primary_key`; to merge rows by it, set "
+            "`mode: incremental`"
+        )
+    if settings.deletes != "ignore":
+        found["deletes"] = (
+            f"`deletes: {settings.deletes}` finds deleted rows by their key, and `mode: append` "
+            "has none"
+        )
+    if settings.history:
+        found["history"] = (
+            "`history` matches the versions of a row by its key, and `mode: append` has none"
+        )
+    return found
+
+
 def _problem_of_columns(
     document: Document, paths: Mapping[str, YamlPath], settings: TableDeclaration, mode: str | None
 ) -> Problem | None:
     """A column with settings that don't go together, or not with what the table needs it for."""
-    cursor = settings.cursor.columns if settings.cursor and mode == "incremental" else ()
+    cursor = settings.cursor.columns if settings.cursor and mode != "full_refresh" else ()
     each = settings.columns.each if settings.columns else {}
     for name, column in each.items():
         how, place = column.protection if column else None, paths.get(f"columns.{name}", ())

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from psycopg2.extensions import connection as PgConnection
 
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.table import Table
+from lakefeed.declaration.table import Mode, Table
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.accepted_changes import accepted_changes
 from lakefeed.loading.estimate import Estimate, estimate_of, size_of
@@ -59,7 +58,7 @@ class LoadPreview:
 
     name: str
     lake_name: str
-    mode: Literal["incremental", "full_refresh"]
+    mode: Mode
     columns: tuple[str, ...] = ()
     primary_key: tuple[str, ...] = ()
     cursor: str | None = None
@@ -122,7 +121,7 @@ def preview_load(
         columns=tuple(column.name for column in plan.columns),
         primary_key=plan.key,
         cursor=plan.read_as.cursor,
-        checkpoint=checkpoint_after(effective) if table.mode == "incremental" else None,
+        checkpoint=checkpoint_after(effective) if table.goes_on else None,
         start=_text(window.start),
         end=_text(window.end),
         reads_whole=window.is_whole,

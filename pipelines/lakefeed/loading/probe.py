@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lakefeed.declaration.project import Project
+from lakefeed.loading.comparison.loads_to_compare import loads_to_compare
 from lakefeed.loading.dlt_adapter.load_packages import has_pending_packages
-from lakefeed.loading.extract.loads_to_compare import loads_to_compare
 from lakefeed.loading.extract.reader import holds_incoming, same_rows_as, take_in
 from lakefeed.loading.extract.rewrite_detection import rewritten_since_the_snapshot
 from lakefeed.loading.extract.window import condition_of, window_of

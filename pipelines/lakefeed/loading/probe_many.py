@@ -18,7 +18,7 @@ import psycopg2
 
 from lakefeed.errors import SourceUnreachable
 from lakefeed.interruption import raise_if_interrupted
-from lakefeed.loading.extract.loads_to_compare import loads_to_compare
+from lakefeed.loading.comparison.loads_to_compare import loads_to_compare
 from lakefeed.loading.extract.window import Window, condition_of, parsed_checkpoint, window_of
 from lakefeed.loading.load_result import LoadResult
 from lakefeed.loading.plan.queries import summary_query, written_since

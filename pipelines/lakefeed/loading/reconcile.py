@@ -15,7 +15,7 @@ from lakefeed.loading.plan.column_names import DELETED_AT
 from lakefeed.loading.plan.detached import STANDS, Detached
 from lakefeed.loading.plan.queries import MARKED, ever_loaded, rows_query
 from lakefeed.loading.plan.table_plan import Range, TablePlan
-from lakefeed.loading.raw.latest_rows import as_compared
+from lakefeed.loading.raw.latest_rows import as_compared, as_counted
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.source.inspection.equality import same_key
 from lakefeed.source.staged_form import VALUE, form_of
@@ -30,7 +30,10 @@ _MOST_RANGES = 100
 
 @dataclass(frozen=True)
 class Finding:
-    """The rows of one kind: their number, their range of cursor values and one key as example."""
+    """The rows of one kind: their number, their range of cursor values and one key as example.
+
+    With `mode: append`, a cursor value stands for the key.
+    """
 
     kind: Kind
     rows: int
@@ -71,11 +74,15 @@ def compare_with_staging(
     if DELETED_AT in _columns(session, staged):
         staged = f"(from {staged} where {DELETED_AT} is null)"
     rows, ranges = _differing_ranges(session, plan, staged)
-    if not ranges or not plan.key:
+    if not ranges or not (plan.key or plan.table.appends):
         # A table without a key is read whole, so the next load repairs all of it.
         return Comparison(rows, rows if ranges else 0, (), ())
-    kept = f"{detached.since} <> {STANDS}" if detached and detached.keeps else "false"
-    _collect_differing_rows(session, plan, staged, ranges, pending=pending or "true", kept=kept)
+    if plan.table.appends:
+        _collect_copies(session, plan, staged, ranges, pending or "true")
+    else:
+        # Rows of detached partitions are told by their key, so that only these tables keep them.
+        kept = f"{detached.since} <> {STANDS}" if detached and detached.keeps else "false"
+        _collect_differing_rows(session, plan, staged, ranges, pending=pending or "true", kept=kept)
     counts = session.execute("select kind, count(*) from differing group by kind").fetchall()
     found = {str(kind): int(count) for kind, count in counts}
     return Comparison(
@@ -171,6 +178,35 @@ def _collect_differing_rows(
         f"select {kept} as _kept, {compared} {staged} as rows where {_first_of_range(plan)} in "
         f"(select first from ranges where differ) or {cursor} is null) as b on {same} "
         "where a._hash is distinct from b._hash"
+    )
+
+
+def _collect_copies(
+    session: SourceSession,
+    plan: TablePlan,
+    staged: str,
+    ranges: list[str | None],
+    pending: str,
+) -> None:
+    """Without a key, equal rows are counted: each has a counterpart, is missing or is extra."""
+    assert plan.cursor is not None
+    columns = ", ".join(as_counted(column, "rows") for column in plan.columns)
+    cursor = plan.cursor.value("rows")
+    kept = (
+        f"{cursor} as _cursor, hash({columns}) as _hash, "
+        f"row_number() over (partition by hash({columns})) as _copy from"
+    )
+    condition = f"{ever_loaded(plan)} and ({_within(plan, ranges)})"
+    source = _as_staged(session, plan, rows_query(plan, condition, marked=pending))
+    session.execute(
+        "create or replace temp table differing as select case "
+        "when a._hash is null then 'extra' "
+        f"when a.{MARKED} then 'pending' else 'missing' end as kind, a._cursor as _cursor, "
+        "coalesce(a._cursor, b._cursor)::varchar as key "
+        f"from (select {MARKED}, {kept} {source} as rows) as a full join ("
+        f"select {kept} {staged} as rows where {_first_of_range(plan)} in "
+        f"(select first from ranges where differ) or {cursor} is null) as b "
+        "on a._hash = b._hash and a._copy = b._copy where a._hash is null or b._hash is null"
     )
 
 

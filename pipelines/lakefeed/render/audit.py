@@ -74,7 +74,7 @@ def _lines(
     for found in audited.findings:
         between = f", {cursor} {short(found.low)} to {short(found.high)}" if found.low else ""
         yield f"    {found.rows:,} {found.kind}, for example ({found.example}){between}"
-        yield f"      likely cause: {likely_cause(found, cursor)}"
+        yield f"      likely cause: {likely_cause(found, table)}"
     if audited.ranges and repairs:
         yield "    reloading …"
     elif audited.ranges and audited.name not in repaired:

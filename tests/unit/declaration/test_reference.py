@@ -62,7 +62,7 @@ def test_the_schema_takes(validator: Any, table: str) -> None:
 
 @pytest.mark.parametrize(
     "table",
-    ["{curser: updated_at}", "{lookback: soon}", "{mode: append}", "{max_shrink: half}",
+    ["{curser: updated_at}", "{lookback: soon}", "{mode: merge}", "{max_shrink: half}",
      "{max_shrink: {rows: -1}}", "{max_shrink: {share: 0.2}}",
      "{primary_key: []}", "{cursor: []}", "{cursor: {initial_value: 1}}",
      "updated_at", "{where: ''}",

@@ -118,11 +118,13 @@ class Shrink(Strict):
 class TableSettings(Strict):
     """Settings of one table, or of many in `defaults` and wildcards."""
 
-    mode: Literal["incremental", "full_refresh"] | None = None
+    mode: Literal["incremental", "append", "full_refresh"] | None = None
     """How the table is read. `incremental` reads the rows that are new or changed since the
-    checkpoint. `full_refresh` reads the whole table each time; rows that are no longer in the
-    source are removed from staging. Default: `incremental` if the table has a `cursor`; required
-    otherwise."""
+    checkpoint, and merges them by the primary key. `append` reads the rows that are new since the
+    checkpoint and keeps each of them, without a key: for tables whose rows are only inserted, such
+    as logs of events. `full_refresh` reads the whole table each time; rows that are no longer in
+    the source are removed from staging. Default: `incremental` if the table has a `cursor`;
+    required otherwise."""
     cursor: Annotated[
         Cursor | None,
         BeforeValidator(parse_cursor, json_schema_input_type=Text | Names | Cursor | None),
@@ -145,7 +147,7 @@ class TableSettings(Strict):
         ),
     ] = None
     """The column or columns that identify a row. `incremental` needs a primary key;
-    `full_refresh` doesn't. Default: the database's primary key."""
+    `full_refresh` doesn't, and `append` has none. Default: the database's primary key."""
     columns: Annotated[
         Columns | None, BeforeValidator(parse_columns, json_schema_input_type=Columns | None)
     ] = None

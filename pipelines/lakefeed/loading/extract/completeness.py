@@ -37,14 +37,32 @@ def pending_condition(
 def reaching_added_values(
     session: SourceSession, plan: TablePlan, window: Window, changes: ContractChanges
 ) -> Window:
-    """The window, extended to the beginning if rows below it have values in an added column."""
+    """The window, extended to the beginning if rows below it have values in an added column.
+
+    With `mode: append`, rows that were loaded without the column stay as they are.
+    """
     start = window.start
-    is_by_cursor = plan.cursor is not None and not window.is_backfill
+    is_by_cursor = plan.cursor is not None and not window.is_backfill and not plan.table.appends
     if not changes.added or not is_by_cursor or start is None or start == plan.initial_value:
         return window
     query = has_values_query(plan, changes.added, below=str(start))
     has_values = bool(session.fetch(query)[0][0])
     return window.from_beginning(plan, "added column") if has_values else window
+
+
+def notes_of_values_left(
+    session: SourceSession, plan: TablePlan, window: Window, changes: ContractChanges
+) -> Iterator[str]:
+    """What to tell the user about values in added columns that `mode: append` doesn't load."""
+    before = window.checkpoint
+    if not (plan.table.appends and changes.added) or before is None or window.is_backfill:
+        return
+    if session.fetch(has_values_query(plan, changes.added, below=str(before)))[0][0]:
+        names = ", ".join(f"`{name}`" for name in changes.added)
+        yield (
+            f"{names} is new: rows loaded before keep null in it, though they have values in the "
+            f"source; to load these: lakefeed run --select {plan.table.shown} --full-refresh"
+        )
 
 
 def notes_of_window(plan: TablePlan, window: Window, changes: ContractChanges) -> Iterator[str]:

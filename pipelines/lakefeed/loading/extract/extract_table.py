@@ -7,8 +7,10 @@ from dataclasses import replace
 from itertools import chain
 
 from lakefeed.errors import Refused
+from lakefeed.loading.comparison.loads_to_compare import loads_to_compare
 from lakefeed.loading.extract.completeness import (
     doubts_of,
+    notes_of_values_left,
     notes_of_window,
     reaching_added_values,
 )
@@ -16,7 +18,6 @@ from lakefeed.loading.extract.delete_detection import Moved, compare_keys
 from lakefeed.loading.extract.extraction import Extraction, ExtractionResult
 from lakefeed.loading.extract.kept_rows import note_of_hidden, refuse_other_key
 from lakefeed.loading.extract.key_check import check_key
-from lakefeed.loading.extract.loads_to_compare import loads_to_compare
 from lakefeed.loading.extract.manifest_of_load import (
     checkpoint_after,
     lateness_of,
@@ -73,6 +74,7 @@ def _extract(extraction: Extraction, load_id: str, query_of: QueryOf) -> Extract
     session, plan, changes = extraction.session, extraction.plan, extraction.changes
     window = reaching_added_values(session, plan, extraction.window, changes)
     notes = list(notes_of_window(plan, window, changes))
+    notes += notes_of_values_left(session, plan, window, changes)
     step = _step_of(extraction, window)
     lake_name, query = plan.table.lake_name, _expected_query(extraction, window)
     try:
@@ -193,7 +195,7 @@ def _notes_of_detached(extraction: Extraction, rows: int) -> Iterator[str]:
 
 def _loads_to_compare(extraction: Extraction, window: Window, moved: Moved | None) -> LatestRows:
     """The loads to compare with; all where rows come that the cursor doesn't lead to."""
-    if window.is_backfill:
+    if window.is_backfill and not extraction.plan.table.appends:
         return LatestRows.of(extraction.log, ())
     is_wider = window.parts or (moved and moved.arrived)
     start = None if is_wider else window.start

@@ -46,7 +46,7 @@ def manifest_of(extraction: Extraction, result: ExtractionResult, load_id: str) 
         rows_read=reading.rows_read,
         rows=reading.rows,
         deleted=reading.deleted,
-        null_cursors=reading.null_cursors,
+        null_cursors=reading.null_cursors_noted,
         cursor=plan.read_as.cursor,
         cursor_min=reading.cursor_min,
         cursor_max=reading.cursor_max,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakefeed.errors import TableFailed
+from lakefeed.loading.comparison.counted_rows import rows_not_held
 from lakefeed.loading.extract.delete_detection import refuse_shrink
 from lakefeed.loading.extract.kept_rows import as_they_are_now, left_rows
 from lakefeed.loading.extract.parquet_copy import (
@@ -40,8 +41,10 @@ class Reading:
     `files` maps each file with rows to their number; a reading without rows keeps its first file.
     `is_news` is whether raw needs this load; a table that was emptied is news without rows.
     `newest` is the largest finite cursor value, but at most the safe horizon. `cursor_min` and
-    `cursor_max` are written as DuckDB does. `profile` is None if no rows were written.
-    `of_detached` counts the rows of partitions that have left since the latest load.
+    `cursor_max` are written as DuckDB does; with `mode: append`, they and `null_cursors_noted` are
+    those of the rows written, by which later loads find them, otherwise those of the rows read.
+    `profile` is None if no rows were written. `of_detached` counts the rows of partitions that have
+    left since the latest load.
     """
 
     files: dict[Path, int]
@@ -54,6 +57,7 @@ class Reading:
     newest: CursorValue | None
     cursor_min: str | None
     cursor_max: str | None
+    null_cursors_noted: int = 0
     profile: Profile | None = None
     of_detached: int = 0
 
@@ -169,7 +173,10 @@ def same_rows_as(
 
 
 def _changed(session: SourceSession, plan: TablePlan, latest_rows: LatestRows) -> str:
-    """A query for the rows that differ from their latest version in raw in any column."""
+    """A query for the rows that differ from their latest version in raw in any column; with `mode:
+    append`, for those that raw doesn't hold yet."""
+    if plan.table.appends:
+        return rows_not_held(session, plan, latest_rows)
     if not _same_types(session, latest_rows):
         return "select * from incoming"
     same = " and ".join(
@@ -246,7 +253,17 @@ def _measure(
             do="fill the column, or set `on_null_cursor` to `include` (read these rows with every "
             "load) or `exclude` (never read them)",
         )
-    return replace(reading, null_cursors=nulls, newest=newest, cursor_min=low, cursor_max=high)
+    noted = nulls
+    if of and plan.table.appends:
+        noted, _, low, high = _range_of_cursor(session, plan, rows_of(paths), horizon)
+    return replace(
+        reading,
+        null_cursors=nulls,
+        newest=newest,
+        cursor_min=low,
+        cursor_max=high,
+        null_cursors_noted=noted,
+    )
 
 
 def _with_rows(files: dict[Path, int]) -> dict[Path, int]:

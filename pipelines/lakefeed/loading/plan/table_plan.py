@@ -176,7 +176,7 @@ def plan_table(
         )
     _check_only(table, live)
     columns = _selected(table, live)
-    key = table.settings.primary_key or live.primary_key
+    key = () if table.appends else table.settings.primary_key or live.primary_key
     check_columns(table, live, key)
     _check_where(table)
     _check_key(table, live, key)
@@ -272,6 +272,6 @@ def _check_key(table: Table, live: CatalogueTable, key: tuple[str, ...]) -> None
             f"{table.shown} has no primary key, which `mode: incremental` needs to recognize "
             "changed rows",
             where=table.where,
-            do="name the columns that identify a row (`primary_key: [a, b]`), or set "
-            "`mode: full_refresh`",
+            do="name the columns that identify a row (`primary_key: [a, b]`); or set `mode: "
+            "append` if rows are only ever inserted, `mode: full_refresh` if not",
         )

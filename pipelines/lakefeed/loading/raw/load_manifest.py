@@ -69,7 +69,8 @@ class Load:
     `deleted` counts the rows that the load found deleted. `supersedes`: the load is the whole
     table, or begins to read it anew, so earlier loads no longer count. `read_as` and `in_flight`
     are None in loads by versions that didn't record them. `format` is the version that the manifest
-    was written in. `range` is the part of a first load in ranges that it is; None for other loads.
+    was written in. With `mode: append`, `null_cursors`, `cursor_min` and `cursor_max` are those of
+    the rows written, otherwise those of the rows read. `range` is the part of a first load in ranges that it is; None for other loads.
     """
 
     load_id: str

@@ -75,6 +75,13 @@ def parse_key(engine: DuckDBPyConnection, table: Table, values: Sequence[str]) -
     Raises:
         DeclarationError: the table has no key, or the values don't fit its columns.
     """
+    if table.appends:
+        raise DeclarationError(
+            f"{table.shown} has no key to identify a row by: `mode: append` keeps rows without one",
+            where=table.where_of("mode"),
+            do="select its rows in staging, where `_dlt_load_id` names the load of each; or load "
+            "it with a key (`primary_key: [a, b]`, `mode: incremental`)",
+        )
     if not table.key or table.catalogue is None:
         raise DeclarationError(
             f"{table.shown} has no key to identify a row by"

@@ -41,6 +41,12 @@ _CAUSES: dict[Kind, str] = {
     "differing": "updated without a new `{cursor}`",
     "extra": "deleted in the source; `deletes: remove` removes such rows from staging",
 }
+_CAUSES_WITHOUT_KEY: dict[Kind, str] = {
+    "missing": "committed after the lookback had passed, or changed since they were loaded, as by "
+    "a column that was added later",
+    "extra": "deleted or changed in the source since they were loaded; `mode: append` keeps every "
+    "row, and only a full refresh replaces them",
+}
 
 
 @dataclass(frozen=True)
@@ -99,9 +105,12 @@ def repair(project: Project, report: AuditReport) -> list[RunReport]:
     ]
 
 
-def likely_cause(finding: Finding, cursor: str) -> str:
+def likely_cause(finding: Finding, table: Table) -> str:
     """The most likely cause of a finding."""
-    return _CAUSES[finding.kind].format(cursor=cursor)
+    if table.appends:
+        return _CAUSES_WITHOUT_KEY[finding.kind]
+    cursor = table.settings.cursor
+    return _CAUSES[finding.kind].format(cursor=cursor.name if cursor else "-")
 
 
 def _audit_source(project: Project, source: str, tables: list[Table]) -> Iterator[TableAudit]:

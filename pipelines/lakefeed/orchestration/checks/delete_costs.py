@@ -31,13 +31,15 @@ class DeleteCost:
 
 
 def delete_costs(session: PgConnection, plans: Sequence[TablePlan]) -> list[DeleteCost]:
-    """The cost for each table with `deletes: ignore`, where its size is known.
+    """The cost for each table that could find deleted rows and doesn't, where its size is known.
 
     Side effect: limits how long statements of this transaction wait; a table that another session
     locks is left out.
     """
     ignoring = {
-        p.table.qualified: p for p in plans if p.table.catalogue and not p.table.sees_deletes
+        p.table.qualified: p
+        for p in plans
+        if p.table.catalogue and not p.table.sees_deletes and not p.table.appends
     }
 
     def scans(tables: Sequence[CatalogueTable]) -> Mapping[str, KeyScan | None]:

@@ -39,6 +39,8 @@ _TABLE_VALUES = {
     "staging",
     ("mode", "incremental"): "each load continues from a checkpoint; rows deleted in the source "
     "stay in staging unless `deletes` is set",
+    ("mode", "append"): "each load continues from a checkpoint and keeps every row; updated rows "
+    "are kept beside their earlier versions, and deleted ones stay in staging",
     ("deletes", "ignore"): "from now on, rows deleted in the source stay in staging",
     ("deletes", "remove"): "each load compares all keys and removes rows deleted in the source "
     "from staging",
@@ -173,6 +175,9 @@ def _renamed_columns(before: Table, now: Table, names: Sequence[str]) -> Iterato
 def _incremental_changes(before: Table, now: Table, changes: ContractChanges) -> Iterator[str]:
     yield from changes.notes
     for name in changes.added:
+        if now.appends:
+            yield f"adds column `{name}`, with null in the rows loaded before"
+            continue
         yield (
             f"adds column `{name}`, with null in older rows; if the source has values in it, reads "
             "the table from the beginning"

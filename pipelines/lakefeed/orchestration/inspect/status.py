@@ -153,7 +153,7 @@ def _status_of(table: Table, loads: list[Load], now: dt.datetime) -> TableStatus
     return TableStatus(
         name=table.shown,
         mode=table.mode,
-        checkpoint=checkpoint_after(loads) if table.mode == "incremental" else None,
+        checkpoint=checkpoint_after(loads) if table.goes_on else None,
         last_load=_time_of(newest),
         last_load_rows=newest.rows if newest else 0,
         loads=len(loads),

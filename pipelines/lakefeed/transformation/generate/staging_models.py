@@ -163,11 +163,11 @@ def _models_yaml(tables: list[Table], known: list[Table]) -> str:
 
 
 def _model_entry(table: Table, known: list[Table]) -> dict[str, Any]:
-    grain = (
-        f"One row per {', '.join(staged_names(table, table.key))}: its latest version."
-        if table.key
-        else "One row per row in the latest full refresh."
-    )
+    grain = "One row per row in the latest full refresh."
+    if table.appends:
+        grain = "One row per row ever loaded; without a key, equal rows are all kept."
+    if table.key:
+        grain = f"One row per {', '.join(staged_names(table, table.key))}: its latest version."
     entry: dict[str, Any] = {
         "name": staging_model_name(table),
         "description": f"{described(table)} in `{table.source}`. {grain}",

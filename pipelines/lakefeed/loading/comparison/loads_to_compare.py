@@ -19,10 +19,13 @@ def loads_to_compare(
     """The loads that tell whether a row read from `start` on is new.
 
     Any run of newest loads is right: it holds a row's newest version, or none, and then the row is
-    written once more. For a window that starts at the beginning: all loads.
+    written once more. For a window that starts at the beginning: all loads. With `mode: append`,
+    all that hold a row of the window: a row that is written twice stays twice.
     """
     if start is None:
         return list(effective)
+    if plan.table.appends:
+        return [load for load in effective if _may_hold(plan, load, start)]
     if isinstance(start, int) and plan.table.reads_row_versions:
         return _loads_that_saw(effective, start)
     return _loads_since(effective, start)
@@ -36,7 +39,7 @@ def _loads_since(effective: Sequence[Load], start: CursorValue) -> list[Load]:
     without a cursor and those from the future, are looked for in recent loads only: otherwise there
     would be ever more loads to look through.
     """
-    floor = str(start).replace("T", " ")[:19]
+    floor = _as_floor(start)
     recent = len(effective) - _RECENT_LOADS
     for index, load in enumerate(effective):
         reaches = load.cursor_max is not None and _at_or_above(load.cursor_max, start, floor)
@@ -44,6 +47,16 @@ def _loads_since(effective: Sequence[Load], start: CursorValue) -> list[Load]:
         if is_in_window or (index >= recent and (reaches or load.null_cursors)):
             return list(effective[index:])
     return []
+
+
+def _may_hold(plan: TablePlan, load: Load, start: CursorValue) -> bool:
+    """Whether a load may have written rows at or above `start`, or without a cursor."""
+    assert plan.cursor is not None
+    if load.cursor != plan.cursor.name:
+        return True
+    reads_nulls = plan.table.settings.on_null_cursor != "exclude"
+    reaches = load.cursor_max is not None and _at_or_above(load.cursor_max, start, _as_floor(start))
+    return reaches or bool(reads_nulls and load.null_cursors)
 
 
 def _loads_that_saw(effective: Sequence[Load], transaction: int) -> list[Load]:
@@ -56,6 +69,10 @@ def _loads_that_saw(effective: Sequence[Load], transaction: int) -> list[Load]:
 
 def _is_taken_since(load: Load, floor: str) -> bool:
     return load.snapshot_at.replace("T", " ") >= floor
+
+
+def _as_floor(start: CursorValue) -> str:
+    return str(start).replace("T", " ")[:19]
 
 
 def _at_or_above(cursor_max: str, start: CursorValue, floor: str) -> bool:
