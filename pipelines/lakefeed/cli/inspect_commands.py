@@ -17,17 +17,22 @@ from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED
 @PROJECT
 @click.option("--connect", is_flag=True, help="Also check every table against its database.")
 @click.option("--data", is_flag=True, help="Also check recent loads for anomalies.")
+@click.option(
+    "--warehouse", is_flag=True, help="Also check that the warehouse has what builds need."
+)
 @JSON
-def check(root: Path, connect: bool, data: bool, as_json: bool) -> None:
+def check(root: Path, as_json: bool, **asked: bool) -> None:
     """Validate sources.yaml and the files generated from it."""
     from lakefeed.orchestration.checks.anomaly_check import with_data
     from lakefeed.orchestration.checks.check import check as check_files
     from lakefeed.orchestration.checks.check import check_connected
+    from lakefeed.orchestration.checks.warehouse_check import with_warehouse
     from lakefeed.render.check import show_check
 
     project = project_in(root)
-    report = check_connected(project) if connect else check_files(project)
-    report = with_data(project, report) if data else report
+    report = check_connected(project) if asked["connect"] else check_files(project)
+    report = with_data(project, report) if asked["data"] else report
+    report = with_warehouse(project, report) if asked["warehouse"] else report
     show_check(project, report, as_json)
     sys.exit(report.exit_code)
 

@@ -28,12 +28,15 @@ def show_check(project: Project, report: CheckReport, as_json: bool) -> None:
 
 
 def _render_check(project: Project, report: CheckReport) -> str:
-    """Errors, warnings, what finding deletes would cost, anomalies, then a summary."""
+    """Errors, warnings, costs of finding deletes, the warehouse, anomalies, then a summary."""
     errors = [str(error) for error in report.errors]
     lines = [f"error: {error}" for error in grouped(of_check(errors, project.tables))]
     warnings = of_check(report.warnings, project.tables)
     lines += [f"warning: {warning}" for warning in grouped(warnings)]
     lines += _delete_lines(report.deletes)
+    if report.warehouse:
+        seen = report.warehouse
+        lines.append(f"warehouse: {seen.engine} {seen.version} in {seen.place}")
     found = [(len(errors), "error"), (len(report.warnings), "warning")]
     if report.data:
         lines += [f"anomaly: {anomaly}" for anomaly in report.data.unlike]

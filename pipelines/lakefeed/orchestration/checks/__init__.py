@@ -4,6 +4,6 @@ Imports: `declaration`, `declaration.document`, `declaration.environment`, `load
     `loading.extract`, `loading.plan`, `loading.raw`, `loading.sessions`, `orchestration`,
     `orchestration.ingest`, `orchestration.notifications`, `orchestration.project`,
     `orchestration.reports`, `source`, `source.connections`, `source.inspection`,
-    `transformation.generate`, `transformation.warehouse`.
-Public: `anomaly_check`, `audit`, `check`, `delete_costs`.
+    `transformation.generate`, `transformation.warehouse`, `transformation.warehouse.base`.
+Public: `anomaly_check`, `audit`, `check`, `delete_costs`, `warehouse_check`.
 """

@@ -1,6 +1,6 @@
 """`lakefeed check`: validates the declaration and generated files; optionally the databases.
 
-`--data`, which looks for anomalies, is in anomaly_check.py.
+`--data`, which looks for anomalies, is in anomaly_check.py; `--warehouse` is in warehouse_check.py.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from lakefeed.source.inspection.tables import (
 from lakefeed.source.snapshot import read_horizon
 from lakefeed.sql import sql_name
 from lakefeed.transformation.generate.dbt_packages import link_dbt_package
+from lakefeed.transformation.warehouse.base.warehouse import Inspection
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class CheckReport:
 
     Attributes:
         data: the anomalies found; None unless asked for.
+        warehouse: what the warehouse is; None unless asked for, or if it can't be reached.
         paused: the tables that weren't checked (`enabled: false`).
         deletes: what it would cost to find deleted rows, for each table that ignores them; empty
             without a connection.
@@ -57,6 +59,7 @@ class CheckReport:
     warnings: tuple[str, ...]
     tables: int
     data: DataReport | None = None
+    warehouse: Inspection | None = None
     paused: tuple[str, ...] = ()
     deletes: tuple[DeleteCost, ...] = ()
 
@@ -74,6 +77,7 @@ class CheckReport:
             "warnings": list(self.warnings),
             "deletes": [asdict(cost) for cost in self.deletes],
             "data": asdict(self.data) if self.data else None,
+            "warehouse": self.warehouse.as_json() if self.warehouse else None,
             "paused": list(self.paused),
         }
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from lakefeed.errors import LakefeedError
 from lakefeed.loading.object_store.duckdb_access import Session
 from lakefeed.transformation.dbt_adapter.runner import BuildResult
 from lakefeed.transformation.manifest import Model
@@ -46,6 +47,27 @@ class Relation:
     @property
     def shown(self) -> str:
         return f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a warehouse is, and what it lacks.
+
+    Attributes:
+        engine: what builds it, such as `DuckDB`.
+        version: the engine's version, and that of what it depends on.
+        place: where it is, without secrets.
+        lacks: why a build would fail; what can't be tried until then isn't mentioned.
+    """
+
+    engine: str
+    version: str
+    place: str
+    lacks: tuple[LakefeedError, ...] = ()
+
+    def as_json(self) -> dict[str, str]:
+        """What it is, for `--json`."""
+        return {"engine": self.engine, "version": self.version, "place": self.place}
 
 
 class Candidate(Protocol):
@@ -146,6 +168,15 @@ class Warehouse(Protocol):
 
         Raises:
             SourceUnreachable: it can't be told, because the catalogue can't be reached.
+        """
+
+    def inspect(self) -> Inspection:
+        """Tries what builds need, in tables and files of its own, which it removes.
+
+        Raises:
+            SourceUnreachable: it can't be reached.
+            DeclarationError: a variable of its URL isn't set.
+            ExtraMissing: a package isn't installed.
         """
 
     def folders(self) -> tuple[Path, ...]:

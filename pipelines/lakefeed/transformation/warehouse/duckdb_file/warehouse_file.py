@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
+
 from lakefeed.declaration.project import Project
-from lakefeed.disk import refused
-from lakefeed.errors import Refused
+from lakefeed.disk import refused, why_unwritable
+from lakefeed.errors import LakefeedError, Refused
 from lakefeed.loading.locks.lock_file import Busy, file_lock, holder_of
 from lakefeed.loading.object_store.duckdb_access import Session
 from lakefeed.sql import literal, quote
@@ -22,6 +24,7 @@ from lakefeed.transformation.warehouse.base.duckdb_state import write_state
 from lakefeed.transformation.warehouse.base.ledger import drop_relations
 from lakefeed.transformation.warehouse.base.publication_state import PublicationState
 from lakefeed.transformation.warehouse.base.warehouse import (
+    Inspection,
     Relation,
     SetAside,
     Version,
@@ -114,6 +117,19 @@ class WarehouseFile:
 
     def exists(self) -> bool:
         return self._project.warehouse.exists()
+
+    def inspect(self) -> Inspection:
+        lacks: list[LakefeedError] = []
+        try:
+            self.refuse_lost()
+            self.published.state()
+        except LakefeedError as unreadable:
+            lacks.append(unreadable)
+        # A missing folder is told once.
+        told = {str(error) for error in lacks}
+        unwritable = filter(None, map(why_unwritable, self.folders()))
+        lacks += [error for error in unwritable if str(error) not in told]
+        return Inspection("DuckDB", duckdb.__version__, self.shown, tuple(lacks))
 
     def folders(self) -> tuple[Path, ...]:
         return (self._project.warehouse.parent,)

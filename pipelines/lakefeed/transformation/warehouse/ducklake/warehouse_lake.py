@@ -30,10 +30,12 @@ from lakefeed.transformation.warehouse.base.contents import Contents
 from lakefeed.transformation.warehouse.base.duckdb_contents import DuckDBContents
 from lakefeed.transformation.warehouse.base.put_back import PUBLISHED
 from lakefeed.transformation.warehouse.base.warehouse import (
+    Inspection,
     SetAside,
     Version,
 )
 from lakefeed.transformation.warehouse.ducklake.failing_rows import forget_failing_rows
+from lakefeed.transformation.warehouse.ducklake.inspection import inspect_lake
 from lakefeed.transformation.warehouse.ducklake.lake_apart import LakeApart
 from lakefeed.transformation.warehouse.ducklake.lake_candidate import (
     ANOTHER,
@@ -91,6 +93,9 @@ class WarehouseLake:
     def exists(self) -> bool:
         with newest(self._lake) as session:
             return current_version(session) is not None
+
+    def inspect(self) -> Inspection:
+        return inspect_lake(self._project, self._lake)
 
     def folders(self) -> tuple[Path, ...]:
         place = self._project.declaration.warehouse.data_url or ""

@@ -22,8 +22,9 @@ from lakefeed.loading.object_store.duckdb_access import Session
 from lakefeed.sql import literal, quote
 from lakefeed.transformation.targets.spark import Spark, arrow_of, open_session, spark_of
 from lakefeed.transformation.warehouse.base.contents import Contents
-from lakefeed.transformation.warehouse.base.warehouse import SetAside, Version
+from lakefeed.transformation.warehouse.base.warehouse import Inspection, SetAside, Version
 from lakefeed.transformation.warehouse.spark.failing_rows import forget_failing_rows
+from lakefeed.transformation.warehouse.spark.inspection import inspect_spark
 from lakefeed.transformation.warehouse.spark.lock import (
     NOTHING_LOST,
     assert_locked,
@@ -79,6 +80,9 @@ class WarehouseSpark:
 
     def exists(self) -> bool:
         return read_register(self._session).current is not None
+
+    def inspect(self) -> Inspection:
+        return inspect_spark(self._project, self._spark)
 
     def folders(self) -> tuple[Path, ...]:
         return ()
