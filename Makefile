@@ -113,7 +113,7 @@ types: $(READY) ## strict type check
 docs: $(READY) ## write the generated parts of the documentation
 	@$(BIN)/python -m lakefeed.declaration.reference docs
 	@LAKEFEED_WRITE_DOCS=1 $(BIN)/python -m pytest --quiet tests/integration/test_types.py -k page
-	@LAKEFEED_WRITE_DOCS=1 $(BIN)/python -m pytest --quiet tests/docs/test_commands.py
+	@LAKEFEED_WRITE_DOCS=1 $(BIN)/python -m pytest --quiet tests/docs/test_commands.py tests/docs/test_engines_page.py
 	@LAKEFEED_WRITE_DOCS=1 $(BIN)/python -m pytest --quiet -m browser
 	@$(BIN)/python docs/record_demo.py
 

@@ -31,7 +31,7 @@ SQL = sorted(
 # Each layer may import those before it, and itself.
 LAYERS = (
     *("declaration", "source", "loading", "transformation", "orchestration"),
-    *("render", "site", "demo", "lab", "dag", "cli", "api"),
+    *("render", "site", "demo", "lab", "conformance", "dag", "cli", "api"),
 )
 ALONE = {path.stem for path in PACKAGE.glob("*.py")} - {"api"}
 

@@ -117,3 +117,20 @@ def test_a_spark_that_cannot_be_reached_or_lacks_its_client_is_told(shop: Lake) 
         assert "pip install 'lakefeed[spark]'" in refused(on_spark, 2)
     else:
         assert "can't reach the Spark at sc://127.0.0.1:1" in refused(on_spark, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--conformance"], "--conformance needs --warehouse"),
+        (["--warehouse", "--conformance", "--json"], "--json doesn't go with --conformance"),
+        (["--warehouse", "--server", "postgresql://h/d"], "--server is for the database of"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    shop: Lake, options: list[str], message: str
+) -> None:
+    ended = shop.command("check", *options)
+
+    assert ended.returncode == 2
+    assert message in ended.stderr

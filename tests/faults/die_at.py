@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
-import os
 from pathlib import Path
-from typing import Any
 
+from lakefeed.conformance.deaths import DIED, Death, arm
 from tests.conftest import Lake
 from tests.forks import forked, lakefeed
-
-_DIED = 137
 
 
 def die(lake: Lake, target: str, moment: str, *command: str) -> str:
@@ -23,7 +18,7 @@ def die(lake: Lake, target: str, moment: str, *command: str) -> str:
     """
     ended = forked(_until_the_call, target, moment, *command, folder=lake.root)
     output = ended.stdout + ended.stderr
-    assert ended.returncode == _DIED, f"{target} was never called\n{output}"
+    assert ended.returncode == DIED, f"{target} was never called\n{output}"
     return output
 
 
@@ -36,33 +31,7 @@ def _until_the_call(target: str, moment: str, *command: str) -> int:
     project = open_project(Path())
     prepare_dlt(project.root)
     when, _, call = moment.partition(" ")
-    _arm(target, when, int(call or 1))
+    arm(Death(target, "before" if when == "before" else "after", call=int(call or 1)))
     if command:
         lakefeed(*command)
     return run(project, LoadRequest()).exit_code
-
-
-def _arm(target: str, moment: str, call: int) -> None:
-    """Wraps the function so that its n-th call ends the process, without any clean-up."""
-    module_name, _, path = target.partition(":")
-    owner: Any = importlib.import_module(module_name)
-    *parents, name = path.split(".")
-    for parent in parents:
-        owner = getattr(owner, parent)
-    original = getattr(owner, name)
-    calls = 0
-
-    @functools.wraps(original)
-    def deadly(*arguments: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        # Tables are loaded in parallel: another call may come in before this one ends.
-        number = calls
-        if number == call and moment == "before":
-            os._exit(_DIED)
-        result = original(*arguments, **options)
-        if number == call:
-            os._exit(_DIED)
-        return result
-
-    setattr(owner, name, deadly)

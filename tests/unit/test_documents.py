@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lakefeed.conformance.report import REPORT, ConformanceReport, PromiseReport
 from lakefeed.documents import Format, from_fields, to_fields
 from lakefeed.errors import LakefeedError, NewerFormat, SourceUnreachable
 from lakefeed.loading.estimate import Estimate
@@ -66,6 +67,21 @@ EVERY_KIND: dict[str, tuple[Format[Any], Any]] = {
         Told({"shop.t": dt.datetime(2026, 1, 1, tzinfo=dt.UTC)}, ("shop.public.t: a change",)),
     ),
     "lock holder record": (HOLDER, Process(7, "here", "2026-01-01")),
+    "conformance report": (
+        REPORT,
+        ConformanceReport(
+            lakefeed="0.2",
+            type="duckdb",
+            engine="DuckDB 1.5.5",
+            adapter="dbt-duckdb 1.11.1",
+            raw="folder",
+            platform="Linux x86_64, Python 3.11.9",
+            tested_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+            promises=(
+                PromiseReport("rows are added", "staging", is_kept=False, seconds=1.5, why="lost"),
+            ),
+        ),
+    ),
 }
 each_kind = pytest.mark.parametrize("name", EVERY_KIND)
 

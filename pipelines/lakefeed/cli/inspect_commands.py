@@ -20,8 +20,18 @@ from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED
 @click.option(
     "--warehouse", is_flag=True, help="Also check that the warehouse has what builds need."
 )
+@click.option(
+    "--conformance",
+    is_flag=True,
+    help="With --warehouse: build a test project in it and test every promise; write a report.",
+)
+@click.option(
+    "--server",
+    metavar="URL",
+    help="PostgreSQL server for the database of --conformance. Default: an embedded server.",
+)
 @JSON
-def check(root: Path, as_json: bool, **asked: bool) -> None:
+def check(root: Path, as_json: bool, *, server: str | None, **asked: bool) -> None:
     """Validate sources.yaml and the files generated from it."""
     from lakefeed.orchestration.checks.anomaly_check import with_data
     from lakefeed.orchestration.checks.check import check as check_files
@@ -29,12 +39,26 @@ def check(root: Path, as_json: bool, **asked: bool) -> None:
     from lakefeed.orchestration.checks.warehouse_check import with_warehouse
     from lakefeed.render.check import show_check
 
+    _refuse_options(asked, server, as_json=as_json)
     project = project_in(root)
     report = check_connected(project) if asked["connect"] else check_files(project)
     report = with_data(project, report) if asked["data"] else report
     report = with_warehouse(project, report) if asked["warehouse"] else report
     show_check(project, report, as_json)
+    if asked["conformance"] and report.warehouse and not report.errors:
+        from lakefeed.conformance.run import run_conformance
+
+        sys.exit(run_conformance(project, report.warehouse, server))
     sys.exit(report.exit_code)
+
+
+def _refuse_options(asked: dict[str, bool], server: str | None, *, as_json: bool) -> None:
+    if asked["conformance"] and not asked["warehouse"]:
+        raise click.UsageError("--conformance needs --warehouse, which it tests")
+    if asked["conformance"] and as_json:
+        raise click.UsageError("--json doesn't go with --conformance, whose report is a JSON file")
+    if server is not None and not asked["conformance"]:
+        raise click.UsageError("--server is for the database of --conformance")
 
 
 @click.command()
