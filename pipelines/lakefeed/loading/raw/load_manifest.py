@@ -70,7 +70,8 @@ class Load:
     table, or begins to read it anew, so earlier loads no longer count. `read_as` and `in_flight`
     are None in loads by versions that didn't record them. `format` is the version that the manifest
     was written in. With `mode: append`, `null_cursors`, `cursor_min` and `cursor_max` are those of
-    the rows written, otherwise those of the rows read. `range` is the part of a first load in ranges that it is; None for other loads.
+    the rows written, otherwise those of the rows read. `range` is the part of a first load in
+    ranges that it is; None for other loads.
     """
 
     load_id: str
