@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lakefeed.transformation.manifest import Model
 from tests.airflow.conftest import AirflowOf, airflow_of
 from tests.conftest import CONNECTION_VARIABLE, Lake, new_database, new_lake
 
@@ -130,3 +131,42 @@ def test_a_query_has_the_lineage_of_the_tables_that_it_reads(
     read = lineage_of_loads(lake.root, ["shop__spent"]).inputs
 
     assert [dataset.name for dataset in read] == ["shop.public.orders", "shop.audit.log"]
+
+
+@pytest.mark.parametrize(
+    ("warehouse", "namespace", "name"),
+    [
+        ("{path: data/shop.duckdb}", "duckdb://{root}/data/shop.duckdb", "shop.marts.dim_day"),
+        (
+            "{type: ducklake, catalog_url: '${LAKE_URL}', data_url: data/lake}",
+            "file",
+            "{root}/data/lake/marts/dim_day",
+        ),
+        (
+            "{type: ducklake, catalog_url: '${LAKE_URL}', data_url: 's3://bucket/lake'}",
+            "s3://bucket",
+            "lake/marts/dim_day",
+        ),
+        (
+            "{type: spark, remote: '${SPARK_URL}', catalog: lake}",
+            "spark://spark.example.org:443",
+            "lake.marts.dim_day",
+        ),
+    ],
+)
+def test_a_model_is_named_by_where_the_warehouse_is(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, warehouse: str, namespace: str, name: str
+) -> None:
+    from lakefeed.dag.lineage import Dataset, dataset_of_model
+
+    monkeypatch.setenv("LAKE_URL", "postgresql://me:secret@db.example.org/lake")
+    monkeypatch.setenv("SPARK_URL", "sc://spark.example.org:443/;use_ssl=true;token=secret")
+    there = replace(lake, warehouse=warehouse).declare("t: {cursor: at}")
+    model = Model(
+        *("dim_day", False, ""), reads_models=(), reads_tables=(), schema="marts",
+        identifier="dim_day",
+    )  # fmt: skip
+
+    assert dataset_of_model(there.project, model) == Dataset(
+        namespace.format(root=lake.root), name.format(root=lake.root)
+    )

@@ -95,12 +95,26 @@ def lineage_of_model(root: Path, name: str) -> Lineage:
     return _lineage_of(project, models, [model for model in models if model.name == name])
 
 
+def dataset_of_model(project: Project, model: Model) -> Dataset:
+    """The table or view of a model in the warehouse, whatever that is."""
+    from lakefeed.transformation.warehouse.declared import warehouse_of
+
+    place, kind = warehouse_of(project).place, project.declaration.warehouse.type
+    if kind == "ducklake":
+        return _in_folder(Location(place, project.root), f"{model.schema}/{model.identifier}")
+    relation = f"{model.schema}.{model.identifier}"
+    if kind == "spark":
+        server, _, catalog = place.removeprefix("sc://").rpartition("/")
+        return Dataset(f"spark://{server.rstrip('/')}", f"{catalog}.{relation}")
+    return Dataset(f"duckdb://{place}", f"{Path(place).stem}.{relation}")
+
+
 def _lineage_of(project: Project, models: Sequence[Model], built: Sequence[Model]) -> Lineage:
     """What these models read but aren't themselves, and what they are."""
     reads = {name for model in built for name in (*model.reads_models, *model.reads_tables)}
     inputs = [_in_raw(project, table) for table in project.tables if table.lake_name in reads]
-    inputs += [_in_warehouse(project, m) for m in models if m.name in reads and m not in built]
-    return Lineage(tuple(inputs), tuple(_in_warehouse(project, model) for model in built))
+    inputs += [dataset_of_model(project, m) for m in models if m.name in reads and m not in built]
+    return Lineage(tuple(inputs), tuple(dataset_of_model(project, model) for model in built))
 
 
 def _in_source(project: Project, table: Table) -> Iterator[Dataset]:
@@ -120,15 +134,6 @@ def _in_source(project: Project, table: Table) -> Iterator[Dataset]:
 
 def _in_raw(project: Project, table: Table) -> Dataset:
     return _in_folder(project.raw, table.lake_name)
-
-
-def _in_warehouse(project: Project, model: Model) -> Dataset:
-    from lakefeed.transformation.warehouse.declared import warehouse_of
-
-    place = warehouse_of(project).place
-    if project.declaration.warehouse.type == "ducklake":
-        return _in_folder(Location(place, project.root), f"{model.schema}/{model.identifier}")
-    return Dataset(f"duckdb://{place}", f"{Path(place).stem}.{model.schema}.{model.identifier}")
 
 
 def _in_folder(folder: Location, name: str) -> Dataset:

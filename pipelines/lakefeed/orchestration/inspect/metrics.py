@@ -191,7 +191,7 @@ _RUN: tuple[tuple[str, str, Callable[[KeptRun], float]], ...] = (
     ("duration_seconds", "How long the last run took.", lambda run: run.seconds),
     (
         "failed",
-        "Whether anything in the last run failed or was refused.",
+        "Whether any of the last run failed or was refused.",
         lambda run: bool(run.exit_code),
     ),
     ("rows", "Rows that the last run wrote to raw.", lambda run: run.rows),
