@@ -27,8 +27,7 @@ def render_init(report: InitReport) -> str:
             *(f"  not carried over: {line}" for line in _grouped(report.not_carried)),
             *_unnamed(report),
             *_other_schemas(report),
-            f"{counted(report.tables, 'table')}: {report.incremental} incremental, "
-            f"{report.tables - report.incremental} full refresh{_paused(report)}.",
+            _modes(report),
             *_deletes(report),
             "Review sources.yaml, then run:",
             "  lakefeed run",
@@ -43,6 +42,13 @@ def _grouped(about: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 def _paused(report: InitReport) -> str:
     return f" ({report.paused} paused)" if report.paused else ""
+
+
+def _modes(report: InitReport) -> str:
+    appended = f"{report.appended} append, " if report.appended else ""
+    whole = report.tables - report.incremental - report.appended
+    modes = f"{report.incremental} incremental, {appended}{whole} full refresh"
+    return f"{counted(report.tables, 'table')}: {modes}{_paused(report)}."
 
 
 def _deletes(report: InitReport) -> Iterator[str]:

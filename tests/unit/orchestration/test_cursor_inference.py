@@ -259,3 +259,37 @@ def catalogue_from(text: str) -> Catalogue:
     with TemporaryDirectory() as folder:
         (Path(folder) / CATALOGUE_FILE).write_text(text, encoding="utf-8")
         return read_catalogue(Path(folder))
+
+
+def log(*others: Column, key: tuple[str, ...] = (), **facts: Any) -> TableFacts:
+    """A large table without a key, whose only possible cursor is set by a default, on insert."""
+    found = created(*others, **{"size": 500 * MB, **facts})
+    return replace(found, table=replace(found.table, primary_key=key))
+
+
+def test_a_large_table_without_a_key_is_appended_if_its_rows_are_only_inserted() -> None:
+    text = proposed_text(log(Column("statement", "text", True)))
+
+    assert proposed(log()) == {"mode": "append", "cursor": "created_at"}
+    assert "500 MB; no primary key; created_at is set on insert, not indexed" in text
+    assert list(doubts_of(log())) == [
+        "it has no key, so every row that its cursor created_at leads to is kept (`mode: append`): "
+        "a row that is updated is missed, or kept a second time"
+    ]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        log(size=MB),
+        log(updates=Updates(rows=1)),
+        log(updates=Updates(has_trigger=True)),
+        log(Column("status", "text", False)),
+        log(table=replace(log().table, unique=(("id",),))),
+        log(table=replace(log().table, kind="foreign table")),
+        table(Column("created_at", "timestamp with time zone", True), key=(), size=500 * MB),
+        table(UPDATED, key=(), size=500 * MB),
+    ],
+)
+def test_any_other_table_without_a_key_is_read_whole(facts: TableFacts) -> None:
+    assert proposed(facts) == {"mode": "full_refresh"}

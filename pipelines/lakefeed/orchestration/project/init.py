@@ -60,6 +60,7 @@ class InitReport:
         not_carried: what another tool's file says and `sources.yaml` doesn't.
         unnamed: tables beside the declared ones that the file of another tool doesn't name.
         paused: declared tables that aren't loaded.
+        appended: how many tables have `mode: append`.
     """
 
     files: tuple[str, ...]
@@ -73,6 +74,7 @@ class InitReport:
     not_carried: tuple[tuple[str, str], ...] = ()
     unnamed: int = 0
     paused: int = 0
+    appended: int = 0
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,7 @@ def init_project(
         not_carried=found.left,
         unnamed=found.unnamed,
         paused=sum("enabled: false" in one.settings for one in found.declared),
+        appended=sum(one.appends for one in found.declared),
     )
 
 

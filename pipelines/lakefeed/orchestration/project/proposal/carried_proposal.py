@@ -11,10 +11,12 @@ from lakefeed.declaration.document.quoting import yaml_name
 from lakefeed.orchestration.project.other_tools.carried import Carried
 from lakefeed.orchestration.project.proposal.cursor_inference import (
     TableFacts,
+    doubt_of_append,
     doubts_of_key,
     listed,
     misses_updates,
     on_one_line,
+    tells_only_of_inserts,
 )
 from lakefeed.orchestration.project.proposal.table_proposal import Proposal, cursor_setting, propose
 from lakefeed.source.inspection.types import cursor_kind
@@ -32,6 +34,7 @@ class _Draft:
     left: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
     is_incremental: bool = False
+    appends: bool = False
     cursor: str = ""
     remark: str = ""
 
@@ -65,6 +68,7 @@ def carry(
         settings=tuple(draft.settings),
         reasons=f"as in {tool}{draft.remark}",
         is_incremental=draft.is_incremental,
+        appends=draft.appends,
         comments=tuple(map(on_one_line, draft.left)),
         doubts=(*about_key, *draft.doubts),
     )
@@ -89,14 +93,10 @@ def _add_mode(draft: _Draft, carried: Carried, key: Sequence[str]) -> None:
         draft.settings.append("mode: full_refresh")
         return
     if not key:
-        draft.left.append("incremental: it has no primary key, so it is read whole")
-        draft.settings.append("mode: full_refresh")
+        _add_mode_without_key(draft, carried)
         return
     if carried.method == "cursor" and (column := _cursor(draft, carried)):
-        setting, draft.remark = cursor_setting(column, _initial_value(carried))
-        draft.settings.append(setting)
-        draft.cursor = column.name
-        _add_lookback(draft, carried, column)
+        _add_cursor(draft, carried, column)
         if misses_updates(column, facts.columns[column.name]):
             draft.doubts.append(
                 f"its cursor {yaml_name(column.name)} is only set when a row is inserted, so later "
@@ -108,6 +108,27 @@ def _add_mode(draft: _Draft, carried: Carried, key: Sequence[str]) -> None:
         _add_inferred(draft, carried, key)
         return
     draft.is_incremental = True
+
+
+def _add_mode_without_key(draft: _Draft, carried: Carried) -> None:
+    """Appends rows as the other tool does, unless they are updated."""
+    is_table = draft.facts.table.kind in _WITH_ROW_VERSIONS
+    column = _cursor(draft, carried) if carried.method == "cursor" and is_table else None
+    if column is None or not tells_only_of_inserts(draft.facts, column):
+        draft.left.append("incremental: it has no primary key, so it is read whole")
+        draft.settings.append("mode: full_refresh")
+        return
+    draft.settings.append("mode: append")
+    _add_cursor(draft, carried, column)
+    draft.doubts.append(doubt_of_append(column.name))
+    draft.appends = True
+
+
+def _add_cursor(draft: _Draft, carried: Carried, column: Column) -> None:
+    setting, draft.remark = cursor_setting(column, _initial_value(carried))
+    draft.settings.append(setting)
+    draft.cursor = column.name
+    _add_lookback(draft, carried, column)
 
 
 def _add_inferred(draft: _Draft, carried: Carried, key: Sequence[str]) -> None:

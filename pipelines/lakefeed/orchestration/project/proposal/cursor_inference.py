@@ -89,17 +89,10 @@ def choose_cursor(facts: TableFacts) -> CursorChoice:
     A column that is only set on insert is the last resort, and is marked as such. It is chosen only
     if nothing suggests that rows are ever updated.
     """
-    table = facts.table
-    if not table.primary_key:
+    if not facts.table.primary_key:
         return CursorChoice(None, "no primary key")
-    candidates = [
-        (_rank(column, facts.columns[column.name]), column)
-        for column in table.columns
-        if column.name not in facts.excluded
-        and cursor_kind(column.type) in ("timestamptz", "timestamp")
-    ]
-    rank, best = max(candidates, key=lambda candidate: candidate[0], default=(0, None))
-    if best is None or rank == 0:
+    best = _best_column(facts)
+    if best is None:
         return CursorChoice(None, "no column records when a row changed")
     chosen = facts.columns[best.name]
     if misses_updates(best, chosen) and (signs := _signs_of_updates(facts, best)):
@@ -109,9 +102,38 @@ def choose_cursor(facts: TableFacts) -> CursorChoice:
     return CursorChoice(best, ", ".join(_reasons(best, chosen)), misses_updates(best, chosen))
 
 
+def choose_append_cursor(facts: TableFacts) -> CursorChoice:
+    """Chooses the cursor of a table without a key, if all says that its rows are only inserted.
+
+    Of a table that can be read whole in little time, no load misses or doubles a row.
+    """
+    table, best = facts.table, _best_column(facts)
+    has_key = table.primary_key or table.unique
+    is_log = table.kind in ("table", "partitioned table") and not has_key
+    if best is None or not is_log or (facts.size or 0) <= _TOO_BIG_TO_READ_WHOLE:
+        return CursorChoice(None, "")
+    chosen = facts.columns[best.name]
+    is_insert_only = misses_updates(best, chosen) and tells_only_of_inserts(facts, best)
+    if best.nullable or not is_insert_only:
+        return CursorChoice(None, "")
+    indexed = "indexed" if chosen.indexed else "not indexed"
+    reasons = f"no primary key; {yaml_name(best.name)} is set on insert, {indexed}"
+    return CursorChoice(best, reasons, misses_updates=True)
+
+
+def doubt_of_append(cursor: str) -> str:
+    """The warning about a table of which every row is kept, without a key."""
+    return (
+        f"it has no key, so every row that its cursor {yaml_name(cursor)} leads to is kept (`mode: "
+        "append`): a row that is updated is missed, or kept a second time"
+    )
+
+
 def doubts_of(facts: TableFacts) -> Iterator[str]:
     """Warnings about the table's key and cursor."""
     yield from doubts_of_key(facts)
+    if appended := choose_append_cursor(facts).column:
+        yield doubt_of_append(appended.name)
     choice = choose_cursor(facts)
     if choice.column and choice.misses_updates:
         yield (
@@ -129,6 +151,18 @@ def doubts_of_key(facts: TableFacts) -> Iterator[str]:
             "read without the tables that inherit from it, since its primary key isn't enforced "
             f"across them ({heirs})"
         )
+
+
+def _best_column(facts: TableFacts) -> Column | None:
+    """The column that is likeliest to tell when a row was written; None if none is likely to."""
+    candidates = [
+        (_rank(column, facts.columns[column.name]), column)
+        for column in facts.table.columns
+        if column.name not in facts.excluded
+        and cursor_kind(column.type) in ("timestamptz", "timestamp")
+    ]
+    rank, best = max(candidates, key=lambda candidate: candidate[0], default=(0, None))
+    return best if rank else None
 
 
 def _rank(column: Column, facts: ColumnFacts) -> int:
@@ -163,6 +197,14 @@ def misses_updates(column: Column, facts: ColumnFacts) -> bool:
     is_of_updates = any(word in name for word in UPDATED_WORDS)
     is_of_inserts = any(word in name for word in _CREATED_WORDS)
     return is_of_inserts and not is_of_updates and not facts.kept_by_trigger
+
+
+def tells_only_of_inserts(facts: TableFacts, cursor: Column) -> bool:
+    """Whether nothing suggests that rows with this cursor are ever updated."""
+    named = any(word in cursor.name.lower() for word in UPDATED_WORDS)
+    return not (named or facts.columns[cursor.name].kept_by_trigger) and not _signs_of_updates(
+        facts, cursor
+    )
 
 
 def _signs_of_updates(facts: TableFacts, cursor: Column) -> list[str]:

@@ -9,6 +9,7 @@ from lakefeed.declaration.document.quoting import yaml_name
 from lakefeed.orchestration.project.proposal.cursor_inference import (
     CursorChoice,
     TableFacts,
+    choose_append_cursor,
     choose_cursor,
     doubts_of,
     listed,
@@ -27,6 +28,7 @@ class Proposal:
         comments: what else the file says above the entry.
         doubts: what the terminal says.
         query: the query whose rows are loaded; empty for a table.
+        appends: it has `mode: append`.
     """
 
     facts: TableFacts
@@ -36,17 +38,22 @@ class Proposal:
     comments: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     query: str = ""
+    appends: bool = False
 
 
 def propose(facts: TableFacts) -> Proposal:
     """The settings that suit a table."""
-    choice = choose_cursor(facts)
+    choice, appended = choose_cursor(facts), choose_append_cursor(facts)
+    choice = appended if appended.column else choice
     settings, remark = _settings(facts, choice)
+    if appended.column:
+        settings = ("mode: append", *settings)
     return Proposal(
         facts=facts,
         settings=(*settings, *settings_of_rows(facts)),
         reasons=f"{choice.reasons}{remark}",
-        is_incremental=bool(choice.column) or reads_row_versions(facts),
+        is_incremental=bool(choice.column and not appended.column) or reads_row_versions(facts),
+        appends=bool(appended.column),
         doubts=tuple(doubts_of(facts)),
     )
 
