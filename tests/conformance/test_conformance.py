@@ -62,7 +62,7 @@ def test_a_file_passes_and_the_report_is_written(shop: Lake, server_url: str) ->
     assert report.is_passed
     assert report.engine == "DuckDB 1.5.5"
     assert not (shop.root / "data/conformance/project").exists()
-    assert not list((shop.root / "data").glob("raw/_lakefeed_conformance"))
+    assert not list((shop.root / "data").glob("raw/lakefeed_conformance"))
     assert not (shop.root / "data/warehouse.duckdb").exists()
 
 

@@ -2,7 +2,7 @@
 
 data/conformance/project     the project; a DuckDB file as the warehouse is in it
 data/conformance/postgres    the embedded server of its source
-<raw>/_lakefeed_conformance  its raw layer, below the declared one
+<raw>/lakefeed_conformance  its raw layer, below the declared one
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from lakefeed.transformation.warehouse.declared import warehouse_of
 
 _VARIABLE = "LAKEFEED_CONFORMANCE_URL"
 _DATABASE = "lakefeed_conformance"
-_RAW = "_lakefeed_conformance"
+_RAW = "lakefeed_conformance"
 _APPLICATION = "lakefeed check --conformance"
 
 _CHANGES = "at timestamptz not null default clock_timestamp()"
