@@ -119,10 +119,12 @@ def differences(lake: Lake, spark: Callable[[str], Any], catalog: str) -> dict[s
             f" where table_schema in {SCHEMAS} and column_name <> '_staged_batch' group by all"
         ).fetchall()
         for schema, table, columns in tables:
-            listed = ", ".join(columns)
-            query = f"select {listed} from {schema}.{table}"
-            ours = counted(file.execute(query).to_arrow_table())
-            theirs = counted(session.sql(query).toArrow())
+            on_duckdb_sql, on_spark_sql = (
+                f"select {', '.join(mark + name + mark for name in columns)} from {schema}.{table}"
+                for mark in '"`'
+            )
+            ours = counted(file.execute(on_duckdb_sql).to_arrow_table())
+            theirs = counted(session.sql(on_spark_sql).toArrow())
             if ours != theirs:
                 found[f"{schema}.{table}"] = (ours - theirs, theirs - ours)
     assert tables

@@ -47,6 +47,7 @@
         {%- for column in columns -%}
             {%- do values.append(of ~ lakefeed.quote(column)) -%}
         {%- endfor -%}
-        {{- return(function ~ '(' ~ values | join(', ') ~ ')') -}}
+        {#- Spark has no greatest of one value. -#}
+        {{- return(function ~ '(' ~ values | join(', ') ~ ')' if values | length > 1 else values[0]) -}}
     {%- endfor -%}
 {% endmacro %}
