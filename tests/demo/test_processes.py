@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -22,6 +23,17 @@ for _ in range(2):
         os.setpgid(0, 0)
 os.write(1, f'{os.getpid()}\\n'.encode())
 time.sleep(600)
+"""
+
+# Runs a process until its own input ends.
+PARENT = """
+import os, sys
+from pathlib import Path
+from lakefeed.demo.processes import processes
+folder = Path(sys.argv[1])
+with processes(folder, folder / 'logs') as started:
+    started.start('child', [sys.executable, '-c', sys.argv[2]], os.environ)
+    sys.stdin.read()
 """
 
 
@@ -76,3 +88,16 @@ def test_a_process_that_has_finished_is_not_reported(tmp_path: Path) -> None:
         started.finish("secrets")
 
         started.check()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_a_process_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    child = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+    command = [sys.executable, "-c", PARENT, str(tmp_path), child]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as parent:
+        (pid,) = eventually_wrote(tmp_path / "logs" / "child.log", 1)
+        left = psutil.Process(int(pid))
+
+        parent.kill()
+
+        left.wait(timeout=20)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -17,10 +20,13 @@ from lakefeed.errors import LakefeedError
 # Airflow's scheduler would wait for its tasks, but tasks that are killed can be run again.
 _PATIENCE_SECONDS = 5.0
 _LAST_LINES = 20
+_SET_PARENT_DEATH_SIGNAL = 1
 
 
 class Processes:
     """Commands that run until they are stopped, each with its own log and its own session.
+
+    On Linux they also end with the thread that started them, and so with its process.
 
     All descendants of a command stay in its session, even if their parents have exited: Airflow's
     scheduler forks executors, these fork supervisors, and these fork tasks in new process groups.
@@ -43,6 +49,8 @@ class Processes:
                 command,
                 cwd=self._folder, env=environment, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True,
+                # Safe beside threads: it is one call of the kernel's, and takes no lock.
+                preexec_fn=_end_with_parent(),  # noqa: PLW1509
             )  # fmt: skip
 
     def finish(self, name: str) -> None:
@@ -117,6 +125,16 @@ def processes(folder: Path, logs: Path) -> Iterator[Processes]:
         yield started
     finally:
         started.stop()
+
+
+def _end_with_parent() -> Callable[[], object] | None:
+    """What a new process does first so that it ends with this one, even if this one is killed.
+
+    Only Linux can do it (https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html).
+    """
+    if sys.platform != "linux":
+        return None
+    return partial(ctypes.CDLL(None).prctl, _SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
 
 def _kill_sessions(sessions: set[int]) -> None:
