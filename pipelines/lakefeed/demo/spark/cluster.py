@@ -102,6 +102,7 @@ class Cluster:
         return f"spark://{_HOST}:{self._master}"
 
     def _own_settings(self) -> Mapping[str, str]:
+        # On the class path, where both read them as they are: `spark.jars` would copy them first.
         jars = f"{self._spark.home}/jars/*:{self._spark.jars}/*"
         return {
             "spark.master": self._master_url,
