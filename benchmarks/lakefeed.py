@@ -13,7 +13,7 @@ from benchmarks.source import Source
 from benchmarks.tables import CURSOR, Table
 from lakefeed import __version__
 from lakefeed.declaration.document.loader import DECLARATION_FILE
-from lakefeed.orchestration.project.init import write_scaffold
+from lakefeed.orchestration.project.scaffold import write_scaffold
 
 VARIABLE = "LAKEFEED_BENCH_URL"
 # What `lakefeed init` proposes for a table with a timestamp that moves.

@@ -17,7 +17,8 @@ import yaml
 from lakefeed.declaration.project import open_project
 from lakefeed.errors import DeclarationError, Refused, SourceUnreachable
 from lakefeed.orchestration.checks.check import check
-from lakefeed.orchestration.project.init import init_project, write_scaffold
+from lakefeed.orchestration.project.init import init_project
+from lakefeed.orchestration.project.scaffold import write_scaffold
 from lakefeed.render.init import render_init
 from tests.conftest import Database, Lake
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lakefeed.orchestration.project.init import write_scaffold
+from lakefeed.orchestration.project.scaffold import write_scaffold
 from lakefeed.orchestration.reports.run_report import RunReport
 from lakefeed.sql import quote
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, failure, only

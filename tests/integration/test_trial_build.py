@@ -12,7 +12,7 @@ from lakefeed.errors import BuildFailed, DeclarationError
 from lakefeed.orchestration.impact.diff import NodeChange, diff
 from lakefeed.orchestration.impact.git_revision import at_revision
 from lakefeed.orchestration.impact.trial_build import build_changed_since
-from lakefeed.orchestration.project.init import write_scaffold
+from lakefeed.orchestration.project.scaffold import write_scaffold
 from lakefeed.render.build import render_changed
 from lakefeed.transformation.generate.generated_files import write_generated
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, git, new_database, only

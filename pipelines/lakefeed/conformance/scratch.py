@@ -26,7 +26,7 @@ from lakefeed.demo.server import embedded_postgres
 from lakefeed.errors import Refused
 from lakefeed.loading.dlt_settings.environment import prepare_dlt
 from lakefeed.loading.object_store.filesystem import open_raw
-from lakefeed.orchestration.project.init import write_scaffold, write_secret
+from lakefeed.orchestration.project.scaffold import write_scaffold, write_secret
 from lakefeed.orchestration.project.sync import sync
 from lakefeed.source.connections.connection import connection_from_url
 from lakefeed.source.connections.sessions import open_session

@@ -24,7 +24,7 @@ from lakefeed.lab.scratch import LAB_SCHEMA, LabTable, copy_schema, prepare_tabl
 from lakefeed.lab.writers import Writers
 from lakefeed.loading.plan.table_plan import plan_table
 from lakefeed.orchestration.project.catalogue_sync import LiveSource, read_live
-from lakefeed.orchestration.project.init import write_scaffold, write_secret
+from lakefeed.orchestration.project.scaffold import write_scaffold, write_secret
 from lakefeed.orchestration.project.sync import sync
 from lakefeed.source.connections.connection import Connection, connection_from_url, connection_of
 from lakefeed.source.connections.sessions import connect, open_session

@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 
-from dotenv import set_key, unset_key
 from psycopg2.extensions import connection as PgConnection
 
 from lakefeed.declaration.document.loader import DECLARATION_FILE
-from lakefeed.declaration.environment.env_file import read_variables
 from lakefeed.declaration.environment.variables import variables_file, variables_of
 from lakefeed.declaration.models.value_types import IDENTIFIER
 from lakefeed.declaration.project import open_project
@@ -34,6 +31,12 @@ from lakefeed.orchestration.project.proposal.schemas import (
 )
 from lakefeed.orchestration.project.proposal.survey import survey, tables_and_views, tables_of
 from lakefeed.orchestration.project.proposal.table_proposal import Proposal, propose
+from lakefeed.orchestration.project.scaffold import (
+    RENAMED,
+    ignored_lines,
+    write_scaffold,
+    write_secret,
+)
 from lakefeed.orchestration.project.sync import sync
 from lakefeed.source.connections.connection import Connection, connection_from_url
 from lakefeed.source.connections.sessions import connect
@@ -43,10 +46,6 @@ from lakefeed.source.inspection.tables import (
     schemas_with_tables,
 )
 from lakefeed.sql import sql_name
-
-_TEMPLATE = files("lakefeed.orchestration.project") / "template"
-# Stored without the dot, so that tools don't apply these files to the template's own folder.
-_RENAMED = {"gitignore": ".gitignore", "dockerignore": ".dockerignore"}
 
 
 @dataclass(frozen=True)
@@ -147,15 +146,13 @@ def init_project(
     secrets = variables_file(root).name
     refuse_tracked_secret(root, secrets)
     written, kept = write_scaffold(root)
-    ignored = ignore(root, _ignored_lines(), secrets)
-    text = declaration_text(source, own_schema(found.schemas), variable, found.proposals)
-    text += left_text(exported.file, found.left) if exported else ""
-    (root / DECLARATION_FILE).write_text(text, encoding="utf-8")
+    ignored = ignore(root, ignored_lines(), secrets)
+    _write_declaration(root, source, variable, found, exported)
     write_secret(root / secrets, variable, url)
     return InitReport(
         files=(*written, DECLARATION_FILE, secrets, *sync(open_project(root)).files),
         kept=tuple(kept),
-        ignored=tuple(ignored) if _RENAMED["gitignore"] in kept else (),
+        ignored=tuple(ignored) if RENAMED["gitignore"] in kept else (),
         tables=len(found.declared),
         incremental=sum(one.is_incremental for one in found.declared),
         left_out=tuple((facts.table.qualified, facts.why_left_out) for facts in found.left_out),
@@ -166,6 +163,14 @@ def init_project(
         paused=sum("enabled: false" in one.settings for one in found.declared),
         appended=sum(one.appends for one in found.declared),
     )
+
+
+def _write_declaration(
+    root: Path, source: str, variable: str, found: _Survey, exported: Export | None
+) -> None:
+    text = declaration_text(source, own_schema(found.schemas), variable, found.proposals)
+    text += left_text(exported.file, found.left) if exported else ""
+    (root / DECLARATION_FILE).write_text(text, encoding="utf-8")
 
 
 def _others(found: _Survey, counts: Mapping[str, int]) -> dict[str, int]:
@@ -245,32 +250,6 @@ def _nothing_to_declare(
     )
 
 
-def write_scaffold(root: Path) -> tuple[list[str], list[str]]:
-    """Writes the files that every project has; never overwrites an existing one.
-
-    Returns: the names of the files written, and of existing files with other content.
-    """
-    written, kept = [], []
-    with as_file(_TEMPLATE) as template:
-        # pip compiles every installed module, including the template's DAG file.
-        found = (p for p in template.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-        for path in sorted(found):
-            name = str(path.relative_to(template))
-            name = _RENAMED.get(name, name)
-            target, content = root / name, path.read_bytes()
-            if not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content)
-                written.append(name)
-            elif not target.is_file() or target.read_bytes() != content:
-                kept.append(name)
-    return written, kept
-
-
-def _ignored_lines() -> list[str]:
-    return (_TEMPLATE / "gitignore").read_text(encoding="utf-8").splitlines()
-
-
 def _as_identifier(name: str) -> str:
     plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     return plain if re.fullmatch(IDENTIFIER, plain) else f"db_{plain}".strip("_")
@@ -283,18 +262,4 @@ def _refuse_other_url(root: Path, variable: str, url: str) -> None:
             f"the variable {variable} is already set, to another database",
             do=f"unset {variable} (in the environment or {variables_file(root).name}), or name the "
             "source differently: --source",
-        )
-
-
-def write_secret(path: Path, variable: str, url: str) -> None:
-    """Sets a variable in `.env`; creates the file readable by its owner only."""
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text("# Read by lakefeed; ignored by git.\n", encoding="utf-8")
-    set_key(path, variable, url)
-    if read_variables(path).get(variable) != url:
-        unset_key(path, variable)
-        raise Refused(
-            f"the connection has characters that can't be written to {path}",
-            do="write it as a URL with percent-encoded user and password",
         )
