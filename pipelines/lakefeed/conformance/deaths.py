@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import json
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -115,7 +116,10 @@ def main(name: str) -> int:
 
     project = open_project(Path())
     arm(deaths_of(project.declaration.warehouse.type)[name])
-    return run(project, LoadRequest()).exit_code
+    report = run(project, LoadRequest())
+    # For a run that ended before it could die.
+    sys.stdout.write(json.dumps(report.as_json()))
+    return report.exit_code
 
 
 if __name__ == "__main__":

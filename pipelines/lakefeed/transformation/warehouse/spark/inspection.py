@@ -3,7 +3,7 @@
 Everything is tried in a namespace of its own, which is dropped again:
 
     _lakefeed_check_<random>.t    a table, its tag, and a view of it
-    <raw>/_lakefeed_check_<random>.parquet
+    <raw>/lakefeed_check_<random>.parquet
 """
 
 from __future__ import annotations
@@ -157,7 +157,8 @@ def _tables_of_others(project: Project, session: SparkSession) -> Iterator[Lakef
 
 def _unread(project: Project, session: SparkSession) -> Iterator[LakefeedError]:
     """Why the executors can't read raw. Writes a file there, and removes it."""
-    raw, name = project.raw, f"_lakefeed_check_{uuid.uuid4().hex}.parquet"
+    # Spark ignores files whose names begin with an underscore.
+    raw, name = project.raw, f"lakefeed_check_{uuid.uuid4().hex}.parquet"
     where = project.declared.document.where(("raw", "url"))
     if raw.is_local:
         Path(raw.url).mkdir(parents=True, exist_ok=True)
