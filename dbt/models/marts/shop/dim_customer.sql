@@ -124,7 +124,8 @@ joined as (
 
 with_newest_address as (
 
-    select * from joined where address_rank = 1
+    select * from joined
+    where address_rank = 1
 
 ),
 
@@ -145,7 +146,11 @@ inferred as (
         false as _was_deleted,
         max(orders._staged_batch) as _staged_batch
     from orders
-    where not exists (select 1 from versions where versions.customer_id = orders.customer_id)
+    where
+        not exists (
+            select 1 from versions
+            where versions.customer_id = orders.customer_id
+        )
     group by orders.customer_id
 
 ),

@@ -93,7 +93,11 @@ inferred as (
         false as _was_deleted,
         max(order_lines._staged_batch) as _staged_batch
     from order_lines
-    where not exists (select 1 from versions where versions.product_id = order_lines.product_id)
+    where
+        not exists (
+            select 1 from versions
+            where versions.product_id = order_lines.product_id
+        )
     group by order_lines.product_id
 
 ),

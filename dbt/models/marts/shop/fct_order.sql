@@ -63,16 +63,16 @@ changed_orders as (
         or {{ lakefeed.member_changed_since_last_build(
             'customer_id', ref('dim_customer'), 'customer_id', 'customer_key', ['order_id']
         ) }}
-        {%- if is_incremental() %}
-        -- A payment that was removed from staging leaves no batch number behind.
-        or not exists (
-            select 1 from {{ this }} as built
-            where
-                built.order_id = orders_with_payments.order_id
-                and built.amount_charged = orders_with_payments.amount_charged
-                and built.amount_refunded = orders_with_payments.amount_refunded
-        )
-        {%- endif %}
+    {%- if is_incremental() %}
+    -- A payment that was removed from staging leaves no batch number behind.
+    or not exists (
+        select 1 from {{ this }} as built
+        where
+            built.order_id = orders_with_payments.order_id
+            and built.amount_charged = orders_with_payments.amount_charged
+            and built.amount_refunded = orders_with_payments.amount_refunded
+    )
+    {%- endif %}
 
 ),
 

@@ -26,6 +26,12 @@ def merged_versions(relation: str, **_arguments: object) -> str:
     return f"select * from {relation}"
 
 
+def join_version(versions: str, member: dict[str, str], _at: str) -> str:
+    """A join."""
+    conditions = " and ".join(f"{versions}.{name} = {value}" for name, value in member.items())
+    return f"left join {versions} on {conditions}"
+
+
 def __getattr__(name: str) -> Callable[..., str]:
     """Every other macro: a condition or a value."""
     if name.startswith("__"):
