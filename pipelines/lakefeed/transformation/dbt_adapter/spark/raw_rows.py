@@ -27,6 +27,10 @@ LOST = "_lakefeed_lost"
 _DELETED_AT = "_deleted_at"
 _FILE = "_lakefeed_file"
 
+# Spark's reader of whole columns refuses an encoding of floats that DuckDB writes
+# (BYTE_STREAM_SPLIT); its reader of rows knows it. Iceberg's tables have readers of their own.
+_FAST_READER = "spark.sql.parquet.enableVectorizedReader"
+
 
 def open_rows(
     session: SparkSession,
@@ -54,6 +58,7 @@ def open_rows(
     """
     wanted = {**columns, _DELETED_AT: "timestamptz", LOAD_ID: "varchar"}
     groups = grouped_files(loads, wanted, raw)
+    session.conf.set(_FAST_READER, str(not _has_floats(groups)).lower())
     selects = []
     for number, group in enumerate(groups):
         opened = f"{view}_{number}"
@@ -62,6 +67,10 @@ def open_rows(
     united = "\nunion all\n".join(selects) if selects else _no_rows(wanted)
     session.sql(f"create or replace temporary view {quoted(view)} as\n{united}")
     return _changed(groups, wanted)
+
+
+def _has_floats(groups: Sequence[FileGroup]) -> bool:
+    return any(c.lake_type in ("float", "double") for group in groups for c in group.columns)
 
 
 def _open(session: SparkSession, view: str, group: FileGroup) -> None:
