@@ -10,6 +10,7 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,7 @@ import duckdb
 import psycopg2
 import pytest
 
+from lakefeed.conformance import values as awkward
 from lakefeed.demo.server import starting_alone
 from lakefeed.loading.raw.commit_log import CommitLog
 from tests.conftest import (
@@ -30,7 +32,6 @@ from tests.conftest import (
     only,
 )
 from tests.faults.conftest import debian_server
-from tests.integration import test_types
 from tests.standby import catch_up, standby_of
 from tests.started import start
 
@@ -86,7 +87,6 @@ SHADOWS = (
     "create table shadow.catalogue (id int)",
 )
 TABLES = (
-    *test_types.SETUP,
     *SHADOWS,
     "create table daily (id int primary key, at date not null default current_date, word text)",
     "insert into daily values (1, '2026-01-02', 'back\\slash')",
@@ -104,7 +104,7 @@ slowly: {mode: full_refresh}
 """
 
 # An interval can be infinite since version 17.
-FINITE = tuple(value for value in test_types.INTERVALS if "infinity" not in value)
+FINITE = tuple(value for value in awkward.CASES["interval"].values if "infinity" not in value)
 
 Setting = tuple[str, str]
 
@@ -198,11 +198,12 @@ def walk(
 
 
 def filled(database: Database, version: int) -> Database:
-    database.execute(*TABLES)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("interval", "domain_interval") if version < 17 else ():
-            patch.setitem(test_types.CASES, name, replace(test_types.CASES[name], values=FINITE))
-        test_types.fill_catalogue(database)
+            patch.setitem(awkward.CASES, name, replace(awkward.CASES[name], values=FINITE))
+        with closing(database.connect()) as session:
+            awkward.fill(session, "catalogue")
+    database.execute("create view shown as select * from catalogue", *TABLES)
     database.execute(
         "create role reader login",
         "grant select on all tables in schema public to reader",

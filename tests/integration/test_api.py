@@ -150,6 +150,7 @@ def test_a_plan_before_the_first_load_begins_at_the_beginning(shop: Lake) -> Non
         "reads_whole": False,
         "supersedes": (),
         "reasons": ("first load",),
+        "ranges": "",
         "estimate": None,
         "drift": (),
         "notes": (),

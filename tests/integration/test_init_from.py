@@ -284,7 +284,7 @@ def test_the_rest_is_a_comment_and_stands_on_the_terminal(shop: Database, tmp_pa
     assert "\n#   public.old_orders: not in the database\n" in text
     assert "key order_id; as in Sling\n" in text
     assert "  not carried over: public.old_orders: not in the database\n" in ended.stdout
-    assert "  note: the same schemas have 2 other tables that the file doesn't load\n" in (
+    assert "  note: the same schemas have 1 other table that the file doesn't load\n" in (
         ended.stdout
     )
 

@@ -412,12 +412,9 @@ def test_tables_of_one_run_are_read_at_one_snapshot(database: Database, lake: La
     database.execute("insert into a values (1)", "insert into b values (1)")
     lake.declare("a: {mode: full_refresh}\nb: {mode: full_refresh}")
 
-    class Intruder:
-        def started(self, table: object) -> None:
+    class Intruder(Silence):
+        def started(self, table: Table) -> None:
             database.execute("insert into b values (2)")
-
-        def ended(self, report: object) -> None:
-            pass
 
     lake.load(listener=Intruder())
 

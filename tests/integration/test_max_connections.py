@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from lakefeed.declaration.table import Table
 from lakefeed.loading.locks.holding_sessions import sessions_holding
 from lakefeed.loading.locks.table_lock import number_of
 from lakefeed.orchestration.checks.audit import audit
 from lakefeed.orchestration.ingest.load_request import LoadRequest
 from lakefeed.orchestration.ingest.preview import preview_loads
+from lakefeed.orchestration.reports.listener import Silence
 from lakefeed.orchestration.reports.run_report import TableReport
 from lakefeed.source.connections.connection import connection_of
 from lakefeed.source.connections.session_settings import OURS
@@ -154,19 +154,13 @@ def test_a_role_that_may_have_one_session_is_enough_for_one(
     assert [str(table.error) for table in report.failures] == []
 
 
-class AtTheEnd:
+class AtTheEnd(Silence):
     """Runs a query whenever a table is loaded, and keeps what it gives by the table's name."""
 
     def __init__(self, database: Database, query: str) -> None:
         self.database = database
         self.query = query
         self.seen: dict[str, object] = {}
-
-    def started(self, table: Table) -> None:
-        """Does nothing."""
-
-    def waiting(self, why: str) -> None:
-        """Does nothing."""
 
     def ended(self, report: TableReport) -> None:
         self.seen[report.name] = self.database.rows(self.query)

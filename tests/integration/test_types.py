@@ -193,8 +193,7 @@ def test_a_value_that_the_lake_cannot_store_fails_its_table_with_the_column(
 
     report = lake.declare("t: {mode: full_refresh}\nsibling: {mode: full_refresh}").load()
 
-    assert "shop.t: invalid input syntax" in failure(report)
-    assert f"column amount {reason}" in failure(report)
+    assert f"shop.t: column amount {reason}" in failure(report)
     assert "columns: {exclude:" in failure(report)
     assert lake.files("shop__t") == []
     assert lake.raw("shop__sibling", "id") == [(1,)]

@@ -130,7 +130,7 @@ def without_secrets(text: str, hidden: Sequence[str]) -> str:
         text = text.replace(value, _HIDDEN)
     for pattern in (_URL, _PATH, _ADDRESS):
         text = pattern.sub(_HIDDEN, text)
-    return text
+    return re.sub(f"({_HIDDEN})+", _HIDDEN, text)
 
 
 def _secrets(project: Project, found: Inspection) -> Iterator[str]:
