@@ -73,3 +73,9 @@ def test_the_page_shows_the_reports_on_record() -> None:
         return
 
     assert found == written(), "write the page anew: make docs"
+
+
+def test_a_file_and_a_lake_are_on_record_with_every_promise_kept() -> None:
+    passed = {report.type for report in recorded_reports() if report.is_passed}
+
+    assert passed >= {"duckdb", "ducklake"}
