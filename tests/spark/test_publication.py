@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,28 @@ def project(running: Running, catalog: str, tmp_path: Path) -> Project:
         f"warehouse: {{type: spark, remote: '{running.remote}', catalog: {catalog}, keep: 1}}\n"
         "sources: {shop: {connection: '${SHOP_URL}', tables: {orders: {cursor: at}}}}\n"
     )
+    models = {"marts": ("fct", "doubled", "begun", "begun_view"), "staging": ("stg",)}
+    nodes = [node(schema, name) for schema, names in models.items() for name in names]
+    (tmp_path / "dbt" / "target").mkdir(parents=True)
+    (tmp_path / "dbt" / "target" / "manifest.json").write_text(
+        json.dumps({"nodes": {found["unique_id"]: found for found in nodes}})
+    )
     return open_project(tmp_path)
+
+
+def node(schema: str, name: str) -> dict[str, Any]:
+    """A model as dbt's manifest has it."""
+    return {
+        "name": name,
+        "unique_id": f"model.shop.{name}",
+        "resource_type": "model",
+        "schema": schema,
+        "alias": name,
+        "description": "",
+        "original_file_path": f"models/{schema}/{name}.sql",
+        "depends_on": {"nodes": []},
+        "config": {"enabled": True, "materialized": "table"},
+    }
 
 
 @pytest.fixture
@@ -190,6 +212,34 @@ def test_a_table_that_only_an_earlier_version_shows_is_dropped_with_that_version
     with warehouse.lock():
         warehouse.forget_versions()
     assert spark("show tables in marts") == []
+
+
+def test_tables_of_others_in_the_catalog_are_neither_dropped_nor_published(
+    warehouse: WarehouseSpark, spark: Any
+) -> None:
+    publish(warehouse, spark, 1)
+    spark("create table marts.theirs using iceberg as select 1 as a")
+    spark("create namespace if not exists elsewhere")
+    spark("create table elsewhere.fct using iceberg as select 2 as a")
+
+    publish(warehouse, spark, 2)
+    warehouse.remove_unneeded()
+
+    assert spark("select a from marts.theirs") == [(1,)]
+    assert spark("select a from elsewhere.fct") == [(2,)]
+    assert "theirs" not in {name for _, name, *_ in spark("show views in public")}
+
+
+def test_a_first_build_refuses_tables_of_others_with_the_names_of_models(
+    warehouse: WarehouseSpark, spark: Any
+) -> None:
+    spark("create namespace marts")
+    spark("create table marts.fct using iceberg as select 'theirs' as n")
+
+    with warehouse.lock(), pytest.raises(Refused, match=r"didn't make: marts\.fct"):
+        warehouse.start("first")
+
+    assert spark("select n from marts.fct") == [("theirs",)]
 
 
 def test_a_build_that_another_has_overtaken_publishes_nothing(

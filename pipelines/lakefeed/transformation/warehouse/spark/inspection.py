@@ -29,7 +29,7 @@ from lakefeed.transformation.targets.spark import (
 )
 from lakefeed.transformation.warehouse.base.warehouse import Inspection
 from lakefeed.transformation.warehouse.spark.register import read_register
-from lakefeed.transformation.warehouse.spark.relations import stored
+from lakefeed.transformation.warehouse.spark.return_to import refuse_tables_of_others
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -141,18 +141,11 @@ def _remedy(what: str) -> str:
 
 
 def _tables_of_others(project: Project, session: SparkSession) -> Iterator[LakefeedError]:
-    """Tables in a catalog that Lakefeed has never published to: its first build drops them."""
-    register = read_register(session)
-    if register.versions or register.mark:
-        return
-    others = [relation.key for relation in stored(session)]
-    if others:
-        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        yield Refused(
-            f"the catalog has tables that aren't Lakefeed's: {others[0]}{more}",
-            where=_where(project, "catalog"),
-            do="declare a catalog that only Lakefeed writes to",
-        )
+    """Tables that Lakefeed didn't make, and that have the names of its models."""
+    try:
+        refuse_tables_of_others(project, session, read_register(session))
+    except Refused as refused:
+        yield refused
 
 
 def _unread(project: Project, session: SparkSession) -> Iterator[LakefeedError]:

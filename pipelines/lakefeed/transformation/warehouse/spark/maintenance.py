@@ -9,6 +9,7 @@ from lakefeed.transformation.targets.spark import quoted, rows_of, text_literal
 from lakefeed.transformation.warehouse.spark.public_views import run_all, tag_name
 from lakefeed.transformation.warehouse.spark.register import SparkVersion
 from lakefeed.transformation.warehouse.spark.relations import (
+    Ours,
     Stored,
     drops,
     side_by_side,
@@ -22,7 +23,12 @@ _TAGS = "lakefeed_"
 
 
 def expire(
-    session: SparkSession, catalog: str, versions: Sequence[SparkVersion], *, at_once: bool
+    session: SparkSession,
+    catalog: str,
+    versions: Sequence[SparkVersion],
+    ours: Ours,
+    *,
+    at_once: bool,
 ) -> None:
     """Expires all snapshots but the newest of each table and those that versions show.
 
@@ -33,7 +39,7 @@ def expire(
         at_once: expire all; else those older than a day, since a reader may still be at them.
     """
     shown = {r.key for version in versions for r in version.relations}
-    tables = [relation for relation in stored(session) if relation.kind == "table"]
+    tables = [relation for relation in stored(session, ours) if relation.kind == "table"]
     run_all(session, drops(table for table in tables if table.key not in shown))
     moment = "current_timestamp()" if at_once else "current_timestamp() - interval 1 day"
     ((older_than,),) = rows_of(session, f"select cast({moment} as string)")

@@ -15,8 +15,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from lakefeed.declaration.project import Project
 from lakefeed.documents import refuse_newer
 from lakefeed.errors import Refused
+from lakefeed.transformation.manifest import read_models
 from lakefeed.transformation.targets.spark import (
     StatementFailed,
     quoted,
@@ -25,7 +27,7 @@ from lakefeed.transformation.targets.spark import (
 )
 from lakefeed.transformation.warehouse.base.format import FORMAT
 from lakefeed.transformation.warehouse.base.warehouse import Version
-from lakefeed.transformation.warehouse.spark.relations import RECORDS, Stored
+from lakefeed.transformation.warehouse.spark.relations import RECORDS, Ours, Stored
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -81,9 +83,10 @@ class Mark:
 
 @dataclass(frozen=True)
 class Register:
-    """What the register says."""
+    """What the register says. `has_begun`: a build has begun in this catalog, ever."""
 
     revision: int = 0
+    has_begun: bool = False
     lease: Lease | None = None
     mark: Mark | None = None
     versions: tuple[SparkVersion, ...] = ()
@@ -92,6 +95,14 @@ class Register:
     def current(self) -> SparkVersion | None:
         """The published version, if there is one."""
         return next((version for version in self.versions if version.is_current), None)
+
+    def ours(self, project: Project) -> Ours:
+        """The relations that belong to the warehouse: the project's models, and what versions have.
+
+        Others may have tables in the same catalog, even in the same schemas.
+        """
+        models = {(model.schema, model.identifier) for model in read_models(project)}
+        return models | {(r.schema, r.name) for v in self.versions for r in v.relations}
 
     def with_version(self, new: SparkVersion) -> Register:
         """The register in which this version replaces the one of the same time."""
@@ -202,6 +213,7 @@ def _text(register: Register, token: str) -> str:
         "token": token,
         "lease": asdict(register.lease) if register.lease else None,
         "mark": _mark_document(register.mark) if register.mark else None,
+        "has_begun": register.has_begun,
         "versions": [_version_document(version) for version in register.versions],
     }
     return json.dumps(document)
@@ -229,6 +241,7 @@ def _parsed(revision: int, text: str) -> Register:
         revision,
         lease=Lease(**lease) if lease else None,
         mark=Mark(**{**mark, "started_from": _time(mark["started_from"])}) if mark else None,
+        has_begun=document["has_begun"],
         versions=tuple(_version(found) for found in document["versions"]),
     )
 

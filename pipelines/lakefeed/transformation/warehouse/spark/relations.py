@@ -9,6 +9,7 @@ public.fct_order            what readers query: a view of the published snapshot
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
@@ -26,6 +27,9 @@ OUTSIDE = (PUBLIC, RECORDS, FAILURES)
 
 _LEDGER = "_lakefeed"
 _AT_ONCE = 8
+
+# Schema and name of relations.
+Ours = AbstractSet[tuple[str, str]]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -67,12 +71,24 @@ class Stored:
         return f"{self.quoted} version as of {self.snapshot}"
 
 
-def stored(session: SparkSession) -> list[Stored]:
-    """The tables and views that dbt and the ledger have in the catalog now, by schema and name."""
-    schemas = sorted(namespaces(session) - set(OUTSIDE))
-    listings = [(what, schema) for schema in schemas for what in ("table", "view")]
+def stored(session: SparkSession, ours: Ours | None = None) -> list[Stored]:
+    """The tables and views in the catalog now, by schema and name.
+
+    Args:
+        ours: the only ones, besides those of the ledger: others may use the catalog as well. None
+            for all but the public views and what belongs to no version.
+    """
+    schemas = namespaces(session) - set(OUTSIDE)
+    if ours is not None:
+        schemas &= {_LEDGER, *(schema for schema, _ in ours)}
+    listings = [(what, schema) for schema in sorted(schemas) for what in ("table", "view")]
     named = side_by_side(lambda listing: _listed(session, *listing), listings)
-    found = [relation for relations in named for relation in relations]
+    found = [
+        relation
+        for relations in named
+        for relation in relations
+        if ours is None or relation.schema == _LEDGER or (relation.schema, relation.name) in ours
+    ]
     return sorted(
         side_by_side(lambda relation: _completed(session, relation), found),
         key=lambda relation: (relation.schema, relation.name),

@@ -5,27 +5,53 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from lakefeed.declaration.project import Project
+from lakefeed.errors import Refused
 from lakefeed.transformation.targets.spark import quoted, rows_of, text_literal
-from lakefeed.transformation.warehouse.spark.relations import Stored, drops, stored
+from lakefeed.transformation.warehouse.spark.relations import Ours, Stored, drops, stored
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from lakefeed.transformation.warehouse.spark.register import SparkVersion
+    from lakefeed.transformation.warehouse.spark.register import Register, SparkVersion
+
+
+def refuse_tables_of_others(project: Project, session: SparkSession, register: Register) -> None:
+    """Checks, before the first build in a catalog, that it won't replace what others made there.
+
+    Raises:
+        Refused: the catalog has a table or view with the name of a model.
+    """
+    if register.has_begun:
+        return
+    others = [relation.key for relation in stored(session, register.ours(project))]
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        raise Refused(
+            f"the catalog has tables with the names of models, which Lakefeed didn't make: "
+            f"{others[0]}{more}",
+            where=project.declared.document.where(("warehouse", "catalog")),
+            do="declare another catalog, or drop them",
+        )
 
 
 def bring_back(
-    session: SparkSession, catalog: str, version: SparkVersion | None, kept: Iterable[SparkVersion]
+    session: SparkSession,
+    catalog: str,
+    version: SparkVersion | None,
+    kept: Iterable[SparkVersion],
+    ours: Ours,
 ) -> dict[str, int | None]:
-    """Makes all relations what they are in a version; None stands for an empty one.
+    """Makes our relations what they are in a version; None stands for an empty one.
 
     Args:
         kept: the versions whose tables must stay.
+        ours: the relations that the project builds; others are left alone.
 
     Returns:
         The tables that had to stay although they aren't in the version, with their snapshots.
     """
-    now = {relation.key: relation for relation in stored(session)}
+    now = {relation.key: relation for relation in stored(session, ours)}
     then = {relation.key: relation for relation in version.relations} if version else {}
     gone = leave(session, [now[key] for key in now.keys() - then.keys()], kept)
     for key in sorted(then.keys()):

@@ -81,7 +81,7 @@ class SparkCandidate:
         session = self._locked
         register = read_register(session)
         published = {r.key: r for r in register.current.relations} if register.current else {}
-        now = {relation.key: relation for relation in stored(session)}
+        now = {relation.key: relation for relation in self._stored(session)}
         gone = dict(self.mark.gone)
         for model in models:
             key = f"{model.schema}.{model.identifier}"
@@ -94,7 +94,7 @@ class SparkCandidate:
 
     def drop(self, relations: Iterable[Relation]) -> None:
         session = self._locked
-        now = {(relation.schema, relation.name): relation for relation in stored(session)}
+        now = {(relation.schema, relation.name): relation for relation in self._stored(session)}
         gone, versions = dict(self.mark.gone), read_register(session).versions
         for relation in relations:
             if found := now.get((relation.schema, relation.name)):
@@ -143,19 +143,22 @@ class SparkCandidate:
             or (version.is_undone and kept and version.published_at > kept[0].published_at)
         ]
 
+    def _stored(self, session: SparkSession) -> list[Stored]:
+        return stored(session, read_register(session).ours(self.project))
+
     def _listed(self, session: SparkSession) -> list[Stored]:
         """The relations that belong to the candidate."""
         gone = self._known.gone
         return [
             relation
-            for relation in stored(session)
+            for relation in self._stored(session)
             if relation.key not in gone or gone[relation.key] != relation.snapshot
         ]
 
     def _put_back_records(
         self, session: SparkSession, model: str, published: Stored | None
     ) -> None:
-        now = {relation.key for relation in stored(session)}
+        now = {relation.key for relation in self._stored(session)}
         if "_lakefeed.staged_loads" not in now:
             return
         _forget(session, "staged_loads", model)

@@ -41,7 +41,7 @@ from lakefeed.transformation.warehouse.spark.register import (
     read_register,
 )
 from lakefeed.transformation.warehouse.spark.relations import Stored
-from lakefeed.transformation.warehouse.spark.return_to import bring_back
+from lakefeed.transformation.warehouse.spark.return_to import bring_back, refuse_tables_of_others
 from lakefeed.transformation.warehouse.spark.spark_apart import SparkApart
 from lakefeed.transformation.warehouse.spark.spark_candidate import ANOTHER, SparkCandidate
 from lakefeed.transformation.warehouse.spark.spark_contents import SparkContents
@@ -112,11 +112,15 @@ class WarehouseSpark:
     def start(self, build: str, *, empty: bool = False) -> SparkCandidate:
         spark, session = self._spark, self._session
         finish_publication(spark, session)
-        current = read_register(session).current
-        mark = Mark(build, current.published_at if current else None)
-        register = change_locked(spark, session, lambda found: replace(found, mark=mark))
+        before = read_register(session)
+        refuse_tables_of_others(self._project, session, before)
+        mark = Mark(build, before.current.published_at if before.current else None)
+        register = change_locked(
+            spark, session, lambda found: replace(found, mark=mark, has_begun=True)
+        )
         version = None if empty else register.current
-        gone = bring_back(session, spark.catalog, version, register.versions)
+        ours = register.ours(self._project)
+        gone = bring_back(session, spark.catalog, version, register.versions, ours)
         mark = replace(mark, gone=gone)
         change_locked(spark, session, lambda found: replace(found, mark=mark))
         return SparkCandidate(self._project, spark, mark)
@@ -174,14 +178,17 @@ class WarehouseSpark:
         spark, session = self._spark, self._session
         before = read_register(session).versions
         register = change_locked(spark, session, _without_earlier)
-        expire(session, spark.catalog, register.versions, at_once=True)
+        ours = replace(register, versions=before).ours(self._project)
+        expire(session, spark.catalog, register.versions, ours, at_once=True)
         return [version.published_at for version in before if not version.is_current]
 
     def remove_unneeded(self) -> None:
         spark, session = self._spark, self._session
         with self.lock():
             finish_publication(spark, session)
-            expire(session, spark.catalog, read_register(session).versions, at_once=False)
+            found = read_register(session)
+            ours = found.ours(self._project)
+            expire(session, spark.catalog, found.versions, ours, at_once=False)
 
     def forget_failing_rows(self) -> None:
         forget_failing_rows(self._session)
