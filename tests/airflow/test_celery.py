@@ -20,6 +20,7 @@ FILES = ("docker-compose.yml", "docker-compose.celery.yml")
 
 pytestmark = [
     pytest.mark.faults,
+    pytest.mark.at_night,
     pytest.mark.skipif(shutil.which("redis-server") is None, reason="there is no redis-server"),
 ]
 

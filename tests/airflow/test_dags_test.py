@@ -18,7 +18,7 @@ from tests.airflow.conftest import AirflowOf, airflow_of
 from tests.airflow.test_alerts import NOTIFIER
 from tests.conftest import CONNECTION_VARIABLE, Lake, new_database, new_lake
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.at_night]
 
 PASSWORD = "correct-horse-battery"
 

@@ -69,6 +69,7 @@ def live(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield Live(source, lake, api)
 
 
+@pytest.mark.at_night
 def test_the_first_interval_is_loaded_on_schedule(live: Live) -> None:
     eventually(lambda: live.api.has_ended("scheduled"))
 
@@ -158,6 +159,7 @@ def test_overlapping_runs_and_the_command_line_duplicate_no_row(live: Live) -> N
     live.assert_equal()
 
 
+@pytest.mark.at_night
 def test_a_backfill_of_three_days_loads_only_those_and_moves_no_checkpoint(live: Live) -> None:
     before = checkpoints(live.lake)
     live.source.execute(

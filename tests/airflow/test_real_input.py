@@ -15,7 +15,7 @@ from tests.airflow.conftest import REPOSITORY, AirflowOf, airflow_of
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, copy_shop_project
 from tests.integration import test_pagila as pagila
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.at_night]
 
 OF_THE_SOURCE = "select sum(quantity * unit_price), count(*) from order_lines"
 OF_THE_MARTS = "select sum(line_total), count(*) from marts.fct_order_line"

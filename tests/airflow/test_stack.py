@@ -101,6 +101,7 @@ def test_control_c_stops_all_services(stack: Stack) -> None:
     assert processes_below(stack.shop.root) == []
 
 
+@pytest.mark.at_night
 @pytest.mark.faults
 def test_the_next_start_continues_and_a_stop_also_ends_running_tasks(
     stack: Stack,

@@ -50,6 +50,7 @@ def shop(database: Database, lake: Lake) -> Lake:
     return lake
 
 
+@pytest.mark.at_night
 @pytest.mark.faults
 @pytest.mark.timeout(900)
 def test_a_file_passes_and_the_report_is_written(shop: Lake, server_url: str) -> None:

@@ -65,6 +65,7 @@ def marts(warehouse: Path) -> dict[str, list[tuple[object, ...]]]:
         return found
 
 
+@pytest.mark.at_night
 @pytest.mark.faults
 def test_an_incremental_warehouse_equals_one_that_is_rebuilt_now_or_as_of_then(
     source: Database, shop: Lake, tmp_path: Path

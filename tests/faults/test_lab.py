@@ -79,6 +79,7 @@ def limited(guarded: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
     return guarded
 
 
+@pytest.mark.at_night
 @pytest.mark.nightly
 def test_the_lab_needs_only_a_role_that_may_read(limited: Database, lake: Lake) -> None:
     lake.declare(TABLES + LEFT_OUT)

@@ -127,6 +127,7 @@ def test_the_next_prune_finishes_removing_orphaned_data(
     assert staged(copied, "t") == before
 
 
+@pytest.mark.at_night
 @pytest.mark.faults
 @pytest.mark.parametrize(("target", "moment"), DROPPING[:7])
 def test_a_half_removed_table_that_is_declared_again_is_loaded_again(

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import NIGHTLY, Database, Lake
 
-pytestmark = [pytest.mark.faults, pytest.mark.nightly]
+pytestmark = [pytest.mark.faults, pytest.mark.nightly, pytest.mark.at_night]
 
 TIES = 10_000_000 if NIGHTLY else 1_000_000
 

@@ -90,15 +90,20 @@ def demo(
     *, root: Path, scale: float, seed: int, keep: bool, store: str | None, warehouse: str | None
 ) -> None:
     """Run the main job on a small shop in an embedded PostgreSQL."""
-    from lakefeed.demo.elsewhere import in_store, on_spark
     from lakefeed.demo.run import run_demo
+    from lakefeed.demo.server import require_server
 
     if store and keep:
         raise click.UsageError("--store doesn't go with --keep: the object store isn't kept")
     if warehouse and keep:
         raise click.UsageError("--warehouse doesn't go with --keep: the cluster isn't kept")
 
-    elsewhere = on_spark if warehouse else in_store if store else None
+    elsewhere = None
+    if store or warehouse:
+        require_server("`lakefeed demo`")
+        from lakefeed.demo.elsewhere import in_store, on_spark
+
+        elsewhere = on_spark if warehouse else in_store
     sys.exit(run_demo(root.resolve(), scale=scale, seed=seed, keep=keep, elsewhere=elsewhere))
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg2
 from psycopg2.extensions import connection as PgConnection
@@ -18,7 +19,6 @@ from rich.table import Table as Grid
 
 from lakefeed.declaration.document.loader import DECLARATION_FILE
 from lakefeed.declaration.project import Project, open_project
-from lakefeed.demo.elsewhere import Elsewhere
 from lakefeed.demo.lake import demo_lake, empty_lake
 from lakefeed.demo.server import create_database, embedded_postgres, require_server
 from lakefeed.demo.shop import CONNECTION_VARIABLE, DATABASE, create_shop, generate_shop
@@ -33,6 +33,10 @@ from lakefeed.render.wording import short
 from lakefeed.site.writing import write_site
 from lakefeed.transformation.generate.generated_files import write_generated
 from lakefeed.transformation.warehouse.declared import warehouse_of
+
+if TYPE_CHECKING:
+    # Needs a package of the extra, whose absence is told in words.
+    from lakefeed.demo.elsewhere import Elsewhere
 
 _REVENUE = """
 select
