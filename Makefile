@@ -82,7 +82,7 @@ OTHER_VERSIONS := dbt112 duckdb2 spark spark_server
 	@$(BIN)/uv pip install --quiet --python .venv-$*/bin/python --no-deps --no-build-isolation --editable .
 	@$(BIN)/uv pip install --quiet --python .venv-$*/bin/python --no-deps --require-hashes --compile-bytecode -r tests/versions/$*.lock && touch $@ || echo "tests/versions/$*.lock can't be installed here, so its tests are skipped"
 
-BUILDS := $(addprefix tests/integration/test_,history materializations publication staging)
+BUILDS := $(addprefix tests/integration/test_,materializations staging)
 
 test-dbt112: .venv-dbt112/.ready ## what builds, with dbt-core 1.12
 	@test ! -e $< || $(subst $(BIN),.venv-dbt112/bin,$(PYTEST)) -m "not faults and not engines and not browser" $(SIDE_BY_SIDE) tests/demo/test_demo.py $(addsuffix .py,$(BUILDS))

@@ -9,6 +9,8 @@ import pytest
 from lakefeed.loading.raw.commit_log import CommitLog
 from tests.conftest import Database, Lake, only
 
+pytestmark = pytest.mark.builds
+
 EVENTS = "events: {mode: append, cursor: at, lookback: 1h}"
 TABLE = "create table events (who text, amount int, at timestamptz default clock_timestamp())"
 SOME = (

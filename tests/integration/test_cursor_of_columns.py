@@ -20,6 +20,8 @@ from tests.integration.test_big_tables import watching
 from tests.integration.test_probe_many import A, found_alone, found_in, is_unchanged
 from tests.integration.test_steps import in_steps
 
+pytestmark = pytest.mark.builds
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 ORDERS = (
     "create table orders (id int primary key, note text, updated_at timestamptz,"
@@ -343,7 +345,6 @@ def test_steps_load_the_same_rows_as_one_load(database: Database, lake: Lake) ->
     assert lake.raw("shop__t", "count(*), count(distinct id)") == [(3001, 3001)]
 
 
-@pytest.mark.builds
 def test_a_big_table_is_read_in_parallel(database: Database, lake: Lake) -> None:
     database.execute(
         "create table big (id int primary key, filler text, updated timestamptz, made timestamptz)",

@@ -14,6 +14,8 @@ from lakefeed.orchestration.project.init import InitReport, init_project
 from lakefeed.render.init import render_init
 from tests.conftest import Database, Lake
 
+pytestmark = pytest.mark.builds
+
 EXPORTS = Path(__file__).parent / "exports"
 FILES = ("replication.yaml", "meltano.yml", "connection.json", "catalog.json", "config.toml")
 SHOP = (

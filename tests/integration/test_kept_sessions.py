@@ -21,6 +21,8 @@ from tests.integration.test_limits import role
 from tests.integration.test_workers import DECLARED, MANY, declare_many, needs_workers
 from tests.started import start
 
+pytestmark = pytest.mark.builds
+
 __all__ = ["role"]
 
 PID = "select pg_backend_pid()"

@@ -29,6 +29,8 @@ from tests.integration.test_big_tables import BIG
 from tests.integration.test_workers import DECLARED as DECLARED_MANY
 from tests.integration.test_workers import MANY, declare_many, needs_workers
 
+pytestmark = pytest.mark.builds
+
 TABLES = (
     *BIG,
     "create table orders (id int primary key, note text, at timestamptz default now())",

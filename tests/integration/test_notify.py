@@ -13,6 +13,8 @@ import pytest
 from tests.conftest import Database, Lake
 from tests.listeners import Webhook, mailbox, webhook
 
+pytestmark = pytest.mark.builds
+
 SECRET = "TIiajkdnlazkcOXrIdevi7FQ"
 TABLES = "good: {cursor: at}\nbad: {cursor: at}"
 TEST = Path("dbt/tests/no_bad_row.sql")

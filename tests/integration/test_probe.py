@@ -10,6 +10,8 @@ import pytest
 
 from tests.conftest import Database, Lake, only
 
+pytestmark = pytest.mark.builds
+
 T = (
     "create table t (id int primary key, word text, at timestamptz default now())",
     "insert into t select i, 'w' || i from generate_series(1, 100) i",

@@ -19,6 +19,8 @@ from lakefeed.orchestration.ingest.live_tables import LiveTables
 from tests.conftest import Database, Lake
 from tests.integration.test_workers import declare_many, needs_workers
 
+pytestmark = pytest.mark.builds
+
 NAMES = ("a", "b")
 A, B = "shop__a", "shop__b"
 AT = "timestamptz '2026-01-01Z' + i * interval '1 hour'"
