@@ -35,7 +35,7 @@ test: $(READY) ## all tests but the long suites and those that need a browser or
 	@$(PYTEST) -m "not builds and not faults and not engines and not browser and not compose and not spark" $(SIDE_BY_SIDE)
 
 test-builds: $(READY) ## the long suites that load and build over and over: history, publication, housekeeping
-	@$(PYTEST) -m "builds and not engines" $(SIDE_BY_SIDE)
+	@$(PYTEST) -m "builds and not faults and not engines" $(SIDE_BY_SIDE)
 
 test-faults: $(READY) program-pgbouncer program-redis-server program-postgresql ## the long suites: kills, torture, live services, runs of the DAG, the guides
 	@$(PYTEST) -m "faults and not engines" $(SIDE_BY_SIDE)
