@@ -51,7 +51,7 @@ $(EMULATORS)/.ready: tests/store/azurite/package-lock.json | $(READY)
 	@rm -rf $(EMULATORS)/go
 	@touch $@
 
-test-engines: $(READY) $(EMULATORS)/.ready ## what runs on a disk and a file as well: raw in an object store, a DuckLake
+test-engines: $(READY) ## what runs on a disk and a file as well: raw in an object store, a DuckLake
 	@$(PYTEST) -m engines $(SIDE_BY_SIDE)
 
 test-wheel: $(READY) ## the wheel, installed by itself for the oldest and the newest Python that is here
@@ -63,7 +63,7 @@ test-browser: $(READY) program-chromium ## the pages in a browser, as a user see
 test-compose: $(READY) ## the compose files on a Docker engine: build, first run, kills, down and up; half an hour
 	@$(PYTEST) -m compose tests/compose
 
-nightly: $(READY) program-pgbouncer program-postgresql ## what is random or long by nature, in its long form: an hour or more
+nightly: $(READY) $(EMULATORS)/.ready program-pgbouncer program-postgresql ## what is random or long by nature, in its long form: an hour or more
 	@LAKEFEED_NIGHTLY=1 $(PYTEST) -m "(nightly or at_night) and not spark" $(SIDE_BY_SIDE)
 
 # Some suites need a program that no wheel brings; where it can't be had, the suite is skipped.

@@ -97,7 +97,7 @@ def test_repair_reads_only_the_ranges_that_differ(database: Database, lake: Lake
     assert len(lake.query("from staging.stg_shop__t")) == 101
 
 
-@pytest.mark.on_store
+@pytest.mark.on_store(at_night=True)
 @pytest.mark.parametrize(
     ("column", "cursor"),
     [
@@ -196,7 +196,7 @@ def test_a_table_without_a_key_is_compared_as_a_whole(database: Database, lake: 
     assert (audited(lake).is_clean, audited(lake).pending) == (True, 4)
 
 
-@pytest.mark.on_store
+@pytest.mark.on_store(at_night=True)
 def test_row_versions_distinguish_pending_rows_from_unseen_ones(
     database: Database, lake: Lake
 ) -> None:

@@ -41,7 +41,7 @@ def test_a_deleted_row_is_removed_from_staging(database: Database, lake: Lake) -
     assert lake.query(STAGED) == words(1, 2, 4, 5, 6, 7, 8, 9, 10)
 
 
-@pytest.mark.on_store
+@pytest.mark.on_store(at_night=True)
 def test_a_deleted_row_is_kept_and_marked_in_staging(database: Database, lake: Lake) -> None:
     database.execute(*T)
     declare(lake, "mark").run()
@@ -107,7 +107,7 @@ def test_a_row_deleted_and_inserted_between_two_loads_counts_as_changed(
     assert (3, "again") in lake.query(STAGED)
 
 
-@pytest.mark.on_store
+@pytest.mark.on_store(at_night=True)
 def test_a_row_restored_below_the_checkpoint_is_loaded(database: Database, lake: Lake) -> None:
     """As after a restored backup: the row has its former cursor value."""
     database.execute(*T)
@@ -201,7 +201,7 @@ def test_deletes_are_found_by_composite_keys(database: Database, lake: Lake) -> 
     ]
 
 
-@pytest.mark.on_store
+@pytest.mark.on_store(at_night=True)
 @pytest.mark.parametrize("deletes", ["remove", "mark"])
 def test_staging_rebuilt_from_raw_is_the_same(database: Database, lake: Lake, deletes: str) -> None:
     database.execute(*T)
@@ -249,7 +249,7 @@ def test_a_full_refresh_table_can_mark_deleted_rows(database: Database, lake: La
     assert only(lake.run()).status == "unchanged"
 
 
-@pytest.mark.on_store
+@pytest.mark.on_store(at_night=True)
 def test_deletes_can_be_turned_on_later(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: at}").run()

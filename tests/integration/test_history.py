@@ -169,7 +169,7 @@ def test_without_a_time_cursor_a_version_begins_with_its_first_snapshot(
 
 
 @pytest.mark.parametrize("deletes", ["remove", "mark"])
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_a_deletion_ends_a_version_and_its_return_begins_another(
     database: Database, lake: Lake, deletes: str
 ) -> None:
@@ -214,7 +214,7 @@ def test_a_row_missing_from_a_whole_table_load_ends_but_keeps_its_versions(
     assert is_the_same_from_nothing(lake)
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_a_late_load_puts_its_versions_in_their_place(
     database: Database, lake: Lake, tmp_path: Path
 ) -> None:
@@ -308,7 +308,7 @@ def test_earlier_tombstones_count_once_deletes_is_declared(database: Database, l
     assert lake.query(f"select is_current from {HISTORY} where id = 1") == [(False,)]
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_history_survives_added_dropped_and_widened_columns(database: Database, lake: Lake) -> None:
     database.execute(*T, "alter table t add n int, add gone text default 'x'")
     run(declare(lake))
@@ -326,7 +326,7 @@ def test_history_survives_added_dropped_and_widened_columns(database: Database, 
     assert is_the_same_from_nothing(lake)
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_history_restarts_if_older_values_do_not_fit_a_retyped_column(
     database: Database, lake: Lake
 ) -> None:

@@ -254,7 +254,7 @@ def test_a_new_model_that_fails_is_left_out_until_it_is_fixed(
     assert words(lake, "marts.view_of_a") == [(1, "short")]
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_a_first_build_in_which_everything_fails_publishes_nothing(
     database: Database, lake: Lake
 ) -> None:
@@ -272,7 +272,7 @@ def test_a_first_build_in_which_everything_fails_publishes_nothing(
     assert not warehouse_of(lake.project).exists()
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_the_warehouse_records_through_when_it_is_complete_and_what_is_held_back(
     database: Database, published: Lake
 ) -> None:
@@ -306,7 +306,7 @@ def test_the_warehouse_records_through_when_it_is_complete_and_what_is_held_back
     assert first
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_a_probe_without_new_rows_counts_as_complete_and_a_backfill_does_not(
     database: Database, published: Lake
 ) -> None:
@@ -372,7 +372,7 @@ def test_as_many_earlier_versions_are_kept_as_declared(database: Database, publi
     assert versions(published) == []
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_rollback_returns_to_the_previous_version_until_building_is_resumed(
     database: Database, published: Lake
 ) -> None:
@@ -411,7 +411,7 @@ def test_rollback_returns_to_the_previous_version_until_building_is_resumed(
     assert words(published, "marts.of_a") == [(1, "five")]
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_rollback_without_an_earlier_version_is_refused(published: Lake) -> None:
     ended = published.command("rollback")
 
@@ -421,7 +421,7 @@ def test_rollback_without_an_earlier_version_is_refused(published: Lake) -> None
     assert published.run().warnings == ()
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_a_rollback_restores_the_held_back_state_of_that_version(
     database: Database, published: Lake
 ) -> None:

@@ -116,7 +116,7 @@ def test_a_failed_test_names_its_line_and_stores_its_failing_rows(
     assert lake.query("from information_schema.tables where table_name = 'of_orders'") == []
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_failing_rows_of_the_latest_run_are_stored_even_if_nothing_is_published(
     database: Database, lake: Lake
 ) -> None:
@@ -137,7 +137,7 @@ def test_failing_rows_of_the_latest_run_are_stored_even_if_nothing_is_published(
     assert lake.query("from duckdb_tables() where schema_name = 'test_failures'") == []
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_failing_rows_of_a_removed_test_are_dropped(database: Database, lake: Lake) -> None:
     database.execute(*SHOP, "insert into orders values (3, 1, 'lost', 1, 1)")
     both = "orders: {cursor: at, tests: {columns: {status: {accepted_values: [placed]}}%s}}"
@@ -162,7 +162,7 @@ def failing(lake: Lake, test: str, columns: str) -> list[tuple[object, ...]]:
         return session.execute(f"select {columns} from test_failures.{test} order by 1").fetchall()
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_a_warning_is_reported_and_leaves_the_exit_code_at_0(
     database: Database, lake: Lake
 ) -> None:

@@ -56,7 +56,7 @@ def test_a_rebuild_that_fails_its_tests_replaces_nothing(grown: Lake) -> None:
     assert grown.project.warehouse.read_bytes() == before
 
 
-@pytest.mark.on_store
+@pytest.mark.on_store(at_night=True)
 def test_as_of_a_load_or_time_leaves_out_later_loads(grown: Lake) -> None:
     first, second = grown.query(
         "select load_id, snapshot_at from _lakefeed.staged_loads order by snapshot_at"

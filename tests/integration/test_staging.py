@@ -47,7 +47,7 @@ def test_a_backdated_correction_replaces_the_wrong_value(database: Database, lak
     assert lake.query(STAGED) == [(1, "right")]
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_a_table_without_rows_is_staged_with_types(database: Database, lake: Lake) -> None:
     database.execute("create table t (id int primary key, n numeric(9, 2), at timestamptz)")
 
@@ -60,7 +60,7 @@ def test_a_table_without_rows_is_staged_with_types(database: Database, lake: Lak
     ) == [("id", "INTEGER"), ("n", "DECIMAL(9,2)"), ("at", "TIMESTAMP WITH TIME ZONE")]
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_a_full_refresh_removes_deleted_rows(database: Database, lake: Lake) -> None:
     database.execute(ORDERS, "insert into orders values (1, 'a'), (2, 'b'), (3, 'c')")
     lake.declare("orders: {mode: full_refresh, max_shrink: 50%}").run()
@@ -71,7 +71,7 @@ def test_a_full_refresh_removes_deleted_rows(database: Database, lake: Lake) -> 
     assert lake.query(STAGED) == [(1, "a"), (3, "c"), (4, "d")]
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_a_table_without_a_key_keeps_its_equal_rows(database: Database, lake: Lake) -> None:
     database.execute("create table t (a int)", "insert into t values (1), (1)")
     lake.declare("t: {mode: full_refresh}").run()
@@ -82,7 +82,7 @@ def test_a_table_without_a_key_keeps_its_equal_rows(database: Database, lake: La
     assert lake.query("select a from staging.stg_shop__t") == [(1,), (1,), (1,)]
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_staging_survives_added_and_dropped_columns(database: Database, lake: Lake) -> None:
     database.execute(
         "create table t (id int primary key, b text, at timestamptz default now())",
@@ -112,7 +112,7 @@ def test_plain_dbt_build_finds_the_committed_files_itself(database: Database, la
     assert lake.query(STAGED) == [(1, "a")]
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_files_without_a_commit_are_never_read(database: Database, lake: Lake) -> None:
     database.execute(ORDERS, "insert into orders values (1, 'a')")
     lake.declare("orders: {cursor: updated_at}").load()
@@ -147,7 +147,7 @@ def test_loads_are_staged_once_in_whatever_order_they_arrive(
     assert lake.query(STAGED) == [(1, "new"), (2, "first")]
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_a_hand_written_staging_model_is_left_alone(database: Database, lake: Lake) -> None:
     database.execute(ORDERS, "insert into orders values (1, 'a')")
     lake.declare("orders: {cursor: updated_at}").run()
@@ -176,7 +176,7 @@ def test_a_full_refresh_of_dbt_rebuilds_staging_from_raw(database: Database, lak
     assert lake.query(STAGED) == [(1, "new"), (2, "same")]
 
 
-@pytest.mark.on_ducklake
+@pytest.mark.on_ducklake(at_night=True)
 def test_a_full_refresh_supersedes_staged_rows(database: Database, lake: Lake) -> None:
     database.execute(ORDERS, "insert into orders values (1, 'a'), (2, 'b')")
     lake.declare("orders: {cursor: updated_at}").run()

@@ -18,7 +18,7 @@ from tests.conftest import BUCKET, Database, Lake, failures, only
 from tests.store.emulators import azurite, fake_gcs
 from tests.store.race import winners
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.at_night]
 
 COMMANDS = (
     ("status",),
