@@ -3,7 +3,7 @@ BIN := .venv/bin
 READY := .venv/.lakefeed-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow test test-builds test-faults test-engines test-wheel test-browser test-compose test-dbt112 test-duckdb2 test-spark nightly check lint types docs docs-site bench bench-guard lock clean
+.PHONY: help demo airflow test test-builds test-faults test-engines test-wheel test-browser test-compose test-dbt112 test-duckdb2 test-spark nightly nightly-spark check lint types docs docs-site bench bench-guard lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -98,6 +98,9 @@ test-duckdb2: .venv-duckdb2/.ready ## the warehouse, with DuckDB 2
 
 test-spark: .venv-spark/.ready .venv-spark_server/.ready ## a real Spark cluster on this machine, which needs Java 17
 	@{ test -z "$(CI)" && ! test -e $<; } || $(subst $(BIN),.venv-spark/bin,$(PYTEST)) -m spark
+
+nightly-spark: .venv-spark/.ready .venv-spark_server/.ready ## all that is tested on Spark, the demo too: half an hour
+	@LAKEFEED_NIGHTLY=1 $(subst $(BIN),.venv-spark/bin,$(PYTEST)) -m spark
 
 check: lint types test test-builds test-faults test-engines test-browser test-dbt112 test-duckdb2 test-spark ## everything that CI checks, but for Docker
 

@@ -47,6 +47,7 @@ def test_a_session_is_in_utc_and_in_the_catalogue(session: Session, running: Run
     ]
 
 
+@pytest.mark.at_night
 def test_catalogues_know_nothing_of_one_another(session: Session, catalog: str) -> None:
     write(session, "mine")
 
@@ -56,6 +57,7 @@ def test_catalogues_know_nothing_of_one_another(session: Session, catalog: str) 
     assert session.value(f"select one from {catalog}.own.t") == 1
 
 
+@pytest.mark.at_night
 def test_a_session_outlives_its_connections_to_the_catalogue(
     session: Session, running: Running
 ) -> None:
@@ -83,6 +85,7 @@ def test_both_executors_read_what_is_in_the_object_store(
     assert len(running.cluster.executors) == 2
 
 
+@pytest.mark.at_night
 def test_a_merge_updates_and_inserts(session: Session) -> None:
     write(session, "old")
     session.rows(
@@ -133,6 +136,7 @@ def test_expiry_keeps_what_a_tag_names_and_what_is_current(session: Session) -> 
     assert snapshots(session) == {first, third}
 
 
+@pytest.mark.at_night
 def test_a_view_whose_snapshot_has_expired_fails_and_shows_no_emptiness(session: Session) -> None:
     first = write(session, "first")
     session.rows(f"create or replace view ns.pinned as select * from ns.t version as of {first}")
@@ -180,6 +184,7 @@ def call(session: Session, procedure: str, snapshot: int) -> str:
     return f"call lake.system.{procedure}('{session.named('ns.t')}', {snapshot})"
 
 
+@pytest.mark.at_night
 def test_a_snapshot_carries_the_properties_that_its_session_sets(session: Session) -> None:
     key = "spark.sql.iceberg.snapshot-property.lakefeed-build"
     write(session, "without")
@@ -195,6 +200,7 @@ def test_a_snapshot_carries_the_properties_that_its_session_sets(session: Sessio
     assert session.rows(builds) == [(None,), ("b1",), ("b1",), ("b1",), (None,)]
 
 
+@pytest.mark.at_night
 def test_a_replaced_table_keeps_the_properties_that_are_not_named_again(session: Session) -> None:
     session.rows(
         "create table ns.t using iceberg "

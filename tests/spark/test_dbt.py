@@ -180,6 +180,7 @@ def test_every_type_is_the_same_as_on_duckdb_and_so_is_what_changes_later(
     assert differences(lake, catalog) == {}
 
 
+@pytest.mark.at_night
 def test_a_build_that_was_killed_before_it_recorded_its_loads_is_repeated_without_a_trace(
     lake: Lake, database: Database, spark: Callable[[str], Any]
 ) -> None:
@@ -224,6 +225,7 @@ def test_what_spark_would_read_wrongly_or_not_at_all_stops_the_model(
     assert "isn't whole (rows in its manifest: 3, rows read: 1)" in said
 
 
+@pytest.mark.at_night
 def test_the_demos_marts_are_the_same_as_on_duckdb(
     lake: Lake,
     database: Database,

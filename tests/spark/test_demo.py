@@ -11,7 +11,7 @@ import pytest
 from lakefeed.demo.spark.distribution import Spark
 from tests.conftest import Lake, copy_shop_project
 
-pytestmark = [pytest.mark.spark, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.spark, pytest.mark.at_night, pytest.mark.timeout(900)]
 
 
 def test_the_demo_shows_the_same_tables_on_spark(tmp_path: Path, spark_here: Spark) -> None:
