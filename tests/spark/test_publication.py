@@ -158,6 +158,7 @@ def test_a_publication_that_is_killed_among_its_views_is_finished_by_the_next_bu
     assert seen(spark) == (2, 4, 2)
 
 
+@pytest.mark.at_night
 def test_a_rollback_shows_the_version_before_and_the_next_build_starts_from_it(
     warehouse: WarehouseSpark, spark: Any
 ) -> None:
@@ -175,6 +176,7 @@ def test_a_rollback_shows_the_version_before_and_the_next_build_starts_from_it(
         assert spark("select id from staging.stg") == [(1,)]
 
 
+@pytest.mark.at_night
 def test_expiry_by_others_and_prune_keep_what_versions_show(
     warehouse: WarehouseSpark, spark: Any, catalog: str
 ) -> None:
@@ -197,6 +199,7 @@ def test_expiry_by_others_and_prune_keep_what_versions_show(
     assert seen(spark) == (2, 4, 2)
 
 
+@pytest.mark.at_night
 def test_a_table_that_only_an_earlier_version_shows_is_dropped_with_that_version(
     warehouse: WarehouseSpark, spark: Any
 ) -> None:
@@ -242,6 +245,7 @@ def test_a_first_build_refuses_tables_of_others_with_the_names_of_models(
     assert spark("select n from marts.fct") == [("theirs",)]
 
 
+@pytest.mark.at_night
 def test_a_build_that_another_has_overtaken_publishes_nothing(
     warehouse: WarehouseSpark, spark: Any
 ) -> None:
@@ -275,6 +279,7 @@ def test_a_build_that_lost_its_lock_publishes_nothing(
     assert seen(spark)[0] == 3
 
 
+@pytest.mark.at_night
 def test_the_lock_says_who_holds_it_and_a_second_build_waits(
     warehouse: WarehouseSpark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
