@@ -109,6 +109,7 @@ def test_the_next_run_completes_a_killed_load(
     assert_completed(source, copied)
 
 
+@pytest.mark.at_night
 @pytest.mark.on_store(at_night=True)
 @pytest.mark.faults
 @pytest.mark.parametrize(("target", "moment"), LOADING)

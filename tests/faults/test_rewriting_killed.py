@@ -77,6 +77,7 @@ def pruned(
     return lake.raw("shop__t"), history(lake)
 
 
+@pytest.mark.at_night
 @pytest.mark.faults
 @pytest.mark.parametrize("working_directory", WORKING_DIRECTORIES)
 @pytest.mark.parametrize(("target", "moment"), MOMENTS)

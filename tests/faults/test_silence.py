@@ -92,6 +92,7 @@ def test_a_load_ends_whichever_statement_goes_silent(
     assert network.is_silent
 
 
+@pytest.mark.at_night
 @pytest.mark.parametrize("forgets", [False, True], ids=["for all", "for those there are"])
 @pytest.mark.parametrize("backend", ["chosen", "psycopg2"])
 def test_a_load_ends_if_the_silence_begins_among_its_rows(
@@ -105,6 +106,7 @@ def test_a_load_ends_if_the_silence_begins_among_its_rows(
     assert network.is_silent
 
 
+@pytest.mark.at_night
 def test_the_process_ends_if_the_system_exposes_no_sockets(network: Network, copied: Lake) -> None:
     """As on macOS, which has no such time-out."""
     network.falls_silent_after = 5_000_000

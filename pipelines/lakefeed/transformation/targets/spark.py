@@ -8,6 +8,7 @@ import logging
 import re
 import socket
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -144,9 +145,11 @@ def close_sessions() -> None:
         try:
             from pyspark.sql.connect.client.reattach import ExecutePlanResponseReattachableIterator
 
-            # Waits for what it tells the server in the background.
-            ExecutePlanResponseReattachableIterator.shutdown()
-            session.stop()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                # Waits for what it tells the server in the background.
+                ExecutePlanResponseReattachableIterator.shutdown()
+                session.stop()
         except Exception:  # noqa: BLE001 - a server that is gone has no session either
             session.client.close()
 
