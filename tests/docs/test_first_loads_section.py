@@ -19,12 +19,12 @@ PAGE = Path(__file__).resolve().parents[2] / "docs/adding-a-table.md"
 @pytest.mark.builds
 def test_the_declaration_of_the_section_is_loaded_in_ranges(database: Database, lake: Lake) -> None:
     with closing(psycopg2.connect(database.url)) as session:
-        create_shop(session, generate_shop(0.05, 7))
+        create_shop(session, generate_shop(1, 7))
     section = PAGE.read_text(encoding="utf-8").split("### A first run that takes hours")[1]
     declared = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)[0].strip()
     assert "resume_above: 2 GB" in declared
 
-    lake.declare(declared.replace("2 GB", "64 kB"))
+    lake.declare(declared.replace("2 GB", "32 kB"))
     plan = lake.command("plan").stdout
     lake.load()
 

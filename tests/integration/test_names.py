@@ -237,7 +237,7 @@ def test_columns_without_any_value_are_staged_with_their_types(
     ]
     described = lake.query("describe select a, b, c, d, e from staging.stg_shop__t")
     assert [row[1] for row in described] == [
-        "INTEGER", "DECIMAL(9,2)", "TIMESTAMP WITH TIME ZONE", "VARCHAR", "UUID"
+        "INTEGER", "DECIMAL(9,2)", "TIMESTAMP WITH TIME ZONE", "JSON", "UUID"
     ]  # fmt: skip
 
 
