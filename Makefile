@@ -102,7 +102,7 @@ test-spark: .venv-spark/.ready .venv-spark_server/.ready ## a real Spark cluster
 nightly-spark: .venv-spark/.ready .venv-spark_server/.ready ## all that is tested on Spark, the demo too: half an hour
 	@LAKEFEED_NIGHTLY=1 $(subst $(BIN),.venv-spark/bin,$(PYTEST)) -m spark
 
-check: lint types test test-builds test-faults test-engines test-browser test-duckdb2 test-spark ## what .ci/run checks
+check: lint types test test-builds test-faults test-engines test-browser test-duckdb2 ## what .ci/run checks
 
 lint: $(READY) ## format and lint, of Python and SQL
 	@$(BIN)/ruff format --check .

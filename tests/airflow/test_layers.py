@@ -65,6 +65,7 @@ def in_two(lake: Lake, plan: BuildPlan) -> tuple[RunReport, RunReport]:
     return staging, below
 
 
+@pytest.mark.at_night
 def test_two_builds_run_each_model_and_test_of_one_build_once(loaded: Lake) -> None:
     loaded.run()
     for changed, held_back, whole in (("ab", "c", True), ("a", "", False), ("ab", "c", False)):

@@ -351,6 +351,7 @@ def test_a_tombstone_does_not_repeat_a_clear_value_that_is_hashed_now(
     assert not [path for path in raw if HEAD.encode() in path.read_bytes()]
 
 
+@pytest.mark.at_night
 @pytest.mark.parametrize("deletes", ["ignore", "remove", "mark"])
 def test_a_key_that_is_hashed_from_now_on_replaces_the_clear_keys(
     database: Database, lake: Lake, deletes: str

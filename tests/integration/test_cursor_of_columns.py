@@ -20,7 +20,7 @@ from tests.integration.test_big_tables import watching
 from tests.integration.test_probe_many import A, found_alone, found_in, is_unchanged
 from tests.integration.test_steps import in_steps
 
-pytestmark = pytest.mark.builds
+pytestmark = [pytest.mark.builds, pytest.mark.at_night]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ORDERS = (

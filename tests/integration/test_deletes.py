@@ -201,6 +201,7 @@ def test_deletes_are_found_by_composite_keys(database: Database, lake: Lake) -> 
     ]
 
 
+@pytest.mark.at_night
 @pytest.mark.on_store(at_night=True)
 @pytest.mark.parametrize("deletes", ["remove", "mark"])
 def test_staging_rebuilt_from_raw_is_the_same(database: Database, lake: Lake, deletes: str) -> None:

@@ -20,7 +20,7 @@ from lakefeed.source.inspection.equality import compared
 from lakefeed.source.inspection.types import lake_type
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
 
-pytestmark = pytest.mark.builds
+pytestmark = [pytest.mark.builds, pytest.mark.at_night]
 
 VALUES = {
     "numeric": ["0", "0.0", "-0.0", "1", "1.0", "1.10", "1.1", "100", "1e2", "10", "-5.50", "NaN",

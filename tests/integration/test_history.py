@@ -374,6 +374,7 @@ def test_composite_keys_with_odd_names_have_histories(database: Database, lake: 
     assert is_the_same_from_nothing(lake)
 
 
+@pytest.mark.at_night
 @pytest.mark.nightly
 @pytest.mark.parametrize("seed", range(1, 13 if NIGHTLY else 3))
 @pytest.mark.parametrize("settings", ["cursor: at, lookback: 3650d", "mode: full_refresh"])

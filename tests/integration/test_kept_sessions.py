@@ -21,7 +21,7 @@ from tests.integration.test_limits import role
 from tests.integration.test_workers import DECLARED, MANY, declare_many, needs_workers
 from tests.started import start
 
-pytestmark = pytest.mark.builds
+pytestmark = [pytest.mark.builds, pytest.mark.at_night]
 
 __all__ = ["role"]
 

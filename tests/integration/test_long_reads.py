@@ -61,6 +61,7 @@ def test_a_long_read_tells_rows_bytes_and_the_time_left(database: Database, lake
     assert 0 <= last.seconds_left < 10
 
 
+@pytest.mark.at_night
 def test_a_first_load_in_ranges_tells_which_one_it_reads(database: Database, lake: Lake) -> None:
     create(database, "slow")
     told = Told()

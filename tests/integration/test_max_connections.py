@@ -221,6 +221,7 @@ def test_with_one_session_a_table_that_fails_stops_no_other(database: Database, 
     assert len(lake.raw("shop__kinds")) == 9
 
 
+@pytest.mark.at_night
 @needs_workers
 @pytest.mark.parametrize("most", [1, 2, 3])
 def test_workers_share_the_sessions_of_their_run(database: Database, lake: Lake, most: int) -> None:

@@ -19,7 +19,7 @@ from lakefeed.orchestration.ingest.live_tables import LiveTables
 from tests.conftest import Database, Lake
 from tests.integration.test_workers import declare_many, needs_workers
 
-pytestmark = pytest.mark.builds
+pytestmark = [pytest.mark.builds, pytest.mark.at_night]
 
 NAMES = ("a", "b")
 A, B = "shop__a", "shop__b"

@@ -421,6 +421,7 @@ def test_a_key_that_isnt_unique_in_a_query_fails(orders: Database, lake: Lake) -
     assert "`primary_key: [customer_id]` of shop.spent isn't unique" in failure(lake.load())
 
 
+@pytest.mark.at_night
 def test_trace_names_the_tables_of_a_query(orders: Database, lake: Lake) -> None:
     lake.declare(DECLARED % "").run()
 

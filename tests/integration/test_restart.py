@@ -14,7 +14,7 @@ from filelock import FileLock
 from lakefeed.orchestration.project.init import write_scaffold
 from tests.conftest import Database, Lake, failure, only
 
-pytestmark = pytest.mark.builds
+pytestmark = [pytest.mark.builds, pytest.mark.at_night]
 
 T = (
     "create table t (id int primary key, note text, at timestamptz default clock_timestamp())",

@@ -204,6 +204,7 @@ def test_an_edit_that_changes_nothing_is_not_reported(database: Database, lake: 
     assert notes(lake.declare("t: {cursor: at, lookback: 1h, tags: [core]}")) == ""
 
 
+@pytest.mark.at_night
 def test_dbt_refuses_to_round_values_loaded_before_a_column_was_retyped(
     database: Database, lake: Lake
 ) -> None:

@@ -18,7 +18,7 @@ from lakefeed.transformation.generate.generated_files import write_generated
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, git, new_database, only
 from tests.integration.test_publication import write
 
-pytestmark = pytest.mark.builds
+pytestmark = [pytest.mark.builds, pytest.mark.at_night]
 
 DECLARED = "a: {cursor: at, tests: {rows: {min: 1}}}\nb: {cursor: at}"
 MODELS = {
