@@ -157,6 +157,7 @@ def test_a_table_without_a_model_is_staged_by_whichever_dag_builds_first(
     assert plan.changed == ("shop__a", "shop__d")
 
 
+@pytest.mark.at_night
 @pytest.mark.faults
 @pytest.mark.parametrize(
     ("dag_id", "changed"), [("core", ["a"]), ("de_batch_pipeline", ["b", "c"])]

@@ -16,7 +16,7 @@ from lakefeed.sql import literal
 from tests.conftest import CONNECTION_VARIABLE, NIGHTLY, Database, Lake
 from tests.integration.secret import HEAD, ODDEST, TAIL, assert_unseen
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.at_night]
 
 SCHEMA = (
     'create schema "Sales"',

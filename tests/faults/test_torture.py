@@ -201,8 +201,8 @@ class Writer:
         self.open_ones.clear()
 
 
-@pytest.mark.on_store
-@pytest.mark.on_ducklake
+@pytest.mark.on_store(at_night=True)
+@pytest.mark.on_ducklake(at_night=True)
 def test_random_writes_and_killed_runs_lose_and_duplicate_nothing(
     database: Database, lake: Lake, engine: str
 ) -> None:

@@ -12,7 +12,7 @@ from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake_at
 from tests.integration.test_erase import files_with
 from tests.integration.test_staging import dbt
 
-pytestmark = [pytest.mark.builds, pytest.mark.on_store]
+pytestmark = [pytest.mark.builds, pytest.mark.on_store(at_night=True)]
 
 CANARY = "Otto Canary 5512"
 DECLARED = """

@@ -12,7 +12,7 @@ from tests.integration.test_erase import files_with
 
 CANARY = "Otto-of-the-canaries"
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.at_night]
 
 
 @pytest.fixture
