@@ -92,7 +92,8 @@ def test_a_process_that_has_finished_is_not_reported(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
 def test_a_process_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
-    child = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+    # Waits for a signal alone, so that nothing but its parent's death can end it.
+    child = "import os, signal; print(os.getpid(), flush=True); signal.pause()"
     command = [sys.executable, "-c", PARENT, str(tmp_path), child]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as parent:
         (pid,) = eventually_wrote(tmp_path / "logs" / "child.log", 1)
@@ -100,4 +101,8 @@ def test_a_process_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 
         parent.kill()
 
-        left.wait(timeout=20)
+        try:
+            left.wait(timeout=20)
+        finally:
+            if left.is_running():
+                left.kill()

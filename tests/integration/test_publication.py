@@ -456,3 +456,29 @@ def test_the_log_of_a_killed_dbt_is_merged_into_the_warehouse_first(
     assert not list((published.root / "data").glob("*.wal"))
     assert published.query("select id from marts.by_hand") == [(7,)]
     assert words(published, "marts.of_a") == [(1, "two")]
+
+
+@pytest.mark.on_ducklake(at_night=True)
+def test_a_history_that_was_made_anew_and_held_back_is_made_anew_again(
+    database: Database, lake: Lake
+) -> None:
+    """What the ledger has of the failed build is put back with the rows."""
+    database.execute(
+        "create table a (id int primary key, word text, extra text, at timestamptz default now())",
+        "insert into a values (1, 'one', 'x')",
+    )
+    lake.declare("a: {cursor: at, history: true}").run()
+    write(lake, {"tests/bad.sql": "select 1 from {{ ref('hst_shop__a') }} where word = 'bad'"})
+    database.execute("insert into a values (2, 'bad', 'y')")
+    lake.declare("a: {cursor: at, history: true, columns: {exclude: [extra]}}")
+    assert lake.run().exit_code != 0
+    assert "extra" in columns_of(lake)
+
+    (lake.root / "dbt/tests/bad.sql").unlink()
+    assert lake.run().exit_code == 0
+
+    assert "extra" not in columns_of(lake), "as in a history that is made from nothing"
+
+
+def columns_of(lake: Lake) -> list[object]:
+    return [row[0] for row in lake.query("describe history.hst_shop__a")]

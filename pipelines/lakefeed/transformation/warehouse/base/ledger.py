@@ -10,7 +10,7 @@ from lakefeed.sql import quote
 from lakefeed.transformation.warehouse.base.format import holds
 from lakefeed.transformation.warehouse.base.warehouse import Relation
 
-_TABLES = ("staged_loads", "histories", "compared_keys", "declared_columns")
+LEDGER = ("staged_loads", "histories", "compared_keys", "declared_columns")
 
 
 def drop_relations(session: DuckDBPyConnection, relations: Iterable[Relation]) -> None:
@@ -20,7 +20,7 @@ def drop_relations(session: DuckDBPyConnection, relations: Iterable[Relation]) -
         if relation.kind:
             qualified = f"{quote(relation.schema)}.{quote(relation.name)}"
             session.execute(f"drop {relation.kind} {qualified}")
-        for table in _TABLES:
+        for table in LEDGER:
             if holds(session, table):
                 session.execute(f"delete from _lakefeed.{table} where model = ?", [relation.name])
     session.commit()

@@ -10,23 +10,23 @@ from duckdb import DuckDBPyConnection
 from lakefeed.sql import literal, quote
 from lakefeed.transformation.manifest import Model
 from lakefeed.transformation.warehouse.base.format import holds
+from lakefeed.transformation.warehouse.base.ledger import LEDGER
 
 # The name under which the published version is attached.
 PUBLISHED = "lakefeed_published"
 
-_STAGED_LOADS = "staged_loads"
 # The name in a view's definition, if it has no schema.
 _VIEW = re.compile(r'^(create view )("(?:[^"]|"")+"|\w+)([ (])', re.IGNORECASE)
 
 
 def put_back_model(session: DuckDBPyConnection, model: Model) -> None:
-    """Puts a model back: rows, definition, indexes and, of a staging model, its recorded loads.
+    """Puts a model back: rows, definition, indexes, and what the ledger has of it.
 
     A model that isn't in `PUBLISHED` is dropped. Of a view, only the definition is put back.
     """
     for statement in put_back_relation(session, model.schema, model.identifier):
         session.execute(statement)
-    for statement in _put_back_loads(session, model.name):
+    for statement in _put_back_records(session, model.name):
         session.execute(statement)
 
 
@@ -48,14 +48,15 @@ def _definition(relation: str, sql: str) -> str:
     return sql.replace(f"{PUBLISHED}.", "")
 
 
-def _put_back_loads(session: DuckDBPyConnection, model: str) -> Iterator[str]:
-    if not holds(session, _STAGED_LOADS):
-        return
-    table = f"_lakefeed.{_STAGED_LOADS}"
+def _put_back_records(session: DuckDBPyConnection, model: str) -> Iterator[str]:
     of_model = f"where model = {literal(model)}"
-    yield f"delete from {table} {of_model}"
-    if holds(session, _STAGED_LOADS, PUBLISHED):
-        yield f"insert into {table} from {PUBLISHED}.{table} {of_model}"
+    for name in LEDGER:
+        if not holds(session, name):
+            continue
+        table = f"_lakefeed.{name}"
+        yield f"delete from {table} {of_model}"
+        if holds(session, name, PUBLISHED):
+            yield f"insert into {table} from {PUBLISHED}.{table} {of_model}"
 
 
 def _definitions(

@@ -98,8 +98,8 @@ class Candidate(Protocol):
     def put_back(self, models: Iterable[Model]) -> None:
         """Puts these models back to their published version, and drops those that have none.
 
-        So are the recorded loads of a staging model, so that the next build stages the others
-        again.
+        So is what the ledger has of them: the next build stages later loads again, and makes
+        anew what this one did.
         """
 
     def drop(self, relations: Iterable[Relation]) -> None:

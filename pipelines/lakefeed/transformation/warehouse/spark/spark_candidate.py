@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from lakefeed.transformation.targets.spark import (
     text_literal,
 )
 from lakefeed.transformation.warehouse.base.contents import Contents
+from lakefeed.transformation.warehouse.base.ledger import LEDGER
 from lakefeed.transformation.warehouse.base.publication_state import PublicationState
 from lakefeed.transformation.warehouse.base.warehouse import Relation
 from lakefeed.transformation.warehouse.spark.failing_rows import keep_failing_rows
@@ -48,9 +49,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 ANOTHER = "another run has started to build the warehouse and discarded what this run built"
-
-# The tables of `_lakefeed` that record what each model over raw was built from.
-_LEDGER = ("staged_loads", "histories", "compared_keys")
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ class SparkCandidate:
                 put_back(session, self.spark.catalog, now.get(key), published[key])
             elif key in now:
                 gone |= leave(session, [now[key]], register.versions)
-            self._put_back_records(session, model.name, published.get("_lakefeed.staged_loads"))
+            _put_back_records(session, model.name, now, published)
         self._record(replace(self.mark, gone=gone))
 
     def drop(self, relations: Iterable[Relation]) -> None:
@@ -99,7 +97,7 @@ class SparkCandidate:
         for relation in relations:
             if found := now.get((relation.schema, relation.name)):
                 gone |= leave(session, [found], versions)
-            for name in _LEDGER:
+            for name in LEDGER:
                 if ("_lakefeed", name) in now:
                     _forget(session, name, relation.name)
         self._record(replace(self.mark, gone=gone))
@@ -155,20 +153,6 @@ class SparkCandidate:
             if relation.key not in gone or gone[relation.key] != relation.snapshot
         ]
 
-    def _put_back_records(
-        self, session: SparkSession, model: str, published: Stored | None
-    ) -> None:
-        now = {relation.key for relation in self._stored(session)}
-        if "_lakefeed.staged_loads" not in now:
-            return
-        _forget(session, "staged_loads", model)
-        if published is not None:
-            rows_of(
-                session,
-                f"insert into _lakefeed.staged_loads select * from {published.pinned} "
-                f"where model = {text_literal(model)}",
-            )
-
     def _record(self, mark: Mark) -> None:
         def with_mark(found: Register) -> Register:
             refuse_if_overtaken(found, mark)
@@ -200,6 +184,23 @@ def refuse_if_overtaken(found: Register, mark: Mark) -> None:
     """
     if found.mark is None or found.mark.build != mark.build:
         raise Refused(ANOTHER, do=NOTHING_LOST)
+
+
+def _put_back_records(
+    session: SparkSession, model: str, now: Mapping[str, Stored], published: Mapping[str, Stored]
+) -> None:
+    """Makes what the ledger has of a model what the published version has."""
+    for name in LEDGER:
+        key = f"_lakefeed.{name}"
+        if key not in now:
+            continue
+        _forget(session, name, model)
+        if key in published:
+            rows_of(
+                session,
+                f"insert into {key} select * from {published[key].pinned} "
+                f"where model = {text_literal(model)}",
+            )
 
 
 def _forget(session: SparkSession, table: str, model: str) -> None:
