@@ -5,11 +5,7 @@
     name than before are renamed; their names in raw tell which they are.
 #}
 {% macro fit_model(raw, anew) %}
-    {%- set wanted = dict(raw.meta.lakefeed.columns) -%}
-    {%- if raw.meta.lakefeed.deletes == 'mark' -%}
-        {%- do wanted.update({'_deleted_at': 'timestamptz'}) -%}
-    {%- endif -%}
-    {%- do wanted.update({'_dlt_load_id': 'varchar', '_staged_batch': 'bigint'}) -%}
+    {%- set wanted = lakefeed.staging_columns(raw) -%}
     {%- set present = lakefeed.model_state().columns -%}
     {%- set types = lakefeed.build_state().types -%}
     {%- set quoted = lakefeed.quoted(wanted.keys() | list + present.keys() | list) -%}
@@ -37,6 +33,17 @@
     create or replace table {{ this }} as
     select {{ casts | join(', ') }} from {{ this }}{{ ' where false' if anew }};
     {%- endif -%}
+{% endmacro %}
+
+
+{# The types of all columns that a staging model over this raw table has, by name. #}
+{% macro staging_columns(raw) %}
+    {%- set columns = dict(raw.meta.lakefeed.columns) -%}
+    {%- if raw.meta.lakefeed.deletes == 'mark' -%}
+        {%- do columns.update({'_deleted_at': 'timestamptz'}) -%}
+    {%- endif -%}
+    {%- do columns.update({'_dlt_load_id': 'varchar', '_staged_batch': 'bigint'}) -%}
+    {{- return(columns) -}}
 {% endmacro %}
 
 

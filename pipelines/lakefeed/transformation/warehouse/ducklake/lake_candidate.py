@@ -21,6 +21,7 @@ from lakefeed.transformation.warehouse.base.duckdb_state import write_state
 from lakefeed.transformation.warehouse.base.ledger import drop_relations
 from lakefeed.transformation.warehouse.base.publication_state import PublicationState
 from lakefeed.transformation.warehouse.base.put_back import put_back_model
+from lakefeed.transformation.warehouse.base.versions import kept_beside_new
 from lakefeed.transformation.warehouse.base.warehouse import Relation
 from lakefeed.transformation.warehouse.ducklake.failing_rows import keep_failing_rows
 from lakefeed.transformation.warehouse.ducklake.lock import NOTHING_LOST, assert_locked, newest
@@ -91,26 +92,14 @@ class LakeCandidate:
             snapshot = newest_snapshot(session)
             pin(session, snapshot, stored(session, LAKE))
             new = LakeVersion(published_at, snapshot=snapshot, is_current=True)
-            earlier = [replace(v, is_current=False) for v in versions(session)]
-            record_versions(session, [*self._kept(earlier), new])
+            most = self.project.declaration.warehouse.keep
+            record_versions(session, [*kept_beside_new(versions(session), most), new])
             write_mark(session, None)
             assert_locked(self.lake)
             commit_publication(session)
 
     def _published_at(self) -> dt.datetime:
         return self.contents.state().published_at or dt.datetime.now(dt.UTC)
-
-    def _kept(self, earlier: list[LakeVersion]) -> list[LakeVersion]:
-        """The earlier versions without those beyond `keep`, and undone ones older than the rest."""
-        most = self.project.declaration.warehouse.keep
-        done = [version for version in earlier if not version.is_undone]
-        kept = done[max(len(done) - most, 0) :]
-        return [
-            version
-            for version in earlier
-            if version in kept
-            or (version.is_undone and kept and version.published_at > kept[0].published_at)
-        ]
 
     @contextmanager
     def _opened(self) -> Iterator[DuckDBPyConnection]:

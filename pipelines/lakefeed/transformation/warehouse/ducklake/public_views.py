@@ -7,7 +7,6 @@ public._lakefeed_models     the published state of all models
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,14 +17,13 @@ from sqlglot.errors import SqlglotError
 from lakefeed.errors import BuildFailed
 from lakefeed.sql import literal, quote
 from lakefeed.transformation.targets.ducklake import LAKE
+from lakefeed.transformation.warehouse.base.public_names import public_name, refuse_ambiguous
 from lakefeed.transformation.warehouse.ducklake.records import SCHEMA
 
 PUBLIC = "public"
 FAILURES = "test_failures"
 # Schemas that belong to no version.
 OUTSIDE = (PUBLIC, SCHEMA, FAILURES)
-
-_LEDGER = "_lakefeed"
 
 
 @dataclass(frozen=True)
@@ -44,8 +42,8 @@ class Stored:
 
     @property
     def public_name(self) -> str:
-        """Its name among the public views: names of models are unique, the ledger's aren't."""
-        return f"{_LEDGER}_{self.name}" if self.schema == _LEDGER else self.name
+        """Its name among the public views."""
+        return public_name(self.schema, self.name)
 
 
 def stored(session: DuckDBPyConnection, database: str) -> list[Stored]:
@@ -73,7 +71,7 @@ def pin(session: DuckDBPyConnection, snapshot: int, relations: list[Stored]) -> 
     Raises:
         BuildFailed: two of them have the same name, or a view can't be understood.
     """
-    _refuse_ambiguous(relations)
+    refuse_ambiguous(relation.public_name for relation in relations)
     session.execute(f"create schema if not exists {PUBLIC}")
     for statement in _statements(session, snapshot, relations):
         session.execute(statement)
@@ -111,13 +109,3 @@ def _of_public(view: Stored, relations: list[Stored]) -> str:
             table.set("db", exp.to_identifier(PUBLIC, quoted=True))
             table.set("this", exp.to_identifier(name, quoted=True))
     return str(created.expression.sql(dialect="duckdb"))
-
-
-def _refuse_ambiguous(relations: list[Stored]) -> None:
-    names = Counter(relation.public_name.lower() for relation in relations)
-    twice = [name for name, number in names.items() if number > 1]
-    if twice:
-        raise BuildFailed(
-            f"two models are named {twice[0]}, and readers see all models in one schema",
-            do="give one of them another name or alias",
-        )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
-from lakefeed.transformation.warehouse.base.warehouse import Version
+from lakefeed.transformation.warehouse.base.versions import RecordedVersion, published_among
 
 SCHEMA = "_lakefeed_publication"
 
@@ -28,11 +28,10 @@ create table if not exists {SCHEMA}.candidate (
 
 
 @dataclass(frozen=True)
-class LakeVersion(Version):
+class LakeVersion(RecordedVersion):
     """A version, and the snapshot that it is."""
 
     snapshot: int = -1
-    is_current: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def versions(session: DuckDBPyConnection) -> list[LakeVersion]:
 
 def current_version(session: DuckDBPyConnection) -> LakeVersion | None:
     """The published version, if there is one."""
-    return next((version for version in versions(session) if version.is_current), None)
+    return published_among(versions(session))
 
 
 def record_versions(session: DuckDBPyConnection, kept: Sequence[LakeVersion]) -> None:

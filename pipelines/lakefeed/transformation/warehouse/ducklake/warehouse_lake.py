@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection
@@ -29,6 +28,7 @@ from lakefeed.transformation.targets.ducklake import (
 from lakefeed.transformation.warehouse.base.contents import Contents
 from lakefeed.transformation.warehouse.base.duckdb_contents import DuckDBContents
 from lakefeed.transformation.warehouse.base.put_back import PUBLISHED
+from lakefeed.transformation.warehouse.base.versions import after_return, earlier_than
 from lakefeed.transformation.warehouse.base.warehouse import (
     Inspection,
     SetAside,
@@ -169,14 +169,7 @@ class WarehouseLake:
 
     def version_before(self, current: Version | None) -> Version | None:
         with newest(self._lake) as session:
-            earlier = [
-                version
-                for version in versions(session)
-                if not version.is_undone
-                and not version.is_current
-                and (current is None or version.published_at < current.published_at)
-            ]
-        return earlier[-1] if earlier else None
+            return earlier_than(versions(session), current)
 
     def return_to(self, version: Version, current: Version | None) -> SetAside | None:
         assert isinstance(version, LakeVersion)
@@ -188,7 +181,7 @@ class WarehouseLake:
                 relations = stored(session, PUBLISHED)
             session.begin()
             pin(session, version.snapshot, relations)
-            record_versions(session, _after_return(versions(session), version))
+            record_versions(session, after_return(versions(session), version.published_at))
             write_mark(session, None)
             commit_publication(session)
         return None
@@ -216,19 +209,6 @@ class WarehouseLake:
 
     def forget_set_aside(self) -> None:
         """Nothing of a lake is ever set aside."""
-
-
-def _after_return(known: list[LakeVersion], to: LakeVersion) -> list[LakeVersion]:
-    """The versions once `to` is published again: the current one is undone, later ones go."""
-    return [
-        replace(
-            version,
-            is_current=version.snapshot == to.snapshot,
-            is_undone=version.is_undone or version.is_current,
-        )
-        for version in known
-        if version.is_undone or version.is_current or version.published_at <= to.published_at
-    ]
 
 
 @contextmanager

@@ -6,7 +6,6 @@ was killed among the views is finished by whoever builds next.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -27,21 +26,6 @@ from lakefeed.transformation.warehouse.spark.relations import (
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-
-def refuse_ambiguous(relations: Iterable[Stored]) -> None:
-    """Checks that no two relations have the same public name.
-
-    Raises:
-        BuildFailed: two have.
-    """
-    names = Counter(relation.public_name.lower() for relation in relations)
-    twice = [name for name, number in names.items() if number > 1]
-    if twice:
-        raise BuildFailed(
-            f"two models are named {twice[0]}, and readers see all models in one schema",
-            do="give one of them another name or alias",
-        )
 
 
 def tag(session: SparkSession, relations: Iterable[Stored]) -> None:

@@ -26,7 +26,7 @@ from lakefeed.transformation.targets.spark import (
     text_literal,
 )
 from lakefeed.transformation.warehouse.base.format import FORMAT
-from lakefeed.transformation.warehouse.base.warehouse import Version
+from lakefeed.transformation.warehouse.base.versions import RecordedVersion, published_among
 from lakefeed.transformation.warehouse.spark.relations import RECORDS, Ours, Stored
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _CONFLICTS = ("ValidationException", "CommitFailedException", "conflict")
 
 
 @dataclass(frozen=True)
-class SparkVersion(Version):
+class SparkVersion(RecordedVersion):
     """A version: its tables with their snapshots, and its views.
 
     Attributes:
@@ -53,7 +53,6 @@ class SparkVersion(Version):
     """
 
     relations: tuple[Stored, ...] = ()
-    is_current: bool = False
     is_whole: bool = True
 
 
@@ -94,7 +93,7 @@ class Register:
     @property
     def current(self) -> SparkVersion | None:
         """The published version, if there is one."""
-        return next((version for version in self.versions if version.is_current), None)
+        return published_among(self.versions)
 
     def ours(self, project: Project) -> Ours:
         """The relations that belong to the warehouse: the project's models, and what versions have.

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from lakefeed.transformation.targets.spark import quoted, rows_of
+from lakefeed.transformation.warehouse.base.public_names import public_name
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -60,8 +61,8 @@ class Stored:
 
     @property
     def public_name(self) -> str:
-        """Its name among the public views: names of models are unique, the ledger's aren't."""
-        return f"{_LEDGER}_{self.name}" if self.schema == _LEDGER else self.name
+        """Its name among the public views."""
+        return public_name(self.schema, self.name)
 
     @property
     def pinned(self) -> str:

@@ -21,7 +21,9 @@ from lakefeed.transformation.targets.spark import (
 )
 from lakefeed.transformation.warehouse.base.contents import Contents
 from lakefeed.transformation.warehouse.base.ledger import LEDGER
+from lakefeed.transformation.warehouse.base.public_names import refuse_ambiguous
 from lakefeed.transformation.warehouse.base.publication_state import PublicationState
+from lakefeed.transformation.warehouse.base.versions import kept_beside_new
 from lakefeed.transformation.warehouse.base.warehouse import Relation
 from lakefeed.transformation.warehouse.spark.failing_rows import keep_failing_rows
 from lakefeed.transformation.warehouse.spark.lock import (
@@ -31,7 +33,6 @@ from lakefeed.transformation.warehouse.spark.lock import (
 )
 from lakefeed.transformation.warehouse.spark.public_views import (
     finish_publication,
-    refuse_ambiguous,
     tag,
 )
 from lakefeed.transformation.warehouse.spark.register import (
@@ -111,7 +112,7 @@ class SparkCandidate:
     def publish(self) -> None:
         session, before = self._locked, read_register(self._session).current
         relations = self._listed(session)
-        refuse_ambiguous(relations)
+        refuse_ambiguous(relation.public_name for relation in relations)
         tag(session, set(relations).difference(before.relations if before else ()))
         built = SparkContents(self.spark, lambda _: relations)
         published_at = built.state().published_at or dt.datetime.now(dt.UTC)
@@ -126,20 +127,8 @@ class SparkCandidate:
 
     def _with_new(self, found: Register, new: SparkVersion) -> Register:
         refuse_if_overtaken(found, self.mark)
-        earlier = [replace(version, is_current=False) for version in found.versions]
-        return replace(found, mark=None, versions=(*self._kept(earlier), new))
-
-    def _kept(self, earlier: list[SparkVersion]) -> list[SparkVersion]:
-        """The earlier versions without those beyond `keep`, and undone ones older than the rest."""
         most = self.project.declaration.warehouse.keep
-        done = [version for version in earlier if not version.is_undone]
-        kept = done[max(len(done) - most, 0) :]
-        return [
-            version
-            for version in earlier
-            if version in kept
-            or (version.is_undone and kept and version.published_at > kept[0].published_at)
-        ]
+        return replace(found, mark=None, versions=(*kept_beside_new(found.versions, most), new))
 
     def _stored(self, session: SparkSession) -> list[Stored]:
         return stored(session, read_register(session).ours(self.project))

@@ -22,6 +22,7 @@ from lakefeed.loading.object_store.duckdb_access import Session
 from lakefeed.sql import literal, quote
 from lakefeed.transformation.targets.spark import Spark, arrow_of, open_session, spark_of
 from lakefeed.transformation.warehouse.base.contents import Contents
+from lakefeed.transformation.warehouse.base.versions import after_return, earlier_than
 from lakefeed.transformation.warehouse.base.warehouse import Inspection, SetAside, Version
 from lakefeed.transformation.warehouse.spark.failing_rows import forget_failing_rows
 from lakefeed.transformation.warehouse.spark.inspection import inspect_spark
@@ -37,7 +38,6 @@ from lakefeed.transformation.warehouse.spark.public_views import finish_publicat
 from lakefeed.transformation.warehouse.spark.register import (
     Mark,
     Register,
-    SparkVersion,
     read_register,
 )
 from lakefeed.transformation.warehouse.spark.relations import Stored
@@ -151,26 +151,13 @@ class WarehouseSpark:
         return read_register(self._session).current
 
     def version_before(self, current: Version | None) -> Version | None:
-        earlier = [
-            version
-            for version in read_register(self._session).versions
-            if not version.is_undone
-            and not version.is_current
-            and (current is None or version.published_at < current.published_at)
-        ]
-        return earlier[-1] if earlier else None
+        return earlier_than(read_register(self._session).versions, current)
 
     def return_to(self, version: Version, current: Version | None) -> SetAside | None:
         assert current is not None
         spark, session = self._spark, self._session
         assert_locked(spark, session)
-        change_locked(
-            spark,
-            session,
-            lambda found: replace(
-                found, mark=None, versions=_after_return(found.versions, version.published_at)
-            ),
-        )
+        change_locked(spark, session, lambda found: _returned(found, version.published_at))
         finish_publication(spark, session)
         return None
 
@@ -209,15 +196,10 @@ def _without_earlier(found: Register) -> Register:
     return replace(found, versions=tuple(v for v in found.versions if v.is_current))
 
 
-def _after_return(known: tuple[SparkVersion, ...], to: dt.datetime) -> tuple[SparkVersion, ...]:
-    """The versions once that of `to` is published again: the current one is undone."""
-    return tuple(
-        replace(
-            version,
-            is_current=version.published_at == to,
-            is_undone=version.is_undone or version.is_current,
-            is_whole=version.is_whole and version.published_at != to,
-        )
-        for version in known
-        if version.is_undone or version.is_current or version.published_at <= to
+def _returned(found: Register, to: dt.datetime) -> Register:
+    """The register once the version of `to` is published again; its views are to be shown."""
+    versions = (
+        replace(version, is_whole=version.is_whole and version.published_at != to)
+        for version in after_return(found.versions, to)
     )
+    return replace(found, mark=None, versions=tuple(versions))

@@ -7,11 +7,7 @@
     fitted before.
 #}
 {% macro fitted_on_spark(raw) %}
-    {%- set wanted = dict(raw.meta.lakefeed.columns) -%}
-    {%- if raw.meta.lakefeed.deletes == 'mark' -%}
-        {%- do wanted.update({'_deleted_at': 'timestamptz'}) -%}
-    {%- endif -%}
-    {%- do wanted.update({'_dlt_load_id': 'varchar', '_staged_batch': 'bigint'}) -%}
+    {%- set wanted = lakefeed.staging_columns(raw) -%}
     {%- set present = lakefeed.model_state().columns -%}
     {%- set types = lakefeed.build_state().types -%}
     {%- set quoted = lakefeed.quoted(wanted.keys() | list + present.keys() | list) -%}
