@@ -6,7 +6,7 @@ import gc
 import logging
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -21,7 +21,9 @@ from lakefeed.demo.spark.relay import over_tcp
 from lakefeed.demo.spark.settings import CATALOGUE, Place
 from lakefeed.demo.store import ObjectStore
 from lakefeed.errors import LakefeedError
-from tests.conftest import BUCKET, Database, new_database
+from lakefeed.orchestration.project.scaffold import write_scaffold
+from lakefeed.transformation.targets.spark import open_session, rows_of
+from tests.conftest import BUCKET, Database, Lake, new_database
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
@@ -121,6 +123,29 @@ def running(spark_cluster_server: Running) -> Running:
 def catalog(running: Running) -> str:
     """The name of an empty catalogue: a warehouse has fixed schemas, so each needs its own."""
     return f"lake{next(running.unused)}"
+
+
+@pytest.fixture
+def spark(running: Running, catalog: str) -> Callable[[str], list[tuple[Any, ...]]]:
+    """Runs statements in the catalog that the project builds in."""
+    return lambda sql: rows_of(open_session(running.remote, catalog), sql)
+
+
+@pytest.fixture
+def warehouse(running: Running, catalog: str) -> str:
+    """What sources.yaml declares as the warehouse."""
+    return f"{{type: spark, remote: '{running.remote}', catalog: {catalog}}}"
+
+
+@pytest.fixture
+def lake(
+    running: Running, store: ObjectStore, database: Database, warehouse: str, tmp_path: Path
+) -> Lake:
+    """A project on Spark, with its raw layer where executors read it."""
+    root = tmp_path / "on_spark"
+    root.mkdir()
+    write_scaffold(root)
+    return Lake(root, warehouse=warehouse, raw_url=f"{running.raw_url}/{uuid.uuid4().hex}")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import uuid
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -20,13 +19,11 @@ import yaml
 
 from lakefeed.demo.shop import create_shop, generate_shop
 from lakefeed.demo.shop_events import live_a_day
-from lakefeed.orchestration.project.init import write_scaffold
 from lakefeed.transformation.generate.dbt_packages import provide_dbt_package
 from lakefeed.transformation.generate.generated_files import write_generated
-from lakefeed.transformation.targets.spark import open_session, rows_of
+from lakefeed.transformation.targets.spark import open_session
 from tests.conftest import Database, Lake, ObjectStore, copy_shop_project
 from tests.integration.test_macros import PROJECT
-from tests.spark.conftest import Running
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(900)]
 
@@ -51,29 +48,6 @@ LATER = (
     "insert into whole values (2, 'y')",
 )
 DECLARED = "t: {cursor: at, history: true, deletes: remove}\nwhole: {mode: full_refresh}"
-
-
-@pytest.fixture
-def spark(running: Running, catalog: str) -> Callable[[str], list[tuple[Any, ...]]]:
-    """Runs statements in the catalog that the project builds in."""
-    return lambda sql: rows_of(open_session(running.remote, catalog), sql)
-
-
-@pytest.fixture
-def warehouse(running: Running, catalog: str) -> str:
-    """What sources.yaml declares as the warehouse."""
-    return f"{{type: spark, remote: '{running.remote}', catalog: {catalog}}}"
-
-
-@pytest.fixture
-def lake(
-    running: Running, store: ObjectStore, database: Database, warehouse: str, tmp_path: Path
-) -> Lake:
-    """A project on Spark, with its raw layer where executors read it."""
-    root = tmp_path / "on_spark"
-    root.mkdir()
-    write_scaffold(root)
-    return Lake(root, warehouse=warehouse, raw_url=f"{running.raw_url}/{uuid.uuid4().hex}")
 
 
 def dbt(root: Path, *arguments: str) -> str:

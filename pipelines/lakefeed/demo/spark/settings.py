@@ -69,6 +69,8 @@ def _iceberg(place: Place, name: str) -> Mapping[str, str]:
         "jdbc.password": unquote(parts.password or ""),
         # V0, which is the default, has no views.
         "jdbc.schema-version": "V1",
+        # Readers would look for a published snapshot in what they knew of the table before.
+        "cache-enabled": "false",
         # A connection that PostgreSQL has ended, such as an idle one, is opened again.
         "retryable_status_codes": "57P01,57P05",
         **(_s3(place.store) if place.store else {}),

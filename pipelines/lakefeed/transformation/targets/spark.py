@@ -128,6 +128,8 @@ def open_session(remote: str, catalog: str) -> SparkSession:
         session.client.set_retry_policies([DefaultPolicy(**_RETRIES)])
         for name, value in _SETTINGS.items():
             session.conf.set(name, value)
+        # Of what other sessions write, a cache would show the state of half a minute ago.
+        session.conf.set(f"spark.sql.catalog.{catalog}.cache-enabled", "false")
         session.catalog.setCurrentCatalog(catalog)
     except Exception as error:  # noqa: BLE001 - gRPC's and pyspark's
         if session is not None:

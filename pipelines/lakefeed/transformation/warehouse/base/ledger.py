@@ -10,6 +10,7 @@ from lakefeed.sql import quote
 from lakefeed.transformation.warehouse.base.format import holds
 from lakefeed.transformation.warehouse.base.warehouse import Relation
 
+SCHEMA = "_lakefeed"
 LEDGER = ("staged_loads", "histories", "compared_keys", "declared_columns")
 
 

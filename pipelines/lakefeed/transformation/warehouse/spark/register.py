@@ -70,6 +70,8 @@ class Mark:
     """The build that works on the tables, and the published version that it started from.
 
     Attributes:
+        is_anew: whether every model is built from nothing. Tables that versions show can't be
+            dropped for it, so that dbt replaces them.
         gone: tables that don't belong to the candidate but must stay, since a version needs them;
             by `schema.name` their snapshots: one that was written since belongs to it again.
     """
@@ -77,6 +79,7 @@ class Mark:
     build: str
     started_from: dt.datetime | None
     is_whole: bool = False
+    is_anew: bool = False
     gone: dict[str, int | None] = field(default_factory=dict)
 
 

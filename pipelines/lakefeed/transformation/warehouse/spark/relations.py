@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from lakefeed.transformation.targets.spark import quoted, rows_of
+from lakefeed.transformation.warehouse.base.ledger import SCHEMA as LEDGER_SCHEMA
 from lakefeed.transformation.warehouse.base.public_names import public_name
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ RECORDS = "_lakefeed_publication"
 # Schemas that belong to no version.
 OUTSIDE = (PUBLIC, RECORDS, FAILURES)
 
-_LEDGER = "_lakefeed"
 _AT_ONCE = 8
 
 # Schema and name of relations.
@@ -81,14 +81,16 @@ def stored(session: SparkSession, ours: Ours | None = None) -> list[Stored]:
     """
     schemas = namespaces(session) - set(OUTSIDE)
     if ours is not None:
-        schemas &= {_LEDGER, *(schema for schema, _ in ours)}
+        schemas &= {LEDGER_SCHEMA, *(schema for schema, _ in ours)}
     listings = [(what, schema) for schema in sorted(schemas) for what in ("table", "view")]
     named = side_by_side(lambda listing: _listed(session, *listing), listings)
     found = [
         relation
         for relations in named
         for relation in relations
-        if ours is None or relation.schema == _LEDGER or (relation.schema, relation.name) in ours
+        if ours is None
+        or relation.schema == LEDGER_SCHEMA
+        or (relation.schema, relation.name) in ours
     ]
     return sorted(
         side_by_side(lambda relation: _completed(session, relation), found),

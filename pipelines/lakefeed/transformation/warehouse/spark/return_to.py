@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lakefeed.declaration.project import Project
 from lakefeed.errors import Refused
 from lakefeed.transformation.targets.spark import quoted, rows_of, text_literal
+from lakefeed.transformation.warehouse.base.ledger import LEDGER, SCHEMA
 from lakefeed.transformation.warehouse.spark.relations import Ours, Stored, drops, stored
 
 if TYPE_CHECKING:
@@ -50,13 +51,19 @@ def bring_back(
 
     Returns:
         The tables that had to stay although they aren't in the version, with their snapshots.
+        Those of `_lakefeed` aren't among them: the next build goes on with them, and what they
+        recorded of models is deleted.
     """
     now = {relation.key: relation for relation in stored(session, ours)}
     then = {relation.key: relation for relation in version.relations} if version else {}
     gone = leave(session, [now[key] for key in now.keys() - then.keys()], kept)
+    records = [now[key] for key in gone if now[key].schema == SCHEMA]
+    for table in records:
+        if table.name in LEDGER:
+            rows_of(session, f"delete from {table.quoted}")
     for key in sorted(then.keys()):
         put_back(session, catalog, now.get(key), then[key])
-    return gone
+    return {key: gone[key] for key in gone.keys() - {table.key for table in records}}
 
 
 def leave(

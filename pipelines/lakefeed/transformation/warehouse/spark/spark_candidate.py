@@ -70,7 +70,8 @@ class SparkCandidate:
 
     def run_dbt(self, arguments: Sequence[str]) -> BuildResult:
         assert_locked(self.spark, self._session)
-        return run_dbt(self.project, "build", arguments, self.spark)
+        anew = ["--full-refresh"] if self.mark.is_anew else []
+        return run_dbt(self.project, "build", [*arguments, *anew], self.spark)
 
     def keep_failing_rows(self, result: BuildResult) -> BuildResult:
         place = f"{self.spark.shown}, catalog {self.spark.catalog}"

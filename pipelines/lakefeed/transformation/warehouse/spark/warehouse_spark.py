@@ -114,7 +114,8 @@ class WarehouseSpark:
         finish_publication(spark, session)
         before = read_register(session)
         refuse_tables_of_others(self._project, session, before)
-        mark = Mark(build, before.current.published_at if before.current else None)
+        started_from = before.current.published_at if before.current else None
+        mark = Mark(build, started_from, is_anew=empty)
         register = change_locked(
             spark, session, lambda found: replace(found, mark=mark, has_begun=True)
         )
