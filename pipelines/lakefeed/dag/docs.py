@@ -73,6 +73,8 @@ def _reads(table: Table) -> str:
     also = ""
     if table.mode == "incremental" and table.settings.deletes != "ignore":
         also = "; all keys, to find deleted rows"
+    if table.reads_log:
+        return "changes in the source's log since the last load"
     if table.reads_row_versions:
         return f"rows written since the last load (`xmin`){also}"
     if table.cursor is None:

@@ -20,6 +20,8 @@ from lakefeed.declaration.table import Table
 NOTHING = "-"
 # These are compared table by table, as effective settings.
 _BY_TABLE = {"version", "defaults", "sources", "tables"}
+# This is compared with the names that a source has by default.
+_APART = {*_BY_TABLE, "wal"}
 
 
 @dataclass(frozen=True)
@@ -85,19 +87,30 @@ def file_differences(before: Project, now: Project) -> Iterator[Difference]:
     for name, source in now.declaration.sources.items():
         if name in sources:
             yield from _field_differences(sources[name], source, ("sources", name), now)
+            yield from _wal_differences(before, now, name)
 
 
 def _field_differences(
     before: BaseModel, now: BaseModel, path: tuple[str, ...], project: Project
 ) -> Iterator[Difference]:
     for name, field in type(now).model_fields.items():
-        if name in _BY_TABLE:
+        if name in _APART:
             continue
         was, value = getattr(before, name), getattr(now, name)
         if was != value:
             place = (*path, field.alias or name)
             where = project.declared.document.where(place)
             yield Difference(".".join(place), shown(was), shown(value), where)
+
+
+def _wal_differences(before: Project, now: Project, source: str) -> Iterator[Difference]:
+    """The changes in how the log of a source is read, default names included."""
+    was, now_is = before.wal_of(source).texts, now.wal_of(source).texts
+    for name in was:
+        if was[name] != now_is[name]:
+            path = ("sources", source, "wal", name)
+            where = now.declared.document.where(path)
+            yield Difference(".".join(path), was[name], now_is[name], where)
 
 
 def _place_of(table: Table, setting: str, project: Project) -> str:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from lakefeed.declaration.models.columns import PAIR, Columns, Hash
 from lakefeed.declaration.models.quality import Tests
+from lakefeed.declaration.models.table_settings import Cursor
 from lakefeed.declaration.table import Table
 
 # A longer value, such as a query, doesn't move the others' origins out of sight.
@@ -41,6 +42,11 @@ def _rows(table: Table, checkpoint: str | None) -> list[tuple[str, str, str]]:
     rows = [(name, value, _origin(table, name)) for name, value in effective_settings(table)]
     if most := table.max_connections:
         rows.append(("max_connections", str(most), table.origins["max_connections"]))
+    if log := table.wal:
+        rows += [
+            (f"wal.{name}", value, _origin(table, f"wal.{name}"))
+            for name, value in log.texts.items()
+        ]
     if table.goes_on:
         rows.append(("checkpoint", checkpoint or "-", "newest load"))
     return rows
@@ -88,6 +94,8 @@ def shown(value: Any) -> str:
     """A setting's value as it would be written in YAML; `-` if it isn't set."""
     if isinstance(value, Hash) and value.key is None:
         value = value.algorithm
+    if isinstance(value, Cursor) and value.word:
+        value = value.word
     if isinstance(value, BaseModel):
         value = {name: item for name, item in value if name in value.model_fields_set}
     if isinstance(value, dict):

@@ -15,6 +15,7 @@ from lakefeed.declaration.environment.variables import (
     variables_of,
 )
 from lakefeed.declaration.models.declaration import Declaration, SourceDeclaration
+from lakefeed.declaration.models.wal import WalSettings
 from lakefeed.declaration.relationship_targets import refuse_undeclared_references
 from lakefeed.declaration.table import Table
 from lakefeed.declaration.tables import finds_active_tables, resolve_tables
@@ -86,6 +87,10 @@ class Project:
 
     def source(self, name: str) -> SourceDeclaration:
         return self.declaration.sources[name]
+
+    def wal_of(self, source: str) -> WalSettings:
+        """How the log of a source is read, whether a table of it has `cursor: wal` or not."""
+        return self.declaration.wal_of(source)
 
     def tables_of(self, source: str) -> tuple[Table, ...]:
         return tuple(table for table in self.tables if table.source == source)

@@ -33,6 +33,7 @@ from lakefeed.declaration.models.table_settings import (
     TableDeclaration,
     TableSettings,
 )
+from lakefeed.declaration.models.wal import Wal
 
 _INTRODUCTION = """\
 <!-- Written by `make docs` from the docstrings in pipelines/lakefeed/declaration/models. -->
@@ -99,6 +100,7 @@ defaults: {cursor: updated_at, lookback: "${LOOKBACK:-30m}"}
 _SECTIONS: dict[str, type[BaseModel]] = {
     "The file": Declaration,
     "`sources.<name>`": SourceDeclaration,
+    "`wal`": Wal,
     "`tables.<name>` and `defaults`": TableDeclaration,
     "`cursor`": Cursor,
     "`columns`": Columns,

@@ -8,13 +8,16 @@ from typing import Literal
 from lakefeed.declaration.catalogue import CatalogueTable, Column
 from lakefeed.declaration.document.positions import YamlPath
 from lakefeed.declaration.models.columns import ColumnSettings
-from lakefeed.declaration.models.table_settings import Cursor, TableDeclaration
+from lakefeed.declaration.models.table_settings import (
+    LOG,
+    ROW_VERSION,
+    Cursor,
+    TableDeclaration,
+)
+from lakefeed.declaration.models.wal import WalSettings
 from lakefeed.declaration.table_names import is_wildcard, spelled
 
 Mode = Literal["incremental", "append", "full_refresh"]
-
-# PostgreSQL's system column with the ID of the transaction that wrote a row version.
-ROW_VERSION = "xmin"
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Table:
         paths: the YAML path of each such setting.
         max_connections: how many sessions all runs may have on its source; None for any number.
         catalogue: the table in the catalogue; None before the first sync.
+        wal: how its source's log is read; None unless its changes are read from there.
     """
 
     source: str
@@ -39,6 +43,7 @@ class Table:
     where: str
     catalogue: CatalogueTable | None
     max_connections: int | None = None
+    wal: WalSettings | None = None
 
     @property
     def is_paused(self) -> bool:
@@ -67,9 +72,9 @@ class Table:
 
     @property
     def cursor(self) -> Cursor | None:
-        """The cursor column; None for `full_refresh` and `cursor: xmin`."""
+        """The cursor column; None for `full_refresh`, `cursor: xmin` and `cursor: wal`."""
         declared = self.settings.cursor if self.goes_on else None
-        return None if self.reads_row_versions else declared
+        return None if declared and declared.word else declared
 
     @property
     def goes_on(self) -> bool:
@@ -84,8 +89,16 @@ class Table:
     @property
     def reads_row_versions(self) -> bool:
         """Whether new rows are found by PostgreSQL's row versions (`cursor: xmin`)."""
+        return self._is_read_by(ROW_VERSION)
+
+    @property
+    def reads_log(self) -> bool:
+        """Whether changes are read from PostgreSQL's log (`cursor: wal`)."""
+        return self._is_read_by(LOG)
+
+    def _is_read_by(self, word: str) -> bool:
         declared = self.settings.cursor
-        return self.mode == "incremental" and bool(declared and declared.column == ROW_VERSION)
+        return self.mode == "incremental" and bool(declared and declared.word == word)
 
     @property
     def key(self) -> tuple[str, ...]:

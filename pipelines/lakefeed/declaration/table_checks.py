@@ -9,14 +9,22 @@ from lakefeed.declaration.catalogue import CatalogueTable
 from lakefeed.declaration.document.messages import nearest
 from lakefeed.declaration.document.positions import Document, YamlPath
 from lakefeed.declaration.models.columns import ColumnSettings
-from lakefeed.declaration.models.table_settings import TableDeclaration
-from lakefeed.declaration.table import ROW_VERSION, Table, is_own
+from lakefeed.declaration.models.table_settings import LOG, ROW_VERSION, TableDeclaration
+from lakefeed.declaration.table import Table, is_own
 from lakefeed.errors import Problem
 
 _OF_TABLES = {
     "only": "`only` doesn't apply to a `query`; write `from only` in the query itself",
     "parallel": "`parallel` doesn't apply to a `query`, which is read by one session",
     "on_detach": "`on_detach` doesn't apply to a `query`, which has no partitions",
+}
+_NOT_OF_QUERIES = {
+    ROW_VERSION: "the rows of a `query` have no `xmin`",
+    LOG: "the log has the changes of tables, not those of a `query`",
+}
+_WITH_UPDATES = {
+    ROW_VERSION: "by `xmin`, which changes with updates",
+    LOG: "the log, which has updates and deletes",
 }
 # How a table overrides what its defaults set and `mode: append` rules out.
 _OVERRIDDEN = {
@@ -37,15 +45,15 @@ def problem_of_query(
         paths: where each was set last.
     """
     entry = path[-1]
-    for name, why in _OF_TABLES.items():
+    for name, refused in _OF_TABLES.items():
         if merged.get(name) and paths[name][:-1] == path:
-            return document.problem(paths[name], f"`{entry}`: {why}", value=True)
+            return document.problem(paths[name], f"`{entry}`: {refused}", value=True)
     cursor = merged.get("cursor")
-    column = cursor.get("column") if isinstance(cursor, Mapping) else cursor
-    if column == ROW_VERSION and merged.get("mode") != "full_refresh":
+    why = _NOT_OF_QUERIES.get(cursor) if isinstance(cursor, str) else None
+    if why and merged.get("mode") != "full_refresh":
         message = (
-            f"`{entry}`: the rows of a `query` have no `xmin`; use a column of the query as its "
-            "cursor, or set `mode: full_refresh`"
+            f"`{entry}`: {why}; use a column of the query as its cursor, or set `mode: "
+            "full_refresh`"
         )
         return document.problem(paths["cursor"], message)
     return None
@@ -71,12 +79,7 @@ def problem_of_settings(
         return document.problem(path, message)
     problem = _problem_of_append(document, path, paths, settings) if mode == "append" else None
     problem = problem or _problem_of_columns(document, paths, settings, mode)
-    if problem := problem or _problem_of_detached(document, path, paths, settings, mode=mode):
-        return problem
-    declared = settings.cursor
-    if declared and declared.column == ROW_VERSION and declared.initial_value is not None:
-        return document.problem(path, f"`{entry}`: `cursor: xmin` accepts no `initial_value`")
-    return None
+    return problem or _problem_of_detached(document, path, paths, settings, mode=mode)
 
 
 def problems_of_columns(table: Table, live: CatalogueTable) -> Iterator[tuple[str, str]]:
@@ -161,10 +164,10 @@ def _problem_of_append(
 def _ruled_out_by_append(settings: TableDeclaration) -> dict[str, str]:
     """The settings that `mode: append` can't have, each with the reason."""
     found = {}
-    if settings.cursor and settings.cursor.column == ROW_VERSION:
+    if settings.cursor and (word := settings.cursor.word):
         found["cursor"] = (
-            "`mode: append` can't read by `xmin`, which changes with updates too; name the column "
-            "that increases with every inserted row (`cursor: created_at`)"
+            f"`mode: append` can't read {_WITH_UPDATES[word]} too; name the column that increases "
+            "with every inserted row (`cursor: created_at`)"
         )
     if settings.primary_key:
         found["primary_key"] = (

@@ -14,6 +14,7 @@ from lakefeed.declaration.catalogue import QUERY, Catalogue, CatalogueTable
 from lakefeed.declaration.document.loader import Declared
 from lakefeed.declaration.document.positions import Document, YamlPath
 from lakefeed.declaration.lake_names import LONGEST_LAKE_NAME, RESERVED, default_name
+from lakefeed.declaration.log_settings import problem_of_log, reads_log, settle_log
 from lakefeed.declaration.models.columns import EACH, merged_columns, parse_columns
 from lakefeed.declaration.models.declaration import SourceDeclaration
 from lakefeed.declaration.models.table_settings import TableDeclaration
@@ -147,9 +148,10 @@ def _resolve(
 ) -> Table | Problem:
     document, path = declared.document, layers[-1].path
     merged, origins, paths = _merge(document, layers)
+    settle_log(merged, origins, paths, path)
+    if problem := _problem_of_kind(document, path, merged, paths):
+        return problem
     if merged.get("query") is not None:
-        if problem := problem_of_query(document, path, merged, paths):
-            return problem
         # Defaults and wildcards may set them for tables.
         for name in ("only", "parallel", "on_detach"):
             merged.pop(name, None)
@@ -170,6 +172,9 @@ def _resolve(
             f"`{source}` allows one"
         )
         return document.problem(paths["max_lock_wait"], message)
+    wal = declared.declaration.wal_of(source) if reads_log(merged) else None
+    if wal:
+        origins |= _origins_of_wal(document, source)
     if most:
         origins["max_connections"] = document.where(("sources", source, "max_connections"))
     assert mode is not None
@@ -191,7 +196,22 @@ def _resolve(
             declared, catalogue, source, qualified, is_query=settings.query is not None
         ),
         max_connections=most,
+        wal=wal,
     )  # fmt: skip
+
+
+def _problem_of_kind(
+    document: Document, path: YamlPath, merged: Mapping[str, Any], paths: Mapping[str, YamlPath]
+) -> Problem | None:
+    """A setting that makes no sense with a query, or with the log as the cursor."""
+    if merged.get("query") is not None:
+        return problem_of_query(document, path, merged, paths)
+    return problem_of_log(document, path, merged, paths)
+
+
+def _origins_of_wal(document: Document, source: str) -> dict[str, str]:
+    path: YamlPath = ("sources", source, "wal")
+    return {f"wal.{name}": document.where((*path, name)) for name in _at(document.data, path) or {}}
 
 
 def _catalogued(

@@ -148,7 +148,8 @@ def _counts_without_new_rows(
 def _is_beyond(plan: TablePlan, held: LatestRows) -> str:
     """Whether a cursor is above those of all loads: its row is new, and no file need be read."""
     known = [load.cursor_max for load in held.loads if load.cursor_max is not None]
-    if not (plan.cursor and known and all(load.cursor == plan.cursor.name for load in held.loads)):
+    name = plan.cursor.recorded if plan.cursor else None
+    if not (plan.cursor and known and all(load.cursor == name for load in held.loads)):
         return "false"
     kind = lake_type(plan.cursor.type).duckdb
     listed = ", ".join(map(literal, dict.fromkeys(known)))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from lakefeed.declaration.models.declaration import Airflow, Raw, SourceDeclaration, Warehouse
 from lakefeed.declaration.models.table_settings import TableDeclaration
+from lakefeed.declaration.models.wal import WalSettings
 from lakefeed.declaration.project import Project, open_project
 from lakefeed.orchestration.impact.change_impact import DESCRIBED_BY_NEXT_RUN
 from lakefeed.orchestration.impact.diff import DiffReport, report_of
@@ -63,9 +65,10 @@ def test_every_setting_is_covered_by_an_edit(tmp_path: Path) -> None:
         *(f"airflow.{name}" for name in Airflow.model_fields),
         "notify",
         *("sources.shop.connection", "sources.shop.schema", "sources.shop.max_connections"),
+        *(f"sources.shop.wal.{field.name}" for field in fields(WalSettings)),
     }
     assert len(SourceDeclaration.model_fields) == len(
-        {"connection", "schema", "max_connections", "defaults", "tables"}
+        {"connection", "schema", "max_connections", "wal", "defaults", "tables"}
     )
     without_meaning = {change.setting for change in of_tables + of_files if not change.means}
     of_columns = {setting for setting in without_meaning if setting.startswith("columns.")}

@@ -26,6 +26,7 @@ from lakefeed.declaration.models.value_types import (
     parse_version,
     path_for_dbt,
 )
+from lakefeed.declaration.models.wal import Wal, WalSettings
 
 DAG_ID = r"^[A-Za-z0-9_.-]+$"
 
@@ -50,6 +51,9 @@ class SourceDeclaration(Strict):
     whatever tasks of the DAG they run. A run that finds no room waits, without a session, for up to
     half an hour. With `1`, one session keeps the snapshot and reads the tables one by one, slowly.
     Default: no such limit ([sessions](guarantees.md#sessions-and-locks))."""
+    wal: Wal | None = None
+    """How the log is read for tables with `cursor: wal`, as `{slot, publication, max_wal}`
+    ([which cursor](cdc.md))."""
     defaults: TableSettings | None = None
     """Default settings for all tables of this source."""
     tables: dict[str, TableDeclaration | None] = Field(min_length=1)
@@ -183,3 +187,7 @@ class Declaration(Strict):
         min_length=1
     )
     """The databases to load from, each by the name that it has in the lake."""
+
+    def wal_of(self, source: str) -> WalSettings:
+        """How the log of a source is read, whether a table of it has `cursor: wal` or not."""
+        return (self.sources[source].wal or Wal()).of_source(source)

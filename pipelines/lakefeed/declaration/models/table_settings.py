@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo, field_validator
 
 from lakefeed.declaration.models.columns import Columns, parse_columns
 from lakefeed.declaration.models.quality import Tests
@@ -22,11 +22,17 @@ from lakefeed.declaration.models.value_types import (
     Start,
     Text,
     bytes_of,
-    parse_cursor,
     parse_cursor_column,
     parse_shrink,
 )
 from lakefeed.sql import sql_name
+
+# PostgreSQL's system column with the ID of the transaction that wrote a row version.
+ROW_VERSION = "xmin"
+# PostgreSQL's write-ahead log, which has every change.
+LOG = "wal"
+# As bare words, these are no columns.
+CURSOR_WORDS = (ROW_VERSION, LOG)
 
 
 class Cursor(Strict):
@@ -46,6 +52,19 @@ class Cursor(Strict):
     """Where the first load starts. Rows below this value are never loaded."""
     timezone: str | None = None
     """The time zone of a `timestamp without time zone` cursor, such as `Europe/Paris`."""
+    _word: str | None = PrivateAttr(None)
+
+    @classmethod
+    def of_word(cls, word: str) -> Cursor:
+        """The cursor `xmin` or `wal`, which is no column, although one may have that name."""
+        cursor = cls(column=word)
+        cursor._word = word
+        return cursor
+
+    @property
+    def word(self) -> str | None:
+        """`xmin` or `wal`, if it is that and not a column."""
+        return self._word
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -66,6 +85,12 @@ class Cursor(Strict):
             return self.columns[0]
         return f"{self.function}({', '.join(map(sql_name, self.columns))})"
 
+    @property
+    def recorded(self) -> str:
+        """What manifests call it: its name, unless that would be taken for a word."""
+        is_column = self.word is None and self.name in CURSOR_WORDS
+        return f"{{column: {self.name}}}" if is_column else self.name
+
     @field_validator("greatest")
     @classmethod
     def _of_several(cls, value: bool, others: ValidationInfo) -> bool:
@@ -85,6 +110,16 @@ class Cursor(Strict):
                 message = "a time zone of the IANA database, such as UTC or Europe/Paris"
                 raise ValueError(message) from None
         return value
+
+
+def _parse_cursor(value: Any) -> Any:
+    """Parses a column name, or a list of them, as `{column: …}`; `xmin` and `wal` alone are
+    words."""
+    if isinstance(value, list):
+        return {"column": parse_cursor_column(value)}
+    if isinstance(value, str):
+        return Cursor.of_word(value) if value in CURSOR_WORDS else {"column": value}
+    return value
 
 
 class Freshness(Strict):
@@ -127,14 +162,16 @@ class TableSettings(Strict):
     required otherwise."""
     cursor: Annotated[
         Cursor | None,
-        BeforeValidator(parse_cursor, json_schema_input_type=Text | Names | Cursor | None),
+        BeforeValidator(_parse_cursor, json_schema_input_type=Text | Names | Cursor | None),
     ] = None
     """The column that increases with every insert and update, as a name or as `{column, greatest,
     initial_value, timezone}`. It holds timestamps, dates or integers. Of a list such as
     `[updated_at, created_at]`, the first that isn't null counts. If the table has no such column,
     use `xmin`, PostgreSQL's row version: it finds every insert and update, but not
     deletes, nor a row that comes to meet `where` only because time passes, and each load scans the
-    whole table."""
+    whole table. `wal` reads PostgreSQL's log instead, which has every change, deletes and all
+    versions of a row included; it needs a replication slot ([which cursor](cdc.md)). A column that
+    is named like one of these two is `{column: wal}`."""
     lookback: Lookback = dt.timedelta(0)
     """How far below the checkpoint each load starts reading: a duration such as `90s`, `30m`, `2h`
     or `3d`, or a number for a numeric cursor. Unchanged rows that are read again are not written
@@ -162,7 +199,8 @@ class TableSettings(Strict):
     """What happens in staging to a row that was deleted in the source or no longer meets `where`.
     `ignore` keeps it, `remove` removes it, and `mark` keeps it with the time in `_deleted_at`.
     `remove` and `mark` compare all primary keys in every load, which scans the key on the source:
-    `lakefeed check --connect` estimates how much."""
+    `lakefeed check --connect` estimates how much. With `cursor: wal`, which finds deleted rows in
+    the log, the default is `remove`."""
     on_detach: Literal["keep", "remove"] | None = None
     """What happens to the rows of a partition that was detached or dropped in the source, where the
     table is partitioned by list or range on plain columns. `keep` keeps them in staging, also if

@@ -31,6 +31,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?) ?(kB|MB|GB|TB)$")
 _BYTES = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _DATABASES_OF_DUCKDB = ("main", "temp", "system")
+_SLOT = re.compile(r"^[a-z0-9_]{1,63}$")
 _PERCENT = re.compile(r"^(\d+(?:\.\d+)?)\s*%$")
 
 
@@ -74,6 +75,16 @@ def parse_size_limit(value: Any) -> Any:
     match = _SIZE.match(value) if isinstance(value, str) else None
     if value != NEVER and (match is None or not float(match[1])):
         raise ValueError("a size such as 500 MB, 10 GB or 1 TB, or never")
+    return value
+
+
+def parse_slot(value: Any) -> Any:
+    """Checks the name of a replication slot.
+
+    Source: ReplicationSlotValidateName in PostgreSQL's src/backend/replication/slot.c
+    """
+    if not isinstance(value, str) or not _SLOT.match(value):
+        raise ValueError("a name of at most 63 lower-case letters, digits and underscores")
     return value
 
 
@@ -191,13 +202,6 @@ def parse_address(value: Any) -> Any:
     return value
 
 
-def parse_cursor(value: Any) -> Any:
-    """Parses a column name, or a list of them, as `{column: …}`."""
-    if isinstance(value, list):
-        return {"column": parse_cursor_column(value)}
-    return {"column": value} if isinstance(value, str) else value
-
-
 def parse_cursor_column(value: Any) -> Any:
     """Parses a column name, or a list of them as a tuple; a list of one is that column."""
     if not isinstance(value, (list, tuple)):
@@ -265,6 +269,12 @@ Retention = Annotated[
     dt.timedelta, BeforeValidator(parse_retention, json_schema_input_type=_RetentionText)
 ]
 SizeLimit = Annotated[str, BeforeValidator(parse_size_limit, json_schema_input_type=_SizeText)]
+Slot = Annotated[
+    str,
+    BeforeValidator(
+        parse_slot, json_schema_input_type=Annotated[str, Field(pattern=_SLOT.pattern)]
+    ),
+]
 Share = Annotated[float, BeforeValidator(parse_share, json_schema_input_type=ShareText)]
 Start = Annotated[
     dt.datetime | dt.date | int,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from lakefeed.declaration.catalogue import Part
-from lakefeed.declaration.table import ROW_VERSION
+from lakefeed.declaration.models.table_settings import ROW_VERSION
 from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, horizon_for, reading_start
 from lakefeed.loading.plan.detached import Detached, detached_rows
 from lakefeed.loading.plan.queries import since_condition, written_since

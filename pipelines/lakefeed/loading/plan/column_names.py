@@ -12,6 +12,19 @@ from lakefeed.errors import TableFailed
 
 # Set in tombstones: when a load found the row deleted, by the source's clock.
 DELETED_AT = "_deleted_at"
+# In rows of tables that are read from the log, each with DuckDB's type: the position of the commit
+# in the log, that of the change within its transaction (from 1), the time of the commit, and what
+# the change was. All are null in rows that were read rather than decoded.
+WAL_LSN = "_wal_lsn"
+WAL_POSITION = "_wal_position"
+WAL_COMMITTED_AT = "_wal_committed_at"
+WAL_OPERATION = "_wal_operation"
+WAL_COLUMNS = {
+    WAL_LSN: "bigint",
+    WAL_POSITION: "bigint",
+    WAL_COMMITTED_AT: "timestamp with time zone",
+    WAL_OPERATION: "varchar",
+}
 _RESERVED = ("_dlt_load_id", "_staged_batch", "_load_position", DELETED_AT)
 _RESERVED_WITH_HISTORY = (
     *("valid_from", "valid_to", "is_current", "loaded_at", "_changed_at", "_was_deleted"),
@@ -19,10 +32,18 @@ _RESERVED_WITH_HISTORY = (
 )
 
 
-def unusable_columns(names: Iterable[str], *, history: bool = False) -> dict[str, str]:
-    """Column names that the lake can't hold, each with a reason that completes "the table has"."""
+def unusable_columns(
+    names: Iterable[str], *, history: bool = False, log: bool = False
+) -> dict[str, str]:
+    """Column names that the lake can't hold, each with a reason that completes "the table has".
+
+    Args:
+        history: the table keeps every version.
+        log: the table is read from the log.
+    """
     seen: dict[str, str] = {}
-    reserved = (*_RESERVED, *(_RESERVED_WITH_HISTORY if history else ()))
+    more = (*(_RESERVED_WITH_HISTORY if history else ()), *(WAL_COLUMNS if log else ()))
+    reserved = (*_RESERVED, *more)
     found = {}
     for name in names:
         first = seen.setdefault(name.lower(), name)
@@ -43,8 +64,8 @@ def check_names(table: Table, columns: tuple[Column, ...]) -> None:
     """
     names = [column.name for column in columns]
     staged = {table.staged_name(name): name for name in names}
-    in_staging = unusable_columns(staged, history=table.settings.history)
-    for name, reason in unusable_columns(names).items():
+    in_staging = unusable_columns(staged, history=table.settings.history, log=table.reads_log)
+    for name, reason in unusable_columns(names, log=table.reads_log).items():
         raise TableFailed(
             f"{table.shown} has {reason}",
             where=table.where,

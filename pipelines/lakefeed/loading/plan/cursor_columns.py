@@ -22,8 +22,13 @@ class CursorColumns:
 
     @property
     def name(self) -> str:
-        """What manifests and messages call it: `updated_at`, `coalesce(updated_at, created_at)`."""
+        """What messages call it: `updated_at`, `coalesce(updated_at, created_at)`."""
         return self.declared.name
+
+    @property
+    def recorded(self) -> str:
+        """What manifests call it: `updated_at`, but `{column: wal}`."""
+        return self.declared.recorded
 
     @property
     def names(self) -> frozenset[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lakefeed.declaration.catalogue import ColumnIdentity
+from lakefeed.declaration.models.table_settings import LOG
 from lakefeed.declaration.partitioning import Partition
 from lakefeed.loading.plan.detached import left_of
 from lakefeed.loading.plan.replaced_columns import is_redefined, names_now, other_columns
@@ -134,14 +135,12 @@ def _changes_of_rows(
     if causes or reads_whole:
         forced = tuple(f"{cause}, so the table is read in full" for cause in causes)
         unseen = (reason for name, reason in others.items() if name not in retyped)
-        fewer = now.only and not before.only
         notes = (*(() if reads_whole else forced), *_still_clear(before, now))
         return ContractChanges(
             whole=bool(causes),
-            added=(),
             notes=notes,
             others=(*unseen, *redefined),
-            fewer=fewer,
+            fewer=now.only and not before.only,
             reprotected=tuple(reprotected),
         )
     notes = tuple(_changes_without_reload(before, now, shown))
@@ -269,6 +268,8 @@ def _changed_settings(before: ReadContract, now: ReadContract) -> Iterator[str]:
     if before.key != now.key:
         was, now_is = ", ".join(before.key) or "none", ", ".join(now.key) or "none"
         yield f"the key was {was} and is {now_is}"
+    if before.cursor != now.cursor and LOG in (before.cursor, now.cursor):
+        yield f"the cursor was `{before.cursor or 'none'}` and is `{now.cursor or 'none'}`"
     if before.query != now.query:
         yield _changed_query(before.query, now.query)
     if before.only != now.only:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from lakefeed.declaration.catalogue import CatalogueTable, Column, Part, Used
+from lakefeed.declaration.models.table_settings import LOG, ROW_VERSION
 from lakefeed.declaration.partitioning import Partition
-from lakefeed.declaration.table import ROW_VERSION, Table
+from lakefeed.declaration.table import Table
 from lakefeed.errors import TableFailed
 from lakefeed.loading.plan.column_check import check_columns, protections_of, retyped_columns
 from lakefeed.loading.plan.column_names import DELETED_AT, check_names
@@ -91,10 +92,10 @@ class TablePlan:
     @property
     def read_as(self) -> ReadContract:
         """What the rows of this load depend on, for the next load to compare with."""
-        settings, cursor = self.table.settings, self.cursor.name if self.cursor else None
+        settings = self.table.settings
         identities = {column.name: column.identity for column in self.columns if column.identity}
         return ReadContract(
-            cursor=ROW_VERSION if self.table.reads_row_versions else cursor,
+            cursor=self._recorded_cursor,
             key=self.key,
             where=settings.where,
             initial_value=None if self.initial_value is None else str(self.initial_value),
@@ -108,6 +109,12 @@ class TablePlan:
             query=statement.text if (statement := statement_of(self.table)) else None,
             partitions=self.partitions,
         )
+
+    @property
+    def _recorded_cursor(self) -> str | None:
+        if self.table.reads_log or self.table.reads_row_versions:
+            return LOG if self.table.reads_log else ROW_VERSION
+        return self.cursor.recorded if self.cursor else None
 
     @property
     def _recorded_parts(self) -> dict[int, int] | None:

@@ -94,7 +94,8 @@ def _continued(loads: Sequence[Load], cursor: Cursor, kind: CursorKind) -> Itera
     for load in loads:
         start = _start_without_lookback(load, cursor, kind)
         is_alike = before is not None and _is_read_alike(before, load)
-        if start is not None and is_alike and not load.supersedes and load.cursor == cursor.name:
+        is_alike = is_alike and load.cursor == cursor.recorded
+        if start is not None and is_alike and not load.supersedes:
             yield Continued(load, start)
         before = load
 

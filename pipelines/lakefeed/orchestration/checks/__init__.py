@@ -1,6 +1,7 @@
 """Checks: declaration, databases, anomalies in recent loads, and staging against the source.
 
-Imports: `declaration`, `declaration.document`, `declaration.environment`, `loading`,
+Imports: `declaration`, `declaration.document`, `declaration.environment`,
+    `declaration.models`, `loading`,
     `loading.extract`, `loading.plan`, `loading.raw`, `loading.sessions`, `orchestration`,
     `orchestration.ingest`, `orchestration.notifications`, `orchestration.project`,
     `orchestration.reports`, `source`, `source.connections`, `source.inspection`,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from psycopg2.extensions import connection as PgConnection
 
 from lakefeed.declaration.catalogue import CatalogueTable
-from lakefeed.declaration.table import ROW_VERSION
+from lakefeed.declaration.models.table_settings import ROW_VERSION
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.source.inspection.guarded import ask_of_all, bound_waits
 from lakefeed.source.inspection.key_scans import KeyColumns, KeyScan, key_scans

@@ -42,10 +42,10 @@ _TABLE_VALUES = {
     ("mode", "append"): "each load continues from a checkpoint and keeps every row; updated rows "
     "are kept beside their earlier versions, and deleted ones stay in staging",
     ("deletes", "ignore"): "from now on, rows deleted in the source stay in staging",
-    ("deletes", "remove"): "each load compares all keys and removes rows deleted in the source "
-    "from staging",
-    ("deletes", "mark"): "each load compares all keys and sets `_deleted_at` on rows deleted in "
-    "the source",
+    ("deletes", "remove"): "each load removes rows deleted in the source from staging; without "
+    "`cursor: wal`, it compares all keys to find them",
+    ("deletes", "mark"): "each load sets `_deleted_at` on rows deleted in the source; without "
+    "`cursor: wal`, it compares all keys to find them",
     ("on_detach", "keep"): "rows of partitions that are detached or dropped from now on stay in "
     "staging",
     ("on_detach", "remove"): "the next load removes the rows of detached and dropped partitions, "
@@ -81,6 +81,10 @@ _FILE_SETTINGS = {
     "--full-refresh",
     "schema": "the schema of tables that are declared without one",
     "max_connections": "bounds the sessions of all runs on the source; the rows are the same",
+    "slot": "must exist before the next run: lakefeed cdc setup; tables with `cursor: wal` must be "
+    "read in full to go on with another slot",
+    "publication": "must exist before the next run: lakefeed cdc setup",
+    "max_wal": "bounds what the source keeps of its log for tables whose loads fail",
     "notify": "sets who is told of failures of `lakefeed run`, `load` and `build`",
     "airflow.dag_id": "a new DAG in Airflow; earlier runs stay under the old id",
 }
