@@ -95,13 +95,23 @@ class Line:
         the server doesn't have are skipped. `client_connection_check_interval` is only set on
         Linux, since servers on other systems may refuse it.
         """
+        return self._announcement(local=True)
+
+    @property
+    def announcement_of_session(self) -> str:
+        """The same, once for a whole session, of a kind that has no transactions."""
+        return self._announcement(local=False)
+
+    def _announcement(self, *, local: bool) -> str:
         wanted = ", ".join(f"('{name}', '{value}')" for name, value in _ON_THE_SERVER.items())
         key = f"{self.connection.run}, {self.number}"
+        kind = "xact_" if local else ""
         return (
-            f"select set_config(name, value, true) from (values {wanted}) as wanted (name, value) "
+            f"select set_config(name, value, {str(local).lower()}) "
+            f"from (values {wanted}) as wanted (name, value) "
             "where current_setting(name, true) is not null "
             "and (name like 'tcp%' or version() like '%linux%'); "
-            f"select pg_advisory_xact_lock_shared({key}), inet_server_addr()::text, "
+            f"select pg_advisory_{kind}lock_shared({key}), inet_server_addr()::text, "
             "inet_server_port()"
         )
 

@@ -85,6 +85,14 @@ def transaction_settings(
     )
 
 
+def session_settings() -> str:
+    """The SQL that sets all of these for a session that has no transactions: one of replication."""
+    return (
+        f"{_set(_SETTINGS, local=False)}; "
+        f"{_set(_OF_SUPERUSERS, local=False)} and current_setting('is_superuser') = 'on'"
+    )
+
+
 def look_up_first(schema: str) -> str:
     """SQL that has names without a schema looked up in this one first, until the transaction ends.
 
@@ -96,14 +104,15 @@ def look_up_first(schema: str) -> str:
     )
 
 
-def _set(settings: dict[str, str]) -> str:
-    """Sets, for the transaction, those settings that the server's version has.
+def _set(settings: dict[str, str], *, local: bool = True) -> str:
+    """Sets, for the transaction or the session, those settings that the server's version has.
 
     `transaction_timeout` is new in PostgreSQL 17; `restrict_nonsystem_relation_kind` is new in 17
     and in minor releases of 12 to 16.
     """
     wanted = ", ".join(f"('{name}', {literal(value)})" for name, value in settings.items())
     return (
-        f"select set_config(name, value, true) from (values {wanted}) as wanted (name, value) "
+        f"select set_config(name, value, {str(local).lower()}) "
+        f"from (values {wanted}) as wanted (name, value) "
         "where current_setting(name, true) is not null"
     )

@@ -1,0 +1,147 @@
+"""Opens replication connections, and begins to read a slot with them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg2
+from psycopg2 import errors
+from psycopg2.extensions import connection as PgConnection
+from psycopg2.extensions import quote_ident
+from psycopg2.extras import LogicalReplicationConnection
+
+from lakefeed.errors import LakefeedError
+from lakefeed.source.connections.connection import Connection
+from lakefeed.source.connections.keepalive import Line
+from lakefeed.source.connections.session_settings import session_settings
+from lakefeed.source.connections.sessions import refusal
+from lakefeed.source.connections.watchdog import watch
+from lakefeed.source.log.checks import readable_slot
+from lakefeed.source.log.failure import SlotBusy, no_replication, not_opened
+from lakefeed.source.log.lsn import lsn_text
+from lakefeed.sql import literal
+
+# The server ends a session whose client doesn't answer for so long. Here nobody answers while the
+# caller is busy with what it read; TCP keepalives tell the server of a client that is gone.
+_NEVER_END = "select set_config('wal_sender_timeout', '0', false)"
+# A session that was killed has the slot until the server notices.
+_BUSY_SECONDS = 5.0
+_PAUSE_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class LogSource:
+    """What is read.
+
+    Attributes:
+        since: a position after the one that the slot has confirmed; 0 for that one.
+        streaming: have large transactions sent before they commit. Otherwise the server keeps their
+            changes on its disk until then.
+    """
+
+    slot: str
+    publication: str
+    since: int = 0
+    streaming: bool = True
+
+
+@dataclass(frozen=True)
+class LogSession:
+    """A replication connection, on a line that the watchdog monitors."""
+
+    connection: Connection
+    session: PgConnection
+    line: Line
+
+    def close(self) -> None:
+        """Closes the connection; the server frees the slot as soon as it notices."""
+        try:
+            self.session.close()
+        finally:
+            self.line.close()
+
+
+def open_log(connection: Connection, source: LogSource) -> LogSession:
+    """Opens a replication connection, to which the server begins to send what the slot has.
+
+    Raises:
+        LogUnreadable: the slot or the publication is missing or unfit.
+        SlotBusy: another session reads the slot, and still does after some seconds.
+        SourceUnreachable: the connection couldn't be opened, or the role lacks a right.
+    """
+    opened = _connect(connection)
+    try:
+        with opened.line.waiting(), opened.session.cursor() as cursor:
+            _set_up(opened, cursor)
+            _start(opened.session, cursor, source)
+    except psycopg2.Error as error:
+        failure = _refusal(connection, error)
+    except BaseException:
+        opened.close()
+        raise
+    else:
+        return opened
+    opened.close()
+    raise failure
+
+
+def _connect(connection: Connection) -> LogSession:
+    line = Line(connection, "lakefeed log")
+    watch(line)
+    try:
+        with line.waiting():
+            session = psycopg2.connect(line.dsn, connection_factory=LogicalReplicationConnection)
+    except (psycopg2.Error, ValueError) as error:
+        failure = not_opened(connection, str(error))
+    except BaseException:
+        line.close()
+        raise
+    else:
+        return LogSession(connection, session, line)
+    line.close()
+    raise failure
+
+
+def _set_up(opened: LogSession, cursor: Any) -> None:
+    cursor.execute(opened.line.announcement_of_session)
+    _, address, port = cursor.fetchall()[0]
+    opened.line.server = f"{address} {port}"
+    cursor.execute(f"{session_settings()}; {_NEVER_END}")
+
+
+def _start(session: PgConnection, cursor: Any, source: LogSource) -> None:
+    command = _command(session, source)
+    until = time.monotonic() + _BUSY_SECONDS
+    while True:
+        slot = readable_slot(session, source.slot, source.publication)
+        if slot.active_pid is None:
+            try:
+                cursor.start_replication_expert(command)
+            except errors.ObjectInUse:
+                pass
+            else:
+                return
+        if time.monotonic() > until:
+            raise SlotBusy.named(source.slot, slot.active_pid)
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _command(session: PgConnection, source: LogSource) -> str:
+    options = {
+        # The first version that has `streaming`, and the newest that PostgreSQL 14 has.
+        "proto_version": "2",
+        "publication_names": quote_ident(source.publication, session),
+        "streaming": "on" if source.streaming else "off",
+    }
+    given = ", ".join(f"{name} {literal(value)}" for name, value in options.items())
+    slot = quote_ident(source.slot, session)
+    return f"START_REPLICATION SLOT {slot} LOGICAL {lsn_text(source.since)} ({given})"
+
+
+def _refusal(connection: Connection, error: psycopg2.Error) -> LakefeedError:
+    # Where the server knows no such command, this isn't a replication connection.
+    if isinstance(error, errors.SyntaxError):
+        return no_replication(connection)
+    return refusal(connection, error)
