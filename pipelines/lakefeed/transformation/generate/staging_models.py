@@ -146,6 +146,7 @@ def _raw_meta(project: Project, table: Table) -> dict[str, Any]:
         "key": staged_names(table, table.key),
         **({"compared_as": compared} if (compared := compared_as(table)) else {}),
         "deletes": table.settings.deletes,
+        **({"log": True} if table.reads_log else {}),
         "columns": types,
         **({"forms": forms} if forms else {}),
         **({"declared": declared} if declared else {}),

@@ -115,6 +115,17 @@
 {% endmacro %}
 
 
+{# The moment this many microseconds after the beginning of 1970. #}
+{% macro moment_of(microseconds) %}
+    {{- return(adapter.dispatch('moment_of', 'lakefeed')(microseconds)) -}}
+{% endmacro %}
+
+
+{% macro default__moment_of(microseconds) %}
+    {{- return('make_timestamptz(' ~ microseconds ~ ')') -}}
+{% endmacro %}
+
+
 {# The value at a path (`$.size`) in a JSON text, as text. #}
 {% macro json_text(value, path) %}
     {{- return(adapter.dispatch('json_text', 'lakefeed')(value, path)) -}}

@@ -6,8 +6,9 @@
     same result as a build from scratch. Each load is read once, unless the model is rebuilt because a
     load arrived late or a declaration changed that determines the versions.
 
-    `valid_from` is the source's time of change: the cursor if it is a time, else the time of the first
-    snapshot with the version. versions_of.sql has the details.
+    `valid_from` is the source's time of change: the time of the commit if changes come from the log, the
+    cursor if it is a time, else the time of the first snapshot with the version. versions_of.sql has the
+    details.
 
     Also reads superseded loads, for their versions.
 #}
@@ -28,7 +29,8 @@
         cursor=cursor,
         timezone=timezone,
         watches_deletes=raw.deletes != 'ignore',
-        compared_as=raw.get('compared_as')
+        compared_as=raw.get('compared_as'),
+        reads_log=raw.get('log', false)
     ) }}
     {%- else -%}
     select 1
@@ -86,6 +88,7 @@
     {%- if raw.get('compared_as') -%}
         {%- do made_from.update({'compared_as': raw.compared_as}) -%}
     {%- endif -%}
+    {%- if raw.get('log') -%}{%- do made_from.update({'log': true}) -%}{%- endif -%}
     {%- if raw.get('declared') -%}
         {%- do made_from.update({'declared': raw.declared}) -%}
     {%- endif -%}

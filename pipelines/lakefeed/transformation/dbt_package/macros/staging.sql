@@ -2,8 +2,9 @@
     A staging model: the committed rows of a raw table, one row per key, merged incrementally.
 
     Promises: in whatever order loads arrive, staging has for each key the row from the newest source
-    snapshot, then with the newest cursor. Each load is read once, unless the model is staged again from
-    scratch. Rows and the record of their loads are written in one transaction.
+    snapshot, then with the newest cursor, or the last change in the log. Each load is read once, unless
+    the model is staged again from scratch. Rows and the record of their loads are written in one
+    transaction.
 
     Rows deleted in the source (tombstones, see
     pipelines/lakefeed/loading/extract/delete_detection.py) are removed with `deletes: remove`, get a
@@ -20,7 +21,9 @@
         key=unique_key,
         cursor=cursor,
         removes_deleted=raw.deletes == 'remove',
-        compared_as=raw.get('compared_as')
+        compared_as=raw.get('compared_as'),
+        log=lakefeed.columns_of_log(raw),
+        watches_deletes=raw.deletes != 'ignore'
     ) }}
 {%- endmacro %}
 
@@ -165,6 +168,9 @@
         cast(null as {{ type }}) as {{ lakefeed.quote(name) }},
         {% endfor -%}
         {{ 'null::timestamptz as _deleted_at,' if watches_deletes }}
+        {%- for name, type in lakefeed.columns_of_log(raw.meta.lakefeed).items() %}
+        cast(null as {{ type }}) as {{ name }},
+        {%- endfor %}
         cast(null as varchar) as _dlt_load_id,
         cast(0 as bigint) as _load_position
     where false
@@ -187,6 +193,9 @@
             as {{ quoted[name] }},
         {% endfor -%}
         {{ deleted_at ~ ' as _deleted_at,' if watches_deletes }}
+        {%- for name, type in lakefeed.columns_of_log(raw.meta.lakefeed).items() %}
+        cast({{ 'files.' ~ name if name in raw_types else 'null' }} as {{ type }}) as {{ name }},
+        {%- endfor %}
         files._dlt_load_id,
         loads.position as _load_position
     from {{ rows }} as files

@@ -13,13 +13,15 @@
     - A tombstone ends the row, and so does a load of the whole table without it. If the row returns, it
       begins at its time of change, or, if that is before its end, at the snapshot that saw it again.
     - The first version is valid from `beginning()`, so that no fact is older than its dimension.
+    - Of rows from the log, every version that was ever committed counts, in the order of the log and from
+      its commit on: of several changes in one transaction the last. changes_of_log.sql dates them.
 
     `known` versions stand for all loads before the new ones, which must have newer snapshots. For each
     key in the new rows, all of its versions are computed again from both and returned.
 
     Args:
-        rows: a relation with `columns`, `_dlt_load_id`, `_load_position`, and `_deleted_at` if
-            `watches_deletes`.
+        rows: a relation with `columns`, `_dlt_load_id`, `_load_position`, `_deleted_at` if
+            `watches_deletes`, and the columns of the log if `reads_log`.
         loads: a relation with position, snapshot_at and supersedes.
         known: the earlier result of this select; none if there is none.
         batch: an expression for `_staged_batch`.
@@ -28,7 +30,7 @@
 #}
 {% macro versions_of(
     rows, loads, known, batch, columns, key, cursor=none, timezone='UTC', watches_deletes=false,
-    compared_as={}
+    compared_as={}, reads_log=false
 ) %}
     {%- set key_columns = lakefeed.key_of(key, compared_as) -%}
     {%- set all_columns = lakefeed.quoted_list(columns) -%}
@@ -40,6 +42,8 @@
     {%- endfor -%}
     {%- set row_values = 'row(' ~ ([row_values] + intervals) | join(', ') ~ ')' if intervals else row_values -%}
     {%- set time = lakefeed.type_named('timestamptz') -%}
+    {%- set in_order = '_load_position, ' ~ ('_wal_lsn nulls first, ' if reads_log else '') ~ '_changed_at' -%}
+    {%- set ordered_by = ' _wal_lsn,' if reads_log else '' -%}
     {%- set deleted_at = 'new_rows._deleted_at' if watches_deletes else 'cast(null as ' ~ time ~ ')' -%}
     with
 
@@ -63,8 +67,12 @@
             {{ deleted_at }} as _lakefeed_deleted_at,
             {{ lakefeed.time_of_change(columns, cursor, timezone) }} as _lakefeed_time,
             row_number() over (
-                partition by {{ key_columns }}, new_rows._load_position
+                partition by {{ key_columns }}, new_rows._load_position{{ ', new_rows._wal_lsn' if reads_log }}
+                {% if reads_log -%}
+                order by {{ lakefeed.last_change_first(watches_deletes) }}
+                {%- else -%}
                 order by {{ lakefeed.cursor_value(cursor) if cursor else deleted_at ~ ' is not null' }} desc nulls last
+                {%- endif %}
             ) as _lakefeed_rank
         from {{ rows }} as new_rows
 
@@ -80,10 +88,16 @@
             new_loads.snapshot_at as loaded_at,
             coalesce(
                 ranked_rows._lakefeed_deleted_at,
+                {%- if reads_log %}
+                ranked_rows._wal_committed_at,
+                {%- endif %}
                 least(ranked_rows._lakefeed_time, new_loads.snapshot_at)
             ) as _changed_at,
             ranked_rows._lakefeed_deleted_at is not null as _is_end,
             ranked_rows._load_position,
+            {%- if reads_log %}
+            ranked_rows._wal_lsn,
+            {%- endif %}
             new_loads.next_whole as _lakefeed_whole
         from ranked_rows
         inner join new_loads on new_loads.position = ranked_rows._load_position
@@ -118,6 +132,9 @@
             case when _lakefeed_is_end then valid_to else _changed_at end as _changed_at,
             _lakefeed_is_end as _is_end,
             0 as _load_position,
+            {%- if reads_log %}
+            cast(null as bigint) as _wal_lsn,
+            {%- endif %}
             _lakefeed_whole
         from known_versions
 
@@ -126,11 +143,11 @@
 
     events as (
 
-        select {{ all_columns }}, _dlt_load_id, loaded_at, _changed_at, _is_end, _load_position, _lakefeed_whole
+        select {{ all_columns }}, _dlt_load_id, loaded_at, _changed_at, _is_end, _load_position,{{ ordered_by }} _lakefeed_whole
         from new_events
         {%- if known %}
         union all
-        select {{ all_columns }}, _dlt_load_id, loaded_at, _changed_at, _is_end, _load_position, _lakefeed_whole
+        select {{ all_columns }}, _dlt_load_id, loaded_at, _changed_at, _is_end, _load_position,{{ ordered_by }} _lakefeed_whole
         from known_events
         {%- endif %}
 
@@ -141,7 +158,7 @@
         select
             *,
             lead(_load_position) over (
-                partition by {{ key_columns }} order by _load_position, _changed_at
+                partition by {{ key_columns }} order by {{ in_order }}
             ) as _next_position
         from events
 
@@ -159,6 +176,9 @@
             events_in_order._changed_at,
             events_in_order._is_end,
             events_in_order._load_position,
+            {%- if reads_log %}
+            events_in_order._wal_lsn,
+            {%- endif %}
             whole.snapshot_at as _lakefeed_absent_at,
             whole.position as _lakefeed_absent_from,
             {{ lakefeed.each_of_or_first('false', 'true', 'whole.position is null') }} as _lakefeed_is_absent
@@ -178,6 +198,9 @@
             loaded_at,
             case when _lakefeed_is_absent then _lakefeed_absent_at else _changed_at end as _changed_at,
             _is_end or _lakefeed_is_absent as _is_end,
+            {%- if reads_log %}
+            case when _lakefeed_is_absent then null else _wal_lsn end as _wal_lsn,
+            {%- endif %}
             case when _lakefeed_is_absent then _lakefeed_absent_from else _load_position end as _load_position
         from events_and_absences
 
@@ -190,7 +213,7 @@
             lag(_is_end) over before as _lakefeed_after_end,
             {{ row_values }} is distinct from lag({{ row_values }}) over before as _lakefeed_differs
         from all_events
-        window before as (partition by {{ key_columns }} order by _load_position, _changed_at)
+        window before as (partition by {{ key_columns }} order by {{ in_order }})
 
     ),
 
@@ -206,6 +229,9 @@
 
     ),
 
+    {% if reads_log -%}
+    {{ lakefeed.dated_by_log(key_columns, in_order) | trim }}
+    {%- else -%}
     lives as (
 
         select
@@ -246,6 +272,7 @@
         from dated
 
     ),
+    {%- endif %}
 
     versions as (
 
@@ -254,8 +281,12 @@
             row_number() over in_time as _lakefeed_number,
             lead(_lakefeed_from) over in_time as _lakefeed_to,
             coalesce(lead(_is_end) over in_time, false) as _was_deleted
+        {%- if reads_log %}
+        from dated
+        {%- else %}
         from followed
         where coalesce(_lakefeed_from < _lakefeed_overridden_at, true)
+        {%- endif %}
         window in_time as (partition by {{ key_columns }} order by _lakefeed_from)
 
     )

@@ -65,6 +65,11 @@
 {% endmacro %}
 
 
+{% macro spark__moment_of(microseconds) %}
+    {{- return('timestamp_micros(' ~ microseconds ~ ')') -}}
+{% endmacro %}
+
+
 {% macro spark__json_text(value, path) %}
     {{- return('get_json_object(' ~ value ~ ', ' ~ lakefeed.sql_text(path) ~ ')') -}}
 {% endmacro %}

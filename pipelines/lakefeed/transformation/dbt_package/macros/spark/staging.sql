@@ -11,7 +11,8 @@
     ) -%}
     {%- do lakefeed.on_spark(lakefeed.new_loads_on_spark(loads, counting)) -%}
     {%- set columns = raw.meta.lakefeed.columns -%}
-    {%- set changed = adapter.open_raw('lakefeed_raw_rows', counting, columns) -%}
+    {%- set read = dict(columns, **lakefeed.columns_of_log(raw.meta.lakefeed)) -%}
+    {%- set changed = adapter.open_raw('lakefeed_raw_rows', counting, read) -%}
     {%- do lakefeed.refuse_lost_on_spark(changed, columns) if changed -%}
     {%- do lakefeed.on_spark(lakefeed.new_rows_on_spark(raw)) -%}
     {%- do lakefeed.refuse_missing_on_spark(raw, counting) if counting -%}
@@ -42,6 +43,9 @@
         files.{{ lakefeed.quote(name) }},
         {% endfor -%}
         {{ 'files._deleted_at,' if watches_deletes }}
+        {%- for name in lakefeed.columns_of_log(raw.meta.lakefeed) %}
+        files.{{ name }},
+        {%- endfor %}
         files._dlt_load_id,
         loads.position as _load_position
     from lakefeed_raw_rows as files

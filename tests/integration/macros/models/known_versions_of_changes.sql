@@ -1,0 +1,1 @@
+{{ lakefeed.no_versions({'id': 'integer', 'word': 'varchar'}) }}
