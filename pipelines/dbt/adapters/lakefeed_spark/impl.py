@@ -133,8 +133,12 @@ class LakefeedSparkAdapter(SparkAdapter):  # type: ignore[misc]
 
         A view of the query would be evaluated, and planned, wherever a statement names it.
         """
+        session = self._session
+        # The client takes a checkpoint for one of the session that is active in this thread: where
+        # a process has several sessions, that may be another one.
+        type(session)._active_session.session = session
         with self.connections.exception_handler(sql):
-            self._kept[view] = self._session.sql(sql).localCheckpoint(eager=True)
+            self._kept[view] = session.sql(sql).localCheckpoint(eager=True)
             self._kept[view].createOrReplaceTempView(view)
 
     @available.parse(lambda *_, **__: None)

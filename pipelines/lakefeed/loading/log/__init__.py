@@ -1,0 +1,6 @@
+"""The source's log in one run: decoded once for all of its tables, and turned into row versions.
+
+Imports: `declaration`, `loading.object_store`, `loading.plan`, `loading.raw`, `loading.sessions`,
+    `source`, `source.connections`, `source.inspection`, `source.log`.
+Public: `changes`, `held_slot`, `run_log`.
+"""

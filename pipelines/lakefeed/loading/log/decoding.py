@@ -1,0 +1,130 @@
+"""Decodes the log of a source once, and spools what it says of each table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lakefeed.loading.log.spool import Spool
+from lakefeed.loading.plan.table_plan import TablePlan
+from lakefeed.source.log.messages import Begin, Relation
+from lakefeed.source.log.rows import UNCHANGED, Change, Values
+
+# A transaction's number has 32 bits in the log, and 64 in snapshots.
+_XIDS = 2**32
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a change has the values of a plan's columns; None for a column that it lacks."""
+
+    columns: tuple[int | None, ...]
+    key: tuple[int, ...]
+
+
+class TableDecoder:
+    """Spools the changes of one table."""
+
+    def __init__(self, plan: TablePlan, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        self.spool = Spool(folder, len(plan.columns))
+        self.has_changes = False
+        self._plan = plan
+        self._names = [column.name for column in plan.columns]
+        # Hashing a relation would take longer than decoding a row.
+        self._relation: Relation | None = None
+        self._layout = Layout((), ())
+
+    def add(self, begin: tuple[int, Begin], position: int, change: Change) -> int:
+        """Spools a change at this position of its transaction; returns the position after it.
+
+        Args:
+            begin: the transaction, and its number in 64 bits.
+        """
+        self.has_changes = True
+        if change.operation == "truncate":
+            self._add(begin, position, "truncate", [None] * len(self._names))
+            return position + 1
+        layout = self._layout_of(change.relation)
+        if change.new is None:
+            assert change.old is not None
+            self._add(begin, position, "delete", _taken(layout, change.old))
+            return position + 1
+        moved = change.old is not None and _has_other_key(layout, change.old, change.new)
+        if moved:
+            assert change.old is not None
+            self._add(begin, position, "delete", _taken(layout, change.old))
+            position += 1
+        values = _taken(layout, change.new)
+        if change.old is not None:
+            # With `replica identity full`, the row before has what the one after leaves out.
+            before = _taken(layout, change.old)
+            values = [b if v is UNCHANGED else v for v, b in zip(values, before, strict=True)]
+        self._add(begin, position, "insert" if moved else change.operation, values, moved=moved)
+        return position + 1
+
+    def _add(
+        self,
+        begin: tuple[int, Begin],
+        position: int,
+        operation: str,
+        values: list[Any],
+        *,
+        moved: bool = False,
+    ) -> None:
+        xid, transaction = begin
+        unchanged = None
+        if UNCHANGED in values:
+            named = zip(self._names, values, strict=True)
+            unchanged = [name for name, value in named if value is UNCHANGED]
+            values = [None if value is UNCHANGED else value for value in values]
+        place = (xid, transaction.commit_lsn, position, transaction.committed_at)
+        self.spool.add((*place, operation, unchanged, moved, *values))
+
+    def _layout_of(self, relation: Relation) -> Layout:
+        if relation is not self._relation:
+            places = {column.name: place for place, column in enumerate(relation.columns)}
+            self._relation = relation
+            self._layout = Layout(
+                tuple(places.get(name) for name in self._names),
+                tuple(places[name] for name in self._plan.key),
+            )
+        return self._layout
+
+
+def decoders_of(plans: Sequence[TablePlan], folder: Path) -> dict[str, TableDecoder]:
+    """A decoder for each table, by its name in the lake."""
+    return {
+        plan.table.lake_name: TableDecoder(plan, folder / plan.table.lake_name) for plan in plans
+    }
+
+
+def relations_of(plans: Sequence[TablePlan]) -> dict[int, list[str]]:
+    """The names in the lake of the tables that the changes of each relation belong to.
+
+    A partition is published by itself or as its root.
+    """
+    found: dict[int, list[str]] = {}
+    for plan in plans:
+        oids = {part.oid for part in plan.parts} | {plan.identity or 0}
+        for oid in oids:
+            found.setdefault(oid, []).append(plan.table.lake_name)
+    return found
+
+
+def widened(xid: int, near: int) -> int:
+    """A transaction's number of 64 bits, from its lower 32, by one that was in use then."""
+    number = near - near % _XIDS + xid
+    if number > near + _XIDS // 2:
+        return number - _XIDS
+    return number + _XIDS if number < near - _XIDS // 2 else number
+
+
+def _taken(layout: Layout, values: Values) -> list[Any]:
+    return [None if place is None else values[place] for place in layout.columns]
+
+
+def _has_other_key(layout: Layout, old: Values, new: Values) -> bool:
+    return any(new[place] is not UNCHANGED and old[place] != new[place] for place in layout.key)

@@ -1,0 +1,107 @@
+"""Holds the replication slot of a source: one run at a time reads and advances it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from time import monotonic, sleep
+
+from lakefeed.declaration.project import Project
+from lakefeed.errors import Refused
+from lakefeed.interruption import raise_if_interrupted
+from lakefeed.source.connections.connection import Connection
+from lakefeed.source.connections.sessions import connect
+from lakefeed.source.connections.watched_session import WatchedSession
+from lakefeed.source.log.lsn import parse_lsn
+from lakefeed.source.log.slots import Slot, flushed, slot_of
+
+# As long as runs wait for sessions (source/connections/budget.py).
+_WAIT_SECONDS = 30 * 60
+_RETRY_SECONDS = 1.0
+_FLUSH_SECONDS = 5.0
+# Where a page ends, the next record begins after a header: nothing lies in between.
+_PAGE_HEADER = 40
+
+_INSERTED = """
+select case
+    when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn()
+end::text
+"""
+
+
+@dataclass(frozen=True)
+class HeldSlot:
+    """A source's replication slot, which no other run reads or advances meanwhile.
+
+    Attributes:
+        session: holds it.
+        slot: as it was before the run's snapshot was taken; None if it doesn't exist.
+    """
+
+    project: Project
+    connection: Connection
+    session: WatchedSession
+    name: str
+    slot: Slot | None
+
+
+def end_of_log(session: WatchedSession) -> int:
+    """A position after all commits that a snapshot taken before shows, as far as they are flushed.
+
+    A commit that the application doesn't wait for (`synchronous_commit = off`) is visible up to
+    three `wal_writer_delay` before it is flushed, and only what is flushed can be decoded.
+    """
+    with session.cursor() as cursor:
+        cursor.execute(_INSERTED)
+        ((inserted,),) = cursor.fetchall()
+    until = monotonic() + _FLUSH_SECONDS
+    while (end := flushed(session)) + _PAGE_HEADER < parse_lsn(inserted) and monotonic() < until:
+        sleep(0.02)
+    return end
+
+
+@contextmanager
+def held_slot(
+    project: Project, connection: Connection, say: Callable[[str], None]
+) -> Iterator[HeldSlot]:
+    """Holds the slot of a source within the block. To be opened before the snapshot is taken.
+
+    Args:
+        say: called with a message if it has to wait for another run.
+
+    Raises:
+        SourceUnreachable: there is no connection.
+        Refused: another run has held it for half an hour.
+    """
+    name = project.wal_of(connection.source).slot
+    with connect(connection, "lakefeed log") as session:
+        _wait_for(session, name, say)
+        slot = slot_of(session, name)
+        yield HeldSlot(project, connection, session=session, name=name, slot=slot)
+
+
+def _hold(session: WatchedSession, name: str) -> bool:
+    """Takes the slot's advisory lock until the session ends; returns whether nobody else has it."""
+    number = int.from_bytes(blake2b(f"slot {name}".encode(), digest_size=8).digest(), signed=True)
+    with session.cursor() as cursor:
+        cursor.execute("select pg_try_advisory_xact_lock(%s)", [number])
+        ((is_held,),) = cursor.fetchall()
+    return bool(is_held)
+
+
+def _wait_for(session: WatchedSession, name: str, say: Callable[[str], None]) -> None:
+    until = monotonic() + _WAIT_SECONDS
+    is_said = False
+    while not _hold(session, name):
+        if not is_said:
+            say(f"waiting for another run, which reads the log through the slot `{name}`")
+            is_said = True
+        if monotonic() > until:
+            raise Refused(
+                f"another run has been reading the log through the slot `{name}` for half an hour",
+                do="wait for it to end, or end it; nothing was read",
+            )
+        raise_if_interrupted()
+        sleep(_RETRY_SECONDS)

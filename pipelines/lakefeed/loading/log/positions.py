@@ -1,0 +1,79 @@
+"""How far each table of a source has come in the log: a file in raw, for tables without news.
+
+    raw/_lakefeed_wal.shop.json
+
+A table that brings nothing new has no load whose checkpoint could say so. The file is written
+before the slot is advanced, by whoever holds the slot. What a load has committed since counts too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lakefeed.declaration.project import Location
+from lakefeed.documents import Format
+from lakefeed.loading.object_store.filesystem import open_raw
+from lakefeed.loading.object_store.writing import replace_file
+from lakefeed.loading.raw.load_manifest import Load, checkpoint_after
+from lakefeed.source.log.lsn import parse_lsn
+
+
+@dataclass(frozen=True)
+class Position:
+    """Up to where a table's changes are in raw, as PostgreSQL writes it (`0/16B3748`).
+
+    `load_id` is the newest load at that time: a load of the whole table since, after a slot was
+    made anew, may have begun before this position.
+    """
+
+    load_id: str
+    lsn: str
+
+
+@dataclass(frozen=True)
+class Positions:
+    """The positions of a source's tables in the log, by their names in the lake."""
+
+    slot: str
+    tables: dict[str, Position] = field(default_factory=dict)
+
+
+POSITIONS = Format(Positions, "record of log positions", indent=1)
+
+
+def read_positions(raw: Location, source: str) -> Mapping[str, Position]:
+    """The noted positions of a source's tables; empty if there are none."""
+    filesystem, root = open_raw(raw)
+    path = _path(root, source)
+    try:
+        text = filesystem.cat_file(path)
+    except FileNotFoundError:
+        return {}
+    return POSITIONS.read(text, path).tables
+
+
+def write_positions(raw: Location, source: str, positions: Positions) -> None:
+    """Replaces the noted positions, in one step."""
+    filesystem, root = open_raw(raw)
+    text = POSITIONS.text(positions)
+    replace_file(filesystem, _path(root, source), text, is_local=raw.is_local, durable=True)
+
+
+def position_of(effective: Sequence[Load], noted: Position | None) -> int | None:
+    """Up to where the changes of a table are in raw; None if no load has read its log's position.
+
+    Args:
+        effective: the loads that count, oldest first.
+    """
+    checkpoint = checkpoint_after(effective)
+    if checkpoint is None or not effective:
+        return None
+    reached = parse_lsn(checkpoint)
+    if noted and noted.load_id == effective[-1].load_id:
+        return max(reached, parse_lsn(noted.lsn))
+    return reached
+
+
+def _path(root: str, source: str) -> str:
+    return f"{root}/_lakefeed_wal.{source}.json"

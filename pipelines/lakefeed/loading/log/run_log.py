@@ -1,0 +1,280 @@
+"""The log of one source in one run: held, decoded once when a table first needs it, and advanced.
+
+    slot held -> position noted -> snapshot -> decoded up to a position after it
+              -> each table committed -> positions noted in raw -> slot advanced
+
+A run that is killed anywhere leaves the slot where it was, so that the next one decodes the same
+again; what tables have come to by then is skipped (docs/design/reading-the-log.md).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+
+from psycopg2 import Error as PgError
+
+from lakefeed.declaration.table import Table
+from lakefeed.errors import LakefeedError, TableFailed
+from lakefeed.interruption import raise_if_interrupted
+from lakefeed.loading.log.changes import ChangesToApply, LogOfTable
+from lakefeed.loading.log.decoding import TableDecoder, decoders_of, relations_of, widened
+from lakefeed.loading.log.held_slot import HeldSlot, end_of_log
+from lakefeed.loading.log.positions import (
+    Position,
+    Positions,
+    position_of,
+    read_positions,
+    write_positions,
+)
+from lakefeed.loading.log.standing import reason_to_read_anew
+from lakefeed.loading.plan.table_plan import TablePlan
+from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.loading.raw.load_manifest import effective as effective_of
+from lakefeed.loading.sessions.spill_folders import own_folder
+from lakefeed.source.log.lsn import lsn_text, parse_lsn
+from lakefeed.source.log.messages import Begin
+from lakefeed.source.log.rows import Change
+from lakefeed.source.log.slots import Slot, advance
+from lakefeed.source.log.stream import changes_of
+from lakefeed.source.snapshot import Snapshot
+from lakefeed.wording import data_size
+
+# A run reads so much of the log at most, and leaves the rest to the next one, so that a backlog of
+# any size shrinks with every run.
+MOST_BYTES = 8 * 1024**3
+
+
+@contextmanager
+def run_log(
+    held: HeldSlot, snapshot: Snapshot, plans: Sequence[TablePlan], spill: Path
+) -> Iterator[RunLog]:
+    """What the tables of a source take from its log; what was spooled goes with the block.
+
+    Args:
+        snapshot: the run's; the log is decoded up to a position after it.
+        plans: the tables that are read by the log.
+        spill: where to spool what is decoded.
+    """
+    log = RunLog(held, snapshot, plans, own_folder(spill))
+    try:
+        yield log
+    finally:
+        log.close()
+
+
+class RunLog:
+    """What one run takes from a source's log for its tables. Safe to use in several threads."""
+
+    def __init__(
+        self, held: HeldSlot, snapshot: Snapshot, plans: Sequence[TablePlan], folder: Path
+    ) -> None:
+        self._held = held
+        self._snapshot = snapshot
+        self._plans = {plan.table.lake_name: plan for plan in plans}
+        self._folder = folder
+        self._noted = dict(read_positions(held.project.raw, held.connection.source))
+        self._came_to: dict[str, Position] = {}
+        self._upto = end_of_log(held.session)
+        self._decoders: dict[str, TableDecoder] | None = None
+        self._failure: LakefeedError | None = None
+        self._decoding = Lock()
+        # Where transactions were committed that other sessions may not see yet, by their numbers.
+        self._recent: dict[int, int] = {}
+
+    def log_of(self, plan: TablePlan, effective: Sequence[Load], *, whole: bool) -> LogOfTable:
+        """What a load of a table takes from the log.
+
+        Args:
+            effective: the loads that count, oldest first.
+            whole: the table itself is read, at the run's snapshot.
+
+        Raises:
+            TableFailed: the log no longer has what came after the table's latest load.
+            LakefeedError: the log can't be read.
+        """
+        if whole:
+            return LogOfTable(reaches=self._slot_for(plan).begins_at, changes=None)
+        after = self._position_to_go_on(plan, effective)
+        decoder = self._decoded()[plan.table.lake_name]
+        seen = effective[0].in_flight
+        assert seen is not None
+        changes = ChangesToApply(tuple(decoder.spool.files), after, seen)
+        return LogOfTable(reaches=max(after, self._upto), changes=changes)
+
+    def has_nothing_for(self, plan: TablePlan, effective: Sequence[Load]) -> bool:
+        """Whether the log has no change of a table since its latest load: it has come to its end.
+
+        Raises: as `log_of`.
+        """
+        self._position_to_go_on(plan, effective)
+        if self._decoded()[plan.table.lake_name].has_changes:
+            return False
+        position = Position(effective[-1].load_id, lsn_text(self._upto))
+        self._came_to[plan.table.lake_name] = position
+        return True
+
+    def came_to(self, plan: TablePlan, newest: str, log: LogOfTable) -> None:
+        """A table's changes are in raw, up to where the log was read.
+
+        Args:
+            newest: the ID of its newest load.
+        """
+        self._came_to[plan.table.lake_name] = Position(newest, lsn_text(log.reaches))
+
+    def advance(self) -> list[str]:
+        """Notes how far the tables have come, and advances the slot to the least of them.
+
+        Returns: messages for the user.
+        """
+        slot, held = self._held.slot, self._held
+        if slot is None or not self._came_to:
+            return []
+        noted = self._noted | self._came_to
+        if noted != self._noted:
+            source = held.connection.source
+            write_positions(held.project.raw, source, Positions(held.name, noted))
+        messages, target = self._target(slot, noted)
+        try:
+            target = self._before_unseen(target)
+            if target > slot.begins_at:
+                advance(held.session, held.name, target)
+        except (PgError, LakefeedError) as error:
+            # All is committed: the next run decodes the same again, and skips it.
+            reason = str(error).splitlines()[0]
+            messages.append(f"the slot `{held.name}` couldn't be advanced: {reason}")
+        return messages
+
+    def close(self) -> None:
+        """Removes what was spooled."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _slot_for(self, plan: TablePlan) -> Slot:
+        if (slot := self._held.slot) is None:
+            raise TableFailed(
+                f"{plan.table.shown} is read by the log, but the replication slot "
+                f"`{self._held.name}` doesn't exist",
+                where=plan.table.where_of("cursor"),
+                do=f"lakefeed cdc setup --source {plan.table.source}",
+            )
+        if slot.is_lost:
+            source = plan.table.source
+            raise TableFailed(
+                f"{plan.table.shown} is read by the log, but the server has removed what the slot "
+                f"`{slot.name}` needs ({slot.invalidation})",
+                where=plan.table.where_of("cursor"),
+                do=f"make it anew (lakefeed cdc drop --source {source} --apply; lakefeed cdc setup "
+                f"--source {source} --apply), then: lakefeed run --select {source} --full-refresh",
+            )
+        return slot
+
+    def _position_to_go_on(self, plan: TablePlan, effective: Sequence[Load]) -> int:
+        slot = self._slot_for(plan)
+        position = position_of(effective, self._noted.get(plan.table.lake_name))
+        assert position is not None
+        reason = reason_to_read_anew(
+            slot, position, effective[-1], snapshot=self._snapshot, end=self._upto
+        )
+        if reason:
+            raise TableFailed(
+                f"{plan.table.shown} can't go on from the log: {reason}",
+                where=plan.table.where_of("cursor"),
+                do="nothing was lost so far; to read the table in full and go on from there: "
+                f"lakefeed run --select {plan.table.shown} --full-refresh",
+            )
+        return position
+
+    def _decoded(self) -> dict[str, TableDecoder]:
+        with self._decoding:
+            if self._failure:
+                raise self._failure
+            if self._decoders is None:
+                try:
+                    self._decoders = self._decode()
+                except LakefeedError as error:
+                    self._failure = error
+                    raise
+            return self._decoders
+
+    def _decode(self) -> dict[str, TableDecoder]:
+        plans = list(self._plans.values())
+        decoders, tables = decoders_of(plans, self._folder), relations_of(plans)
+        slot, held = self._held.slot, self._held
+        assert slot is not None
+        if slot.begins_at >= self._upto:
+            return decoders
+        oldest = int(self._snapshot.transactions.split(":")[0])
+        opened = changes_of(
+            held.connection,
+            slot=held.name,
+            publication=held.project.wal_of(held.connection.source).publication,
+            upto=self._upto,
+            wanted=tables.keys(),
+            most_bytes=MOST_BYTES,
+            folder=self._folder,
+        )
+        with opened as items:
+            xid, begin, position = 0, None, 1
+            for item in items:
+                if isinstance(item, Change):
+                    assert begin is not None
+                    for name in tables.get(item.relation.oid, ()):
+                        position = decoders[name].add((xid, begin), position, item)
+                elif isinstance(item, Begin):
+                    raise_if_interrupted()
+                    xid, begin, position = widened(item.xid, oldest), item, 1
+                    if xid >= oldest:
+                        self._recent[xid] = item.commit_lsn
+            self._upto = min(self._upto, items.position)
+        for decoder in decoders.values():
+            decoder.spool.flush()
+        return decoders
+
+    def _target(self, slot: Slot, noted: dict[str, Position]) -> tuple[list[str], int]:
+        """Messages, and the position that all tables have come to that the slot is to wait for."""
+        most = self._held.project.wal_of(self._held.connection.source).max_wal
+        messages, target = [], self._upto
+        for table in self._waiting():
+            name = table.lake_name
+            lsn = parse_lsn(noted[name].lsn) if name in noted else self._committed(table)
+            # What is below the slot's own position can't be had from it any more.
+            if lsn is None or lsn < slot.begins_at:
+                continue
+            kept = self._upto - lsn
+            if most is not None and kept > most and name not in self._came_to:
+                messages.append(
+                    f"{table.shown} has failed while {data_size(kept)} of the log were kept for "
+                    "it, more than `max_wal` allows: the slot leaves it behind, and it must be "
+                    f"read in full to go on: lakefeed run --select {table.shown} --full-refresh"
+                )
+                continue
+            target = min(target, lsn)
+        return messages, target
+
+    def _waiting(self) -> list[Table]:
+        """The tables that the slot waits for: those that are declared so and not paused."""
+        source = self._held.connection.source
+        of_source = self._held.project.tables_of(source)
+        return [table for table in of_source if table.reads_log and not table.is_paused]
+
+    def _committed(self, table: Table) -> int | None:
+        """The position of a table of which none was noted yet; None if it was never loaded."""
+        loads = CommitLog(self._held.project.raw, table.lake_name).loads()
+        return position_of(effective_of(loads), None)
+
+    def _before_unseen(self, target: int) -> int:
+        """A position before all decoded commits that sessions can't see yet.
+
+        A commit that waits for a synchronous standby is in the log before a snapshot shows it. A
+        table that is read at such a snapshot needs the log to have it.
+        """
+        with self._held.session.cursor() as cursor:
+            cursor.execute("select txid_current_snapshot()::text")
+            row = cursor.fetchone()
+        assert row is not None
+        unseen = [int(xid) for xid in row[0].split(":")[2].split(",") if xid]
+        return min([target, *(self._recent[xid] for xid in unseen if xid in self._recent)])

@@ -1,0 +1,28 @@
+"""A source whose log is read: a publication of all of its tables, and a slot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.conftest import Database, Lake
+
+NAME = "lakefeed_shop"
+Declare = Callable[..., Lake]
+
+
+@pytest.fixture
+def declare(logical_database: Database, lake: Lake) -> Declare:
+    """A function that declares tables, and has the source keep its log for them."""
+
+    def declared(tables: str, *published: str, head: str = "") -> Lake:
+        listed = ", ".join(published)
+        logical_database.execute(
+            f"create publication {NAME} for table {listed} "
+            "with (publish_via_partition_root = true)",
+            f"select pg_create_logical_replication_slot('{NAME}', 'pgoutput')",
+        )
+        return lake.declare(tables, head=head)
+
+    return declared
