@@ -10,12 +10,15 @@ from pathlib import Path
 from lakefeed.declaration.project import Project
 from lakefeed.loading.accepted_changes import accepted_changes
 from lakefeed.loading.dlt_adapter.load_packages import drop_remains
+from lakefeed.loading.extract.completeness import whole_if_values_were_added
 from lakefeed.loading.extract.extraction import Extraction, ExtractionResult
+from lakefeed.loading.extract.manifest_of_load import checkpoint_text
 from lakefeed.loading.extract.missed_rows import notes_of_parts
 from lakefeed.loading.extract.window import window_of
 from lakefeed.loading.first_load import RangesLoaded, load_ranges, plan_first_load
 from lakefeed.loading.load_result import LoadOptions, LoadResult
 from lakefeed.loading.locks.table_lock import table_lock
+from lakefeed.loading.log.run_log import RunLog
 from lakefeed.loading.plan.read_contract import noted_from_present
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.load_manifest import Load, unfinished
@@ -35,22 +38,32 @@ from lakefeed.loading.workspace import (
 from lakefeed.source.inspection.equality import compared_by_text
 
 
-def load_table(project: Project, opened: TableSession, options: LoadOptions) -> LoadResult:
+def load_table(
+    project: Project, opened: TableSession, options: LoadOptions, log: RunLog | None = None
+) -> LoadResult:
     """Loads one table at the snapshot and commits it, or leaves everything as it was.
 
     Side effects: appends to the table's raw folder, moves dlt's state, closes the session before it
     commits. Safe to kill and to repeat.
+
+    Args:
+        log: the source's log, for a table that is read by it.
 
     Raises:
         Refused: another load of this table is running, or a refresh would shrink it too much.
         TableFailed: the rows can't be read as declared.
     """
     with table_lock(project, opened.plan.table, opened.source.needed_holder) as lock:
-        return load_under_lock(project, opened, options, lock)
+        return load_under_lock(project, opened, options, lock, log=log)
 
 
 def load_under_lock(
-    project: Project, opened: TableSession, options: LoadOptions, lock: HeldLock
+    project: Project,
+    opened: TableSession,
+    options: LoadOptions,
+    lock: HeldLock,
+    *,
+    log: RunLog | None = None,
 ) -> LoadResult:
     """`load_table` for a caller that holds the lock."""
     started = time.monotonic()
@@ -74,12 +87,15 @@ def load_under_lock(
         ranges = load_ranges(workspace, opened, first_load, lock)
         notes.append(ranges.note)
         if ranges.is_whole:
-            return _result(ranges.results, resumed + list(ranges.committed), notes, started)
+            committed = [*resumed, *ranges.committed]
+            return _result(plan, ranges.results, committed, notes, started=started)
         loads = workspace.log.loads()
-    extracted, committed, found = _load_window(workspace, opened, options, lock, loads)
+    extracted, committed, found = _load_window(
+        workspace, opened, options, lock, loads=loads, log=log
+    )
     results = (*(ranges.results if ranges else ()), extracted)
     committed = [*resumed, *(ranges.committed if ranges else ()), *committed]
-    return _result(results, committed, [*notes, *found], started)
+    return _result(plan, results, committed, [*notes, *found], started=started)
 
 
 def _load_window(
@@ -87,7 +103,9 @@ def _load_window(
     opened: TableSession,
     options: LoadOptions,
     lock: HeldLock,
+    *,
     loads: Sequence[Load],
+    log: RunLog | None,
 ) -> tuple[ExtractionResult, list[Load], list[str]]:
     """Loads the window that these committed loads lead to; returns what it commits, and notes."""
     plan, source = opened.plan, opened.source
@@ -97,6 +115,18 @@ def _load_window(
     session = opened.open()
     if not (effective and effective[-1].read_as and effective[-1].read_as.key == plan.key):
         notes += _doubts_of_key(plan, session)
+    window = window_of(
+        plan,
+        effective,
+        source.snapshot,
+        changes,
+        whole=options.full_refresh,
+        backfill=options.backfill,
+    )
+    source_log = None
+    if log and plan.table.reads_log:
+        window = whole_if_values_were_added(session, plan, window, changes)
+        source_log = log.log_of(plan, effective, whole=window.is_whole or not effective)
     extraction = Extraction(
         source=source,
         session=session,
@@ -104,14 +134,8 @@ def _load_window(
         log=workspace.log,
         effective=tuple(effective),
         changes=changes,
-        window=window_of(
-            plan,
-            effective,
-            source.snapshot,
-            changes,
-            whole=options.full_refresh,
-            backfill=options.backfill,
-        ),
+        window=window,
+        source_log=source_log,
         allow_shrink=options.allow_shrink or changes.fewer,
         spool=workspace.spool,
         steps=options.steps,
@@ -121,6 +145,8 @@ def _load_window(
     opened.close()
     lock.assert_held()
     committed = commit_pending(workspace)
+    if log and source_log:
+        log.came_to(plan, (committed or effective)[-1].load_id, source_log)
     if effective and not committed and not options.backfill:
         _note_from_present(workspace, extraction, extracted)
     return extracted, committed, notes
@@ -149,9 +175,11 @@ def _doubts_of_key(plan: TablePlan, session: SourceSession) -> list[str]:
 
 
 def _result(
+    plan: TablePlan,
     parts: Sequence[ExtractionResult],
     committed: Sequence[Load],
     notes: Sequence[str],
+    *,
     started: float,
 ) -> LoadResult:
     """The result of a load that was read in these parts, one after another."""
@@ -164,8 +192,8 @@ def _result(
         rows=sum(reading.rows for reading in news),
         deleted=sum(reading.deleted for reading in news),
         null_cursors=sum(part.reading.null_cursors for part in parts),
-        checkpoint_before=None if before is None else str(before),
-        checkpoint=None if after is None else str(after),
+        checkpoint_before=checkpoint_text(plan, before),
+        checkpoint=checkpoint_text(plan, after),
         committed=tuple(committed),
         notes=(*notes, *(note for part in parts for note in part.notes)),
         seconds=time.monotonic() - started,

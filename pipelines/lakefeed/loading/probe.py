@@ -18,6 +18,7 @@ from lakefeed.loading.extract.reader import holds_incoming, same_rows_as, take_i
 from lakefeed.loading.extract.rewrite_detection import rewritten_since_the_snapshot
 from lakefeed.loading.extract.window import condition_of, window_of
 from lakefeed.loading.load_result import LoadOptions, LoadResult
+from lakefeed.loading.log.run_log import RunLog
 from lakefeed.loading.plan.queries import rows_query
 from lakefeed.loading.plan.read_contract import is_settled
 from lakefeed.loading.plan.table_plan import TablePlan
@@ -83,18 +84,29 @@ def settled_table(
     return SettledTable(plan, log, effective)
 
 
-def probe_table(project: Project, opened: TableSession, options: LoadOptions) -> LoadResult | None:
+def probe_table(
+    project: Project, opened: TableSession, options: LoadOptions, log: RunLog | None = None
+) -> LoadResult | None:
     """The result of a load that finds nothing new; None where there are new rows, or may be.
 
     Reads the source and raw; changes neither. Leaves its session open.
+
+    Args:
+        log: the source's log, for a table that is read by it.
     """
     settled = settled_table(project, opened.plan, opened.source.snapshot, options)
-    return probe_settled(settled, opened) if settled else None
+    return probe_settled(settled, opened, log) if settled else None
 
 
-def probe_settled(settled: SettledTable, opened: TableSession) -> LoadResult | None:
+def probe_settled(
+    settled: SettledTable, opened: TableSession, log: RunLog | None = None
+) -> LoadResult | None:
     """Does what `probe_table` does, for a table that is settled."""
     started = time.monotonic()
+    if settled.plan.table.reads_log:
+        if log is None or not log.has_nothing_for(settled.plan, settled.effective):
+            return None
+        return settled.without_news(0, 0, time.monotonic() - started)
     session = opened.open()
     counts = _counts_without_new_rows(session, settled, opened.source.snapshot)
     if counts is None or rewritten_since_the_snapshot(session, settled.plan):
@@ -107,14 +119,15 @@ def _is_settled(
     project: Project, plan: TablePlan, snapshot: Snapshot, effective: Sequence[Load]
 ) -> bool:
     working = working_directory(project, plan.table.lake_name)
-    if not effective or has_pending_packages(working) or plan.watches_deletes:
+    compares_keys = plan.watches_deletes and not plan.table.reads_log
+    if not effective or has_pending_packages(working) or compares_keys:
         return False
     newest = effective[-1].read_as
     # Raw then has rows that the source lacks, which only the load can tell from deleted ones.
     if plan.table.mode == "full_refresh" and newest and newest.detached:
         return False
     is_same = is_settled(newest, plan.read_as)
-    return is_same and snapshot.horizon.sees_others
+    return is_same and (snapshot.horizon.sees_others or plan.table.reads_log)
 
 
 def _counts_without_new_rows(

@@ -19,8 +19,9 @@ import psycopg2
 from lakefeed.errors import SourceUnreachable
 from lakefeed.interruption import raise_if_interrupted
 from lakefeed.loading.comparison.loads_to_compare import loads_to_compare
-from lakefeed.loading.extract.window import Window, condition_of, parsed_checkpoint, window_of
+from lakefeed.loading.extract.window import Window, condition_of, window_of
 from lakefeed.loading.load_result import LoadResult
+from lakefeed.loading.plan.cursors import parsed_checkpoint
 from lakefeed.loading.plan.queries import summary_query, written_since
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.probe import MOST_ROWS, SettledTable
@@ -112,8 +113,10 @@ def probe_many(
 def _question_about(table: SettledTable, snapshot: Snapshot) -> _Question | None:
     """What tells whether the table has new rows; None where only comparing its rows does."""
     plan, newest = table.plan, _newest_read(table.effective)
-    if newest is None or newest.in_flight is None or not _depends_on_its_rows_alone(plan):
+    is_known = newest is not None and newest.in_flight is not None
+    if not is_known or plan.table.reads_log or not _depends_on_its_rows_alone(plan):
         return None
+    assert newest is not None and newest.in_flight is not None
     window = window_of(plan, table.effective, snapshot)
     condition = condition_of(plan, window)
     if condition is None or not _has_files(table, window):
@@ -183,7 +186,8 @@ def _begins_no_earlier(plan: TablePlan, window: Window, newest: Load) -> bool:
     """
     if newest.supersedes or newest.checkpoint_before is None:
         return True
-    before: Any = parsed_checkpoint(newest.checkpoint_before, plan)
+    assert plan.cursor_kind is not None
+    before: Any = parsed_checkpoint(newest.checkpoint_before, plan.cursor_kind)
     return before is not None and window.start is not None and window.start >= before
 
 

@@ -100,11 +100,12 @@ class SnapshotLoader(BaseTableLoader):
         or rolled back, and is ahead after a full refresh that left the table empty: `advance`
         ignores None.
         """
-        kind = extraction.plan.cursor_kind
+        plan = extraction.plan
+        kind: CursorKind | None = "number" if plan.table.reads_log else plan.cursor_kind
         if self.incremental is None or kind is None or extraction.window.is_backfill:
             return
         state = self.incremental.get_state()
-        wanted = extraction.plan.initial_value if checkpoint is None else checkpoint
+        wanted = plan.initial_value if checkpoint is None else checkpoint
         if not _is_at(state.get("last_value"), wanted, kind):
             state["last_value"] = wanted
 

@@ -14,6 +14,7 @@ from dlt.sources.sql_database import sql_table
 from lakefeed.loading.dlt_adapter.backend import BACKEND, Handover
 from lakefeed.loading.extract.extraction import Extraction, ExtractionResult
 from lakefeed.loading.extract.window import Window
+from lakefeed.loading.plan.column_names import WAL_LSN
 from lakefeed.loading.plan.cursors import CursorValue, largest
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.source.inspection.types import lake_type
@@ -48,6 +49,8 @@ def _resource_of(handover: Handover) -> dlt.sources.DltResource:
 
 
 def _incremental(plan: TablePlan, window: Window) -> dlt.sources.incremental[Any] | None:
+    if plan.table.reads_log:
+        return dlt.sources.incremental(WAL_LSN, primary_key=(), allow_external_schedulers=False)
     if plan.cursor is None or plan.cursor_kind is None:
         return None
     missing = plan.table.settings.on_null_cursor
@@ -102,6 +105,8 @@ def _sql_table_of(plan: TablePlan) -> sa.MetaData:
     columns = [
         sa.Column(_quoted(c.name), _cursor_type(plan, c.name), nullable=True) for c in plan.columns
     ]
+    if plan.table.reads_log:
+        columns.append(sa.Column(WAL_LSN, sa.BigInteger(), nullable=True))
     sa.Table(_quoted(plan.table.name), metadata, *columns)
     return metadata
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from lakefeed.loading.extract.extraction import Extraction
 from lakefeed.loading.extract.missed_rows import read_anyway
@@ -50,6 +51,20 @@ def reaching_added_values(
     return window.from_beginning(plan, "added column") if has_values else window
 
 
+def whole_if_values_were_added(
+    session: SourceSession, plan: TablePlan, window: Window, changes: ContractChanges
+) -> Window:
+    """The window of a table that is read by the log; all of it if an added column has values.
+
+    Those that a default gave to existing rows are in no change.
+    """
+    if not changes.added or window.is_whole:
+        return window
+    query = has_values_query(plan, changes.added)
+    has_values = bool(session.fetch(query)[0][0])
+    return replace(window, start=None, reasons=("added column", "whole")) if has_values else window
+
+
 def notes_of_values_left(
     session: SourceSession, plan: TablePlan, window: Window, changes: ContractChanges
 ) -> Iterator[str]:
@@ -72,7 +87,7 @@ def notes_of_window(plan: TablePlan, window: Window, changes: ContractChanges) -
             "the server was restored or replaced since the last load and numbers its row versions "
             "differently: read from the beginning"
         )
-    if "added column" in window.reasons and plan.cursor is not None:
+    if "added column" in window.reasons and not plan.table.reads_row_versions:
         names = ", ".join(f"`{name}`" for name in changes.added)
         yield f"{names} is new, and rows loaded earlier have values in it: read from the beginning"
 

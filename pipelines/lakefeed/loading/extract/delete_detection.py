@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from lakefeed.declaration.explain import shown
 from lakefeed.declaration.models.table_settings import Shrink
 from lakefeed.errors import Refused
-from lakefeed.loading.plan.column_names import DELETED_AT
+from lakefeed.loading.plan.column_names import DELETED_AT, WAL_COLUMNS
 from lakefeed.loading.plan.cursors import CursorValue
 from lakefeed.loading.plan.detached import LEFT_EARLIER, LEFT_NOW, STANDS, Detached, of_partitions
 from lakefeed.loading.plan.queries import MARKED, keys_query, rows_query
@@ -116,8 +116,10 @@ def compare_keys(
     if keeps:
         known += f" and ({LEFT} = {STANDS} or {GONE} is not null)"
     gone_since = f"coalesce({GONE}, {literal(found_at.isoformat())}::timestamptz)"
+    of_log = WAL_COLUMNS if plan.table.reads_log else {}
+    log = "".join(f", null::{kind} as {name}" for name, kind in of_log.items())
     query = (
-        f"select {latest.as_planned(session, plan, hidden)}, {gone_since} as {DELETED_AT} "
+        f"select {latest.as_planned(session, plan, hidden)}{log}, {gone_since} as {DELETED_AT} "
         f"from (select *, {named_key(plan.key_columns)}, {latest.position} as {POSITION} "
         f"from {latest.relation}) as latest join "
         f"(select {keys}, {POSITION}, {GONE} from moved_keys where {_PRESENT} is null and {known}) "

@@ -18,6 +18,7 @@ from lakefeed.loading.extract.delete_detection import Moved, compare_keys
 from lakefeed.loading.extract.extraction import Extraction, ExtractionResult
 from lakefeed.loading.extract.kept_rows import note_of_hidden, refuse_other_key
 from lakefeed.loading.extract.key_check import check_key
+from lakefeed.loading.extract.log_reading import read_changes
 from lakefeed.loading.extract.manifest_of_load import (
     checkpoint_after,
     lateness_of,
@@ -76,6 +77,7 @@ def _extract(extraction: Extraction, load_id: str, query_of: QueryOf) -> Extract
     notes = list(notes_of_window(plan, window, changes))
     notes += notes_of_values_left(session, plan, window, changes)
     step = _step_of(extraction, window)
+    of_log = extraction.changes_of_log
     lake_name, query = plan.table.lake_name, _expected_query(extraction, window)
     try:
         with extraction.source.progress.reading(lake_name, query):
@@ -84,9 +86,10 @@ def _extract(extraction: Extraction, load_id: str, query_of: QueryOf) -> Extract
         # A table that is rewritten at this moment looks as if it had lost its rows.
         refuse_rewritten(session, plan)
         raise
-    refuse_rewritten(session, plan)
-    is_load = reading.is_news or extraction.has_other_contract or bool(extraction.key_range)
-    if is_load and reading.rows:
+    if of_log is None:
+        refuse_rewritten(session, plan)
+    is_load = reading.is_news or extraction.is_load_anyway
+    if is_load and reading.rows and of_log is None:
         is_first = not (extraction.effective or window.is_backfill or step)
         with session.in_threads_for(reading.rows):
             check_key(session, plan, reading.files, is_whole=window.is_whole or is_first)
@@ -107,7 +110,7 @@ def _expected_query(extraction: Extraction, window: Window) -> str | None:
     """The rows to be read, for the planner's estimate, which knows nothing of row versions."""
     plan = extraction.plan
     condition = condition_of(plan, window)
-    is_guess = window.is_backfill or (condition and plan.table.reads_row_versions)
+    is_guess = window.is_backfill or (condition and plan.cursor is None)
     return None if is_guess else rows_query(plan, condition or "true")
 
 
@@ -135,6 +138,8 @@ def _read(
 ) -> tuple[Window, Reading, list[str]]:
     """What was read, in which window in the end, and what to tell the user about it."""
     source, session, plan = extraction.source, extraction.session, extraction.plan
+    if of_log := extraction.changes_of_log:
+        return window, read_changes(extraction, of_log, load_id), []
     by_cursor = condition_of(plan, window) or "true"
     already_read = read_anyway(plan, by_cursor, window.parts)
     notes: list[str] = []

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from lakefeed.declaration.catalogue import Part
 from lakefeed.loading.extract.reader import Reading
 from lakefeed.loading.extract.window import Window, detached_by, seen_row_versions
+from lakefeed.loading.log.changes import ChangesToApply, LogOfTable
 from lakefeed.loading.plan.cursors import CursorValue
 from lakefeed.loading.plan.detached import Detached
 from lakefeed.loading.plan.read_contract import ContractChanges, ReadContract
@@ -35,6 +37,8 @@ class Extraction:
         steps: read the window in steps, where that is sound; None to read it at once.
         key_range: the only range of the key to read, of a first load that is committed in ranges.
         abandons_ranges: supersede the ranges of a first load that starts over.
+        source_log: what the load takes from the source's log, or where the log goes on after a read
+            of the whole table; None where the table isn't read by the log.
     """
 
     source: SourceAtSnapshot
@@ -49,6 +53,7 @@ class Extraction:
     steps: Steps | None = None
     key_range: RangeOfLoad | None = None
     abandons_ranges: bool = False
+    source_log: LogOfTable | None = None
 
     @property
     def snapshot(self) -> Snapshot:
@@ -115,6 +120,26 @@ class Extraction:
         return before.cursor != now.cursor or before.key != now.key or self._was_restored
 
     @property
+    def changes_of_log(self) -> ChangesToApply | None:
+        """The changes to load from the source's log; None where the table itself is read."""
+        return self.source_log.changes if self.source_log else None
+
+    @property
+    def new_parts(self) -> list[Part]:
+        """The parts of the table that were added since the newest load."""
+        return [part for part in self.plan.parts if part.oid in self.changes.new_parts]
+
+    @property
+    def is_load_anyway(self) -> bool:
+        """Whether the load is written whatever it finds.
+
+        A read of the whole table that the log goes on from is, since it notes which transactions it
+        shows.
+        """
+        begins_in_log = self.source_log is not None and self.source_log.changes is None
+        return self.has_other_contract or self.key_range is not None or begins_in_log
+
+    @property
     def has_other_storage(self) -> bool:
         """Whether no storage is left that the newest load read: its checkpoint may be too high."""
         plan, rewritten = self.plan, self.changes.rewritten_parts
@@ -133,7 +158,7 @@ class Extraction:
     @property
     def checkpoint_may_move(self) -> bool:
         """False in a backfill, and where the start of a prepared transaction is unknown."""
-        has_horizon = self.plan.cursor_kind != "number"
+        has_horizon = self.plan.cursor_kind != "number" and not self.plan.table.reads_log
         is_unknown = has_horizon and self.in_flight.safe_until is None
         return not self.window.is_backfill and not is_unknown
 

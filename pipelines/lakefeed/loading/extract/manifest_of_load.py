@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from lakefeed.loading.extract.extraction import Extraction, ExtractionResult
 from lakefeed.loading.extract.reader import Reading
-from lakefeed.loading.extract.window import Window, parsed_checkpoint
+from lakefeed.loading.extract.window import Window
 from lakefeed.loading.plan.cursors import (
     CursorValue,
     as_cursor_value,
     moment_of,
     next_checkpoint,
+    parsed_checkpoint,
 )
+from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.source.log.lsn import lsn_text
 
 
 def checkpoint_after(
@@ -24,6 +27,8 @@ def checkpoint_after(
     kind = extraction.plan.cursor_kind
     if extraction.plan.table.reads_row_versions:
         return extraction.in_flight.oldest_unfinished
+    if extraction.source_log:
+        return extraction.source_log.reaches
     if key_range:
         return _newest_of_ranges(extraction, reading)
     if kind is None or not extraction.checkpoint_may_move:
@@ -50,8 +55,8 @@ def manifest_of(extraction: Extraction, result: ExtractionResult, load_id: str) 
         cursor=plan.read_as.cursor,
         cursor_min=reading.cursor_min,
         cursor_max=reading.cursor_max,
-        checkpoint_before=_text(result.checkpoint_before),
-        checkpoint=_text(result.checkpoint),
+        checkpoint_before=checkpoint_text(plan, result.checkpoint_before),
+        checkpoint=checkpoint_text(plan, result.checkpoint),
         read_as=extraction.read_as,
         in_flight=extraction.in_flight if key_range is None or key_range.is_last else None,
         range=key_range.noted(load_id, newest) if key_range else None,
@@ -64,7 +69,9 @@ def _newest_of_ranges(extraction: Extraction, reading: Reading) -> CursorValue |
     if key_range is None or plan.cursor_kind is None:
         return None
     so_far = key_range.before.range if key_range.before else None
-    before = parsed_checkpoint(so_far.newest, plan) if so_far and so_far.newest else None
+    before = (
+        parsed_checkpoint(so_far.newest, plan.cursor_kind) if so_far and so_far.newest else None
+    )
     newest = as_cursor_value(reading.newest, plan.cursor_kind)
     return next_checkpoint(newest, extraction.window.horizon, before)
 
@@ -76,6 +83,11 @@ def lateness_of(extraction: Extraction, reading: Reading) -> float | None:
         return None
     moment = moment_of(newest, extraction.plan.cursor_zone)
     return round((extraction.snapshot.taken_at - moment).total_seconds(), 3)
+
+
+def checkpoint_text(plan: TablePlan, value: CursorValue | None) -> str | None:
+    """A checkpoint as manifests and reports have it; of the log, as PostgreSQL writes positions."""
+    return lsn_text(value) if plan.table.reads_log and isinstance(value, int) else _text(value)
 
 
 def _text(value: CursorValue | None) -> str | None:

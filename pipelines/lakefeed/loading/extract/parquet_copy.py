@@ -14,7 +14,7 @@ import psycopg2
 
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.extract.delete_detection import Tombstones
-from lakefeed.loading.plan.column_names import DELETED_AT
+from lakefeed.loading.plan.column_names import DELETED_AT, WAL_COLUMNS
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.sessions.read_progress import ReadProgress
 from lakefeed.loading.sessions.session import SourceSession
@@ -54,11 +54,17 @@ class _Part:
     written: dict[Path, int]
     progress: ReadProgress
 
+    @property
+    def _selected(self) -> str:
+        """The columns read, and those that only changes of the log have."""
+        of_log = WAL_COLUMNS if self.plan.table.reads_log else {}
+        return ", ".join(["*", *(f"null::{kind} as {name}" for name, kind in of_log.items())])
+
     def copy(self, session: SourceSession) -> None:
         # From the session that copies: the from-clause item may be valid in this session only.
-        query = f"from {session.rows_of(self.sql)}"
+        query = f"select {self._selected} from {session.rows_of(self.sql)}"
         copied = _copy(self.plan, query, self.path, self.load_id)
-        self.written[self.path] = rows = changed_rows(session, copied)
+        self.written[self.path] = rows = session.changed_rows(copied)
         self.progress.statement_done(self.plan.table.lake_name, rows)
 
 
@@ -100,7 +106,7 @@ def copy_query(
 ) -> dict[Path, int]:
     """Writes the rows of a query that reads only data already in the session."""
     path = target.path(0)
-    return {path: changed_rows(session, _copy(plan, query, path, target.load_id))}
+    return {path: session.changed_rows(_copy(plan, query, path, target.load_id))}
 
 
 def copy_kept(
@@ -108,7 +114,7 @@ def copy_kept(
 ) -> dict[Path, int]:
     """Writes the rows of a query that reads earlier loads to a file of their own."""
     path = target.folder / f"{target.load_id}.kept.parquet"
-    return {path: changed_rows(session, _copy(plan, query, path, target.load_id))}
+    return {path: session.changed_rows(_copy(plan, query, path, target.load_id))}
 
 
 def copy_tombstones(session: SourceSession, target: Target) -> dict[Path, int]:
@@ -116,12 +122,7 @@ def copy_tombstones(session: SourceSession, target: Target) -> dict[Path, int]:
     if target.tombstones is None:
         return {}
     path = target.folder / f"{target.load_id}.deleted.parquet"
-    return {path: changed_rows(session, _into(path, target.tombstones.query, target.load_id))}
-
-
-def changed_rows(session: SourceSession, statement: str) -> int:
-    """Runs a statement that writes rows, and returns how many it wrote."""
-    return int(session.execute(statement).fetchall()[0][0])
+    return {path: session.changed_rows(_into(path, target.tombstones.query, target.load_id))}
 
 
 def _copy_in_parallel(
@@ -178,8 +179,9 @@ def _copy_next(session: SourceSession, todo: deque[_Part]) -> None:
 
 
 def _copy(plan: TablePlan, query: str, path: Path, load_id: str) -> str:
-    not_deleted = f"select *, null::timestamptz as {DELETED_AT} from ({query})"
-    return _into(path, not_deleted if plan.watches_deletes else query, load_id)
+    added = [f"null::timestamptz as {DELETED_AT}"] if plan.watches_deletes else []
+    selected = ", ".join(["*", *added])
+    return _into(path, f"select {selected} from ({query})", load_id)
 
 
 def _into(path: Path, query: str, load_id: str) -> str:

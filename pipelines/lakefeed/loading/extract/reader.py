@@ -13,7 +13,6 @@ from lakefeed.loading.extract.delete_detection import refuse_shrink
 from lakefeed.loading.extract.kept_rows import as_they_are_now, left_rows
 from lakefeed.loading.extract.parquet_copy import (
     Target,
-    changed_rows,
     copy_from_source,
     copy_kept,
     copy_query,
@@ -83,15 +82,15 @@ def read_table(
     """
     if not held:
         written = copy_from_source(source, session, plan, queries, target)
-        return _measure(session, plan, target, written, horizon=horizon)
+        return measure(session, plan, target, written, horizon=horizon)
     (sql,) = queries
     with session.in_one_thread():
         rows_read = take_in(session, session.rows_of(sql))
         for sql in further:
-            rows_read += changed_rows(session, f"insert into incoming from {session.rows_of(sql)}")
+            rows_read += session.changed_rows(f"insert into incoming from {session.rows_of(sql)}")
     with session.in_threads_for(rows_read):
         written = copy_query(session, plan, _changed(session, plan, held), target)
-        reading = _measure(session, plan, target, written, horizon=horizon, of="incoming")
+        reading = measure(session, plan, target, written, horizon=horizon, of="incoming")
     session.execute("drop table incoming")
     return replace(reading, rows_read=rows_read)
 
@@ -121,7 +120,7 @@ def read_whole_table(
         TableFailed: rows to be kept don't fit the table's columns.
     """
     written = copy_from_source(source, session, plan, queries, target)
-    reading = _measure(session, plan, target, written, horizon=horizon)
+    reading = measure(session, plan, target, written, horizon=horizon)
     if not held:
         return reading
     before = f"({held.newest_rows(session, plan)})"
@@ -153,7 +152,7 @@ def take_in(session: SourceSession, rows: str) -> int:
     Args:
         rows: a from-clause item; it is read once.
     """
-    return changed_rows(session, f"create or replace temp table incoming as from {rows}")
+    return session.changed_rows(f"create or replace temp table incoming as from {rows}")
 
 
 def holds_incoming(session: SourceSession, plan: TablePlan, latest_rows: LatestRows) -> bool:
@@ -210,7 +209,7 @@ def _same_rows(session: SourceSession, plan: TablePlan, written: str, before: st
     return now == then
 
 
-def _measure(
+def measure(
     session: SourceSession,
     plan: TablePlan,
     target: Target,
@@ -220,6 +219,8 @@ def _measure(
     of: str | None = None,
 ) -> Reading:
     """Describes the files and determines the cursor's range over all rows read.
+
+    Side effect: writes the target's tombstones, if it has some.
 
     Args:
         written: the rows of each file.

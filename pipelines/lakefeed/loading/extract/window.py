@@ -7,20 +7,20 @@ back neither skips rows nor reads them twice.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from lakefeed.declaration.catalogue import Part
 from lakefeed.declaration.models.table_settings import ROW_VERSION
-from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, horizon_for, reading_start
+from lakefeed.loading.plan.cursors import CursorValue, horizon_for, parsed_checkpoint, reading_start
 from lakefeed.loading.plan.detached import Detached, detached_rows
 from lakefeed.loading.plan.queries import since_condition, written_since
 from lakefeed.loading.plan.read_contract import ContractChanges, changes_since
 from lakefeed.loading.plan.table_plan import Range, TablePlan
 from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.loading.sessions.transactions import OpenTransactions, in_flight_at
+from lakefeed.source.log.lsn import parse_lsn
 from lakefeed.source.snapshot import Snapshot
 
 # Why a window starts at the beginning, or at `initial_value`; and what determines its start where
@@ -37,14 +37,14 @@ class Window:
 
     Attributes:
         start: the smallest cursor value read, inclusive; None to read from the beginning. With
-            `cursor: xmin`, the number of a transaction.
+            `cursor: xmin` and `cursor: wal`, the number of a transaction.
         end: the end of a backfill, exclusive; None for an open end.
         reasons: what determined the start, in the order in which it applied.
         checkpoint: the checkpoint that the window goes on from; None where earlier loads noted
             none for this cursor. Of a whole read it is noted, but not used.
         horizon: the safe horizon in the cursor's terms; None where there is no bound.
-        next_transaction: with `cursor: xmin`, the first transaction ID that the snapshot has not
-            assigned; None for other cursors.
+        next_transaction: with `cursor: xmin` and `cursor: wal`, the first transaction ID that the
+            snapshot has not assigned; None for other cursors.
         parts: partitions to read besides, each with the source's condition for the rows to read.
     """
 
@@ -104,6 +104,8 @@ def window_of(
             reasons=("backfill",),
             horizon=safe_horizon(plan, in_flight),
         )
+    if plan.table.reads_log:
+        return _log_window(effective, in_flight, changes, whole=whole)
     if plan.table.reads_row_versions:
         window = _row_version_window(effective, in_flight, changes, whole=whole)
     else:
@@ -157,17 +159,6 @@ def safe_horizon(plan: TablePlan, in_flight: OpenTransactions) -> CursorValue | 
     if cursor is None or kind is None or safe_until is None:
         return None
     return horizon_for(kind, safe_until, cursor)
-
-
-def parsed_checkpoint(noted: str, plan: TablePlan) -> CursorValue | None:
-    """The checkpoint that a manifest notes, in the cursor's terms; None if its type has changed."""
-    assert plan.cursor_kind is not None
-    try:
-        value = int(noted) if plan.cursor_kind == "number" else dt.datetime.fromisoformat(noted)
-    except ValueError:
-        # The column's type changed from number to time, or back: the table is read whole.
-        return None
-    return as_cursor_value(value, plan.cursor_kind)
 
 
 def seen_row_versions(effective: Sequence[Load]) -> OpenTransactions | None:
@@ -224,22 +215,41 @@ def _row_version_window(
 ) -> Window:
     seen = seen_row_versions(effective)
     following = in_flight.next_number
+    anew: Reason | None = None
     if whole:
-        return Window(start=None, reasons=("whole",), next_transaction=following)
-    if changes.added:
+        anew = "whole"
+    elif changes.added:
         # A new column with a default changes rows without giving them new versions.
-        return Window(start=None, reasons=("added column",), next_transaction=following)
-    if seen is None:
-        reason: Reason = "no checkpoint" if effective else "first load"
-        return Window(start=None, reasons=(reason,), next_transaction=following)
-    if not in_flight.continues(seen):
-        return Window(start=None, reasons=("restored server",), next_transaction=following)
-    if changes.is_another_table:
-        return Window(start=None, reasons=("another table",), next_transaction=following)
+        anew = "added column"
+    elif seen is None:
+        anew = "no checkpoint" if effective else "first load"
+    elif not in_flight.continues(seen):
+        anew = "restored server"
+    elif changes.is_another_table:
+        anew = "another table"
+    if anew or seen is None:
+        return Window(None, (anew or "no checkpoint",), next_transaction=following)
     oldest = seen.oldest_unfinished
-    return Window(
-        start=oldest, reasons=("checkpoint",), checkpoint=oldest, next_transaction=following
-    )
+    return Window(oldest, ("checkpoint",), checkpoint=oldest, next_transaction=following)
+
+
+def _log_window(
+    effective: Sequence[Load],
+    in_flight: OpenTransactions,
+    changes: ContractChanges,
+    *,
+    whole: bool,
+) -> Window:
+    """The changes since the newest load, or the whole table, which supersedes earlier loads.
+
+    Its condition is for the rows that were written since: an audit takes them for pending.
+    """
+    newest = effective[-1] if effective else None
+    if whole or changes.is_another_table or newest is None or newest.checkpoint is None:
+        return Window(None, ("whole" if newest else "first load",))
+    start = newest.in_flight.oldest_unfinished if newest.in_flight else None
+    reached, following = parse_lsn(newest.checkpoint), in_flight.next_number
+    return Window(start, ("checkpoint",), checkpoint=reached, next_transaction=following)
 
 
 def _from_beginning(plan: TablePlan, reason: Reason) -> tuple[Reason, ...]:
@@ -254,7 +264,7 @@ def _noted_checkpoint(plan: TablePlan, effective: Sequence[Load]) -> CursorValue
         if load.cursor != plan.cursor.name:
             return None
         if load.checkpoint is not None:
-            return parsed_checkpoint(load.checkpoint, plan)
+            return parsed_checkpoint(load.checkpoint, plan.cursor_kind)
     return None
 
 

@@ -82,6 +82,16 @@ def as_cursor_value(value: CursorValue | None, kind: CursorKind) -> CursorValue 
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
+def parsed_checkpoint(noted: str, kind: CursorKind) -> CursorValue | None:
+    """The checkpoint that a manifest notes, as this cursor kind; None if it was of another one."""
+    try:
+        value = int(noted) if kind == "number" else dt.datetime.fromisoformat(noted)
+    except ValueError:
+        # The column's type changed from number to time, or back: the table is read whole.
+        return None
+    return as_cursor_value(value, kind)
+
+
 def moment_of(value: CursorValue, zone: str) -> dt.datetime:
     """The point in time that a date or timestamp cursor denotes."""
     moment = value if isinstance(value, dt.datetime) else as_cursor_value(value, "timestamp")

@@ -209,12 +209,18 @@ def size_query(plan: TablePlan) -> str:
     """
 
 
-def has_values_query(plan: TablePlan, columns: tuple[str, ...], below: str) -> str:
-    """A query for whether any of these columns has a value in a row below this cursor value."""
-    assert plan.cursor is not None
-    filled = " or ".join(f"{quote(name)} is not null" for name in columns)
-    older = f"{plan.cursor.value()} < {literal(below)}::{plan.cursor.type}"
-    return f"select exists ({_over_all_rows(plan, '1', f'({filled}) and {older}')})"
+def has_values_query(plan: TablePlan, columns: tuple[str, ...], below: str | None = None) -> str:
+    """A query for whether any of these columns has a value in a row below this cursor value.
+
+    Args:
+        below: None for whether any row has.
+    """
+    condition = " or ".join(f"{quote(name)} is not null" for name in columns)
+    if below is not None:
+        assert plan.cursor is not None
+        older = f"{plan.cursor.value()} < {literal(below)}::{plan.cursor.type}"
+        condition = f"({condition}) and {older}"
+    return f"select exists ({_over_all_rows(plan, '1', condition)})"
 
 
 def newest_cursor_query(plan: TablePlan) -> str:

@@ -12,7 +12,7 @@ from lakefeed.declaration.partitioning import Partition
 from lakefeed.declaration.table import Table
 from lakefeed.errors import TableFailed
 from lakefeed.loading.plan.column_check import check_columns, protections_of, retyped_columns
-from lakefeed.loading.plan.column_names import DELETED_AT, check_names
+from lakefeed.loading.plan.column_names import DELETED_AT, WAL_COLUMNS, check_names
 from lakefeed.loading.plan.cursor_check import WITH_ROW_VERSIONS, cursor_of
 from lakefeed.loading.plan.cursor_columns import CursorColumns
 from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, in_zone
@@ -146,8 +146,9 @@ class TablePlan:
     @property
     def written_columns(self) -> list[str]:
         """The columns of a raw file in order."""
+        of_log = list(WAL_COLUMNS) if self.table.reads_log else []
         watched = [DELETED_AT] if self.watches_deletes else []
-        return [*(column.name for column in self.columns), *watched, "_dlt_load_id"]
+        return [*(column.name for column in self.columns), *of_log, *watched, "_dlt_load_id"]
 
     @property
     def cursor_zone(self) -> str:

@@ -24,6 +24,7 @@ from lakefeed.source.connections.failure import is_of_connecting
 from lakefeed.source.connections.keepalive import Line
 from lakefeed.source.connections.sessions import session_on
 from lakefeed.source.connections.watched_session import CLOSING_SECONDS
+from lakefeed.source.inspection.types import parsed_text
 from lakefeed.sql import literal, quote
 
 _ATTACHED = "source"
@@ -35,20 +36,20 @@ _ROWS_AT_A_TIME = 10_000
 # One thread processes so many in some tenths of a second.
 _FEW_ROWS = 500_000
 
-# By type oid, for types that the lake doesn't store as text: how to parse PostgreSQL's text output.
-_FROM_TEXT = {
-    16: "{}::boolean",
-    17: "unhex(substr({}, 3))",
-    20: "{}::bigint",
-    21: "{}::smallint",
-    23: "{}::integer",
-    700: "{}::float",
-    701: "{}::double",
-    1082: "replace({}, ' BC', ' (BC)')::date",
-    1083: "{}::time",
-    1114: "regexp_replace({}, '^([^ ]+) (.*) BC$', '\\1 (BC) \\2')::timestamp",
-    1184: "regexp_replace({}, '^([^ ]+) (.*) BC$', '\\1 (BC) \\2')::timestamptz",
-    2950: "{}::uuid",
+# The lake's types by PostgreSQL's oid; all others but decimals are text.
+_TYPES = {
+    16: "boolean",
+    17: "blob",
+    20: "bigint",
+    21: "smallint",
+    23: "integer",
+    700: "float",
+    701: "double",
+    1082: "date",
+    1083: "time",
+    1114: "timestamp",
+    1184: "timestamptz",
+    2950: "uuid",
 }
 _NUMERIC = 1700
 
@@ -78,6 +79,10 @@ class SourceSession(ABC):
                     raise
                 failure = self.line.connection.failure(str(error))
             raise failure
+
+    def changed_rows(self, statement: str) -> int:
+        """Runs a statement in DuckDB that writes rows, and returns how many it wrote."""
+        return int(self.execute(statement).fetchall()[0][0])
 
     def fetch(self, sql: str) -> list[tuple[Any, ...]]:
         """Runs a query on the source that returns few rows."""
@@ -260,5 +265,5 @@ class CursorSession(SourceSession):
 def _from_text(column: Column) -> str:
     name = quote(column.name)
     if column.type_code == _NUMERIC and column.precision and column.precision <= 38:
-        return f"{name}::decimal({column.precision},{column.scale})"
-    return _FROM_TEXT.get(column.type_code, "{}").format(name)
+        return parsed_text(name, f"decimal({column.precision},{column.scale})")
+    return parsed_text(name, _TYPES.get(column.type_code, "varchar"))

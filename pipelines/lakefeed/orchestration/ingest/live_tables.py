@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
+from lakefeed.errors import LakefeedError
 from lakefeed.loading.plan.column_check import hash_keys
 from lakefeed.loading.plan.table_plan import TablePlan, plan_table
 from lakefeed.orchestration.ingest.frozen_tables import refuse_frozen
@@ -67,3 +69,12 @@ class LiveTables:
         before = self.project.catalogue.table(self.source, table.qualified)
         now = self.live.tables.get(table.qualified)
         return list(table_drift(before, now)) if before and now else []
+
+    def plans_by_log(self, tables: Sequence[Table]) -> list[TablePlan]:
+        """The plans of those tables that are read by the log and can be; the others will fail."""
+        plans = []
+        for table in tables:
+            if table.reads_log:
+                with suppress(LakefeedError):
+                    plans.append(self.plan(table))
+        return plans

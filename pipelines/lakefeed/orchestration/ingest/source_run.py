@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 
 from psycopg2.extensions import connection as PgConnection
@@ -13,6 +13,8 @@ from lakefeed.declaration.table import Table
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.error_translation import explain_failure
 from lakefeed.loading.load_result import LoadOptions, LoadResult
+from lakefeed.loading.log.held_slot import held_slot
+from lakefeed.loading.log.run_log import run_log
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.probe import SettledTable
 from lakefeed.loading.sessions.duckdb_engine import CONCURRENT_READS, Engines, spill_folder
@@ -106,8 +108,13 @@ class SourceRun:
     def _at_one_snapshot(
         self, connection: Connection, wanted: Sequence[Table]
     ) -> list[TableReport]:
-        opened = open_snapshot(connection, self._warn, holds=self._holds_snapshot)
-        with opened as (snapshot, session):
+        with ExitStack() as stack:
+            # Before the snapshot is taken, so that the log has all that the snapshot lacks.
+            slot = None
+            if any(table.reads_log for table in wanted):
+                slot = stack.enter_context(held_slot(self.project, connection, self._warn))
+            opened = open_snapshot(connection, self._warn, holds=self._holds_snapshot)
+            snapshot, session = stack.enter_context(opened)
             if snapshot.conflicts is not None:
                 self._standby = Standby(connection, snapshot.conflicts)
             self.warnings += [f"{self.source}: {line}" for line in snapshot.horizon.warnings]
@@ -115,14 +122,18 @@ class SourceRun:
             self._now = LiveTables(self.project, self.source, self.live)
             tables = self._tables_to_load(self._now, wanted)
             at_most = max([CONCURRENT_READS, *(table.settings.parallel or 0 for table in tables)])
-            pool = Engines(
-                spill_folder(self.project), at_most, in_one_thread=True, raw=self.project.raw
-            )
+            spill, log = spill_folder(self.project), None
+            pool = Engines(spill, at_most, in_one_thread=True, raw=self.project.raw)
+            if slot:
+                plans = self._now.plans_by_log(tables)
+                log = stack.enter_context(run_log(slot, snapshot, plans, spill))
             with closing(pool) as engines:
                 source = SourceAtSnapshot(connection, snapshot, session, engines)
                 names = {table.lake_name: table.shown for table in tables}
                 with followed(source, self.listener, names):
-                    reports = self._load_concurrently(tables, source)
+                    reports = self._load_concurrently(tables, InProcess(self.project, source, log))
+            if log:
+                self.warnings += [f"{self.source}: {line}" for line in log.advance()]
             self.live = without_changes_of_frozen(self.project, self.live, tables)
             self.warnings += source.warnings
             self.warnings = list(dict.fromkeys(self.warnings))
@@ -152,11 +163,9 @@ class SourceRun:
             return live
         return with_live_tables(self.project, self.source, self.live, live, wanted)
 
-    def _load_concurrently(
-        self, tables: Sequence[Table], source: SourceAtSnapshot
-    ) -> list[TableReport]:
+    def _load_concurrently(self, tables: Sequence[Table], here: InProcess) -> list[TableReport]:
         """Loads several tables at a time and reports them in their order."""
-        here = InProcess(self.project, source)
+        source = here.source
         if len(tables) < FEWEST_TABLES or not workers_can_read(source):
             load_here = partial(self._probed_and_loaded, here)
             loaded_here = partial(self._loaded, source, load_here)

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from lakefeed.declaration.project import Project
 from lakefeed.loading.load_result import LoadOptions, LoadResult
+from lakefeed.loading.log.run_log import RunLog
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.probe import SettledTable, probe_settled, probe_table, settled_table
 from lakefeed.loading.probe_many import probe_many
@@ -38,10 +39,15 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class InProcess:
-    """Loads tables of one source in this process."""
+    """Loads tables of one source in this process.
+
+    Attributes:
+        log: the source's log; None if no table is read by it.
+    """
 
     project: Project
     source: SourceAtSnapshot
+    log: RunLog | None = None
 
     def settled(self, plan: TablePlan, options: LoadOptions) -> SettledTable | None:
         """The table, if only reading it tells whether it has new rows; otherwise None."""
@@ -50,7 +56,7 @@ class InProcess:
     def probe(self, table: SettledTable) -> LoadResult | None:
         """The result of a load that finds nothing new; None where there may be new rows."""
         with TableSession(self.source, table.plan) as opened:
-            return probe_settled(table, opened)
+            return probe_settled(table, opened, self.log)
 
     def load(self, plan: TablePlan, options: LoadOptions) -> LoadResult:
         """Loads a table without probing it."""
@@ -62,16 +68,17 @@ class InProcess:
         if self.source.is_alone:
             # A load takes the table's lock before it opens its session, where that is the same one.
             with TableSession(self.source, plan) as opened:
-                found = probe_table(self.project, opened, options)
+                found = probe_table(self.project, opened, options, self.log)
             return found or self.load(plan, options)
         with TableSession(self.source, plan) as opened:
-            return probe_table(self.project, opened, options) or self._load_in(opened, options)
+            found = probe_table(self.project, opened, options, self.log)
+            return found or self._load_in(opened, options)
 
     def _load_in(self, opened: TableSession, options: LoadOptions) -> LoadResult:
         # Imported late: dlt reads its environment on import, and `prepare_dlt` sets it.
         from lakefeed.loading.load import load_table
 
-        return load_table(self.project, opened, options)
+        return load_table(self.project, opened, options, self.log)
 
 
 class ManyLoads:
@@ -123,7 +130,7 @@ class ManyLoads:
         """Loads a table after all were probed."""
         if self._workers is None:
             return self._here.load(plan, options)
-        if plan.table.settings.max_lock_wait is None:
+        if plan.table.settings.max_lock_wait is None and not plan.table.reads_log:
             with suppress(NeedsSeveralSessions):
                 return self._workers.load(self._here.source, plan, options)
         load_here = partial(self._here.load, plan, options)

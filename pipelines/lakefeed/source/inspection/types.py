@@ -65,6 +65,43 @@ def lake_type(pg_type: str) -> LakeType:
     return LakeType("varchar", True)
 
 
+# How DuckDB parses the text that PostgreSQL writes for each of the lake's types but decimals.
+_FROM_TEXT = {
+    "boolean": "{}::boolean",
+    "blob": "unhex(substr({}, 3))",
+    "date": "replace({}, ' BC', ' (BC)')::date",
+    "timestamp": r"regexp_replace({}, '^([^ ]+) (.*) BC$', '\1 (BC) \2')::timestamp",
+    "timestamptz": r"regexp_replace({}, '^([^ ]+) (.*) BC$', '\1 (BC) \2')::timestamptz",
+    "varchar": "{}",
+}
+
+
+def parsed_text(value: str, duckdb_type: str) -> str:
+    """The DuckDB SQL that reads PostgreSQL's text of a value as a type of the lake.
+
+    Args:
+        value: an expression for the text, as PostgreSQL's sessions of Lakefeed write it.
+    """
+    return _FROM_TEXT.get(duckdb_type, f"{{}}::{duckdb_type}").format(value)
+
+
+_PADDED = re.compile(r"^(bpchar|character(\(\d+\))?)$")
+
+
+def text_of_cast(value: str, pg_type: str) -> str:
+    """The DuckDB SQL for what a cast to text makes of a value whose output is this text.
+
+    For types that the lake stores as text. They are the same but for padded strings, whose blanks a
+    cast removes, and for addresses, to which it adds the netmask.
+    """
+    if _PADDED.match(pg_type):
+        return f"rtrim({value}, ' ')"
+    if pg_type == "inet":
+        whole = f"if(contains({value}, ':'), '/128', '/32')"
+        return f"if(contains({value}, '/'), {value}, {value} || {whole})"
+    return value
+
+
 _WHOLE_NUMBERS = {"smallint": 5, "integer": 10, "bigint": 19}
 _DECIMAL = re.compile(r"^decimal\((\d+),(\d+)\)$")
 _WIDENINGS = {("float", "double"), ("date", "timestamp")}

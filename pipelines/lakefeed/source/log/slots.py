@@ -82,6 +82,11 @@ class Slot:
     inactive_since: dt.datetime | None
 
     @property
+    def begins_at(self) -> int:
+        """Where reading goes on; 0 for a slot that can't be read."""
+        return self.confirmed_flush_lsn or 0
+
+    @property
     def is_lost(self) -> bool:
         """Whether the server no longer has what the slot would go on from."""
         return self.invalidation is not None or self.restart_lsn is None
