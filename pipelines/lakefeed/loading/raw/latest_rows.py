@@ -11,7 +11,7 @@ from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.loading.raw.nearest_files import nearest_files
-from lakefeed.loading.raw.scan import Named, rows_of
+from lakefeed.loading.raw.scan import Named, change_of, has_changes, rows_of
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.source.inspection.equality import compared_key, named_key, names_of_key, same_key
 from lakefeed.source.inspection.types import lake_type
@@ -64,14 +64,15 @@ class LatestRows:
     def newest_rows(self, session: SourceSession, plan: TablePlan, among: str | None = None) -> str:
         """A query for the latest version of each row that hasn't been deleted since.
 
-        Without a key, or with a single load, each row has only one version.
+        Without a key, or with a single load that isn't from the log, each row has only one version.
 
         Args:
             among: a table with the keys to look for; None for all keys.
         """
         types = self.types(session)
         not_deleted = f"where {_deleted_at(types)} is null"
-        has_one_version = len(self.loads) == 1 or not plan.key
+        is_read_once = len(self.loads) == 1 and not has_changes(types)
+        has_one_version = is_read_once or not plan.key
         if has_one_version or any(name.lower() not in types for name in plan.key):
             return f"select {columns_of(plan, types)} from {self.relation} {not_deleted}"
         keys = ", ".join(compared_key(plan.key_columns))
@@ -79,7 +80,8 @@ class LatestRows:
         with_keys = f"semi join {among} on {same}" if among else ""
         return (
             f"select {columns_of(plan, types)} from (from {self.relation} as versions {with_keys} "
-            f"qualify row_number() over (partition by {keys} order by {self.position} desc) = 1) "
+            f"qualify row_number() over (partition by {keys} "
+            f"order by {self._newest_first(types)}) = 1) "
             f"{not_deleted}"
         )
 
@@ -88,7 +90,15 @@ class LatestRows:
         the time of its deletion as GONE, and of this version the expression `left` as LEFT.
         """
         keys = ", ".join(names_of_key(plan.key_columns))
-        deleted_at = _deleted_at(self.types(session))
+        types = self.types(session)
+        deleted_at = _deleted_at(types)
+        if has_changes(types):
+            return (
+                f"select {keys}, {POSITION}, {deleted_at} as {GONE}, {left} as {LEFT} from "
+                f"(select *, {named_key(plan.key_columns)}, {self.position} as {POSITION} "
+                f"from {self.relation}) qualify row_number() over (partition by {keys} "
+                f"order by {self._newest_first(types)}) = 1"
+            )
         return (
             f"select {keys}, max({POSITION}) as {POSITION}, "
             f"arg_max_null({deleted_at}, {POSITION}) as {GONE}, "
@@ -96,6 +106,11 @@ class LatestRows:
             f"{named_key(plan.key_columns)}, {self.position} as {POSITION} from {self.relation}) "
             f"group by {keys}"
         )
+
+    def _newest_first(self, types: dict[str, str]) -> str:
+        """What to order versions of a row by."""
+        change = f", {change_of(types)} desc" if has_changes(types) else ""
+        return f"{self.position} desc{change}"
 
     def as_planned(
         self, session: SourceSession, plan: TablePlan, hidden: Collection[str] = ()

@@ -8,14 +8,20 @@ from dataclasses import dataclass
 from duckdb import DuckDBPyConnection
 
 from lakefeed.declaration.table import Table
-from lakefeed.loading.plan.column_names import DELETED_AT
+from lakefeed.loading.plan.column_names import (
+    DELETED_AT,
+    WAL_COLUMNS,
+    WAL_COMMITTED_AT,
+    WAL_LSN,
+    WAL_OPERATION,
+)
 from lakefeed.loading.plan.cursor_columns import value_of
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.latest_rows import LatestRows
 from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.loading.raw.nearest_files import nearest_files
 from lakefeed.loading.raw.row_key import Key, condition_on
-from lakefeed.loading.raw.scan import LOAD_ID, rows_of
+from lakefeed.loading.raw.scan import LOAD_ID, change_of, has_changes, rows_of
 from lakefeed.source.inspection.types import lake_type
 from lakefeed.sql import quote
 
@@ -24,11 +30,22 @@ _RANK = "_lakefeed_rank"
 
 
 @dataclass(frozen=True)
+class Change:
+    """What wrote a version, by the log: 'insert', 'update', 'delete' or 'truncate', the LSN of its
+    commit, and the time of the commit by the source's clock."""
+
+    operation: str
+    lsn: int
+    committed_at: str
+
+
+@dataclass(frozen=True)
 class RowVersion:
     """A version of a row: its load, its file and its values as text.
 
     `file` is relative to the table's raw folder. `deleted_at` is set in tombstones. `cursor_rank`
-    increases with the cursor; it is None without a cursor.
+    increases with the cursor; it is None without a cursor. `change` is None for rows that were read
+    from the table.
     """
 
     load: Load
@@ -37,6 +54,7 @@ class RowVersion:
     cursor: str | None = None
     cursor_rank: int | None = None
     deleted_at: str | None = None
+    change: Change | None = None
 
 
 def raw_versions(
@@ -44,8 +62,8 @@ def raw_versions(
 ) -> list[RowVersion]:
     """The versions of the row with this key in these loads, in the order of the loads.
 
-    Within one load they are ordered by cursor, since staging takes the last one. Reads only
-    committed files, and of these only row groups that may contain the key.
+    Within one load they are ordered as in the log, or by cursor, since staging takes the last one.
+    Reads only committed files, and of these only row groups that may contain the key.
     """
     latest = LatestRows.of(log, list(loads))
     if not latest:
@@ -55,14 +73,16 @@ def raw_versions(
     condition = condition_on(key, types)
     if condition is None:
         return []
-    names = [name for name in types if name not in (LOAD_ID, DELETED_AT, _FILE)]
+    internal = (LOAD_ID, DELETED_AT, _FILE, *WAL_COLUMNS)
+    names = [name for name in types if name not in internal]
     selected = ", ".join(f"{quote(name)}::varchar" for name in names)
     deleted_at = f"{DELETED_AT}::varchar" if DELETED_AT in types else "null"
     cursor = _cursor_of(table, {name.lower() for name in types})
     rank = f"case when {cursor} is not null then dense_rank() over (order by {cursor}) end"
     rows = engine.execute(
         f"select {LOAD_ID}, {_FILE}, {deleted_at}, {cursor}::varchar, {rank} as {_RANK}, "
-        f"{selected} from {relation} where {condition} order by {_RANK} nulls first"
+        f"{_change(types)}, {selected} from {relation} where {condition} "
+        f"order by {change_of(types)}, {_RANK} nulls first"
     ).fetchall()
     files = {path: file for file, path in nearest_files(log, loads).items()}
     position = {load.load_id: number for number, load in enumerate(loads)}
@@ -74,11 +94,20 @@ def raw_versions(
             cursor=cursor_value,
             cursor_rank=cursor_rank,
             deleted_at=deleted,
+            change=Change(change[0], int(change[1]), change[2]) if change else None,
         )
-        for load_id, file, deleted, cursor_value, cursor_rank, *values in rows
+        for load_id, file, deleted, cursor_value, cursor_rank, change, *values in rows
         if load_id in position
     ]
     return sorted(versions, key=lambda version: position[version.load.load_id])
+
+
+def _change(types: Collection[str]) -> str:
+    """An expression for the fields of a version's change; null if it wasn't read from the log."""
+    if not has_changes(types):
+        return "null"
+    fields = f"[{WAL_OPERATION}, {WAL_LSN}::varchar, {WAL_COMMITTED_AT}::varchar]"
+    return f"case when {WAL_LSN} is not null then {fields} end"
 
 
 def _cursor_of(table: Table, names: Collection[str]) -> str:

@@ -3,13 +3,18 @@
 Most files contain the rows of one load. A compacted file contains rows of several loads, and an
 interrupted prune may leave rows in two files. So a row counts for the load in its `_dlt_load_id`
 only in files that the load's manifest names. In dbt, the macro `rows_of` follows the same rule.
+
+A load from the log has several versions of a row, in the order of their commits' LSNs, then of their
+places within a transaction. A load that was read from the table has one version of each row, and
+nulls there. In dbt, the macros in `changes_of_log.sql` follow the same rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from lakefeed.loading.plan.column_names import DELETED_AT, WAL_LSN, WAL_POSITION
 from lakefeed.sql import file_literal, literal
 
 LOAD_ID = "_dlt_load_id"
@@ -20,6 +25,8 @@ ROW = "_lakefeed_row"
 # Marks the names of files with rows of several loads.
 _COMPACT = ".compact-"
 _FILE = "_lakefeed_file"
+# LSNs and places begin at 1. As wide as they are in files.
+_READ = "0::bigint"
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,26 @@ def rows_of(named: Sequence[Named], file_as: str = "") -> str:
 def rows_in(path: str) -> str:
     """A from-clause item for all rows of a file, of whichever load."""
     return f"read_parquet({file_literal(path)}, hive_partitioning = false)"
+
+
+def has_changes(types: Collection[str]) -> bool:
+    """Whether files with these columns may have several versions of a row in one load."""
+    return WAL_LSN in types
+
+
+def change_of(types: Collection[str], relation: str = "") -> str:
+    """An expression for the change that wrote a row, by which the versions in one load are ordered.
+
+    It is the same for all rows of files without a log. An update of a key to one that equals it is
+    a delete and an insert at the same place, and the row is there.
+    """
+    at = f"{relation}." if relation else ""
+    lsn, place = (
+        f"coalesce({at}{name}, {_READ})" if name in types else _READ
+        for name in (WAL_LSN, WAL_POSITION)
+    )
+    stays = f"{at}{DELETED_AT} is null" if DELETED_AT in types else "true"
+    return f"row({lsn}, {place}, {stays})"
 
 
 def _read_parquet(paths: Iterable[str], file_as: str) -> str:
