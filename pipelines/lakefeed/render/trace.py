@@ -84,6 +84,9 @@ def _version(traced: Trace, place: int) -> Iterator[RenderableType]:
     version = traced.versions[place]
     yield Text(f"\n{place + 1:>4} {_load_line(traced, version.load)}")
     yield f"     {traced.folder}/{version.file}"
+    if change := version.change:
+        at = short(change.committed_at)
+        yield f"     {change.operation} at {change.shown} in the log, committed {at}"
     yield from _what_is_new(traced, place)
     if traced.judgement:
         yield _precedence_line(traced.judgement.verdicts[place])
@@ -104,6 +107,8 @@ def _load_line(traced: Trace, load: Load) -> str:
 
 def _what_is_new(traced: Trace, place: int) -> Iterator[Text]:
     version = traced.versions[place]
+    if version.deleted_at and version.change:
+        return
     if version.deleted_at:
         found = f"found deleted in the source at {shown(version.deleted_at)}"
         yield Text(f"     {found}{_or_by_where(traced)}")

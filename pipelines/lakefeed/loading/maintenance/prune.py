@@ -60,7 +60,7 @@ def plan_pruning(log: CommitLog, at: ScratchEngine, rules: Rules) -> Pruning:
     )
     kept = loads[len(removal.loads) :]
     outdated = loads_by(kept, rules.cutoff) if rules.cutoff else []
-    replaced = find_replaced(log, outdated, rules.key, at)
+    replaced = find_replaced(log, kept, rules.cutoff, rules.key, at) if rules.cutoff else Replaced()
     if replaced.files or (removal.loads and outdated):
         latest_outdated = dt.datetime.fromisoformat(outdated[-1].snapshot_at)
         removal = removal.complete_from(latest_outdated)

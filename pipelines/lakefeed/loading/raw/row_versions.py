@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
@@ -14,6 +14,7 @@ from lakefeed.loading.plan.column_names import (
     WAL_COMMITTED_AT,
     WAL_LSN,
     WAL_OPERATION,
+    WAL_POSITION,
 )
 from lakefeed.loading.plan.cursor_columns import value_of
 from lakefeed.loading.raw.commit_log import CommitLog
@@ -23,6 +24,7 @@ from lakefeed.loading.raw.nearest_files import nearest_files
 from lakefeed.loading.raw.row_key import Key, condition_on
 from lakefeed.loading.raw.scan import LOAD_ID, change_of, has_changes, rows_of
 from lakefeed.source.inspection.types import lake_type
+from lakefeed.source.log.lsn import lsn_text
 from lakefeed.sql import quote
 
 _FILE = "_lakefeed_file"
@@ -31,12 +33,30 @@ _RANK = "_lakefeed_rank"
 
 @dataclass(frozen=True)
 class Change:
-    """What wrote a version, by the log: 'insert', 'update', 'delete' or 'truncate', the LSN of its
-    commit, and the time of the commit by the source's clock."""
+    """What wrote a version, by the log.
+
+    Attributes:
+        operation: `insert`, `update`, `delete` or `truncate`.
+        lsn: that of the transaction's commit.
+        position: the place of the change within its transaction, from 1.
+        committed_at: when the transaction committed, by the source's clock.
+    """
 
     operation: str
     lsn: int
+    position: int
     committed_at: str
+
+    @property
+    def shown(self) -> str:
+        """Its place in the log, as PostgreSQL writes it."""
+        return lsn_text(self.lsn)
+
+    @classmethod
+    def of(cls, fields: Sequence[str]) -> Change:
+        """A change from its fields as text, in their order."""
+        operation, lsn, position, committed_at = fields
+        return cls(operation, int(lsn), int(position), committed_at)
 
 
 @dataclass(frozen=True)
@@ -73,7 +93,7 @@ def raw_versions(
     condition = condition_on(key, types)
     if condition is None:
         return []
-    internal = (LOAD_ID, DELETED_AT, _FILE, *WAL_COLUMNS)
+    internal = (LOAD_ID, DELETED_AT, _FILE, *(WAL_COLUMNS if has_changes(types) else ()))
     names = [name for name in types if name not in internal]
     selected = ", ".join(f"{quote(name)}::varchar" for name in names)
     deleted_at = f"{DELETED_AT}::varchar" if DELETED_AT in types else "null"
@@ -94,7 +114,7 @@ def raw_versions(
             cursor=cursor_value,
             cursor_rank=cursor_rank,
             deleted_at=deleted,
-            change=Change(change[0], int(change[1]), change[2]) if change else None,
+            change=Change.of(change) if change else None,
         )
         for load_id, file, deleted, cursor_value, cursor_rank, change, *values in rows
         if load_id in position
@@ -102,12 +122,13 @@ def raw_versions(
     return sorted(versions, key=lambda version: position[version.load.load_id])
 
 
-def _change(types: Collection[str]) -> str:
+def _change(types: Mapping[str, str]) -> str:
     """An expression for the fields of a version's change; null if it wasn't read from the log."""
     if not has_changes(types):
         return "null"
-    fields = f"[{WAL_OPERATION}, {WAL_LSN}::varchar, {WAL_COMMITTED_AT}::varchar]"
-    return f"case when {WAL_LSN} is not null then {fields} end"
+    fields = (WAL_OPERATION, WAL_LSN, WAL_POSITION, WAL_COMMITTED_AT)
+    listed = ", ".join(f"{name}::varchar" for name in fields)
+    return f"case when {WAL_LSN} is not null then [{listed}] end"
 
 
 def _cursor_of(table: Table, names: Collection[str]) -> str:

@@ -11,10 +11,10 @@ nulls there. In dbt, the macros in `changes_of_log.sql` follow the same rule.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from lakefeed.loading.plan.column_names import DELETED_AT, WAL_LSN, WAL_POSITION
+from lakefeed.loading.plan.column_names import DELETED_AT, WAL_COLUMNS, WAL_LSN, WAL_POSITION
 from lakefeed.sql import file_literal, literal
 
 LOAD_ID = "_dlt_load_id"
@@ -77,12 +77,12 @@ def rows_in(path: str) -> str:
     return f"read_parquet({file_literal(path)}, hive_partitioning = false)"
 
 
-def has_changes(types: Collection[str]) -> bool:
-    """Whether files with these columns may have several versions of a row in one load."""
-    return WAL_LSN in types
+def has_changes(types: Mapping[str, str]) -> bool:
+    """Whether files with columns of these types may have several versions of a row in one load."""
+    return all(types.get(name, "").lower() == kind for name, kind in WAL_COLUMNS.items())
 
 
-def change_of(types: Collection[str], relation: str = "") -> str:
+def change_of(types: Mapping[str, str], relation: str = "") -> str:
     """An expression for the change that wrote a row, by which the versions in one load are ordered.
 
     It is the same for all rows of files without a log. An update of a key to one that equals it is
@@ -90,11 +90,11 @@ def change_of(types: Collection[str], relation: str = "") -> str:
     """
     at = f"{relation}." if relation else ""
     lsn, place = (
-        f"coalesce({at}{name}, {_READ})" if name in types else _READ
+        f"coalesce({at}{name}, {_READ})" if has_changes(types) else _READ
         for name in (WAL_LSN, WAL_POSITION)
     )
     stays = f"{at}{DELETED_AT} is null" if DELETED_AT in types else "true"
-    return f"row({lsn}, {place}, {stays})"
+    return f"{{'lsn': {lsn}, 'place': {place}, 'stays': {stays}}}"
 
 
 def _read_parquet(paths: Iterable[str], file_as: str) -> str:

@@ -14,7 +14,7 @@ from lakefeed.errors import BuildFailed
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import Load, complete, unfinished
 from lakefeed.loading.raw.row_key import Key, parse_key
-from lakefeed.loading.raw.row_versions import RowVersion, raw_versions
+from lakefeed.loading.raw.row_versions import Change, RowVersion, raw_versions
 from lakefeed.loading.sessions.duckdb_engine import engine_for
 from lakefeed.orchestration.build.rollback import read_rollback
 from lakefeed.orchestration.inspect.version_precedence import Judgement, absent_from, judge
@@ -220,6 +220,7 @@ def as_json(traced: Trace) -> dict[str, Any]:
                 "file": f"{traced.folder}/{version.file}",
                 "cursor": version.cursor,
                 "deleted_at": version.deleted_at,
+                "change": _change_as_json(version.change),
                 "standing": verdicts[place].standing if verdicts else None,
                 "why": verdicts[place].why if verdicts else None,
                 "values": version.values,
@@ -234,6 +235,17 @@ def as_json(traced: Trace) -> dict[str, Any]:
         "winner": winner.load.load_id if winner else None,
         "made": [_rows_as_json(rows) for rows in traced.rows],
         "notes": list(traced.notes),
+    }
+
+
+def _change_as_json(change: Change | None) -> dict[str, Any] | None:
+    if change is None:
+        return None
+    return {
+        "operation": change.operation,
+        "lsn": change.shown,
+        "position": change.position,
+        "committed_at": change.committed_at,
     }
 
 

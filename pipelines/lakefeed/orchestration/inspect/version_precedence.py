@@ -1,8 +1,8 @@
 """Explains which version of a row staging takes, by the rules of the staging macro.
 
 A load counts if it is staged and no later staged load supersedes it. Among the versions in these
-loads, the newest snapshot wins, then the newest cursor. A tombstone removes the row, marks it or is
-ignored, depending on `deletes`. (The macros are `staging.sql` and `commit_log.sql` in
+loads, the newest snapshot wins, then the newest cursor, or the last change in the log. A tombstone
+removes the row, marks it or is ignored, depending on `deletes`. (The macros are `staging.sql` and `commit_log.sql` in
 transformation/dbt_package; tests/integration/test_trace.py checks that both agree.)
 """
 
@@ -98,7 +98,14 @@ def _verdict(
 
 
 def _what_replaces_it(version: RowVersion, eligible: Sequence[RowVersion]) -> str:
-    following = eligible[eligible.index(version) + 1]
+    place = next(place for place, other in enumerate(eligible) if other is version)
+    following = eligible[place + 1]
+    if following.change and version.change and following.change.lsn == version.change.lsn:
+        return "its transaction changed the row once more"
+    if following.change:
+        later = following.load
+        where = "the same load" if later is version.load else f"load {later.load_id}"
+        return f"{where} has a later change from the log"
     if following.load is version.load:
         return "the same load has a version with a newer cursor"
     return f"load {following.load.load_id} has a newer snapshot"
@@ -113,6 +120,8 @@ def _why_it_wins(version: RowVersion, eligible: Sequence[RowVersion]) -> str:
     others = [other for other in eligible if other is not version]
     if not others:
         return "it is the only version in the loads that count"
+    if version.change:
+        return "it is the last change in the log"
     if others[-1].load is version.load:
         return "it has the newest cursor of the load with the newest snapshot"
     newer = [other for other in others if (other.cursor_rank or 0) > (version.cursor_rank or 0)]
