@@ -19,7 +19,12 @@ PROJECT = Path(__file__).with_name("macros")
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """The project of macros, with the package where dbt looks for it."""
-    copied = Path(shutil.copytree(PROJECT, tmp_path / "macros"))
+    return copied_project(tmp_path)
+
+
+def copied_project(folder: Path) -> Path:
+    """The same, in this folder."""
+    copied = Path(shutil.copytree(PROJECT, folder / "macros"))
     package = Path(str(files("lakefeed.transformation") / "dbt_package"))
     (copied / "dbt_packages").mkdir()
     (copied / "dbt_packages" / "lakefeed").symlink_to(package, target_is_directory=True)

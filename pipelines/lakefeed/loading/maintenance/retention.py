@@ -3,9 +3,9 @@
 For any time since the cutoff raw stays complete: each key keeps the latest version loaded by then,
 and all later ones. So staging doesn't change, and deleted rows keep their tombstones.
 
-A load from the log may have several versions of a row, each from its commit on. The first load after
-the cutoff has changes from before it: of those that one load has of a key, the last one by the cutoff
-stays.
+A load from the log may have several versions of a row, each from its commit on. The first load
+after the cutoff has changes from before it: of those that it has of a key, the last one by the
+cutoff stays.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ Most files contain the rows of one load. A compacted file contains rows of sever
 interrupted prune may leave rows in two files. So a row counts for the load in its `_dlt_load_id`
 only in files that the load's manifest names. In dbt, the macro `rows_of` follows the same rule.
 
-A load from the log has several versions of a row, in the order of their commits' LSNs, then of their
-places within a transaction. A load that was read from the table has one version of each row, and
-nulls there. In dbt, the macros in `changes_of_log.sql` follow the same rule.
+A load from the log has several versions of a row, in the order of their commits' LSNs, then of
+their places within a transaction. A load that was read from the table has one version of each row,
+and nulls there. In dbt, the macros in `changes_of_log.sql` follow the same rule.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 A load counts if it is staged and no later staged load supersedes it. Among the versions in these
 loads, the newest snapshot wins, then the newest cursor, or the last change in the log. A tombstone
-removes the row, marks it or is ignored, depending on `deletes`. (The macros are `staging.sql` and `commit_log.sql` in
-transformation/dbt_package; tests/integration/test_trace.py checks that both agree.)
+removes the row, marks it or is ignored, depending on `deletes`. (The macros are `staging.sql`,
+`commit_log.sql` and `changes_of_log.sql` in transformation/dbt_package; tests/integration/
+test_trace.py and tests/wal/test_several_versions.py check that they agree.)
 """
 
 from __future__ import annotations
