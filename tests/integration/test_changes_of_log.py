@@ -10,9 +10,10 @@ from itertools import groupby, pairwise
 import duckdb
 import pytest
 from duckdb import DuckDBPyConnection
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
+from tests.conftest import NIGHTLY
 from tests.integration.test_macros import copied_project, dbt
 
 MODELS = ("newest_change", "versions_of_changes")
@@ -205,6 +206,7 @@ class Macros:
                 )
 
 
+@settings(max_examples=1000 if NIGHTLY else 40)
 @given(logs, some.lists(some.booleans(), min_size=10, max_size=10))
 def test_whatever_the_log_says_staging_and_history_are_what_it_says(
     macros: Macros, log: list[Transaction | Reading], begins: list[bool]
