@@ -79,7 +79,7 @@ def _lines(
         yield "    reloading …"
     elif audited.ranges and audited.name not in repaired:
         yield f"    to reload them: lakefeed audit --select {audited.name} --repair"
-    elif table.reads_row_versions and audited.findings:
+    elif (table.reads_row_versions or table.reads_log) and audited.findings:
         yield f"    to reload them: lakefeed run --full-refresh --select {audited.name}"
 
 

@@ -47,6 +47,12 @@ _CAUSES_WITHOUT_KEY: dict[Kind, str] = {
     "extra": "deleted or changed in the source since they were loaded; `mode: append` keeps every "
     "row, and only a full refresh replaces them",
 }
+_CAUSES_BY_LOG: dict[Kind, str] = {
+    "missing": "written while the publication left the table or its inserts out",
+    "differing": "updated while the publication left the table or its updates out",
+    "extra": "deleted after the newest load, which the next one brings, or while the publication left "
+    "the table or its deletes out",
+}
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,8 @@ def likely_cause(finding: Finding, table: Table) -> str:
     """The most likely cause of a finding."""
     if table.appends:
         return _CAUSES_WITHOUT_KEY[finding.kind]
+    if table.reads_log:
+        return _CAUSES_BY_LOG[finding.kind]
     cursor = table.settings.cursor
     return _CAUSES[finding.kind].format(cursor=cursor.name if cursor else "-")
 
