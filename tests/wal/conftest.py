@@ -17,12 +17,16 @@ def declare(logical_database: Database, lake: Lake) -> Declare:
     """A function that declares tables, and has the source keep its log for them."""
 
     def declared(tables: str, *published: str, head: str = "") -> Lake:
-        listed = ", ".join(published)
-        logical_database.execute(
-            f"create publication {NAME} for table {listed} "
-            "with (publish_via_partition_root = true)",
-            f"select pg_create_logical_replication_slot('{NAME}', 'pgoutput')",
-        )
+        publish(logical_database, *published)
         return lake.declare(tables, head=head)
 
     return declared
+
+
+def publish(database: Database, *tables: str) -> None:
+    """Has the source keep its log for these tables."""
+    database.execute(
+        f"create publication {NAME} for table {', '.join(tables)} "
+        "with (publish_via_partition_root = true)",
+        f"select pg_create_logical_replication_slot('{NAME}', 'pgoutput')",
+    )

@@ -112,7 +112,7 @@ def test_loads_that_were_staged_together_give_what_one_by_one_gives(
 @pytest.mark.builds
 def test_trace_tells_which_change_won_and_why(logical_database: Database, declare: Declare) -> None:
     logical_database.execute(*T)
-    lake = run(declare("t: {cursor: wal}", "t"))
+    lake = run(declare("t: {cursor: wal, history: true}", "t"))
     logical_database.execute(*CHANGES)
     run(lake)
 
@@ -124,6 +124,10 @@ def test_trace_tells_which_change_won_and_why(logical_database: Database, declar
         ("a", None, f"load {traced['winner']} has a later change from the log"),
         ("aa", "update", "the same load has a later change from the log"),
         ("aaa", "update", "it is the last change in the log"),
+    ]
+    assert [(made["model"], made["total"]) for made in traced["made"]] == [
+        ("stg_shop__t", 1),
+        ("hst_shop__t", 3),
     ]
     third = json.loads(lake.command("trace", "shop.t", "3", "--json").stdout)
     assert [(version["standing"], version["why"]) for version in third["versions"]] == [

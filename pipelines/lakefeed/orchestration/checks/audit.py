@@ -50,8 +50,8 @@ _CAUSES_WITHOUT_KEY: dict[Kind, str] = {
 _CAUSES_BY_LOG: dict[Kind, str] = {
     "missing": "written while the publication left the table or its inserts out",
     "differing": "updated while the publication left the table or its updates out",
-    "extra": "deleted after the newest load, which the next one brings, or while the publication left "
-    "the table or its deletes out",
+    "extra": "deleted after the newest load, which the next one brings, or while the publication "
+    "left the table or its deletes out",
 }
 
 

@@ -31,6 +31,11 @@ _LAKE_COLUMNS = {
     "_dlt_load_id": "Id of the load that contains the version.",
     "_staged_batch": "Number of the build that last changed a version of this row.",
 }
+_BY_LOG = {
+    "valid_from": "Start of the version's validity (inclusive): when the transaction that made it "
+    "committed, or the time of the first snapshot with this version. 1900-01-01 for the first "
+    "version of a row.",
+}
 
 
 def history_model_name(table: Table) -> str:
@@ -73,7 +78,8 @@ def _model_entry(table: Table) -> dict[str, Any]:
     key, compared = staged_names(table, table.key), compared_as(table)
     how = {"compared_as": compared} if compared else {}
     columns = [column_entry(table, column) for column in staged_columns(table)]
-    columns += [{"name": name, "description": text} for name, text in _LAKE_COLUMNS.items()]
+    of_lake = _LAKE_COLUMNS | (_BY_LOG if table.reads_log else {})
+    columns += [{"name": name, "description": text} for name, text in of_lake.items()]
     return {
         "name": history_model_name(table),
         "description": f"History of {described(table)} in `{table.source}`. One row per "

@@ -39,6 +39,10 @@ _JINJA = re.compile(r"\{[{%#]|\n\Z")
 _DELETED_AT = {
     "_deleted_at": "When the row was first found deleted in the source; null for existing rows."
 }
+_DELETED_AT_BY_LOG = {
+    "_deleted_at": "When the row was deleted in the source: the time of the commit, unless it was "
+    "found by reading the table; null for existing rows."
+}
 _PROTECTED = {
     "hash": "; loaded as the SHA-256 of its text",
     "mask": "; masked",
@@ -177,9 +181,10 @@ def _model_entry(table: Table, known: list[Table]) -> dict[str, Any]:
     if tests := [*_key_tests(table), *tests_of_table(table)]:
         entry["data_tests"] = tests
     entry["columns"] = [_column_entry(table, column, known) for column in staged_columns(table)]
-    lake_columns = (
-        _DELETED_AT | _LAKE_COLUMNS if table.settings.deletes == "mark" else _LAKE_COLUMNS
-    )
+    lake_columns = dict(_LAKE_COLUMNS)
+    if table.settings.deletes == "mark":
+        deleted_at = _DELETED_AT_BY_LOG if table.reads_log else _DELETED_AT
+        lake_columns = deleted_at | _LAKE_COLUMNS
     entry["columns"] += [{"name": name, "description": text} for name, text in lake_columns.items()]
     return entry
 
