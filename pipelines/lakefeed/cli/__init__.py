@@ -3,6 +3,6 @@
 Imports: `conformance`, `declaration`, `declaration.document`, `declaration.environment`, `demo`,
     `lab`, `loading.dlt_settings`, `orchestration`, `orchestration.build`, `orchestration.checks`,
     `orchestration.impact`, `orchestration.ingest`, `orchestration.inspect`,
-    `orchestration.maintenance`, `orchestration.notifications`, `orchestration.project`,
-    `orchestration.reports`, `render`, `site`.
+    `orchestration.log`, `orchestration.maintenance`, `orchestration.notifications`,
+    `orchestration.project`, `orchestration.reports`, `render`, `site`.
 """

@@ -8,7 +8,7 @@ import os
 import click
 
 from lakefeed import __version__
-from lakefeed.cli import inspect_commands, project_commands, run_commands
+from lakefeed.cli import cdc_commands, inspect_commands, project_commands, run_commands
 from lakefeed.cli.options import Commands
 from lakefeed.declaration.environment.variables import VARIABLE
 
@@ -46,6 +46,7 @@ for _command in (
     run_commands.rebuild,
     run_commands.prune,
     run_commands.unlock,
+    cdc_commands.cdc,
     project_commands.sync,
     inspect_commands.check,
     inspect_commands.diff,

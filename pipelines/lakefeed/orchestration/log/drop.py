@@ -1,0 +1,135 @@
+"""`lakefeed cdc drop`: removes the slots and publications by which the log of sources is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lakefeed.declaration.models.wal import WalSettings
+from lakefeed.declaration.project import Project
+from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED, LakefeedError
+from lakefeed.orchestration.log.applying import apply_steps
+from lakefeed.orchestration.log.steps import Need, Step
+from lakefeed.source.connections.connection import connection_of
+from lakefeed.source.connections.sessions import connect
+from lakefeed.source.log.publications import Publication, publication_of
+from lakefeed.source.log.server import Server, read_server
+from lakefeed.source.log.slots import PLUGIN, Slot, drop_slot_sql, slot_of
+from lakefeed.sql import quote
+
+
+@dataclass(frozen=True)
+class SourceDrop:
+    """What is there to be removed of a source, and whether it was.
+
+    Attributes:
+        needs: what must be done first, by somebody else; nothing is removed before.
+        tables: the tables that read the log, as declared.
+        retained: how many bytes of the log the slot holds back; None without a slot.
+        applied: whether the steps were run.
+        error: why the source couldn't be looked at, or the steps not run.
+    """
+
+    source: str
+    needs: tuple[Need, ...] = ()
+    steps: tuple[Step, ...] = ()
+    tables: tuple[str, ...] = ()
+    retained: int | None = None
+    applied: bool = False
+    error: LakefeedError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """1 if something else must be done first."""
+        if self.error:
+            return self.error.exit_code
+        return EXIT_PARTLY_FAILED if self.needs else EXIT_OK
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as JSON types, for `--json`."""
+        error = self.error.as_json() if self.error else None
+        return {**asdict(self), "error": error}
+
+
+def drop(project: Project, sources: Sequence[str], *, applies: bool) -> list[SourceDrop]:
+    """What these sources have of slots and publications; removes it if asked to.
+
+    Side effects: with `applies`, drops the slot and the publication of each source.
+    """
+    return [_of_source(project, source, applies=applies) for source in sources]
+
+
+def leftovers(project: Project) -> list[SourceDrop]:
+    """The slots and publications of sources of which no table reads the log any more.
+
+    Sources that can't be reached are left out.
+    """
+    logging = {table.source for table in project.tables if table.reads_log}
+    idle = [name for name in project.declaration.sources if name not in logging]
+    return [found for found in drop(project, idle, applies=False) if found.steps]
+
+
+def _of_source(project: Project, source: str, *, applies: bool) -> SourceDrop:
+    settings = project.wal_of(source)
+    needs: tuple[Need, ...] = ()
+    steps: tuple[Step, ...] = ()
+    tables = tuple(t.shown for t in project.tables_of(source) if t.reads_log)
+    slot = None
+    does = False
+    try:
+        connection = connection_of(project, source)
+        with connect(connection, "lakefeed cdc") as session:
+            server = read_server(session)
+            slot = slot_of(session, settings.slot)
+            publication = publication_of(session, settings.publication)
+        needs = tuple(_needs(server, slot, publication))
+        steps = tuple(_steps(settings, server, slot, publication))
+        does = applies and bool(steps) and not needs
+        if does:
+            apply_steps(connection, steps)
+    except LakefeedError as error:
+        return SourceDrop(source, needs, steps, tables, error=error)
+    retained = slot.retained if slot else None
+    return SourceDrop(source, needs, steps, tables, retained, applied=does)
+
+
+def _is_ours(slot: Slot, server: Server) -> bool:
+    return slot.plugin == PLUGIN and slot.database == server.database
+
+
+def _needs(server: Server, slot: Slot | None, publication: Publication | None) -> Iterator[Need]:
+    has_slot = slot is not None and _is_ours(slot, server)
+    if slot and has_slot and slot.active_pid:
+        yield Need(
+            f"the slot `{slot.name}` is being read by the session with pid {slot.active_pid}",
+            "wait until that run has ended",
+        )
+    if has_slot and not server.may_replicate:
+        yield Need(
+            f"the role `{server.role}` may not remove the slot: it lacks REPLICATION",
+            "run the statements below as a role that has it",
+        )
+    if publication and not publication.is_owned:
+        yield Need(
+            f"the role `{server.role}` doesn't own the publication `{publication.name}`",
+            "run the statements below as its owner, or as a superuser",
+        )
+    if publication and server.is_standby:
+        yield Need(
+            "this is a standby, where no publication can be removed",
+            "run the statement about the publication on the primary",
+        )
+
+
+def _steps(
+    settings: WalSettings, server: Server, slot: Slot | None, publication: Publication | None
+) -> Iterator[Step]:
+    if slot and _is_ours(slot, server):
+        yield Step("no longer keep the log", (f"{drop_slot_sql(settings.slot)};",))
+    if publication:
+        yield Step(
+            "no longer publish the tables",
+            (f"drop publication {quote(settings.publication)};",),
+            on_primary=True,
+        )

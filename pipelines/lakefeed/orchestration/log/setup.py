@@ -1,0 +1,125 @@
+"""`lakefeed cdc setup`: the slot and the publication by which a source's log is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from psycopg2.extensions import connection as PgConnection
+
+from lakefeed.declaration.project import Project
+from lakefeed.declaration.table import Table
+from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED, LakefeedError
+from lakefeed.orchestration.log.applying import apply_steps
+from lakefeed.orchestration.log.setup_plan import Facts, SetupPlan, plan_setup
+from lakefeed.orchestration.log.steps import Need
+from lakefeed.orchestration.project.catalogue_sync import LiveSource, read_live
+from lakefeed.source.connections.connection import connection_of
+from lakefeed.source.connections.sessions import connect
+from lakefeed.source.log.publications import logged_tables, publication_of
+from lakefeed.source.log.server import read_server
+from lakefeed.source.log.slots import slot_of
+
+
+@dataclass(frozen=True)
+class SourceSetup:
+    """What is to be done for a source, and whether it was.
+
+    Attributes:
+        applied: whether the steps of the plan were run.
+        error: why the source couldn't be set up.
+    """
+
+    source: str
+    plan: SetupPlan
+    applied: bool = False
+    error: LakefeedError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """1 if something else must be done first, or a table can't be published."""
+        if self.error:
+            return self.error.exit_code
+        return EXIT_PARTLY_FAILED if self.plan.needs or self.plan.unfit else EXIT_OK
+
+    def as_json(self) -> dict[str, Any]:
+        """The setup as JSON types, for `--json`."""
+        return {
+            "source": self.source,
+            **asdict(self.plan),
+            "applied": self.applied,
+            "error": self.error.as_json() if self.error else None,
+        }
+
+
+def setup(
+    project: Project, sources: Sequence[str], *, applies: bool, allow_unbounded: bool
+) -> list[SourceSetup]:
+    """What is missing for the log of these sources to be read; does it if asked to.
+
+    Side effects: with `applies`, creates or alters the publication and creates the slot, unless
+    something else must be done first.
+
+    Args:
+        sources: those with a table that reads the log.
+        allow_unbounded: create a slot although nothing bounds what it may hold back.
+    """
+    return [
+        _of_source(project, source, applies=applies, allow_unbounded=allow_unbounded)
+        for source in sources
+    ]
+
+
+def logging_sources(project: Project) -> list[str]:
+    """The sources with a table that reads the log."""
+    return list(dict.fromkeys(table.source for table in project.tables if table.reads_log))
+
+
+def _of_source(
+    project: Project, source: str, *, applies: bool, allow_unbounded: bool
+) -> SourceSetup:
+    settings = project.wal_of(source)
+    plan = SetupPlan()
+    try:
+        connection = connection_of(project, source)
+        with connect(connection, "lakefeed cdc") as session:
+            facts, missing = _facts(session, project, source)
+        plan = plan_setup(facts, settings, allow_unbounded=allow_unbounded)
+        plan = SetupPlan(plan.needs, (*missing, *plan.unfit), plan.steps, plan.remarks)
+        does = applies and bool(plan.steps) and not plan.needs
+        if does:
+            apply_steps(connection, plan.steps)
+    except LakefeedError as error:
+        return SourceSetup(source, plan, error=error)
+    return SourceSetup(source, plan, applied=does)
+
+
+def _facts(session: PgConnection, project: Project, source: str) -> tuple[Facts, list[Need]]:
+    """What the source has, and the declared tables that it lacks."""
+    settings, live = project.wal_of(source), read_live(session, project, source)
+    now = project.with_catalogue(project.catalogue.with_tables(source, live.tables))
+    wanted = [table for table in now.tables_of(source) if table.reads_log]
+    oids = [oid for table in wanted if (oid := _oid(table, live))]
+    found = logged_tables(session, oids)
+    facts = Facts(
+        server=read_server(session),
+        slot=slot_of(session, settings.slot),
+        publication=publication_of(session, settings.publication),
+        tables=tuple(found[oid] for oid in oids if oid in found),
+    )
+    missing = [
+        Need(
+            f"`{table.qualified}` doesn't exist in the database, or this role can't see it",
+            f"check the name, or remove it: {table.where}",
+            about=table.qualified,
+        )
+        for table in wanted
+        if _oid(table, live) is None and not table.is_paused
+    ]
+    return facts, missing
+
+
+def _oid(table: Table, live: LiveSource) -> int | None:
+    found = live.tables.get(table.qualified)
+    return found.identity if found else None

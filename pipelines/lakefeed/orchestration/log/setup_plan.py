@@ -1,0 +1,206 @@
+"""Decides what `lakefeed cdc setup` has to do; from plain data alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from lakefeed.declaration.models.wal import WalSettings
+from lakefeed.orchestration.log.publication_sql import adopting, wanted_options
+from lakefeed.orchestration.log.server_needs import Intent, server_needs
+from lakefeed.orchestration.log.steps import Need, Step
+from lakefeed.source.log.publications import Identity, LoggedTable, Publication
+from lakefeed.source.log.server import Server
+from lakefeed.source.log.slots import PLUGIN, Slot, create_slot_sql, drop_slot_sql
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a source has, as far as reading its log is concerned.
+
+    Attributes:
+        tables: the declared tables with `cursor: wal` that exist there.
+    """
+
+    server: Server
+    slot: Slot | None
+    publication: Publication | None
+    tables: tuple[LoggedTable, ...]
+
+
+@dataclass(frozen=True)
+class SetupPlan:
+    """What is to be done for one source.
+
+    Attributes:
+        needs: what must be done elsewhere or by somebody else first; nothing is run before.
+        unfit: what keeps single tables from being published; the others are.
+        steps: the statements, in order.
+        remarks: what should be known.
+    """
+
+    needs: tuple[Need, ...] = ()
+    unfit: tuple[Need, ...] = ()
+    steps: tuple[Step, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def plan_setup(facts: Facts, settings: WalSettings, *, allow_unbounded: bool) -> SetupPlan:
+    """What is missing for the log of a source to be read.
+
+    Args:
+        facts: of a source with at least one table that reads the log.
+        allow_unbounded: create a slot although nothing bounds what it may hold back.
+    """
+    unfit = tuple(need for table in facts.tables for need in _unfit(table, facts.tables))
+    refused = {need.about for need in unfit}
+    fit = [table for table in facts.tables if table.name not in refused]
+    if foreign := _foreign(facts, settings):
+        return SetupPlan(needs=(foreign,), unfit=unfit)
+    is_new = _needs_slot(facts)
+    publishing = _publishing(facts, settings, fit, is_new=is_new)
+    steps = [*publishing, *(_slot_steps(facts, settings) if is_new and fit else ())]
+    publication = facts.publication
+    intent = Intent(
+        added=fit if publishing else (),
+        creates_slot=is_new and bool(fit),
+        publishes=bool(publishing),
+        creates_publication=publication is None,
+        alters="" if publication is None or publication.is_owned else publication.name,
+        allow_unbounded=allow_unbounded,
+    )
+    needs = server_needs(facts.server, settings, intent)
+    return SetupPlan(tuple(needs), unfit, tuple(steps), tuple(_remarks(facts, settings)))
+
+
+def _needs_slot(facts: Facts) -> bool:
+    """Without the publication, what a slot has kept can't be decoded before PostgreSQL 18."""
+    return facts.slot is None or facts.slot.is_lost or facts.publication is None
+
+
+def _foreign(facts: Facts, settings: WalSettings) -> Need | None:
+    """Why the slot or the publication of this name can't be the project's."""
+    slot, publication = facts.slot, facts.publication
+    if slot and (slot.plugin != PLUGIN or slot.database != facts.server.database):
+        what = f"is of the database `{slot.database}`"
+        if slot.plugin != PLUGIN:
+            what = f"has the plugin `{slot.plugin}`" if slot.plugin else "is a physical one"
+        return Need(
+            f"the replication slot `{settings.slot}` {what}",
+            "name another one: wal: {slot: …}",
+        )
+    if publication and publication.all_tables:
+        return Need(
+            f"the publication `{settings.publication}` is one for all tables: updates of a table "
+            "without replica identity fail, also of tables that aren't declared",
+            "name another one (wal: {publication: …}), or drop it: lakefeed cdc drop",
+        )
+    return None
+
+
+def _unfit(table: LoggedTable, tables: Sequence[LoggedTable]) -> Iterator[Need]:
+    """Why a table isn't published."""
+    name = table.name
+    if table.kind not in ("r", "p"):
+        yield Need(
+            f"{name} is no table, and has no changes of its own", "use another cursor", about=name
+        )
+        return
+    if not table.is_durable:
+        yield Need(
+            f"{name} is unlogged: its changes aren't in the log",
+            "use another cursor, or make it durable:",
+            (f"alter table {name} set logged;",),
+            about=name,
+        )
+        return
+    covered_by = next((t for t in tables if t is not table and _is_part(table, t)), None)
+    if covered_by:
+        yield Need(
+            f"{name} is a partition of {covered_by.name}, which is "
+            "declared as well: its changes are sent as changes of that",
+            "declare one of them",
+            about=name,
+        )
+    for identity in table.identities:
+        if not identity.exists:
+            yield _without_identity(table, identity)
+
+
+def _is_part(table: LoggedTable, root: LoggedTable) -> bool:
+    mine, of_root = ({part.name for part in t.identities} for t in (table, root))
+    return root.kind == "p" and mine < of_root
+
+
+def _without_identity(table: LoggedTable, identity: Identity) -> Need:
+    name = identity.name
+    what = (
+        "has `replica identity nothing`"
+        if identity.kind == "nothing"
+        else "has neither a primary key nor another replica identity"
+    )
+    index = min(identity.indexes, default=None)
+    how = f"using index {index}" if index else "full"
+    hint = "give it one" if index else "give it a primary key, or log old rows as a whole"
+    return Need(
+        f"{name} {what}: if it were published, updates and deletes of the application would fail",
+        f"{hint}:",
+        (f"alter table {name} replica identity {how};",),
+        about=table.name,
+    )
+
+
+def _publishing(
+    facts: Facts, settings: WalSettings, fit: Sequence[LoggedTable], *, is_new: bool
+) -> list[Step]:
+    statements = adopting(
+        facts.publication,
+        settings.publication,
+        fit,
+        wanted_options(facts.server.version, fit),
+        waits_for_writers=not is_new,
+    )
+    why = "publish the tables" if facts.publication is None else "publish the declared tables"
+    return [Step(why, tuple(statements), on_primary=True)] if statements else []
+
+
+def _slot_steps(facts: Facts, settings: WalSettings) -> Iterator[Step]:
+    if facts.slot:
+        why = (
+            f"remove the slot, which is lost ({facts.slot.invalidation or 'it kept nothing'})"
+            if facts.slot.is_lost
+            else "remove the slot: what it kept was written without the publication"
+        )
+        yield Step(
+            f"{why}; its tables must be read in full then",
+            (f"{drop_slot_sql(settings.slot)};",),
+        )
+    yield Step(
+        "keep the log from now on; this waits for transactions that are open",
+        (f"{create_slot_sql(settings.slot)};",),
+    )
+
+
+def _remarks(facts: Facts, settings: WalSettings) -> Iterator[str]:
+    server = facts.server
+    if server.most_kept is None and not _needs_slot(facts):
+        yield (
+            "nothing bounds what the slot may hold back (`max_slot_wal_keep_size` is -1): if "
+            "nobody advances it, the disk of the server fills up"
+        )
+    if server.most_kept is not None and (settings.max_wal or server.most_kept) >= server.most_kept:
+        yield (
+            f"the slot is lost with {server.most_kept / 1e9:,.1f} GB (`max_slot_wal_keep_size`), "
+            "before `max_wal` leaves a table behind; declare less: wal: {max_wal: …}"
+        )
+    if server.idle_timeout:
+        yield (
+            f"the slot is lost if nothing reads it for {server.idle_timeout} "
+            "(`idle_replication_slot_timeout`)"
+        )
+    if facts.publication and facts.publication.schemas:
+        listed = ", ".join(facts.publication.schemas)
+        yield (
+            f"`{settings.publication}` publishes all tables in {listed}, whether declared or not, "
+            "and whether they have a replica identity or not"
+        )
