@@ -18,6 +18,7 @@ from lakefeed.loading.plan.cursor_columns import CursorColumns
 from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, in_zone
 from lakefeed.loading.plan.detached import check_on_detach, recorded_partitions
 from lakefeed.loading.plan.key_indexes import range_key, unique_indexes
+from lakefeed.loading.plan.log_check import check_readable
 from lakefeed.loading.plan.query_check import statement_of
 from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.source.exact_cast import exact_cast
@@ -187,6 +188,7 @@ def plan_table(
     key = () if table.appends else table.settings.primary_key or live.primary_key
     check_columns(table, live, key)
     _check_where(table)
+    check_readable(table, live, columns, key)
     _check_key(table, live, key)
     cursor, kind = cursor_of(table, live)
     needed = {*key, *(cursor.names if cursor else ())}

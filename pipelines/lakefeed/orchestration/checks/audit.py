@@ -14,7 +14,7 @@ from lakefeed.loading.extract.completeness import pending_condition
 from lakefeed.loading.extract.rewrite_detection import refuse_rewritten
 from lakefeed.loading.extract.window import changes_since_newest, detached_by
 from lakefeed.loading.plan.column_check import hash_keys
-from lakefeed.loading.plan.table_plan import Range, plan_table
+from lakefeed.loading.plan.table_plan import Range
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.reconcile import (
     Comparison,
@@ -167,7 +167,7 @@ def _compare(
     project: Project, table: Table, source: SourceAtSnapshot, live: LiveSource
 ) -> Comparison:
     keys = hash_keys(project, table)
-    plan = plan_table(table, live.found(table), keys)
+    plan = live.plan(table, keys)
     with source.session(plan) as session:
         staged = attach_staging(session, project, table)
         effective = CommitLog(project.raw, table.lake_name).effective_loads()

@@ -15,7 +15,7 @@ from psycopg2.extensions import connection as PgConnection
 from lakefeed.declaration.catalogue import QUERY
 from lakefeed.declaration.project import Project
 from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED, LakefeedError, TableFailed
-from lakefeed.loading.plan.table_plan import TablePlan, plan_table
+from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.sessions.duckdb_engine import Engines, spill_folder
 from lakefeed.loading.sessions.snapshot_sessions import WITHOUT_SCANNER
 from lakefeed.orchestration.checks.anomalies import DataReport
@@ -157,7 +157,7 @@ def _check_source(session: PgConnection, project: Project, source: str, found: _
     refused: list[LakefeedError] = []
     for table in tables:
         try:
-            plans.append(plan_table(table, live.found(table)))
+            plans.append(live.plan(table))
         except LakefeedError as error:
             refused.append(error)
     known = _catalogued(session, plans)

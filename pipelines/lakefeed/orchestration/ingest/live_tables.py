@@ -10,7 +10,7 @@ from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.plan.column_check import hash_keys
-from lakefeed.loading.plan.table_plan import TablePlan, plan_table
+from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.orchestration.ingest.frozen_tables import refuse_frozen
 from lakefeed.orchestration.project.catalogue_sync import LiveSource
 from lakefeed.orchestration.project.drift import table_drift
@@ -62,7 +62,7 @@ class LiveTables:
         """
         refuse_frozen(self.project, table, self.live)
         refuse_unfit_tests(self.project.declared, table, self.tables)
-        return plan_table(table, self.live.found(table), hash_keys(self.project, table))
+        return self.live.plan(table, hash_keys(self.project, table))
 
     def drift_of(self, table: Table) -> list[str]:
         """What changed in a table since the catalogue was written; nothing of a new one."""

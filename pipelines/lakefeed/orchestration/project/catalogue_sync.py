@@ -30,8 +30,11 @@ from lakefeed.declaration.table_names import (
 )
 from lakefeed.declaration.tables import known_elsewhere
 from lakefeed.errors import DeclarationError
+from lakefeed.loading.plan.log_check import PublishedSource, check_published
+from lakefeed.loading.plan.table_plan import TablePlan, plan_table
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.orchestration.project.drift import describe_drift
+from lakefeed.orchestration.project.live_log import published_source
 from lakefeed.orchestration.project.live_queries import live_queries, query_error
 from lakefeed.source.inspection.identity import identified
 from lakefeed.source.inspection.partition_bounds import with_partitioning
@@ -47,13 +50,15 @@ class LiveSource:
 
     `lost_wildcards` are entries that match no table while the catalogue has tables that no entry
     declares any more, which suggests a mistake in `schema` or in the entry. `refused` has the
-    server's reason for each declared query that it can't run.
+    server's reason for each declared query that it can't run. `published` is what is in the log;
+    None unless a table reads it.
     """
 
     tables: dict[str, CatalogueTable]
     drift: tuple[str, ...]
     lost_wildcards: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
+    published: PublishedSource | None = None
 
     def found(self, table: Table) -> CatalogueTable | None:
         """The table as it is now; None if it is missing.
@@ -64,6 +69,18 @@ class LiveSource:
         if reason := self.refused.get(table.qualified):
             raise query_error(table, reason)
         return self.tables.get(table.qualified)
+
+    def plan(self, table: Table, keys: Mapping[str, bytes] | None = None) -> TablePlan:
+        """Plans the load of a table, as `plan_table` does, also against what is published.
+
+        Raises:
+            TableFailed: something declared is missing or unsuitable.
+        """
+        found = self.found(table)
+        plan = plan_table(table, found, keys)
+        if found and self.published and table.reads_log:
+            check_published(table, found, [c.name for c in plan.columns], self.published)
+        return plan
 
 
 def read_live(session: PgConnection, project: Project, source: str) -> LiveSource:
@@ -92,7 +109,8 @@ def read_live(session: PgConnection, project: Project, source: str) -> LiveSourc
     found = with_partitioning(session, with_parts(session, identified(session, tables)))
     described, refused = live_queries(session, queries)
     source_now = _live_source(project, source, {**found, **described, **paused})
-    return replace(source_now, refused=refused)
+    published = published_source(session, project, source, source_now.tables)
+    return replace(source_now, refused=refused, published=published)
 
 
 def _queries(project: Project, source: str) -> Iterator[Table]:
@@ -112,7 +130,8 @@ def with_live_tables(
     }
     refused = {name: why for name, why in earlier.refused.items() if name not in names}
     refused |= {name: why for name, why in later.refused.items() if name in names}
-    return replace(_live_source(project, source, tables), refused=refused)
+    published = later.published or earlier.published
+    return replace(_live_source(project, source, tables), refused=refused, published=published)
 
 
 def _live_source(project: Project, source: str, tables: dict[str, CatalogueTable]) -> LiveSource:
