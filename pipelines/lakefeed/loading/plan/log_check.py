@@ -10,18 +10,17 @@ from lakefeed.declaration.document.quoting import yaml_name
 from lakefeed.declaration.log_settings import why_not_of_log
 from lakefeed.declaration.table import Table
 from lakefeed.errors import TableFailed
+from lakefeed.source.log.membership import PARTITIONED, STORED, LoggedTable
 from lakefeed.source.log.publications import (
+    GENERATED_SINCE,
     OPERATIONS,
-    LoggedTable,
     Publication,
     PublishedTable,
 )
+from lakefeed.sql import sql_name
 
 _KINDS = ("table", "partitioned table", "partition")
 _SETUP = "lakefeed cdc setup"
-_STORED = "s"
-# The first version whose publications can send generated columns.
-_SENT_SINCE = 18
 
 
 @dataclass(frozen=True)
@@ -111,14 +110,14 @@ def _lacks(
     if not logged.is_durable:
         yield (
             f"{table.shown} is unlogged: the log has no changes of it",
-            f"use another cursor, or run: alter table {logged.name} set logged",
+            f"use another cursor, or run: alter table {logged.qualified} set logged",
         )
     yield from _of_publication(table, publication, logged)
     sent = publication.tables.get(logged.oid)
     if sent is None:
         yield _unpublished(table, publication, logged, name)
         return
-    if sent.is_filtered:
+    if sent.row_filter is not None:
         yield (
             f"{name} sends only the rows of {table.shown} that meet a condition",
             f"publish the whole table: {_SETUP}",
@@ -137,7 +136,7 @@ def _of_publication(
             f"{table.shown}",
             f"have it send them: {_SETUP}",
         )
-    if logged.kind == "p" and not publication.via_root:
+    if logged.kind == PARTITIONED and not publication.via_root:
         yield (
             f"the publication `{publication.name}` sends the changes of {table.shown} as those of "
             "its partitions",
@@ -148,8 +147,7 @@ def _of_publication(
 def _unpublished(
     table: Table, publication: Publication, logged: LoggedTable, name: str
 ) -> tuple[str, str]:
-    parts = {identity.name for identity in logged.identities}
-    if publication.via_root and logged.kind == "r" and parts & publication.parts:
+    if publication.via_root and logged.root != logged.oid and logged.root in publication.tables:
         return (
             f"{name} sends the changes of {table.shown} as those of the table that it is a "
             "partition of",
@@ -166,7 +164,7 @@ def _of_columns(
     source: PublishedSource,
 ) -> Iterator[tuple[str, str]]:
     for column in columns:
-        if sent.sends(column, logged):
+        if column in sent.columns:
             continue
         kind = logged.generated.get(column)
         exclude = f"exclude it: columns: {{exclude: [{yaml_name(column)}]}}"
@@ -176,7 +174,7 @@ def _of_columns(
                 f"{table.shown}",
                 f"publish the whole table ({_SETUP}), or {exclude}",
             )
-        elif kind == _STORED and source.version >= _SENT_SINCE:
+        elif kind == STORED and source.version >= GENERATED_SINCE:
             yield (
                 f"`{column}` of {table.shown} is generated, and the publication "
                 f"`{source.name}` doesn't send it",
@@ -185,7 +183,7 @@ def _of_columns(
         else:
             why = (
                 f"which the log of PostgreSQL {source.version} doesn't have"
-                if kind == _STORED
+                if kind == STORED
                 else "and isn't stored, so that the log doesn't have it"
             )
             yield f"`{column}` of {table.shown} is generated, {why}", exclude
@@ -193,12 +191,12 @@ def _of_columns(
 
 def _of_identity(table: Table, logged: LoggedTable) -> Iterator[tuple[str, str]]:
     for identity in logged.identities:
-        of = table.shown if identity.name == logged.name else f"{identity.name}, a partition of "
-        of += "" if identity.name == logged.name else table.shown
-        fitting = [index for index, of in identity.indexes.items() if set(table.key) <= set(of)]
-        how = f"using index {min(fitting)}" if fitting else "full"
-        remedy = f"run: alter table {identity.name} replica identity {how}"
-        if not identity.exists:
+        is_part = identity.table != logged.qualified
+        of = f"{identity.table}, a partition of {table.shown}," if is_part else table.shown
+        index = logged.index_for(identity.table, table.key)
+        how = f"using index {sql_name(index)}" if index else "full"
+        remedy = f"run: alter table {identity.table} replica identity {how}"
+        if identity.is_nothing:
             yield (
                 f"{of} has no replica identity, so that it can neither be updated nor deleted from "
                 "while it is published",
@@ -207,6 +205,6 @@ def _of_identity(table: Table, logged: LoggedTable) -> Iterator[tuple[str, str]]
         elif not identity.covers(table.key):
             yield (
                 f"the log doesn't have the key ({', '.join(table.key)}) of rows deleted from {of}: "
-                f"its replica identity is ({', '.join(identity.columns)})",
+                f"its replica identity is ({', '.join(sorted(identity.key))})",
                 remedy,
             )

@@ -13,10 +13,10 @@ from lakefeed.orchestration.log.applying import apply_steps
 from lakefeed.orchestration.log.steps import Need, Step
 from lakefeed.source.connections.connection import connection_of
 from lakefeed.source.connections.sessions import connect
-from lakefeed.source.log.publications import Publication, publication_of
+from lakefeed.source.log.membership import Membership, membership_of
+from lakefeed.source.log.publications import drop_publication_sql
 from lakefeed.source.log.server import Server, read_server
 from lakefeed.source.log.slots import PLUGIN, Slot, drop_slot_sql, slot_of
-from lakefeed.sql import quote
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ def _of_source(project: Project, source: str, *, applies: bool) -> SourceDrop:
         with connect(connection, "lakefeed cdc") as session:
             server = read_server(session)
             slot = slot_of(session, settings.slot)
-            publication = publication_of(session, settings.publication)
-        needs = tuple(_needs(server, slot, publication))
+            publication = membership_of(session, settings.publication)
+        needs = tuple(_needs(settings, server, slot, publication))
         steps = tuple(_steps(settings, server, slot, publication))
         does = applies and bool(steps) and not needs
         if does:
@@ -98,7 +98,9 @@ def _is_ours(slot: Slot, server: Server) -> bool:
     return slot.plugin == PLUGIN and slot.database == server.database
 
 
-def _needs(server: Server, slot: Slot | None, publication: Publication | None) -> Iterator[Need]:
+def _needs(
+    settings: WalSettings, server: Server, slot: Slot | None, publication: Membership | None
+) -> Iterator[Need]:
     has_slot = slot is not None and _is_ours(slot, server)
     if slot and has_slot and slot.active_pid:
         yield Need(
@@ -112,7 +114,7 @@ def _needs(server: Server, slot: Slot | None, publication: Publication | None) -
         )
     if publication and not publication.is_owned:
         yield Need(
-            f"the role `{server.role}` doesn't own the publication `{publication.name}`",
+            f"the role `{server.role}` doesn't own the publication `{settings.publication}`",
             "run the statements below as its owner, or as a superuser",
         )
     if publication and server.is_standby:
@@ -123,13 +125,13 @@ def _needs(server: Server, slot: Slot | None, publication: Publication | None) -
 
 
 def _steps(
-    settings: WalSettings, server: Server, slot: Slot | None, publication: Publication | None
+    settings: WalSettings, server: Server, slot: Slot | None, publication: Membership | None
 ) -> Iterator[Step]:
     if slot and _is_ours(slot, server):
         yield Step("no longer keep the log", (f"{drop_slot_sql(settings.slot)};",))
     if publication:
         yield Step(
             "no longer publish the tables",
-            (f"drop publication {quote(settings.publication)};",),
+            (f"{drop_publication_sql(settings.publication)};",),
             on_primary=True,
         )

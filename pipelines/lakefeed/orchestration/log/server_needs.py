@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from lakefeed.declaration.models.wal import WalSettings
 from lakefeed.orchestration.log.steps import Need
-from lakefeed.source.log.publications import LoggedTable
+from lakefeed.source.log.checks import STANDBY_SINCE
+from lakefeed.source.log.membership import LoggedTable
 from lakefeed.source.log.server import Server
 from lakefeed.sql import literal, quote
 
-# The first version whose standbys decode their log.
-_STANDBY_SINCE = 16
 _RESTART = "then restart the server"
 _LOGICAL = {
     "rds": "set `rds.logical_replication = 1` in the parameter group, and reboot the instance",
@@ -44,10 +43,10 @@ class Intent:
 
 def server_needs(server: Server, settings: WalSettings, intent: Intent) -> Iterator[Need]:
     """What is missing on the server before anything can be done there."""
-    if server.is_standby and server.version < _STANDBY_SINCE:
+    if server.is_standby and server.version < STANDBY_SINCE:
         yield Need(
             f"this is a standby of PostgreSQL {server.version}: standbys can decode their log "
-            f"from PostgreSQL {_STANDBY_SINCE} on",
+            f"from PostgreSQL {STANDBY_SINCE} on",
             "declare the connection of the primary",
         )
         return
@@ -119,7 +118,7 @@ def _needs_of_publication(server: Server, intent: Intent) -> Iterator[Need]:
             "run the statements below as the owner of the tables, or grant it:",
             (f"grant create on database {quote(server.database)} to {quote(server.role)};",),
         )
-    foreign = [table.name for table in intent.added if not table.is_owned]
+    foreign = [table.qualified for table in intent.added if not table.is_owned]
     if foreign or intent.alters:
         what = f"the publication `{intent.alters}`" if intent.alters else ", ".join(foreign)
         yield Need(

@@ -17,7 +17,8 @@ from lakefeed.orchestration.log.steps import Need
 from lakefeed.orchestration.project.catalogue_sync import LiveSource, read_live
 from lakefeed.source.connections.connection import connection_of
 from lakefeed.source.connections.sessions import connect
-from lakefeed.source.log.publications import logged_tables, publication_of
+from lakefeed.source.log.membership import logged_tables, membership_of
+from lakefeed.source.log.publications import publication_of
 from lakefeed.source.log.server import read_server
 from lakefeed.source.log.slots import slot_of
 
@@ -106,6 +107,7 @@ def _facts(session: PgConnection, project: Project, source: str) -> tuple[Facts,
         server=read_server(session),
         slot=slot_of(session, settings.slot),
         publication=publication_of(session, settings.publication),
+        membership=membership_of(session, settings.publication),
         tables=tuple(found[oid] for oid in oids if oid in found),
     )
     missing = [

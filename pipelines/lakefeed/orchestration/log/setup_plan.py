@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lakefeed.declaration.models.wal import WalSettings
-from lakefeed.orchestration.log.publication_sql import adopting, wanted_options
+from lakefeed.orchestration.log.publication_sql import adopting, creating
 from lakefeed.orchestration.log.server_needs import Intent, server_needs
 from lakefeed.orchestration.log.steps import Need, Step
-from lakefeed.source.log.publications import Identity, LoggedTable, Publication
+from lakefeed.source.log.membership import KINDS, PARTITIONED, LoggedTable, Membership
+from lakefeed.source.log.publications import Publication, ReplicaIdentity
 from lakefeed.source.log.server import Server
 from lakefeed.source.log.slots import PLUGIN, Slot, create_slot_sql, drop_slot_sql
+from lakefeed.sql import sql_name
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Facts:
     server: Server
     slot: Slot | None
     publication: Publication | None
+    membership: Membership | None
     tables: tuple[LoggedTable, ...]
 
 
@@ -54,19 +57,19 @@ def plan_setup(facts: Facts, settings: WalSettings, *, allow_unbounded: bool) ->
     """
     unfit = tuple(need for table in facts.tables for need in _unfit(table, facts.tables))
     refused = {need.about for need in unfit}
-    fit = [table for table in facts.tables if table.name not in refused]
+    fit = [table for table in facts.tables if table.qualified not in refused]
     if foreign := _foreign(facts, settings):
         return SetupPlan(needs=(foreign,), unfit=unfit)
     is_new = _needs_slot(facts)
     publishing = _publishing(facts, settings, fit, is_new=is_new)
     steps = [*publishing, *(_slot_steps(facts, settings) if is_new and fit else ())]
-    publication = facts.publication
+    membership = facts.membership
     intent = Intent(
         added=fit if publishing else (),
         creates_slot=is_new and bool(fit),
         publishes=bool(publishing),
-        creates_publication=publication is None,
-        alters="" if publication is None or publication.is_owned else publication.name,
+        creates_publication=membership is None,
+        alters="" if membership is None or membership.is_owned else settings.publication,
         allow_unbounded=allow_unbounded,
     )
     needs = server_needs(facts.server, settings, intent)
@@ -100,8 +103,8 @@ def _foreign(facts: Facts, settings: WalSettings) -> Need | None:
 
 def _unfit(table: LoggedTable, tables: Sequence[LoggedTable]) -> Iterator[Need]:
     """Why a table isn't published."""
-    name = table.name
-    if table.kind not in ("r", "p"):
+    name = table.qualified
+    if table.kind not in KINDS:
         yield Need(
             f"{name} is no table, and has no changes of its own", "use another cursor", about=name
         )
@@ -117,50 +120,55 @@ def _unfit(table: LoggedTable, tables: Sequence[LoggedTable]) -> Iterator[Need]:
     covered_by = next((t for t in tables if t is not table and _is_part(table, t)), None)
     if covered_by:
         yield Need(
-            f"{name} is a partition of {covered_by.name}, which is "
+            f"{name} is a partition of {covered_by.qualified}, which is "
             "declared as well: its changes are sent as changes of that",
             "declare one of them",
             about=name,
         )
     for identity in table.identities:
-        if not identity.exists:
+        if identity.is_nothing:
             yield _without_identity(table, identity)
 
 
 def _is_part(table: LoggedTable, root: LoggedTable) -> bool:
-    mine, of_root = ({part.name for part in t.identities} for t in (table, root))
-    return root.kind == "p" and mine < of_root
+    mine, of_root = ({part.table for part in t.identities} for t in (table, root))
+    return root.kind == PARTITIONED and table.root == root.root and mine <= of_root
 
 
-def _without_identity(table: LoggedTable, identity: Identity) -> Need:
-    name = identity.name
+def _without_identity(table: LoggedTable, identity: ReplicaIdentity) -> Need:
+    name = identity.table
     what = (
         "has `replica identity nothing`"
-        if identity.kind == "nothing"
+        if identity.kind == "n"
         else "has neither a primary key nor another replica identity"
     )
-    index = min(identity.indexes, default=None)
-    how = f"using index {index}" if index else "full"
+    index = table.index_for(name)
+    how = f"using index {sql_name(index)}" if index else "full"
     hint = "give it one" if index else "give it a primary key, or log old rows as a whole"
     return Need(
         f"{name} {what}: if it were published, updates and deletes of the application would fail",
         f"{hint}:",
         (f"alter table {name} replica identity {how};",),
-        about=table.name,
+        about=table.qualified,
     )
 
 
 def _publishing(
     facts: Facts, settings: WalSettings, fit: Sequence[LoggedTable], *, is_new: bool
 ) -> list[Step]:
-    statements = adopting(
-        facts.publication,
-        settings.publication,
-        fit,
-        wanted_options(facts.server.version, fit),
-        waits_for_writers=not is_new,
-    )
-    why = "publish the tables" if facts.publication is None else "publish the declared tables"
+    version = facts.server.version
+    if facts.publication is None or facts.membership is None:
+        why = "publish the tables"
+        statements = creating(settings.publication, fit, version=version)
+    else:
+        why = "publish the declared tables"
+        statements = adopting(
+            facts.publication,
+            facts.membership,
+            fit,
+            version=version,
+            waits_for_writers=not is_new,
+        )
     return [Step(why, tuple(statements), on_primary=True)] if statements else []
 
 
@@ -198,8 +206,8 @@ def _remarks(facts: Facts, settings: WalSettings) -> Iterator[str]:
             f"the slot is lost if nothing reads it for {server.idle_timeout} "
             "(`idle_replication_slot_timeout`)"
         )
-    if facts.publication and facts.publication.schemas:
-        listed = ", ".join(facts.publication.schemas)
+    if facts.membership and facts.membership.schemas:
+        listed = ", ".join(facts.membership.schemas)
         yield (
             f"`{settings.publication}` publishes all tables in {listed}, whether declared or not, "
             "and whether they have a replica identity or not"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from psycopg2.extensions import connection as PgConnection
 
-from lakefeed.sql import quote
+from lakefeed.sql import quote, sql_name
 
 # The first version that can publish stored generated columns.
 GENERATED_SINCE = 18
@@ -117,7 +117,7 @@ class ReplicaIdentity:
     """What the log says of a row before an update or a deletion.
 
     Attributes:
-        table: qualified name of the table, or of the partition that holds rows.
+        table: the table as SQL names it, or of the partition that holds rows.
         kind: `d` (the primary key), `i` (an index), `f` (all columns) or `n` (nothing).
         key: the columns of that key or index; empty if there is none.
     """
@@ -176,7 +176,7 @@ def identities_of(
         rows = cursor.fetchall()
     found: dict[int, list[ReplicaIdentity]] = defaultdict(list)
     for root, schema, name, kind, key in rows:
-        found[root].append(ReplicaIdentity(f"{schema}.{name}", kind, frozenset(key)))
+        found[root].append(ReplicaIdentity(sql_name(schema, name), kind, frozenset(key)))
     return {oid: tuple(found[oid]) for oid in tables}
 
 
