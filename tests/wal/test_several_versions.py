@@ -158,6 +158,32 @@ def test_erasing_a_key_removes_all_of_its_versions_and_tombstones(
     assert all(row[0] != 2 for row in words(lake))
 
 
+@pytest.mark.builds
+def test_a_table_that_left_the_log_has_the_last_version_of_each_load(
+    logical_database: Database, declare: Declare
+) -> None:
+    logical_database.execute(*T, "alter table t add at timestamptz default clock_timestamp()")
+    lake = run(declare("t: {cursor: wal, history: true}", "t"))
+    logical_database.execute(*CHANGES)
+    run(lake)
+    lake.declare("t: {cursor: at, history: true, deletes: remove}")
+    logical_database.execute("update t set word = 'by time', at = clock_timestamp() where id = 1")
+    run(lake)
+
+    assert lake.query(STAGED) == [(1, "by time"), (2, "back"), (4, "cc")]
+    assert words(lake) == [
+        # By its own time, `a` was never there.
+        (1, "aaa", False, False),
+        (1, "by time", True, False),
+        (2, "b", False, False),
+        (2, "back", True, False),
+        (4, "cc", True, False),
+    ]
+    grown = everything(lake)
+    assert lake.command("rebuild").returncode == 0
+    assert everything(lake) == grown
+
+
 def days_ago(days: float) -> dt.datetime:
     return dt.datetime.now(dt.UTC) - dt.timedelta(days=days)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from lakefeed.declaration.environment.references import has_reference
 from lakefeed.declaration.project import Location
+from lakefeed.declaration.table import LOG
 from lakefeed.errors import LakefeedError, NewerFormat
 from lakefeed.loading.raw.commit_log import LOADS_FOLDER, CommitLog, load_id_of
 from lakefeed.loading.raw.load_manifest import Load, complete
@@ -93,6 +94,7 @@ def _announced(load: Load, folder: str) -> dict[str, Any]:
         "files": load.files,
         "rows": load.rows,
         "deleted": load.deleted,
+        "log": load.read_as is not None and load.read_as.cursor == LOG,
     }
 
 

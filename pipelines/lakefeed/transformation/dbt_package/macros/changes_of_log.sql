@@ -14,6 +14,38 @@
 
 
 {#
+    The raw table with the columns of its log, if it had one when these loads were made and has none any
+    more; none otherwise. Its declaration now is the one that counts for the past, too, so that each of
+    these loads has the last version of a row.
+#}
+{% macro former_log(raw, loads) %}
+    {%- set settings = raw.meta.lakefeed -%}
+    {%- if settings.get('log') or not settings.key or not loads | selectattr('log') | list -%}
+        {{- return(none) -}}
+    {%- endif -%}
+    {{- return({'meta': {'lakefeed': dict(settings, log=true)}}) -}}
+{% endmacro %}
+
+
+{# The select of the last version of each row in each load of these rows, without the log's columns. #}
+{% macro last_of_each_load(raw, rows) %}
+    {%- set settings = raw.meta.lakefeed -%}
+    select {{ lakefeed.all_but(lakefeed.columns_of_log(settings).keys() | list + ['_lakefeed_rank']) }}
+    from (
+        select
+            *,
+            row_number() over (
+                partition by _load_position, {{ lakefeed.key_of_raw(settings) }}
+                order by
+                    _wal_lsn desc nulls last, {{ lakefeed.last_change_first(settings.deletes != 'ignore') }}
+            ) as _lakefeed_rank
+        from ({{ rows }}) as changes
+    ) as ranked
+    where _lakefeed_rank = 1
+{%- endmacro %}
+
+
+{#
     For `order by`: the last change of a transaction first. An update of a key to one that equals it is a
     delete and an insert at the same position, and the row is there.
 #}

@@ -86,6 +86,11 @@
     {{ lakefeed.next_batch() }}
     create or replace temp view lakefeed_new_rows as {{ lakefeed.new_rows(raw, counting) }};
     {{ lakefeed.refuse_missing_rows(raw) if counting }}
+    {% set former = lakefeed.former_log(raw, counting) if counting -%}
+    {% if former -%}
+    create or replace temp view lakefeed_new_rows as
+    {{ lakefeed.last_of_each_load(former, lakefeed.new_rows(former, counting)) }};
+    {% endif -%}
     {% if not extends -%}
     delete from _lakefeed.staged_loads where model = '{{ this.identifier }}';
     {% endif -%}

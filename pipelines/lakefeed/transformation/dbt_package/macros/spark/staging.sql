@@ -11,11 +11,18 @@
     ) -%}
     {%- do lakefeed.on_spark(lakefeed.new_loads_on_spark(loads, counting)) -%}
     {%- set columns = raw.meta.lakefeed.columns -%}
-    {%- set read = dict(columns, **lakefeed.columns_of_log(raw.meta.lakefeed)) -%}
+    {%- set former = lakefeed.former_log(raw, counting) -%}
+    {%- set log = lakefeed.columns_of_log((former or raw).meta.lakefeed) -%}
+    {%- set read = dict(columns, **log) -%}
     {%- set changed = adapter.open_raw('lakefeed_raw_rows', counting, read) -%}
     {%- do lakefeed.refuse_lost_on_spark(changed, columns) if changed -%}
-    {%- do lakefeed.on_spark(lakefeed.new_rows_on_spark(raw)) -%}
+    {%- set as_view = 'create or replace temporary view lakefeed_new_rows as ' -%}
+    {%- do lakefeed.on_spark(as_view ~ lakefeed.new_rows_on_spark(raw)) -%}
     {%- do lakefeed.refuse_missing_on_spark(raw, counting) if counting -%}
+    {%- if former -%}
+        {%- set rows = lakefeed.new_rows_on_spark(former) -%}
+        {%- do lakefeed.on_spark(as_view ~ lakefeed.last_of_each_load(former, rows)) -%}
+    {%- endif -%}
 {% endmacro %}
 
 
@@ -37,7 +44,6 @@
 
 {% macro new_rows_on_spark(raw) -%}
     {%- set watches_deletes = raw.meta.lakefeed.deletes != 'ignore' -%}
-    create or replace temporary view lakefeed_new_rows as
     select
         {% for name in raw.meta.lakefeed.columns -%}
         files.{{ lakefeed.quote(name) }},
