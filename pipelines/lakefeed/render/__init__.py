@@ -2,9 +2,9 @@
 
 Imports: `declaration`, `declaration.environment`, `loading`, `loading.raw`, `orchestration.build`,
     `orchestration.checks`, `orchestration.impact`, `orchestration.ingest`, `orchestration.inspect`,
-    `orchestration.maintenance`, `orchestration.notifications`, `orchestration.project`,
-    `orchestration.reports`, `render.parts`, `transformation`, `transformation.dbt_adapter`,
-    `transformation.lineage`.
-Public: `audit`, `build`, `check`, `diff`, `init`, `metrics`, `notification`, `plan`, `progress`,
-    `prune`, `report`, `trace`, `unlock`, `wording`.
+    `orchestration.log`, `orchestration.maintenance`, `orchestration.notifications`,
+    `orchestration.project`, `orchestration.reports`, `render.parts`, `transformation`,
+    `transformation.dbt_adapter`, `transformation.lineage`.
+Public: `audit`, `build`, `cdc`, `check`, `diff`, `init`, `metrics`, `notification`, `plan`,
+    `progress`, `prune`, `report`, `trace`, `unlock`, `wording`.
 """

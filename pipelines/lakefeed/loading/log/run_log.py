@@ -103,7 +103,7 @@ class RunLog:
         decoder = self._decoded()[plan.table.lake_name]
         seen = effective[0].in_flight
         assert seen is not None
-        changes = ChangesToApply(tuple(decoder.spool.files), after, seen)
+        changes = ChangesToApply(decoder.spool.readable_files(), after, seen)
         return LogOfTable(reaches=max(after, self._upto), changes=changes)
 
     def has_nothing_for(self, plan: TablePlan, effective: Sequence[Load]) -> bool:
@@ -231,7 +231,7 @@ class RunLog:
                         self._recent[xid] = item.commit_lsn
             self._upto = min(self._upto, items.position)
         for decoder in decoders.values():
-            decoder.spool.flush()
+            decoder.spool.finish()
         return decoders
 
     def _target(self, slot: Slot, noted: dict[str, Position]) -> tuple[list[str], int]:

@@ -41,17 +41,25 @@ class Spool:
         self._rows.append(row)
         self._characters += sum(len(value) for value in row[len(_PLACE) :] if value)
         if len(self._rows) >= _MOST_ROWS or self._characters >= _MOST_CHARACTERS:
-            self.flush()
+            self._write()
 
-    def flush(self) -> None:
+    def finish(self) -> None:
         """Writes what is still in memory."""
-        if not self._rows:
-            return
+        if self._rows:
+            self._write()
+
+    def readable_files(self) -> tuple[Path, ...]:
+        """All files, once it is finished: at least one, so that there is something to read."""
+        if not self.files:
+            self._write()
+        return tuple(self.files)
+
+    def _write(self) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         schema = self._schema(pa)
-        columns = zip(*self._rows, strict=True)
+        columns = zip(*self._rows, strict=True) if self._rows else [()] * len(schema)
         arrays = [pa.array(values, kind.type) for values, kind in zip(columns, schema, strict=True)]
         path = self.folder / f"{len(self.files)}.parquet"
         pq.write_table(pa.table(arrays, schema=schema), path, compression="lz4")

@@ -1,5 +1,6 @@
 """PostgreSQL's log, read by logical decoding: committed changes, slots and publications.
 
 Imports: `source.connections`.
-Public: `lsn`, `messages`, `rows`, `slots`, `stream`.
+Public: `checks`, `lsn`, `membership`, `messages`, `publications`, `rows`, `server`, `slots`,
+    `stream`.
 """

@@ -1,6 +1,6 @@
 """Runs dbt in this process and returns its results as plain data. Only this package imports dbt.
 
-Imports: `declaration`, `declaration.environment`, `loading.object_store`, `loading.raw`,
-    `transformation.generate`, `transformation.targets`.
+Imports: `declaration`, `declaration.environment`, `declaration.models`, `loading.object_store`,
+    `loading.raw`, `transformation.generate`, `transformation.targets`.
 Public: `announcement`, `dbt_docs`, `runner`, `state_diff`.
 """

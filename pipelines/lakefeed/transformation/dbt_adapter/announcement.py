@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from lakefeed.declaration.environment.references import has_reference
+from lakefeed.declaration.models.table_settings import LOG
 from lakefeed.declaration.project import Location
-from lakefeed.declaration.table import LOG
 from lakefeed.errors import LakefeedError, NewerFormat
 from lakefeed.loading.raw.commit_log import LOADS_FOLDER, CommitLog, load_id_of
 from lakefeed.loading.raw.load_manifest import Load, complete
