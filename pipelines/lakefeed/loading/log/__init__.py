@@ -2,5 +2,5 @@
 
 Imports: `declaration`, `loading.object_store`, `loading.plan`, `loading.raw`, `loading.sessions`,
     `source`, `source.connections`, `source.inspection`, `source.log`.
-Public: `changes`, `held_slot`, `run_log`.
+Public: `changes`, `completion`, `held_slot`, `run_log`.
 """

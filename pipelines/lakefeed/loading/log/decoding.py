@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,24 @@ _XIDS = 2**32
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a change has the values of a plan's columns; None for a column that it lacks."""
+    """Where a change has the values of a plan's columns; None for a column that it lacks.
 
+    `width` is the number of the change's columns.
+    """
+
+    width: int
     columns: tuple[int | None, ...]
     key: tuple[int, ...]
+
+    def taken(self, values: Values) -> Sequence[Any]:
+        """The values of the plan's columns, in its order."""
+        if self._is_same:
+            return values
+        return [None if place is None else values[place] for place in self.columns]
+
+    @cached_property
+    def _is_same(self) -> bool:
+        return self.columns == tuple(range(self.width))
 
 
 class TableDecoder:
@@ -35,7 +50,7 @@ class TableDecoder:
         self._names = [column.name for column in plan.columns]
         # Hashing a relation would take longer than decoding a row.
         self._relation: Relation | None = None
-        self._layout = Layout((), ())
+        self._layout = Layout(0, (), ())
 
     def add(self, begin: tuple[int, Begin], position: int, change: Change) -> int:
         """Spools a change at this position of its transaction; returns the position after it.
@@ -48,19 +63,26 @@ class TableDecoder:
             self._add(begin, position, "truncate", [None] * len(self._names))
             return position + 1
         layout = self._layout_of(change.relation)
+        if change.operation == "insert":
+            assert change.new is not None
+            # Nothing is left out of it, and most changes of a busy table are inserts.
+            xid, transaction = begin
+            place = (xid, transaction.commit_lsn, position, transaction.committed_at)
+            self.spool.add((*place, "insert", None, False, *layout.taken(change.new)))
+            return position + 1
         if change.new is None:
             assert change.old is not None
-            self._add(begin, position, "delete", _taken(layout, change.old))
+            self._add(begin, position, "delete", layout.taken(change.old))
             return position + 1
         moved = change.old is not None and _has_other_key(layout, change.old, change.new)
         if moved:
             assert change.old is not None
-            self._add(begin, position, "delete", _taken(layout, change.old))
+            self._add(begin, position, "delete", layout.taken(change.old))
             position += 1
-        values = _taken(layout, change.new)
+        values = layout.taken(change.new)
         if change.old is not None:
             # With `replica identity full`, the row before has what the one after leaves out.
-            before = _taken(layout, change.old)
+            before = layout.taken(change.old)
             values = [b if v is UNCHANGED else v for v, b in zip(values, before, strict=True)]
         self._add(begin, position, "insert" if moved else change.operation, values, moved=moved)
         return position + 1
@@ -70,7 +92,7 @@ class TableDecoder:
         begin: tuple[int, Begin],
         position: int,
         operation: str,
-        values: list[Any],
+        values: Sequence[Any],
         *,
         moved: bool = False,
     ) -> None:
@@ -88,6 +110,7 @@ class TableDecoder:
             places = {column.name: place for place, column in enumerate(relation.columns)}
             self._relation = relation
             self._layout = Layout(
+                len(relation.columns),
                 tuple(places.get(name) for name in self._names),
                 tuple(places[name] for name in self._plan.key),
             )
@@ -120,10 +143,6 @@ def widened(xid: int, near: int) -> int:
     if number > near + _XIDS // 2:
         return number - _XIDS
     return number + _XIDS if number < near - _XIDS // 2 else number
-
-
-def _taken(layout: Layout, values: Values) -> list[Any]:
-    return [None if place is None else values[place] for place in layout.columns]
 
 
 def _has_other_key(layout: Layout, old: Values, new: Values) -> bool:

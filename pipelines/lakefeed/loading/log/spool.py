@@ -39,7 +39,7 @@ class Spool:
     def add(self, row: tuple[Any, ...]) -> None:
         """Adds a change: the values of the columns above, and those of the plan's columns."""
         self._rows.append(row)
-        self._characters += sum(len(value) for value in row[len(_PLACE) :] if value)
+        self._characters += sum(map(len, filter(None, row[len(_PLACE) :])))
         if len(self._rows) >= _MOST_ROWS or self._characters >= _MOST_CHARACTERS:
             self._write()
 
