@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from lakefeed.errors import LakefeedError
 from lakefeed.source.connections.connection import Connection
@@ -14,9 +15,20 @@ from lakefeed.source.log.wire import DATA, Wire, WireError, wal_end
 _QUIET_SECONDS = 0.1
 # So many equal answers in a row mean that it waits for its log to grow.
 _SAME_ANSWERS = 3
-# SQLSTATEs: of a publication that isn't there, and of a part of the log that was removed.
+# SQLSTATEs: of a publication that isn't there, of a part of the log that was removed, and of what
+# the server's authors didn't expect.
 _UNDEFINED_OBJECT = "42704"
 _UNDEFINED_FILE = "58P01"
+_INTERNAL_ERROR = "XX000"
+
+
+class CannotStream(Exception):
+    """The server can't send a transaction before it commits.
+
+    So it is, in PostgreSQL 16 and 18, with one that changes a table's columns in a subtransaction,
+    rolls that back, and changes them again: `could not map filenumber … to relation OID`. After the
+    commit, the server can send it.
+    """
 
 
 class Feed:
@@ -30,18 +42,28 @@ class Feed:
     """
 
     def __init__(self, connection: Connection, source: LogSource, *, upto: int) -> None:
-        self._source = source
+        self._connection = connection
         self._upto = upto
-        self._opened = open_log(connection, source)
+        self._open(source)
+
+    def _open(self, source: LogSource) -> None:
+        self._source = source
+        self._opened = open_log(self._connection, source)
         self._wire = Wire(self._opened.session)
         self.reached = 0
         self._is_asking = False
         self._same = 0
 
+    def without_streaming(self, since: int) -> None:
+        """Begins again at this position, where no transaction is sent before it commits."""
+        self.close()
+        self._open(replace(self._source, since=max(since, self._source.since), streaming=False))
+
     def messages(self) -> Iterator[bytes]:
         """Each message; the plugin's begins at the byte `BODY` of `wire`.
 
         Raises:
+            CannotStream: the server can't send a transaction before it commits.
             LogUnreadable: the slot was lost, or the server ended the stream.
             SourceUnreachable: the connection was lost.
         """
@@ -96,10 +118,12 @@ class Feed:
         self.reached = reached
         return self._same >= _SAME_ANSWERS
 
-    def _ended(self, error: WireError) -> LakefeedError:
+    def _ended(self, error: WireError) -> LakefeedError | CannotStream:
         opened, source = self._opened, self._source
         if opened.line.ended:
             return opened.line.failure()
+        if error.code == _INTERNAL_ERROR and source.streaming:
+            return CannotStream(error.message)
         if error.code == _UNDEFINED_OBJECT:
             return no_publication(source.publication)
         if error.code == _UNDEFINED_FILE:

@@ -21,14 +21,12 @@ from lakefeed.source.connections.watchdog import watch
 from lakefeed.source.log.checks import readable_slot
 from lakefeed.source.log.failure import SlotBusy, no_replication, not_opened
 from lakefeed.source.log.lsn import lsn_text
+from lakefeed.source.log.slots import BUSY_SECONDS, PAUSE_SECONDS
 from lakefeed.sql import literal
 
 # The server ends a session whose client doesn't answer for so long. Here nobody answers while the
 # caller is busy with what it read; TCP keepalives tell the server of a client that is gone.
 _NEVER_END = "select set_config('wal_sender_timeout', '0', false)"
-# A session that was killed has the slot until the server notices.
-_BUSY_SECONDS = 5.0
-_PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ def _set_up(opened: LogSession, cursor: Any) -> None:
 
 def _start(session: PgConnection, cursor: Any, source: LogSource) -> None:
     command = _command(session, source)
-    until = time.monotonic() + _BUSY_SECONDS
+    until = time.monotonic() + BUSY_SECONDS
     while True:
         slot = readable_slot(session, source.slot, source.publication)
         if slot.active_pid is None:
@@ -125,7 +123,7 @@ def _start(session: PgConnection, cursor: Any, source: LogSource) -> None:
                 return
         if time.monotonic() > until:
             raise SlotBusy.named(source.slot, slot.active_pid)
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(PAUSE_SECONDS)
 
 
 def _command(session: PgConnection, source: LogSource) -> str:

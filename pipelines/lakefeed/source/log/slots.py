@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from dataclasses import dataclass
 
 from psycopg2 import errors
@@ -13,6 +14,9 @@ from lakefeed.source.log.lsn import lsn_text, parse_lsn
 from lakefeed.sql import literal
 
 PLUGIN = "pgoutput"
+# A session that ends, or was killed, has the slot until the server notices.
+BUSY_SECONDS = 5.0
+PAUSE_SECONDS = 0.1
 # The first version with slots that a standby takes over.
 FAILOVER_SINCE = 17
 
@@ -30,7 +34,8 @@ select
     coalesce(
         to_jsonb(s) ->> 'invalidation_reason',
         case
-            when to_jsonb(s) ->> 'conflicting' = 'true' then 'conflict with recovery'
+            when s.wal_status = 'lost' and pg_is_in_recovery()
+            then 'wal_removed, or a conflict with recovery'
             when s.wal_status = 'lost' then 'wal_removed'
         end
     ),
@@ -134,12 +139,10 @@ def advance(session: PgConnection, name: str, position: int) -> int:
 
     Raises:
         SlotMissing: there is no slot of this name.
-        SlotBusy: another session reads it.
+        SlotBusy: another session reads it, and still does after some seconds.
         psycopg2.Error: the server refused it for another reason, such as a lost slot.
     """
-    slot = slot_of(session, name)
-    if slot is None:
-        raise SlotMissing.named(name)
+    slot = _free_slot(session, name)
     confirmed = slot.confirmed_flush_lsn or 0
     if position <= confirmed:
         return confirmed
@@ -153,6 +156,19 @@ def advance(session: PgConnection, name: str, position: int) -> int:
             raise SlotBusy.named(name, slot.active_pid) from None
         ((reached,),) = cursor.fetchall()
     return parse_lsn(reached)
+
+
+def _free_slot(session: PgConnection, name: str) -> Slot:
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        slot = slot_of(session, name)
+        if slot is None:
+            raise SlotMissing.named(name)
+        if slot.active_pid is None:
+            return slot
+        if time.monotonic() > until:
+            raise SlotBusy.named(name, slot.active_pid)
+        time.sleep(PAUSE_SECONDS)
 
 
 def create_slot_sql(name: str, *, failover: bool = False) -> str:

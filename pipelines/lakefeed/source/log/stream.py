@@ -11,7 +11,7 @@ from typing import Self, TypeAlias
 
 from lakefeed.source.connections.connection import Connection
 from lakefeed.source.log.failure import LogUnreadable
-from lakefeed.source.log.feed import Feed
+from lakefeed.source.log.feed import CannotStream, Feed
 from lakefeed.source.log.messages import (
     ROWS,
     Begin,
@@ -106,6 +106,7 @@ class Changes:
         self._has_enough = False
         # A transaction of which no wanted change has come yet.
         self._begin: Begin | None = None
+        self._is_within = False
         self._items = self._read()
 
     def __iter__(self) -> Iterator[Item]:
@@ -130,10 +131,17 @@ class Changes:
 
     def _read(self) -> Generator[Item, None, None]:
         try:
-            yield from self._decoded()
+            try:
+                yield from self._decoded()
+            except CannotStream as error:
+                if self._is_within:
+                    raise Unreadable(str(error)) from None
+                self._streamed.close()
+                self._feed.without_streaming(self.position)
+                yield from self._decoded()
         except (Unreadable, StructError, IndexError, UnicodeDecodeError) as error:
             raise LogUnreadable(
-                f"the server's message can't be understood: {error}",
+                f"the log can't be read on: {error}",
                 do="please report it, with the version of the server",
             ) from error
         self._feed.verify()
@@ -174,7 +182,7 @@ class Changes:
     def _items_of(self, message: Message) -> Iterator[Item]:
         match message:
             case Begin():
-                self._begin = message
+                self._begin, self._is_within = message, True
             case Commit():
                 yield from self._end(message)
             case Relation():
@@ -189,7 +197,7 @@ class Changes:
             case StreamAbort(xid, subtransaction):
                 self._streamed.roll_back(xid, subtransaction)
             case StreamCommit(begin, commit):
-                self._begin = begin
+                self._begin, self._is_within = begin, True
                 self._bytes += self._streamed.size_of(begin.xid)
                 for change in self._streamed.commit(begin.xid):
                     yield from self._begun()
@@ -204,7 +212,7 @@ class Changes:
 
     def _end(self, commit: Commit) -> Iterator[Item]:
         self._feed.verify()
-        self.position = commit.end_lsn
+        self.position, self._is_within = commit.end_lsn, False
         had_changes, self._begin = self._begin is None, None
         if had_changes:
             yield commit

@@ -111,6 +111,7 @@ class Streamed:
 
     def close(self) -> None:
         """Deletes what is kept of all transactions."""
+        self.is_open = False
         while self._transactions:
             self._transactions.popitem()[1].spool.close()
 
