@@ -159,19 +159,24 @@ def trace(root: Path, table: str, key: tuple[str, ...], whole: bool, as_json: bo
 @SELECT
 @JSON
 def status(root: Path, select: tuple[str, ...], as_json: bool) -> None:
-    """Show the checkpoint, last load, rows, files and age of each table."""
+    """Show the checkpoint, last load, rows, files and age of each table.
+
+    Connects to a source only if one of its tables reads the log, to see what its slot holds back.
+    """
     import datetime as dt
 
     from lakefeed.orchestration.build.rollback import read_rollback
     from lakefeed.orchestration.inspect.status import status as read_status
+    from lakefeed.orchestration.log.slot_states import slot_states
     from lakefeed.orchestration.project.selection import select_tables
     from lakefeed.render.report import show_status
 
     project = project_in(root)
     if rollback := read_rollback(project):
         click.echo(f"note: {rollback.warning}", err=True)
-    rows = read_status(project, select_tables(project, select), dt.datetime.now(dt.UTC))
-    sys.exit(show_status(rows, as_json))
+    tables = select_tables(project, select)
+    rows = read_status(project, tables, dt.datetime.now(dt.UTC))
+    sys.exit(show_status(rows, as_json, slot_states(project, tables)))
 
 
 @click.command()
@@ -183,7 +188,10 @@ def status(root: Path, select: tuple[str, ...], as_json: bool) -> None:
     help="File to replace, such as one ending in .prom for node-exporter. Default: print.",
 )
 def metrics(root: Path, output: Path | None) -> None:
-    """Write Prometheus metrics: rows, freshness, late rows, failures; connects to no source."""
+    """Write Prometheus metrics: rows, freshness, late rows, failures.
+
+    Connects to a source only if one of its tables reads the log, to see what its slot holds back.
+    """
     import datetime as dt
 
     from lakefeed.orchestration.inspect.metrics import metrics as metrics_of

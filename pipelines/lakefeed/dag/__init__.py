@@ -2,9 +2,9 @@
 
 Imports: `declaration`, `declaration.document`, `declaration.environment`, `loading.plan`,
     `orchestration`, `orchestration.build`, `orchestration.ingest`, `orchestration.inspect`,
-    `orchestration.project`, `orchestration.reports`, `render`, `site`, `source`,
-    `source.connections`, `source.inspection`, `transformation`, `transformation.dbt_adapter`,
-    `transformation.warehouse`.
+    `orchestration.log`, `orchestration.project`, `orchestration.reports`, `render`, `render.parts`,
+    `site`, `source`, `source.connections`, `source.inspection`, `transformation`,
+    `transformation.dbt_adapter`, `transformation.warehouse`.
 """
 
 from lakefeed.extras import require

@@ -32,8 +32,8 @@ def emit_events(context: Mapping[str, Any], project: Project, report: RunReport)
 
 
 def print_nodes(nodes: Sequence[NodeResult]) -> None:
+    from lakefeed.render.parts.wording import node_line
     from lakefeed.render.report import console
-    from lakefeed.render.wording import node_line
 
     out = console()
     for node in nodes:

@@ -165,13 +165,15 @@ def check_freshness(root: str) -> None:
     import datetime as dt
 
     from lakefeed.orchestration.inspect.status import freshness
+    from lakefeed.orchestration.log.slot_states import slot_states
     from lakefeed.render.report import print_freshness
 
     with errors_for_airflow():
         project = open_project(Path(root))
         tables = tables_of_dags(project)[get_current_context()["dag_run"].dag_id]
         rows = freshness(project, tables, dt.datetime.now(dt.UTC))
-    print_freshness(rows)
+        slots = slot_states(project, tables)
+    print_freshness(rows, slots)
     late = [row.name for row in rows if row.freshness == "too late"]
     if late:
         raise AirflowFailException(f"the newest load is too old: {', '.join(late)}")

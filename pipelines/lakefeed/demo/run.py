@@ -27,9 +27,9 @@ from lakefeed.errors import Refused
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.orchestration.ingest.load_request import LoadRequest
 from lakefeed.orchestration.run import run
+from lakefeed.render.parts.wording import short
 from lakefeed.render.progress import ProgressLines
 from lakefeed.render.report import console, print_run
-from lakefeed.render.wording import short
 from lakefeed.site.writing import write_site
 from lakefeed.transformation.generate.generated_files import write_generated
 from lakefeed.transformation.warehouse.declared import warehouse_of

@@ -6,5 +6,5 @@ Imports: `declaration`, `declaration.environment`, `loading`, `loading.raw`, `or
     `orchestration.project`, `orchestration.reports`, `render.parts`, `transformation`,
     `transformation.dbt_adapter`, `transformation.lineage`.
 Public: `audit`, `build`, `cdc`, `check`, `diff`, `init`, `metrics`, `notification`, `plan`,
-    `progress`, `prune`, `report`, `trace`, `unlock`, `wording`.
+    `progress`, `prune`, `report`, `trace`, `unlock`.
 """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lakefeed.render.wording import short
+from lakefeed.render.parts.wording import short
 from lakefeed.wording import counted
 
 if TYPE_CHECKING:

@@ -20,7 +20,10 @@ _TO_APPLY = "to run this over the declared connection: lakefeed cdc {command}{so
 def render_setups(setups: Sequence[SourceSetup]) -> str:
     """The statements that are missing, or what was run; and what must be done first."""
     if not setups:
-        return "-- no table has `cursor: wal`"
+        return (
+            "-- no table has `cursor: wal`; to remove what was set up for earlier ones: "
+            "lakefeed cdc drop"
+        )
     return "\n\n".join("\n".join(_setup(setup)) for setup in setups)
 
 
@@ -52,7 +55,7 @@ def _setup(setup: SourceSetup) -> Iterator[str]:
     for remark in plan.remarks:
         yield from _comment(f"{setup.source}: note: {remark}")
     if setup.applied:
-        yield from _comment(f"{setup.source}: done; the next run reads the log: lakefeed run")
+        yield from _comment(f"{setup.source}: done")
     elif not (plan.steps or plan.needs or setup.error):
         yield from _comment(f"{setup.source}: nothing to do")
     elif plan.steps and not plan.needs and not setup.error:

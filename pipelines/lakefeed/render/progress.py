@@ -18,7 +18,7 @@ from rich.table import Table as Grid
 
 from lakefeed.interruption import is_interrupted
 from lakefeed.render.parts.grouping import FEWEST_GROUPED, of_notes
-from lakefeed.render.wording import table_line
+from lakefeed.render.parts.wording import table_line
 from lakefeed.wording import data_size, duration_text
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lakefeed.render.cdc import render_leftover
 from lakefeed.wording import counted, data_size
 
 if TYPE_CHECKING:
@@ -21,12 +22,15 @@ def run_prune(
     project: Project, select: tuple[str, ...], *, undeclared: bool, only_plans: bool, as_json: bool
 ) -> int:
     """Prints the plan and, unless it is a dry run, removes the data; returns the exit code."""
+    from lakefeed.orchestration.log.drop import leftovers
     from lakefeed.orchestration.maintenance.prune import PruneRequest, plan_prune, prune
 
     request = PruneRequest(select, undeclared)
     report = plan_prune(project, request)
     if not as_json:
         click.echo(_render_plan(report, undeclared=undeclared))
+        for found in leftovers(project) if undeclared else ():
+            click.echo(render_leftover(found))
     if not only_plans:
         report = prune(project, request, report)
         if not as_json and (summary := _render_done(report, undeclared=undeclared)):

@@ -22,12 +22,13 @@ from lakefeed.render.parts.grouping import (
     of_warnings,
     repeated,
 )
+from lakefeed.render.parts.wording import age, short
 from lakefeed.render.progress import ProgressLines
-from lakefeed.render.wording import age, short
 from lakefeed.wording import counted, named
 
 if TYPE_CHECKING:
     from lakefeed.orchestration.inspect.status import TableFreshness, TableStatus
+    from lakefeed.orchestration.log.slot_states import SlotState
     from lakefeed.orchestration.project.sync import SyncReport
     from lakefeed.orchestration.reports.listener import Listener
 
@@ -158,10 +159,16 @@ _STATUS = (
 _FRESHNESS = Column("freshness", 10)
 
 
-def show_status(rows: Sequence[TableStatus], as_json: bool) -> int:
-    """Prints the status of tables and returns the exit code: 1 if a table is too late."""
+def show_status(rows: Sequence[TableStatus], as_json: bool, slots: Sequence[SlotState] = ()) -> int:
+    """Prints the status of tables and returns the exit code: 1 if a table is too late.
+
+    Args:
+        slots: those through which the tables read the log.
+    """
     if as_json:
-        click.echo(json.dumps([asdict(row) for row in rows], indent=2))
+        logs = {name: slot.as_json() for slot in slots for name in slot.tables}
+        documents = [asdict(row) | {"log": logs.get(row.name)} for row in rows]
+        click.echo(json.dumps(documents, indent=2))
     else:
         out, bounded = console(), any(row.freshness for row in rows)
         if rows and rows[0].environment:
@@ -184,6 +191,7 @@ def show_status(rows: Sequence[TableStatus], as_json: bool) -> int:
                 soft_wrap=True,
                 markup=False,
             )
+        _print_slots(out, slots)
         unseen = sum(not row.sees_deletes for row in rows if not row.paused)
         if unseen:
             out.print(
@@ -193,6 +201,11 @@ def show_status(rows: Sequence[TableStatus], as_json: bool) -> int:
                 markup=False,
             )
     return 1 if any(row.freshness == "too late" for row in rows) else 0
+
+
+def _print_slots(out: Console, slots: Sequence[SlotState]) -> None:
+    for slot in slots:
+        out.print(slot.shown, soft_wrap=True, markup=False)
 
 
 def _failed(rows: Sequence[TableStatus]) -> Iterator[tuple[TableStatus, str]]:
@@ -218,10 +231,12 @@ def _status_row(row: TableStatus) -> tuple[str, ...]:
     )
 
 
-def print_freshness(rows: Sequence[TableFreshness]) -> None:
-    """Prints the age of each table's newest load."""
+def print_freshness(rows: Sequence[TableFreshness], slots: Sequence[SlotState] = ()) -> None:
+    """Prints the age of each table's newest load, and what slots hold back of the log."""
     columns = (Column("table"), Column("newest load", 1), Column("age"), Column("freshness"))
     cells = [
         (row.name, short(row.last_load), age(row.age_seconds), row.freshness or "-") for row in rows
     ]
-    print_rows(console(), columns, cells)
+    out = console()
+    print_rows(out, columns, cells)
+    _print_slots(out, slots)

@@ -11,8 +11,8 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from lakefeed.render.parts.rows import pairs, render_rows, shown
+from lakefeed.render.parts.wording import short
 from lakefeed.render.report import console
-from lakefeed.render.wording import short
 from lakefeed.wording import counted
 
 if TYPE_CHECKING:

@@ -40,6 +40,9 @@ def _notices(seen: Overview) -> Iterator[Notice]:
         yield Notice("failed", f"the last run partly failed{tables}", "runs")
     for table in seen.tables:
         yield from _of_table(table)
+    for slot in seen.slots:
+        if slot.problem or slot.is_late:
+            yield Notice("warned", slot.shown, "tables")
     for result in seen.test_results:
         test = result.test
         if test.failed or test.status == "warn":

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from lakefeed.orchestration.reports.run_report import RunReport, TableReport
+from lakefeed.render.parts.wording import node_line, table_line
 from lakefeed.render.progress import ProgressLines
 from lakefeed.render.report import print_run
-from lakefeed.render.wording import node_line, table_line
 from lakefeed.transformation.dbt_adapter.runner import NodeResult
 
 NAMES = ["shop.t[red]", "shop.t[/x]"]

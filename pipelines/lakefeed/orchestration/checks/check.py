@@ -25,6 +25,7 @@ from lakefeed.orchestration.checks.offline_check import (
     declaration_warnings,
     test_errors,
 )
+from lakefeed.orchestration.log.slot_states import unreadable_log
 from lakefeed.orchestration.project.catalogue_sync import LiveSource, lost_wildcard_error, read_live
 from lakefeed.source.connections.connection import Connection, connection_of
 from lakefeed.source.connections.sessions import connect, fetching
@@ -160,6 +161,8 @@ def _check_source(session: PgConnection, project: Project, source: str, found: _
             plans.append(live.plan(table))
         except LakefeedError as error:
             refused.append(error)
+    if any(plan.table.reads_log for plan in plans):
+        refused += unreadable_log(session, project, source)
     known = _catalogued(session, plans)
     for plan in plans:
         if missing := _missing_privilege(plan, known):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from lakefeed import __version__
 from lakefeed.loading.raw.late_arrivals import clock_of
 from lakefeed.orchestration.inspect.overview import ModelOverview, Overview, TableOverview
+from lakefeed.orchestration.log.slot_states import SlotState
 from lakefeed.orchestration.reports.run_history import KeptRun, TableOutcome
 
 Labels = tuple[tuple[str, str], ...]
@@ -38,7 +39,13 @@ class Metric:
 
 def metrics(seen: Overview) -> list[Metric]:
     """The gauges of a lake. One without a value, such as the age of no load, is left out."""
-    found = (*_of_warehouse(seen), *_of_tables(seen), *_of_models(seen), *_of_runs(seen))
+    found = (
+        *_of_warehouse(seen),
+        *_of_tables(seen),
+        *_of_models(seen),
+        *_of_runs(seen),
+        *_of_slots(seen),
+    )
     lake: Labels = (("project", seen.name),)
     if seen.environment:
         lake += (("environment", seen.environment),)
@@ -211,6 +218,35 @@ def _of_runs(seen: Overview) -> Iterator[Metric]:
         "lakefeed_last_success_start_timestamp_seconds",
         "When the last run without a failure started.",
         _last_success(seen.runs),
+    )
+
+
+# Of each slot: name, description, and the value.
+_SLOTS: tuple[tuple[str, str, Callable[[SlotState], float | None]], ...] = (
+    ("retained_bytes", "What the slot holds back of the source's log.", lambda s: s.retained),
+    ("safe_bytes", "What can still be written before the slot is lost.", lambda s: s.safe),
+    ("max_bytes", "What it may hold back for a table that fails.", lambda s: s.max_wal),
+    (
+        "unreadable",
+        "Whether the slot is missing, lost, or can't be looked at.",
+        lambda s: bool(s.problem),
+    ),
+)
+
+
+def _of_slots(seen: Overview) -> Iterator[Metric]:
+    for name, text, value in _SLOTS:
+        values = (((("source", s.source), ("slot", s.slot)), value(s)) for s in seen.slots)
+        yield _metric(f"lakefeed_slot_{name}", text, values)
+    idle = (
+        ((("source", s.source), ("slot", s.slot)), seen.made_at.timestamp() - s.idle_seconds)
+        for s in seen.slots
+        if s.idle_seconds is not None
+    )
+    yield _metric(
+        "lakefeed_slot_last_read_timestamp_seconds",
+        "When the slot was last read or advanced, from PostgreSQL 17 on.",
+        idle,
     )
 
 

@@ -1,4 +1,7 @@
-"""Gathers everything that `lakefeed docs` shows of a lake. Connects to no source."""
+"""Gathers everything that `lakefeed docs` shows of a lake.
+
+Connects to no source, except for what the slots of tables that read the log hold back.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.loading.sessions.duckdb_engine import engine_for
 from lakefeed.orchestration.build.rollback import read_rollback
 from lakefeed.orchestration.inspect.status import TableStatus, status, status_of_raw
+from lakefeed.orchestration.log.slot_states import SlotState, slot_states
 from lakefeed.orchestration.reports.data_test_history import DataTestResult, newest_test_results
 from lakefeed.orchestration.reports.lateness import Lateness, spans_to_count
 from lakefeed.orchestration.reports.run_history import KeptRun, read_runs
@@ -82,6 +86,7 @@ class Overview:
         rolled_back: the warning to show while the warehouse is rolled back.
         unread: why the warehouse could not be read, if so.
         environment: the environment that this is the lake of; empty without one.
+        slots: those through which tables read the log.
     """
 
     name: str
@@ -97,6 +102,7 @@ class Overview:
     rolled_back: str = ""
     unread: str = ""
     environment: str = field(default_factory=environment)
+    slots: tuple[SlotState, ...] = ()
 
 
 def overview(project: Project, now: dt.datetime) -> Overview:
@@ -121,6 +127,7 @@ def overview(project: Project, now: dt.datetime) -> Overview:
         never_ran=len(known) - len(found),
         rolled_back=rollback.warning if rollback else "",
         unread=unread,
+        slots=slot_states(project, project.tables),
     )
 
 

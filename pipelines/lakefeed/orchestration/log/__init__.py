@@ -1,6 +1,6 @@
 """`lakefeed cdc`: the slots and publications by which the log of sources is read.
 
 Imports: `declaration`, `declaration.models`, `orchestration.project`, `source.connections`,
-    `source.log`.
-Public: `drop`, `setup`, `steps`.
+    `source.log`, `source.replication`.
+Public: `drop`, `setup`, `slot_states`, `steps`.
 """

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lakefeed.declaration.models.wal import WalSettings
 from lakefeed.declaration.project import Project
 from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED, LakefeedError
-from lakefeed.orchestration.log.applying import apply_steps
-from lakefeed.orchestration.log.steps import Need, Step
+from lakefeed.orchestration.log.steps import Need, Step, statements_of
 from lakefeed.source.connections.connection import connection_of
 from lakefeed.source.connections.sessions import connect
-from lakefeed.source.log.membership import Membership, membership_of
 from lakefeed.source.log.publications import drop_publication_sql
-from lakefeed.source.log.server import Server, read_server
 from lakefeed.source.log.slots import PLUGIN, Slot, drop_slot_sql, slot_of
+from lakefeed.source.replication.membership import Membership, membership_of
+from lakefeed.source.replication.running import run_statements
+from lakefeed.source.replication.server import Server, read_server
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,12 @@ def _of_source(project: Project, source: str, *, applies: bool) -> SourceDrop:
         steps = tuple(_steps(settings, server, slot, publication))
         does = applies and bool(steps) and not needs
         if does:
-            apply_steps(connection, steps)
+            run_statements(connection, statements_of(steps))
     except LakefeedError as error:
-        return SourceDrop(source, needs, steps, tables, error=error)
+        return replace(SourceDrop(source, needs, steps), tables=tables, error=error)
     retained = slot.retained if slot else None
-    return SourceDrop(source, needs, steps, tables, retained, applied=does)
+    found = SourceDrop(source, needs, steps, tables)
+    return replace(found, retained=retained, applied=does)
 
 
 def _is_ours(slot: Slot, server: Server) -> bool:

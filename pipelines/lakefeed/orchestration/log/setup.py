@@ -11,16 +11,16 @@ from psycopg2.extensions import connection as PgConnection
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED, LakefeedError
-from lakefeed.orchestration.log.applying import apply_steps
 from lakefeed.orchestration.log.setup_plan import Facts, SetupPlan, plan_setup
-from lakefeed.orchestration.log.steps import Need
+from lakefeed.orchestration.log.steps import Need, statements_of
 from lakefeed.orchestration.project.catalogue_sync import LiveSource, read_live
 from lakefeed.source.connections.connection import connection_of
 from lakefeed.source.connections.sessions import connect
-from lakefeed.source.log.membership import logged_tables, membership_of
 from lakefeed.source.log.publications import publication_of
-from lakefeed.source.log.server import read_server
 from lakefeed.source.log.slots import slot_of
+from lakefeed.source.replication.membership import logged_tables, membership_of
+from lakefeed.source.replication.running import run_statements
+from lakefeed.source.replication.server import read_server
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _of_source(
         plan = SetupPlan(plan.needs, (*missing, *plan.unfit), plan.steps, plan.remarks)
         does = applies and bool(plan.steps) and not plan.needs
         if does:
-            apply_steps(connection, plan.steps)
+            run_statements(connection, statements_of(plan.steps))
     except LakefeedError as error:
         return SourceSetup(source, plan, error=error)
     return SourceSetup(source, plan, applied=does)

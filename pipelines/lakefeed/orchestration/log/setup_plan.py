@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lakefeed.declaration.models.wal import WalSettings
-from lakefeed.orchestration.log.publication_sql import adopting, creating
 from lakefeed.orchestration.log.server_needs import Intent, server_needs
 from lakefeed.orchestration.log.steps import Need, Step
-from lakefeed.source.log.membership import KINDS, PARTITIONED, LoggedTable, Membership
 from lakefeed.source.log.publications import Publication, ReplicaIdentity
-from lakefeed.source.log.server import Server
 from lakefeed.source.log.slots import PLUGIN, Slot, create_slot_sql, drop_slot_sql
+from lakefeed.source.replication.membership import KINDS, PARTITIONED, LoggedTable, Membership
+from lakefeed.source.replication.publishing import adopting, creating
+from lakefeed.source.replication.server import Server
 from lakefeed.sql import sql_name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -33,3 +34,8 @@ class Step:
     why: str
     sql: tuple[str, ...]
     on_primary: bool = False
+
+
+def statements_of(steps: Sequence[Step]) -> list[str]:
+    """The statements of these steps, in order."""
+    return [statement for step in steps for statement in step.sql]

@@ -3,6 +3,6 @@
 Imports: `declaration`, `declaration.document`, `declaration.environment`, `declaration.models`,
     `loading.plan`, `loading.raw`, `orchestration.project.other_tools`,
     `orchestration.project.proposal`, `source.connections`, `source.inspection`, `source.log`,
-    `transformation.generate`.
+    `source.replication`, `transformation.generate`.
 Public: `catalogue_sync`, `dags`, `drift`, `init`, `scaffold`, `selection`, `sync`.
 """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lakefeed.source.log.membership import PARTITIONED, LoggedTable, Membership
 from lakefeed.source.log.publications import (
     GENERATED_SINCE,
     OPERATIONS,
@@ -13,6 +12,7 @@ from lakefeed.source.log.publications import (
     create_publication_sql,
     drop_tables_sql,
 )
+from lakefeed.source.replication.membership import PARTITIONED, LoggedTable, Membership
 from lakefeed.sql import quote, quote_qualified
 
 _LOCK_TIMEOUT = "10s"

@@ -1,4 +1,4 @@
-"""Runs the statements of `lakefeed cdc` on a source, which nothing else of Lakefeed writes to."""
+"""Runs statements that write to a source: only `lakefeed cdc --apply` does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import psycopg2
 
 from lakefeed.errors import LakefeedError, Refused
-from lakefeed.orchestration.log.steps import Step
 from lakefeed.source.connections.connection import Connection
 from lakefeed.source.connections.sessions import open_session, refusal
 
@@ -18,8 +17,9 @@ _LOCK_NOT_AVAILABLE = "55P03"
 _CANCELLED = "57014"
 
 
-def apply_steps(connection: Connection, steps: Sequence[Step]) -> None:
-    """Runs these steps in order. Those before one that fails stay.
+def run_statements(connection: Connection, statements: Sequence[str]) -> None:
+    """Runs these statements in order, which may begin and end transactions. Those that were
+    committed before one that fails stay.
 
     Raises:
         SourceUnreachable: the connection couldn't be opened, or was lost.
@@ -31,7 +31,7 @@ def apply_steps(connection: Connection, steps: Sequence[Step]) -> None:
         session.autocommit = True
         with session.cursor() as cursor:
             cursor.execute(f"set statement_timeout = '{_MOST_SECONDS}s'")
-            for statement in (statement for step in steps for statement in step.sql):
+            for statement in statements:
                 cursor.execute(statement)
     except psycopg2.Error as error:
         raise _failure(connection, error) from None
