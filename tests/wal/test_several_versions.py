@@ -184,6 +184,29 @@ def test_a_table_that_left_the_log_has_the_last_version_of_each_load(
     assert everything(lake) == grown
 
 
+@pytest.mark.builds
+def test_a_full_read_writes_one_tombstone_for_a_row_with_several_versions(
+    logical_database: Database, declare: Declare
+) -> None:
+    logical_database.execute(*T)
+    lake = declare("t: {cursor: wal}", "t")
+    assert lake.load().exit_code == 0
+    logical_database.execute(*CHANGES)
+    assert lake.load().exit_code == 0
+    logical_database.execute("delete from t where id = 1")
+
+    assert lake.load(full_refresh=True).exit_code == 0
+    newest = CommitLog(lake.project.raw, "shop__t").loads()[-1]
+
+    gone = lake.raw("shop__t", "id, word, _deleted_at is not null, _dlt_load_id")
+    assert [row[:3] for row in gone if row[3] == newest.load_id] == [
+        (1, "aaa", True),
+        (2, "back", False),
+        (3, "cc", True),
+        (4, "cc", False),
+    ]
+
+
 def days_ago(days: float) -> dt.datetime:
     return dt.datetime.now(dt.UTC) - dt.timedelta(days=days)
 

@@ -123,7 +123,7 @@ def compare_keys(
         f"from (select *, {named_key(plan.key_columns)}, {latest.position} as {POSITION} "
         f"from {latest.relation}) as latest join "
         f"(select {keys}, {POSITION}, {GONE} from moved_keys where {_PRESENT} is null and {known}) "
-        f"using ({keys}, {POSITION})"
+        f"using ({keys}, {POSITION}) {latest.last_of_each_load(session, keys, 'latest')}"
     )
     tombstones = Tombstones(query, lost if keeps else found.deleted)
     return Moved(tombstones, found.arrived, found.earliest, found.left_now)

@@ -107,6 +107,19 @@ class LatestRows:
             f"group by {keys}"
         )
 
+    def last_of_each_load(self, session: SourceSession, keys: str, rows: str) -> str:
+        """A clause that leaves of each row in one load only the last version.
+
+        Args:
+            keys: the columns to tell rows by.
+            rows: the alias of the rows, which are from one load for each key.
+        """
+        types = self.types(session)
+        if not has_changes(types):
+            return ""
+        change = change_of(types, rows)
+        return f"qualify row_number() over (partition by {keys} order by {change} desc) = 1"
+
     def _newest_first(self, types: dict[str, str]) -> str:
         """What to order versions of a row by."""
         change = f", {change_of(types)} desc" if has_changes(types) else ""
