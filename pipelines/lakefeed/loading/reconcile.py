@@ -164,8 +164,7 @@ def _collect_differing_rows(
     compared = f"{keys}, {cursor} as _cursor, hash({columns}) as _hash from"
     condition = f"{ever_loaded(plan)} and ({_within(plan, ranges)})"
     source = _as_staged(session, plan, rows_query(plan, condition, marked=pending))
-    # With deletes watched, the next load compares keys and loads the rows that raw lacks; not by the
-    # log.
+    # Where deletes are found by comparing keys, the next load also loads the rows that raw lacks.
     compares_keys = plan.watches_deletes and not plan.table.reads_log
     missing = "pending" if compares_keys else "missing"
     shown = ", ".join(f"coalesce(a.{quote(name)}, b.{quote(name)})" for name in plan.key)

@@ -109,7 +109,7 @@ def find_replaced(
         return Replaced()
     load_ids = tuple(load.load_id for load in looked_at)
     newest = f"newest_{uuid.uuid4().hex}"
-    found = Replaced(newest, tuple(key), load_ids, len(outdated), reads_log)
+    found = Replaced(newest, tuple(key), load_ids, by_cutoff=len(outdated), reads_log=reads_log)
     rows = _rows_of(log, looked_at, at)
     types = at.types_of(rows)
     # What a snapshot shows was there by then; what the log has, from its commit on.

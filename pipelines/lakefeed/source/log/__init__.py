@@ -1,5 +1,5 @@
 """PostgreSQL's log, read by logical decoding: committed changes, slots and publications.
 
 Imports: `source.connections`.
-Public: `checks`, `failure`, `publications`, `slots`.
+Public: `checks`, `failure`, `lsn`, `messages`, `publications`, `rows`, `slots`, `stream`.
 """
