@@ -72,27 +72,26 @@ def leftovers(project: Project) -> list[SourceDrop]:
 
 def _of_source(project: Project, source: str, *, applies: bool) -> SourceDrop:
     settings = project.wal_of(source)
-    needs: tuple[Need, ...] = ()
-    steps: tuple[Step, ...] = ()
     tables = tuple(t.shown for t in project.tables_of(source) if t.reads_log)
-    slot = None
-    does = False
+    found = SourceDrop(source, tables=tables)
     try:
         connection = connection_of(project, source)
         with connect(connection, "lakefeed cdc") as session:
             server = read_server(session)
             slot = slot_of(session, settings.slot)
             publication = membership_of(session, settings.publication)
-        needs = tuple(_needs(settings, server, slot, publication))
-        steps = tuple(_steps(settings, server, slot, publication))
-        does = applies and bool(steps) and not needs
-        if does:
-            run_statements(connection, statements_of(steps))
+        found = replace(
+            found,
+            needs=tuple(_needs(settings, server, slot, publication)),
+            steps=tuple(_steps(settings, server, slot, publication)),
+            retained=slot.retained if slot else None,
+        )
+        if applies and found.steps and not found.needs:
+            run_statements(connection, statements_of(found.steps))
+            found = replace(found, applied=True)
     except LakefeedError as error:
-        return replace(SourceDrop(source, needs, steps), tables=tables, error=error)
-    retained = slot.retained if slot else None
-    found = SourceDrop(source, needs, steps, tables)
-    return replace(found, retained=retained, applied=does)
+        return replace(found, error=error)
+    return found
 
 
 def _is_ours(slot: Slot, server: Server) -> bool:

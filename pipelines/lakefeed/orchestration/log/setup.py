@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from psycopg2.extensions import connection as PgConnection
@@ -33,7 +33,7 @@ class SourceSetup:
     """
 
     source: str
-    plan: SetupPlan
+    plan: SetupPlan = field(default_factory=SetupPlan)
     applied: bool = False
     error: LakefeedError | None = None
 
@@ -81,19 +81,19 @@ def _of_source(
     project: Project, source: str, *, applies: bool, allow_unbounded: bool
 ) -> SourceSetup:
     settings = project.wal_of(source)
-    plan = SetupPlan()
+    found = SourceSetup(source)
     try:
         connection = connection_of(project, source)
         with connect(connection, "lakefeed cdc") as session:
             facts, missing = _facts(session, project, source)
         plan = plan_setup(facts, settings, allow_unbounded=allow_unbounded)
-        plan = SetupPlan(plan.needs, (*missing, *plan.unfit), plan.steps, plan.remarks)
-        does = applies and bool(plan.steps) and not plan.needs
-        if does:
+        found = replace(found, plan=replace(plan, unfit=(*missing, *plan.unfit)))
+        if applies and plan.steps and not plan.needs:
             run_statements(connection, statements_of(plan.steps))
+            found = replace(found, applied=True)
     except LakefeedError as error:
-        return SourceSetup(source, plan, error=error)
-    return SourceSetup(source, plan, applied=does)
+        return replace(found, error=error)
+    return found
 
 
 def _facts(session: PgConnection, project: Project, source: str) -> tuple[Facts, list[Need]]:
