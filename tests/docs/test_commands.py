@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -20,8 +21,16 @@ BEGIN = (
 )
 
 
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Each command by what is typed; a group before its own."""
+    for name, command in main.commands.items():
+        yield name, command
+        for below, one in command.commands.items() if isinstance(command, click.Group) else ():
+            yield f"{name} {below}", one
+
+
 def reference() -> str:
-    return "\n".join(section(name, command) for name, command in main.commands.items())
+    return "\n".join(section(name, command) for name, command in commands())
 
 
 def section(name: str, command: click.Command) -> str:
@@ -57,7 +66,7 @@ def test_the_page_has_every_command_and_every_option() -> None:
 def test_every_option_says_what_it_does() -> None:
     silent = [
         f"{name} {option.opts[0]}"
-        for name, command in main.commands.items()
+        for name, command in commands()
         for option in command.params
         if isinstance(option, click.Option) and not option.help
     ]

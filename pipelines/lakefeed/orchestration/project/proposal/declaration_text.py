@@ -20,7 +20,8 @@ from lakefeed.orchestration.project.proposal.table_proposal import Proposal
 _DELETES = """\
     # A row deleted in the source stays in staging of a table with a cursor, unless the
     # table has `deletes: remove`, or `mark`, which dates it. Both compare all keys in every
-    # load: `lakefeed check --connect` estimates what that scans.
+    # load: `lakefeed check --connect` estimates what that scans. `cursor: wal` finds deletes
+    # in the database's log instead (docs/cdc.md).
 """
 
 
