@@ -103,7 +103,7 @@ def test_loads_that_were_staged_together_give_what_one_by_one_gives(
 
     assert lake.query(
         "select id, word, _deleted_at is not null from staging.stg_shop__t order by id"
-    ) == [(1, "last", True), (2, "last", False), (4, "last", False)]
+    ) == [(1, "last", True), (2, "last", False), (3, "cc", True), (4, "last", False)]
     grown = everything(lake)
     assert dbt(lake, "build", "--full-refresh").returncode == 0
     assert everything(lake) == grown
@@ -151,7 +151,7 @@ def test_erasing_a_key_removes_all_of_its_versions_and_tombstones(
 
     logical_database.execute("delete from t where id = 2")
     run(lake)
-    erased = lake.command("erase", "shop.t", "2", "--apply")
+    erased = lake.command("prune", "--erase", "shop.t", "2")
 
     assert erased.returncode == 0, erased
     assert lake.raw("shop__t") == others
