@@ -142,6 +142,13 @@ def test_without_a_schedule_the_dag_waits_to_be_triggered(lake: Lake) -> None:
     assert type(dag_of(lake).timetable).__name__ == "NullTimetable"
 
 
+def test_tables_that_are_read_by_the_log_share_a_task_of_their_source(lake: Lake) -> None:
+    dag = dag_of(lake.declare("t: {cursor: wal}\nu: {cursor: wal}\nv: {mode: full_refresh}"))
+
+    assert {"shop.wal", "shop__v"} <= set(dag.task_ids)
+    assert not {"shop__t", "shop__u"} & set(dag.task_ids)
+
+
 def test_per_source_reads_all_tables_of_a_source_in_one_task(lake: Lake) -> None:
     dag = dag_of(with_airflow(lake.declare(TABLES), "load: per_source"))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from airflow.sdk import Asset, AssetAlias
 
+from lakefeed.declaration.models.table_settings import LOG
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.orchestration.project.dags import tables_of_dags
@@ -27,14 +28,15 @@ def loads_of(project: Project, dag_id: str) -> dict[str, tuple[Table, ...]]:
     """The tables of each load task of a DAG, by task name; paused tables have none.
 
     With `load: per_table` a task has the lake name of its table; with `per_source`, the name of its
-    source.
+    source. The tables with `cursor: wal` of a source share one, so that its log is decoded once.
     """
-    tables = tables_of_dags(project)[dag_id]
-    if project.declaration.airflow.load == "per_table":
-        return {table.lake_name: (table,) for table in tables}
+    per_table = project.declaration.airflow.load == "per_table"
     loads: dict[str, tuple[Table, ...]] = {}
-    for table in tables:
-        loads[table.source] = (*loads.get(table.source, ()), table)
+    for table in tables_of_dags(project)[dag_id]:
+        # No table's name in the lake has a dot.
+        shared = f"{table.source}.{LOG}" if per_table and table.reads_log else table.source
+        name = table.lake_name if per_table and not table.reads_log else shared
+        loads[name] = (*loads.get(name, ()), table)
     return loads
 
 

@@ -138,8 +138,9 @@ class Airflow(Strict):
     tags: tuple[Text, ...] = ("lakefeed",)
     """The DAG's tags in Airflow."""
     load: Literal["per_table", "per_source"] = "per_table"
-    """How loads become tasks. `per_table` has one task per table, each with its own snapshot.
-    `per_source` has one task per source, which reads all of its tables at the same snapshot."""
+    """How loads become tasks. `per_table` has one task per table, each with its own snapshot; the
+    tables of a source with `cursor: wal` share one, `<source>.wal`. `per_source` has one task per
+    source, which reads all of its tables at the same snapshot."""
     transform: Literal["per_layer", "per_model"] = "per_layer"
     """How models become tasks. `per_layer` has one task for staging and one for marts; `per_model`
     has one for each model. The builds and their results are the same."""
