@@ -16,6 +16,9 @@ NAMED = re.compile(r"^\| `([\w ]+)` \| `(\w+)` \| (.+?) \|$", re.MULTILINE)
 TYPED = re.compile(r"^\| (.+) \| (\w+) \| `(\w+)` .+ \| (.+) \|$", re.MULTILINE)
 FORMED = re.compile(r"^\| (.+) \| ([\w\[\]]+) \| `(\w+)` as .+ \| (.+) \|$", re.MULTILINE)
 
+VALUES = re.compile(r"^\| `.+` \| [\w(),]+ \| `(payload__\S+)` \| (.+) \|$", re.MULTILINE)
+DOCUMENT = re.compile(r"```json\n(.*?)```", re.DOTALL)
+
 
 @pytest.fixture(scope="module")
 def lake_of_the_page(
@@ -42,7 +45,10 @@ def _create_tables(database: Database) -> None:
     people = ", ".join(f"'{v}'::text as \"{name}\"" for name, _, v in NAMED.findall(PARTS[0]))
     orders = ", ".join(f"'{v}'::{kind} as {name}" for v, kind, name, _ in TYPED.findall(PARTS[1]))
     events = ", ".join(f"'{v}'::{kind} as {name}" for v, kind, name, _ in FORMED.findall(PARTS[2]))
+    (document,) = DOCUMENT.findall(PARTS[3])
     database.execute(
+        f"create table visits as select 1 as id, '{document}'::jsonb as payload",
+        "alter table visits add primary key (id)",
         f"create table events as select 1 as id, {events}",
         "alter table events add primary key (id)",
         f'create table people as select {people}, now() as "Changed"',
@@ -71,3 +77,13 @@ def test_the_types_of_the_page_give_its_values(
     found = lake_of_the_page.query(f"select {names} from staging.stg_shop__{table}")
 
     assert found == [tuple(value for *_, value in shown)]
+
+
+def test_the_values_in_json_of_the_page_are_those_in_staging(lake_of_the_page: Lake) -> None:
+    shown = VALUES.findall(PARTS[3])
+    names = ", ".join(f'"{name}"::varchar' for name, _ in shown)
+
+    found = lake_of_the_page.query(f"select {names} from staging.stg_shop__visits")
+
+    assert len(shown) == 7
+    assert found == [tuple(value for _, value in shown)]

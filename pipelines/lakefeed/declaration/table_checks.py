@@ -8,6 +8,7 @@ from typing import Any
 from lakefeed.declaration.catalogue import CatalogueTable
 from lakefeed.declaration.document.messages import nearest
 from lakefeed.declaration.document.positions import Document, YamlPath
+from lakefeed.declaration.flattened import flattened_of, problem_of_flattened, why_not_flattened
 from lakefeed.declaration.models.columns import ColumnSettings
 from lakefeed.declaration.models.table_settings import LOG, ROW_VERSION, TableDeclaration
 from lakefeed.declaration.table import Table, is_own
@@ -86,6 +87,9 @@ def problems_of_columns(table: Table, live: CatalogueTable) -> Iterator[tuple[st
     """The columns whose settings don't fit the table, each with a message."""
     yield from _unknown_columns(table, live)
     yield from _equal_names(table, live)
+    for column in live.columns:
+        if reason := why_not_flattened(table, column):
+            yield column.name, reason
 
 
 def _equal_names(table: Table, live: CatalogueTable) -> Iterator[tuple[str, str]]:
@@ -105,6 +109,18 @@ def _equal_names(table: Table, live: CatalogueTable) -> Iterator[tuple[str, str]
                     "staging; choose another `name`, or exclude one of them"
                 ),
             )
+    for name in loaded:
+        for column in flattened_of(table, name):
+            other = taken.setdefault(column.name.lower(), f"{name}: {column.path}")
+            if other != f"{name}: {column.path}":
+                yield (
+                    name,
+                    (
+                        f"`columns` of {table.shown} flattens `{column.path}` of `{name}` to "
+                        f"`{column.name}`, the name of `{other}` in staging; give `{name}` another "
+                        "`name`, or remove the path"
+                    ),
+                )
 
 
 def _unknown_columns(table: Table, live: CatalogueTable) -> list[tuple[str, str]]:
@@ -205,7 +221,9 @@ def _problem_of_columns(
                 "hash it instead (`hash: sha256`)"
             )
             return document.problem(place, message)
-    return _problem_of_names(document, paths, each)
+    return _problem_of_names(document, paths, each) or problem_of_flattened(
+        document, paths, settings
+    )
 
 
 def problem_on_spark(
@@ -213,6 +231,13 @@ def problem_on_spark(
 ) -> Problem | None:
     """A setting of a column that staging doesn't have on Spark, where it is as in raw."""
     for name, column in (settings.columns.each if settings.columns else {}).items():
+        if column and column.flatten:
+            message = (
+                f"`{name}`: `flatten` doesn't exist with `warehouse: {{type: spark}}`, whose "
+                "staging has raw's names and types, and whose functions for JSON read numbers as "
+                "doubles; take the values in a model"
+            )
+            return document.problem((*paths.get(f"columns.{name}", ()), "flatten"), message)
         if column and (column.name or column.is_text_in_raw or column.type == "json"):
             setting = "name" if column.name else f"type: {column.type}"
             message = (

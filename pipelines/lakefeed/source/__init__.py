@@ -2,5 +2,6 @@
 columns that are hashed or masked.
 
 Imports: `declaration`, `declaration.models`, `source.connections`, `source.inspection`.
-Public: `exact_cast`, `predicate`, `progress`, `protection`, `snapshot`, `staged_form`, `statement`.
+Public: `exact_cast`, `json_value`, `predicate`, `progress`, `protection`, `snapshot`,
+    `staged_form`, `statement`.
 """

@@ -21,20 +21,22 @@ _TIMES = ("date", _TIMESTAMP, _TIMESTAMPTZ)
 _NUMBERS = (*_INTEGERS, "double precision")
 _WORDS = ("boolean", "uuid")
 
+# Regular expressions that mean the same in PostgreSQL and in DuckDB.
 # PostgreSQL parses numbers with thousands of digits; a number of a row never needs as many.
-_NUMBER_TEXT = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$"
-_UUID_TEXT = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
-_BOOLEANS = "'t', 'f', 'true', 'false', 'y', 'n', 'yes', 'no', 'on', 'off', '1', '0'"
-# ISO 8601, which means the same whatever the server's settings. 29 February is looked at apart.
+NUMBER_TEXT = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$"
+UUID_TEXT = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+BOOLEANS = "'t', 'f', 'true', 'false', 'y', 'n', 'yes', 'no', 'on', 'off', '1', '0'"
+# ISO 8601, which means the same whatever the server's settings. 29 February and the year 0 are
+# looked at apart.
 _DATE_TEXT = (
-    r"(?!0000)\d{4}-(02-(0[1-9]|[12]\d)|(0[469]|11)-(0[1-9]|[12]\d|30)"
+    r"\d{4}-(02-(0[1-9]|[12]\d)|(0[469]|11)-(0[1-9]|[12]\d|30)"
     r"|(0[13578]|1[02])-(0[1-9]|[12]\d|3[01]))"
 )
 _CLOCK_TEXT = r"[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6}0*)?)?"
 _MIDNIGHT_TEXT = r"[T ]00:00(:00(\.0+)?)?"
 _UTC_TEXT = r"(Z|[-+]00(:?00)?)?"
 _ZONE_TEXT = r"(Z|[-+](0\d|1[0-4])(:?[0-5]\d)?)?"
-_TIME_TEXTS = {
+TIME_TEXTS = {
     "date": f"^{_DATE_TEXT}({_MIDNIGHT_TEXT}{_UTC_TEXT})?$",
     _TIMESTAMP: f"^{_DATE_TEXT}({_CLOCK_TEXT}{_UTC_TEXT})?$",
     _TIMESTAMPTZ: f"^{_DATE_TEXT}({_CLOCK_TEXT}{_ZONE_TEXT})?$",
@@ -102,7 +104,7 @@ def _of_number(number: str, declared: str, *, is_text: bool) -> tuple[str, str]:
         bound = 2 ** _INTEGERS[declared]
         bad = f"{value} < -{bound} or {value} >= {bound} or trunc({value}) <> {value}"
     if is_text:
-        bad = f"{number} !~ {literal(_NUMBER_TEXT)} then true when {bad}"
+        bad = f"{number} !~ {literal(NUMBER_TEXT)} then true when {bad}"
         bad = f"case when {bad} then true else false end"
     return bad, value
 
@@ -112,7 +114,7 @@ def _of_double(number: str, *, is_text: bool) -> tuple[str, str]:
     size, value = f"abs({text}::numeric)", f"{text}::double precision"
     bad = (
         f"case when {text} in ('NaN', 'Infinity', '-Infinity') then false "
-        f"when {text} !~ {literal(_NUMBER_TEXT)} then true "
+        f"when {text} !~ {literal(NUMBER_TEXT)} then true "
         f"when {size} > {_LARGEST} or ({size} < {_SMALLEST} and {size} <> 0) then true "
         f"else {value}::text::numeric <> {text}::numeric end"
     )
@@ -121,15 +123,16 @@ def _of_double(number: str, *, is_text: bool) -> tuple[str, str]:
 
 def _of_word(text: str, declared: str) -> tuple[str, str]:
     if declared == "uuid":
-        return f"{text} !~ {literal(_UUID_TEXT)}", text
-    return f"lower({text}) not in ({_BOOLEANS})", text
+        return f"{text} !~ {literal(UUID_TEXT)}", text
+    return f"lower({text}) not in ({BOOLEANS})", text
 
 
 def _of_time_text(text: str, declared: str) -> tuple[str, str]:
     year = f"substr({text}, 1, 4)::int"
     is_leap = f"mod({year}, 4) = 0 and (mod({year}, 100) <> 0 or mod({year}, 400) = 0)"
     bad = (
-        f"case when {text} !~ {literal(_TIME_TEXTS[declared])} then true "
+        f"case when {text} !~ {literal(TIME_TEXTS[declared])} then true "
+        f"when substr({text}, 1, 4) = '0000' then true "
         f"when substr({text}, 5, 6) = '-02-30' then true "
         f"when substr({text}, 5, 6) = '-02-29' then not ({is_leap}) else false end"
     )

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lakefeed.declaration.catalogue import Column
+from lakefeed.declaration.flattened import JSON_TYPES
 from lakefeed.declaration.table import Table
 from lakefeed.source.inspection.types import lake_type
 
 VALUE = "{value}"
 
-_JSON = ("json", "jsonb")
 _LIST = re.compile(r"^(.+)\[\]$")
 _MODIFIER = re.compile(r"\(.*?\)")
 _WHOLE_NUMBERS = ("smallint", "integer", "bigint")
@@ -51,14 +51,14 @@ def staged_form(loaded: str, declared: str | None) -> StagedForm | None:
         loaded: the type that it is loaded as.
         declared: the one that sources.yaml declares.
     """
-    if loaded in _JSON:
+    if loaded in JSON_TYPES:
         return StagedForm(
             "json",
             f"cast({VALUE} as json)",
             f"{VALUE} is not null and try_cast({VALUE} as json) is null",
         )
     if declared == "interval":
-        return _interval()
+        return interval_form()
     element = _LIST.match(declared or "")
     return _list(element[1]) if element else None
 
@@ -83,7 +83,9 @@ def can_stage(live: str, declared: str) -> bool:
     return element in ("text", kind) or (kind in _WHOLE_NUMBERS and element == "bigint")
 
 
-def _interval() -> StagedForm:
+def interval_form() -> StagedForm:
+    """How PostgreSQL's text of an interval is read."""
+
     def plain(text: str) -> str:
         """Signs and plurals are the only differences between the two databases' texts."""
         text = f"replace(replace({text}, '+', ''), 'month', 'mon')"

@@ -58,6 +58,10 @@ def holds_password(text: str) -> bool:
 def problem_of(document: Document, detail: ErrorDetails) -> Problem:
     """One of pydantic's errors as a problem at its position in the document."""
     location, kind = detail["loc"], detail["type"]
+    if location and location[-1] == "[key]" and location[-3] == "flatten":
+        path = _path_in_document(document, location[:-1])
+        message = f"`flatten`: found `{path[-1]}`, expected {_expected(path, detail)}"
+        return document.problem(path, message)
     if location and location[-1] == "[key]":
         return _misnamed(document, location[:-1])
     path = _path_in_document(document, location)
@@ -76,7 +80,7 @@ def problem_of(document: Document, detail: ErrorDetails) -> Problem:
 
 def _is_column(path: YamlPath) -> bool:
     """Whether this is the place of the settings of a column."""
-    return _model_at(path) is ColumnSettings and path[-1] not in PAIR
+    return _model_at(path[:-1]) is Columns and path[-1] not in PAIR
 
 
 def _list_of_columns(key: str) -> str:
@@ -218,6 +222,7 @@ def _reads_otherwise(word: str) -> bool:
 _MAPPINGS = {
     "sources": "a mapping with an entry for each database, such as `shop:`",
     "tables": "a mapping with an entry for each table, such as `orders:`",
+    "flatten": "a mapping such as {customer_id: bigint, address.city: text}",
     "cursor": "a column, a list of columns, or a mapping such as {column: updated_at}",
     "column": "the name of a column",
     "algorithm": "`sha256`",

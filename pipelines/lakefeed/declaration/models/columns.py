@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from lakefeed.declaration.models.pg_types import parse_type
+from lakefeed.declaration.models.json_paths import parse_path
+from lakefeed.declaration.models.pg_types import parse_type, parse_value_type
 from lakefeed.declaration.models.strict import Strict
 from lakefeed.declaration.models.value_types import Names, Text, parse_secret
 
@@ -19,6 +20,14 @@ PAIR = ("include", "exclude")
 OWN_NAMES = ("_dlt_load_id", "_staged_batch", "_load_position", "_deleted_at")
 # Of these, a column has at most one.
 PROTECTIONS = ("hash", "mask", "truncate")
+# By path, the type of a value in a JSON document.
+Flatten = Annotated[
+    dict[
+        Annotated[Text, BeforeValidator(parse_path)],
+        Annotated[Text, BeforeValidator(parse_value_type)],
+    ],
+    Field(min_length=1),
+]
 
 
 def parse_columns(value: Any) -> Any:
@@ -77,6 +86,12 @@ class ColumnSettings(Strict):
     `timestamptz`. The source converts the values. One that the type doesn't hold exactly stops the
     table, and its row is named. The cursor and the primary key keep their types. Raw keeps the text
     of arrays and intervals, and staging has lists (`"text[]"`) and intervals (`interval`)."""
+    flatten: Flatten | None = None
+    """Columns that staging gets from values in a JSON column: `{customer_id: bigint, address.city:
+    text}` makes `payload__customer_id` and `payload__address__city` of `payload`. Keys of objects
+    are separated by dots, `items[0]` is an element of an array, and `'"a.b".c'` quotes a key that
+    has a dot. The types are those of `type`, without arrays. A value that its type doesn't hold
+    exactly stops the build, and its row is named."""
     hash: Annotated[
         Hash | None,
         BeforeValidator(parse_hash, json_schema_input_type=Literal["sha256"] | Hash | None),
@@ -99,7 +114,7 @@ class ColumnSettings(Strict):
     def in_staging(self) -> dict[str, Any]:
         """The settings that determine the column in staging, where raw may stay as it is."""
         kind = self.type if self.is_text_in_raw or self.type in ("text", "json") else None
-        given = {"name": self.name, "type": kind}
+        given = {"name": self.name, "type": kind, "flatten": self.flatten}
         return {name: value for name, value in given.items() if value is not None}
 
     @property

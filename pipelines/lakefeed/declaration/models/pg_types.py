@@ -1,4 +1,4 @@
-"""The types of PostgreSQL that `type` can declare, by the names that people write."""
+"""The types of PostgreSQL that `type` and `flatten` can declare, by the names that people write."""
 
 from __future__ import annotations
 
@@ -21,28 +21,45 @@ _NAMES = {
 _NUMERIC = re.compile(r"(?:numeric|decimal)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
 _WIDEST = 38
 _NOT_IN_LISTS = ("interval", "json")
+_KNOWN = (
+    "smallint, integer, bigint, numeric(p,s), double precision, boolean, text, uuid, date, "
+    "timestamp, timestamptz, interval"
+)
 
 
 def parse_type(value: Any) -> Any:
     """Parses the name of a type as PostgreSQL writes it: `timestamp with time zone`."""
+    written = _written(value)
+    if not written.endswith("[]"):
+        return _parsed(written, f"{_KNOWN}, json, or an array such as text[]")
+    element = parse_type(written.removesuffix("[]").rstrip())
+    if element in _NOT_IN_LISTS or element.endswith("[]"):
+        raise ValueError("a one-dimensional array such as text[]")
+    return f"{element}[]"
+
+
+def parse_value_type(value: Any) -> Any:
+    """Parses the type of a value in a JSON document, which is no array."""
+    written = _written(value)
+    if written.endswith("[]"):
+        raise ValueError("a type without `[]`; an array in JSON is read as `jsonb` or `text`")
+    return _parsed(written, f"{_KNOWN} or json")
+
+
+def _written(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError('a type of PostgreSQL, such as "numeric(18,4)"')
-    written = " ".join(value.lower().split())
-    if written.endswith("[]"):
-        element = parse_type(written.removesuffix("[]").rstrip())
-        if element in _NOT_IN_LISTS or element.endswith("[]"):
-            raise ValueError("a one-dimensional array such as text[]")
-        return f"{element}[]"
+    return " ".join(value.lower().split())
+
+
+def _parsed(written: str, expected: str) -> str:
     numeric = _NUMERIC.fullmatch(written)
     if numeric:
         return _numeric(int(numeric[1]), int(numeric[2] or 0))
     if written in ("numeric", "decimal"):
         raise ValueError('one with its digits, such as "numeric(18,4)"')
     if written not in _NAMES:
-        raise ValueError(
-            "smallint, integer, bigint, numeric(p,s), double precision, boolean, text, uuid, date, "
-            "timestamp, timestamptz, interval, json, or an array such as text[]"
-        )
+        raise ValueError(expected)
     return _NAMES[written]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from lakefeed.declaration.differences import NOTHING, Difference
+from lakefeed.declaration.flattened import flattened_of
 from lakefeed.declaration.table import Table
 from lakefeed.errors import TableFailed
 from lakefeed.loading.plan.read_contract import ContractChanges, ReadContract, changes_since
@@ -163,6 +164,7 @@ def _next_run(before: Table, now: Table) -> Iterator[str]:
         )
     both = [name for name in reads.columns if name in read.columns]
     yield from _renamed_columns(before, now, both)
+    yield from _flattened_columns(before, now, both)
     for name in read.columns:
         if name not in reads.columns:
             yield f"no longer reads column `{name}`; staging keeps it, with null in new rows"
@@ -174,6 +176,18 @@ def _renamed_columns(before: Table, now: Table, names: Sequence[str]) -> Iterato
         if was != now_is:
             raw = f"; raw keeps `{name}`" if name != now_is else ""
             yield f"renames column `{was}` to `{now_is}` in staging, and reads no row again{raw}"
+
+
+def _flattened_columns(before: Table, now: Table, names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        old, new = flattened_of(before, name), flattened_of(now, name)
+        filled = [f"`{column.name}`" for column in new if column not in old]
+        if filled:
+            yield f"fills {', '.join(filled)} of all rows from raw, and reads no row again"
+        kept = {column.name for column in new}
+        gone = [f"`{column.name}`" for column in old if column.name not in kept]
+        if gone:
+            yield f"removes {', '.join(gone)} from staging; raw keeps `{name}`"
 
 
 def _incremental_changes(before: Table, now: Table, changes: ContractChanges) -> Iterator[str]:

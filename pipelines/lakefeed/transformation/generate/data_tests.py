@@ -110,9 +110,10 @@ def _tests_of(
     def test(kind: str, name: str, **arguments: Any) -> DataTest:
         return DataTest(kind, ("columns", column.name, name), declared.severity, arguments)
 
-    if declared.not_null and column.loaded.name not in table.key:
+    of_key = () if column.flattened else table.key
+    if declared.not_null and column.loaded.name not in of_key:
         yield test("not_null", "not_null")
-    if declared.unique and table.key != (column.loaded.name,):
+    if declared.unique and of_key != (column.loaded.name,):
         yield test("unique", "unique")
     if declared.accepted_values:
         values = [str(value) for value in declared.accepted_values]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lakefeed.declaration.catalogue import Column
+from lakefeed.declaration.flattened import Flattened, flattened_of
 from lakefeed.declaration.table import Table
 from lakefeed.source.inspection.equality import comparable
 from lakefeed.source.inspection.types import lake_type
+from lakefeed.source.json_value import json_form
 from lakefeed.source.staged_form import StagedForm, form_of
 from lakefeed.sql import quote
 
@@ -22,11 +24,13 @@ class StagedColumn:
         name: its name in staging.
         loaded: the column in raw, with the source's name and the type that it is loaded as.
         form: how it is read from text in raw; None for a cast that changes nothing.
+        flattened: the value in the column of raw that it has; None if it has all of it.
     """
 
     name: str
     loaded: Column
     form: StagedForm | None = None
+    flattened: Flattened | None = None
 
     @property
     def type(self) -> str:
@@ -40,23 +44,43 @@ class StagedColumn:
 
 
 def staged_columns(table: Table) -> list[StagedColumn]:
-    """The source's columns that are in staging, in their order."""
+    """The columns of staging that come from the source: each of its columns, in their order, with
+    those that it is flattened to behind it."""
     assert table.catalogue is not None
     return [
-        StagedColumn(
-            table.staged_name(column.name),
-            table.as_loaded(column),
-            form_of(table, table.as_loaded(column), table.key),
-        )
+        staged
         for column in table.catalogue.columns
         if table.loads(column.name)
+        for staged in (_whole(table, column), *_flattened(table, column))
     ]
 
 
+def whole_columns(table: Table) -> list[StagedColumn]:
+    """The same without those that columns are flattened to."""
+    return [column for column in staged_columns(table) if not column.flattened]
+
+
+def _whole(table: Table, column: Column) -> StagedColumn:
+    loaded = table.as_loaded(column)
+    return StagedColumn(table.staged_name(column.name), loaded, form_of(table, loaded, table.key))
+
+
+def _flattened(table: Table, column: Column) -> Iterator[StagedColumn]:
+    loaded = table.as_loaded(column)
+    for value in flattened_of(table, column.name):
+        form = json_form(value.steps, value.type, may_repeat=loaded.type != "jsonb")
+        yield StagedColumn(value.name, loaded, form, value)
+
+
 def forms_of(table: Table) -> dict[str, dict[str, str]]:
-    """How columns that are text in raw are read, by their name in staging, for the macros."""
+    """How columns that are text in raw are read, by their name in staging, for the macros. Those
+    that have only a value of a column name it (`of`)."""
     return {
-        column.name: {"value": column.form.value, "inexact": column.form.inexact}
+        column.name: {
+            **({"of": column.loaded.name} if column.flattened else {}),
+            "value": column.form.value,
+            "inexact": column.form.inexact,
+        }
         for column in staged_columns(table)
         if column.form
     }
@@ -71,7 +95,7 @@ def as_in_raw(table: Table, staged: str) -> str:
     """A staging model, given as a from-clause item, with the names that its columns have in raw."""
     renamed = [
         f"{quote(column.name)} as {quote(column.loaded.name)}"
-        for column in staged_columns(table)
+        for column in whole_columns(table)
         if column.name != column.loaded.name
     ]
     return f"(select * rename ({', '.join(renamed)}) from {staged})" if renamed else staged
@@ -86,6 +110,6 @@ def declared_columns(table: Table) -> dict[str, dict[str, Any]]:
         return {}
     dumped = {
         column.loaded.name: table.settings_of(column.loaded.name).in_staging
-        for column in staged_columns(table)
+        for column in whole_columns(table)
     }
     return {name: settings for name, settings in dumped.items() if settings}

@@ -209,6 +209,9 @@ def _column_entry(table: Table, column: StagedColumn, known: list[Table]) -> dic
 def column_entry(table: Table, column: StagedColumn) -> dict[str, Any]:
     """A column's entry in a model's YAML."""
     loaded = column.loaded
+    if taken := column.flattened:
+        described = f"`{taken.path}` in `{loaded.name}`, as {taken.type}."
+        return {"name": column.name, "description": described, "quote": True}
     found = table.catalogue.column(loaded.name) if table.catalogue else None
     is_text = lake_type(loaded.type).as_text and not column.form
     note = ", stored as PostgreSQL's text" if is_text else ""

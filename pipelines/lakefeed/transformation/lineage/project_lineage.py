@@ -13,7 +13,11 @@ from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.transformation.generate.generated_files import has_history, is_generated
 from lakefeed.transformation.generate.history_models import history_model_name
-from lakefeed.transformation.generate.staged_columns import StagedColumn, staged_columns
+from lakefeed.transformation.generate.staged_columns import (
+    StagedColumn,
+    staged_columns,
+    whole_columns,
+)
 from lakefeed.transformation.generate.staging_models import staging_model_name
 from lakefeed.transformation.lineage.column_lineage import (
     Column,
@@ -150,14 +154,15 @@ def _generated(project: Project) -> Iterator[tuple[str, Columns]]:
 
 
 def _raw_columns(table: Table) -> Iterator[tuple[str, Column]]:
-    for column in staged_columns(table):
-        yield column.loaded.name.lower(), _unchanged(table, column)
+    for column in whole_columns(table):
+        yield column.loaded.name.lower(), _column(table, column)
 
 
 def _staged_columns(table: Table) -> Iterator[tuple[str, Column]]:
     for column in staged_columns(table):
-        yield column.name.lower(), _unchanged(table, column)
+        yield column.name.lower(), _column(table, column)
 
 
-def _unchanged(table: Table, column: StagedColumn) -> Column:
-    return Column(frozenset({Origin(table.shown, column.loaded.name, True)}))
+def _column(table: Table, column: StagedColumn) -> Column:
+    unchanged = column.flattened is None
+    return Column(frozenset({Origin(table.shown, column.loaded.name, unchanged)}))

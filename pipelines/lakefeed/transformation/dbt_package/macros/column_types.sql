@@ -10,7 +10,7 @@
     {%- set types = lakefeed.build_state().types -%}
     {%- set quoted = lakefeed.quoted(wanted.keys() | list + present.keys() | list) -%}
     {%- set named_before = lakefeed.named_before(raw.meta.lakefeed, wanted, present) -%}
-    {%- set forms = raw.meta.lakefeed.get('forms', {}) if not anew else {} -%}
+    {%- set forms = lakefeed.forms_of_whole(raw.meta.lakefeed) if not anew else {} -%}
     {%- set casts = [] -%}
     {%- set taken = wanted.keys() | map('lower') | list -%}
     {%- set fits = namespace(all=true) -%}
@@ -23,12 +23,13 @@
         {%- endif -%}
         {%- do casts.append('cast(' ~ value ~ ' as ' ~ type ~ ') as ' ~ quoted[name]) -%}
     {%- endfor -%}
-    {%- for name in present if name not in named_before.values() and name | lower not in taken -%}
+    {%- for name in present if name not in named_before.values() and name | lower not in taken
+        and not (anew and lakefeed.was_flattened(name)) -%}
         {%- do casts.append(quoted[name]) -%}
     {%- endfor -%}
     {%- if anew or not fits.all -%}
     {%- if not anew -%}
-        {%- do lakefeed.refuse_lossy_casts(present, wanted, this, named_before, raw.meta.lakefeed) -%}
+        {%- do lakefeed.refuse_lossy_casts(present, wanted, this, named_before, forms, raw.meta.lakefeed.key) -%}
     {%- endif -%}
     create or replace table {{ this }} as
     select {{ casts | join(', ') }} from {{ this }}{{ ' where false' if anew }};
@@ -52,11 +53,13 @@
     reads the whole table if its columns can't be cast. Of texts that have no exact value in staging, it
     names the row.
 #}
-{% macro refuse_lossy_casts(present, wanted, relation, names, raw) %}
-    {%- set forms = raw.get('forms', {}) -%}
+{% macro refuse_lossy_casts(present, wanted, relation, names, forms, key) %}
     {%- for name, is_lost in lakefeed.values_lost(present, wanted, names, forms).items() -%}
         {%- if name in forms and present[names.get(name, name)] == 'VARCHAR' -%}
-            {%- do lakefeed.refuse_inexact(name, wanted[name], is_lost, relation, names, raw.key) -%}
+            {%- set remedy = '; fix it in the source, or keep PostgreSQL\'s text (`type: text`)' if not forms[name].of
+                else '; declare a type that holds it (`flatten` of `' ~ forms[name].of
+                ~ '`), or fix it in the source and run: lakefeed run --full-refresh' -%}
+            {%- do lakefeed.refuse_inexact(name, wanted[name], is_lost, relation, names, key, remedy) -%}
         {%- else -%}
         {%- set lost = 'select count(*) from ' ~ relation ~ ' where ' ~ is_lost -%}
         {%- if run_query(lost).columns[0].values()[0] -%}
@@ -76,7 +79,7 @@
 
 
 {# Fails with the key of a row whose text has no exact value of its type. #}
-{% macro refuse_inexact(name, type, is_lost, relation, names, key) %}
+{% macro refuse_inexact(name, type, is_lost, relation, names, key, remedy) %}
     {%- set shown = ["''"] -%}
     {%- for column in key -%}
         {%- do shown.append(
@@ -90,7 +93,7 @@
         {{- exceptions.raise_compiler_error(
             'column ' ~ name ~ ' holds a value that isn\'t exact as ' ~ (type | upper)
             ~ (' in the row with ' ~ row[0] if row[0] else '')
-            ~ '; fix it in the source, or keep PostgreSQL\'s text (`type: text`)'
+            ~ remedy
         ) -}}
     {%- endfor -%}
 {% endmacro %}
@@ -116,9 +119,10 @@
     {%- for name, declared in wanted.items() -%}
         {%- set type = types[declared] -%}
         {%- set before = names.get(name, name) -%}
-        {%- if present.get(before, type) != type -%}
+        {%- set is_text = name in forms and present.get(before) == 'VARCHAR' -%}
+        {%- if is_text or present.get(before, type) != type -%}
         {%- set column = lakefeed.quote(before) -%}
-        {%- if name in forms and present[before] == 'VARCHAR' -%}
+        {%- if is_text -%}
         {%- do conditions.update({name: forms[name].inexact.replace('{value}', column)}) -%}
         {%- else -%}
         {%- do conditions.update({

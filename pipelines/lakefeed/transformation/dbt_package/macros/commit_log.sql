@@ -80,7 +80,7 @@
 {% macro duckdb__unfit_loads(raw, loads) %}
     {%- set rows = lakefeed.rows_of_loads(loads) -%}
     {%- set raw_types = lakefeed.described('from ' ~ rows) -%}
-    {%- set names = lakefeed.names_in_raw(raw.meta.lakefeed.get('declared', {})) -%}
+    {%- set names = lakefeed.read_from(raw.meta.lakefeed) -%}
     {%- set unfit = lakefeed.values_lost(
         raw_types, raw.meta.lakefeed.columns, names, raw.meta.lakefeed.get('forms', {})
     ).values() | list -%}

@@ -15,6 +15,29 @@
 {% endmacro %}
 
 
+{#
+    The names in raw by which a model's columns are read: of those that are named otherwise, and of those
+    that have only a value of a column (`of`, from `flatten`).
+#}
+{% macro read_from(raw) %}
+    {%- set names = lakefeed.names_in_raw(raw.get('declared', {})) -%}
+    {%- for name, form in raw.get('forms', {}).items() if form.of -%}
+        {%- do names.update({name: form.of}) -%}
+    {%- endfor -%}
+    {{- return(names) -}}
+{% endmacro %}
+
+
+{# How whole columns are read that are PostgreSQL's text: in a model, only these may still be text. #}
+{% macro forms_of_whole(raw) %}
+    {%- set forms = {} -%}
+    {%- for name, form in raw.get('forms', {}).items() if not form.of -%}
+        {%- do forms.update({name: form}) -%}
+    {%- endfor -%}
+    {{- return(forms) -}}
+{% endmacro %}
+
+
 {# For each column that the model gets: its present name there; none if it is new. #}
 {% macro named_before(raw, wanted, present) %}
     {%- set recorded = lakefeed.names_in_raw(fromjson(lakefeed.model_state().declared or '{}')) -%}
@@ -29,12 +52,30 @@
 {% endmacro %}
 
 
-{# Whether columns were read from raw in another way when the model was built: as other types. #}
+{#
+    Whether columns were read from raw in another way when the model was built: as other types, or
+    flattened otherwise.
+#}
 {% macro read_otherwise(raw) %}
     {%- set now = raw.get('declared', {}) -%}
     {%- set before = fromjson(lakefeed.model_state().declared or '{}') -%}
     {%- for column in now.keys() | list + before.keys() | list -%}
-        {%- if now.get(column, {}).get('type') != before.get(column, {}).get('type') -%}
+        {%- set this_way, that_way = now.get(column, {}), before.get(column, {}) -%}
+        {%- set is_flattened = this_way.get('flatten') or that_way.get('flatten') -%}
+        {%- for setting in ['type', 'flatten'] + (['name'] if is_flattened else []) -%}
+            {%- if this_way.get(setting) != that_way.get(setting) -%}
+                {{- return(true) -}}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{- return(false) -}}
+{% endmacro %}
+
+
+{# Whether a column had a value of another when the model was built, to tell it from a source's column. #}
+{% macro was_flattened(name) %}
+    {%- for column, settings in fromjson(lakefeed.model_state().declared or '{}').items() -%}
+        {%- if settings.get('flatten') and name.startswith((settings.name or column) ~ '__') -%}
             {{- return(true) -}}
         {%- endif -%}
     {%- endfor -%}

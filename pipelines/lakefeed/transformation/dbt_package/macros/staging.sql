@@ -182,9 +182,9 @@
     {%- else -%}
     {%- set rows = lakefeed.rows_of_loads(loads) -%}
     {%- set raw_types = lakefeed.described('from ' ~ rows) -%}
-    {%- set names = lakefeed.names_in_raw(raw.meta.lakefeed.get('declared', {})) -%}
-    {%- do lakefeed.refuse_lossy_casts(raw_types, columns, rows, names, raw.meta.lakefeed) -%}
+    {%- set names = lakefeed.read_from(raw.meta.lakefeed) -%}
     {%- set forms = raw.meta.lakefeed.get('forms', {}) -%}
+    {%- do lakefeed.refuse_lossy_casts(raw_types, columns, rows, names, forms, raw.meta.lakefeed.key) -%}
     {%- set quoted = lakefeed.quoted(columns.keys() | list + names.values() | list) -%}
     {%- set deleted_at = 'files._deleted_at' if '_deleted_at' in raw_types else 'null::timestamptz' -%}
     select

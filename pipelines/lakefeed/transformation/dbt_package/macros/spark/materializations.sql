@@ -37,7 +37,7 @@
         {%- do lakefeed.write_on_spark(create_table_as(false, this, rows)) -%}
     {%- else -%}
         {%- if not fitted.fits -%}
-            {%- do lakefeed.refuse_lossy_casts(fitted.present, fitted.wanted, this, {}, raw.meta.lakefeed) -%}
+            {%- do lakefeed.refuse_lossy_casts(fitted.present, fitted.wanted, this, {}, {}, raw.meta.lakefeed.key) -%}
             {%- set rows -%}
                 select {{ fitted.kept | join(', ') }} from {{ this }}
             {%- endset -%}
