@@ -75,7 +75,7 @@ def test_an_edit_fills_the_columns_of_all_rows_without_reading_one(
     edited = lake.run()
 
     assert edited.exit_code == 0
-    assert edited.tables[0].rows == 0
+    assert edited.tables[0].rows_written == 0
     assert lake.query(f"select doc__customer_id, odd__a {FROM}") == [
         *((7, "2.50"), (None, None), (None, None)),
     ]

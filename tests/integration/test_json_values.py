@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import duckdb
 import pytest
+from duckdb import DuckDBPyConnection
 
 from lakefeed.declaration.models.json_paths import steps_of
 from lakefeed.declaration.models.pg_types import parse_value_type
@@ -40,47 +41,63 @@ PATHS = (
 TWICE = '{"a": 1, "b": {"c": 1, "c": 2.50}, "a": {"x": "last"}, "b": {"c": 3, "d": 4, "c": 5.10}}'
 
 
-def read(document: str | None, path: str, kind: str, *, may_repeat: bool = True) -> Any:
-    """The value in staging, or an error as a build would tell."""
-    form = json_form(steps_of(path), parse_value_type(kind), may_repeat=may_repeat)
+@pytest.fixture(scope="module")
+def staging() -> Iterator[DuckDBPyConnection]:
     with duckdb.connect() as session:
-        session.execute("create table t as select ?::varchar as d", [document])
-        inexact = session.execute(f"select {form.inexact.replace(VALUE, 'd')} from t").fetchone()
-        assert inexact is not None
-        if inexact[0]:
-            return "inexact"
-        value = f"cast({form.value.replace(VALUE, 'd')} as {form.type})"
-        found = session.execute(f"select {value}::varchar from t").fetchone()
-        assert found is not None
-        return found[0]
+        session.execute("create table rows (document varchar)")
+        yield session
 
 
-def of_postgres(database: Database, document: str, path: str, kind: str, cast: str = "text") -> Any:
-    shown = f"(%s::{kind} #>> %s)::{cast}::text"
+def read(
+    staging: DuckDBPyConnection,
+    document: str | None,
+    path: str,
+    kind: str,
+    *,
+    may_repeat: bool = True,
+) -> Any:
+    """The text of the value in staging, or `inexact` where a build would stop."""
+    form = json_form(steps_of(path), parse_value_type(kind), may_repeat=may_repeat)
+    value, inexact = (text.replace(VALUE, "document") for text in (form.value, form.inexact))
+    staging.execute("delete from rows")
+    staging.execute("insert into rows values (?)", [document])
+    if staging.execute(f"select {inexact} from rows").fetchall() == [(True,)]:
+        return "inexact"
+    ((found,),) = staging.execute(
+        f"select cast({value} as {form.type})::varchar from rows"
+    ).fetchall()
+    return found
+
+
+@pytest.fixture
+def source(database: Database) -> Iterator[Any]:
     with database.connect() as session, session.cursor() as cursor:
         cursor.execute("set timezone = 'UTC'")
-        cursor.execute(f"select {shown}", (document, list(steps_of(path))))
-        return cursor.fetchone()[0]
+        yield cursor
+
+
+def of_postgres(source: Any, document: str, path: str, kind: str, cast: str = "text") -> Any:
+    source.execute(f"select (%s::{kind} #>> %s)::{cast}::text", (document, list(steps_of(path))))
+    return source.fetchone()[0]
 
 
 @pytest.mark.parametrize("kind", ["json", "jsonb"])
-def test_texts_at_paths_are_those_of_postgresql(database: Database, kind: str) -> None:
-    document = _as_stored(database, DOCUMENT, kind)
+def test_texts_at_paths_are_those_of_postgresql(
+    staging: DuckDBPyConnection, source: Any, kind: str
+) -> None:
+    source.execute(f"select %s::{kind}::text", (DOCUMENT,))
+    document = source.fetchone()[0]
 
-    found = {path: read(document, path, "text", may_repeat=kind == "json") for path in PATHS}
+    found = {
+        path: read(staging, document, path, "text", may_repeat=kind == "json") for path in PATHS
+    }
 
-    assert found == {path: of_postgres(database, document, path, kind) for path in PATHS}
-
-
-def _as_stored(database: Database, document: str, kind: str) -> str:
-    with database.connect() as session, session.cursor() as cursor:
-        cursor.execute(f"select %s::{kind}::text", (document,))
-        return str(cursor.fetchone()[0])
+    assert found == {path: of_postgres(source, document, path, kind) for path in PATHS}
 
 
 @pytest.mark.parametrize("path", ["a", "a.x", "b", "b.c", "b.d"])
-def test_of_equal_keys_the_last_counts(database: Database, path: str) -> None:
-    assert read(TWICE, path, "text") == of_postgres(database, TWICE, path, "json")
+def test_of_equal_keys_the_last_counts(staging: DuckDBPyConnection, source: Any, path: str) -> None:
+    assert read(staging, TWICE, path, "text") == of_postgres(source, TWICE, path, "json")
 
 
 @pytest.mark.parametrize(
@@ -108,15 +125,15 @@ def test_of_equal_keys_the_last_counts(database: Database, path: str) -> None:
     ],
 )
 def test_values_are_those_of_postgresql(
-    database: Database, kind: str, documents: Sequence[str]
+    staging: DuckDBPyConnection, source: Any, kind: str, documents: Sequence[str]
 ) -> None:
     values = [f'{{"x": {value}}}' for value in documents]
     # PostgreSQL reads "1.5e1" as a number, and "1.5e1" as no whole number.
     cast = f"numeric::{kind}" if kind in ("smallint", "integer", "bigint") else kind
 
-    found = [read(document, "x", kind) for document in values]
+    found = [read(staging, document, "x", kind) for document in values]
 
-    expected = [of_postgres(database, document, "x", "json", cast) for document in values]
+    expected = [of_postgres(source, document, "x", "json", cast) for document in values]
     assert [_spelled(value, kind) for value in found] == [_spelled(v, kind) for v in expected]
 
 
@@ -134,8 +151,10 @@ def _spelled(value: str | None, kind: str) -> str | None:
 @pytest.mark.parametrize(
     "value", ["0.1", "1e300", "-0.0", "5.10", "12345678", '"Infinity"', "1e-7"]
 )
-def test_doubles_that_show_as_the_number_are_taken(value: str) -> None:
-    assert float(read(f'{{"x": {value}}}', "x", "double precision")) == float(value.strip('"'))
+def test_doubles_that_show_as_the_number_are_taken(staging: DuckDBPyConnection, value: str) -> None:
+    assert float(read(staging, f'{{"x": {value}}}', "x", "double precision")) == float(
+        value.strip('"')
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,25 +185,32 @@ def test_doubles_that_show_as_the_number_are_taken(value: str) -> None:
         ("json", r'"lone \ud83d surrogate"'),
     ],
 )
-def test_a_value_that_a_type_does_not_hold_exactly_is_told(kind: str, value: str) -> None:
-    assert read(f'{{"x": {value}}}', "x", kind) == "inexact"
+def test_a_value_that_a_type_does_not_hold_exactly_is_told(
+    staging: DuckDBPyConnection, kind: str, value: str
+) -> None:
+    assert read(staging, f'{{"x": {value}}}', "x", kind) == "inexact"
 
 
 @pytest.mark.parametrize("kind", ["bigint", "numeric(10,2)", "text", "json", "boolean", "date"])
 @pytest.mark.parametrize("document", [None, "{}", '{"x": null}', "null", "[]", '"x"', "7"])
-def test_a_missing_path_and_null_are_null(kind: str, document: str | None) -> None:
-    assert read(document, "x", kind) is None
+def test_a_missing_path_and_null_are_null(
+    staging: DuckDBPyConnection, kind: str, document: str | None
+) -> None:
+    assert read(staging, document, "x", kind) is None
 
 
 @pytest.mark.parametrize("value", ['{"a":  1.10}', "[1e400, null]", "1.10", "true", '"a\\"b"'])
-def test_json_keeps_its_text(value: str) -> None:
-    assert read(f'{{"x": {value}}}', "x", "json") == value
+def test_json_keeps_its_text(staging: DuckDBPyConnection, value: str) -> None:
+    assert read(staging, f'{{"x": {value}}}', "x", "json") == value
 
 
-def test_a_path_may_lead_through_a_thousand_levels_of_a_long_text() -> None:
+def test_a_path_may_lead_through_a_thousand_levels_of_a_long_text(
+    staging: DuckDBPyConnection,
+) -> None:
     deep = '{"a":' * 1000 + "1.10" + "}" * 1000
     document = json.dumps({"long": "x" * 5_000_000})[:-1] + f', "deep": {deep}}}'
 
     assert (
-        read(document, ".".join(["deep", *"a" * 100]), "text", may_repeat=False) == deep[500:-100]
+        read(staging, document, ".".join(["deep", *"a" * 100]), "text", may_repeat=False)
+        == deep[500:-100]
     )
