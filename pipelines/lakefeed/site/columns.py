@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lakefeed.declaration.table import Table
 from lakefeed.orchestration.inspect.overview import ModelOverview, TableOverview
 from lakefeed.source.statement import tables_read
-from lakefeed.transformation.generate.whole_columns import whole_columns
+from lakefeed.transformation.generate.staged_columns import whole_columns
 from lakefeed.transformation.lineage.column_lineage import Origin
 from lakefeed.transformation.lineage.project_lineage import Lineage
 
