@@ -40,6 +40,11 @@ def sql_of(text: str) -> list[str]:
     return [line for line in text.splitlines() if line and not line.startswith("--")]
 
 
+def flat(text: str) -> str:
+    """What was printed in one line, without the marks of comments."""
+    return " ".join(text.replace("-- ", " ").split())
+
+
 def published(database: Database) -> set[str]:
     query = f"select tablename from pg_publication_tables where pubname = '{SLOT}'"
     return {name for (name,) in database.rows(query)}
@@ -224,8 +229,7 @@ def test_a_table_is_not_published_whose_updates_would_fail_or_be_missed(
 
     printed = setup(orders, "--apply", code=1)
 
-    flat = " ".join(line.removeprefix("--").strip() for line in printed.splitlines())
-    assert told in flat and remedy in flat
+    assert told in flat(printed) and remedy in flat(printed)
     assert published(logical_database) == {"orders"}
 
 
@@ -289,7 +293,7 @@ def test_a_slot_without_its_publication_is_created_anew(
         "select pg_drop_replication_slot",
         "select pg_create_logical_replication_slot",
     ]
-    assert "must be read in full" in printed
+    assert "must be read in full" in flat(printed)
 
 
 @both_versions
@@ -303,7 +307,7 @@ def test_drop_removes_both_and_says_what_becomes_of_the_tables(
 
     assert kept == [(SLOT,)]
     assert sql_of(printed) == sql_of(applied)
-    assert "shop.orders can't be loaded" in printed
+    assert "shop.orders can't be loaded" in flat(printed)
     assert (published(logical_database), slots(logical_database)) == (set(), [])
     assert cdc(orders, "drop") == "-- shop: nothing to do\n"
 
@@ -312,11 +316,11 @@ def test_prune_reminds_of_what_a_source_no_longer_needs(
     orders: Lake, logical_database: Database
 ) -> None:
     setup(orders, "--apply")
-    orders.declare("orders: {mode: full_refresh}")
+    orders.declare("orders: {mode: full_refresh}").command("sync")
 
     pruned = orders.command("prune", "--undeclared")
 
-    assert "lakefeed cdc drop --source shop --apply" in pruned.stdout
+    assert "lakefeed cdc drop --source shop --apply" in pruned.stdout, pruned.stderr
     assert "lakefeed cdc drop" in setup(orders)
     assert slots(logical_database) == [(SLOT,)]
 
@@ -350,7 +354,7 @@ def test_a_role_that_may_do_nothing_is_told_which_grants_and_owner_it_takes(
 
     assert f'alter role "{role}" replication;' in refused
     assert f'grant create on database "{logical_database.name}" to "{role}";' in refused
-    assert f"the role `{role}` doesn't own public.orders" in " ".join(refused.split())
+    assert f"the role `{role}` doesn't own public.orders" in flat(refused)
     assert (published(logical_database), slots(logical_database)) == (set(), [])
 
 
@@ -390,7 +394,7 @@ def test_nothing_that_bounds_a_slot_is_accepted_only_if_said(
         refused, before = setup(lake, "--apply", code=1), slots(database)
         setup(lake, "--apply", "--allow-unbounded-wal")
 
-        assert "until the disk is full" in " ".join(refused.replace("--", "").split())
+        assert "until the disk is full" in flat(refused)
         assert (before, slots(database)) == ([], [(SLOT,)])
         assert "nothing bounds what the slot may hold back" in setup(lake)
 
@@ -401,6 +405,7 @@ def test_status_freshness_metrics_and_the_check_say_what_the_slot_holds_back(
     setup(orders, "--apply")
     logical_database.execute("insert into orders select g, g from generate_series(1, 20000) as g")
 
+    orders.command("sync")
     status = orders.command("status").stdout
     (row,) = json.loads(orders.command("status", "--json").stdout)
     metrics = orders.command("metrics").stdout
@@ -413,6 +418,7 @@ def test_status_freshness_metrics_and_the_check_say_what_the_slot_holds_back(
 
 
 def test_a_slot_that_is_missing_is_a_problem_everywhere(orders: Lake) -> None:
+    orders.command("sync")
     status = orders.command("status")
     check = orders.command("check", "--connect")
     metrics = orders.command("metrics").stdout
@@ -445,3 +451,17 @@ def test_the_facts_of_a_slot_and_a_publication_are_read_as_set_up(
 
     assert isinstance(slot, Slot) and not slot.is_lost and not slot.two_phase
     assert publication is not None and publication.via_root
+
+
+def test_the_plan_says_that_the_changes_since_the_last_load_are_read(
+    orders: Lake, logical_database: Database
+) -> None:
+    setup(orders, "--apply")
+    first = orders.command("plan").stdout
+    loaded = orders.command("load")
+    assert loaded.returncode == 0, loaded.stdout + loaded.stderr
+
+    then = orders.command("plan").stdout
+
+    assert "all rows: first load" in first
+    assert "changes in the log since" in then

@@ -114,6 +114,8 @@ def preview_load(
         whole=options.full_refresh,
         backfill=options.backfill,
     )
+    # What the log has of the table, the server can't tell.
+    of_log = table.reads_log and "checkpoint" in window.reasons
     return LoadPreview(
         name=table.shown,
         lake_name=table.lake_name,
@@ -128,7 +130,7 @@ def preview_load(
         supersedes=tuple(load.load_id for load in effective) if window.is_whole else (),
         reasons=window.reasons,
         ranges="" if effective else _ranges(plan, () if over else so_far, snapshot, session),
-        estimate=estimate_of(session, plan, window) if session else None,
+        estimate=None if not session or of_log else estimate_of(session, plan, window),
         notes=(
             *changes.notes,
             *_notes_of_detached(plan, changes, window),

@@ -169,7 +169,7 @@ def _has_files(table: SettledTable, window: Window) -> bool:
 
 def _newest_cursor(plan: TablePlan, effective: Sequence[Load]) -> str | None:
     """The largest cursor of all loads as text; None where their order can't be told from it."""
-    if plan.cursor is None or any(load.cursor != plan.cursor.name for load in effective):
+    if plan.cursor is None or any(load.cursor != plan.cursor.recorded for load in effective):
         return None
     known = {load.cursor_max for load in effective if load.cursor_max is not None}
     is_number = plan.cursor_kind == "number"

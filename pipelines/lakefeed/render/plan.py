@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from lakefeed.declaration.models.table_settings import LOG
 from lakefeed.render.parts.grid import Column, print_rows
 from lakefeed.wording import counted, data_size
 
@@ -46,7 +47,8 @@ def print_plan(out: Console, plan: RunPlan) -> None:
 def _row(load: LoadPreview) -> tuple[str, ...]:
     estimate = load.estimate
     if estimate is None:
-        return (load.name, _reads(load), "?", "?", "")
+        by = "log" if load.cursor == LOG else ""
+        return (load.name, _reads(load), "?", "?", by)
     by = "whole table" if estimate.scans else "index"
     return (load.name, _reads(load), f"{estimate.rows:,}", data_size(estimate.size), by)
 
@@ -54,6 +56,8 @@ def _row(load: LoadPreview) -> tuple[str, ...]:
 def _reads(load: LoadPreview) -> str:
     if load.reads_whole:
         return "all rows"
+    if load.cursor == LOG and "checkpoint" in load.reasons:
+        return f"changes in the log since {load.checkpoint}"
     why = next((_WHY[reason] for reason in load.reasons if reason in _WHY), "")
     why += f", {load.ranges}" if load.ranges else ""
     if load.start is None:

@@ -52,7 +52,7 @@ def _loads_since(effective: Sequence[Load], start: CursorValue) -> list[Load]:
 def _may_hold(plan: TablePlan, load: Load, start: CursorValue) -> bool:
     """Whether a load may have written rows at or above `start`, or without a cursor."""
     assert plan.cursor is not None
-    if load.cursor != plan.cursor.name:
+    if load.cursor != plan.cursor.recorded:
         return True
     reads_nulls = plan.table.settings.on_null_cursor != "exclude"
     reaches = load.cursor_max is not None and _at_or_above(load.cursor_max, start, _as_floor(start))

@@ -261,7 +261,7 @@ def _noted_checkpoint(plan: TablePlan, effective: Sequence[Load]) -> CursorValue
     if plan.cursor is None or plan.cursor_kind is None:
         return None
     for load in reversed(effective):
-        if load.cursor != plan.cursor.name:
+        if load.cursor != plan.cursor.recorded:
             return None
         if load.checkpoint is not None:
             return parsed_checkpoint(load.checkpoint, plan.cursor_kind)
