@@ -12,8 +12,8 @@ import pytest
 from lakefeed.loading.plan.table_plan import plan_table
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.latest_rows import LatestRows
+from lakefeed.orchestration.build.build import build_from_scratch
 from tests.conftest import Database, Lake
-from tests.integration.test_staging import dbt
 from tests.wal.conftest import Declare
 
 STAGED = "select id, word from staging.stg_shop__t order by id"
@@ -69,7 +69,7 @@ def test_staging_has_the_last_change_and_history_every_committed_one(
         (4, "cc", True, False),
     ]
     grown = everything(lake)
-    assert dbt(lake, "build", "--full-refresh").returncode == 0
+    assert build_from_scratch(lake.project).exit_code == 0
     assert everything(lake) == grown
 
 
@@ -105,7 +105,7 @@ def test_loads_that_were_staged_together_give_what_one_by_one_gives(
         "select id, word, _deleted_at is not null from staging.stg_shop__t order by id"
     ) == [(1, "last", True), (2, "last", False), (3, "cc", True), (4, "last", False)]
     grown = everything(lake)
-    assert dbt(lake, "build", "--full-refresh").returncode == 0
+    assert build_from_scratch(lake.project).exit_code == 0
     assert everything(lake) == grown
 
 
@@ -180,7 +180,7 @@ def test_a_table_that_left_the_log_has_the_last_version_of_each_load(
         (4, "cc", True, False),
     ]
     grown = everything(lake)
-    assert lake.command("rebuild").returncode == 0
+    assert build_from_scratch(lake.project).exit_code == 0
     assert everything(lake) == grown
 
 
