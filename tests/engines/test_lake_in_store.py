@@ -10,7 +10,7 @@ import pytest
 
 from lakefeed.orchestration.build.rollback import roll_back
 from lakefeed.transformation.targets.ducklake import lake_of, opened
-from tests.conftest import BUCKET, DUCKLAKE, Database, Lake, ObjectStore, failures, only
+from tests.conftest import Database, Lake, ObjectStore, failures, only
 
 pytestmark = pytest.mark.engines
 
@@ -23,13 +23,6 @@ COMMANDS = (
     ("rebuild",),
 )
 STAGED = "select id, word from staging.stg_shop__t where _deleted_at is null order by id"
-
-
-@pytest.fixture
-def lake(store_lake: Lake, catalogue: Database) -> Lake:
-    """A project with everything but its declaration in the store and in the catalogue."""
-    folder = f"s3://{BUCKET}/{catalogue.name}"
-    return replace(store_lake, warehouse=DUCKLAKE.replace("data/lake", f"'{folder}'"))
 
 
 @pytest.fixture

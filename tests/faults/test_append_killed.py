@@ -22,6 +22,7 @@ POINTS = [
 
 
 @pytest.mark.faults
+@pytest.mark.on_store(at_night=True)
 @pytest.mark.parametrize(("target", "moment"), POINTS)
 def test_a_killed_load_is_completed_without_doubling_a_row(
     database: Database, lake: Lake, target: str, moment: str

@@ -27,9 +27,8 @@ def many(database: Database, lake: Lake) -> Lake:
 
 
 def processes_of(run: Started) -> list[psutil.Process]:
-    """The processes that load for a run, without the one that started them."""
-    started = psutil.Process(run.process.pid).children()
-    return [worker for one in started for worker in one.children()]
+    """The processes that load for a run."""
+    return psutil.Process(run.process.pid).children(recursive=True)
 
 
 def reading(database: Database, table: str) -> Callable[[], object]:

@@ -9,7 +9,7 @@ import pytest
 from lakefeed.loading.raw.commit_log import CommitLog
 from tests.conftest import Database, Lake, only
 
-pytestmark = pytest.mark.builds
+pytestmark = [pytest.mark.builds, pytest.mark.on_store(at_night=True)]
 
 EVENTS = "events: {mode: append, cursor: at, lookback: 1h}"
 TABLE = "create table events (who text, amount int, at timestamptz default clock_timestamp())"

@@ -305,6 +305,8 @@ def test_deleted_rows_beside_kept_ones_are_measured_against_the_rest(
     assert "had 60 rows and lost 4 of them (7%)" in failure(lake.load())
 
 
+@pytest.mark.on_store(at_night=True)
+@pytest.mark.on_ducklake(at_night=True)
 def test_kept_rows_are_removed_once_that_is_declared(database: Database, lake: Lake) -> None:
     database.execute(*RANGES)
     declare(lake, "deletes: remove, on_detach: keep").load()
@@ -317,6 +319,8 @@ def test_kept_rows_are_removed_once_that_is_declared(database: Database, lake: L
     assert lake.query(STAGED) == ids(41, 100)
 
 
+@pytest.mark.on_store(at_night=True)
+@pytest.mark.on_ducklake(at_night=True)
 def test_kept_rows_outlive_a_read_of_the_whole_table_and_an_audit_agrees(
     database: Database, lake: Lake
 ) -> None:

@@ -96,6 +96,8 @@ def test_a_killed_one_goes_on_with_the_next_range(database: Database, lake: Lake
     assert lake.raw("shop__big", "count(*), count(distinct id)") == [(20_000, 20_000)]
 
 
+@pytest.mark.on_store(at_night=True)
+@pytest.mark.on_ducklake(at_night=True)
 def test_what_changed_meanwhile_is_found_before_staging_shows_it(
     database: Database, lake: Lake
 ) -> None:
@@ -121,6 +123,8 @@ def test_what_changed_meanwhile_is_found_before_staging_shows_it(
     assert only(lake.load()).status == "unchanged"
 
 
+@pytest.mark.on_store(at_night=True)
+@pytest.mark.on_ducklake(at_night=True)
 def test_staging_shows_nothing_until_the_last_range_is_in(database: Database, lake: Lake) -> None:
     database.execute(*BIG, "create table small (id int primary key)")
     lake.declare(f"{DECLARED}\nsmall: {{mode: full_refresh}}")
@@ -175,6 +179,7 @@ def test_it_starts_over_if_the_table_is_read_otherwise(
     assert lake.query("select id from staging.stg_shop__big order by id") == ids
 
 
+@pytest.mark.on_store(at_night=True)
 def test_a_full_refresh_starts_it_over(database: Database, lake: Lake) -> None:
     database.execute(*BIG)
     lake.declare(DECLARED)

@@ -35,6 +35,7 @@ def staged(lake: Lake, columns: str = "person_no, full_name") -> list[tuple[obje
     return lake.query(f"select {columns} from staging.stg_shop__people order by 1")
 
 
+@pytest.mark.on_store(at_night=True)
 @pytest.mark.on_ducklake(at_night=True)
 def test_rows_are_merged_compared_and_traced_under_the_new_names(
     database: Database, lake: Lake
@@ -65,6 +66,8 @@ def test_rows_are_merged_compared_and_traced_under_the_new_names(
     assert "full_name" in traced.stdout
 
 
+@pytest.mark.on_store(at_night=True)
+@pytest.mark.on_ducklake(at_night=True)
 def test_another_name_later_reads_no_row_again_and_loses_none(
     database: Database, lake: Lake
 ) -> None:

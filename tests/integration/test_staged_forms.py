@@ -24,6 +24,7 @@ TYPES = "select typeof(doc), typeof(odd), typeof(tags), typeof(sizes), typeof(wa
 FROM = "from staging.stg_shop__events"
 
 
+@pytest.mark.on_store(at_night=True)
 @pytest.mark.on_ducklake(at_night=True)
 def test_staging_has_json_lists_and_intervals_and_raw_has_the_text(
     database: Database, lake: Lake
@@ -55,6 +56,8 @@ def test_staging_has_json_lists_and_intervals_and_raw_has_the_text(
     assert audit(lake.project, ()).tables[0].findings == ()
 
 
+@pytest.mark.on_store(at_night=True)
+@pytest.mark.on_ducklake(at_night=True)
 def test_a_value_without_an_exact_form_stops_the_build_with_its_row_until_it_is_kept_as_text(
     database: Database, lake: Lake
 ) -> None:

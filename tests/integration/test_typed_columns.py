@@ -41,6 +41,8 @@ def test_values_arrive_in_the_declared_types_or_the_table_stops_with_the_key(
     )
 
 
+@pytest.mark.on_store(at_night=True)
+@pytest.mark.on_ducklake(at_night=True)
 def test_another_type_reads_the_table_again_unless_it_only_widens(
     database: Database, lake: Lake
 ) -> None:

@@ -145,21 +145,14 @@ class _Address:
         return (self.url.hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
 
-# Of the credentials that were used last; a client takes a tenth of a second to make.
-_latest: dict[Location, tuple[Any, _Address]] = {}
-
-
 def _s3_address(place: Location, credentials: Any) -> _Address:
     """The address, as botocore finds it in the settings, in variables and in profiles."""
-    if place not in _latest or _latest[place][0] is not credentials:
-        session = credentials._to_botocore_session()
-        meta = session.create_client("s3", endpoint_url=credentials.endpoint_url).meta
-        configured = (meta.config.s3 or {}).get("addressing_style")
-        is_virtual = credentials.s3_url_style == "vhost" or configured == "virtual"
-        url, region = urlsplit(meta.endpoint_url), meta.region_name or "us-east-1"
-        style = "vhost" if is_virtual else "path"
-        _latest[place] = credentials, _Address(url, region, style)
-    return _latest[place][1]
+    # Another client would take a tenth of a second, and 17 MB.
+    meta = store_filesystem(place)[0].connect().meta
+    configured = (meta.config.s3 or {}).get("addressing_style")
+    is_virtual = credentials.s3_url_style == "vhost" or configured == "virtual"
+    style = "vhost" if is_virtual else "path"
+    return _Address(urlsplit(meta.endpoint_url), meta.region_name or "us-east-1", style)
 
 
 def _azure_options(place: Location) -> dict[str, str]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from copy import copy
 from typing import Any
 
-from fsspec import AbstractFileSystem
+from fsspec import AbstractFileSystem, get_filesystem_class
 from fsspec.implementations.local import LocalFileSystem
 
 from lakefeed.declaration.project import Location
 from lakefeed.extras import require
 from lakefeed.loading.dlt_settings.schemes import scheme_of
 from lakefeed.loading.dlt_settings.store_settings import store_settings
+from lakefeed.loading.object_store.s3_session import describe_s3, s3_session
 from lakefeed.loading.object_store.store_errors import NamedErrors
 
 # The extra that has fsspec's file system for a kind of store, and the modules that it installs.
@@ -56,9 +57,30 @@ def store_filesystem(raw: Location) -> tuple[AbstractFileSystem, str]:
         # The settings' own `copy` would lose credentials that a machine has by itself.
         fresh = copy(settings)
         fresh.kwargs = {**(settings.kwargs or {}), "skip_instance_cache": True}
+        if scheme_of(raw) == "s3":
+            fresh.kwargs["session"] = s3_session(_profile_of(settings))
         filesystem, root = fsspec_from_config(fresh)
         _latest[raw] = (settings, filesystem, str(root))
     return _latest[raw][1:]
+
+
+def _profile_of(settings: Any) -> str | None:
+    profile: str | None = settings.credentials.profile_name
+    return profile
+
+
+def import_filesystem(raw: Location) -> None:
+    """Imports what reaches this raw layer, for all processes that are forked from this one.
+
+    Raises:
+        ExtraMissing: the package for this kind of URL isn't installed.
+    """
+    require_filesystem(raw)
+    kind = None if raw.is_local else scheme_of(raw)
+    if kind:
+        get_filesystem_class(kind)
+    if kind == "s3":
+        describe_s3()
 
 
 def require_filesystem(raw: Location) -> None:

@@ -46,9 +46,9 @@ _KEEP = Commit(keeps_session=True)
 # Finds what this process finds, also where a program has added to `sys.path`.
 _PROGRAM = """
 import json, sys
-sys.path[:] = json.loads(sys.argv[1])
+sys.path[:], raw, descriptors = map(json.loads, sys.argv[1:])
 from lakefeed.loading.workers.process import main
-main([int(descriptor) for descriptor in sys.argv[2:]])
+main(descriptors, *raw)
 """
 _END_SECONDS = 5.0
 
@@ -129,8 +129,10 @@ class Workers:
         theirs = [their for _, their in pairs]
         descriptors = [their.fileno() for their in theirs]
         path = [str(folder) for folder in sys.path]
+        raw = setup.project.raw
+        told = (path, (raw.url, str(raw.root)), descriptors)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, json.dumps(path), *map(str, descriptors)],
+            [sys.executable, "-c", _PROGRAM, *map(json.dumps, told)],
             pass_fds=descriptors,
             stdin=subprocess.DEVNULL,
             # The run's own output may be JSON.

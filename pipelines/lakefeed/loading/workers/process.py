@@ -1,7 +1,8 @@
 """The worker processes.
 
-The process that is started (`main`) imports dlt, and forks a worker for each socket, so that dlt is
-imported once. A worker outlives a run that is killed by a moment: it ends as soon as the socket is
+The process that is started (`main`) imports dlt, and what reaches the raw layer, forks a worker for
+each socket but one, and is itself the worker of that one: so all is imported once, and no process
+only waits. A worker outlives a run that is killed by a moment: it ends as soon as the socket is
 closed, and commits only by the run's leave.
 """
 
@@ -10,18 +11,22 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import socket
 import threading
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Channel
+from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NoReturn
 
+from lakefeed.declaration.project import Location
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.error_translation import explain_failure
 from lakefeed.loading.extract.extract_table import page_ranges
 from lakefeed.loading.load_result import LoadResult
+from lakefeed.loading.object_store.filesystem import import_filesystem
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.sessions.duckdb_engine import Engines, spill_folder
 from lakefeed.loading.sessions.read_progress import ReadProgress
@@ -46,29 +51,31 @@ from lakefeed.loading.workers.messages import (
 _CANCEL_SECONDS = 2.0
 
 
-def main(descriptors: Sequence[int]) -> None:
-    """Forks a worker for each socket, and waits for all of them."""
+def main(descriptors: Sequence[int], raw_url: str, root: str) -> None:
+    """Works for the first socket, with a forked worker for each of the others, until all end.
+
+    Args:
+        raw_url, root: where raw is, and the root of the project.
+    """
     # Ctrl-C reaches the run as well, which decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Imported before the fork, for all workers.
     import lakefeed.loading.load  # noqa: F401
 
+    import_filesystem(Location(raw_url, Path(root)))
     # The garbage collector would write to all that the workers share, and so copy it.
     gc.freeze()
-    for descriptor in descriptors:
-        if os.fork() == 0:
-            _run_worker(descriptor, others=set(descriptors) - {descriptor})
-    for descriptor in descriptors:
-        os.close(descriptor)
-    with suppress(ChildProcessError):
-        while True:
-            os.wait()
-    # Taking apart all that was imported would make the run wait.
-    os._exit(0)
+    first, *others = descriptors
+    forked = []
+    for descriptor in others:
+        if (pid := os.fork()) == 0:
+            _run_worker(descriptor, set(descriptors) - {descriptor}, forked=())
+        forked.append(pid)
+    _run_worker(first, set(others), forked)
 
 
-def _run_worker(descriptor: int, others: set[int]) -> None:
-    """Works until the run closes the socket, and ends the process."""
+def _run_worker(descriptor: int, others: set[int], forked: Sequence[int]) -> NoReturn:
+    """Works until the run closes the socket, and ends the process after those that it forked."""
     for other in others:
         # A socket whose other end is gone is noticed only once nobody has it any more.
         os.close(other)
@@ -78,7 +85,7 @@ def _run_worker(descriptor: int, others: set[int]) -> None:
         project = setup.project
         engines = Engines(spill_folder(project), at_most=1, in_one_thread=True, raw=project.raw)
         with closing(engines):
-            _Worker(channel, setup, engines).work()
+            _Worker(channel, setup, engines, forked).work()
     except (EOFError, OSError):
         # The run is gone.
         pass
@@ -86,7 +93,19 @@ def _run_worker(descriptor: int, others: set[int]) -> None:
         with suppress(OSError):
             channel.send(Failed(_unexpected(error), ()))
     finally:
-        os._exit(0)
+        with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as its_end:
+            # Another thread listens, for which closing it would have to wait.
+            its_end.shutdown(socket.SHUT_RDWR)
+        _end(forked)
+
+
+def _end(forked: Sequence[int]) -> NoReturn:
+    """Ends this process as soon as those that it forked have ended."""
+    for pid in forked:
+        with suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+    # Taking apart all that was imported would make the run wait.
+    os._exit(0)
 
 
 def _unexpected(error: Exception) -> LakefeedError:
@@ -137,8 +156,11 @@ class _ToldProgress(ReadProgress):
 class _Worker:
     """Loads the tables that the run names, one after another."""
 
-    def __init__(self, channel: Channel, setup: Setup, engines: Engines) -> None:
+    def __init__(
+        self, channel: Channel, setup: Setup, engines: Engines, forked: Sequence[int]
+    ) -> None:
         self._channel = channel
+        self._forked = forked
         self._setup = setup
         self._source = SourceAtSnapshot(
             setup.connection,
@@ -185,7 +207,7 @@ class _Worker:
             cancel = threading.Thread(target=self._source.interrupt, daemon=True)
             cancel.start()
             cancel.join(_CANCEL_SECONDS)
-        os._exit(0)
+        _end(self._forked)
 
     def _outcome(self, job: Job) -> Done | Failed:
         try:
