@@ -1,10 +1,10 @@
 """The Airflow DAG: its tasks, their order and its notifications. Only this package imports Airflow.
 
-Imports: `declaration`, `declaration.document`, `declaration.environment`, `loading.plan`,
-    `orchestration`, `orchestration.build`, `orchestration.ingest`, `orchestration.inspect`,
-    `orchestration.log`, `orchestration.project`, `orchestration.reports`, `render`, `render.parts`,
-    `site`, `source`, `source.connections`, `source.inspection`, `transformation`,
-    `transformation.dbt_adapter`, `transformation.warehouse`.
+Imports: `declaration`, `declaration.document`, `declaration.environment`, `declaration.models`,
+    `loading.plan`, `orchestration`, `orchestration.build`, `orchestration.ingest`,
+    `orchestration.inspect`, `orchestration.log`, `orchestration.project`, `orchestration.reports`,
+    `render`, `render.parts`, `site`, `source`, `source.connections`, `source.inspection`,
+    `transformation`, `transformation.dbt_adapter`, `transformation.warehouse`.
 """
 
 from lakefeed.extras import require
