@@ -135,7 +135,7 @@ def test_another_run_that_reads_the_log_is_waited_for(
     reports: list[RunReport] = []
     second = Thread(target=lambda: reports.append(lake.load()))
 
-    with held_slot(lake.project, connection_of(lake.project, "shop"), said.append):
+    with held_slot(lake.project, connection_of(lake.project, "shop"), said.append, ["shop__t"]):
         second.start()
         second.join(3)
         assert second.is_alive()
@@ -145,3 +145,66 @@ def test_another_run_that_reads_the_log_is_waited_for(
     assert report.exit_code == 0, report.failures
     assert "waiting for another run" in " ".join(report.warnings)
     assert newest(lake) == [(1, "aa"), (2, "b")]
+
+
+def test_a_table_that_was_published_again_may_lack_changes(
+    logical_database: Database, lake: Lake
+) -> None:
+    logical_database.execute(
+        f"alter publication {NAME} drop table t",
+        "insert into t values (2, 'unseen')",
+        f"alter publication {NAME} add table t",
+    )
+
+    assert "it was added to it again" in failure(lake)
+    assert lake.load(full_refresh=True).exit_code == 0
+    logical_database.execute("insert into t values (3, 'c')")
+    assert newest(loaded(lake)) == logical_database.rows("select * from t order by 1")
+
+
+def test_a_first_load_waits_for_those_who_wrote_before_the_table_was_published(
+    logical_database: Database, lake: Lake
+) -> None:
+    logical_database.execute("create table u (id int primary key)")
+    early = logical_database.connect()
+    early.cursor().execute("insert into u values (1)")
+    logical_database.execute(f"alter publication {NAME} add table u")
+    lake.declare("t: {cursor: wal}\nu: {cursor: wal}")
+
+    (failed,) = lake.load().failures
+    assert "can't be loaded for the first time yet" in str(failed.error)
+
+    early.commit()
+    loaded(lake)
+    assert lake.raw("shop__u", "id") == [(1,)]
+
+
+def test_a_change_without_the_rows_key_is_not_loaded(
+    logical_database: Database, lake: Lake
+) -> None:
+    logical_database.execute(
+        "alter table t alter word set not null",
+        "create unique index by_word on t (word)",
+        "alter table t replica identity using index by_word",
+        "delete from t where id = 1",
+        "alter table t replica identity default",
+    )
+
+    assert "it has a change without the row's key" in failure(lake)
+    assert lake.load(full_refresh=True, allow_shrink=True).exit_code == 0
+    assert loaded(lake).raw("shop__t", "count(*)") == [(2,)]
+
+
+def test_a_renamed_key_has_the_table_read_in_full(logical_database: Database, lake: Lake) -> None:
+    logical_database.execute(
+        "update t set word = 'b' where id = 1",
+        "alter table t rename id to number",
+        "insert into t values (2, 'c')",
+    )
+
+    loaded(lake)
+    logical_database.execute("insert into t values (3, 'd')")
+    loaded(lake)
+
+    rows = lake.raw("shop__t", "number, word, _wal_operation")
+    assert [row for row in rows if row[0]] == [(1, "b", None), (2, "c", None), (3, "d", "insert")]

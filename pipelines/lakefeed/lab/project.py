@@ -19,10 +19,11 @@ from lakefeed.declaration.environment.references import escaped
 from lakefeed.declaration.environment.variables import variables_file
 from lakefeed.declaration.project import Project, open_project
 from lakefeed.declaration.table import Table
-from lakefeed.errors import TableFailed
+from lakefeed.errors import LakefeedError, TableFailed
 from lakefeed.lab.scratch import LAB_SCHEMA, LabTable, copy_schema, prepare_table
 from lakefeed.lab.writers import Writers
 from lakefeed.loading.plan.table_plan import plan_table
+from lakefeed.orchestration.log.setup import logging_sources, setup
 from lakefeed.orchestration.project.catalogue_sync import LiveSource, read_live
 from lakefeed.orchestration.project.scaffold import write_scaffold, write_secret
 from lakefeed.orchestration.project.sync import sync
@@ -31,6 +32,11 @@ from lakefeed.source.connections.sessions import connect, open_session
 from lakefeed.source.inspection.tables import BASE_KINDS
 
 _HASH_KEY = "LAKEFEED_LAB_HASH_KEY"
+# A database with a slot can't be dropped.
+_DROP_SLOTS = """
+select pg_drop_replication_slot(slot_name) from pg_replication_slots
+where database = %s and not active
+"""
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ def open_lab(project: Project, root: Path, server: str, rows: int, choose: rando
     }
     lab = open_project(root)
     sync(lab)
+    keep_logs(lab)
     lab, left_out, writers = open_project(root), _queries_of(project), []
     for source, url in urls.items():
         tables, why_not = _prepare(project, lab, source, rows)
@@ -85,12 +92,30 @@ def open_lab(project: Project, root: Path, server: str, rows: int, choose: rando
     return Lab(lab, tuple(writers), tuple(left_out))
 
 
+def keep_logs(lab: Project) -> None:
+    """Has the scratch databases publish and keep what tables with `cursor: wal` need.
+
+    To be called again once a table was replaced: the new one isn't published.
+
+    Raises:
+        LakefeedError: a database doesn't allow it.
+    """
+    for done in setup(lab, logging_sources(lab), applies=True, allow_unbounded=True):
+        if done.error:
+            raise done.error
+        for need in done.plan.needs:
+            raise LakefeedError(
+                f"the lab's server lacks something for `cursor: wal`: {need.what}", do=need.do
+            )
+
+
 def drop_databases(project: Project, server: str) -> None:
     """Drops the databases that `open_lab` created on a user's server."""
     with closing(_on_server(server)) as session:
         session.autocommit = True
         for source in project.declaration.sources:
             with session.cursor() as cursor:
+                cursor.execute(_DROP_SLOTS, [_database(source)])
                 cursor.execute(f"drop database if exists {_database(source)} with (force)")
 
 
@@ -133,6 +158,8 @@ def _redirected(project: Project) -> str:
         source["tables"] = {name: t for name, t in tables if not (t and t.get("query"))}
     for source, declared in data["sources"].items():
         declared["connection"] = f"${{{_variable(source)}}}"
+        # Slots are the server's, which may be that of the source.
+        declared["wal"] = dict.fromkeys(("slot", "publication"), _database(source))
     return yaml_text(data)
 
 

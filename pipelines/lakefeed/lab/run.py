@@ -21,12 +21,13 @@ from lakefeed.declaration.project import Project, open_project
 from lakefeed.demo.server import embedded_postgres, require_server
 from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED
 from lakefeed.lab.kill import lakefeed, lakefeed_perhaps_killed
-from lakefeed.lab.project import Lab, drop_databases, open_lab
+from lakefeed.lab.project import Lab, drop_databases, keep_logs, open_lab
 from lakefeed.lab.writers import writing
 from lakefeed.loading.plan.column_check import hash_keys
 from lakefeed.loading.plan.table_plan import plan_table
 from lakefeed.loading.reconcile import lost_and_doubled
 from lakefeed.orchestration.checks.audit import at_one_snapshot, attach_staging
+from lakefeed.orchestration.log.setup import logging_sources
 from lakefeed.render.report import console
 
 _MOST_TRANSACTIONS_BETWEEN_RUNS = 10
@@ -91,7 +92,7 @@ def run_lab(project: Project, request: LabRequest) -> int:
 @contextmanager
 def _scratch_server(project: Project, folder: Path, request: LabRequest) -> Iterator[str]:
     if request.server is None:
-        with embedded_postgres(folder) as url:
+        with embedded_postgres(folder, is_logical=bool(logging_sources(project))) as url:
             yield url
         return
     drop_databases(project, request.server)
@@ -129,6 +130,7 @@ def _torture(out: Console, lab: Lab, request: LabRequest, choose: random.Random)
                 writers.alter()
             if choose.random() < _OPEN_TRANSACTIONS_END:
                 writers.end_transactions()
+        keep_logs(lab.project)
         with writing(lab.writers):
             killed += lakefeed_perhaps_killed(root, choose, "run", "--allow-shrink", *lab.selection)
         if choose.random() < _WORKING_DIRECTORY_LOST:
@@ -137,6 +139,7 @@ def _torture(out: Console, lab: Lab, request: LabRequest, choose: random.Random)
             out.print(f"  {step + 1} of {request.steps}", end="\r")
     for writers in lab.writers:
         writers.end_transactions()
+    keep_logs(lab.project)
     return killed
 
 

@@ -83,7 +83,8 @@ class LabTable:
             plan.table.name,
             self.written,
             may_lose=may_lose,
-            may_part=may_lose,
+            # What is detached stays in raw: the log has no deletes for it.
+            may_part=may_lose and not plan.table.reads_log,
             may_change=settings.schema_changes != "freeze",
             alike=tuple(
                 pair for pair in combinations(named, 2) if types[pair[0]] == types[pair[1]]

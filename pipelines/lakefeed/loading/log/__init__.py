@@ -1,6 +1,7 @@
 """The source's log in one run: decoded once for all of its tables, and turned into row versions.
 
-Imports: `declaration`, `loading.object_store`, `loading.plan`, `loading.raw`, `loading.sessions`,
-    `source`, `source.connections`, `source.inspection`, `source.log`.
+Imports: `declaration`, `declaration.models`, `loading.object_store`, `loading.plan`, `loading.raw`,
+    `loading.sessions`, `source`, `source.connections`, `source.inspection`, `source.log`,
+    `source.replication`.
 Public: `changes`, `completion`, `held_slot`, `run_log`.
 """

@@ -40,12 +40,18 @@ class Layout:
 
 
 class TableDecoder:
-    """Spools the changes of one table."""
+    """Spools the changes of one table.
+
+    Attributes:
+        keyless: where transactions were committed whose changes don't tell the key of a row, by
+            their numbers: the table's key or its replica identity was another one.
+    """
 
     def __init__(self, plan: TablePlan, folder: Path) -> None:
         folder.mkdir(parents=True)
         self.spool = Spool(folder, len(plan.columns))
         self.has_changes = False
+        self.keyless: dict[int, int] = {}
         self._plan = plan
         self._names = [column.name for column in plan.columns]
         # Hashing a relation would take longer than decoding a row.
@@ -63,6 +69,10 @@ class TableDecoder:
             self._add(begin, position, "truncate", [None] * len(self._names))
             return position + 1
         layout = self._layout_of(change.relation)
+        if self._lacks_key(layout, change):
+            xid, transaction = begin
+            self.keyless[xid] = transaction.commit_lsn
+            return position
         if change.operation == "insert":
             assert change.new is not None
             # Nothing is left out of it, and most changes of a busy table are inserts.
@@ -112,9 +122,14 @@ class TableDecoder:
             self._layout = Layout(
                 len(relation.columns),
                 tuple(places.get(name) for name in self._names),
-                tuple(places[name] for name in self._plan.key),
+                tuple(places[name] for name in self._plan.key if name in places),
             )
         return self._layout
+
+    def _lacks_key(self, layout: Layout, change: Change) -> bool:
+        if len(layout.key) < len(self._plan.key):
+            return True
+        return change.old is not None and any(change.old[at] is UNCHANGED for at in layout.key)
 
 
 def decoders_of(plans: Sequence[TablePlan], folder: Path) -> dict[str, TableDecoder]:
@@ -135,6 +150,12 @@ def relations_of(plans: Sequence[TablePlan]) -> dict[int, list[str]]:
         for oid in oids:
             found.setdefault(oid, []).append(plan.table.lake_name)
     return found
+
+
+def at_most(xid: int, following: int) -> int:
+    """The number of 64 bits of a transaction, from its lower 32, that was given before this one."""
+    number = following - following % _XIDS + xid
+    return number if number < following else number - _XIDS
 
 
 def widened(xid: int, near: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -11,16 +11,20 @@ from time import monotonic, sleep
 from lakefeed.declaration.project import Project
 from lakefeed.errors import Refused
 from lakefeed.interruption import raise_if_interrupted
+from lakefeed.loading.log.positions import read_positions
 from lakefeed.source.connections.connection import Connection
 from lakefeed.source.connections.sessions import connect
 from lakefeed.source.connections.watched_session import WatchedSession
 from lakefeed.source.log.lsn import parse_lsn
 from lakefeed.source.log.slots import Slot, flushed, slot_of
+from lakefeed.source.replication.published_since import PublishedSince, published_since
 
 # As long as runs wait for sessions (source/connections/budget.py).
 _WAIT_SECONDS = 30 * 60
 _RETRY_SECONDS = 1.0
 _FLUSH_SECONDS = 5.0
+# Most transactions end within a moment; others may be open for days.
+_OPEN_SECONDS = 10.0
 # Where a page ends, the next record begins after a header: nothing lies in between.
 _PAGE_HEADER = 40
 
@@ -38,6 +42,9 @@ class HeldSlot:
     Attributes:
         session: holds it.
         slot: as it was before the run's snapshot was taken; None if it doesn't exist.
+        since: since when the publication is what it is; None if it doesn't exist.
+        open: the transactions that were open after that was read: they may have written to a table
+            before it was published.
     """
 
     project: Project
@@ -45,6 +52,8 @@ class HeldSlot:
     session: WatchedSession
     name: str
     slot: Slot | None
+    since: PublishedSince | None
+    open: frozenset[int]
 
 
 def end_of_log(session: WatchedSession) -> int:
@@ -64,22 +73,48 @@ def end_of_log(session: WatchedSession) -> int:
 
 @contextmanager
 def held_slot(
-    project: Project, connection: Connection, say: Callable[[str], None]
+    project: Project, connection: Connection, say: Callable[[str], None], tables: Collection[str]
 ) -> Iterator[HeldSlot]:
     """Holds the slot of a source within the block. To be opened before the snapshot is taken.
 
     Args:
         say: called with a message if it has to wait for another run.
+        tables: those that are read by the log, by their names in the lake. If one was never loaded,
+            this waits a moment for transactions that may have written to it before it was
+            published.
 
     Raises:
         SourceUnreachable: there is no connection.
         Refused: another run has held it for half an hour.
     """
-    name = project.wal_of(connection.source).slot
+    settings = project.wal_of(connection.source)
     with connect(connection, "lakefeed log") as session:
-        _wait_for(session, name, say)
-        slot = slot_of(session, name)
-        yield HeldSlot(project, connection, session=session, name=name, slot=slot)
+        _wait_for(session, settings.slot, say)
+        slot = slot_of(session, settings.slot)
+        since = published_since(session, settings.publication)
+        open_then = open_transactions(session)
+        is_first = not read_positions(project.raw, connection.source).keys() >= set(tables)
+        until = monotonic() + (_OPEN_SECONDS if is_first else 0)
+        while open_then & open_transactions(session) and monotonic() < until:
+            raise_if_interrupted()
+            sleep(0.1)
+        yield HeldSlot(
+            project,
+            connection,
+            session=session,
+            name=settings.slot,
+            slot=slot,
+            since=since,
+            open=open_then,
+        )
+
+
+def open_transactions(session: WatchedSession) -> frozenset[int]:
+    """The transactions that have written something and are still open, by their numbers."""
+    with session.cursor() as cursor:
+        cursor.execute("select txid_current_snapshot()::text")
+        ((snapshot,),) = cursor.fetchall()
+    return frozenset(int(number) for number in snapshot.split(":")[2].split(",") if number)
 
 
 def _hold(session: WatchedSession, name: str) -> bool:

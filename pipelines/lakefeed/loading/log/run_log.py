@@ -22,7 +22,7 @@ from lakefeed.errors import LakefeedError, TableFailed
 from lakefeed.interruption import raise_if_interrupted
 from lakefeed.loading.log.changes import ChangesToApply, LogOfTable
 from lakefeed.loading.log.decoding import TableDecoder, decoders_of, relations_of, widened
-from lakefeed.loading.log.held_slot import HeldSlot, end_of_log
+from lakefeed.loading.log.held_slot import HeldSlot, end_of_log, open_transactions
 from lakefeed.loading.log.positions import (
     Position,
     Positions,
@@ -30,7 +30,11 @@ from lakefeed.loading.log.positions import (
     read_positions,
     write_positions,
 )
-from lakefeed.loading.log.standing import reason_to_read_anew
+from lakefeed.loading.log.standing import (
+    published_by,
+    reason_to_read_anew,
+    refuse_unpublished_changes,
+)
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import Load
@@ -98,11 +102,19 @@ class RunLog:
             LakefeedError: the log can't be read.
         """
         if whole:
-            return LogOfTable(reaches=self._slot_for(plan).begins_at, changes=None)
+            begins_at = self._slot_for(plan).begins_at
+            refuse_unpublished_changes(plan, effective, self._held, self._snapshot)
+            return LogOfTable(reaches=begins_at, changes=None)
         after = self._position_to_go_on(plan, effective)
         decoder = self._decoded()[plan.table.lake_name]
         seen = effective[0].in_flight
         assert seen is not None
+        if any(lsn >= after and not seen.shows(xid) for xid, lsn in decoder.keyless.items()):
+            raise self._failed(
+                plan,
+                "it has a change without the row's key: the table's key or its replica identity "
+                "was another one",
+            )
         changes = ChangesToApply(decoder.spool.readable_files(), after, seen)
         return LogOfTable(reaches=max(after, self._upto), changes=changes)
 
@@ -177,16 +189,24 @@ class RunLog:
         position = position_of(effective, self._noted.get(plan.table.lake_name))
         assert position is not None
         reason = reason_to_read_anew(
-            slot, position, effective[-1], snapshot=self._snapshot, end=self._upto
+            slot,
+            position,
+            effective[-1],
+            snapshot=self._snapshot,
+            end=self._upto,
+            published=published_by(plan, self._held, self._snapshot),
         )
         if reason:
-            raise TableFailed(
-                f"{plan.table.shown} can't go on from the log: {reason}",
-                where=plan.table.where_of("cursor"),
-                do="nothing was lost so far; to read the table in full and go on from there: "
-                f"lakefeed run --select {plan.table.shown} --full-refresh",
-            )
+            raise self._failed(plan, reason)
         return position
+
+    def _failed(self, plan: TablePlan, reason: str) -> TableFailed:
+        return TableFailed(
+            f"{plan.table.shown} can't go on from the log: {reason}",
+            where=plan.table.where_of("cursor"),
+            do="nothing was lost so far; to read the table in full and go on from there: "
+            f"lakefeed run --select {plan.table.shown} --full-refresh",
+        )
 
     def _decoded(self) -> dict[str, TableDecoder]:
         with self._decoding:
@@ -272,9 +292,5 @@ class RunLog:
         A commit that waits for a synchronous standby is in the log before a snapshot shows it. A
         table that is read at such a snapshot needs the log to have it.
         """
-        with self._held.session.cursor() as cursor:
-            cursor.execute("select txid_current_snapshot()::text")
-            row = cursor.fetchone()
-        assert row is not None
-        unseen = [int(xid) for xid in row[0].split(":")[2].split(",") if xid]
+        unseen = open_transactions(self._held.session)
         return min([target, *(self._recent[xid] for xid in unseen if xid in self._recent)])

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from lakefeed.declaration.models.table_settings import LOG
+from lakefeed.errors import TableFailed
+from lakefeed.loading.log.decoding import at_most
+from lakefeed.loading.log.held_slot import HeldSlot
+from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.loading.sessions.transactions import in_flight_at
 from lakefeed.source.log.lsn import lsn_text
 from lakefeed.source.log.slots import Slot
 from lakefeed.source.snapshot import Snapshot
 
 
 def reason_to_read_anew(
-    slot: Slot, position: int, newest: Load, *, snapshot: Snapshot, end: int
+    slot: Slot,
+    position: int,
+    newest: Load,
+    *,
+    snapshot: Snapshot,
+    end: int,
+    published: int,
 ) -> str | None:
     """Why the log may lack changes since this position; None if it has all of them.
 
@@ -20,11 +34,14 @@ def reason_to_read_anew(
         position: up to where the table's changes are in raw.
         newest: its newest load.
         end: where the server's log ends now.
+        published: the transaction since which the table is published as it is now.
     """
     before = newest.in_flight.history if newest.in_flight else None
     now = snapshot.history
     if before and now and before != now:
         return "the server was restored or replaced since the latest load"
+    if newest.in_flight and not newest.in_flight.shows(published):
+        return "its publication was changed since the latest load, or it was added to it again"
     if end < position:
         return (
             f"the server's log ends at {lsn_text(end)}, before {lsn_text(position)}, where the "
@@ -37,3 +54,47 @@ def reason_to_read_anew(
             "or left the table behind, or someone else advanced it"
         )
     return None
+
+
+def published_by(plan: TablePlan, held: HeldSlot, snapshot: Snapshot) -> int:
+    """The transaction since which a table is published as it is now.
+
+    Raises:
+        TableFailed: it wasn't when the run began.
+    """
+    oids = {part.oid for part in plan.parts} | {plan.identity or 0}
+    found = held.since.of(oids, plan.table.schema) if held.since else None
+    if found is None:
+        raise TableFailed(
+            f"{plan.table.shown} was published while the run began",
+            where=plan.table.where_of("cursor"),
+            do="run again",
+        )
+    following = in_flight_at(snapshot, None).next_number
+    return max(at_most(xid, following) for xid in found)
+
+
+def refuse_unpublished_changes(
+    plan: TablePlan, effective: Sequence[Load], held: HeldSlot, snapshot: Snapshot
+) -> None:
+    """Checks that the log will have all that the snapshot of a read of the whole table lacks.
+
+    It has nothing that was written before the table was published, whenever that is committed.
+
+    Raises:
+        TableFailed: a transaction is open that may have written to the table before.
+    """
+    newest = effective[-1] if effective else None
+    published, seen = published_by(plan, held, snapshot), newest.in_flight if newest else None
+    by_log = newest is not None and newest.read_as is not None and newest.read_as.cursor == LOG
+    if by_log and seen and seen.shows(published):
+        return
+    still_open = held.open.intersection(in_flight_at(snapshot, None).writing)
+    if still_open:
+        raise TableFailed(
+            f"{plan.table.shown} can't be loaded for the first time yet: transactions are open "
+            f"that may have changed it before it was published ({len(still_open)})",
+            where=plan.table.where_of("cursor"),
+            do="run again once they have ended; they are in pg_stat_activity, by "
+            f"backend_xid: {', '.join(map(str, sorted(still_open)))}",
+        )

@@ -60,6 +60,11 @@ class OpenTransactions:
             not known or before.history == self.history
         )
 
+    def shows(self, transaction: int) -> bool:
+        """Whether the snapshot shows what a committed transaction did, by its number."""
+        has_number = transaction < self.next_number and transaction not in self.writing
+        return transaction < self.oldest_unfinished or has_number
+
     def had_begun(self, transaction: int) -> bool:
         """Whether a transaction already had its number at this snapshot."""
         return transaction < self.next_number

@@ -111,8 +111,8 @@ class SourceRun:
         with ExitStack() as stack:
             # Before the snapshot is taken, so that the log has all that the snapshot lacks.
             slot = None
-            if any(table.reads_log for table in wanted):
-                slot = stack.enter_context(held_slot(self.project, connection, self._warn))
+            if by_log := [table.lake_name for table in wanted if table.reads_log]:
+                slot = stack.enter_context(held_slot(self.project, connection, self._warn, by_log))
             opened = open_snapshot(connection, self._warn, holds=self._holds_snapshot)
             snapshot, session = stack.enter_context(opened)
             if snapshot.conflicts is not None:
