@@ -189,7 +189,7 @@ def test_a_full_read_writes_one_tombstone_for_a_row_with_several_versions(
     logical_database: Database, declare: Declare
 ) -> None:
     logical_database.execute(*T)
-    lake = declare("t: {cursor: wal}", "t")
+    lake = declare("t: {cursor: wal, deletes: mark}", "t")
     assert lake.load().exit_code == 0
     logical_database.execute(*CHANGES)
     assert lake.load().exit_code == 0
