@@ -307,7 +307,7 @@ def test_drop_removes_both_and_says_what_becomes_of_the_tables(
 
     assert kept == [(SLOT,)]
     assert sql_of(printed) == sql_of(applied)
-    assert "shop.orders can't be loaded" in flat(printed)
+    assert "`shop.orders` can't be loaded" in flat(printed)
     assert (published(logical_database), slots(logical_database)) == (set(), [])
     assert cdc(orders, "drop") == "-- shop: nothing to do\n"
 
