@@ -135,6 +135,17 @@ def test_replica_identity_full_has_every_key(logical_database: Database, lake: L
     assert errors_of(prepared(declared, logical_database, (BY_SETUP,))) == []
 
 
+def test_a_deferrable_primary_key_is_refused(logical_database: Database, lake: Lake) -> None:
+    logical_database.execute(
+        "create table events (id int primary key deferrable)",
+        "alter table events replica identity full",
+    )
+    declared = prepared(lake.declare("events: {cursor: wal}"), logical_database, (BY_SETUP,))
+
+    (error,) = errors_of(declared)
+    assert "the primary key of shop.events is deferrable" in error
+
+
 def test_partitions_are_accepted_under_their_root_or_under_their_own_name_alone(
     logical_database: Database, lake: Lake
 ) -> None:

@@ -124,6 +124,7 @@ def _lacks(
         )
     yield from _of_columns(table, logged, sent, columns, source)
     yield from _of_identity(table, logged)
+    yield from _of_deferrable_key(table, live, logged)
 
 
 def _of_publication(
@@ -187,6 +188,19 @@ def _of_columns(
                 else "and isn't stored, so that the log doesn't have it"
             )
             yield f"`{column}` of {table.shown} is generated, {why}", exclude
+
+
+def _of_deferrable_key(
+    table: Table, live: CatalogueTable, logged: LoggedTable
+) -> Iterator[tuple[str, str]]:
+    """Within one transaction, rows may swap keys that are only compared when it is committed."""
+    is_primary = set(table.key) == set(live.primary_key)
+    if is_primary and not all(logged.index_for(i.table, table.key) for i in logged.identities):
+        yield (
+            f"the primary key of {table.shown} is deferrable, so that the log can't tell which row "
+            "has a key while a transaction swaps keys",
+            "make it not deferrable, or use another cursor",
+        )
 
 
 def _of_identity(table: Table, logged: LoggedTable) -> Iterator[tuple[str, str]]:
