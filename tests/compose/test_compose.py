@@ -6,6 +6,9 @@ commands are those of docs/airflow.md and docs/outgrowing-one-machine.md.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from tests.airflow.api import eventually
@@ -30,26 +33,46 @@ def assert_all_is_there(setup: Setup) -> None:
         setup.stack.compose("start", setup.traffic)
 
 
-def begin_long_load(setup: Setup) -> tuple[str, str]:
-    """The run, and the container in which a load of many rows is at work."""
+# The program of a `copy` is given the row, which it must read.
+SIGNAL = "format('cat > /dev/null; kill -{} %s', {})"
+
+
+@contextmanager
+def a_load_at_work(setup: Setup) -> Iterator[tuple[str, str]]:
+    """A run, and the container in which it is reading many rows, for as long as the block lasts.
+
+    The source's process that sends them is stopped, since a read may be over in seconds.
+    """
     setup.ask(setup.add_many)
     run = setup.stack.api.trigger()
-    # Within the source, since a read may be over in seconds.
-    setup.ask(
+    reader = setup.ask(
         f"""
         set statement_timeout = '3min';
-        do $$ begin
-            while not exists (
-                select from pg_stat_activity
-                where state = 'active' and query like '%{setup.big}%' and pid <> pg_backend_pid()
-            ) loop
+        do $$
+        declare reader int;
+        begin
+            loop
+                select pid into reader from pg_stat_activity
+                where state = 'active' and query like '%{setup.big}%'
+                and application_name like 'lakefeed%';
+                exit when reader is not null;
                 perform pg_sleep(0.05);
                 perform pg_stat_clear_snapshot();
             end loop;
+            execute format('copy (select 1) to program %L', {SIGNAL.format("STOP", "reader")});
+            perform set_config('test.reader', reader::text, false);
+        end $$;
+        select current_setting('test.reader');
+        """
+    ).split()[-1]
+    yield run, setup.stack.host_of(run, task_of_big(setup))
+    setup.ask(
+        f"""
+        do $$ begin
+            execute format('copy (select 1) to program %L', {SIGNAL.format("CONT", reader)});
         end $$;
         """
     )
-    return run, setup.stack.host_of(run, task_of_big(setup))
 
 
 def task_of_big(setup: Setup) -> str:
@@ -141,10 +164,9 @@ def test_each_command_that_looks_at_the_store_shows_something(
 
 
 def test_a_killed_scheduler_loses_nothing(setup: Setup) -> None:
-    run, _ = begin_long_load(setup)
-
-    setup.stack.compose("kill", "airflow-scheduler")
-    assert state_of_big(setup, run) == "running"
+    with a_load_at_work(setup) as (run, _):
+        setup.stack.compose("kill", "airflow-scheduler")
+        assert state_of_big(setup, run) == "running"
     setup.stack.type((setup.start,))
 
     assert_green(setup, run)
@@ -156,10 +178,9 @@ def test_a_killed_scheduler_loses_nothing(setup: Setup) -> None:
 def test_a_killed_worker_loses_nothing(setup: Setup) -> None:
     if not setup.workers:
         pytest.skip("tasks run in the scheduler's container")
-    run, host = begin_long_load(setup)
-
-    checked("docker", "kill", host)
-    assert state_of_big(setup, run) == "running"
+    with a_load_at_work(setup) as (run, host):
+        checked("docker", "kill", host)
+        assert state_of_big(setup, run) == "running"
 
     assert_green(setup, run)
     assert tries_of_big(setup, run) == 2
