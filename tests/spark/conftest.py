@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[2]
 _CATALOGUES = 100
+# A catalogue that is as Iceberg has it by default.
+CACHED = "cached"
 IN_CI = bool(os.environ.get("CI"))
 
 
@@ -106,9 +108,11 @@ def spark_cluster_server(
             catalogue=url,
             warehouse=Running.warehouse,
             store=store_server,
-            catalogues=(CATALOGUE, *(f"lake{number}" for number in range(_CATALOGUES))),
+            catalogues=(CATALOGUE, CACHED, *(f"lake{number}" for number in range(_CATALOGUES))),
         )
-        with spark_cluster(spark_here, place, tmp_path_factory.mktemp("spark")) as cluster:
+        folder, cached = tmp_path_factory.mktemp("spark"), f"spark.sql.catalog.{CACHED}"
+        settings = {f"{cached}.cache-enabled": "true"}
+        with spark_cluster(spark_here, place, folder, settings) as cluster:
             yield Running(cluster, store_server, database)
 
 

@@ -30,9 +30,11 @@ _JAVA = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 class Cluster:
     """A cluster; `remote` is what clients of Spark Connect connect to."""
 
-    def __init__(self, spark: Spark, place: Place, folder: Path, running: Processes) -> None:
+    def __init__(
+        self, spark: Spark, settings: Mapping[str, str], folder: Path, running: Processes
+    ) -> None:
         self._spark = spark
-        self._place = place
+        self._settings = settings
         self._folder = folder
         self._running = running
         self._master = free_port()
@@ -75,7 +77,7 @@ class Cluster:
         self._connect = free_port()
         file = self._folder / "connect.conf"
         file.touch(mode=0o600)
-        settings = {**server_settings(self._place), **self._own_settings()}
+        settings = {**self._settings, **self._own_settings()}
         file.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
         submit = [str(self._spark.home / "bin" / "spark-submit"), "--properties-file", str(file)]
         main = f"{_PACKAGE}.sql.connect.service.SparkConnectServer"
@@ -141,18 +143,22 @@ class Cluster:
 
 
 @contextmanager
-def spark_cluster(spark: Spark, place: Place, folder: Path) -> Iterator[Cluster]:
+def spark_cluster(
+    spark: Spark, place: Place, folder: Path, settings: Mapping[str, str] | None = None
+) -> Iterator[Cluster]:
     """Starts a cluster, and stops it when the block ends.
 
     Args:
         folder: for its logs, and what its executors write while they work.
+        settings: of the server, in place of those that Lakefeed needs.
 
     Raises:
         LakefeedError: it doesn't start.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with processes(folder, folder / "logs") as running:
-        cluster = Cluster(spark, place, folder, running)
+        known = {**server_settings(place), **(settings or {})}
+        cluster = Cluster(spark, known, folder, running)
         cluster.start()
         yield cluster
 

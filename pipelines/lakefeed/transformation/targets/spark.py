@@ -139,6 +139,25 @@ def open_session(remote: str, catalog: str) -> SparkSession:
     return session
 
 
+def server_settings(spark: Spark, *names: str) -> dict[str, str | None]:
+    """What the server's sessions begin with; None for what isn't set.
+
+    Raises:
+        SourceUnreachable: the server can't be reached.
+    """
+    from pyspark.sql import SparkSession
+
+    # What `open_session` sets holds in its own session alone.
+    session = SparkSession.builder.remote(spark.remote).create()
+    try:
+        with without_collection():
+            return {name: session.conf.get(name, None) for name in names}
+    except Exception as error:  # noqa: BLE001 - gRPC's and pyspark's
+        raise unreachable(spark, error) from None
+    finally:
+        session.stop()
+
+
 @atexit.register
 def close_sessions() -> None:
     """Closes the sessions of this process; the server keeps others for an hour."""

@@ -26,6 +26,7 @@ from lakefeed.transformation.targets.spark import (
     open_session,
     quoted,
     rows_of,
+    server_settings,
 )
 from lakefeed.transformation.warehouse.base.warehouse import Inspection
 from lakefeed.transformation.warehouse.spark.register import read_register
@@ -58,7 +59,11 @@ def inspect_spark(project: Project, spark: Spark) -> Inspection:
             )
         )
     else:
-        lacks += [*_missing_features(project, session), *_tables_of_others(project, session)]
+        lacks += [
+            *_missing_features(project, session),
+            *_cached(project, spark),
+            *_tables_of_others(project, session),
+        ]
     lacks += _unread(project, session)
     return Inspection(
         "Apache Spark",
@@ -138,6 +143,23 @@ def _remedy(what: str) -> str:
     if what in ("update rows", "merge rows", "create tags"):
         return f"start the server with spark.sql.extensions={_EXTENSIONS} (docs/spark.md)"
     return "give the server's credentials these rights in the catalog and its files"
+
+
+def _cached(project: Project, spark: Spark) -> Iterator[LakefeedError]:
+    """That sessions of readers keep what they know of tables, as Iceberg has it by default.
+
+    Source: https://iceberg.apache.org/docs/latest/spark-configuration/#catalog-configuration
+    """
+    prefix = f"spark.sql.catalog.{spark.catalog}"
+    enabled, kept = f"{prefix}.cache-enabled", f"{prefix}.cache.expiration-interval-ms"
+    found = server_settings(spark, enabled, kept)
+    if (found[enabled] or "").lower() != "false" and found[kept] != "0":
+        yield Refused(
+            f"the server doesn't set {enabled}=false, so that readers' queries fail with "
+            "`Cannot find snapshot` for half a minute after a version is published",
+            where=_where(project, "catalog"),
+            do=f"start the server with {enabled}=false (docs/spark.md)",
+        )
 
 
 def _tables_of_others(project: Project, session: SparkSession) -> Iterator[LakefeedError]:
