@@ -16,7 +16,7 @@ from typing import Any
 import psycopg2
 
 from lakefeed.conformance.trial import SOURCE, Trial
-from lakefeed.conformance.values import fill
+from lakefeed.conformance.values import WITHOUT_INFINITY, fill
 from lakefeed.declaration.document.loader import DECLARATION_FILE
 from lakefeed.declaration.document.quoting import yaml_text
 from lakefeed.declaration.environment.references import escaped
@@ -52,6 +52,8 @@ TABLES = (
     f"{_CHANGES})",
     "insert into changing select i, i, i / 4.0, 'old' from generate_series(1, 20) as i",
     "create table accounts (id int primary key, balance int)",
+    f"create table endless (id int primary key, d date, t timestamp, z timestamptz, {_CHANGES})",
+    "insert into endless values (1, '2026-01-01', '2026-01-01', '2026-01-01')",
     "insert into accounts select i, case when i % 2 = 0 then 10 else -10 end "
     "from generate_series(1, 100) as i",
 )
@@ -63,6 +65,7 @@ _DECLARED: dict[str, dict[str, Any]] = {
     "customers": {"cursor": "at", "history": True},
     "changing": {"cursor": "at"},
     "accounts": {"mode": "full_refresh"},
+    "endless": {"mode": "full_refresh"},
 }
 _MODELS = {
     "models/marts/balances.sql": (
@@ -98,7 +101,7 @@ def scratch_trial(project: Project, server: str | None) -> Iterator[Trial]:
     folder = project.data / "conformance"
     shutil.rmtree(folder / "project", ignore_errors=True)
     with _database(folder / "postgres", server) as url:
-        _fill(url)
+        _fill(url, project)
         trial = Trial(folder / "project", url)
         _write_project(project, trial)
         _refuse_other_tables(project, trial)
@@ -139,9 +142,10 @@ def _on(server: str, statement: str) -> None:
             cursor.execute(statement)
 
 
-def _fill(url: str) -> None:
+def _fill(url: str, project: Project) -> None:
+    is_held = project.declaration.warehouse.type not in WITHOUT_INFINITY
     with closing(psycopg2.connect(url)) as session:
-        fill(session, "types")
+        fill(session, "types", infinite=is_held)
         with session.cursor() as cursor:
             for statement in TABLES:
                 cursor.execute(statement)

@@ -6,7 +6,7 @@ Tests load them, and write docs/types.md from what arrives.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg2
 from psycopg2.extensions import connection as PgConnection
@@ -63,6 +63,11 @@ _INTERVALS = ("0", "1 mon", "-1 mon +1 day -00:00:00.000001", "1 year 2 mons 3 d
 _JSONS = ('{"a": 1.10, "b": 1e400, "A" :  null}', '{"b": 1, "a": 2, "b": 3}', '"\\u00e9"',
          '"\\ud83d\\ude00"', "12345678901234567890.123456789012345678900", "  [ 1 ,\n 2 ]  ", '""',
          "null", "{}", '{"": {"": []}}', '"\\\\ \\" \\/ \\n \'"', "-0.0", "1E+2")  # fmt: skip
+INFINITE = ("infinity", "-infinity")
+# Types of points in time, with the domains over them.
+_TIMES = ("date", "timestamp", "timestamptz", "bare", "day", "moments")
+# Warehouses that have no infinite times: a value that is one stops its model.
+WITHOUT_INFINITY = frozenset({"spark"})
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,13 @@ class Case:
     type: str
     values: tuple[str, ...]
     optional: bool = False
+
+    @property
+    def finite(self) -> Case:
+        """The same without infinite times, which some engines don't have."""
+        if self.type.partition("(")[0] not in _TIMES:
+            return self
+        return replace(self, values=tuple(v for v in self.values if v not in INFINITE))
 
 
 def _case(type_: str, *values: str, optional: bool = False) -> Case:
@@ -218,8 +230,11 @@ CASES = {
 ROWS = max(len(case.values) for case in CASES.values()) + 1
 
 
-def fill(session: PgConnection, table: str) -> dict[str, str]:
+def fill(session: PgConnection, table: str, *, infinite: bool = True) -> dict[str, str]:
     """Creates a table with a column for each case, a key `id` and a cursor `at`, and fills it.
+
+    Args:
+        infinite: with the infinite times as well.
 
     Returns:
         why each optional type that the server lacks is left out, by the name of its case.
@@ -229,7 +244,8 @@ def fill(session: PgConnection, table: str) -> dict[str, str]:
         for statement in TYPES:
             cursor.execute(statement)
         lacking = _lacking(session)
-        cases = {name: case for name, case in CASES.items() if name not in lacking}
+        known = {name: case for name, case in CASES.items() if name not in lacking}
+        cases = {name: case if infinite else case.finite for name, case in known.items()}
         columns = "".join(f", {quote(name)} {case.type}" for name, case in cases.items())
         cursor.execute(
             f"create table {table} (id int primary key, at timestamptz default now(){columns})"

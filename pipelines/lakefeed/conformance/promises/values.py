@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lakefeed.conformance.spelling import Row, source_texts
 from lakefeed.conformance.trial import PromiseBroken, Trial, refuse_unequal
-from lakefeed.conformance.values import CASES
+from lakefeed.conformance.values import CASES, WITHOUT_INFINITY
 from lakefeed.orchestration.build.build import build_from_scratch
 
 _SIGNED_ZERO = ("real", "double precision")
@@ -25,8 +25,10 @@ def first_build(trial: Trial) -> None:
 
 
 def types_survive_a_build(trial: Trial) -> None:
-    """Compares each type, value by value."""
+    """Compares each type, value by value. What an engine doesn't have is refused by name."""
     _refuse_changed_values(trial)
+    if trial.project.declaration.warehouse.type in WITHOUT_INFINITY:
+        _refuse_infinity_unnamed(trial)
 
 
 def types_survive_a_merge(trial: Trial) -> None:
@@ -34,6 +36,18 @@ def types_survive_a_merge(trial: Trial) -> None:
     trial.execute("update types set at = clock_timestamp()")
     trial.run("types")
     _refuse_changed_values(trial)
+
+
+def _refuse_infinity_unnamed(trial: Trial) -> None:
+    """Infinite times stop their model with the column's name, and finite ones bring it back."""
+    trial.execute("update endless set d = 'infinity', t = '-infinity', z = 'infinity'")
+    report = trial.try_run("endless")
+    told = [node.told for node in report.build.failures] if report.build else []
+    if len(told) != 1 or "holds infinity" not in told[0]:
+        raise PromiseBroken(f"infinite times weren't refused: {'; '.join(told) or 'no failure'}")
+    trial.execute("update endless set d = '2026-01-02', t = '2026-01-02', z = '2026-01-02'")
+    trial.run("endless")
+    trial.refuse_difference("endless")
 
 
 def _whole(trial: Trial) -> list[tuple[int, ...]]:
