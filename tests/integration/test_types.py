@@ -20,6 +20,7 @@ from lakefeed.orchestration.checks.check import check_connected
 from lakefeed.orchestration.reports.run_report import RunReport
 from lakefeed.source.inspection.types import lake_type
 from lakefeed.source.staged_form import staged_form
+from lakefeed.transformation.dbt_adapter.spark.types import holds_infinity, spark_type
 from tests.conftest import (
     CONNECTION_VARIABLE,
     Database,
@@ -224,9 +225,11 @@ has the text of `json` and `jsonb` as DuckDB's JSON, and lists and intervals whe
 - `NaN` in a `numeric` with precision, and a timestamp beyond the year 294246, have no place in
   DuckDB: such a row stops its table. Correct it, or leave the column out.
 - DuckDB's tables may keep `-0.0` as the `0.0` that it equals; raw files keep the sign.
+- [Spark](spark.md) has all these values in its own types, except infinite times: such a value stops
+  its model, with the column's name (`tests/spark/test_types.py`).
 
-| PostgreSQL | raw and staging | for example |
-|---|---|---|
+| PostgreSQL | raw and staging | on Spark | for example |
+|---|---|---|---|
 """
 
 
@@ -250,8 +253,11 @@ def _rows(loaded: Loaded) -> Iterator[str]:
         kept = f"`{kind.duckdb}`" + (", PostgreSQL's text" if kind.as_text else "")
         if form := staged_form(types.get(name, one.type), None):
             kept += f"; `{form.type}` in staging"
+        on_spark = f"`{spark_type(kind.duckdb)}`"
+        if not holds_infinity(kind.duckdb):
+            on_spark += ", without infinity"
         domain = f", a domain over `{types[name]}`" if name.startswith("domain") else ""
-        yield f"| `{one.type}`{domain} | {kept} | {_example(loaded, name)} |\n"
+        yield f"| `{one.type}`{domain} | {kept} | {on_spark} | {_example(loaded, name)} |\n"
 
 
 def _example(loaded: Loaded, name: str) -> str:

@@ -61,6 +61,11 @@ def spark_type(lake_type: str) -> str:
     return _IN_SPARK.get(lake_type, lake_type)
 
 
+def holds_infinity(lake_type: str) -> bool:
+    """Whether Spark has all values of a lake type; an infinite time stops its model."""
+    return lake_type not in _INFINITE
+
+
 def spark_form(form: str) -> str:
     """In Spark's SQL, how keys are compared by this form, which is written for DuckDB."""
     return SPARK_FORMS.get(form, form)
