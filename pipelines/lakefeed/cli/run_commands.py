@@ -120,7 +120,9 @@ def rollback(root: Path, resumes: bool, as_json: bool) -> None:
 @click.command()
 @PROJECT
 @click.option(
-    "--as-of", metavar="LOAD|TIME", help="Rebuild as of this load or time, into a separate file."
+    "--as-of",
+    metavar="LOAD|TIME",
+    help="Rebuild as of this load or time, apart from what is published.",
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Path of the file to write.")
 @JSON

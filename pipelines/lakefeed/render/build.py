@@ -51,7 +51,8 @@ def render_changed(report: TrialBuildReport) -> str:
     )
     lines = [f"{what}: {', '.join(names)}" for what, names in rows if names]
     kind = "a copy of the warehouse" if report.is_copy else "a separate warehouse"
-    place = f"nothing was published; the result is in {kind}: {report.path}"
+    stays = f"; the result is in {kind}: {report.place}" if report.place else ""
+    place = f"nothing was published{stays}"
     return "\n".join([*lines, f"{build_line(report.build)} ({report.build.seconds:.1f} s)", place])
 
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lakefeed.declaration.project import Project
@@ -47,12 +47,15 @@ class Relationship:
     to_column: str
 
 
-def read_models(project: Project) -> tuple[Model, ...]:
+def read_models(project: Project, target: Path | None = None) -> tuple[Model, ...]:
     """All models that dbt builds, upstream models first; empty if dbt never ran.
 
     Raw tables are identified by their lake names.
+
+    Args:
+        target: the folder that dbt wrote into, if that isn't the project's own.
     """
-    nodes = _nodes(project)
+    nodes = _read(project, target).get("nodes", {})
     models = {node["name"]: _model_from(node, nodes) for node in nodes.values() if _is_built(node)}
     ordered: dict[str, Model] = {}
     for name in sorted(models):
@@ -141,8 +144,8 @@ def _nodes(project: Project) -> dict[str, dict[str, Any]]:
     return nodes
 
 
-def _read(project: Project) -> dict[str, Any]:
-    path = project.dbt / "target" / "manifest.json"
+def _read(project: Project, target: Path | None = None) -> dict[str, Any]:
+    path = (target or project.dbt / "target") / "manifest.json"
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return found
 

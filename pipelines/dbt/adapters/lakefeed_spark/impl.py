@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Any
 
 from dbt.adapters.base import BaseRelation, available
-from dbt.adapters.contracts.relation import RelationType
+from dbt.adapters.contracts.relation import ComponentName, RelationType
 from dbt.adapters.spark import SparkAdapter
+from dbt.adapters.spark.relation import SparkRelation
 from dbt_common.exceptions import DbtRuntimeError
 from pyspark.sql import DataFrame, SparkSession
 
@@ -18,15 +20,26 @@ from lakefeed.declaration.project import open_project
 from lakefeed.transformation.dbt_adapter.announcement import announce
 from lakefeed.transformation.dbt_adapter.spark.raw_rows import open_rows
 from lakefeed.transformation.dbt_adapter.spark.types import spark_form, spark_type
+from lakefeed.transformation.targets.spark_schemas import schema_standing_for, schemas_stood_for
 
 # How the tags of published snapshots begin.
 _TAG = "lakefeed_"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LakefeedSparkRelation(SparkRelation):  # type: ignore[misc]
+    """A relation that stands in its schema, or in the one that stands for that in a build apart."""
+
+    def _render_iterator(self) -> Iterator[tuple[ComponentName | None, str | None]]:
+        for part, text in super()._render_iterator():
+            yield part, schema_standing_for(text) if text and part == ComponentName.Schema else text
 
 
 class LakefeedSparkAdapter(SparkAdapter):  # type: ignore[misc]
     """dbt-spark's adapter whose tables are Iceberg's."""
 
     ConnectionManager = LakefeedSparkConnectionManager
+    Relation = LakefeedSparkRelation
 
     def __init__(self, config: Any, mp_context: Any) -> None:
         super().__init__(config, mp_context)
@@ -47,10 +60,11 @@ class LakefeedSparkAdapter(SparkAdapter):  # type: ignore[misc]
         dbt-spark describes each table by a statement of its own.
         """
         schema = schema_relation.schema
-        if not self._session.catalog.databaseExists(schema):
+        place = schema_standing_for(schema)
+        if not self._session.catalog.databaseExists(place):
             return []
         listed = [
-            (kind, {row[1] for row in self.rows(f"show {kind}s in {self.quote(schema)}")})
+            (kind, {row[1] for row in self.rows(f"show {kind}s in {self.quote(place)}")})
             for kind in ("table", "view")
         ]
         views = listed[1][1]
@@ -65,6 +79,10 @@ class LakefeedSparkAdapter(SparkAdapter):  # type: ignore[misc]
             for name in sorted(names)
             if kind == "view" or name not in views
         ]
+
+    def list_schemas(self, database: str) -> list[str]:
+        """The schemas of the catalog, by the names of those for which they stand."""
+        return schemas_stood_for(super().list_schemas(database))
 
     @classmethod
     def get_adapter_run_info(cls, config: Any) -> Any:
@@ -92,6 +110,11 @@ class LakefeedSparkAdapter(SparkAdapter):  # type: ignore[misc]
     def tables_in(self, schema: str) -> list[str]:
         """The names of the tables in a schema; none if there is no such schema."""
         return [str(relation.identifier) for relation in self.list_relations("", schema)]
+
+    @available.parse(lambda *_, **__: "_lakefeed")
+    def ledger_schema(self) -> str:
+        """The schema of the ledger in this build."""
+        return self.quote(schema_standing_for("_lakefeed"))
 
     @available.parse(lambda *_, **__: {})
     def columns_of(self, relations: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -28,7 +28,7 @@ _LOAD_ID = re.compile(r"[0-9]+\.[0-9]+")
 
 @dataclass(frozen=True)
 class RebuildReport:
-    """dbt's result and where the new warehouse is, if nothing failed.
+    """dbt's result and where the new warehouse is; empty if something failed.
 
     `set_aside` is the path to which an unreadable warehouse was moved.
     """
@@ -52,7 +52,7 @@ class RebuildReport:
         return {
             "exit_code": self.exit_code,
             "seconds": round(self.build.seconds, 3),
-            "warehouse": self.place,
+            "warehouse": self.place or None,
             "as_of": self.as_of.isoformat() if self.as_of else None,
             "set_aside": str(self.set_aside) if self.set_aside else None,
             "build": self.build.as_json(),
@@ -65,7 +65,8 @@ def rebuild(
     """Builds and tests every model from nothing and publishes the result.
 
     With `as_of` or `output`, the published warehouse stays as it is and a DuckDB file is written to
-    `output`, by default below `data/as_of`. If a model or a test fails, nothing is replaced.
+    `output`, by default below `data/as_of`; on Spark, schemas of their own are. If a model or a
+    test fails, nothing is replaced.
 
     Args:
         as_of: a load id or a time. Loads from later snapshots are ignored.
@@ -74,7 +75,7 @@ def rebuild(
         DeclarationError: there is no such load or time, nothing had been loaded by then, or the
             data as of then has been pruned.
         BuildFailed: the generated models don't fit the declaration, or dbt could not start.
-        Refused: the warehouse is rolled back.
+        Refused: the warehouse is rolled back, or can't be written to a file.
     """
     refuse_unwritable(project, loads=False)
     warehouse = warehouse_of(project)
@@ -87,23 +88,23 @@ def rebuild(
         aside = warehouse.set_aside()
         moved = aside.path if aside and aside != before else None
         return RebuildReport(report.build, warehouse.place, None, moved)
+    if output is not None:
+        warehouse.refuse_output(Path(os.path.realpath(output)))
     refuse_stale_files(project)
     moment = _moment_of(project, as_of) if as_of else None
     # Replace the file that a link points to, not the link.
-    target = Path(os.path.realpath(output or _place_of(project, warehouse, moment)))
-    if warehouse.is_at(target):
-        raise DeclarationError(
-            f"--output {output}: this is the published warehouse",
-            do="to replace it, run `lakefeed rebuild` without --as-of and --output",
-        )
+    target = Path(os.path.realpath(output or _file_as_of(project, warehouse, moment)))
     folder = target.with_name(f".{target.name}.building")
     shutil.rmtree(folder, ignore_errors=True)
-    apart = warehouse.apart(folder)
-    result = apart.keep_failing_rows(_build_apart(project, apart, moment), beside=target)
-    if not result.failures:
-        apart.path.replace(target)
+    apart, place = warehouse.apart(folder, moment), ""
+    try:
+        result = apart.keep_failing_rows(_build_apart(project, apart, moment), beside=target)
+        place = "" if result.failures else apart.stay(target)
+    finally:
+        if not place:
+            apart.remove()
     shutil.rmtree(folder)
-    return RebuildReport(result, str(target), moment)
+    return RebuildReport(result, place, moment)
 
 
 def _build_apart(project: Project, apart: Apart, moment: dt.datetime | None) -> BuildResult:
@@ -114,7 +115,7 @@ def _build_apart(project: Project, apart: Apart, moment: dt.datetime | None) -> 
     return apart.run_dbt("build", arguments)
 
 
-def _place_of(project: Project, warehouse: Warehouse, moment: dt.datetime | None) -> Path:
+def _file_as_of(project: Project, warehouse: Warehouse, moment: dt.datetime | None) -> Path:
     assert moment is not None
     name = moment.strftime("%Y-%m-%dT%H%M%S.%fZ")
     return warehouse.apart(project.data / "as_of" / name).path

@@ -30,6 +30,7 @@ class TrialBuildReport:
         lacking: upstream models that were missing from the copy and were built as well.
         unloaded: tables without a load in raw: they are empty and their tests are skipped.
         is_copy: false if nothing was published yet, so that everything is built from scratch.
+        place: where the result is; empty where nothing stays of a trial.
     """
 
     revision: str = ""
@@ -39,8 +40,13 @@ class TrialBuildReport:
     lacking: tuple[str, ...] = ()
     unloaded: tuple[Table, ...] = ()
     is_copy: bool = False
-    path: Path = Path()
+    place: str = ""
     build: BuildResult | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the result is, if it is a file."""
+        return Path(self.place)
 
     @property
     def exit_code(self) -> int:
@@ -57,7 +63,7 @@ class TrialBuildReport:
             "lacking": list(self.lacking),
             "unloaded": [table.shown for table in self.unloaded],
             "is_copy": self.is_copy,
-            "warehouse": str(self.path) if self.build else None,
+            "warehouse": self.place or None,
             "build": self.build.as_json() if self.build else None,
         }
 
@@ -69,7 +75,8 @@ def build_changed_since(project: Project, revision: str) -> TrialBuildReport:
     same loads, so that any difference comes from the change. Upstream models stay as published;
     those missing from the copy are built.
 
-    Side effects: replaces `data/changed`.
+    Side effects: replaces `data/changed`. On Spark, the copy is in schemas of its own, which are
+    dropped at the end.
 
     Raises:
         DeclarationError: git doesn't know the revision, or its declaration can't be read.
@@ -84,12 +91,16 @@ def build_changed_since(project: Project, revision: str) -> TrialBuildReport:
         state = state_of(before, folder / "before")
         comparison = compare_states(project, state, target, variables)
     report = _planned(project, comparison)
-    report = replace(report, revision=revision, commit=before.commit, path=apart.path)
+    report = replace(report, revision=revision, commit=before.commit)
     if _is_built(comparison):
-        apart.fill()
         arguments = [*_selectors(report, comparison, state), *writing_into(project, target)]
-        result = apart.run_dbt("build", [*arguments, *variables, "--full-refresh"])
-        report = replace(report, build=apart.keep_failing_rows(result))
+        try:
+            apart.fill()
+            result = apart.run_dbt("build", [*arguments, *variables, "--full-refresh"])
+            report = replace(report, build=apart.keep_failing_rows(result))
+        finally:
+            place = apart.leave()
+        report = replace(report, place=place)
     for parsed in (target, folder / "before"):
         shutil.rmtree(parsed, ignore_errors=True)
     return report

@@ -26,6 +26,7 @@ from lakefeed.transformation.generate.data_tests import declared_at
 from lakefeed.transformation.generate.dbt_packages import provide_dbt_package
 from lakefeed.transformation.targets.ducklake import Lake
 from lakefeed.transformation.targets.spark import Spark
+from lakefeed.transformation.targets.spark_schemas import schemas_begin_with
 
 # Where dbt builds: a file, a lake, or a Spark.
 Target = Path | Lake | Spark
@@ -203,8 +204,12 @@ def _opening(warehouse: Target | None) -> Iterator[None]:
 
     On a Spark, dbt's adapter shares the session of this process.
     """
-    if warehouse is None or isinstance(warehouse, Spark):
+    if warehouse is None:
         yield
+        return
+    if isinstance(warehouse, Spark):
+        with schemas_begin_with(warehouse.prefix):
+            yield
         return
     if isinstance(warehouse, Lake):
         with opening_lake(warehouse):

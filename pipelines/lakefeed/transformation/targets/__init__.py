@@ -2,5 +2,6 @@
 
 Imports: `declaration`, `declaration.environment`, `loading.dlt_settings`, `loading.object_store`,
     `source.connections`.
-Public: `duckdb_file`, `ducklake`, `profile`, `spark`.
+Public: `duckdb_file`, `ducklake`, `profile`, `spark`,
+    `spark_schemas`.
 """

@@ -50,11 +50,13 @@ class StatementFailed(BuildFailed):
 class Spark:
     """How a Spark is reached, and the Iceberg catalog in it that holds the warehouse.
 
-    `remote` may contain a token; `shown` doesn't.
+    `remote` may contain a token; `shown` doesn't. The names of the schemas that dbt builds in begin
+    with `prefix`.
     """
 
     remote: str
     catalog: str
+    prefix: str = ""
 
     @property
     def shown(self) -> str:

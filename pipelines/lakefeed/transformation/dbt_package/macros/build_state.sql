@@ -173,6 +173,17 @@
 {% endmacro %}
 
 
+{# A table of the ledger, by which SQL finds it. #}
+{% macro ledger(table) %}
+    {{- return(adapter.dispatch('ledger', 'lakefeed')(table)) -}}
+{% endmacro %}
+
+
+{% macro default__ledger(table) %}
+    {{- return('_lakefeed.' ~ table) -}}
+{% endmacro %}
+
+
 {# The rows of a table in `_lakefeed`; none if it doesn't exist yet. #}
 {% macro recorded(table, columns, tables) -%}
     {%- if table in tables -%}

@@ -115,7 +115,7 @@
     {%- if known and known.is_incremental == (model_name is not none) -%}{{- return(known.loads) -}}{%- endif -%}
     {%- if not model_name -%}{{- return(lakefeed.all_loads(folder)) -}}{%- endif -%}
     {%- set query -%}
-        select load_id from _lakefeed.staged_loads where model = {{ lakefeed.sql_text(model_name) }}
+        select load_id from {{ lakefeed.ledger('staged_loads') }} where model = {{ lakefeed.sql_text(model_name) }}
     {%- endset -%}
     {{- return(lakefeed.loads_besides(run_query(query).columns[0].values() | list, folder)) -}}
 {% endmacro %}

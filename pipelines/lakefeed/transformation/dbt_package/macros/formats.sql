@@ -5,7 +5,7 @@
 #}
 {% macro refuse_newer_warehouse(tables) %}
     {%- if 'format' in tables -%}
-        {%- for row in run_query('select version from _lakefeed.format').rows -%}
+        {%- for row in run_query('select version from ' ~ lakefeed.ledger('format')).rows -%}
             {%- if row[0].split('.')[0] | int > 1 -%}
                 {{- exceptions.raise_compiler_error(
                     'the warehouse was written by a newer version of Lakefeed (format ' ~ row[0]

@@ -122,11 +122,11 @@ class Candidate(Protocol):
 
 
 class Apart(Protocol):
-    """A warehouse apart from the published one: always a DuckDB file, which anyone can open."""
+    """A warehouse apart from the published one: a DuckDB file, or schemas of the same catalog."""
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """The file; beside it are the failing rows of its tests, also where it isn't a file."""
 
     def fill(self) -> None:
         """Copies the published version into it, if there is one."""
@@ -143,6 +143,15 @@ class Apart(Protocol):
 
     def keep_failing_rows(self, result: BuildResult, beside: Path | None = None) -> BuildResult:
         """Moves the rows that failed tests stored to a file beside it, or beside another file."""
+
+    def stay(self, target: Path) -> str:
+        """Makes it stay after its build; returns where it is: a file, at this path."""
+
+    def leave(self) -> str:
+        """Ends a trial; returns where its result is, empty if nothing stays of it."""
+
+    def remove(self) -> None:
+        """Removes it."""
 
 
 class Warehouse(Protocol):
@@ -222,11 +231,23 @@ class Warehouse(Protocol):
     def discard(self) -> None:
         """Removes the candidate, if there is one."""
 
-    def apart(self, folder: Path) -> Apart:
-        """A warehouse apart in this folder, for a build that isn't to be published here."""
+    def apart(self, folder: Path, as_of: dt.datetime | None = None) -> Apart:
+        """A warehouse apart, for a build that isn't to be published; its files in this folder.
 
-    def is_at(self, path: Path) -> bool:
-        """Whether this is the path of the published warehouse, with symlinks resolved."""
+        Args:
+            as_of: the time as of which it is to be built.
+        """
+
+    def refuse_output(self, file: Path) -> None:
+        """Checks that a warehouse apart can be written to this file; symlinks are resolved.
+
+        Raises:
+            DeclarationError: it is the published warehouse.
+            Refused: none can be written to a file.
+        """
+
+    def forget_apart(self) -> list[str]:
+        """Removes the warehouses apart that the catalog has; returns what they were."""
 
     def current(self) -> Version | None:
         """The published version; None if there is none or it can't be read."""

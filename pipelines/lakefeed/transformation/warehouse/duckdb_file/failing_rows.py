@@ -24,7 +24,7 @@ from lakefeed.transformation.manifest import tests_that_store
 from lakefeed.transformation.warehouse.duckdb_file.open_file import reading, writing
 
 # Enough to diagnose a failure; dbt's message has the full count.
-_MOST_ROWS = 10_000
+MOST_ROWS = 10_000
 
 
 def failing_rows_of(warehouse: Path) -> Path:
@@ -90,7 +90,7 @@ def _moves(stored: Sequence[NodeResult]) -> Iterator[str]:
         yield f"create schema if not exists kept.{schema}"
         yield f"drop table if exists kept.{name}"
         if node.has_failing_rows:
-            yield f"create table kept.{name} as from {name} limit {_MOST_ROWS}"
+            yield f"create table kept.{name} as from {name} limit {MOST_ROWS}"
         yield f"drop table if exists {name}"
 
 

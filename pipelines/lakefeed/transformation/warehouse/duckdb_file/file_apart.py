@@ -48,6 +48,16 @@ class FileApart:
     def run_dbt(self, command: str, arguments: Sequence[str]) -> BuildResult:
         return run_dbt(self.project, command, arguments, self.path)
 
+    def stay(self, target: Path) -> str:
+        self.path.replace(target)
+        return str(target)
+
+    def leave(self) -> str:
+        return str(self.path)
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+
     def keep_failing_rows(self, result: BuildResult, beside: Path | None = None) -> BuildResult:
         kept = failing_rows_of(beside or self.path)
         return keep_failing_rows(self.project, self.path, result, kept)

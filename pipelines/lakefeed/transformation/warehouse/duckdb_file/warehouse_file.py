@@ -13,7 +13,7 @@ import duckdb
 
 from lakefeed.declaration.project import Project
 from lakefeed.disk import refused, why_unwritable
-from lakefeed.errors import LakefeedError, Refused
+from lakefeed.errors import DeclarationError, LakefeedError, Refused
 from lakefeed.loading.locks.lock_file import Busy, file_lock, holder_of
 from lakefeed.loading.object_store.duckdb_access import Session
 from lakefeed.sql import literal, quote
@@ -176,11 +176,18 @@ class WarehouseFile:
     def discard(self) -> None:
         discard_candidate(self._project)
 
-    def apart(self, folder: Path) -> FileApart:
+    def apart(self, folder: Path, as_of: dt.datetime | None = None) -> FileApart:  # noqa: ARG002
         return FileApart(self._project, folder / self._project.warehouse.name)
 
-    def is_at(self, path: Path) -> bool:
-        return path == self._project.warehouse
+    def refuse_output(self, file: Path) -> None:
+        if file == self._project.warehouse:
+            raise DeclarationError(
+                f"--output {file}: this is the published warehouse",
+                do="to replace it, run `lakefeed rebuild` without --as-of and --output",
+            )
+
+    def forget_apart(self) -> list[str]:
+        return []
 
     def current(self) -> Version | None:
         return readable_version(self._project)

@@ -156,12 +156,15 @@ class WarehouseLake:
                 write_mark(session, None)
                 session.commit()
 
-    def apart(self, folder: Path) -> LakeApart:
+    def apart(self, folder: Path, as_of: dt.datetime | None = None) -> LakeApart:  # noqa: ARG002
         # Views name the lake; a file of its name is a database of its name.
         return LakeApart(self._project, folder / f"{LAKE}.duckdb")
 
-    def is_at(self, path: Path) -> bool:
-        return str(path) == self.place
+    def refuse_output(self, file: Path) -> None:
+        """A lake is no file, so that any may be written."""
+
+    def forget_apart(self) -> list[str]:
+        return []
 
     def current(self) -> Version | None:
         with newest(self._lake) as session:

@@ -13,14 +13,12 @@ from lakefeed.declaration.project import Project
 from lakefeed.transformation.dbt_adapter.runner import BuildResult, NodeResult
 from lakefeed.transformation.manifest import tests_that_store
 from lakefeed.transformation.targets.spark import quoted, rows_of
+from lakefeed.transformation.warehouse.duckdb_file.failing_rows import MOST_ROWS
 from lakefeed.transformation.warehouse.spark.public_views import run_all
 from lakefeed.transformation.warehouse.spark.relations import FAILURES, names_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-# Enough to diagnose a failure; dbt's message has the full count.
-_MOST_ROWS = 10_000
 
 
 def keep_failing_rows(
@@ -55,7 +53,7 @@ def forget_failing_rows(session: SparkSession) -> None:
 def _moved(node: NodeResult) -> str:
     return (
         f"create or replace table {quoted(FAILURES, node.stored_in[1])} using iceberg "
-        f"as select * from {quoted(*node.stored_in)} limit {_MOST_ROWS}"
+        f"as select * from {quoted(*node.stored_in)} limit {MOST_ROWS}"
     )
 
 

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 
 from lakefeed.errors import LakefeedError, Refused
 from lakefeed.interruption import raise_if_interrupted
-from lakefeed.transformation.targets.spark import Spark, open_session, rows_of
+from lakefeed.transformation.targets.spark import Spark, open_session
 from lakefeed.transformation.warehouse.spark.register import (
     Lease,
     Register,
     change_register,
+    clock,
     read_register,
 )
 
@@ -110,7 +111,7 @@ def assert_locked(spark: Spark, session: SparkSession) -> None:
 def lock_holder(session: SparkSession) -> str:
     """Who holds the lock and how to end it; empty if nobody does."""
     lease = read_register(session).lease
-    if lease is None or lease.until < _now(session):
+    if lease is None or lease.until < clock(session):
         return ""
     return f"{lease.holder}; end it there, and the lock ends within two minutes"
 
@@ -121,7 +122,7 @@ def _acquired(session: SparkSession) -> str:
     holder = f"process {os.getpid()} on {socket.gethostname()}"
 
     def taken(found: Register) -> Register:
-        now = _now(session)
+        now = clock(session)
         if found.lease is not None and found.lease.until >= now:
             raise _Taken(found.lease.holder)
         return replace(found, lease=Lease(holder, token, now + _LEASE_SECONDS * 1_000_000))
@@ -149,7 +150,7 @@ def _renew(session: SparkSession, held: _Held) -> None:
     def renewed(found: Register) -> Register:
         if found.lease is None or found.lease.token != held.token:
             raise _lost()
-        until = _now(session) + _LEASE_SECONDS * 1_000_000
+        until = clock(session) + _LEASE_SECONDS * 1_000_000
         return replace(found, lease=replace(found.lease, until=until))
 
     while not held.ends.wait(_RENEW_SECONDS):
@@ -162,12 +163,6 @@ def _renew(session: SparkSession, held: _Held) -> None:
 def _without(found: Register, token: str) -> Register:
     mine = found.lease is not None and found.lease.token == token
     return replace(found, lease=None) if mine else found
-
-
-def _now(session: SparkSession) -> int:
-    """Microseconds since 1970 by the clock of Spark's driver, which all builders share."""
-    ((now,),) = rows_of(session, "select unix_micros(current_timestamp())")
-    return int(now)
 
 
 def _lost() -> LakefeedError:

@@ -6,7 +6,7 @@ was killed among the views is finished by whoever builds next.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -73,41 +73,47 @@ def show(session: SparkSession, version: SparkVersion, shown: SparkVersion | Non
     names = {relation.public_name for relation in version.relations}
     same = set(shown.relations if shown else ())
     tables = [r for r in version.relations if r.kind == "table" and r not in same]
-    run_all(session, [_view_of_table(table) for table in tables])
+    run_all(session, [view_of_table(one, PUBLIC, one.public_name) for one in tables])
     # A view of a view needs the other one first.
-    for statement in _views_of_views(version.relations):
+    for statement in views_at(version.relations, lambda one: (PUBLIC, one.public_name)):
         rows_of(session, statement)
     gone = [name for name in names_of(session, "view", PUBLIC) if name not in names]
     run_all(session, [f"drop view if exists {quoted(PUBLIC, name)}" for name in gone])
 
 
-def _view_of_table(table: Stored) -> str:
-    view = quoted(PUBLIC, table.public_name)
+def view_of_table(table: Stored, schema: str, name: str) -> str:
+    """The statement that makes a view of a table at its snapshot."""
     source = table.pinned if table.snapshot is not None else f"{table.quoted} where false"
-    return f"create or replace view {view} as select * from {source}"
+    return f"create or replace view {quoted(schema, name)} as select * from {source}"
 
 
-def _views_of_views(relations: Sequence[Stored]) -> Iterator[str]:
-    """The statements for views, each after those that it reads."""
-    waiting = {relation.key: relation for relation in relations if relation.kind == "view"}
-    queries = {key: _of_public(view, relations) for key, view in waiting.items()}
-    reads = {key: _views_read(queries[key], waiting.values()) for key in waiting}
+def views_at(
+    relations: Sequence[Stored], place: Callable[[Stored], tuple[str, str]]
+) -> Iterator[str]:
+    """The statements for the views among these relations, each after those that it reads.
+
+    Args:
+        place: the schema and name at which each relation is to be read, and each view is made.
+
+    Raises:
+        BuildFailed: the query of a view isn't understood.
+    """
+    places = {(relation.schema, relation.name): place(relation) for relation in relations}
+    waiting = {place(relation): relation for relation in relations if relation.kind == "view"}
+    queries = {at: _reading(view, places) for at, view in waiting.items()}
+    reads = {
+        at: {(table.db, table.name) for table in query.find_all(exp.Table)}
+        for at, query in queries.items()
+    }
     while waiting:
-        ready = [key for key in waiting if not reads[key] & waiting.keys()] or list(waiting)
-        for key in ready:
-            view = waiting.pop(key)
-            text = queries[key].sql(dialect="spark")
-            yield f"create or replace view {quoted(PUBLIC, view.public_name)} as {text}"
+        ready = [at for at in waiting if not reads[at] & waiting.keys() - {at}] or list(waiting)
+        for at in ready:
+            del waiting[at]
+            yield f"create or replace view {quoted(*at)} as {queries[at].sql(dialect='spark')}"
 
 
-def _views_read(query: exp.Expr, views: Iterable[Stored]) -> set[str]:
-    read = {table.name for table in query.find_all(exp.Table) if table.db == PUBLIC}
-    return {view.key for view in views if view.public_name in read}
-
-
-def _of_public(view: Stored, relations: Sequence[Stored]) -> exp.Expr:
-    """The query of a view, reading the public views in place of what dbt builds."""
-    public = {(relation.schema, relation.name): relation.public_name for relation in relations}
+def _reading(view: Stored, places: Mapping[tuple[str, str], tuple[str, str]]) -> exp.Expr:
+    """The query of a view, reading what dbt builds at other places."""
     try:
         query = parse_one(view.sql, dialect="spark")
     except SqlglotError:
@@ -116,9 +122,10 @@ def _of_public(view: Stored, relations: Sequence[Stored]) -> exp.Expr:
             do="materialize the model as a table",
         ) from None
     for table in query.find_all(exp.Table):
-        name = public.get((table.db or view.schema, table.name))
-        if name:
-            table.set("db", exp.to_identifier(PUBLIC, quoted=True))
+        found = places.get((table.db or view.schema, table.name))
+        if found:
+            schema, name = found
+            table.set("db", exp.to_identifier(schema, quoted=True))
             table.set("this", exp.to_identifier(name, quoted=True))
             table.set("catalog", None)
     return query

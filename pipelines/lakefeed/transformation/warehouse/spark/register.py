@@ -84,6 +84,19 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class ApartSchemas:
+    """The schemas of a build apart: how their names begin, and since when, in µs of Spark's clock.
+
+    Attributes:
+        as_of: the time as of which they were built to stay; None for those of a trial build.
+    """
+
+    prefix: str
+    since: int
+    as_of: dt.datetime | None = None
+
+
+@dataclass(frozen=True)
 class Register:
     """What the register says. `has_begun`: a build has begun in this catalog, ever."""
 
@@ -92,6 +105,7 @@ class Register:
     lease: Lease | None = None
     mark: Mark | None = None
     versions: tuple[SparkVersion, ...] = ()
+    apart: tuple[ApartSchemas, ...] = ()
 
     @property
     def current(self) -> SparkVersion | None:
@@ -148,6 +162,12 @@ def change_register(session: SparkSession, change: Callable[[Register], Register
         "the register of the warehouse couldn't be changed: others change it all the time",
         do="run again",
     )
+
+
+def clock(session: SparkSession) -> int:
+    """Microseconds since 1970 by the clock of Spark's driver, which all builders share."""
+    ((now,),) = rows_of(session, "select unix_micros(current_timestamp())")
+    return int(now)
 
 
 def _replaced(session: SparkSession, revision: int, wanted: Register) -> bool:
@@ -217,6 +237,7 @@ def _text(register: Register, token: str) -> str:
         "mark": _mark_document(register.mark) if register.mark else None,
         "has_begun": register.has_begun,
         "versions": [_version_document(version) for version in register.versions],
+        "apart": [{**asdict(found), "as_of": _iso(found.as_of)} for found in register.apart],
     }
     return json.dumps(document)
 
@@ -245,6 +266,10 @@ def _parsed(revision: int, text: str) -> Register:
         mark=Mark(**{**mark, "started_from": _time(mark["started_from"])}) if mark else None,
         has_begun=document["has_begun"],
         versions=tuple(_version(found) for found in document["versions"]),
+        apart=tuple(
+            ApartSchemas(**{**found, "as_of": _time(found["as_of"])})
+            for found in document.get("apart", ())
+        ),
     )
 
 

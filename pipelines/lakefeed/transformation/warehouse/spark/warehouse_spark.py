@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from pyarrow.parquet import write_table
 
 from lakefeed.declaration.project import Project
-from lakefeed.errors import Overtaken
+from lakefeed.errors import Overtaken, Refused
 from lakefeed.loading.object_store.duckdb_access import Session
 from lakefeed.sql import literal, quote
 from lakefeed.transformation.targets.spark import Spark, arrow_of, open_session, spark_of
@@ -38,16 +38,24 @@ from lakefeed.transformation.warehouse.spark.public_views import finish_publicat
 from lakefeed.transformation.warehouse.spark.register import (
     Mark,
     Register,
+    clock,
     read_register,
 )
 from lakefeed.transformation.warehouse.spark.relations import Stored
 from lakefeed.transformation.warehouse.spark.return_to import bring_back, refuse_tables_of_others
-from lakefeed.transformation.warehouse.spark.spark_apart import SparkApart
+from lakefeed.transformation.warehouse.spark.spark_apart import (
+    SparkApart,
+    drop_apart,
+    schemas_as_of,
+)
 from lakefeed.transformation.warehouse.spark.spark_candidate import ANOTHER, SparkCandidate
 from lakefeed.transformation.warehouse.spark.spark_contents import SparkContents
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+# How long a prune leaves alone what is built apart, which may still be building: a day, in µs.
+_APART_STAYS = 86_400_000_000
 
 
 class WarehouseSpark:
@@ -142,11 +150,24 @@ class WarehouseSpark:
         if read_register(session).mark:
             change_locked(self._spark, session, lambda found: replace(found, mark=None))
 
-    def apart(self, folder: Path) -> SparkApart:
-        return SparkApart(self._project, self._spark, folder / "warehouse.duckdb")
+    def apart(self, folder: Path, as_of: dt.datetime | None = None) -> SparkApart:
+        spark = replace(self._spark, prefix=schemas_as_of(as_of))
+        return SparkApart(self._project, spark, folder / "warehouse.duckdb", as_of)
 
-    def is_at(self, path: Path) -> bool:
-        return str(path) == self.place
+    def refuse_output(self, file: Path) -> None:
+        raise Refused(
+            f"--output {file}: `warehouse: {{type: spark}}` builds tables in its catalog, and "
+            "no file",
+            where=self._project.declared.document.where(("warehouse", "type")),
+            do="build apart from what is published with `lakefeed rebuild --as-of TIME`, or a file "
+            "with a second project on the same `raw.url` (docs/spark.md)",
+        )
+
+    def forget_apart(self) -> list[str]:
+        session = self._session
+        found = read_register(session).apart
+        drop_apart(session, [one.prefix for one in found])
+        return [f"the schemas {one.prefix}*" for one in found]
 
     def current(self) -> Version | None:
         return read_register(self._session).current
@@ -177,6 +198,8 @@ class WarehouseSpark:
             found = read_register(session)
             ours = found.ours(self._project)
             expire(session, spark.catalog, found.versions, ours, at_once=False)
+            old = clock(session) - _APART_STAYS
+            drop_apart(session, [apart.prefix for apart in found.apart if apart.since < old])
 
     def forget_failing_rows(self) -> None:
         forget_failing_rows(self._session)

@@ -22,6 +22,12 @@
 {% endmacro %}
 
 
+{# In a build apart, another schema stands for `_lakefeed`. #}
+{% macro spark__ledger(table) %}
+    {{- return(adapter.ledger_schema() ~ '.' ~ table) -}}
+{% endmacro %}
+
+
 {# One query: each costs Spark a job. #}
 {% macro spark__add_recorded(models, tables) %}
     {%- set by_name = {} -%}
@@ -33,14 +39,14 @@
     {%- if 'staged_loads' in tables -%}
         {%- do parts.append(
             "select model, 'staged_at' as fact, max(snapshot_at) as value, collect_list(load_id) as loads"
-            ~ ' from _lakefeed.staged_loads group by model'
+            ~ ' from ' ~ lakefeed.ledger('staged_loads') ~ ' group by model'
         ) -%}
     {%- endif -%}
     {%- for table, fact in {'compared_keys': 'compared_as', 'histories': 'made_from'}.items() -%}
         {%- if table in tables -%}
             {%- do parts.append(
-                "select model, '" ~ fact ~ "', max(" ~ fact ~ '), cast(null as array<string>) from _lakefeed.'
-                ~ table ~ ' group by model'
+                "select model, '" ~ fact ~ "', max(" ~ fact ~ '), cast(null as array<string>) from '
+                ~ lakefeed.ledger(table) ~ ' group by model'
             ) -%}
         {%- endif -%}
     {%- endfor -%}
@@ -69,15 +75,16 @@
         'histories': 'model string, made_from string',
         'batches': 'batch bigint'
     } -%}
-    {%- do lakefeed.on_spark('create schema if not exists _lakefeed') if not tables -%}
+    {%- do lakefeed.on_spark('create schema if not exists ' ~ adapter.ledger_schema()) if not tables -%}
     {%- for table, listed in columns.items() if table not in tables -%}
-        {%- do lakefeed.on_spark('create table _lakefeed.' ~ table ~ ' (' ~ listed ~ ') using iceberg') -%}
+        {%- do lakefeed.on_spark('create table ' ~ lakefeed.ledger(table) ~ ' (' ~ listed ~ ') using iceberg') -%}
         {%- if table == 'format' -%}
-            {%- do lakefeed.on_spark("insert into _lakefeed.format values ('1.0')") -%}
+            {%- do lakefeed.on_spark('insert into ' ~ lakefeed.ledger('format') ~ " values ('1.0')") -%}
         {%- endif -%}
     {%- endfor -%}
-    {%- set batch = adapter.rows('select coalesce(max(batch), 0) + 1 from _lakefeed.batches')[0][0] -%}
-    {%- do lakefeed.on_spark('insert overwrite _lakefeed.batches select cast(' ~ batch ~ ' as bigint)') -%}
+    {%- set batches = lakefeed.ledger('batches') -%}
+    {%- set batch = adapter.rows('select coalesce(max(batch), 0) + 1 from ' ~ batches)[0][0] -%}
+    {%- do lakefeed.on_spark('insert overwrite ' ~ batches ~ ' select cast(' ~ batch ~ ' as bigint)') -%}
     {%- do graph.update({'lakefeed_batch': {'invocation_id': invocation_id, 'batch': batch}}) -%}
     {{- return(batch) -}}
 {% endmacro %}

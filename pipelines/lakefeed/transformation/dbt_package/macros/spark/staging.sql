@@ -210,7 +210,7 @@
 {% macro record_loads_on_spark(loads, extends) %}
     {%- set name = lakefeed.sql_text(this.identifier) -%}
     {%- set merge -%}
-        merge into _lakefeed.staged_loads as known
+        merge into {{ lakefeed.ledger('staged_loads') }} as known
         using (
             select {{ name }} as model, load_id, snapshot_at, batch
             from lakefeed_new_loads cross join lakefeed_new_loads_batch
@@ -228,7 +228,7 @@
 {# Records one fact about this model. #}
 {% macro record_on_spark(table, column, value) %}
     {%- set merge -%}
-        merge into _lakefeed.{{ table }} as known
+        merge into {{ lakefeed.ledger(table) }} as known
         using (
             select {{ lakefeed.sql_text(this.identifier) }} as model, {{ lakefeed.sql_text(value) }} as {{ column }}
         ) as new
