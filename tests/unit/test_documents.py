@@ -15,6 +15,7 @@ from lakefeed.documents import Format, from_fields, to_fields
 from lakefeed.errors import LakefeedError, NewerFormat, SourceUnreachable
 from lakefeed.loading.estimate import Estimate
 from lakefeed.loading.locks.lock_file import HOLDER, Process
+from lakefeed.loading.maintenance.builders import BUILDER, Builder
 from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.preview import LoadPreview
 from lakefeed.loading.raw.load_manifest import MANIFEST
@@ -66,6 +67,7 @@ EVERY_KIND: dict[str, tuple[Format[Any], Any]] = {
         TOLD,
         Told({"shop.t": dt.datetime(2026, 1, 1, tzinfo=dt.UTC)}, ("shop.public.t: a change",)),
     ),
+    "record of a warehouse": (BUILDER, Builder("/w.duckdb", "here", AT, {"shop__t": "1.2"})),
     "lock holder record": (HOLDER, Process(7, "here", "2026-01-01")),
     "conformance report": (
         REPORT,

@@ -80,6 +80,8 @@ def _render_erasure(report: EraseReport, *, is_done: bool) -> str:
     lines = [f"{report.table} ({key}): {where if report.found else 'no version in raw'}"]
     if is_done:
         lines += _what_was_done(report)
+    for other in report.others:
+        lines.append(f"MAY STILL HAVE THE ROW: {other}; run the same command in its project")
     if report.not_looked_at:
         lines.append(f"not searched, may contain it: {', '.join(report.not_looked_at)}")
     lines.append(

@@ -1,6 +1,6 @@
 """Maintains raw: expires loads, compacts files, prunes replaced row versions and erases keys.
 
-Imports: `declaration`, `loading.extract`, `loading.plan`, `loading.raw`, `loading.sessions`,
-    `source.inspection`.
-Public: `erase`, `prune`, `scratch_engine`.
+Imports: `declaration`, `loading.extract`, `loading.object_store`, `loading.plan`,
+    `loading.raw`, `loading.sessions`, `source.inspection`.
+Public: `builders`, `erase`, `prune`, `scratch_engine`.
 """

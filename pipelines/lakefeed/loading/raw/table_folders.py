@@ -12,6 +12,9 @@ from lakefeed.loading.object_store.filesystem import open_raw
 from lakefeed.loading.raw.commit_log import COMMITS_FOLDER, LOADS_FOLDER, CommitLog
 from lakefeed.loading.raw.inventory import Inventory
 
+# Of the warehouses that are built from this raw layer, not of a table.
+BUILDS_FOLDER = "_lakefeed_builds"
+
 
 @dataclass(frozen=True)
 class RawFolders:
@@ -32,6 +35,7 @@ def raw_folders(project: Project) -> RawFolders:
         if entry["type"] == "directory"
         or (entry["type"] != "file" and filesystem.isdir(entry["name"]))
     ]
+    paths = [path for path in paths if not path.endswith(f"/{BUILDS_FOLDER}")]
     ours = {path for path in paths if filesystem.isdir(f"{path}/{LOADS_FOLDER}")}
     names = [sorted(p.rsplit("/", 1)[-1] for p in group) for group in (ours, set(paths) - ours)]
     return RawFolders(tuple(names[0]), tuple(names[1]))

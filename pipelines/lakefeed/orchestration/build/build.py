@@ -74,7 +74,7 @@ def build_from_scratch(project: Project) -> RunReport:
         if report.build is None or report.build.failures:
             warehouse.discard()
         else:
-            report = publish_candidate(warehouse, plan.build, report)
+            report = publish_candidate(project, warehouse, plan.build, report)
     if report.build_error:
         raise report.build_error
     return report
@@ -130,7 +130,7 @@ def _build_whole(
                 candidate = warehouse.start(plan.build)
                 report = _build(project, plan, report, "all", arguments, candidate=candidate)
                 if report.build_error is None:
-                    return publish_candidate(warehouse, plan.build, report)
+                    return publish_candidate(project, warehouse, plan.build, report)
         except StorageFailed as error:
             report = replace(report, build_error=error, held_back=plan.held_back)
         # The candidate itself may be what fills the disk.

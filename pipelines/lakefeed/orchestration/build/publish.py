@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from lakefeed.declaration.project import Project
 from lakefeed.errors import Refused
+from lakefeed.loading.maintenance.builders import note_builder
 from lakefeed.orchestration.reports.run_report import RunReport
 from lakefeed.transformation.warehouse.base.publication_state import PublicationState
 from lakefeed.transformation.warehouse.base.warehouse import Warehouse
@@ -22,10 +23,12 @@ def publish(project: Project, build: str, report: RunReport) -> RunReport:
     """
     warehouse = warehouse_of(project)
     with warehouse.lock():
-        return publish_candidate(warehouse, build, report)
+        return publish_candidate(project, warehouse, build, report)
 
 
-def publish_candidate(warehouse: Warehouse, build: str, report: RunReport) -> RunReport:
+def publish_candidate(
+    project: Project, warehouse: Warehouse, build: str, report: RunReport
+) -> RunReport:
     """Does what `publish` does, for a caller that holds the warehouse's lock.
 
     A build without visible changes, such as one in which the same models fail again, is discarded:
@@ -45,7 +48,10 @@ def publish_candidate(warehouse: Warehouse, build: str, report: RunReport) -> Ru
     candidate.write_state(state.published(now))
     candidate.publish()
     warehouse.discard()
-    return replace(report, published_at=now.isoformat(timespec="seconds"))
+    published_at = now.isoformat(timespec="seconds")
+    newest = {name: table.newest_load for name, table in state.tables.items()}
+    note_builder(project, warehouse.place, newest, published_at)
+    return replace(report, published_at=published_at)
 
 
 def _holds_others_back(warehouse: Warehouse, state: PublicationState) -> bool:

@@ -18,6 +18,7 @@ from lakefeed.declaration.table import Table
 from lakefeed.errors import EXIT_OK, LakefeedError, Refused
 from lakefeed.loading.dlt_adapter.load_packages import has_pending_packages
 from lakefeed.loading.locks.table_lock import table_lock
+from lakefeed.loading.maintenance.builders import other_builders
 from lakefeed.loading.maintenance.erase import Versions, erase, find_versions
 from lakefeed.loading.maintenance.scratch_engine import open_scratch_engine
 from lakefeed.loading.raw.commit_log import CommitLog
@@ -46,6 +47,7 @@ class EraseReport:
     Attributes:
         failures: models and tests that failed in the rebuild: the warehouse still has the row.
         not_looked_at: folders of the project that aren't searched and may contain the row.
+        others: other warehouses that are built from this raw layer and have the table.
     """
 
     table: str
@@ -56,6 +58,7 @@ class EraseReport:
     failures: tuple[NodeResult, ...] = ()
     error: LakefeedError | None = None
     not_looked_at: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -114,7 +117,14 @@ def erase_key(project: Project, name: str, values: Sequence[str]) -> EraseReport
 
 def _found(project: Project, table: Table, key: Key, found: Sequence[Versions]) -> EraseReport:
     values = tuple(part.text for part in key)
-    return EraseReport(table.shown, values, tuple(found), not_looked_at=_elsewhere(project))
+    others = other_builders(project, warehouse_of(project).place)
+    return EraseReport(
+        table.shown,
+        values,
+        tuple(found),
+        not_looked_at=_elsewhere(project),
+        others=tuple(other.shown for other in others if table.lake_name in other.newest_loads),
+    )
 
 
 def _rebuilt(project: Project, report: EraseReport) -> EraseReport:
@@ -142,6 +152,7 @@ def _remove_copies(project: Project) -> Iterator[str]:
         shutil.rmtree(trial)
         yield "the trial build of a change"
     warehouse = warehouse_of(project)
+    yield from warehouse.forget_apart()
     if warehouse.set_aside():
         warehouse.forget_set_aside()
         yield "the unreadable warehouse that was set aside"

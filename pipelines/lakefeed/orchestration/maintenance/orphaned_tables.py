@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table_names import wildcards_of
+from lakefeed.loading.maintenance.builders import Builder
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.inventory import Inventory
 from lakefeed.loading.raw.table_folders import (
@@ -39,12 +40,16 @@ class OrphanedTables:
 
 
 def find_undeclared(
-    project: Project, folders: RawFolders, select: Sequence[str] = ()
+    project: Project, folders: RawFolders, others: Sequence[Builder], select: Sequence[str] = ()
 ) -> tuple[OrphanedTables, ...]:
     """Finds all orphaned tables, or the selected ones.
 
     In a source with wildcards, a table that is missing from the catalogue may still be declared
-    and just not have been found in the database. So it is kept unless it is named.
+    and just not have been found in the database. So it is kept unless it is named. One that another
+    warehouse has is kept in any case.
+
+    Args:
+        others: the other warehouses that are built from this raw layer.
     """
     declared = {table.lake_name for table in project.tables}
     relations: dict[str, list[OrphanedRelation]] = {}
@@ -54,7 +59,10 @@ def find_undeclared(
     names = ({*folders.ours, *working_directories(project)} - declared) | relations.keys()
     chosen = [name for name in sorted(names) if not select or is_selected(name, select)]
     return tuple(
-        _orphaned(project, name, folders, relations.get(name, ()), select) for name in chosen
+        _orphaned(
+            project, name, folders, relations.get(name, ()), _doubt(project, name, others, select)
+        )
+        for name in chosen
     )
 
 
@@ -88,24 +96,31 @@ def _orphaned(
     name: str,
     folders: RawFolders,
     relations: Sequence[OrphanedRelation],
-    select: Sequence[str],
+    doubt: str,
 ) -> OrphanedTables:
     is_declared = any(table.lake_name == name for table in project.tables)
     has_folder = name in folders.ours and not is_declared
     sizes = Inventory.of(CommitLog(project.raw, name)).sizes if has_folder else {}
-    doubt = "" if is_declared else _doubt(project, name, select)
     return OrphanedTables(
         name=shown(name),
         lake_name=name,
         files=len(sizes),
         size=sum(sizes.values()),
         relations=tuple(relations),
-        kept_because=doubt,
+        kept_because="" if is_declared else doubt,
     )
 
 
-def _doubt(project: Project, lake_name: str, select: Collection[str]) -> str:
+def _doubt(
+    project: Project, lake_name: str, others: Sequence[Builder], select: Collection[str]
+) -> str:
     """Why a table may still be declared; empty if it certainly isn't, or if it was named."""
+    for other in others:
+        if lake_name in other.newest_loads:
+            return (
+                f"{other.shown} has it; if that is gone, delete {other.file} in raw, else remove "
+                "the table there first"
+            )
     if lake_name in select or shown(lake_name) in select:
         return ""
     for name, source in project.declaration.sources.items():

@@ -6,19 +6,18 @@ writers; small files are compacted. On request, orphaned tables as well. Staging
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from lakefeed.declaration.explain import shown
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.errors import EXIT_OK, BuildFailed, LakefeedError
 from lakefeed.loading.locks.table_lock import folder_lock
-from lakefeed.loading.maintenance.prune import Pruning, Rules, plan_pruning, prune_raw
+from lakefeed.loading.maintenance.builders import other_builders
+from lakefeed.loading.maintenance.prune import Pruning, plan_pruning, prune_raw
 from lakefeed.loading.maintenance.scratch_engine import open_scratch_engine
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import superseded
@@ -32,15 +31,13 @@ from lakefeed.orchestration.maintenance.orphaned_tables import (
     is_selected,
     remove_undeclared,
 )
+from lakefeed.orchestration.maintenance.still_needed import Others, rules_of, why_superseded_stay
 from lakefeed.orchestration.project.selection import select_tables
 from lakefeed.orchestration.reports.run_report import RunReport
 from lakefeed.source.connections.connection import connection_of
 from lakefeed.source.connections.sessions import connect
 from lakefeed.source.connections.watched_session import WatchedSession
-from lakefeed.transformation.generate.generated_files import is_generated
-from lakefeed.transformation.generate.history_models import keeps_history, models_over_raw
-from lakefeed.transformation.generate.staging_models import staging_model_name
-from lakefeed.transformation.manifest import read_models
+from lakefeed.transformation.generate.history_models import keeps_history
 from lakefeed.transformation.warehouse.declared import warehouse_of
 from lakefeed.transformation.warehouse.orphaned_relations import drop_orphaned
 
@@ -124,11 +121,12 @@ def plan_prune(project: Project, request: PruneRequest) -> PruneReport:
     """
     refuse_stale_files(project)
     folders = raw_folders(project)
-    undeclared = find_undeclared(project, folders, request.select)
+    others = other_builders(project, warehouse_of(project).place)
+    undeclared = find_undeclared(project, folders, others, request.select)
     named = {table.lake_name for table in undeclared}
     rest = [s for s in request.select if not any(is_selected(name, [s]) for name in named)]
     tables = select_tables(project, rest) if rest or not request.select else ()
-    planned = tuple(_planned(project, table) for table in tables)
+    planned = tuple(_planned(project, table, others) for table in tables)
     return PruneReport(planned, undeclared, folders.others)
 
 
@@ -151,11 +149,11 @@ def prune(project: Project, request: PruneRequest, plan: PruneReport) -> PruneRe
         refuse_if_rolled_back(project)
     tables, errors, warehouse = [], [], warehouse_of(project)
     with ExitStack() as stack:
-        sessions = _Sessions(project, stack)
+        sessions, others = _Sessions(project, stack), other_builders(project, warehouse.place)
         with warehouse.lock(), warehouse.published.open():
             for planned in plan.tables:
                 try:
-                    tables.append(_pruned(project, planned, sessions))
+                    tables.append(_pruned(project, planned, others, sessions))
                 except LakefeedError as error:
                     errors.append(error)
                     tables.append(replace(planned, error=str(error)))
@@ -213,59 +211,16 @@ class _Sessions:
         return self._open[source]
 
 
-def readers_by_hand(project: Project, table: Table) -> list[str]:
-    """The hand-written models that read the table's raw files and may need any part of them."""
-    generated = set(models_over_raw(table))
-    by_hand = [
-        model.name
-        for model in read_models(project)
-        if table.lake_name in model.reads_tables and model.name not in generated
-    ]
-    staging = staging_model_name(table)
-    return sorted({*by_hand, *([staging] if is_generated(project, table) is False else [])})
-
-
-def _why_superseded_stay(project: Project, table: Table) -> str:
-    # A trial build compares with the published loads, so they are kept until newer ones are built.
-    if _is_behind(project, table):
-        return "newer loads aren't built yet"
-    if table.settings.retention:
-        return f"retention: {shown(table.settings.retention)}"
-    by_hand = readers_by_hand(project, table)
-    if table.settings.history or not by_hand:
-        return "history: true" if table.settings.history else ""
-    return f"read by the hand-written {', '.join(by_hand)}"
-
-
-def _is_behind(project: Project, table: Table) -> bool:
-    """Whether the published staging model lacks a load that is in raw."""
-    in_raw = CommitLog(project.raw, table.lake_name).ids_to_stage()
-    warehouse = warehouse_of(project)
-    staged = warehouse.published.staged_load_ids().get(staging_model_name(table), set())
-    return warehouse.exists() and not in_raw <= staged
-
-
-def _rules(project: Project, table: Table) -> Rules:
-    retention = table.settings.retention
-    if retention is None or _is_behind(project, table):
-        return Rules(bool(_why_superseded_stay(project, table)))
-    return Rules(True, _before(dt.datetime.now(dt.UTC), retention), table.key_columns)
-
-
-def _before(now: dt.datetime, span: dt.timedelta) -> dt.datetime:
-    try:
-        return now - span
-    except OverflowError:
-        return dt.datetime.min.replace(tzinfo=dt.UTC)
-
-
-def _planned(project: Project, table: Table) -> TablePruning:
+def _planned(project: Project, table: Table, others: Others) -> TablePruning:
     log = CommitLog(project.raw, table.lake_name)
     with open_scratch_engine(project, f"look-{uuid.uuid4().hex}") as at:
-        return _table_pruning(project, table, plan_pruning(log, at, _rules(project, table)))
+        pruning = plan_pruning(log, at, rules_of(project, table, others))
+        return _table_pruning(project, table, pruning, others)
 
 
-def _pruned(project: Project, planned: TablePruning, sessions: _Sessions) -> TablePruning:
+def _pruned(
+    project: Project, planned: TablePruning, others: Others, sessions: _Sessions
+) -> TablePruning:
     """Prunes a table. Plans again under the lock, since a load may have committed in between."""
     if not planned.has_work:
         return planned
@@ -275,15 +230,17 @@ def _pruned(project: Project, planned: TablePruning, sessions: _Sessions) -> Tab
         sessions.lock(planned.lake_name),
         open_scratch_engine(project, f"prune-{table.lake_name}") as at,
     ):
-        pruning = plan_pruning(log, at, _rules(project, table))
+        pruning = plan_pruning(log, at, rules_of(project, table, others))
         prune_raw(log, pruning, at)
-        return _table_pruning(project, table, pruning)
+        return _table_pruning(project, table, pruning, others)
 
 
-def _table_pruning(project: Project, table: Table, pruning: Pruning) -> TablePruning:
+def _table_pruning(
+    project: Project, table: Table, pruning: Pruning, others: Others
+) -> TablePruning:
     removal, why = pruning.removal, ""
     if not removal.loads and superseded(CommitLog(project.raw, table.lake_name).loads()):
-        why = _why_superseded_stay(project, table)
+        why = why_superseded_stay(project, table, others)
     return TablePruning(
         table.shown,
         table.lake_name,
