@@ -16,6 +16,8 @@ from lakefeed.source.log.publications import publication_of
 from lakefeed.source.log.slots import Slot, slot_of
 from tests.conftest import Database, Lake, logical_server, new_database
 
+pytestmark = pytest.mark.builds
+
 SLOT = "lakefeed_shop"
 ORDERS = (
     "create table orders (id int primary key, total numeric)",

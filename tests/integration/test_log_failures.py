@@ -17,6 +17,8 @@ from lakefeed.source.log.slots import advance, create_slot_sql, slot_of
 from tests.conftest import Database, drop_with_slots, logical_server, new_database
 from tests.integration.log import Log
 
+pytestmark = pytest.mark.builds
+
 on_both = pytest.mark.parametrize("logical_database", [18, 16], indirect=True)
 
 

@@ -69,6 +69,22 @@ def test_loads_stay_until_both_have_built_the_newer_ones(
     assert building.query(STAGED) == [(1, "one"), (2, "two")]
 
 
+def test_where_raw_can_not_be_written_a_build_is_published_with_a_warning(
+    database: Database, loading: Lake, building: Lake
+) -> None:
+    records = loading.root / "data/raw/_lakefeed_builds"
+    shutil.rmtree(records)
+    records.write_text("a file in its place")
+    database.execute("insert into t values (2, 'two')")
+    loading.load()
+
+    ended = building.command("build")
+
+    assert ended.returncode == 0, ended
+    assert "raw has no record of this build" in ended.stdout + ended.stderr
+    assert building.query(STAGED) == [(1, "one"), (2, "two")]
+
+
 def test_a_project_that_only_builds_knows_what_the_other_has_not_built(
     database: Database, loading: Lake, building: Lake
 ) -> None:

@@ -15,6 +15,8 @@ from tests.conftest import Database, Lake
 from tests.wal.conftest import NAME
 from tests.wal.test_loading import loaded, newest, slot
 
+pytestmark = pytest.mark.builds
+
 SLOT = f"select pg_create_logical_replication_slot('{NAME}', 'pgoutput')"
 NO_SLOT = f"select pg_drop_replication_slot('{NAME}')"
 ADVANCED = f"select pg_replication_slot_advance('{NAME}', pg_current_wal_lsn())"

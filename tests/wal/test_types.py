@@ -21,6 +21,8 @@ from tests.conftest import (
 from tests.integration.spelling import Row, lake_texts, raw, source_texts
 from tests.wal.conftest import NAME
 
+pytestmark = pytest.mark.builds
+
 
 @dataclass(frozen=True)
 class Loaded:

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 
 def render_build(report: RunReport) -> str:
-    """The result of a build: a summary, each failure, and the models that were held back."""
+    """The result of a build: a summary, each failure, held-back models, and warnings."""
     assert report.build is not None
     changed = sum(counts.changed for counts in report.staged.values())
-    return (
+    line = (
         f"{build_line(report.build)}; {changed:,} new rows in staging{kept_lines(report)} "
         f"({report.build.seconds:.1f} s)"
     )
+    return "\n".join([line, *(f"warning: {warning}" for warning in report.warnings)])
 
 
 def render_rebuild(report: RebuildReport) -> str:

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import replace
 
 from lakefeed.declaration.project import Project
-from lakefeed.errors import Refused
+from lakefeed.errors import LakefeedError, Refused
 from lakefeed.loading.maintenance.builders import note_builder
 from lakefeed.orchestration.reports.run_report import RunReport
 from lakefeed.transformation.warehouse.base.publication_state import PublicationState
@@ -50,8 +50,16 @@ def publish_candidate(
     warehouse.discard()
     published_at = now.isoformat(timespec="seconds")
     newest = {name: table.newest_load for name, table in state.tables.items()}
-    note_builder(project, warehouse.place, newest, published_at)
-    return replace(report, published_at=published_at)
+    warnings = list(report.warnings)
+    try:
+        note_builder(project, warehouse.place, newest, published_at)
+    except (OSError, LakefeedError) as error:
+        # It is published; a project that only builds may have no right to write to raw.
+        warnings.append(
+            "raw has no record of this build, so that a prune in another project may remove what "
+            f"it hasn't built yet: {str(error).splitlines()[0]}"
+        )
+    return replace(report, published_at=published_at, warnings=tuple(warnings))
 
 
 def _holds_others_back(warehouse: Warehouse, state: PublicationState) -> bool:
