@@ -98,6 +98,19 @@ def test_the_lab_needs_only_a_role_that_may_read(limited: Database, lake: Lake) 
     assert not (lake.root / "data" / "raw").exists()
 
 
+@pytest.mark.nightly
+def test_tables_that_are_read_by_the_log_have_one_in_the_lab(limited: Database, lake: Lake) -> None:
+    lake.declare(
+        "customers: {cursor: wal, history: true, columns: {exclude: [secret]}}\n"
+        "readings: {cursor: wal, deletes: mark}"
+    )
+
+    ended = lake.process("lab", "--steps", "60" if NIGHTLY else "6", "--rows", "20")
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "rows lost: 0, rows duplicated: 0" in ended.stdout
+
+
 def test_tables_that_are_left_out_are_named_with_the_reason(limited: Database, lake: Lake) -> None:
     lake.declare(LEFT_OUT)
 
