@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from lakefeed.loading.object_store.filesystem import open_raw
+from lakefeed.loading.raw.table_folders import BUILDS_FOLDER
 from lakefeed.orchestration.reports.run_report import RunReport
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake_at
 from tests.integration.spelling import Row, lake_texts, source_texts, staging
@@ -118,9 +119,14 @@ def stage(database: Database, lake: Lake) -> Stage:
 
 
 def files_of_raw(lake: Lake) -> dict[str, str]:
-    """The digest of each file below raw, by its path, but for the packs of manifests in a store."""
+    """The digest of each file below raw, by its path, but for those that are replaced: the packs of
+    manifests in a store, and the record of what was built."""
     files, root = open_raw(lake.project.raw)
-    written_once = (path for path in files.find(root) if Path(path).name != "packed")
+    written_once = (
+        path
+        for path in files.find(root)
+        if Path(path).name != "packed" and Path(path).parent.name != BUILDS_FOLDER
+    )
     return {path: hashlib.sha256(files.cat_file(path)).hexdigest() for path in written_once}
 
 
