@@ -21,9 +21,9 @@ def newest(lake: Lake, columns: str = "id, word") -> list[tuple[object, ...]]:
     return sorted(values for values in found.values() if values)
 
 
-def loaded(lake: Lake) -> Lake:
+def loaded(lake: Lake, *select: str) -> Lake:
     """The lake after a load in which nothing failed."""
-    report = lake.load()
+    report = lake.load(*select)
     assert report.exit_code == 0, report.failures
     return lake
 

@@ -8,6 +8,7 @@ from threading import Thread
 
 import pytest
 
+from lakefeed.loading.log import run_log
 from lakefeed.loading.log.held_slot import held_slot
 from lakefeed.orchestration.reports.run_report import RunReport
 from lakefeed.source.connections.connection import connection_of
@@ -34,6 +35,12 @@ def lake(lake: Lake, logical_database: Database) -> Lake:
     loaded(lake.declare("t: {cursor: wal}"))
     logical_database.execute("update t set word = 'aa' where id = 1")
     return loaded(lake)
+
+
+def noted(lake: Lake, table: str) -> str:
+    """The position that is noted of a table in raw."""
+    positions = Path(lake.project.raw.url, "_lakefeed_wal.shop.json")
+    return str(json.loads(positions.read_text())["tables"][table]["lsn"])
 
 
 def failure(lake: Lake) -> str:
@@ -118,9 +125,8 @@ def test_a_table_that_fails_holds_the_slot_until_max_wal_is_reached(
 def test_positions_that_are_gone_are_those_of_the_newest_loads(
     logical_database: Database, lake: Lake
 ) -> None:
-    positions = Path(lake.project.raw.url, "_lakefeed_wal.shop.json")
-    assert json.loads(positions.read_text())["tables"]["shop__t"]["lsn"]
-    positions.unlink()
+    assert noted(lake, "shop__t")
+    Path(lake.project.raw.url, "_lakefeed_wal.shop.json").unlink()
     logical_database.execute("insert into t values (2, 'b')")
 
     # The slot may have been advanced beyond the newest load where later runs found nothing.
@@ -210,3 +216,38 @@ def test_a_renamed_key_has_the_table_read_in_full(logical_database: Database, la
 
     rows = lake.raw("shop__t", "number, word, _wal_operation")
     assert [row for row in rows if row[0]] == [(1, "b", None), (2, "c", None), (3, "d", "insert")]
+
+
+def test_a_table_that_a_wildcard_matches_for_the_first_time_holds_the_slot(
+    logical_database: Database, lake: Lake
+) -> None:
+    logical_database.execute(
+        "create table u (id int primary key)", f"alter publication {NAME} add table u"
+    )
+    loaded(lake.declare('"*": {cursor: wal}'))
+    logical_database.execute("insert into u values (1)")
+
+    loaded(lake)
+
+    assert lake.raw("shop__u", "id, _wal_operation") == [(1, "insert")]
+
+
+def test_a_backlog_of_one_table_is_read_in_pieces_and_leaves_the_others_where_they_are(
+    logical_database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logical_database.execute(
+        "create table u (id int primary key)", f"alter publication {NAME} add table u"
+    )
+    loaded(lake.declare("t: {cursor: wal}\nu: {cursor: wal}"))
+    loaded(lake)
+    logical_database.execute(*(f"insert into u values ({number})" for number in range(3)))
+    loaded(lake, "shop.t")
+    monkeypatch.setattr(run_log, "MOST_BYTES", 1)
+    before = noted(lake, "shop__t")
+
+    counts = [len(loaded(lake).raw("shop__u"))]
+    assert noted(lake, "shop__t") == before
+    counts += [len(loaded(lake).raw("shop__u")) for _ in range(2)]
+
+    assert counts == [1, 2, 3]
+    assert newest(lake) == [(1, "aa")]

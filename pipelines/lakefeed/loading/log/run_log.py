@@ -83,7 +83,9 @@ class RunLog:
         self._folder = folder
         self._noted = dict(read_positions(held.project.raw, held.connection.source))
         self._came_to: dict[str, Position] = {}
-        self._upto = end_of_log(held.session)
+        self._end = end_of_log(held.session)
+        # Where decoding ended: before the end of the log where a backlog is left to the next run.
+        self._upto = self._end
         self._decoders: dict[str, TableDecoder] | None = None
         self._failure: LakefeedError | None = None
         self._decoding = Lock()
@@ -123,11 +125,11 @@ class RunLog:
 
         Raises: as `log_of`.
         """
-        self._position_to_go_on(plan, effective)
+        position = self._position_to_go_on(plan, effective)
         if self._decoded()[plan.table.lake_name].has_changes:
             return False
-        position = Position(effective[-1].load_id, lsn_text(self._upto))
-        self._came_to[plan.table.lake_name] = position
+        reached = lsn_text(max(position, self._upto))
+        self._came_to[plan.table.lake_name] = Position(effective[-1].load_id, reached)
         return True
 
     def came_to(self, plan: TablePlan, newest: str, log: LogOfTable) -> None:
@@ -177,7 +179,7 @@ class RunLog:
             source = plan.table.source
             raise TableFailed(
                 f"{plan.table.shown} is read by the log, but the server has removed what the slot "
-                f"`{slot.name}` needs ({slot.invalidation})",
+                f"`{slot.name}` needs ({slot.invalidation or 'it kept none of the log'})",
                 where=plan.table.where_of("cursor"),
                 do=f"make it anew (lakefeed cdc drop --source {source} --apply; lakefeed cdc setup "
                 f"--source {source} --apply), then: lakefeed run --select {source} --full-refresh",
@@ -193,7 +195,7 @@ class RunLog:
             position,
             effective[-1],
             snapshot=self._snapshot,
-            end=self._upto,
+            end=self._end,
             published=published_by(plan, self._held, self._snapshot),
         )
         if reason:
@@ -225,14 +227,14 @@ class RunLog:
         decoders, tables = decoders_of(plans, self._folder), relations_of(plans)
         slot, held = self._held.slot, self._held
         assert slot is not None
-        if slot.begins_at >= self._upto:
+        if slot.begins_at >= self._end:
             return decoders
         oldest = int(self._snapshot.transactions.split(":")[0])
         opened = changes_of(
             held.connection,
             slot=held.name,
             publication=held.project.wal_of(held.connection.source).publication,
-            upto=self._upto,
+            upto=self._end,
             wanted=tables.keys(),
             most_bytes=MOST_BYTES,
             folder=self._folder,
@@ -249,7 +251,7 @@ class RunLog:
                     xid, begin, position = widened(item.xid, oldest), item, 1
                     if xid >= oldest:
                         self._recent[xid] = item.commit_lsn
-            self._upto = min(self._upto, items.position)
+            self._upto = min(self._end, items.position)
         for decoder in decoders.values():
             decoder.spool.finish()
         return decoders
@@ -257,18 +259,18 @@ class RunLog:
     def _target(self, slot: Slot, noted: dict[str, Position]) -> tuple[list[str], int]:
         """Messages, and the position that all tables have come to that the slot is to wait for."""
         most = self._held.project.wal_of(self._held.connection.source).max_wal
-        messages, target = [], self._upto
+        messages, target = [], self._end
         for table in self._waiting():
             name = table.lake_name
             lsn = parse_lsn(noted[name].lsn) if name in noted else self._committed(table)
             # What is below the slot's own position can't be had from it any more.
             if lsn is None or lsn < slot.begins_at:
                 continue
-            kept = self._upto - lsn
+            kept = self._end - lsn
             if most is not None and kept > most and name not in self._came_to:
                 messages.append(
-                    f"{table.shown} has failed while {data_size(kept)} of the log were kept for "
-                    "it, more than `max_wal` allows: the slot leaves it behind, and it must be "
+                    f"{table.shown} wasn't loaded while {data_size(kept)} of the log were kept "
+                    "for it, more than `max_wal` allows: the slot leaves it behind, and it must be "
                     f"read in full to go on: lakefeed run --select {table.shown} --full-refresh"
                 )
                 continue
@@ -278,8 +280,10 @@ class RunLog:
     def _waiting(self) -> list[Table]:
         """The tables that the slot waits for: those that are declared so and not paused."""
         source = self._held.connection.source
-        of_source = self._held.project.tables_of(source)
-        return [table for table in of_source if table.reads_log and not table.is_paused]
+        known = {table.lake_name: table for table in self._held.project.tables_of(source)}
+        # A wildcard may have matched some of them for the first time.
+        known |= {name: plan.table for name, plan in self._plans.items()}
+        return [table for table in known.values() if table.reads_log and not table.is_paused]
 
     def _committed(self, table: Table) -> int | None:
         """The position of a table of which none was noted yet; None if it was never loaded."""

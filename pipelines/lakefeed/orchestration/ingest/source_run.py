@@ -39,6 +39,7 @@ from lakefeed.orchestration.project.catalogue_sync import (
     read_live,
     with_live_tables,
 )
+from lakefeed.orchestration.project.live_log import may_read_log
 from lakefeed.orchestration.reports.listener import Listener
 from lakefeed.orchestration.reports.run_report import TableReport
 from lakefeed.source.connections.connection import Connection, connection_of
@@ -111,7 +112,9 @@ class SourceRun:
         with ExitStack() as stack:
             # Before the snapshot is taken, so that the log has all that the snapshot lacks.
             slot = None
-            if by_log := [table.lake_name for table in wanted if table.reads_log]:
+            by_log = [table.lake_name for table in wanted if table.reads_log]
+            # A wildcard may match a first table that is read by the log.
+            if by_log or (not self.request.select and may_read_log(self.project, self.source)):
                 slot = stack.enter_context(held_slot(self.project, connection, self._warn, by_log))
             opened = open_snapshot(connection, self._warn, holds=self._holds_snapshot)
             snapshot, session = stack.enter_context(opened)

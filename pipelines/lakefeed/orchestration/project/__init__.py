@@ -4,5 +4,5 @@ Imports: `declaration`, `declaration.document`, `declaration.environment`, `decl
     `loading.plan`, `loading.raw`, `orchestration.project.other_tools`,
     `orchestration.project.proposal`, `source.connections`, `source.inspection`, `source.log`,
     `source.replication`, `transformation.generate`.
-Public: `catalogue_sync`, `dags`, `drift`, `init`, `scaffold`, `selection`, `sync`.
+Public: `catalogue_sync`, `dags`, `drift`, `init`, `live_log`, `scaffold`, `selection`, `sync`.
 """

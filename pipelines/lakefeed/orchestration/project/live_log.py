@@ -26,7 +26,7 @@ def published_source(
     Args:
         live: the tables of the source as they are now.
     """
-    if not _may_read_log(project, source):
+    if not may_read_log(project, source):
         return None
     now = project.with_catalogue(project.catalogue.with_tables(source, dict(live)))
     logging = [table for table in now.tables_of(source) if table.reads_log and not table.is_paused]
@@ -42,7 +42,7 @@ def published_source(
     )
 
 
-def _may_read_log(project: Project, source: str) -> bool:
+def may_read_log(project: Project, source: str) -> bool:
     """Whether a known table reads the log, or one might that a wildcard matches for the first
     time."""
     if any(table.reads_log for table in project.tables_of(source)):
