@@ -170,3 +170,46 @@ def test_a_plan_takes_no_other_options(shop: Lake) -> None:
 
     assert done.returncode == 2
     assert "--plan comes with its own tables and options" in done.stderr
+
+
+def test_an_edit_of_columns_in_staging_is_told_by_the_plan_and_the_run(
+    database: Database, shop: Lake
+) -> None:
+    database.execute("alter table orders add column doc jsonb, add column parts int[]")
+    shop.run()
+    shop.declare(
+        "orders: {cursor: at, lookback: 1h, columns: {note: {name: remark}, "
+        "parts: {type: 'integer[]'}, doc: {flatten: {a: bigint, b.c: text}}}}\n"
+        "countries: {mode: full_refresh}"
+    )
+    told = (
+        "shop.orders: staging is built again from raw, without reading the source: `doc__a`, "
+        "`doc__b__c` are filled from `doc`; `note` is now named `remark`; `parts` is now integer[]"
+    )
+
+    assert told in shop.command("plan").stdout
+    assert f"note: {told}" in shop.command("run").stdout
+    assert "staging is built again" not in shop.command("plan").stdout
+
+
+def test_models_that_the_run_would_generate_are_planned(database: Database, shop: Lake) -> None:
+    shop.run()
+    database.execute("create table added (id int primary key, at timestamptz default now())")
+    shop.declare(f"{TABLES}added: {{cursor: at, history: true}}\n")
+    database.execute("insert into added values (1)")
+
+    plan, report = planned(shop), shop.run()
+
+    assert report.build is not None
+    assert {"stg_shop__added", "hst_shop__added"} <= set(plan["models"])
+    assert {node.name for node in report.build.nodes if not node.is_test} <= set(plan["models"])
+
+
+def test_a_table_that_gets_a_cursor_is_told_so(database: Database, shop: Lake) -> None:
+    database.execute("alter table countries add column at timestamptz default now()")
+    shop.run()
+    shop.declare("countries: {cursor: at}")
+
+    told = shop.command("plan").stdout
+
+    assert "shop.countries: the cursor is `at` now, so the table is read from the beginning" in told

@@ -40,6 +40,7 @@ class LoadPreview:
         mode: its declared mode.
         columns: the columns to read, in the order of the raw files.
         primary_key: the columns that identify a row; empty if there are none.
+        history: whether it has a history model.
         cursor: the cursor column; `xmin` for row versions; None if there is none.
         checkpoint: the checkpoint of earlier loads; None before the first load.
         start: the smallest cursor value read, inclusive: the checkpoint or, if that is earlier, the
@@ -61,6 +62,7 @@ class LoadPreview:
     mode: Mode
     columns: tuple[str, ...] = ()
     primary_key: tuple[str, ...] = ()
+    history: bool = False
     cursor: str | None = None
     checkpoint: str | None = None
     start: str | None = None
@@ -122,6 +124,7 @@ def preview_load(
         mode=table.mode,
         columns=tuple(column.name for column in plan.columns),
         primary_key=plan.key,
+        history=table.settings.history and bool(plan.key),
         cursor=plan.read_as.cursor,
         checkpoint=checkpoint_after(effective) if table.goes_on else None,
         start=_text(window.start),

@@ -76,4 +76,7 @@ def _build(project: Project, report: RunReport) -> RunReport:
     if rollback:
         return replace(report, warnings=(*report.warnings, rollback.warning))
     plan = plan_build(project, *outcome_of(report.tables))
-    return build_and_publish(project, plan, report) if plan else report
+    if plan is None:
+        return report
+    report = replace(report, warnings=(*report.warnings, *plan.edits))
+    return build_and_publish(project, plan, report)

@@ -71,6 +71,7 @@ def _remarks(plan: RunPlan) -> Iterator[str]:
         yield from (f"{load.name}: {line}" for line in (*load.drift, *load.notes))
         if load.error:
             yield f"{load.name} would fail: {load.error}"
+    yield from plan.edits
 
 
 def _build(plan: RunPlan) -> Iterator[str]:

@@ -15,6 +15,7 @@ from lakefeed.declaration.partitioning import Partition
 from lakefeed.loading.plan.detached import left_of
 from lakefeed.loading.plan.replaced_columns import is_redefined, names_now, other_columns
 from lakefeed.source.inspection.types import widens, writes_the_same
+from lakefeed.wording import named
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,9 @@ def _changes_of_rows(
     loaded_before: Collection[str],
 ) -> ContractChanges:
     """The changes apart from partitions that have left."""
-    others, retyped = _others(before, now), dict(_retyped(before, now))
+    same_table, retyped = before.identity == now.identity, dict(_retyped(before, now))
+    columns = (before.identities or {}, now.identities or {})
+    others = dict(other_columns(*columns, same_table=same_table))
     redefined = _redefined(before, now)
     reprotected = dict(_protected_otherwise(before, now))
     changed = {**retyped, **others, **reprotected}
@@ -214,12 +217,6 @@ def _other_parts(
     return new, () if is_widened else rewritten
 
 
-def _others(before: ReadContract, now: ReadContract) -> dict[str, str]:
-    """Columns that were replaced under the same name, each with the reason."""
-    same_table = before.identity == now.identity
-    return dict(other_columns(before.identities or {}, now.identities or {}, same_table=same_table))
-
-
 def _redefined(before: ReadContract, now: ReadContract) -> list[str]:
     if before.identities is None or now.identities is None or before.query != now.query:
         return []
@@ -249,11 +246,8 @@ def _protected_otherwise(before: ReadContract, now: ReadContract) -> Iterator[tu
 def _still_clear(before: ReadContract, now: ReadContract) -> Iterator[str]:
     names = [n for n in now.protected if n in before.columns and n not in before.protected]
     if names:
-        listed = ", ".join(f"`{name}`" for name in names)
-        yield (
-            f"earlier loads in raw still hold clear values of {listed}; to remove them: lakefeed "
-            "prune"
-        )
+        still = f"earlier loads in raw still hold clear values of {named(names)}"
+        yield f"{still}; to remove them: lakefeed prune"
 
 
 def _types_of(name: str, before: ReadContract, now: ReadContract) -> tuple[str, str]:
@@ -269,11 +263,17 @@ def _changed_settings(before: ReadContract, now: ReadContract) -> Iterator[str]:
         was, now_is = ", ".join(before.key) or "none", ", ".join(now.key) or "none"
         yield f"the key was {was} and is {now_is}"
     if before.cursor != now.cursor and LOG in (before.cursor, now.cursor):
-        yield f"the cursor was `{before.cursor or 'none'}` and is `{now.cursor or 'none'}`"
+        yield _changed_cursor(before.cursor, now.cursor)
     if before.query != now.query:
         yield _changed_query(before.query, now.query)
     if before.only != now.only:
         yield f"child tables are now {'excluded' if now.only else 'included'}"
+
+
+def _changed_cursor(before: str | None, now: str | None) -> str:
+    if before and now:
+        return f"the cursor was `{before}` and is `{now}`"
+    return f"the cursor is `{now}` now" if now else f"the cursor `{before}` was removed"
 
 
 def _changed_query(before: str | None, now: str | None) -> str:
@@ -285,8 +285,8 @@ def _changed_query(before: str | None, now: str | None) -> str:
 def _changes_without_reload(before: ReadContract, now: ReadContract, shown: str) -> Iterator[str]:
     full_refresh = f"lakefeed run --select {shown} --full-refresh"
     if before.cursor != now.cursor:
-        was, now_is = before.cursor or "none", now.cursor or "none"
-        yield f"the cursor was `{was}` and is `{now_is}`, so the table is read from the beginning"
+        cursor = _changed_cursor(before.cursor, now.cursor)
+        yield f"{cursor}, so the table is read from the beginning"
     if before.where != now.where:
         yield (
             "`where` changed and applies to rows read from now on; to apply it to all rows: "

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.loading.raw.commit_log import CommitLog
+from lakefeed.orchestration.build.edited_columns import edits_of
 from lakefeed.transformation.dbt_adapter.runner import BuildResult
 from lakefeed.transformation.generate.generated_files import has_history, is_generated
 from lakefeed.transformation.generate.history_models import (
@@ -44,6 +45,7 @@ class BuildPlan:
         due: models that an earlier build did not finish.
         histories: lake names of the tables with a history model beside their staging model.
         complete_through: by lake name, the moment (ISO 8601) through which this run read the table.
+        edits: what edits of `columns` change in staging models, without another read of the source.
         build: id of the candidate.
     """
 
@@ -54,6 +56,7 @@ class BuildPlan:
     due: tuple[str, ...] = ()
     histories: tuple[str, ...] = ()
     complete_through: Mapping[str, str] = field(default_factory=dict, compare=False)
+    edits: tuple[str, ...] = field(default=(), compare=False)
     build: str = field(default_factory=_new_name, compare=False)
 
     def arguments(self, layer: Layer) -> list[str]:
@@ -137,6 +140,7 @@ def plan_build(
         due=tuple(sorted(below)),
         histories=tuple(table.lake_name for table in project.tables if keeps_history(table)),
         complete_through=dict(complete_through or {}),
+        edits=tuple(_edits(project, published, changed)),
     )
 
 
@@ -200,9 +204,9 @@ def _unstaged(
         known = published.pruned_at
         if history in known and known[history] != _pruned_at(project, table):
             unstaged.add(table.lake_name)
-        model = staging_model_name(table)
-        if _is_declared_otherwise(project, table, published.declared.get(model, {})):
+        if _edited(project, published, table):
             unstaged.add(table.lake_name)
+        model = staging_model_name(table)
         if model in built & by_hand.keys() and not _has_seen(
             published.state, table.lake_name, by_hand[model]
         ):
@@ -210,11 +214,21 @@ def _unstaged(
     return unstaged
 
 
-def _is_declared_otherwise(project: Project, table: Table, built: Mapping[str, Any]) -> bool:
-    """Whether sources.yaml names columns of a generated model otherwise than when it was built."""
+def _edits(project: Project, published: _Published, changed: Collection[str]) -> Iterator[str]:
+    for table in project.tables:
+        model = staging_model_name(table)
+        if table.lake_name in changed and model in published.models:
+            edits = _edited(project, published, table)
+            yield from [f"{table.shown}: {edits}"] if edits else []
+
+
+def _edited(project: Project, published: _Published, table: Table) -> str | None:
+    """How sources.yaml declares columns of a generated model otherwise than it was built."""
+    if not is_generated(project, table):
+        return None
     has_own_names = project.declaration.warehouse.type != "spark"
     declared = declared_columns(table) if table.catalogue and has_own_names else {}
-    return built != declared and bool(is_generated(project, table))
+    return edits_of(published.declared.get(staging_model_name(table), {}), declared)
 
 
 def _unbuilt(project: Project, published: _Published) -> set[str]:

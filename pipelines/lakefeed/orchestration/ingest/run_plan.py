@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,12 @@ from lakefeed.declaration.project import Project
 from lakefeed.documents import Format, to_fields
 from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED, Refused
 from lakefeed.loading.preview import LoadPreview
-from lakefeed.orchestration.build.build_plan import plan_build
+from lakefeed.orchestration.build.build_plan import BuildPlan, plan_build
 from lakefeed.orchestration.ingest.load_request import LoadRequest
 from lakefeed.orchestration.ingest.preview import preview_loads
 from lakefeed.textfile import replace_text
 from lakefeed.transformation.manifest import read_models, with_those_below
+from lakefeed.transformation.model_names import history_model, staging_model
 from lakefeed.transformation.warehouse.declared import warehouse_of
 
 # What of a load must be as it was planned. Its window and the number of its rows may differ.
@@ -37,12 +38,14 @@ class RunPlan:
         loads: what it would read of each table.
         models: the models that it would build if all of these tables brought rows, without seeds.
         is_first: whether nothing is published yet, so that it would build all models.
+        edits: what edits of `columns` change in staging models, without another read of the source.
     """
 
     request: LoadRequest
     loads: tuple[LoadPreview, ...]
     models: tuple[str, ...] = ()
     is_first: bool = False
+    edits: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -68,13 +71,27 @@ def plan_run(project: Project, request: LoadRequest) -> RunPlan:
     failed = [load.lake_name for load in loads if load.error]
     is_first = not warehouse_of(project).exists()
     build = plan_build(project, brought, failed)
+    models = (*_models_to_build(project, build), *_models_to_generate(project, loads))
+    return RunPlan(request, loads, models, is_first, build.edits if build else ())
+
+
+def _models_to_build(project: Project, build: BuildPlan | None) -> Iterator[str]:
     if build is None:
-        return RunPlan(request, loads, is_first=is_first)
+        return
     models = [model for model in read_models(project) if not model.is_seed]
     held = with_those_below(models, build.excluded)
     built = with_those_below(models, build.roots(project))
-    named = (m.name for m in models if m.name not in held and (build.whole or m.name in built))
-    return RunPlan(request, loads, tuple(named), is_first=is_first)
+    yield from (m.name for m in models if m.name not in held and (build.whole or m.name in built))
+
+
+def _models_to_generate(project: Project, loads: Iterable[LoadPreview]) -> Iterator[str]:
+    """The models that tables lack, since they were declared after files were last generated."""
+    present = {model.name for model in read_models(project)}
+    for load in loads:
+        staging, history = staging_model(load.lake_name), history_model(load.lake_name)
+        if not load.error:
+            wanted = (staging, history) if load.history else (staging,)
+            yield from (model for model in wanted if model not in present)
 
 
 def save_plan(plan: RunPlan, path: Path) -> None:
