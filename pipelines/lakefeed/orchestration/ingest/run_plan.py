@@ -72,7 +72,8 @@ def plan_run(project: Project, request: LoadRequest) -> RunPlan:
     is_first = not warehouse_of(project).exists()
     build = plan_build(project, brought, failed)
     models = (*_models_to_build(project, build), *_models_to_generate(project, loads))
-    return RunPlan(request, loads, models, is_first, build.edits if build else ())
+    edits = build.edits if build else ()
+    return RunPlan(request, loads, models=models, is_first=is_first, edits=edits)
 
 
 def _models_to_build(project: Project, build: BuildPlan | None) -> Iterator[str]:
