@@ -193,12 +193,11 @@ def clone(folder: Path) -> Path:
 
 
 def _declare(sources: Path, lines: Sequence[str]) -> None:
-    """Replaces the lines of the file that have the keys of these."""
-    replaced = {line.partition(":")[0]: line for line in lines}
+    """Adds the lines to the file, in place of those that have their keys."""
+    keys = {line.partition(":")[0] for line in lines}
     text = sources.read_text(encoding="utf-8").splitlines()
-    assert set(replaced) <= {line.partition(":")[0] for line in text}
-    declared = [replaced.get(line.partition(":")[0], line) for line in text]
-    sources.write_text("\n".join(declared) + "\n", encoding="utf-8")
+    kept = [line for line in text if line.partition(":")[0] not in keys]
+    sources.write_text("\n".join([*kept, *lines]) + "\n", encoding="utf-8")
 
 
 def _keep_data_apart(folder: Path) -> None:
