@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,6 +134,7 @@ class Writer:
 
     database: Database
     choose: random.Random
+    wholes: Sequence[Whole] = WHOLES
     open_ones: list[Any] = field(default_factory=list)
     changes: int = 0
     sudden: int = 0
@@ -165,7 +167,7 @@ class Writer:
     def upheave(self) -> None:
         """Something happens to a whole table; what the database refuses doesn't."""
         if self.choose.random() < 0.5:
-            self.upheavals.happen(self.choose.choice(WHOLES))
+            self.upheavals.happen(self.choose.choice(self.wholes))
             return
         session = self.database.connect()
         self.sudden += 1
@@ -206,16 +208,31 @@ class Writer:
 def test_random_writes_and_killed_runs_lose_and_duplicate_nothing(
     database: Database, lake: Lake, engine: str
 ) -> None:
-    say(f"seed {SEED}, to repeat: LAKEFEED_TORTURE_SEED={SEED} make test-faults")
-    choose = random.Random(SEED)
     database.execute(*SCHEMA)
-    lake.declare(TABLES)
-    writer = Writer(database, choose)
+    writer = Writer(database, random.Random(SEED))
+
+    torture(lake.declare(TABLES), writer, STEPS if engine == "duckdb" else STEPS_ON_DUCKLAKE)
+
+    ended = lake.command("run")
+    say(ended.stdout)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    nothing_is_lost_or_duplicated(lake, database)
+
+
+def torture(
+    lake: Lake, writer: Writer, steps: int, between: Callable[[], None] = lambda: None
+) -> None:
+    """Writes at random, and runs killed at random; in the end, nothing is open or detached.
+
+    Args:
+        between: called before each run.
+    """
+    say(f"seed {SEED}, to repeat: LAKEFEED_TORTURE_SEED={SEED} make test-faults")
+    choose, database = writer.choose, writer.database
     ddl, killed = list(DDL), 0
     for _ in range(20):
         writer.write()
-
-    for _ in range(STEPS if engine == "duckdb" else STEPS_ON_DUCKLAKE):
+    for _ in range(steps):
         for _ in range(choose.randrange(0, 10)):
             writer.write()
         if ddl and choose.random() < 0.4:
@@ -223,18 +240,19 @@ def test_random_writes_and_killed_runs_lose_and_duplicate_nothing(
             database.execute(ddl.pop(0))
         if choose.random() < 0.5:
             writer.end_open_ones()
+        between()
         with writing([writer]):
             killed += lakefeed_perhaps_killed(lake.root, choose, "run")
         if choose.random() < 0.15:
             shutil.rmtree(lake.root / "data" / ".dlt", ignore_errors=True)
-
     writer.end_open_ones()
     writer.upheavals.end()
-    ended = lake.command("run")
     upheaved = writer.sudden + writer.upheavals.happened
     say(f"{writer.changes} transactions, {upheaved} upheavals, {killed} runs killed")
-    say(ended.stdout)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def nothing_is_lost_or_duplicated(lake: Lake, database: Database) -> None:
+    """Staging is what the source has, raw has every version, and history equals a rebuilt one."""
     audited = lake.command("audit")
     assert audited.returncode == 0, audited.stdout
     for table in NAMES:
