@@ -3,5 +3,5 @@
 Imports: `declaration`, `declaration.models`, `loading.object_store`, `loading.plan`, `loading.raw`,
     `loading.sessions`, `source`, `source.connections`, `source.inspection`, `source.log`,
     `source.replication`.
-Public: `changes`, `completion`, `held_slot`, `run_log`.
+Public: `changes`, `completion`, `held_slot`, `positions`, `run_log`, `unread`.
 """

@@ -16,7 +16,7 @@ from lakefeed.source.connections.connection import Connection
 from lakefeed.source.connections.sessions import connect
 from lakefeed.source.connections.watched_session import WatchedSession
 from lakefeed.source.log.lsn import parse_lsn
-from lakefeed.source.log.slots import Slot, flushed, slot_of
+from lakefeed.source.log.slots import Slot, flushed, slot_of, was_decoded
 from lakefeed.source.replication.published_since import PublishedSince, published_since
 
 # As long as runs wait for sessions (source/connections/budget.py).
@@ -42,6 +42,7 @@ class HeldSlot:
     Attributes:
         session: holds it.
         slot: as it was before the run's snapshot was taken; None if it doesn't exist.
+        was_decoded: whether something has been read from it since it was created, as far as known.
         since: since when the publication is what it is; None if it doesn't exist.
         open: the transactions that were open after that was read: they may have written to a table
             before it was published.
@@ -52,6 +53,7 @@ class HeldSlot:
     session: WatchedSession
     name: str
     slot: Slot | None
+    was_decoded: bool
     since: PublishedSince | None
     open: frozenset[int]
 
@@ -104,6 +106,7 @@ def held_slot(
             session=session,
             name=settings.slot,
             slot=slot,
+            was_decoded=was_decoded(session, settings.slot),
             since=since,
             open=open_then,
         )

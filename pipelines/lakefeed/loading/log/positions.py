@@ -11,11 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lakefeed.declaration.project import Location
+from lakefeed.declaration.models.table_settings import LOG
+from lakefeed.declaration.project import Location, Project
 from lakefeed.documents import Format
 from lakefeed.loading.object_store.filesystem import open_raw
 from lakefeed.loading.object_store.writing import replace_file
+from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import Load, checkpoint_after
+from lakefeed.loading.raw.load_manifest import effective as effective_of
 from lakefeed.source.log.lsn import parse_lsn
 
 
@@ -67,12 +70,35 @@ def position_of(effective: Sequence[Load], noted: Position | None) -> int | None
         effective: the loads that count, oldest first.
     """
     checkpoint = checkpoint_after(effective)
-    if checkpoint is None or not effective:
+    if checkpoint is None or not reads_log(effective):
         return None
     reached = parse_lsn(checkpoint)
     if noted and noted.load_id == effective[-1].load_id:
         return max(reached, parse_lsn(noted.lsn))
     return reached
+
+
+def reads_log(effective: Sequence[Load]) -> bool:
+    """Whether the newest load of a table was one by the log, rather than by another cursor."""
+    read_as = effective[-1].read_as if effective else None
+    return read_as is not None and read_as.cursor == LOG
+
+
+def committed_position(raw: Location, table: str) -> int | None:
+    """Up to where the loads of a table are in raw, whatever is noted; None if none is by the log.
+
+    Args:
+        table: its name in the lake.
+    """
+    return position_of(effective_of(CommitLog(raw, table).loads()), None)
+
+
+def has_read_log(project: Project, source: str) -> bool:
+    """Whether this project has loaded a table of a source by its log before."""
+    tables = [table for table in project.tables_of(source) if table.reads_log]
+    return bool(read_positions(project.raw, source)) or any(
+        committed_position(project.raw, table.lake_name) is not None for table in tables
+    )
 
 
 def _path(root: str, source: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 
@@ -26,6 +27,8 @@ from lakefeed.loading.log.held_slot import HeldSlot, end_of_log, open_transactio
 from lakefeed.loading.log.positions import (
     Position,
     Positions,
+    committed_position,
+    has_read_log,
     position_of,
     read_positions,
     write_positions,
@@ -33,12 +36,12 @@ from lakefeed.loading.log.positions import (
 from lakefeed.loading.log.standing import (
     published_by,
     reason_to_read_anew,
+    refuse_slot_of_others,
     refuse_unpublished_changes,
+    usable_slot,
 )
 from lakefeed.loading.plan.table_plan import TablePlan
-from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import Load
-from lakefeed.loading.raw.load_manifest import effective as effective_of
 from lakefeed.loading.sessions.spill_folders import own_folder
 from lakefeed.source.log.lsn import lsn_text, parse_lsn
 from lakefeed.source.log.messages import Begin
@@ -104,7 +107,9 @@ class RunLog:
             LakefeedError: the log can't be read.
         """
         if whole:
-            begins_at = self._slot_for(plan).begins_at
+            begins_at = usable_slot(plan, self._held).begins_at
+            if self._is_new_here:
+                refuse_slot_of_others(plan, self._held)
             refuse_unpublished_changes(plan, effective, self._held, self._snapshot)
             return LogOfTable(reaches=begins_at, changes=None)
         after = self._position_to_go_on(plan, effective)
@@ -119,6 +124,24 @@ class RunLog:
             )
         changes = ChangesToApply(decoder.spool.readable_files(), after, seen)
         return LogOfTable(reaches=max(after, self._upto), changes=changes)
+
+    def unread_of(self, plan: TablePlan, effective: Sequence[Load]) -> ChangesToApply:
+        """What the log has of a table since its latest load; the slot stays where it is.
+
+        Raises:
+            TableFailed: the log no longer has that, or too much of it.
+            LakefeedError: the log can't be read.
+        """
+        changes = self.log_of(plan, effective, whole=False).changes
+        assert changes is not None
+        if self._upto < self._end:
+            most = data_size(MOST_BYTES)
+            raise TableFailed(
+                f"the log has more than {most} since {plan.table.shown} was loaded",
+                where=plan.table.where_of("cursor"),
+                do=f"load it first: lakefeed run --select {plan.table.shown}",
+            )
+        return changes
 
     def has_nothing_for(self, plan: TablePlan, effective: Sequence[Load]) -> bool:
         """Whether the log has no change of a table since its latest load: it has come to its end.
@@ -167,27 +190,8 @@ class RunLog:
         """Removes what was spooled."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _slot_for(self, plan: TablePlan) -> Slot:
-        if (slot := self._held.slot) is None:
-            raise TableFailed(
-                f"{plan.table.shown} is read by the log, but the replication slot "
-                f"`{self._held.name}` doesn't exist",
-                where=plan.table.where_of("cursor"),
-                do=f"lakefeed cdc setup --source {plan.table.source}",
-            )
-        if slot.is_lost:
-            source = plan.table.source
-            raise TableFailed(
-                f"{plan.table.shown} is read by the log, but the server has removed what the slot "
-                f"`{slot.name}` needs ({slot.invalidation or 'it kept none of the log'})",
-                where=plan.table.where_of("cursor"),
-                do=f"make it anew (lakefeed cdc drop --source {source} --apply; lakefeed cdc setup "
-                f"--source {source} --apply), then: lakefeed run --select {source} --full-refresh",
-            )
-        return slot
-
     def _position_to_go_on(self, plan: TablePlan, effective: Sequence[Load]) -> int:
-        slot = self._slot_for(plan)
+        slot = usable_slot(plan, self._held)
         position = position_of(effective, self._noted.get(plan.table.lake_name))
         assert position is not None
         reason = reason_to_read_anew(
@@ -259,10 +263,10 @@ class RunLog:
     def _target(self, slot: Slot, noted: dict[str, Position]) -> tuple[list[str], int]:
         """Messages, and the position that all tables have come to that the slot is to wait for."""
         most = self._held.project.wal_of(self._held.connection.source).max_wal
-        messages, target = [], self._end
+        raw, messages, target = self._held.project.raw, [], self._end
         for table in self._waiting():
             name = table.lake_name
-            lsn = parse_lsn(noted[name].lsn) if name in noted else self._committed(table)
+            lsn = parse_lsn(noted[name].lsn) if name in noted else committed_position(raw, name)
             # What is below the slot's own position can't be had from it any more.
             if lsn is None or lsn < slot.begins_at:
                 continue
@@ -285,10 +289,10 @@ class RunLog:
         known |= {name: plan.table for name, plan in self._plans.items()}
         return [table for table in known.values() if table.reads_log and not table.is_paused]
 
-    def _committed(self, table: Table) -> int | None:
-        """The position of a table of which none was noted yet; None if it was never loaded."""
-        loads = CommitLog(self._held.project.raw, table.lake_name).loads()
-        return position_of(effective_of(loads), None)
+    @cached_property
+    def _is_new_here(self) -> bool:
+        """Whether this project has never read the log of the source before."""
+        return not has_read_log(self._held.project, self._held.connection.source)
 
     def _before_unseen(self, target: int) -> int:
         """A position before all decoded commits that sessions can't see yet.

@@ -11,9 +11,50 @@ from lakefeed.loading.log.held_slot import HeldSlot
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.loading.sessions.transactions import in_flight_at
+from lakefeed.source.log.failure import own_slot
 from lakefeed.source.log.lsn import lsn_text
 from lakefeed.source.log.slots import Slot
 from lakefeed.source.snapshot import Snapshot
+
+
+def usable_slot(plan: TablePlan, held: HeldSlot) -> Slot:
+    """The slot through which a table is read.
+
+    Raises:
+        TableFailed: it doesn't exist, or is lost.
+    """
+    if (slot := held.slot) is None:
+        raise TableFailed(
+            f"{plan.table.shown} is read by the log, but the replication slot "
+            f"`{held.name}` doesn't exist",
+            where=plan.table.where_of("cursor"),
+            do=f"lakefeed cdc setup --source {plan.table.source}",
+        )
+    if slot.is_lost:
+        source = plan.table.source
+        raise TableFailed(
+            f"{plan.table.shown} is read by the log, but the server has removed what the slot "
+            f"`{slot.name}` needs ({slot.invalidation or 'it kept none of the log'})",
+            where=plan.table.where_of("cursor"),
+            do=f"make it anew (lakefeed cdc drop --source {source} --apply; lakefeed cdc setup "
+            f"--source {source} --apply), then: lakefeed run --select {source} --full-refresh",
+        )
+    return slot
+
+
+def refuse_slot_of_others(plan: TablePlan, held: HeldSlot) -> None:
+    """Checks that a project that is new to a slot doesn't take it from another one.
+
+    Raises:
+        TableFailed: something else has read the log through it.
+    """
+    if held.was_decoded:
+        raise TableFailed(
+            f"{plan.table.shown} can't be read by the log through the slot `{held.name}`: another "
+            "project or environment reads it, which would lose changes",
+            where=plan.table.where_of("cursor"),
+            do=own_slot(plan.table.source),
+        )
 
 
 def reason_to_read_anew(

@@ -11,13 +11,14 @@ from psycopg2.extensions import connection as PgConnection
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED, LakefeedError
+from lakefeed.loading.log.positions import has_read_log
 from lakefeed.orchestration.log.setup_plan import Facts, SetupPlan, plan_setup
 from lakefeed.orchestration.log.steps import Need, statements_of
 from lakefeed.orchestration.project.catalogue_sync import LiveSource, read_live
 from lakefeed.source.connections.connection import connection_of
 from lakefeed.source.connections.sessions import connect
 from lakefeed.source.log.publications import publication_of
-from lakefeed.source.log.slots import slot_of
+from lakefeed.source.log.slots import slot_of, was_decoded
 from lakefeed.source.replication.membership import logged_tables, membership_of
 from lakefeed.source.replication.running import run_statements
 from lakefeed.source.replication.server import read_server
@@ -104,11 +105,14 @@ def _facts(session: PgConnection, project: Project, source: str) -> tuple[Facts,
     oids = [oid for table in wanted if (oid := _oid(table, live))]
     found = logged_tables(session, oids)
     facts = Facts(
+        source=source,
         server=read_server(session),
         slot=slot_of(session, settings.slot),
         publication=publication_of(session, settings.publication),
         membership=membership_of(session, settings.publication),
         tables=tuple(found[oid] for oid in oids if oid in found),
+        is_new=not has_read_log(project, source),
+        was_decoded=was_decoded(session, settings.slot),
     )
     missing = [
         Need(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lakefeed.declaration.models.wal import WalSettings
 from lakefeed.orchestration.log.server_needs import Intent, server_needs
 from lakefeed.orchestration.log.steps import Need, Step
+from lakefeed.source.log.failure import own_slot
 from lakefeed.source.log.publications import Publication, ReplicaIdentity
 from lakefeed.source.log.slots import PLUGIN, Slot, create_slot_sql, drop_slot_sql
 from lakefeed.source.replication.membership import KINDS, PARTITIONED, LoggedTable, Membership
@@ -22,13 +23,18 @@ class Facts:
 
     Attributes:
         tables: the declared tables with `cursor: wal` that exist there.
+        is_new: whether this project has never read the log of the source.
+        was_decoded: whether something has been read from the slot, as far as known.
     """
 
+    source: str
     server: Server
     slot: Slot | None
     publication: Publication | None
     membership: Membership | None
     tables: tuple[LoggedTable, ...]
+    is_new: bool
+    was_decoded: bool
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,30 @@ def _foreign(facts: Facts, settings: WalSettings) -> Need | None:
             f"the publication `{settings.publication}` is one for all tables: updates of a table "
             "without replica identity fail, also of tables that aren't declared",
             "name another one (wal: {publication: …}), or drop it: lakefeed cdc drop",
+        )
+    return _of_another_project(facts, settings) if facts.is_new else None
+
+
+def _of_another_project(facts: Facts, settings: WalSettings) -> Need | None:
+    """What shows that the slot or the publication is used by somebody else.
+
+    A setup creates both, so that a publication without the slot was made by something else.
+    """
+    if facts.was_decoded:
+        return Need(
+            f"another project or environment reads the log through the slot `{settings.slot}`: "
+            "whoever advances it takes changes from the other",
+            own_slot(facts.source),
+        )
+    if facts.slot or facts.membership is None:
+        return None
+    declared, members = {table.oid for table in facts.tables}, facts.membership.members
+    others = [sql_name(*named) for oid, named in members.items() if oid not in declared]
+    if others:
+        return Need(
+            f"the publication `{settings.publication}` has tables that this project doesn't read "
+            f"by the log ({', '.join(others)}): another project or environment may",
+            f"if one does, {own_slot(facts.source)}",
         )
     return None
 

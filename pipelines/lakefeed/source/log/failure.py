@@ -61,6 +61,16 @@ class SlotLost(LogUnreadable):
         )
 
 
+def own_slot(source: str) -> str:
+    """What to do where the slot of a source may be that of another project."""
+    return (
+        "name a slot and a publication of this project's own (sources.yaml: "
+        f"sources.{source}.wal: {{slot: …, publication: …}}), then: lakefeed cdc setup --source "
+        f"{source} --apply. If no other project uses it any more, make it anew: lakefeed cdc drop "
+        f"--source {source} --apply, then the same setup"
+    )
+
+
 def no_publication(name: str) -> LogUnreadable:
     """The error for a publication that isn't there, or wasn't when changes were made.
 

@@ -48,6 +48,9 @@ select case
     when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_flush_lsn()
 end::text
 """
+# The view came with 14, as did the version of the protocol that is read.
+_DECODED = "select total_bytes > 0 from pg_stat_replication_slots where slot_name = %s"
+_DECODED_SINCE = 140_000
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,19 @@ def slot_of(session: PgConnection, name: str) -> Slot | None:
         invalidation=row[13],
         inactive_since=row[14],
     )
+
+
+def was_decoded(session: PgConnection, name: str) -> bool:
+    """Whether something has been read from a slot since it was created.
+
+    The server counts that in its statistics, which a crash resets: True is certain, False isn't.
+    """
+    if session.server_version < _DECODED_SINCE:
+        return False
+    with session.cursor() as cursor:
+        cursor.execute(_DECODED, [name])
+        row = cursor.fetchone()
+    return bool(row and row[0])
 
 
 def flushed(session: PgConnection) -> int:
