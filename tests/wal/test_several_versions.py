@@ -280,29 +280,3 @@ def test_the_newest_rows_and_keys_of_one_load_are_those_of_the_last_changes(
         assert {row[0] for row in keys if row[2] is None} == {row[0] for row in rows}
         assert {row[0] for row in keys if row[2]} == {3}
         assert {row[1] for row in keys} == {len(loads)}
-
-
-@pytest.mark.builds
-def test_audit_finds_equal_rows_and_leaves_out_changes_that_are_still_to_be_read(
-    logical_database: Database, declare: Declare
-) -> None:
-    logical_database.execute(*T)
-    lake = run(declare("t: {cursor: wal}", "t"))
-    logical_database.execute(*CHANGES)
-    run(lake)
-
-    audited = lake.command("audit")
-    assert audited.returncode == 0, audited
-    assert "3 rows equal" in audited.stdout
-
-    logical_database.execute(
-        "update t set word = 'later' where id = 1", "insert into t values (9, 'new')"
-    )
-    pending = lake.command("audit")
-    assert pending.returncode == 0, pending
-    assert "2 pending" in pending.stdout
-
-    logical_database.execute("delete from t where id = 2")
-    extra = lake.command("audit")
-    assert extra.returncode == 1
-    assert "deleted after the newest load, which the next one brings" in extra.stdout

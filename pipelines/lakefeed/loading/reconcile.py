@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from lakefeed.loading.log.unread import Unread
 from lakefeed.loading.plan.column_names import DELETED_AT
 from lakefeed.loading.plan.detached import STANDS, Detached
 from lakefeed.loading.plan.queries import MARKED, ever_loaded, rows_query
@@ -60,6 +61,8 @@ def compare_with_staging(
     staged: str,
     pending: str | None,
     detached: Detached | None = None,
+    *,
+    unread: Unread | None = None,
 ) -> Comparison:
     """Compares all rows of the source with those of a staging model.
 
@@ -70,6 +73,7 @@ def compare_with_staging(
         pending: a condition in the source's SQL for the rows that the next load reads; None for
             all rows.
         detached: the rows of partitions that are no longer attached.
+        unread: what the next load reads from the log, deletes included.
     """
     if DELETED_AT in _columns(session, staged):
         staged = f"(from {staged} where {DELETED_AT} is null)"
@@ -82,7 +86,10 @@ def compare_with_staging(
     else:
         # Rows of detached partitions are told by their key, so that only these tables keep them.
         kept = f"{detached.since} <> {STANDS}" if detached and detached.keeps else "false"
-        _collect_differing_rows(session, plan, staged, ranges, pending=pending or "true", kept=kept)
+        unread = unread or Unread("false", "false")
+        _collect_differing_rows(
+            session, plan, staged, ranges, pending=pending or "true", kept=kept, unread=unread
+        )
     counts = session.execute("select kind, count(*) from differing group by kind").fetchall()
     found = {str(kind): int(count) for kind, count in counts}
     return Comparison(
@@ -155,6 +162,7 @@ def _collect_differing_rows(
     *,
     pending: str,
     kept: str,
+    unread: Unread,
 ) -> None:
     """Creates the table `differing`; `kept` is a condition for rows that the source may lack."""
     columns = ", ".join(as_compared(column, "rows") for column in plan.columns)
@@ -171,13 +179,15 @@ def _collect_differing_rows(
     session.execute(
         f"create or replace temp table differing as select case "
         f"when b._hash is not null and a._hash is null and b._kept then 'kept' "
+        f"when b._hash is not null and a._hash is null and b._unread then 'pending' "
         f"when b._hash is not null and a._hash is null then 'extra' "
-        f"when a.{MARKED} then 'pending' "
+        f"when a.{MARKED} or a._unread then 'pending' "
         f"when b._hash is null then '{missing}' else 'differing' end as kind, "
         f"a._cursor as _cursor, concat_ws(', ', {shown}) as key "
-        f"from (select {MARKED}, {compared} {source} as rows) as a full join ("
-        f"select {kept} as _kept, {compared} {staged} as rows where {_first_of_range(plan)} in "
-        f"(select first from ranges where differ) or {cursor} is null) as b on {same} "
+        f"from (select {MARKED}, {unread.in_source} as _unread, {compared} {source} as rows) as a "
+        f"full join (select {kept} as _kept, {unread.in_staging} as _unread, {compared} {staged} "
+        f"as rows where {_first_of_range(plan)} in (select first from ranges where differ) "
+        f"or {cursor} is null) as b on {same} "
         "where a._hash is distinct from b._hash"
     )
 

@@ -23,14 +23,17 @@ def run_audit(project: Project, select: Sequence[str], *, repairs: bool, as_json
     from lakefeed.declaration.project import open_project
     from lakefeed.orchestration.checks.audit import audit, repair
 
-    report = audit(project, select)
+    def say(message: str) -> None:
+        click.echo(message, err=True)
+
+    report = audit(project, select, say)
     runs: list[RunReport] = []
     repaired = {table.name for table in report.tables if table.ranges} if repairs else set()
     if repaired:
         if not as_json:
             _print(project, report, repairs=True)
         runs = repair(project, report)
-        report = audit(open_project(project.root), select)
+        report = audit(open_project(project.root), select, say)
     for failed in (table for run in runs for table in run.failures):
         click.echo(f"failed: {failed.error}", err=True)
     if as_json:

@@ -27,9 +27,17 @@ from lakefeed.source.snapshot import Snapshot
 def pending_condition(
     session: SourceSession, plan: TablePlan, effective: Sequence[Load], snapshot: Snapshot
 ) -> str | None:
-    """The source's condition for rows that an ordinary load would read now; None for all rows."""
+    """The source's condition for rows that an ordinary load would read now; None for all rows.
+
+    Of a table that is read by the log, what that has is left out.
+    """
     changes = changes_since_newest(plan, effective)
     window = window_of(plan, effective, snapshot, changes)
+    if plan.table.reads_log:
+        window = whole_if_values_were_added(session, plan, window, changes)
+        attached = [str(part.oid) for part in plan.parts if part.oid in changes.new_parts]
+        of_parts = f"tableoid in ({', '.join(attached)})" if attached else "false"
+        return of_parts if "checkpoint" in window.reasons else None
     window = reaching_added_values(session, plan, window, changes)
     condition = condition_of(plan, window)
     return None if condition is None else read_anyway(plan, condition, window.parts)

@@ -242,7 +242,7 @@ def _log_window(
 ) -> Window:
     """The changes since the newest load, or the whole table, which supersedes earlier loads.
 
-    Its condition is for the rows that were written since: an audit takes them for pending.
+    Its start is the first transaction that the newest load may not have seen.
     """
     newest = effective[-1] if effective else None
     if whole or changes.is_another_table or newest is None or newest.checkpoint is None:

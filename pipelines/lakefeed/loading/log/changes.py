@@ -84,19 +84,8 @@ def take_changes(session: SourceSession, plan: TablePlan, changes: ChangesToAppl
     Raises:
         TableFailed: a value can't be stored exactly.
     """
-    paths = ", ".join(map(file_literal, changes.files))
-    spooled = (
-        f"(from read_parquet([{paths}], hive_partitioning = false) where lsn >= {changes.after} "
-        f"and not ({is_visible(changes.seen)}))"
-    )
-    values = [
-        f"{parsed(column, value_name(number))} as {quote(column.name)}"
-        for number, column in enumerate(plan.columns)
-    ]
-    decoded = (
-        f"(select *, {named_key(plan.key_columns)} from (select {', '.join(values)}, {PLACE}, "
-        f"committed_at, operation, unchanged, moved from {spooled} where operation <> 'truncate'))"
-    )
+    spooled = new_changes(changes)
+    decoded = decoded_rows(plan, spooled)
     keys = ", ".join(names_of_key(plan.key_columns))
     session.execute(
         f"create or replace temp table {TRUNCATES} as select {PLACE}, committed_at "
@@ -118,6 +107,27 @@ def take_changes(session: SourceSession, plan: TablePlan, changes: ChangesToAppl
         raise unstorable(plan, error) from None
     found = count_of(session, spooled)
     return Taken(found, f"from {decoded} anti join {_NEEDED} using ({keys})")
+
+
+def new_changes(changes: ChangesToApply) -> str:
+    """Those of the spooled changes that are new to the table, as a from-clause item."""
+    paths = ", ".join(map(file_literal, changes.files))
+    return (
+        f"(from read_parquet([{paths}], hive_partitioning = false) where lsn >= {changes.after} "
+        f"and not ({is_visible(changes.seen)}))"
+    )
+
+
+def decoded_rows(plan: TablePlan, spooled: str) -> str:
+    """Spooled changes of rows with their values, and the row's key; a from-clause item."""
+    values = [
+        f"{parsed(column, value_name(number))} as {quote(column.name)}"
+        for number, column in enumerate(plan.columns)
+    ]
+    return (
+        f"(select *, {named_key(plan.key_columns)} from (select {', '.join(values)}, {PLACE}, "
+        f"committed_at, operation, unchanged, moved from {spooled} where operation <> 'truncate'))"
+    )
 
 
 def unstorable(plan: TablePlan, error: duckdb.Error) -> TableFailed:

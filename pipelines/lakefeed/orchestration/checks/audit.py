@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 
 from lakefeed.declaration.project import Project
@@ -13,8 +13,11 @@ from lakefeed.loading.error_translation import explain_failure
 from lakefeed.loading.extract.completeness import pending_condition
 from lakefeed.loading.extract.rewrite_detection import refuse_rewritten
 from lakefeed.loading.extract.window import changes_since_newest, detached_by
+from lakefeed.loading.log.held_slot import held_slot
+from lakefeed.loading.log.run_log import RunLog, run_log
+from lakefeed.loading.log.unread import take_unread
 from lakefeed.loading.plan.column_check import hash_keys
-from lakefeed.loading.plan.table_plan import Range
+from lakefeed.loading.plan.table_plan import Range, TablePlan
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.reconcile import (
     Comparison,
@@ -50,8 +53,7 @@ _CAUSES_WITHOUT_KEY: dict[Kind, str] = {
 _CAUSES_BY_LOG: dict[Kind, str] = {
     "missing": "written while the publication left the table or its inserts out",
     "differing": "updated while the publication left the table or its updates out",
-    "extra": "deleted after the newest load, which the next one brings, or while the publication "
-    "left the table or its deletes out",
+    "extra": "deleted while the publication left the table or its deletes out",
 }
 
 
@@ -74,6 +76,15 @@ class TableAudit:
 
 
 @dataclass(frozen=True)
+class _Opened:
+    """A source at one snapshot, its tables there, and its log if a table is read by it."""
+
+    source: SourceAtSnapshot
+    live: LiveSource
+    log: RunLog | None
+
+
+@dataclass(frozen=True)
 class AuditReport:
     """The results for all audited tables."""
 
@@ -85,10 +96,15 @@ class AuditReport:
         return EXIT_OK if clean else EXIT_PARTLY_FAILED
 
 
-def audit(project: Project, select: Sequence[str]) -> AuditReport:
+def audit(
+    project: Project, select: Sequence[str], say: Callable[[str], None] = lambda _: None
+) -> AuditReport:
     """Compares the selected tables with their staging models, each source at one snapshot.
 
-    Reads whole tables from the source; changes nothing.
+    Reads whole tables from the source, and the log up to that snapshot; changes nothing.
+
+    Args:
+        say: called with a message if it has to wait for a run that reads the log.
 
     Raises:
         DeclarationError: a selector matches nothing.
@@ -98,7 +114,7 @@ def audit(project: Project, select: Sequence[str]) -> AuditReport:
     for source in project.declaration.sources:
         tables = [table for table in selected if table.source == source]
         if tables:
-            audits += _audit_source(project, source, tables)
+            audits += _audit_source(project, source, tables, say)
     return AuditReport(tuple(audits))
 
 
@@ -121,11 +137,13 @@ def likely_cause(finding: Finding, table: Table) -> str:
     return _CAUSES[finding.kind].format(cursor=cursor.name if cursor else "-")
 
 
-def _audit_source(project: Project, source: str, tables: list[Table]) -> Iterator[TableAudit]:
+def _audit_source(
+    project: Project, source: str, tables: list[Table], say: Callable[[str], None]
+) -> Iterator[TableAudit]:
     try:
-        with at_one_snapshot(project, source) as (at_snapshot, live):
+        with _opened(project, source, tables, say) as opened:
             for table in tables:
-                yield _audit_table(project, table, at_snapshot, live)
+                yield _audit_table(project, table, opened)
     except LakefeedError as error:
         yield from (TableAudit(table.shown, error=error) for table in tables)
 
@@ -144,11 +162,38 @@ def at_one_snapshot(project: Project, source: str) -> Iterator[tuple[SourceAtSna
             yield SourceAtSnapshot(connection, snapshot, session, engines), live
 
 
-def _audit_table(
-    project: Project, table: Table, source: SourceAtSnapshot, live: LiveSource
-) -> TableAudit:
+@contextmanager
+def _opened(
+    project: Project, source: str, tables: list[Table], say: Callable[[str], None]
+) -> Iterator[_Opened]:
+    """Opens a source with its log, which is read from its slot up to the snapshot, as by a run."""
+    by_log = [table for table in tables if table.reads_log]
+    with ExitStack() as stack:
+        slot = None
+        if by_log:
+            names = [table.lake_name for table in by_log]
+            held = held_slot(project, connection_of(project, source), say, names)
+            slot = stack.enter_context(held)
+        at_snapshot, live = stack.enter_context(at_one_snapshot(project, source))
+        log = None
+        if slot:
+            plans = list(_plans(project, by_log, live))
+            spill = spill_folder(project)
+            log = stack.enter_context(run_log(slot, at_snapshot.snapshot, plans, spill))
+        yield _Opened(at_snapshot, live, log)
+
+
+def _plans(project: Project, tables: list[Table], live: LiveSource) -> Iterator[TablePlan]:
+    """The plans of those tables that can be read; the others fail by themselves."""
+    for table in tables:
+        with suppress(LakefeedError):
+            yield live.plan(table, hash_keys(project, table))
+
+
+def _audit_table(project: Project, table: Table, opened: _Opened) -> TableAudit:
+    source = opened.source
     try:
-        found = _compare(project, table, source, live)
+        found = _compare(project, table, opened)
     except LakefeedError as error:
         return TableAudit(table.shown, error=error)
     except Exception as error:  # noqa: BLE001 - one bad table must not stop its siblings
@@ -163,17 +208,19 @@ def _audit_table(
     )
 
 
-def _compare(
-    project: Project, table: Table, source: SourceAtSnapshot, live: LiveSource
-) -> Comparison:
-    keys = hash_keys(project, table)
-    plan = live.plan(table, keys)
+def _compare(project: Project, table: Table, opened: _Opened) -> Comparison:
+    source = opened.source
+    plan = opened.live.plan(table, hash_keys(project, table))
     with source.session(plan) as session:
         staged = attach_staging(session, project, table)
         effective = CommitLog(project.raw, table.lake_name).effective_loads()
         pending = pending_condition(session, plan, effective, source.snapshot)
         detached = detached_by(plan, changes_since_newest(plan, effective))
-        found = compare_with_staging(session, plan, staged, pending, detached)
+        unread = None
+        if opened.log and table.reads_log and pending is not None:
+            changes = opened.log.unread_of(plan, effective)
+            unread = take_unread(session, plan, changes, source.snapshot)
+        found = compare_with_staging(session, plan, staged, pending, detached, unread=unread)
         refuse_rewritten(session, plan)
         return found
 
