@@ -70,7 +70,12 @@ def test_prints_the_statements_and_runs_none(orders: Lake, logical_database: Dat
 
     publish, keep = sql_of(printed)
     assert publish.startswith('create publication "lakefeed_shop" for table "public"."orders" with')
-    assert keep == "select pg_create_logical_replication_slot('lakefeed_shop', 'pgoutput');"
+    # Standbys take over those that say so, from 17 on.
+    further = ", twophase => false, failover => true" if "failover" in keep else ""
+    ((version,),) = logical_database.rows("select current_setting('server_version_num')::int")
+    assert ("failover" in keep) == (version >= 170_000)
+    created = f"select pg_create_logical_replication_slot('lakefeed_shop', 'pgoutput'{further});"
+    assert keep == created
     assert "lakefeed cdc setup --source shop --apply" in printed
     assert (published(logical_database), slots(logical_database)) == (set(), [])
 

@@ -54,15 +54,25 @@ select
     (select pid {_OTHERS} and state = 'disabled' limit 1),
     pg_is_in_recovery()
 """
-_EXPORT = "select pg_export_snapshot(), clock_timestamp(), txid_current_snapshot()::text"
-_NOTE = "select null, clock_timestamp(), txid_current_snapshot()::text"
+_REPLAYED = "pg_last_wal_replay_lsn()::text"
+_WRITTEN = (
+    f"case when pg_is_in_recovery() then {_REPLAYED} else pg_current_wal_insert_lsn()::text end"
+)
+_NOTED = f"clock_timestamp(), txid_current_snapshot()::text, {_WRITTEN}"
+_EXPORT = f"select pg_export_snapshot(), {_NOTED}"
+_NOTE = f"select null, {_NOTED}"
 _CONFLICTS = """
 select confl_tablespace + confl_lock + confl_snapshot + confl_bufferpin + confl_deadlock
 from pg_stat_database_conflicts
 where datname = current_database() and pg_is_in_recovery()
 """
+# A server that was promoted has a new timeline at once, and notes it with its next checkpoint.
 _HISTORY = """
-select system_identifier || '/' || timeline_id from pg_control_system(), pg_control_checkpoint()
+select system_identifier || '/' || case
+    when pg_is_in_recovery() then timeline_id
+    else ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int
+end
+from pg_control_system(), pg_control_checkpoint()
 """
 
 
@@ -91,9 +101,13 @@ class Snapshot:
             held, so that they read at later ones.
         taken_at: by the source's clock.
         transactions: `txid_current_snapshot()`, that is `xmin:xmax:` and the writing transactions
-            in flight. Transaction IDs are only comparable within the same `history`.
+            in flight, which a standby leaves out. Transaction IDs are only comparable within the
+            same `history`.
         history: system identifier and timeline of the server; None if this role can't read them.
         conflicts: how many sessions the standby had cancelled before; None on a primary.
+        replayed: a position in the log: the snapshot shows all commits before it. Known of a
+            standby alone.
+        written: another one: the snapshot shows no commit that begins there or later.
     """
 
     id: str | None
@@ -102,6 +116,8 @@ class Snapshot:
     horizon: Horizon
     history: str | None
     conflicts: int | None = None
+    replayed: str | None = None
+    written: str | None = None
 
 
 def horizon_from(
@@ -184,6 +200,7 @@ def _opened(connection: Connection, *, holds: bool) -> Iterator[tuple[Snapshot, 
         horizon = read_horizon(session)
         conflicts = read_conflicts(session)
         history = _read_history(session)
+        replayed = None if conflicts is None else _read_replayed(session)
         session.rollback()
         if holds:
             session.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
@@ -200,6 +217,8 @@ def _opened(connection: Connection, *, holds: bool) -> Iterator[tuple[Snapshot, 
                 horizon=horizon,
                 history=history,
                 conflicts=conflicts,
+                replayed=replayed,
+                written=row[3],
             )
             yield snapshot, session
 
@@ -264,6 +283,13 @@ def _read_history(session: PgConnection) -> str | None:
     except PgError:
         return None
     return str(row[0]) if row else None
+
+
+def _read_replayed(session: PgConnection) -> str | None:
+    with session.cursor() as cursor:
+        cursor.execute(f"select {_REPLAYED}")
+        row = cursor.fetchone()
+    return row[0] if row else None
 
 
 def _utc(moment: dt.datetime) -> dt.datetime:

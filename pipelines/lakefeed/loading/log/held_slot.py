@@ -36,6 +36,30 @@ end::text
 
 
 @dataclass(frozen=True)
+class OpenThen:
+    """The transactions that were open at a moment.
+
+    Attributes:
+        writing: their numbers.
+        following: on a standby, which doesn't tell them, the number after all of theirs; otherwise
+            0.
+    """
+
+    writing: frozenset[int]
+    following: int
+
+    def still_open(self, oldest: int, writing: Collection[int]) -> frozenset[int]:
+        """Those that still are at a later moment, or the oldest of them.
+
+        Args:
+            oldest: the oldest transaction that is open then.
+            writing: those that are, as far as the server tells.
+        """
+        known = self.writing.intersection(writing)
+        return frozenset([oldest]) if not known and oldest < self.following else known
+
+
+@dataclass(frozen=True)
 class HeldSlot:
     """A source's replication slot, which no other run reads or advances meanwhile.
 
@@ -55,7 +79,7 @@ class HeldSlot:
     slot: Slot | None
     was_decoded: bool
     since: PublishedSince | None
-    open: frozenset[int]
+    open: OpenThen
 
 
 def end_of_log(session: WatchedSession) -> int:
@@ -94,10 +118,10 @@ def held_slot(
         _wait_for(session, settings.slot, say)
         slot = slot_of(session, settings.slot)
         since = published_since(session, settings.publication)
-        open_then = open_transactions(session)
+        open_then = _open_then(session)
         is_first = not read_positions(project.raw, connection.source).keys() >= set(tables)
         until = monotonic() + (_OPEN_SECONDS if is_first else 0)
-        while open_then & open_transactions(session) and monotonic() < until:
+        while open_then.still_open(*_open_now(session)) and monotonic() < until:
             raise_if_interrupted()
             sleep(0.1)
         yield HeldSlot(
@@ -113,11 +137,31 @@ def held_slot(
 
 
 def open_transactions(session: WatchedSession) -> frozenset[int]:
-    """The transactions that have written something and are still open, by their numbers."""
+    """The transactions that have written something and are still open, by their numbers.
+
+    None on a standby: it shows each commit that it has replayed, and decodes no other.
+    """
+    return _open_now(session)[1]
+
+
+def _open_now(session: WatchedSession) -> tuple[int, frozenset[int]]:
+    """The oldest number of those that are open, and those that have written something."""
+    oldest, _, writing, _ = _snapshot(session)
+    return oldest, writing
+
+
+def _open_then(session: WatchedSession) -> OpenThen:
+    _, following, writing, is_standby = _snapshot(session)
+    return OpenThen(writing, following if is_standby else 0)
+
+
+def _snapshot(session: WatchedSession) -> tuple[int, int, frozenset[int], bool]:
     with session.cursor() as cursor:
-        cursor.execute("select txid_current_snapshot()::text")
-        ((snapshot,),) = cursor.fetchall()
-    return frozenset(int(number) for number in snapshot.split(":")[2].split(",") if number)
+        cursor.execute("select txid_current_snapshot()::text, pg_is_in_recovery()")
+        ((snapshot, is_standby),) = cursor.fetchall()
+    oldest, following, writing = snapshot.split(":")
+    numbers = frozenset(int(number) for number in writing.split(",") if number)
+    return int(oldest), int(following), numbers, is_standby
 
 
 def _hold(session: WatchedSession, name: str) -> bool:

@@ -27,11 +27,12 @@ class Position:
     """Up to where a table's changes are in raw, as PostgreSQL writes it (`0/16B3748`).
 
     `load_id` is the newest load at that time: a load of the whole table since, after a slot was
-    made anew, may have begun before this position.
+    made anew, may have begun before this position. `history` is that of the server then.
     """
 
     load_id: str
     lsn: str
+    history: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Positions:
     tables: dict[str, Position] = field(default_factory=dict)
 
 
-POSITIONS = Format(Positions, "record of log positions", indent=1)
+POSITIONS = Format(Positions, "record of log positions", "1.1", indent=1)
 
 
 def read_positions(raw: Location, source: str) -> Mapping[str, Position]:

@@ -29,16 +29,14 @@ from lakefeed.loading.log.positions import (
     Positions,
     committed_position,
     has_read_log,
-    position_of,
     read_positions,
     write_positions,
 )
 from lakefeed.loading.log.standing import (
-    published_by,
-    reason_to_read_anew,
+    Standing,
+    cannot_go_on,
     refuse_slot_of_others,
     refuse_unpublished_changes,
-    usable_slot,
 )
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.load_manifest import Load
@@ -87,6 +85,7 @@ class RunLog:
         self._noted = dict(read_positions(held.project.raw, held.connection.source))
         self._came_to: dict[str, Position] = {}
         self._end = end_of_log(held.session)
+        self._standing = Standing(held, snapshot, self._noted, self._end)
         # Where decoding ended: before the end of the log where a backlog is left to the next run.
         self._upto = self._end
         self._decoders: dict[str, TableDecoder] | None = None
@@ -107,17 +106,18 @@ class RunLog:
             LakefeedError: the log can't be read.
         """
         if whole:
-            begins_at = usable_slot(plan, self._held).begins_at
+            begins_at = self._standing.slot_for(plan, effective).begins_at
             if self._is_new_here:
                 refuse_slot_of_others(plan, self._held)
             refuse_unpublished_changes(plan, effective, self._held, self._snapshot)
             return LogOfTable(reaches=begins_at, changes=None)
-        after = self._position_to_go_on(plan, effective)
+        after = self._standing.position_of(plan, effective)
         decoder = self._decoded()[plan.table.lake_name]
         seen = effective[0].in_flight
         assert seen is not None
-        if any(lsn >= after and not seen.shows(xid) for xid, lsn in decoder.keyless.items()):
-            raise self._failed(
+        keyless = decoder.keyless.items()
+        if any(lsn >= after and not seen.shows_commit(xid, lsn) for xid, lsn in keyless):
+            raise cannot_go_on(
                 plan,
                 "it has a change without the row's key: the table's key or its replica identity "
                 "was another one",
@@ -148,11 +148,11 @@ class RunLog:
 
         Raises: as `log_of`.
         """
-        position = self._position_to_go_on(plan, effective)
+        position = self._standing.position_of(plan, effective)
         if self._decoded()[plan.table.lake_name].has_changes:
             return False
         reached = lsn_text(max(position, self._upto))
-        self._came_to[plan.table.lake_name] = Position(effective[-1].load_id, reached)
+        self._note(plan, effective[-1].load_id, reached)
         return True
 
     def came_to(self, plan: TablePlan, newest: str, log: LogOfTable) -> None:
@@ -161,7 +161,7 @@ class RunLog:
         Args:
             newest: the ID of its newest load.
         """
-        self._came_to[plan.table.lake_name] = Position(newest, lsn_text(log.reaches))
+        self._note(plan, newest, lsn_text(log.reaches))
 
     def advance(self) -> list[str]:
         """Notes how far the tables have come, and advances the slot to the least of them.
@@ -190,29 +190,8 @@ class RunLog:
         """Removes what was spooled."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _position_to_go_on(self, plan: TablePlan, effective: Sequence[Load]) -> int:
-        slot = usable_slot(plan, self._held)
-        position = position_of(effective, self._noted.get(plan.table.lake_name))
-        assert position is not None
-        reason = reason_to_read_anew(
-            slot,
-            position,
-            effective[-1],
-            snapshot=self._snapshot,
-            end=self._end,
-            published=published_by(plan, self._held, self._snapshot),
-        )
-        if reason:
-            raise self._failed(plan, reason)
-        return position
-
-    def _failed(self, plan: TablePlan, reason: str) -> TableFailed:
-        return TableFailed(
-            f"{plan.table.shown} can't go on from the log: {reason}",
-            where=plan.table.where_of("cursor"),
-            do="nothing was lost so far; to read the table in full and go on from there: "
-            f"lakefeed run --select {plan.table.shown} --full-refresh",
-        )
+    def _note(self, plan: TablePlan, newest: str, reached: str) -> None:
+        self._came_to[plan.table.lake_name] = Position(newest, reached, self._snapshot.history)
 
     def _decoded(self) -> dict[str, TableDecoder]:
         with self._decoding:

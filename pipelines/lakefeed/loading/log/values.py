@@ -5,11 +5,14 @@ from __future__ import annotations
 from lakefeed.declaration.catalogue import Column
 from lakefeed.loading.sessions.transactions import OpenTransactions
 from lakefeed.source.inspection.types import lake_type, parsed_text, text_of_cast
+from lakefeed.source.log.lsn import parse_lsn
 from lakefeed.sql import literal
 
 
 def is_visible(seen: OpenTransactions) -> str:
-    """The condition that a snapshot shows a transaction, as PostgreSQL's pg_visible_in_snapshot."""
+    """The condition that a snapshot shows a change, as `OpenTransactions.shows_commit`."""
+    if seen.replayed:
+        return f"lsn < {parse_lsn(seen.replayed)}"
     writing = ", ".join(map(str, seen.writing)) or "null"
     is_in_flight = f"coalesce(xid in ({writing}), false)"
     return f"xid < {seen.oldest_unfinished} or (xid < {seen.next_number} and not {is_in_flight})"

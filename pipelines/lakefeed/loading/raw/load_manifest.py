@@ -20,7 +20,7 @@ from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.sessions.transactions import OpenTransactions
 from lakefeed.wording import counted, data_size
 
-FORMAT = "1.3"
+FORMAT = "1.4"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lakefeed.loading.sessions.session import SourceSession
+from lakefeed.source.log.lsn import parse_lsn
 from lakefeed.source.snapshot import Snapshot
 
 
@@ -23,6 +24,10 @@ class OpenTransactions:
     a lower bound of its start, None if no earlier load gives one. Times are ISO 8601 in UTC.
     `transactions` is PostgreSQL's `xmin:xmax:xip,…`, with numbers that are comparable only within
     one `history` of the server.
+
+    `replayed` and `written` are positions in the server's log. The snapshot shows each commit that
+    begins before the first, which only a standby tells, and none that begins at the second or
+    later.
     """
 
     snapshot_at: str
@@ -30,6 +35,8 @@ class OpenTransactions:
     prepared: dict[str, str | None]
     transactions: str
     history: str | None = None
+    replayed: str | None = None
+    written: str | None = None
 
     @property
     def safe_until(self) -> dt.datetime | None:
@@ -65,6 +72,14 @@ class OpenTransactions:
         has_number = transaction < self.next_number and transaction not in self.writing
         return transaction < self.oldest_unfinished or has_number
 
+    def shows_commit(self, transaction: int, position: int) -> bool:
+        """Whether the snapshot shows what a transaction did that was committed there in the log.
+
+        A standby doesn't tell which transactions are open. What it replays while the snapshot is
+        taken isn't counted as shown: all commits from there on are applied again, in their order.
+        """
+        return position < parse_lsn(self.replayed) if self.replayed else self.shows(transaction)
+
     def had_begun(self, transaction: int) -> bool:
         """Whether a transaction already had its number at this snapshot."""
         return transaction < self.next_number
@@ -82,6 +97,8 @@ def in_flight_at(snapshot: Snapshot, last: OpenTransactions | None) -> OpenTrans
         prepared=bounds,
         transactions=snapshot.transactions,
         history=snapshot.history,
+        replayed=snapshot.replayed,
+        written=snapshot.written,
     )
 
 

@@ -10,7 +10,13 @@ from lakefeed.orchestration.log.server_needs import Intent, server_needs
 from lakefeed.orchestration.log.steps import Need, Step
 from lakefeed.source.log.failure import own_slot
 from lakefeed.source.log.publications import Publication, ReplicaIdentity
-from lakefeed.source.log.slots import PLUGIN, Slot, create_slot_sql, drop_slot_sql
+from lakefeed.source.log.slots import (
+    FAILOVER_SINCE,
+    PLUGIN,
+    Slot,
+    create_slot_sql,
+    drop_slot_sql,
+)
 from lakefeed.source.replication.membership import KINDS, PARTITIONED, LoggedTable, Membership
 from lakefeed.source.replication.publishing import adopting, creating
 from lakefeed.source.replication.server import Server
@@ -215,8 +221,13 @@ def _slot_steps(facts: Facts, settings: WalSettings) -> Iterator[Step]:
         )
     yield Step(
         "keep the log from now on; this waits for transactions that are open",
-        (f"{create_slot_sql(settings.slot)};",),
+        (f"{create_slot_sql(settings.slot, failover=_survives_failover(facts.server))};",),
     )
+
+
+def _survives_failover(server: Server) -> bool:
+    """Whether standbys that are set up for it take a slot over."""
+    return server.version >= FAILOVER_SINCE and not server.is_standby
 
 
 def _remarks(facts: Facts, settings: WalSettings) -> Iterator[str]:

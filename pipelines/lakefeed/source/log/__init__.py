@@ -1,5 +1,6 @@
 """PostgreSQL's log, read by logical decoding: committed changes, slots and publications.
 
 Imports: `source.connections`.
-Public: `checks`, `failure`, `lsn`, `messages`, `publications`, `rows`, `slots`, `stream`.
+Public: `checks`, `failure`, `lsn`, `messages`, `publications`, `rows`, `session`,
+    `slots`, `stream`.
 """

@@ -69,7 +69,7 @@ def open_log(connection: Connection, source: LogSource) -> LogSession:
         SlotBusy: another session reads the slot, and still does after some seconds.
         SourceUnreachable: the connection couldn't be opened, or the role lacks a right.
     """
-    opened = _connect(connection)
+    opened = open_replication(connection)
     try:
         with opened.line.waiting(), opened.session.cursor() as cursor:
             _set_up(opened, cursor)
@@ -85,7 +85,12 @@ def open_log(connection: Connection, source: LogSource) -> LogSession:
     raise failure
 
 
-def _connect(connection: Connection) -> LogSession:
+def open_replication(connection: Connection) -> LogSession:
+    """Opens a replication connection.
+
+    Raises:
+        SourceUnreachable: it couldn't be opened, or the role lacks a right.
+    """
     line = Line(connection, "lakefeed log")
     watch(line)
     try:
