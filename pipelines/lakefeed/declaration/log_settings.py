@@ -19,6 +19,11 @@ _OF_OTHERS = {
         "include",
         "`on_null_cursor` doesn't apply to `cursor: wal`, which is no column",
     ),
+    "resume_above": (
+        "never",
+        "`resume_above` doesn't apply to `cursor: wal`: its first load is one read at one snapshot, "
+        "from which the log goes on",
+    ),
     "on_detach": (
         None,
         "`on_detach` doesn't apply to `cursor: wal`: rows of a partition that is detached stay, "

@@ -237,7 +237,7 @@ class TableSettings(Strict):
     this size, so that a load that is killed goes on with the next range: `500 MB`, `10 GB`, `1 TB`,
     or `never`. Staging shows the table when the last range is in. For `mode: incremental`, with a
     cursor of times or dates and without `initial_value`, or `cursor: xmin`, where a unique index
-    covers the key. Others are read at once."""
+    covers the key. Others are read at once; with `cursor: wal` it is refused."""
     max_shrink: Annotated[
         Shrink, BeforeValidator(parse_shrink, json_schema_input_type=ShareText | Shrink)
     ] = Shrink(share=0.2, rows=100)
