@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from functools import cache
 
 import click
 from rich.console import Console
 
 from benchmarks.again import nothing_new_case
+from benchmarks.by_log import log_case, log_server
 from benchmarks.engines import engines_case
 from benchmarks.hourly import hourly_case
 from benchmarks.machine import describe_commit, describe_machine
@@ -41,7 +43,10 @@ CASES: dict[str, Callable[[Source, Place, float, bool], list[Step]]] = {
     "past-loads": past_loads_case,
     "past-runs": past_runs_case,
     "engines": engines_case,
+    "log": log_case,
 }
+# Those that need a server of their own.
+SERVERS: dict[str, Callable[[Place], AbstractContextManager[Source]]] = {"log": log_server}
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
 RECORDED = REPOSITORY / "benchmarks" / "recorded.json"
 # The scale at which results are worth keeping.
@@ -110,19 +115,21 @@ def _bench(
 ) -> Iterator[Callable[[str, bool], list[Row]]]:
     """Gives what measures one case, while the server is up."""
     place = Place()
-    with running_source(place.server) as server:
-        watch = Watch(server)
+    with ExitStack() as shared:
+        common = cache(lambda: shared.enter_context(running_source(place.server)))
 
         def measured(case: str, only_ours: bool) -> list[Row]:
             console.print(f"{case}: making its tables, unless they are there")
-            steps = CASES[case](server, place, scale, only_ours)
-            server.execute("checkpoint")
-            return measure(steps, rounds, watch, console.print)
+            with ExitStack() as own:
+                server = own.enter_context(SERVERS[case](place)) if case in SERVERS else common()
+                watch = own.enter_context(closing(Watch(server)))
+                steps = CASES[case](server, place, scale, only_ours)
+                server.execute("checkpoint")
+                return measure(steps, rounds, watch, console.print)
 
         try:
             yield measured
         finally:
-            watch.close()
             place.drop_runs()
 
 

@@ -80,7 +80,7 @@ def loaded_lake(lake: Lake, *, history: bool = False) -> Lake:
     """Loads the lake for the first time, unmeasured."""
     declare(lake.root / "project", lake.tables, history=history)
     lake = replace(lake, root=lake.root / "project")
-    _must(lake.start())
+    must(lake.start())
     return lake
 
 
@@ -158,11 +158,12 @@ def _dlt_again(group: str, lake: Lake, place: Place) -> Step:
     """dlt with an incremental cursor on the same tables, after its own first load."""
     job = Job(lake.source, lake.tables, place.fresh("dlt-again"), place)
     command = peers.PYARROW.prepare(job)
-    _must(command)
+    must(command)
     return Step(group, peers.PYARROW.name, peers.PYARROW.version(place), lambda: command, None)
 
 
-def _must(command: Command) -> None:
+def must(command: Command) -> None:
+    """Runs what isn't measured, which has to end well."""
     usage = run_measured(command, _FIRST_LOAD_SECONDS)
     if usage.error:
         raise RuntimeError(f"{usage.error}\n{usage.output}")

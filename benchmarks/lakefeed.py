@@ -17,13 +17,16 @@ from lakefeed.orchestration.project.scaffold import write_scaffold
 
 VARIABLE = "LAKEFEED_BENCH_URL"
 # What `lakefeed init` proposes for a table with a timestamp that moves.
-_DEFAULTS = f"cursor: {CURSOR}, lookback: 30m"
+BY_CURSOR = f"cursor: {CURSOR}, lookback: 30m"
+BY_LOG = "cursor: wal"
 
 
-def declare(root: Path, tables: Sequence[Table], *, history: bool = False) -> None:
+def declare(
+    root: Path, tables: Sequence[Table], *, history: bool = False, defaults: str = BY_CURSOR
+) -> None:
     """Makes a project that declares these tables, as `lakefeed init` would."""
     write_scaffold(root)
-    defaults = f"{{{_DEFAULTS}, history: true}}" if history else f"{{{_DEFAULTS}}}"
+    defaults = f"{{{defaults}, history: true}}" if history else f"{{{defaults}}}"
     names = "".join(f"      {table.name}:\n" for table in tables)
     (root / DECLARATION_FILE).write_text(
         f"version: 1\nsources:\n  bench:\n    connection: ${{{VARIABLE}}}\n"

@@ -81,6 +81,23 @@ def _rivet(job: Job) -> Command:
     return _command(job, rivet, "run", "-c", config, *parallel)
 
 
+def rivet_cdc(job: Job, slot: str) -> Command:
+    """Rivet's capture of changes: up to the end of the log as it is, then it exits."""
+    (table,) = job.tables
+    export = {
+        "name": table.name,
+        "table": table.name,
+        "mode": "cdc",
+        "format": "parquet",
+        "cdc": {"slot": slot, "checkpoint": str(job.folder / "checkpoint"), "until_current": True},
+        "destination": {"type": "local", "path": str(job.folder / "output")},
+    }
+    config = job.folder / "rivet.yaml"
+    source = {"type": "postgres", "url_env": _URL}
+    config.write_text(yaml.safe_dump({"source": source, "exports": [export]}), encoding="utf-8")
+    return _command(job, job.place.program("loaders", "rivet"), "run", "-c", config)
+
+
 def _sling_program(place: Place) -> Path:
     """The program itself: the wheel's own start of it asks the network first."""
     return next((place.root / "venvs" / "sling").rglob("bin/sling-linux-amd64"), Path("sling"))

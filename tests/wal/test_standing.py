@@ -170,11 +170,12 @@ def test_a_table_that_was_published_again_may_lack_changes(
     assert newest(loaded(lake)) == logical_database.rows("select * from t order by 1")
 
 
-def test_a_first_load_waits_for_those_who_wrote_before_the_table_was_published(
-    logical_database: Database, lake: Lake
+def test_a_first_load_waits_for_those_who_wrote_before_the_table_was_published_and_for_no_others(
+    logical_database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("lakefeed.loading.log.held_slot._OPEN_SECONDS", 1)
     logical_database.execute("create table u (id int primary key)")
-    early = logical_database.connect()
+    early, late = logical_database.connect(), logical_database.connect()
     early.cursor().execute("insert into u values (1)")
     logical_database.execute(f"alter publication {NAME} add table u")
     lake.declare("t: {cursor: wal}\nu: {cursor: wal}")
@@ -182,9 +183,11 @@ def test_a_first_load_waits_for_those_who_wrote_before_the_table_was_published(
     (failed,) = lake.load().failures
     assert "can't be loaded for the first time yet" in str(failed.error)
 
+    late.cursor().execute("insert into u values (2)")
     early.commit()
     loaded(lake)
-    assert lake.raw("shop__u", "id") == [(1,)]
+    late.commit()
+    assert loaded(lake).raw("shop__u", "id, _wal_operation") == [(1, None), (2, "insert")]
 
 
 def test_a_change_without_the_rows_key_is_not_loaded(
@@ -251,3 +254,22 @@ def test_a_backlog_of_one_table_is_read_in_pieces_and_leaves_the_others_where_th
 
     assert counts == [1, 2, 3]
     assert newest(lake) == [(1, "aa")]
+
+
+def test_a_table_that_had_another_cursor_does_not_keep_others_from_being_read_by_the_log(
+    logical_database: Database, lake: Lake
+) -> None:
+    logical_database.execute(
+        "create table u (id int primary key, at timestamptz default now())",
+        f"alter publication {NAME} add table u",
+        "insert into u values (1)",
+    )
+    loaded(lake.declare("t: {cursor: wal}\nu: {cursor: at}"))
+    lake.declare("t: {cursor: wal}\nu: {cursor: wal}")
+    logical_database.execute("insert into t values (2, 'b')")
+
+    loaded(lake, "shop.t")
+    loaded(lake)
+
+    assert newest(lake) == [(1, "aa"), (2, "b")]
+    assert lake.raw("shop__u", "id") == [(1,), (1,)]

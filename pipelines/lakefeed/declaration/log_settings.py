@@ -21,8 +21,8 @@ _OF_OTHERS = {
     ),
     "resume_above": (
         "never",
-        "`resume_above` doesn't apply to `cursor: wal`: its first load is one read at one snapshot, "
-        "from which the log goes on",
+        "`resume_above` doesn't apply to `cursor: wal`: its first load is one read at one "
+        "snapshot, from which the log goes on",
     ),
     "on_detach": (
         None,

@@ -11,7 +11,7 @@ from time import monotonic, sleep
 from lakefeed.declaration.project import Project
 from lakefeed.errors import Refused
 from lakefeed.interruption import raise_if_interrupted
-from lakefeed.loading.log.positions import read_positions
+from lakefeed.loading.log.positions import Positions, read_positions
 from lakefeed.source.connections.connection import Connection
 from lakefeed.source.connections.sessions import connect
 from lakefeed.source.connections.watched_session import WatchedSession
@@ -36,30 +36,6 @@ end::text
 
 
 @dataclass(frozen=True)
-class OpenThen:
-    """The transactions that were open at a moment.
-
-    Attributes:
-        writing: their numbers.
-        following: on a standby, which doesn't tell them, the number after all of theirs; otherwise
-            0.
-    """
-
-    writing: frozenset[int]
-    following: int
-
-    def still_open(self, oldest: int, writing: Collection[int]) -> frozenset[int]:
-        """Those that still are at a later moment, or the oldest of them.
-
-        Args:
-            oldest: the oldest transaction that is open then.
-            writing: those that are, as far as the server tells.
-        """
-        known = self.writing.intersection(writing)
-        return frozenset([oldest]) if not known and oldest < self.following else known
-
-
-@dataclass(frozen=True)
 class HeldSlot:
     """A source's replication slot, which no other run reads or advances meanwhile.
 
@@ -68,8 +44,7 @@ class HeldSlot:
         slot: as it was before the run's snapshot was taken; None if it doesn't exist.
         was_decoded: whether something has been read from it since it was created, as far as known.
         since: since when the publication is what it is; None if it doesn't exist.
-        open: the transactions that were open after that was read: they may have written to a table
-            before it was published.
+        following: a transaction that has this number or a later one wrote nothing before that.
     """
 
     project: Project
@@ -79,7 +54,7 @@ class HeldSlot:
     slot: Slot | None
     was_decoded: bool
     since: PublishedSince | None
-    open: OpenThen
+    following: int
 
 
 def end_of_log(session: WatchedSession) -> int:
@@ -118,10 +93,11 @@ def held_slot(
         _wait_for(session, settings.slot, say)
         slot = slot_of(session, settings.slot)
         since = published_since(session, settings.publication)
-        open_then = _open_then(session)
-        is_first = not read_positions(project.raw, connection.source).keys() >= set(tables)
+        noted = read_positions(project.raw, connection.source)
+        following = _following(session, noted, since)
+        is_first = not noted.tables.keys() >= set(tables)
         until = monotonic() + (_OPEN_SECONDS if is_first else 0)
-        while open_then.still_open(*_open_now(session)) and monotonic() < until:
+        while _open_now(session).before(following) and monotonic() < until:
             raise_if_interrupted()
             sleep(0.1)
         yield HeldSlot(
@@ -132,8 +108,30 @@ def held_slot(
             slot=slot,
             was_decoded=was_decoded(session, settings.slot),
             since=since,
-            open=open_then,
+            following=following,
         )
+
+
+@dataclass(frozen=True)
+class OpenNow:
+    """The transactions that are open at a moment.
+
+    Attributes:
+        oldest: no transaction with a lower number is.
+        following: the next number to be assigned.
+        writing: those that have written something, by their numbers. A standby tells none.
+    """
+
+    oldest: int
+    following: int
+    writing: frozenset[int]
+    is_standby: bool
+
+    def before(self, number: int) -> frozenset[int]:
+        """Those with a lower number; on a standby, the oldest if it has one."""
+        if self.is_standby:
+            return frozenset([self.oldest] if self.oldest < number else [])
+        return frozenset(one for one in self.writing if one < number)
 
 
 def open_transactions(session: WatchedSession) -> frozenset[int]:
@@ -141,27 +139,26 @@ def open_transactions(session: WatchedSession) -> frozenset[int]:
 
     None on a standby: it shows each commit that it has replayed, and decodes no other.
     """
-    return _open_now(session)[1]
+    return _open_now(session).writing
 
 
-def _open_now(session: WatchedSession) -> tuple[int, frozenset[int]]:
-    """The oldest number of those that are open, and those that have written something."""
-    oldest, _, writing, _ = _snapshot(session)
-    return oldest, writing
-
-
-def _open_then(session: WatchedSession) -> OpenThen:
-    _, following, writing, is_standby = _snapshot(session)
-    return OpenThen(writing, following if is_standby else 0)
-
-
-def _snapshot(session: WatchedSession) -> tuple[int, int, frozenset[int], bool]:
+def _open_now(session: WatchedSession) -> OpenNow:
     with session.cursor() as cursor:
         cursor.execute("select txid_current_snapshot()::text, pg_is_in_recovery()")
         ((snapshot, is_standby),) = cursor.fetchall()
     oldest, following, writing = snapshot.split(":")
     numbers = frozenset(int(number) for number in writing.split(",") if number)
-    return int(oldest), int(following), numbers, is_standby
+    return OpenNow(int(oldest), int(following), numbers, is_standby)
+
+
+def _following(session: WatchedSession, noted: Positions, since: PublishedSince | None) -> int:
+    """The number after those of all transactions that may have begun before the publication is what
+    it is: the next one where it is first seen so."""
+    following = _open_now(session).following
+    first = noted.published
+    return (
+        min(following, first.following) if first and since and first.key == since.key else following
+    )
 
 
 def _hold(session: WatchedSession, name: str) -> bool:

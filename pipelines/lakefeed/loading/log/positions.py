@@ -8,7 +8,7 @@ before the slot is advanced, by whoever holds the slot. What a load has committe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lakefeed.declaration.models.table_settings import LOG
@@ -36,25 +36,35 @@ class Position:
 
 
 @dataclass(frozen=True)
+class FirstSeen:
+    """A publication as it is (`PublishedSince.key`), and the number of the transaction that was the
+    next one when it was first seen so."""
+
+    key: str
+    following: int
+
+
+@dataclass(frozen=True)
 class Positions:
     """The positions of a source's tables in the log, by their names in the lake."""
 
-    slot: str
+    slot: str = ""
     tables: dict[str, Position] = field(default_factory=dict)
+    published: FirstSeen | None = None
 
 
 POSITIONS = Format(Positions, "record of log positions", "1.1", indent=1)
 
 
-def read_positions(raw: Location, source: str) -> Mapping[str, Position]:
+def read_positions(raw: Location, source: str) -> Positions:
     """The noted positions of a source's tables; empty if there are none."""
     filesystem, root = open_raw(raw)
     path = _path(root, source)
     try:
         text = filesystem.cat_file(path)
     except FileNotFoundError:
-        return {}
-    return POSITIONS.read(text, path).tables
+        return Positions()
+    return POSITIONS.read(text, path)
 
 
 def write_positions(raw: Location, source: str, positions: Positions) -> None:
@@ -97,7 +107,7 @@ def committed_position(raw: Location, table: str) -> int | None:
 def has_read_log(project: Project, source: str) -> bool:
     """Whether this project has loaded a table of a source by its log before."""
     tables = [table for table in project.tables_of(source) if table.reads_log]
-    return bool(read_positions(project.raw, source)) or any(
+    return bool(read_positions(project.raw, source).tables) or any(
         committed_position(project.raw, table.lake_name) is not None for table in tables
     )
 

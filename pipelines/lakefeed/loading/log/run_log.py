@@ -25,6 +25,7 @@ from lakefeed.loading.log.changes import ChangesToApply, LogOfTable
 from lakefeed.loading.log.decoding import TableDecoder, decoders_of, relations_of, widened
 from lakefeed.loading.log.held_slot import HeldSlot, end_of_log, open_transactions
 from lakefeed.loading.log.positions import (
+    FirstSeen,
     Position,
     Positions,
     committed_position,
@@ -82,7 +83,8 @@ class RunLog:
         self._snapshot = snapshot
         self._plans = {plan.table.lake_name: plan for plan in plans}
         self._folder = folder
-        self._noted = dict(read_positions(held.project.raw, held.connection.source))
+        noted = read_positions(held.project.raw, held.connection.source)
+        self._noted, self._published = dict(noted.tables), noted.published
         self._came_to: dict[str, Position] = {}
         self._end = end_of_log(held.session)
         self._standing = Standing(held, snapshot, self._noted, self._end)
@@ -109,6 +111,7 @@ class RunLog:
             begins_at = self._standing.slot_for(plan, effective).begins_at
             if self._is_new_here:
                 refuse_slot_of_others(plan, self._held)
+            self._note_published()
             refuse_unpublished_changes(plan, effective, self._held, self._snapshot)
             return LogOfTable(reaches=begins_at, changes=None)
         after = self._standing.position_of(plan, effective)
@@ -173,8 +176,7 @@ class RunLog:
             return []
         noted = self._noted | self._came_to
         if noted != self._noted:
-            source = held.connection.source
-            write_positions(held.project.raw, source, Positions(held.name, noted))
+            self._write(noted)
         messages, target = self._target(slot, noted)
         try:
             target = self._before_unseen(target)
@@ -189,6 +191,19 @@ class RunLog:
     def close(self) -> None:
         """Removes what was spooled."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _write(self, tables: dict[str, Position]) -> None:
+        held = self._held
+        noted = Positions(held.name, tables, self._published)
+        write_positions(held.project.raw, held.connection.source, noted)
+
+    def _note_published(self) -> None:
+        """Notes when the publication was first seen as it is, for the next run to wait for no
+        transactions but those of before."""
+        held = self._held
+        if held.since and (not self._published or self._published.key != held.since.key):
+            self._published = FirstSeen(held.since.key, held.following)
+            self._write(self._noted)
 
     def _note(self, plan: TablePlan, newest: str, reached: str) -> None:
         self._came_to[plan.table.lake_name] = Position(newest, reached, self._snapshot.history)

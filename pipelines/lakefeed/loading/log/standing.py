@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lakefeed.declaration.models.table_settings import LOG
 from lakefeed.errors import TableFailed
 from lakefeed.loading.log.decoding import at_most
-from lakefeed.loading.log.held_slot import HeldSlot
+from lakefeed.loading.log.held_slot import HeldSlot, OpenNow
 from lakefeed.loading.log.histories import (
     history_before,
     is_promoted,
@@ -206,7 +206,10 @@ def refuse_unpublished_changes(
     if by_log and seen and seen.shows(published):
         return
     now = in_flight_at(snapshot, None)
-    still_open = held.open.still_open(now.oldest_unfinished, now.writing)
+    standing = OpenNow(
+        now.oldest_unfinished, now.next_number, frozenset(now.writing), bool(now.replayed)
+    )
+    still_open = standing.before(held.following)
     if still_open:
         raise TableFailed(
             f"{plan.table.shown} can't be loaded for the first time yet: transactions are open "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from psycopg2.extensions import connection as PgConnection
 
@@ -42,6 +43,12 @@ class PublishedSince:
     all_tables: bool = False
     tables: dict[int, int] = field(default_factory=dict)
     schemas: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """A text that changes whenever the publication does."""
+        parts = (self.publication, self.all_tables, sorted(self.tables.items()), self.schemas)
+        return blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
     def of(self, oids: Collection[int], schema: str) -> list[int] | None:
         """The transactions since which a table is published as it is; None if it isn't.
