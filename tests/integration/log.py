@@ -8,10 +8,10 @@ from typing import Any
 
 from lakefeed.source.connections.connection import Connection, connection_from_url
 from lakefeed.source.log.messages import Begin, Commit
-from lakefeed.source.log.publications import create_publication_sql
 from lakefeed.source.log.rows import Change
 from lakefeed.source.log.slots import advance, create_slot_sql, drop_slot_sql, flushed
 from lakefeed.source.log.stream import Changes, Item, changes_of
+from lakefeed.source.replication.publications import create_publication_sql
 from tests.conftest import Database
 
 

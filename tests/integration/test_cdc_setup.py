@@ -12,8 +12,8 @@ import pytest
 
 from lakefeed.source.connections.connection import connection_of
 from lakefeed.source.connections.sessions import connect
-from lakefeed.source.log.publications import publication_of
 from lakefeed.source.log.slots import Slot, slot_of
+from lakefeed.source.replication.publications import publication_of
 from tests.conftest import Database, Lake, logical_server, new_database
 
 pytestmark = pytest.mark.builds

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from lakefeed.source.log.publications import (
+from lakefeed.source.replication.publications import (
     OPERATIONS,
     Publication,
     ReplicaIdentity,

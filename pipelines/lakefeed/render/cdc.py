@@ -10,14 +10,13 @@ from lakefeed.wording import counted, data_size, named
 
 if TYPE_CHECKING:
     from lakefeed.orchestration.log.drop import SourceDrop
-    from lakefeed.orchestration.log.setup import SourceSetup
-    from lakefeed.orchestration.log.steps import Need, Step
+    from lakefeed.orchestration.log.steps import Need, Outcome
 
 _WIDTH = 100
 _TO_APPLY = "to run this over the declared connection: lakefeed cdc {command}{source} --apply"
 
 
-def render_setups(setups: Sequence[SourceSetup]) -> str:
+def render_setups(setups: Sequence[Outcome]) -> str:
     """The statements that are missing, or what was run; and what must be done first."""
     if not setups:
         return (
@@ -43,45 +42,43 @@ def render_leftover(found: SourceDrop) -> str:
     )
 
 
-def _setup(setup: SourceSetup) -> Iterator[str]:
-    if setup.error:
-        yield from _comment(f"{setup.source}: error: {setup.error}")
-    plan = setup.plan
-    for need in plan.needs:
-        yield from _need(setup.source, "first, ", need)
-    for need in plan.unfit:
-        yield from _need(setup.source, "not published: ", need)
-    yield from _steps(setup.source, plan.steps)
-    for remark in plan.remarks:
-        yield from _comment(f"{setup.source}: note: {remark}")
-    if setup.applied:
-        yield from _comment(f"{setup.source}: done")
-    elif not (plan.steps or plan.needs or setup.error):
-        yield from _comment(f"{setup.source}: nothing to do")
-    elif plan.steps and not plan.needs and not setup.error:
-        yield from _comment(_TO_APPLY.format(command="setup", source=f" --source {setup.source}"))
+def _setup(setup: Outcome) -> Iterator[str]:
+    notes = [f"{setup.source}: note: {remark}" for remark in setup.plan.remarks]
+    yield from _outcome(setup, "setup", notes)
 
 
 def _drop(drop: SourceDrop) -> Iterator[str]:
-    if drop.error:
-        yield from _comment(f"{drop.source}: error: {drop.error}")
-    for need in drop.needs:
-        yield from _need(drop.source, "first, ", need)
-    yield from _steps(drop.source, drop.steps)
-    if drop.retained and drop.steps:
-        yield from _comment(f"{drop.source}: the slot holds back {data_size(drop.retained)}")
-    if drop.steps and drop.tables:
-        yield from _comment(
+    notes = []
+    if drop.retained and drop.plan.steps:
+        notes.append(f"{drop.source}: the slot holds back {data_size(drop.retained)}")
+    if drop.plan.steps and drop.tables:
+        notes.append(
             f"{drop.source}: without the slot, {named(drop.tables)} can't be loaded; declare "
             "another cursor, or `cdc setup` again: either way the next load must read "
             f"{counted(len(drop.tables), 'table')} in full. What was loaded stays."
         )
-    if drop.applied:
-        yield from _comment(f"{drop.source}: done")
-    elif not (drop.steps or drop.needs or drop.error):
-        yield from _comment(f"{drop.source}: nothing to do")
-    elif drop.steps and not drop.needs and not drop.error:
-        yield from _comment(_TO_APPLY.format(command="drop", source=f" --source {drop.source}"))
+    yield from _outcome(drop, "drop", notes)
+
+
+def _outcome(outcome: Outcome, command: str, notes: Sequence[str]) -> Iterator[str]:
+    source, plan, error = outcome.source, outcome.plan, outcome.error
+    if error:
+        yield from _comment(f"{source}: error: {error}")
+    for need in plan.needs:
+        yield from _need(source, "first, ", need)
+    for need in plan.unfit:
+        yield from _need(source, "not published: ", need)
+    for step in plan.steps:
+        yield from _comment(f"{source}: {step.why}")
+        yield from step.sql
+    for note in notes:
+        yield from _comment(note)
+    if outcome.applied:
+        yield from _comment(f"{source}: done")
+    elif not (plan.steps or plan.needs or error):
+        yield from _comment(f"{source}: nothing to do")
+    elif plan.steps and not plan.needs and not error:
+        yield from _comment(_TO_APPLY.format(command=command, source=f" --source {source}"))
 
 
 def _need(source: str, why: str, need: Need) -> Iterator[str]:
@@ -89,12 +86,6 @@ def _need(source: str, why: str, need: Need) -> Iterator[str]:
     yield from _comment(f"  {need.do}")
     # These are for somebody else, or a decision, so they don't run with the rest.
     yield from (f"--   {statement}" for statement in need.sql)
-
-
-def _steps(source: str, steps: Sequence[Step]) -> Iterator[str]:
-    for step in steps:
-        yield from _comment(f"{source}: {step.why}")
-        yield from step.sql
 
 
 def _comment(text: str) -> list[str]:

@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 
 from lakefeed.errors import TableFailed
-from lakefeed.loading.log.spool import value_name
+from lakefeed.loading.log.change_files import value_name
 from lakefeed.loading.log.values import is_visible, parsed
 from lakefeed.loading.plan.column_names import DELETED_AT, WAL_COLUMNS
 from lakefeed.loading.plan.table_plan import TablePlan

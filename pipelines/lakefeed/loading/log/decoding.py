@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lakefeed.loading.log.spool import Spool
+from lakefeed.loading.log.change_files import ChangeFiles
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.source.log.messages import Begin, Relation
 from lakefeed.source.log.rows import UNCHANGED, Change, Values
@@ -49,7 +49,7 @@ class TableDecoder:
 
     def __init__(self, plan: TablePlan, folder: Path) -> None:
         folder.mkdir(parents=True)
-        self.spool = Spool(folder, len(plan.columns))
+        self.files = ChangeFiles(folder, len(plan.columns))
         self.has_changes = False
         self.keyless: dict[int, int] = {}
         self._plan = plan
@@ -78,7 +78,7 @@ class TableDecoder:
             # Nothing is left out of it, and most changes of a busy table are inserts.
             xid, transaction = begin
             place = (xid, transaction.commit_lsn, position, transaction.committed_at)
-            self.spool.add((*place, "insert", None, False, *layout.taken(change.new)))
+            self.files.add((*place, "insert", None, False, *layout.taken(change.new)))
             return position + 1
         if change.new is None:
             assert change.old is not None
@@ -113,7 +113,7 @@ class TableDecoder:
             unchanged = [name for name, value in named if value is UNCHANGED]
             values = [None if value is UNCHANGED else value for value in values]
         place = (xid, transaction.commit_lsn, position, transaction.committed_at)
-        self.spool.add((*place, operation, unchanged, moved, *values))
+        self.files.add((*place, operation, unchanged, moved, *values))
 
     def _layout_of(self, relation: Relation) -> Layout:
         if relation is not self._relation:

@@ -125,7 +125,7 @@ class RunLog:
                 "it has a change without the row's key: the table's key or its replica identity "
                 "was another one",
             )
-        changes = ChangesToApply(decoder.spool.readable_files(), after, seen)
+        changes = ChangesToApply(decoder.files.readable_files(), after, seen)
         return LogOfTable(reaches=max(after, self._upto), changes=changes)
 
     def unread_of(self, plan: TablePlan, effective: Sequence[Load]) -> ChangesToApply:
@@ -251,7 +251,7 @@ class RunLog:
                         self._recent[xid] = item.commit_lsn
             self._upto = min(self._end, items.position)
         for decoder in decoders.values():
-            decoder.spool.finish()
+            decoder.files.finish()
         return decoders
 
     def _target(self, slot: Slot, noted: dict[str, Position]) -> tuple[list[str], int]:

@@ -10,13 +10,13 @@ from lakefeed.declaration.document.quoting import yaml_name
 from lakefeed.declaration.log_settings import why_not_of_log
 from lakefeed.declaration.table import Table
 from lakefeed.errors import TableFailed
-from lakefeed.source.log.publications import (
+from lakefeed.source.replication.membership import PARTITIONED, STORED, LoggedTable
+from lakefeed.source.replication.publications import (
     GENERATED_SINCE,
     OPERATIONS,
     Publication,
     PublishedTable,
 )
-from lakefeed.source.replication.membership import PARTITIONED, STORED, LoggedTable
 from lakefeed.sql import sql_name
 
 _KINDS = ("table", "partitioned table", "partition")

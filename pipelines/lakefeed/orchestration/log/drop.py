@@ -3,53 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from lakefeed.declaration.models.wal import WalSettings
 from lakefeed.declaration.project import Project
-from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED, LakefeedError
-from lakefeed.orchestration.log.steps import Need, Step, statements_of
+from lakefeed.errors import LakefeedError
+from lakefeed.orchestration.log.steps import Need, Outcome, Plan, Step, with_steps_run
 from lakefeed.source.connections.connection import connection_of
 from lakefeed.source.connections.sessions import connect
-from lakefeed.source.log.publications import drop_publication_sql
+from lakefeed.source.log.server import Server, read_server
 from lakefeed.source.log.slots import PLUGIN, Slot, drop_slot_sql, slot_of
 from lakefeed.source.replication.membership import Membership, membership_of
-from lakefeed.source.replication.running import run_statements
-from lakefeed.source.replication.server import Server, read_server
+from lakefeed.source.replication.publications import drop_publication_sql
 
 
 @dataclass(frozen=True)
-class SourceDrop:
+class SourceDrop(Outcome):
     """What is there to be removed of a source, and whether it was.
 
     Attributes:
-        needs: what must be done first, by somebody else; nothing is removed before.
         tables: the tables that read the log, as declared.
         retained: how many bytes of the log the slot holds back; None without a slot.
-        applied: whether the steps were run.
-        error: why the source couldn't be looked at, or the steps not run.
     """
 
-    source: str
-    needs: tuple[Need, ...] = ()
-    steps: tuple[Step, ...] = ()
     tables: tuple[str, ...] = ()
     retained: int | None = None
-    applied: bool = False
-    error: LakefeedError | None = None
-
-    @property
-    def exit_code(self) -> int:
-        """1 if something else must be done first."""
-        if self.error:
-            return self.error.exit_code
-        return EXIT_PARTLY_FAILED if self.needs else EXIT_OK
-
-    def as_json(self) -> dict[str, Any]:
-        """The report as JSON types, for `--json`."""
-        error = self.error.as_json() if self.error else None
-        return {**asdict(self), "error": error}
 
 
 def drop(project: Project, sources: Sequence[str], *, applies: bool) -> list[SourceDrop]:
@@ -67,7 +45,7 @@ def leftovers(project: Project) -> list[SourceDrop]:
     """
     logging = {table.source for table in project.tables if table.reads_log}
     idle = [name for name in project.declaration.sources if name not in logging]
-    return [found for found in drop(project, idle, applies=False) if found.steps]
+    return [found for found in drop(project, idle, applies=False) if found.plan.steps]
 
 
 def _of_source(project: Project, source: str, *, applies: bool) -> SourceDrop:
@@ -82,13 +60,14 @@ def _of_source(project: Project, source: str, *, applies: bool) -> SourceDrop:
             publication = membership_of(session, settings.publication)
         found = replace(
             found,
-            needs=tuple(_needs(settings, server, slot, publication)),
-            steps=tuple(_steps(settings, server, slot, publication)),
+            plan=Plan(
+                needs=tuple(_needs(settings, server, slot, publication)),
+                steps=tuple(_steps(settings, server, slot, publication)),
+            ),
             retained=slot.retained if slot else None,
         )
-        if applies and found.steps and not found.needs:
-            run_statements(connection, statements_of(found.steps))
-            found = replace(found, applied=True)
+        if applies:
+            found = with_steps_run(found, connection)
     except LakefeedError as error:
         return replace(found, error=error)
     return found

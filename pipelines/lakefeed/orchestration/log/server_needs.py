@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from lakefeed.declaration.models.wal import WalSettings
 from lakefeed.orchestration.log.steps import Need
 from lakefeed.source.log.checks import STANDBY_SINCE
+from lakefeed.source.log.server import Server
 from lakefeed.source.replication.membership import LoggedTable
-from lakefeed.source.replication.server import Server
 from lakefeed.sql import literal, quote
 
 _RESTART = "then restart the server"

@@ -3,61 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 from psycopg2.extensions import connection as PgConnection
 
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
-from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED, LakefeedError
+from lakefeed.errors import LakefeedError
 from lakefeed.loading.log.positions import has_read_log
-from lakefeed.orchestration.log.setup_plan import Facts, SetupPlan, plan_setup
-from lakefeed.orchestration.log.steps import Need, statements_of
+from lakefeed.orchestration.log.setup_plan import Facts, plan_setup
+from lakefeed.orchestration.log.steps import Need, Outcome, with_steps_run
 from lakefeed.orchestration.project.catalogue_sync import LiveSource, read_live
 from lakefeed.source.connections.connection import connection_of
 from lakefeed.source.connections.sessions import connect
-from lakefeed.source.log.publications import publication_of
+from lakefeed.source.log.server import read_server
 from lakefeed.source.log.slots import slot_of, was_decoded
 from lakefeed.source.replication.membership import logged_tables, membership_of
-from lakefeed.source.replication.running import run_statements
-from lakefeed.source.replication.server import read_server
-
-
-@dataclass(frozen=True)
-class SourceSetup:
-    """What is to be done for a source, and whether it was.
-
-    Attributes:
-        applied: whether the steps of the plan were run.
-        error: why the source couldn't be set up.
-    """
-
-    source: str
-    plan: SetupPlan = field(default_factory=SetupPlan)
-    applied: bool = False
-    error: LakefeedError | None = None
-
-    @property
-    def exit_code(self) -> int:
-        """1 if something else must be done first, or a table can't be published."""
-        if self.error:
-            return self.error.exit_code
-        return EXIT_PARTLY_FAILED if self.plan.needs or self.plan.unfit else EXIT_OK
-
-    def as_json(self) -> dict[str, Any]:
-        """The setup as JSON types, for `--json`."""
-        return {
-            "source": self.source,
-            **asdict(self.plan),
-            "applied": self.applied,
-            "error": self.error.as_json() if self.error else None,
-        }
+from lakefeed.source.replication.publications import publication_of
 
 
 def setup(
     project: Project, sources: Sequence[str], *, applies: bool, allow_unbounded: bool
-) -> list[SourceSetup]:
+) -> list[Outcome]:
     """What is missing for the log of these sources to be read; does it if asked to.
 
     Side effects: with `applies`, creates or alters the publication and creates the slot, unless
@@ -78,20 +45,17 @@ def logging_sources(project: Project) -> list[str]:
     return list(dict.fromkeys(table.source for table in project.tables if table.reads_log))
 
 
-def _of_source(
-    project: Project, source: str, *, applies: bool, allow_unbounded: bool
-) -> SourceSetup:
+def _of_source(project: Project, source: str, *, applies: bool, allow_unbounded: bool) -> Outcome:
     settings = project.wal_of(source)
-    found = SourceSetup(source)
+    found = Outcome(source)
     try:
         connection = connection_of(project, source)
         with connect(connection, "lakefeed cdc") as session:
             facts, missing = _facts(session, project, source)
         plan = plan_setup(facts, settings, allow_unbounded=allow_unbounded)
         found = replace(found, plan=replace(plan, unfit=(*missing, *plan.unfit)))
-        if applies and plan.steps and not plan.needs:
-            run_statements(connection, statements_of(plan.steps))
-            found = replace(found, applied=True)
+        if applies:
+            found = with_steps_run(found, connection)
     except LakefeedError as error:
         return replace(found, error=error)
     return found

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from lakefeed.declaration.models.wal import WalSettings
 from lakefeed.orchestration.log.server_needs import Intent, server_needs
-from lakefeed.orchestration.log.steps import Need, Step
+from lakefeed.orchestration.log.steps import Need, Plan, Step
 from lakefeed.source.log.failure import own_slot
-from lakefeed.source.log.publications import Publication, ReplicaIdentity
+from lakefeed.source.log.server import Server
 from lakefeed.source.log.slots import (
     FAILOVER_SINCE,
     PLUGIN,
@@ -18,8 +18,8 @@ from lakefeed.source.log.slots import (
     drop_slot_sql,
 )
 from lakefeed.source.replication.membership import KINDS, PARTITIONED, LoggedTable, Membership
+from lakefeed.source.replication.publications import Publication, ReplicaIdentity
 from lakefeed.source.replication.publishing import adopting, creating
-from lakefeed.source.replication.server import Server
 from lakefeed.sql import sql_name
 
 
@@ -43,24 +43,7 @@ class Facts:
     was_decoded: bool
 
 
-@dataclass(frozen=True)
-class SetupPlan:
-    """What is to be done for one source.
-
-    Attributes:
-        needs: what must be done elsewhere or by somebody else first; nothing is run before.
-        unfit: what keeps single tables from being published; the others are.
-        steps: the statements, in order.
-        remarks: what should be known.
-    """
-
-    needs: tuple[Need, ...] = ()
-    unfit: tuple[Need, ...] = ()
-    steps: tuple[Step, ...] = ()
-    remarks: tuple[str, ...] = ()
-
-
-def plan_setup(facts: Facts, settings: WalSettings, *, allow_unbounded: bool) -> SetupPlan:
+def plan_setup(facts: Facts, settings: WalSettings, *, allow_unbounded: bool) -> Plan:
     """What is missing for the log of a source to be read.
 
     Args:
@@ -71,7 +54,7 @@ def plan_setup(facts: Facts, settings: WalSettings, *, allow_unbounded: bool) ->
     refused = {need.about for need in unfit}
     fit = [table for table in facts.tables if table.qualified not in refused]
     if foreign := _foreign(facts, settings):
-        return SetupPlan(needs=(foreign,), unfit=unfit)
+        return Plan(needs=(foreign,), unfit=unfit)
     is_new = _needs_slot(facts)
     publishing = _publishing(facts, settings, fit, is_new=is_new)
     steps = [*publishing, *(_slot_steps(facts, settings) if is_new and fit else ())]
@@ -85,7 +68,7 @@ def plan_setup(facts: Facts, settings: WalSettings, *, allow_unbounded: bool) ->
         allow_unbounded=allow_unbounded,
     )
     needs = server_needs(facts.server, settings, intent)
-    return SetupPlan(tuple(needs), unfit, tuple(steps), tuple(_remarks(facts, settings)))
+    return Plan(tuple(needs), unfit, tuple(steps), tuple(_remarks(facts, settings)))
 
 
 def _needs_slot(facts: Facts) -> bool:

@@ -11,8 +11,8 @@ from lakefeed.declaration.models.table_settings import LOG
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table_names import wildcards_of
 from lakefeed.loading.plan.log_check import PublishedSource
-from lakefeed.source.log.publications import publication_of
 from lakefeed.source.replication.membership import logged_tables
+from lakefeed.source.replication.publications import publication_of
 
 # `server_version` is 180004 for 18.4.
 _MAJOR = 10_000

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from psycopg2.extensions import connection as PgConnection
 
 from lakefeed.source.log.failure import LogUnreadable, SlotLost, SlotMissing, no_publication
+from lakefeed.source.log.server import Server, read_server
 from lakefeed.source.log.slots import PLUGIN, Slot, slot_of
 
 # The first version whose standbys decode their log.
 STANDBY_SINCE = 16
 
-_SERVER = """
-select
-    current_setting('wal_level'), pg_is_in_recovery(),
-    current_setting('server_version_num')::int / 10000, current_database()::text,
-    exists (select from pg_publication where pubname = %s)
-"""
-
-
-@dataclass(frozen=True)
-class _Server:
-    wal_level: str
-    is_standby: bool
-    version: int
-    database: str
-    has_publication: bool
+_HAS_PUBLICATION = "select exists (select from pg_publication where pubname = %s)"
 
 
 def readable_slot(session: PgConnection, name: str, publication: str) -> Slot:
@@ -35,21 +20,21 @@ def readable_slot(session: PgConnection, name: str, publication: str) -> Slot:
     Raises:
         LogUnreadable: it can't be read on this server, or not for this publication.
     """
-    with session.cursor() as cursor:
-        cursor.execute(_SERVER, [publication])
-        (row,) = cursor.fetchall()
-    server = _Server(*row)
+    server = read_server(session)
     _check_server(server)
     slot = slot_of(session, name)
     if slot is None:
         raise SlotMissing.named(name)
     _check_slot(slot, server.database)
-    if not server.has_publication:
+    with session.cursor() as cursor:
+        cursor.execute(_HAS_PUBLICATION, [publication])
+        ((has_publication,),) = cursor.fetchall()
+    if not has_publication:
         raise no_publication(publication)
     return slot
 
 
-def _check_server(server: _Server) -> None:
+def _check_server(server: Server) -> None:
     """
     Raises:
         LogUnreadable: the server decodes no log.

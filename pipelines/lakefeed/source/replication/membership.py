@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from psycopg2.extensions import connection as PgConnection
 
-from lakefeed.source.log.publications import ReplicaIdentity, identities_of
+from lakefeed.source.replication.publications import ReplicaIdentity, identities_of
 from lakefeed.sql import sql_name
 
 # `r` for a table, `p` for a partitioned one.

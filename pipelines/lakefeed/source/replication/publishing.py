@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lakefeed.source.log.publications import (
+from lakefeed.source.replication.membership import PARTITIONED, LoggedTable, Membership
+from lakefeed.source.replication.publications import (
     GENERATED_SINCE,
     OPERATIONS,
     Publication,
@@ -12,7 +13,6 @@ from lakefeed.source.log.publications import (
     create_publication_sql,
     drop_tables_sql,
 )
-from lakefeed.source.replication.membership import PARTITIONED, LoggedTable, Membership
 from lakefeed.sql import quote, quote_qualified
 
 _LOCK_TIMEOUT = "10s"

@@ -22,7 +22,7 @@ def value_name(number: int) -> str:
 
 
 @dataclass
-class Spool:
+class ChangeFiles:
     """The files with a table's changes in the order of the log. Written by one thread.
 
     Attributes:
