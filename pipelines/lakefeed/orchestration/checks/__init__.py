@@ -1,8 +1,9 @@
 """Checks: declaration, databases, anomalies in recent loads, and staging against the source.
 
 Imports: `declaration`, `declaration.document`, `declaration.environment`, `declaration.models`,
-    `loading`, `loading.extract`, `loading.plan`, `loading.raw`, `loading.sessions`,
-    `orchestration`, `orchestration.ingest`, `orchestration.log`, `orchestration.notifications`,
+    `loading`, `loading.extract`, `loading.log`, `loading.plan`, `loading.raw`,
+    `loading.sessions`, `orchestration`, `orchestration.ingest`, `orchestration.log`,
+    `orchestration.notifications`,
     `orchestration.project`, `orchestration.reports`, `source`, `source.connections`,
     `source.inspection`, `transformation.generate`, `transformation.warehouse`,
     `transformation.warehouse.base`.
