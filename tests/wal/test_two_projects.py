@@ -81,6 +81,13 @@ def test_the_setup_of_a_second_project_leaves_the_publication_of_the_first_alone
     assert logical_database.rows("select tablename from pg_publication_tables") == [("t",)]
 
 
+def test_a_project_is_not_advised_to_remove_the_slot_of_another(read: Lake, theirs: Lake) -> None:
+    theirs.declare("t: {mode: full_refresh}")
+
+    assert "cdc drop" not in theirs.command("prune", "--undeclared").stdout
+    assert "never this project" in flat(theirs.command("cdc", "drop").stdout)
+
+
 def test_projects_with_slots_of_their_own_each_load_every_change(
     logical_database: Database, read: Lake, theirs: Lake
 ) -> None:

@@ -51,6 +51,11 @@ def _drop(drop: SourceDrop) -> Iterator[str]:
     notes = []
     if drop.retained and drop.plan.steps:
         notes.append(f"{drop.source}: the slot holds back {data_size(drop.retained)}")
+    if drop.plan.steps and drop.is_of_others:
+        notes.append(
+            f"{drop.source}: something has read the slot, but never this project: if another one "
+            "does, its tables must be read in full afterwards"
+        )
     if drop.plan.steps and drop.tables:
         notes.append(
             f"{drop.source}: without the slot, {named(drop.tables)} can't be loaded; declare "

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from lakefeed.declaration.models.wal import WalSettings
 from lakefeed.declaration.project import Project
 from lakefeed.errors import LakefeedError
+from lakefeed.loading.log.positions import has_read_log
 from lakefeed.orchestration.log.steps import Need, Outcome, Plan, Step, with_steps_run
 from lakefeed.source.connections.connection import connection_of
 from lakefeed.source.connections.sessions import connect
 from lakefeed.source.log.server import Server, read_server
-from lakefeed.source.log.slots import PLUGIN, Slot, drop_slot_sql, slot_of
+from lakefeed.source.log.slots import PLUGIN, Slot, drop_slot_sql, slot_of, was_decoded
 from lakefeed.source.replication.membership import Membership, membership_of
 from lakefeed.source.replication.publications import drop_publication_sql
 
@@ -24,10 +25,12 @@ class SourceDrop(Outcome):
     Attributes:
         tables: the tables that read the log, as declared.
         retained: how many bytes of the log the slot holds back; None without a slot.
+        is_of_others: whether something has read it, but never this project.
     """
 
     tables: tuple[str, ...] = ()
     retained: int | None = None
+    is_of_others: bool = False
 
 
 def drop(project: Project, sources: Sequence[str], *, applies: bool) -> list[SourceDrop]:
@@ -41,11 +44,15 @@ def drop(project: Project, sources: Sequence[str], *, applies: bool) -> list[Sou
 def leftovers(project: Project) -> list[SourceDrop]:
     """The slots and publications of sources of which no table reads the log any more.
 
-    Sources that can't be reached are left out.
+    Sources that can't be reached are left out, and those whose slot another project reads.
     """
     logging = {table.source for table in project.tables if table.reads_log}
     idle = [name for name in project.declaration.sources if name not in logging]
-    return [found for found in drop(project, idle, applies=False) if found.plan.steps]
+    return [
+        found
+        for found in drop(project, idle, applies=False)
+        if found.plan.steps and not found.is_of_others
+    ]
 
 
 def _of_source(project: Project, source: str, *, applies: bool) -> SourceDrop:
@@ -58,6 +65,7 @@ def _of_source(project: Project, source: str, *, applies: bool) -> SourceDrop:
             server = read_server(session)
             slot = slot_of(session, settings.slot)
             publication = membership_of(session, settings.publication)
+            was_read = slot is not None and was_decoded(session, settings.slot)
         found = replace(
             found,
             plan=Plan(
@@ -65,6 +73,7 @@ def _of_source(project: Project, source: str, *, applies: bool) -> SourceDrop:
                 steps=tuple(_steps(settings, server, slot, publication)),
             ),
             retained=slot.retained if slot else None,
+            is_of_others=was_read and not has_read_log(project, source),
         )
         if applies:
             found = with_steps_run(found, connection)

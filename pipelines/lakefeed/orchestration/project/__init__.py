@@ -2,7 +2,7 @@
 
 Imports: `declaration`, `declaration.document`, `declaration.environment`, `declaration.models`,
     `loading.plan`, `loading.raw`, `orchestration.project.other_tools`,
-    `orchestration.project.proposal`, `source.connections`, `source.inspection`, `source.replication`,
-    `transformation.generate`.
+    `orchestration.project.proposal`, `source.connections`, `source.inspection`,
+    `source.replication`, `transformation.generate`.
 Public: `catalogue_sync`, `dags`, `drift`, `init`, `live_log`, `scaffold`, `selection`, `sync`.
 """
