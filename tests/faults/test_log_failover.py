@@ -192,9 +192,11 @@ class TestASlotThatIsTakenOver:
         pair.standby.execute("insert into t select i, 'new' from generate_series(3, 3000) as i")
 
         assert "that it lost" in refusal(lake)
-        assert lake.load("shop.t", full_refresh=True, allow_shrink=True).exit_code == 0
+        assert lake.run(full_refresh=True, allow_shrink=True).exit_code == 0
         pair.standby.execute("delete from t where id = 1")
-        assert newest(loaded(lake)) == rows(pair.standby)
+        assert lake.run().exit_code == 0
+        staged = lake.query("select id, word from staging.stg_shop__t order by 1")
+        assert staged == rows(pair.standby)
 
 
 def synced(pair: Pair) -> None:
