@@ -51,9 +51,7 @@ def refusal(lake: Lake) -> str:
 def test_a_project_does_not_begin_to_read_through_the_slot_of_another(
     logical_database: Database, read: Lake, theirs: Lake
 ) -> None:
-    assert "through the slot `lakefeed_shop`: another project or environment reads it" in refusal(
-        theirs
-    )
+    assert "the slot `lakefeed_shop`, which was read before" in refusal(theirs)
 
     logical_database.execute("insert into t values (3, 'c')")
     assert newest(loaded(read)) == logical_database.rows("select * from t order by 1")
@@ -65,7 +63,7 @@ def test_the_setup_of_a_second_project_says_that_the_slot_is_taken(
     ended = theirs.command("cdc", "setup", "--apply")
 
     assert ended.returncode == 1
-    assert "another project or environment reads the log through the slot" in flat(ended.stdout)
+    assert "the slot `lakefeed_shop` was read before: by another project" in flat(ended.stdout)
     assert "lakefeed cdc setup --source shop --apply" in flat(ended.stdout)
 
 

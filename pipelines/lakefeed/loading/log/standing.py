@@ -128,8 +128,9 @@ def refuse_slot_of_others(plan: TablePlan, held: HeldSlot) -> None:
     """
     if held.was_decoded:
         raise TableFailed(
-            f"{plan.table.shown} can't be read by the log through the slot `{held.name}`: another "
-            "project or environment reads it, which would lose changes",
+            f"{plan.table.shown} can't be read by the log through the slot `{held.name}`, which "
+            "was read before: by another project or environment, which would lose changes, or by "
+            "this one with another raw layer",
             where=plan.table.where_of("cursor"),
             do=own_slot(plan.table.source),
         )

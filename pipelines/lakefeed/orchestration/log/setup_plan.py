@@ -103,8 +103,8 @@ def _of_another_project(facts: Facts, settings: WalSettings) -> Need | None:
     """
     if facts.was_decoded:
         return Need(
-            f"another project or environment reads the log through the slot `{settings.slot}`: "
-            "whoever advances it takes changes from the other",
+            f"the slot `{settings.slot}` was read before: by another project or environment, which "
+            "would lose changes, or by this one with another raw layer",
             own_slot(facts.source),
         )
     if facts.slot or facts.membership is None:
