@@ -54,25 +54,23 @@ select
     (select pid {_OTHERS} and state = 'disabled' limit 1),
     pg_is_in_recovery()
 """
-_REPLAYED = "pg_last_wal_replay_lsn()::text"
-_WRITTEN = (
-    f"case when pg_is_in_recovery() then {_REPLAYED} else pg_current_wal_insert_lsn()::text end"
-)
-_NOTED = f"clock_timestamp(), txid_current_snapshot()::text, {_WRITTEN}"
-_EXPORT = f"select pg_export_snapshot(), {_NOTED}"
-_NOTE = f"select null, {_NOTED}"
+_EXPORT = "select pg_export_snapshot(), clock_timestamp(), txid_current_snapshot()::text"
+_NOTE = "select null, clock_timestamp(), txid_current_snapshot()::text"
+_REPLAYED = "select pg_last_wal_replay_lsn()::text"
 _CONFLICTS = """
 select confl_tablespace + confl_lock + confl_snapshot + confl_bufferpin + confl_deadlock
 from pg_stat_database_conflicts
 where datname = current_database() and pg_is_in_recovery()
 """
-# A server that was promoted has a new timeline at once, and notes it with its next checkpoint.
+# A server that is promoted has a new timeline at once, and notes it with its next checkpoint: that
+# is left where a server keeps its log in another way.
+_TIMELINES = (
+    "case when pg_is_in_recovery() then timeline_id else "
+    "('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int end",
+    "timeline_id",
+)
 _HISTORY = """
-select system_identifier || '/' || case
-    when pg_is_in_recovery() then timeline_id
-    else ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int
-end
-from pg_control_system(), pg_control_checkpoint()
+select system_identifier || '/' || {timeline} from pg_control_system(), pg_control_checkpoint()
 """
 
 
@@ -107,7 +105,6 @@ class Snapshot:
         conflicts: how many sessions the standby had cancelled before; None on a primary.
         replayed: a position in the log: the snapshot shows all commits before it. Known of a
             standby alone.
-        written: another one: the snapshot shows no commit that begins there or later.
     """
 
     id: str | None
@@ -117,7 +114,6 @@ class Snapshot:
     history: str | None
     conflicts: int | None = None
     replayed: str | None = None
-    written: str | None = None
 
 
 def horizon_from(
@@ -218,7 +214,6 @@ def _opened(connection: Connection, *, holds: bool) -> Iterator[tuple[Snapshot, 
                 history=history,
                 conflicts=conflicts,
                 replayed=replayed,
-                written=row[3],
             )
             yield snapshot, session
 
@@ -276,18 +271,21 @@ def read_horizon(session: PgConnection) -> Horizon:
 
 def _read_history(session: PgConnection) -> str | None:
     """Identifies the server's history, which changes with a restore or a failover."""
-    try:
-        with session.cursor() as cursor:
-            cursor.execute(_HISTORY)
-            row = cursor.fetchone()
-    except PgError:
-        return None
-    return str(row[0]) if row else None
+    for timeline in _TIMELINES:
+        try:
+            with session.cursor() as cursor:
+                cursor.execute(_HISTORY.format(timeline=timeline))
+                row = cursor.fetchone()
+        except PgError:
+            session.rollback()
+        else:
+            return str(row[0]) if row else None
+    return None
 
 
 def _read_replayed(session: PgConnection) -> str | None:
     with session.cursor() as cursor:
-        cursor.execute(f"select {_REPLAYED}")
+        cursor.execute(_REPLAYED)
         row = cursor.fetchone()
     return row[0] if row else None
 

@@ -21,6 +21,7 @@ from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.loading.sessions.transactions import OpenTransactions, in_flight_at
+from lakefeed.source.log.lsn import lsn_text
 from lakefeed.source.snapshot import Snapshot
 
 
@@ -66,7 +67,8 @@ class Extraction:
         if self.key_range:
             return self.key_range.began
         newest = self.effective[-1].in_flight if self.effective else None
-        return in_flight_at(self.snapshot, newest)
+        found = in_flight_at(self.snapshot, newest)
+        return replace(found, written=lsn_text(self.source_log.end)) if self.source_log else found
 
     @cached_property
     def detached(self) -> Detached | None:

@@ -59,10 +59,12 @@ class LogOfTable:
 
     Attributes:
         reaches: the position that the table has come to with the load.
+        end: where the log ended after the run's snapshot was taken.
     """
 
     reaches: int
     changes: ChangesToApply | None
+    end: int
 
 
 @dataclass(frozen=True)

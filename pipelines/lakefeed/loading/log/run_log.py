@@ -113,7 +113,7 @@ class RunLog:
                 refuse_slot_of_others(plan, self._held)
             self._note_published()
             refuse_unpublished_changes(plan, effective, self._held, self._snapshot)
-            return LogOfTable(reaches=begins_at, changes=None)
+            return LogOfTable(reaches=begins_at, changes=None, end=self._end)
         after = self._standing.position_of(plan, effective)
         decoder = self._decoded()[plan.table.lake_name]
         seen = effective[0].in_flight
@@ -126,7 +126,7 @@ class RunLog:
                 "was another one",
             )
         changes = ChangesToApply(decoder.files.readable_files(), after, seen)
-        return LogOfTable(reaches=max(after, self._upto), changes=changes)
+        return LogOfTable(max(after, self._upto), changes, self._end)
 
     def unread_of(self, plan: TablePlan, effective: Sequence[Load]) -> ChangesToApply:
         """What the log has of a table since its latest load; the slot stays where it is.

@@ -27,7 +27,7 @@ class OpenTransactions:
 
     `replayed` and `written` are positions in the server's log. The snapshot shows each commit that
     begins before the first, which only a standby tells, and none that begins at the second or
-    later.
+    later, which is noted of tables that are read by the log.
     """
 
     snapshot_at: str
@@ -98,7 +98,6 @@ def in_flight_at(snapshot: Snapshot, last: OpenTransactions | None) -> OpenTrans
         transactions=snapshot.transactions,
         history=snapshot.history,
         replayed=snapshot.replayed,
-        written=snapshot.written,
     )
 
 
