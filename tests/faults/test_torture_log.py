@@ -40,7 +40,7 @@ def test_the_log_loses_and_duplicates_nothing_by_random_writes_and_killed_runs(
     logical_database: Database, lake: Lake
 ) -> None:
     logical_database.execute(*SCHEMA)
-    lake.declare(TABLES)
+    publish(lake.declare(TABLES))
     writer = Writer(logical_database, random.Random(SEED), LOGGED)
 
     torture(lake, writer, STEPS, between=lambda: publish(lake))
