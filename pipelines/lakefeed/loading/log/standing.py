@@ -88,7 +88,7 @@ def usable_slot(plan: TablePlan, held: HeldSlot, *, is_promoted: bool) -> Slot:
     """The slot through which a table is read.
 
     Args:
-        is_promoted: whether the server was a standby at the table's latest load.
+        is_promoted: whether the server was promoted, or restored, since the table's latest load.
 
     Raises:
         TableFailed: it doesn't exist, or is lost.
@@ -96,8 +96,8 @@ def usable_slot(plan: TablePlan, held: HeldSlot, *, is_promoted: bool) -> Slot:
     source = plan.table.source
     if (slot := held.slot) is None and is_promoted:
         raise TableFailed(
-            f"{plan.table.shown} can't go on from the log: the server was promoted since the "
-            f"latest load, and doesn't have the replication slot `{held.name}`",
+            f"{plan.table.shown} can't go on from the log: the server was promoted or restored "
+            f"since the latest load, and doesn't have the replication slot `{held.name}`",
             where=plan.table.where_of("cursor"),
             do=f"lakefeed cdc setup --source {source} --apply; lakefeed run --select "
             f"{plan.table.shown} --full-refresh (docs/cdc.md says how a slot survives a failover)",
