@@ -138,18 +138,29 @@ def spark(running: Running, catalog: str) -> Callable[[str], list[tuple[Any, ...
 @pytest.fixture
 def warehouse(running: Running, catalog: str) -> str:
     """What sources.yaml declares as the warehouse."""
-    return f"{{type: spark, remote: '{running.remote}', catalog: {catalog}}}"
+    return declared_warehouse(running, catalog)
 
 
 @pytest.fixture
 def lake(
-    running: Running, store: ObjectStore, database: Database, warehouse: str, tmp_path: Path
+    running: Running, store: ObjectStore, database: Database, catalog: str, tmp_path: Path
 ) -> Lake:
     """A project on Spark, with its raw layer where executors read it."""
-    root = tmp_path / "on_spark"
+    return lake_on(running, catalog, tmp_path)
+
+
+def lake_on(running: Running, catalog: str, folder: Path) -> Lake:
+    """A new project that builds in this catalogue, in a folder of this one."""
+    root = folder / "on_spark"
     root.mkdir()
     write_scaffold(root)
-    return Lake(root, warehouse=warehouse, raw_url=f"{running.raw_url}/{uuid.uuid4().hex}")
+    raw_url = f"{running.raw_url}/{uuid.uuid4().hex}"
+    return Lake(root, warehouse=declared_warehouse(running, catalog), raw_url=raw_url)
+
+
+def declared_warehouse(running: Running, catalog: str) -> str:
+    """What sources.yaml declares as the warehouse."""
+    return f"{{type: spark, remote: '{running.remote}', catalog: {catalog}}}"
 
 
 @pytest.fixture

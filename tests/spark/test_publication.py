@@ -114,6 +114,7 @@ def test_readers_see_a_build_once_it_is_published_and_not_before(
         build(spark, 2)
         assert seen(spark) == (1, 2, 1)
         assert warehouse.published.row_counts([("staging", "stg")]) == {("staging", "stg"): 1}
+        assert warehouse.published.query("select m from marts.doubled") == (["m"], [(2,)])
         finish(candidate)
 
     assert seen(spark) == (2, 4, 2)

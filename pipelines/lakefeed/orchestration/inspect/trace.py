@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from duckdb import DuckDBPyConnection
-
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.errors import BuildFailed
@@ -116,10 +114,9 @@ def _with_warehouse(project: Project, traced: Trace, key: Key, loads: Sequence[L
         # Everything reads the version that is open here, even if another is published meanwhile.
         with published.open() as session:
             staged = published.staged_load_ids().get(model, set())
-            reads_rows = isinstance(session, DuckDBPyConnection)
-            made = downstream_rows(session, project, table, key) if reads_rows else None
+            has_rows = session is not None
+            made = downstream_rows(published, project, table, key) if has_rows else None
             held = published.state().held
-            unread = session is not None and not reads_rows
     except BuildFailed as error:
         return replace(traced, notes=(f"{error.what}: rows in the warehouse aren't shown",))
     kept = [
@@ -140,7 +137,6 @@ def _with_warehouse(project: Project, traced: Trace, key: Key, loads: Sequence[L
     ]
     known = {load.load_id for load in loads}
     notes = [
-        *(["rows in a warehouse of Spark aren't shown"] if unread else []),
         *why_not,
         *_pruned_versions(project, table),
         *_unseen_changes(table),

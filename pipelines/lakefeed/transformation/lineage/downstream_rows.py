@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-
-import duckdb
-from duckdb import DuckDBPyConnection
 
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.loading.raw.row_key import Key
-from lakefeed.sql import quote
 from lakefeed.transformation.generate.history_models import history_model_name, models_over_raw
 from lakefeed.transformation.generate.staging_models import staging_model_name
 from lakefeed.transformation.lineage.project_lineage import ModelLineage, read_lineage
@@ -22,11 +18,8 @@ from lakefeed.transformation.manifest import (
     read_relationships,
     tables_above,
 )
-
-# At most this many rows of a model are read; all are counted.
-MOST_ROWS = 10
-# Columns by which the newest versions are chosen when there are more.
-_SINCE = ("valid_from", "dbt_valid_from")
+from lakefeed.transformation.warehouse.base.contents import Contents
+from lakefeed.transformation.warehouse.base.matching_rows import Reference, Wanted
 
 
 @dataclass(frozen=True)
@@ -70,18 +63,17 @@ class DownstreamRows:
     below: tuple[ModelRows, ...]
 
 
-def downstream_rows(
-    session: DuckDBPyConnection, project: Project, table: Table, key: Key
-) -> DownstreamRows:
-    """Finds the rows of this warehouse that come from the row with this key."""
-    session.execute("set timezone = 'UTC'")
+def downstream_rows(contents: Contents, project: Project, table: Table, key: Key) -> DownstreamRows:
+    """Finds the rows of this version of the warehouse that come from the row with this key."""
     models, over_raw = read_models(project), models_over_raw(table)
     named, above = {model.name: model for model in models}, tables_above(models)
     descendants = [model for model in models if table.lake_name in above[model.name]]
     lineage = read_lineage(project, of={model.name for model in descendants})
+    wanted = {
+        model.name: _wanted(model, table, key, lineage.models[model.name]) for model in descendants
+    }
     by_model = {
-        model.name: _model_rows(session, model, table, key, lineage.models[model.name])
-        for model in descendants
+        model.name: _model_rows(contents, model, wanted[model.name]) for model in descendants
     }
     below = {name: rows for name, rows in by_model.items() if name not in over_raw}
     queried = {name for name, rows in below.items() if not rows.unasked}
@@ -92,7 +84,10 @@ def downstream_rows(
         and relationship.model in named
         and relationship.model not in queried
     ]
-    found = [_with_pointing(session, named, rows, relationships) for rows in below.values()]
+    found = [
+        _with_pointing(contents, rows, wanted[name], relationships=relationships, named=named)
+        for name, rows in below.items()
+    ]
     reached = {pointing.model for rows in found for pointing in rows.pointing}
     return DownstreamRows(
         by_model.get(staging_model_name(table)),
@@ -101,66 +96,45 @@ def downstream_rows(
     )
 
 
-def _model_rows(
-    session: DuckDBPyConnection, model: Model, table: Table, key: Key, lineage: ModelLineage
-) -> ModelRows:
-    relation = f"{model.schema}.{model.identifier}"
-    holding = [lineage.holding(table.shown, part.column.name) for part in key]
-    nothing = ModelRows(model.name, relation)
+def _wanted(model: Model, table: Table, key: Key, lineage: ModelLineage) -> Wanted | str:
+    """The rows of a model that contain the key; why they can't be told, otherwise."""
     if lineage.unknown:
-        return replace(nothing, unasked=lineage.unknown)
+        return lineage.unknown
+    holding = [lineage.holding(table.shown, part.column.name) for part in key]
     missing = [part.column.name for part, held in zip(key, holding, strict=True) if not held]
     if missing:
         listed = ", ".join(f"`{name}`" for name in missing)
-        return replace(nothing, unasked=f"no column is an unchanged {listed} of {table.shown}")
+        return f"no column is an unchanged {listed} of {table.shown}"
     # For a composite key, use the first copy of each column: which others belong together is
     # unknown.
     used = holding if len(key) == 1 else [held[:1] for held in holding]
-    condition = _condition(key, used)
-    try:
-        total, rows = _select(session, _quoted(model), condition)
-    except duckdb.CatalogException:
-        return replace(nothing, unasked="it isn't in the warehouse yet")
-    except duckdb.Error as error:
-        return replace(nothing, unasked=str(error).split("\n", 1)[0])
-    by = tuple(name for held in used for name in held)
-    return replace(nothing, by=by, total=total, rows=rows)
+    return Wanted(_relation(model), tuple(zip(key, used, strict=True)))
 
 
-def _condition(key: Key, columns: Sequence[Sequence[str]]) -> str:
-    parts = (
-        " or ".join(part.is_in(quote(name)) for name in names)
-        for part, names in zip(key, columns, strict=True)
-    )
-    return " and ".join(f"({part})" for part in parts)
-
-
-def _select(
-    session: DuckDBPyConnection, relation: str, condition: str
-) -> tuple[int, tuple[dict[str, str | None], ...]]:
-    total = session.execute(f"select count(*) from {relation} where {condition}").fetchall()[0][0]
-    names = [row[0] for row in session.execute(f"describe from {relation}").fetchall()]
-    since = next((quote(name) for name in _SINCE if name in names), None)
-    order, newest = (since, f"{since} desc") if since else ("all", "all")
-    texts = ", ".join(f"{quote(name)}::varchar" for name in names)
-    rows = session.execute(
-        f"select {texts} from (from {relation} where {condition} order by {newest} "
-        f"limit {MOST_ROWS}) order by {order}"
-    ).fetchall()
-    return total, tuple(dict(zip(names, row, strict=True)) for row in rows)
+def _model_rows(contents: Contents, model: Model, wanted: Wanted | str) -> ModelRows:
+    nothing = ModelRows(model.name, ".".join(_relation(model)))
+    if isinstance(wanted, str):
+        return replace(nothing, unasked=wanted)
+    found = contents.matching_rows(wanted)
+    if found.unread:
+        return replace(nothing, unasked=found.unread)
+    by = tuple(name for _, names in wanted.key for name in names)
+    return replace(nothing, by=by, total=found.total, rows=found.rows)
 
 
 def _with_pointing(
-    session: DuckDBPyConnection,
-    named: dict[str, Model],
+    contents: Contents,
     rows: ModelRows,
+    wanted: Wanted | str,
+    *,
     relationships: Sequence[Relationship],
+    named: Mapping[str, Model],
 ) -> ModelRows:
     """Adds the counts of rows that refer to these, such as the facts of a dimension."""
-    if not rows.rows:
+    if not rows.rows or isinstance(wanted, str):
         return rows
     counts = (
-        _count_pointing(session, named, relationship, rows)
+        _count_pointing(contents, rows, wanted, relationship, named[relationship.model])
         for relationship in relationships
         if relationship.to == rows.model
     )
@@ -168,29 +142,18 @@ def _with_pointing(
 
 
 def _count_pointing(
-    session: DuckDBPyConnection,
-    named: dict[str, Model],
-    relationship: Relationship,
-    rows: ModelRows,
+    contents: Contents, rows: ModelRows, wanted: Wanted, relationship: Relationship, of: Model
 ) -> Pointing | None:
-    pointing, at = quote(relationship.column), quote(relationship.to_column)
-    values = [
-        value
-        for row in rows.rows
-        for name, value in row.items()
-        if name.lower() == relationship.to_column.lower()
-    ]
-    try:
-        counts = session.execute(
-            f"select {pointing}::varchar, count(*) from {_quoted(named[relationship.model])} "
-            f"where {pointing} in (select {at} from {_quoted(named[relationship.to])} "
-            f"where {at}::varchar in (select unnest($1::varchar[]))) group by 1",
-            [values],
-        ).fetchall()
-    except duckdb.Error:
+    column, at = relationship.column, relationship.to_column
+    counts = contents.references_to(wanted, Reference(_relation(of), column, at))
+    if counts is None:
         return None
-    return Pointing(relationship.model, relationship.column, relationship.to_column, dict(counts))
+    shown = {
+        value for row in rows.rows for name, value in row.items() if name.lower() == at.lower()
+    }
+    found = {value: n for value, n in counts.items() if value and value in shown}
+    return Pointing(of.name, column, at, found)
 
 
-def _quoted(model: Model) -> str:
-    return f"{quote(model.schema)}.{quote(model.identifier)}"
+def _relation(model: Model) -> tuple[str, str]:
+    return model.schema, model.identifier

@@ -2,5 +2,6 @@
 
 Imports: `declaration`, `loading.object_store`, `loading.raw`, `source.inspection`,
     `transformation.dbt_adapter`, `transformation.targets`.
-dbt's adapter (pipelines/dbt) is the only one to use it.
+dbt's adapter (pipelines/dbt) uses it as well.
+Public: `types`.
 """

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lakefeed.declaration.table import Table
+from lakefeed.transformation.warehouse.base.matching_rows import Matching, Reference, Wanted
 from lakefeed.transformation.warehouse.base.publication_state import PublicationState
 
 
@@ -63,6 +64,12 @@ class Contents(Protocol):
 
     def row_counts(self, relations: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """Rows of these tables (schema, name), without views and missing tables."""
+
+    def matching_rows(self, wanted: Wanted) -> Matching:
+        """The rows of a relation that contain a key of the source."""
+
+    def references_to(self, wanted: Wanted, reference: Reference) -> dict[str | None, int] | None:
+        """How many rows refer to these, by the value as DuckDB's text; None if it isn't known."""
 
     def query(self, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
         """Column names and rows of a read-only query."""

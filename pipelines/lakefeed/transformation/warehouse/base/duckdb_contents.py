@@ -13,8 +13,15 @@ from lakefeed.declaration.table import Table
 from lakefeed.sql import quote
 from lakefeed.transformation.model_names import staging_model
 from lakefeed.transformation.warehouse.base.contents import StagedTable
+from lakefeed.transformation.warehouse.base.duckdb_rows import matching_rows, references_to
 from lakefeed.transformation.warehouse.base.duckdb_state import read_state
 from lakefeed.transformation.warehouse.base.format import holds
+from lakefeed.transformation.warehouse.base.matching_rows import (
+    NOT_BUILT,
+    Matching,
+    Reference,
+    Wanted,
+)
 from lakefeed.transformation.warehouse.base.publication_state import PublicationState
 
 Opening = Callable[[], AbstractContextManager[DuckDBPyConnection | None]]
@@ -151,6 +158,16 @@ class DuckDBContents:
             present = sorted(tables & set(relations))
             counts = _counted(session, "count(*)", present)
             return {relation: rows for relation, (rows,) in zip(present, counts, strict=True)}
+
+    def matching_rows(self, wanted: Wanted) -> Matching:
+        """The rows of a relation that contain a key of the source."""
+        with self.open() as session:
+            return NOT_BUILT if session is None else matching_rows(session, wanted)
+
+    def references_to(self, wanted: Wanted, reference: Reference) -> dict[str | None, int] | None:
+        """How many rows refer to these, by the value as DuckDB's text; None if it isn't known."""
+        with self.open() as session:
+            return None if session is None else references_to(session, wanted, reference)
 
     def query(self, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
         """Column names and rows of a read-only query."""

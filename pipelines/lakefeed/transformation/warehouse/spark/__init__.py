@@ -1,6 +1,7 @@
 """A warehouse of Iceberg tables that Spark builds, reached by Spark Connect.
 
-Imports: `declaration`, `loading.object_store`, `transformation`, `transformation.dbt_adapter`,
+Imports: `declaration`, `loading.object_store`, `loading.raw`, `source.inspection`,
+    `transformation`, `transformation.dbt_adapter`, `transformation.dbt_adapter.spark`,
     `transformation.targets`, `transformation.warehouse.base`,
     `transformation.warehouse.duckdb_file`.
 Public: `warehouse_spark`.

@@ -13,8 +13,15 @@ from lakefeed.declaration.table import Table
 from lakefeed.transformation.model_names import staging_model
 from lakefeed.transformation.targets.spark import Spark, open_session, rows_of
 from lakefeed.transformation.warehouse.base.contents import StagedTable
+from lakefeed.transformation.warehouse.base.matching_rows import (
+    NOT_BUILT,
+    Matching,
+    Reference,
+    Wanted,
+)
 from lakefeed.transformation.warehouse.base.publication_state import PublicationState
 from lakefeed.transformation.warehouse.spark.relations import Stored
+from lakefeed.transformation.warehouse.spark.spark_rows import matching_rows, references_to
 from lakefeed.transformation.warehouse.spark.spark_state import read_state
 
 if TYPE_CHECKING:
@@ -133,6 +140,16 @@ class SparkContents:
             counts = self._counted(session, "count(*)", present)
             return {relation: rows for relation, (rows,) in zip(present, counts, strict=True)}
 
+    def matching_rows(self, wanted: Wanted) -> Matching:
+        with self.open() as session:
+            return NOT_BUILT if session is None else matching_rows(session, self._items(), wanted)
+
+    def references_to(self, wanted: Wanted, reference: Reference) -> dict[str | None, int] | None:
+        with self.open() as session:
+            if session is None:
+                return None
+            return references_to(session, self._items(), wanted, reference)
+
     def query(self, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
         with self.open() as session:
             if session is None:
@@ -140,17 +157,24 @@ class SparkContents:
             found = session.sql(self._of_version(sql))
             return list(found.columns), [tuple(row) for row in found.collect()]
 
+    def _items(self) -> dict[tuple[str, str], str]:
+        """This version of each relation as a from-clause item."""
+        return {key: self._item(relation) for key, relation in (self._known or {}).items()}
+
+    def _item(self, relation: Stored) -> str:
+        if relation.kind == "table":
+            return relation.pinned
+        # The view itself reads what dbt is building.
+        return f"({self._of_version(relation.sql)})"
+
     def _of_version(self, sql: str) -> str:
         """The query, reading this version of each relation."""
         query = parse_one(sql, dialect="spark")
         for table in list(query.find_all(exp.Table)):
             known = (self._known or {}).get((table.db, table.name))
-            if known is not None and known.kind == "table":
-                named = exp.alias_(
-                    exp.Subquery(this=parse_one(f"select * from {known.pinned}", dialect="spark")),
-                    table.alias_or_name,
-                )
-                table.replace(named)
+            if known is not None:
+                item = parse_one(f"select * from {self._item(known)}", dialect="spark")
+                table.replace(exp.alias_(exp.Subquery(this=item), table.alias_or_name))
         return str(query.sql(dialect="spark"))
 
     def _ledger(self, name: str) -> str | None:
