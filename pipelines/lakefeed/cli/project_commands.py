@@ -29,6 +29,14 @@ from lakefeed.cli.options import FOLDER, PROJECT, project_in
     help="Declare what another tool's file loads: a Sling replication, meltano.yml, an Airbyte "
     "connection (JSON), or dlt's config.toml.",
 )
+@click.option(
+    "--warehouse",
+    type=click.Choice(["duckdb", "ducklake", "spark"]),
+    default="duckdb",
+    show_default=True,
+    help="What builds the models: DuckDB, in a file of the project; or a DuckLake or Spark, with "
+    "raw in an object store.",
+)
 @FOLDER
 def init(
     root: Path,
@@ -38,6 +46,7 @@ def init(
     *,
     all_schemas: bool,
     export: Path | None,
+    warehouse: str,
 ) -> None:
     """Create a project in this folder from a live database. Existing files are kept."""
     from lakefeed.orchestration.project.init import init_project
@@ -48,7 +57,8 @@ def init(
     if export and (schemas or all_schemas):
         raise click.UsageError("--from doesn't go with schemas: the file says which tables to load")
     chosen = ("*",) if all_schemas else schemas
-    click.echo(render_init(init_project(root, connection, source, chosen, export=export)))
+    report = init_project(root, connection, source, chosen, export=export, warehouse=warehouse)
+    click.echo(render_init(report))
 
 
 @click.command()

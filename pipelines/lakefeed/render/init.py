@@ -29,10 +29,19 @@ def render_init(report: InitReport) -> str:
             *_other_schemas(report),
             _modes(report),
             *_deletes(report),
-            "Review sources.yaml, then run:",
-            "  lakefeed run",
+            *_next(report),
         ]
     )
+
+
+def _next(report: InitReport) -> Iterator[str]:
+    if report.needs is None:
+        yield "Review sources.yaml, then run:"
+    else:
+        yield report.needs.to_do
+        yield f"  pip install 'lakefeed[{','.join(report.needs.extras)}]'"
+        yield "  lakefeed check --warehouse"
+    yield "  lakefeed run"
 
 
 def _grouped(about: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -31,6 +31,11 @@ from lakefeed.orchestration.project.proposal.schemas import (
 )
 from lakefeed.orchestration.project.proposal.survey import survey, tables_and_views, tables_of
 from lakefeed.orchestration.project.proposal.table_proposal import Proposal, propose
+from lakefeed.orchestration.project.proposal.warehouse_text import (
+    DUCKDB_FILE,
+    ELSEWHERE,
+    Elsewhere,
+)
 from lakefeed.orchestration.project.scaffold import (
     RENAMED,
     ignored_lines,
@@ -60,6 +65,7 @@ class InitReport:
         unnamed: tables beside the declared ones that the file of another tool doesn't name.
         paused: declared tables that aren't loaded.
         appended: how many tables have `mode: append`.
+        needs: what a warehouse that isn't a file needs before the first run.
     """
 
     files: tuple[str, ...]
@@ -74,6 +80,7 @@ class InitReport:
     unnamed: int = 0
     paused: int = 0
     appended: int = 0
+    needs: Elsewhere | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,7 @@ def init_project(
     schemas: tuple[str, ...],
     *,
     export: Path | None = None,
+    warehouse: str = DUCKDB_FILE,
 ) -> InitReport:
     """Creates a project in `root`, ready for `lakefeed run`.
 
@@ -121,6 +129,7 @@ def init_project(
         source: the source's name; by default the database's name.
         schemas: names and wildcards of schemas; none stands for `public`.
         export: another tool's file, which says what to load instead of `schemas`.
+        warehouse: its type, as `warehouse.type` has it.
 
     Raises:
         Refused: `root` already has a project, the variable for the URL is set to another one, or
@@ -142,17 +151,13 @@ def init_project(
         raise _nothing_to_declare(found, counts, exported)
     variable = f"{source.upper()}_DATABASE_URL"
     _refuse_other_url(root, variable, url)
-    root.mkdir(parents=True, exist_ok=True)
-    secrets = variables_file(root).name
-    refuse_tracked_secret(root, secrets)
-    written, kept = write_scaffold(root)
-    ignored = ignore(root, ignored_lines(), secrets)
-    _write_declaration(root, source, variable, found, exported)
-    write_secret(root / secrets, variable, url)
+    needs = ELSEWHERE.get(warehouse)
+    text = _declaration(source, variable, found, exported=exported, needs=needs)
+    files, kept, ignored = _write(root, text, (variable, url), needs.extras if needs else ())
     return InitReport(
-        files=(*written, DECLARATION_FILE, secrets, *sync(open_project(root)).files),
-        kept=tuple(kept),
-        ignored=tuple(ignored) if RENAMED["gitignore"] in kept else (),
+        files=files,
+        kept=kept,
+        ignored=ignored,
         tables=len(found.declared),
         incremental=sum(one.is_incremental for one in found.declared),
         left_out=tuple((facts.table.qualified, facts.why_left_out) for facts in found.left_out),
@@ -162,15 +167,31 @@ def init_project(
         unnamed=found.unnamed,
         paused=sum("enabled: false" in one.settings for one in found.declared),
         appended=sum(one.appends for one in found.declared),
+        needs=needs,
     )
 
 
-def _write_declaration(
-    root: Path, source: str, variable: str, found: _Survey, exported: Export | None
-) -> None:
-    text = declaration_text(source, own_schema(found.schemas), variable, found.proposals)
-    text += left_text(exported.file, found.left) if exported else ""
-    (root / DECLARATION_FILE).write_text(text, encoding="utf-8")
+def _declaration(
+    source: str, variable: str, found: _Survey, *, exported: Export | None, needs: Elsewhere | None
+) -> str:
+    places, schema = needs.text if needs else "", own_schema(found.schemas)
+    text = declaration_text(source, schema, variable, found.proposals, places=places)
+    return text + (left_text(exported.file, found.left) if exported else "")
+
+
+def _write(
+    root: Path, declaration: str, secret: tuple[str, str], extras: Sequence[str]
+) -> tuple[tuple[str, ...], ...]:
+    """Writes the project; returns the files written, those kept, and lines of `.gitignore`."""
+    root.mkdir(parents=True, exist_ok=True)
+    secrets = variables_file(root).name
+    refuse_tracked_secret(root, secrets)
+    written, kept = write_scaffold(root, extras)
+    ignored = ignore(root, ignored_lines(), secrets)
+    (root / DECLARATION_FILE).write_text(declaration, encoding="utf-8")
+    write_secret(root / secrets, *secret)
+    files = (*written, DECLARATION_FILE, secrets, *sync(open_project(root)).files)
+    return files, tuple(kept), tuple(ignored) if RENAMED["gitignore"] in kept else ()
 
 
 def _others(found: _Survey, counts: Mapping[str, int]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -11,12 +12,17 @@ from lakefeed.declaration.environment.env_file import read_variables
 from lakefeed.errors import Refused
 
 _TEMPLATE = files("lakefeed.orchestration.project") / "template"
+# The extras that every image has.
+_EXTRAS = "airflow,celery,ducklake,s3"
 # Stored without the dot, so that tools don't apply these files to the template's own folder.
 RENAMED = {"gitignore": ".gitignore", "dockerignore": ".dockerignore"}
 
 
-def write_scaffold(root: Path) -> tuple[list[str], list[str]]:
+def write_scaffold(root: Path, extras: Collection[str] = ()) -> tuple[list[str], list[str]]:
     """Writes the files that every project has; never overwrites an existing one.
+
+    Args:
+        extras: those of Lakefeed's package that the project's image needs.
 
     Returns: the names of the files written, and of existing files with other content.
     """
@@ -27,7 +33,7 @@ def write_scaffold(root: Path) -> tuple[list[str], list[str]]:
         for path in sorted(found):
             name = str(path.relative_to(template))
             name = RENAMED.get(name, name)
-            target, content = root / name, path.read_bytes()
+            target, content = root / name, _content(path, extras)
             if not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
@@ -35,6 +41,15 @@ def write_scaffold(root: Path) -> tuple[list[str], list[str]]:
             elif not target.is_file() or target.read_bytes() != content:
                 kept.append(name)
     return written, kept
+
+
+def _content(path: Path, extras: Collection[str]) -> bytes:
+    content = path.read_bytes()
+    if path.name != "Dockerfile":
+        return content
+    known = _EXTRAS.split(",")
+    added = ",".join(sorted({*known, *extras}))
+    return content.replace(f"[{_EXTRAS}]".encode(), f"[{added}]".encode())
 
 
 def ignored_lines() -> list[str]:

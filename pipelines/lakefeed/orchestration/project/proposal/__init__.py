@@ -3,5 +3,5 @@
 Imports: `declaration`, `declaration.document`, `loading.plan`,
     `orchestration.project.other_tools`, `source`, `source.connections`, `source.inspection`.
 Public: `carried_proposal`, `cursor_inference`, `declaration_text`, `query_proposals`,
-    `schemas`, `survey`, `table_proposal`.
+    `schemas`, `survey`, `table_proposal`, `warehouse_text`.
 """

@@ -26,13 +26,19 @@ _DELETES = """\
 
 
 def declaration_text(
-    source: str, schema: str, variable: str, proposals: Sequence[Proposal | TableFacts]
+    source: str,
+    schema: str,
+    variable: str,
+    proposals: Sequence[Proposal | TableFacts],
+    *,
+    places: str = "",
 ) -> str:
     """The text of `sources.yaml`, with a comment that explains each table.
 
     Args:
         schema: the source's own schema; tables of others are declared with theirs.
         proposals: each table, or only its facts if it can't be loaded.
+        places: the lines that say where raw and the warehouse are, if not in the project's folder.
     """
     loaded = [one for one in proposals if isinstance(one, Proposal)]
     tables = [(one.facts.table.schema, one.facts.table.name) for one in loaded]
@@ -48,6 +54,7 @@ def declaration_text(
         f"# All settings: `lakefeed schema`. One table's settings: `lakefeed explain {source}."
         "TABLE`.\n"
         "version: 1\n\n"
+        f"{places}"
         "sources:\n"
         f"  {source}:\n"
         f"    connection: ${{{variable}}}\n"
