@@ -177,6 +177,14 @@ def parse_connection(value: Any) -> Any:
     return value
 
 
+# How clients of a Thrift server name it.
+THRIFT = ("thrift://", "jdbc:", "hive2://")
+BESIDE_THRIFT = (
+    "Lakefeed can't build through a Thrift server: start Spark's Connect server on the same "
+    "cluster (docs/spark.md)"
+)
+
+
 def parse_remote(value: Any) -> Any:
     """Checks the URL of a Spark Connect server.
 
@@ -184,7 +192,8 @@ def parse_remote(value: Any) -> Any:
     """
     rest = with_defaults(value, without="sc://host") if isinstance(value, str) else ""
     if not rest.startswith("sc://"):
-        raise ValueError("the URL of a Spark Connect server, such as sc://host:15002")
+        beside = f". {BESIDE_THRIFT}" if rest.startswith(THRIFT) else ""
+        raise ValueError(f"the URL of a Spark Connect server, such as sc://host:15002{beside}")
     return value
 
 

@@ -1,7 +1,7 @@
 """What dbt opens for each type of warehouse, and the profile that says so.
 
-Imports: `declaration`, `declaration.environment`, `loading.dlt_settings`, `loading.object_store`,
-    `source.connections`.
+Imports: `declaration`, `declaration.environment`, `declaration.models`, `loading.dlt_settings`,
+    `loading.object_store`, `source.connections`.
 Public: `duckdb_file`, `ducklake`, `profile`, `spark`,
     `spark_schemas`.
 """

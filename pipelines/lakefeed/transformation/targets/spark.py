@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lakefeed.declaration.environment.references import for_dbt
+from lakefeed.declaration.models.value_types import BESIDE_THRIFT, THRIFT
 from lakefeed.declaration.project import Project
-from lakefeed.errors import BuildFailed, ExtraMissing, SourceUnreachable
+from lakefeed.errors import BuildFailed, DeclarationError, ExtraMissing, SourceUnreachable
 from lakefeed.source.connections.credentials import interpolate
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def open_session(remote: str, catalog: str) -> SparkSession:
     Raises:
         ExtraMissing: the thin client isn't installed.
         SourceUnreachable: the server can't be reached, or has no such catalog.
+        DeclarationError: the URL, from a variable, is none of a Connect server.
     """
     try:
         from pyspark.sql import SparkSession
@@ -200,6 +202,12 @@ def without_collection() -> Iterator[None]:
 
 def _refuse_unreachable(spark: Spark) -> None:
     """Checks that something listens at the address: gRPC takes most of a minute to say so."""
+    if not spark.remote.startswith("sc://"):
+        scheme, _, _ = spark.remote.partition(":")
+        raise DeclarationError(
+            f"`warehouse.remote` is a URL of {scheme}:, and not of a Spark Connect server (sc:)",
+            do=BESIDE_THRIFT if spark.remote.startswith(THRIFT) else "write sc://host:15002",
+        )
     host, _, port = spark.shown.removeprefix("sc://").rpartition(":")
     host, port = (host, port) if host else (port, _DEFAULT_PORT)
     try:
