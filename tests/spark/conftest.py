@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lakefeed.demo.spark.cluster import Cluster, spark_cluster
-from lakefeed.demo.spark.distribution import Spark, find_spark, jar_cache
+from lakefeed.demo.spark.distribution import (
+    Spark,
+    check_java,
+    find_spark,
+    jar_cache,
+    spark_home,
+)
 from lakefeed.demo.spark.relay import over_tcp
 from lakefeed.demo.spark.settings import CATALOGUE, Place
 from lakefeed.demo.store import ObjectStore
@@ -83,13 +89,25 @@ class Session:
 
 @pytest.fixture(scope="session")
 def spark_here() -> Spark:
-    """The Spark of this machine; where there is none the tests are skipped, but not in CI."""
+    """The Spark of this machine.
+
+    Without Java, or jars that were never downloaded where Maven can't be reached, the tests are
+    skipped. CI fails where it lacks what `make` installs for them.
+    """
+    try:
+        check_java()
+    except LakefeedError as error:
+        pytest.skip(str(error))
     try:
         if find_spec("pyspark") is None:
             raise LakefeedError("the thin client isn't installed", do="run make test-spark")
-        return find_spark(REPOSITORY, jar_cache())
+        spark_home(REPOSITORY)
     except LakefeedError as error:
         (pytest.fail if IN_CI else pytest.skip)(str(error))
+    try:
+        return find_spark(REPOSITORY, jar_cache())
+    except LakefeedError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from lakefeed.transformation.targets.spark import open_session
 from tests.conftest import Database, Lake
 from tests.spark.conftest import CACHED, Running
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from tests.spark.conftest import Running, Session, connected
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(900)]
 
 FAR = "timestamp '2100-01-01 00:00:00'"
 # Two cores sleep half a second for each of the rows.

@@ -22,7 +22,7 @@ from lakefeed.transformation.warehouse.spark.spark_candidate import SparkCandida
 from lakefeed.transformation.warehouse.spark.warehouse_spark import WarehouseSpark
 from tests.spark.conftest import Running
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ MASTER = "spark-master"
 WORKERS = ("spark-worker-1", "spark-worker-2")
 CONNECT = "spark-connect"
 _HOST = "127.0.0.1"
-_READY_SECONDS = 120.0
+_READY_SECONDS = 300.0
 _EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
 _PACKAGE = "org.apache.spark"
 # Programs that live for minutes on few cores start faster without the last optimizations.

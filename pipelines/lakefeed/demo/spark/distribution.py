@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,9 @@ EXCLUDED = (
     "software.amazon.awssdk:sdk-core",
     "software.amazon.awssdk:netty-nio-client",
 )
+# Ivy waits for a host that never answers as long as the system does, for each package again. What
+# has come until then is kept.
+_DOWNLOAD_SECONDS = 600.0
 # Of Ivy's hundreds of lines: the hosts that didn't answer, and what it lacks therefore.
 _TELLING = re.compile(r"access error|not found|^Exception|^Error")
 
@@ -133,14 +136,21 @@ def _download(home: Path, ivy: Path) -> None:
         # Spark resolves its packages before it runs a program: here the shortest that it has.
         *("--class", "org.apache.ivy.Main", "spark-internal", "-version"),
     ]
-    environment = Spark(home, ivy).environment
-    ended = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, cwd=ivy
-    )
-    if ended.returncode == 0:
-        return
-    lines = [line.strip() for line in ended.stderr.splitlines() if _TELLING.search(line)][-5:]
-    raise LakefeedError(
-        "\n".join(["Spark's jars can't be downloaded:", *(f"  │ {line}" for line in lines)]),
+    try:
+        ended = subprocess.run(
+            command,
+            cwd=ivy, env=Spark(home, ivy).environment, capture_output=True, text=True, check=False,
+            timeout=_DOWNLOAD_SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise _not_downloaded([f"not all came within {_DOWNLOAD_SECONDS:.0f} s"]) from None
+    if ended.returncode != 0:
+        lines = [line.strip() for line in ended.stderr.splitlines() if _TELLING.search(line)]
+        raise _not_downloaded(lines[-5:])
+
+
+def _not_downloaded(told: Sequence[str]) -> LakefeedError:
+    return LakefeedError(
+        "\n".join(["Spark's jars can't be downloaded:", *(f"  │ {line}" for line in told)]),
         do="Spark downloads them from Maven Central, which this machine must reach once",
     )
