@@ -75,6 +75,10 @@ class Processes:
             if code is not None:
                 raise self._failure(name, code)
 
+    def written(self) -> int:
+        """How many bytes the logs of all commands have."""
+        return sum(self.log_of(name).stat().st_size for name in self._running)
+
     def is_running(self, name: str) -> bool:
         """Whether a command was started, and neither has exited nor was killed."""
         return name in self._running and self._running[name].poll() is None

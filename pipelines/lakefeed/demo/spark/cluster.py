@@ -20,7 +20,8 @@ MASTER = "spark-master"
 WORKERS = ("spark-worker-1", "spark-worker-2")
 CONNECT = "spark-connect"
 _HOST = "127.0.0.1"
-_READY_SECONDS = 300.0
+# Beside other work on few cores a start may take minutes, but it goes on.
+_SILENT_SECONDS = 180.0
 _EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
 _PACKAGE = "org.apache.spark"
 # Programs that live for minutes on few cores start faster without the last optimizations.
@@ -130,14 +131,16 @@ class Cluster:
         self._running.start(name, [*command, *arguments], environment)
 
     def _wait_for(self, port: int) -> None:
-        limit = time.monotonic() + _READY_SECONDS
-        while time.monotonic() < limit:
+        written, changed_at = -1, time.monotonic()
+        while time.monotonic() - changed_at < _SILENT_SECONDS:
             self._running.check()
             with suppress(OSError), socket.create_connection((_HOST, port), timeout=1):
                 return
+            if written != (size := self._running.written()):
+                written, changed_at = size, time.monotonic()
             time.sleep(0.05)
         raise LakefeedError(
-            f"Spark took more than {_READY_SECONDS:.0f} s to start",
+            f"Spark doesn't start: it hasn't written to its logs for {_SILENT_SECONDS:.0f} s",
             do=f"look at its logs, beside {self._running.log_of(CONNECT)}",
         )
 
