@@ -13,7 +13,7 @@ from lakefeed.transformation.warehouse.spark import warehouse_spark
 from tests.conftest import Database, Lake, git
 from tests.integration.test_publication import write
 
-pytestmark = [pytest.mark.spark, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.spark, pytest.mark.at_night, pytest.mark.timeout(900)]
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
 STORED = "{{ config(store_failures=true) }} select id"

@@ -33,6 +33,7 @@ def test_a_server_that_lacks_nothing_is_told_with_its_versions(
     assert f"{running.remote}/{catalog}" in ended.stdout
 
 
+@pytest.mark.at_night
 def test_a_server_whose_readers_keep_what_they_know_of_tables_is_refused(
     checked: Lake, running: Running
 ) -> None:

@@ -73,6 +73,7 @@ def test_a_session_outlives_its_connections_to_the_catalogue(
     assert content(session, "ns.t") == (20, "after")
 
 
+@pytest.mark.at_night
 def test_both_executors_read_what_is_in_the_object_store(
     session: Session, running: Running
 ) -> None:
@@ -99,6 +100,7 @@ def test_a_merge_updates_and_inserts(session: Session) -> None:
     ]
 
 
+@pytest.mark.at_night
 def test_a_merge_of_two_rows_into_one_fails(session: Session) -> None:
     write(session, "old")
 
@@ -125,6 +127,7 @@ def test_a_tag_and_a_view_outlive_the_replacement_of_their_table(session: Sessio
     assert content(session, "ns.t") == (30, "second")
 
 
+@pytest.mark.at_night
 def test_expiry_keeps_what_a_tag_names_and_what_is_current(session: Session) -> None:
     first = write(session, "first")
     session.rows(f"alter table ns.t create tag published as of version {first}")
@@ -170,6 +173,7 @@ def test_a_table_is_put_back_to_a_snapshot_from_before_its_replacement(session: 
     assert content(session, "ns.t") == (20, "first")
 
 
+@pytest.mark.at_night
 def test_a_table_that_is_put_back_keeps_its_newest_columns(session: Session) -> None:
     first = write(session, "first", rows=1)
     session.rows("create or replace table ns.t using iceberg as select 1L as id, 'b' as v, 2 as w")
@@ -256,6 +260,7 @@ def in_background(session: Session, statement: str) -> Iterator[Future[Any]]:
         yield ended
 
 
+@pytest.mark.at_night
 def test_a_statement_survives_the_loss_of_an_executor(session: Session, running: Running) -> None:
     with in_background(session, f"create table ns.slow using iceberg as {SLOW}") as ended:
         running.cluster.kill_executor()
@@ -265,6 +270,7 @@ def test_a_statement_survives_the_loss_of_an_executor(session: Session, running:
     assert session.value("select count(*) from ns.slow") == 16
 
 
+@pytest.mark.at_night
 def test_a_statement_whose_server_is_lost_fails_and_changes_nothing(
     session: Session, running: Running
 ) -> None:

@@ -125,6 +125,7 @@ def as_text(value: Any) -> str:
     return str(plain)
 
 
+@pytest.mark.at_night
 def test_the_macros_pass_their_dbt_unit_tests(warehouse: str, tmp_path: Path) -> None:
     project = Path(shutil.copytree(PROJECT, tmp_path / "macros"))
     package = Path(str(files("lakefeed.transformation") / "dbt_package"))
@@ -175,6 +176,7 @@ def test_a_build_that_was_killed_before_it_recorded_its_loads_is_repeated_withou
     assert rows() == before
 
 
+@pytest.mark.at_night
 def test_what_spark_would_read_wrongly_or_not_at_all_stops_the_model(
     lake: Lake, database: Database, store: ObjectStore
 ) -> None:

@@ -24,6 +24,7 @@ def test_jars_that_are_there_are_not_downloaded_again(spark_here: Spark) -> None
     assert told == []
 
 
+@pytest.mark.at_night
 def test_without_a_network_the_error_tells_what_spark_said(
     spark_here: Spark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -218,6 +218,7 @@ def test_a_table_that_only_an_earlier_version_shows_is_dropped_with_that_version
     assert spark("show tables in marts") == []
 
 
+@pytest.mark.at_night
 def test_tables_of_others_in_the_catalog_are_neither_dropped_nor_published(
     warehouse: WarehouseSpark, spark: Any
 ) -> None:
@@ -234,6 +235,7 @@ def test_tables_of_others_in_the_catalog_are_neither_dropped_nor_published(
     assert "theirs" not in {name for _, name, *_ in spark("show views in public")}
 
 
+@pytest.mark.at_night
 def test_a_first_build_refuses_tables_of_others_with_the_names_of_models(
     warehouse: WarehouseSpark, spark: Any
 ) -> None:
@@ -262,6 +264,7 @@ def test_a_build_that_another_has_overtaken_publishes_nothing(
     assert seen(spark) == (1, 2, 1)
 
 
+@pytest.mark.at_night
 def test_a_build_that_lost_its_lock_publishes_nothing(
     warehouse: WarehouseSpark, spark: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,6 +42,7 @@ def test_a_rebuild_publishes_every_table_as_it_grew(published: Lake, spark: Rows
     assert published.run().build is None, "nothing is left to build"
 
 
+@pytest.mark.at_night
 def test_a_failed_test_holds_its_model_back_and_readers_keep_its_rows(
     database: Database, published: Lake, spark: Rows
 ) -> None:
