@@ -183,8 +183,8 @@ def test_an_edit_of_columns_in_staging_is_told_by_the_plan_and_the_run(
         "countries: {mode: full_refresh}"
     )
     told = (
-        "shop.orders: staging is built again from raw, without reading the source: `doc__a`, "
-        "`doc__b__c` are filled from `doc`; `note` is now named `remark`; `parts` is now integer[]"
+        "shop.orders: staging is built again from raw: `doc__a`, `doc__b__c` are "
+        "filled from `doc`; `note` is now named `remark`; `parts` is now integer[]"
     )
 
     assert told in shop.command("plan").stdout

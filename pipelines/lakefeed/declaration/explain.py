@@ -60,7 +60,9 @@ def _origin(table: Table, setting: str) -> str:
 def effective_settings(table: Table) -> list[tuple[str, str]]:
     """Every effective setting by name, with its value as text."""
     settings = {name: getattr(table.settings, name) for name in type(table.settings).model_fields}
-    settings |= {"mode": table.mode, "name": table.short_name, "primary_key": table.key or None}
+    # A paused table needs no mode, and the one that stands in for it isn't meant.
+    mode = table.settings.mode if table.is_paused and not table.settings.cursor else table.mode
+    settings |= {"mode": mode, "name": table.short_name, "primary_key": table.key or None}
     if settings["query"]:
         settings["query"] = " ".join(settings["query"].split())
     rows = [("relation", table.qualified), ("pipeline", table.lake_name)]

@@ -26,7 +26,7 @@ def edits_of(built: Declared, declared: Declared) -> str | None:
     ]
     if not edits:
         return None
-    return f"staging is built again from raw, without reading the source: {'; '.join(edits)}"
+    return f"staging is built again from raw: {'; '.join(edits)}"
 
 
 def _edits(column: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -64,6 +64,11 @@ _TABLE_VALUES = {
     ("on_null_cursor", "exclude"): "rows without a cursor value are no longer read",
     ("on_null_cursor", "error"): "a row without a cursor value fails the table",
 }
+# What has no effect while a table is paused.
+_ABOUT_LOADS = (
+    *("mode", "lookback", "deletes", "on_detach", "on_null_cursor", "schema_changes", "backend"),
+    *("max_query_time", "max_lock_wait", "parallel", "resume_above", "max_shrink", "freshness"),
+)
 # The table settings that `next_run_of` describes.
 DESCRIBED_BY_NEXT_RUN = (
     *("cursor", "primary_key", "where", "only", "columns", "name", "relation", "query"),
@@ -93,10 +98,16 @@ _UNKNOWN = "its columns aren't known yet; read them: lakefeed sync"
 _AIRFLOW_SETTING = "takes effect when Airflow next parses the DAG file"
 
 
-def meaning_of(difference: Difference) -> str:
-    """The effect of a setting; empty for one whose effect `next_run_of` describes."""
+def meaning_of(difference: Difference, *, is_paused: bool = False) -> str:
+    """The effect of a setting; empty for one whose effect `next_run_of` describes.
+
+    Args:
+        is_paused: whether the table isn't loaded now, so that only pausing it has an effect.
+    """
     setting = difference.setting
     name = setting.partition(".")[0]
+    if is_paused and name in _ABOUT_LOADS:
+        return "has no effect while the table is paused"
     if setting.startswith("airflow."):
         return _FILE_SETTINGS.get(setting, _AIRFLOW_SETTING)
     if name in ("raw", "warehouse", "notify", "sources"):
@@ -164,6 +175,7 @@ def _next_run(before: Table, now: Table) -> Iterator[str]:
         )
     both = [name for name in reads.columns if name in read.columns]
     yield from _renamed_columns(before, now, both)
+    yield from _retyped_in_staging(before, now, both)
     yield from _flattened_columns(before, now, both)
     for name in read.columns:
         if name not in reads.columns:
@@ -175,7 +187,16 @@ def _renamed_columns(before: Table, now: Table, names: Sequence[str]) -> Iterato
         was, now_is = before.staged_name(name), now.staged_name(name)
         if was != now_is:
             raw = f"; raw keeps `{name}`" if name != now_is else ""
-            yield f"renames column `{was}` to `{now_is}` in staging, and reads no row again{raw}"
+            yield f"renames column `{was}` to `{now_is}` in staging{raw}"
+
+
+def _retyped_in_staging(before: Table, now: Table, names: Sequence[str]) -> Iterator[str]:
+    """The columns whose declared type staging has, while raw keeps PostgreSQL's text."""
+    for name in names:
+        was, now_is = (table.settings_of(name).in_staging.get("type") for table in (before, now))
+        if was != now_is:
+            kind = f"the type {now_is}" if now_is else "the source's type again"
+            yield f"gives column `{now.staged_name(name)}` {kind} in staging, from raw"
 
 
 def _flattened_columns(before: Table, now: Table, names: Sequence[str]) -> Iterator[str]:
@@ -183,7 +204,7 @@ def _flattened_columns(before: Table, now: Table, names: Sequence[str]) -> Itera
         old, new = flattened_of(before, name), flattened_of(now, name)
         filled = [f"`{column.name}`" for column in new if column not in old]
         if filled:
-            yield f"fills {', '.join(filled)} of all rows from raw, and reads no row again"
+            yield f"fills {', '.join(filled)} of all rows from raw"
         kept = {column.name for column in new}
         gone = [f"`{column.name}`" for column in old if column.name not in kept]
         if gone:

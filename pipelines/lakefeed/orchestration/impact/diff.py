@@ -161,13 +161,13 @@ def report_of(before: Revision, project: Project, comparison: Comparison) -> Dif
     )
 
 
-def _with_meaning(difference: Difference) -> SettingChange:
+def _with_meaning(difference: Difference, *, is_paused: bool = False) -> SettingChange:
     return SettingChange(
         setting=difference.setting,
         before=difference.before,
         now=difference.now,
         where=difference.where,
-        means=meaning_of(difference),
+        means=meaning_of(difference, is_paused=is_paused),
     )
 
 
@@ -188,7 +188,10 @@ def _table_change(
             change,
             how="changed" if before.shown == now.shown else "renamed",
             was="" if before.shown == now.shown else before.shown,
-            settings=tuple(map(_with_meaning, table_differences(before, now, project))),
+            settings=tuple(
+                _with_meaning(difference, is_paused=now.is_paused)
+                for difference in table_differences(before, now, project)
+            ),
             source=tuple(_drift(before, now)),
         )
         if change.settings or change.source:
