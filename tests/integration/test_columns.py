@@ -317,13 +317,16 @@ def test_a_key_of_the_database_that_could_not_be_told_apart_is_refused(
 
 def test_the_staging_model_says_how_a_column_was_protected(database: Database, lake: Lake) -> None:
     database.execute(*PEOPLE)
-    lake.declare("people: {cursor: at, columns: {age: {mask: x}, born: {hash: sha256}}}")
+    lake.declare(
+        f"people: {{cursor: at, columns: {{age: {{mask: x}}, born: {{hash: sha256}}, mail: {{{HASHED}}}}}}}"
+    )
     sync(lake.project)
 
     models = Path(lake.root / "dbt/models/staging/shop/_shop__models.yml").read_text()
 
     assert "integer in the source; masked" in models
     assert "date in the source; loaded as the SHA-256 of its text" in models
+    assert "loaded as the HMAC-SHA-256 of its text with a secret key" in " ".join(models.split())
 
 
 def test_a_tombstone_does_not_repeat_a_clear_value_that_is_hashed_now(

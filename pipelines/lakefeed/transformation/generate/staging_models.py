@@ -45,6 +45,7 @@ _DELETED_AT_BY_LOG = {
 }
 _PROTECTED = {
     "hash": "; loaded as the SHA-256 of its text",
+    "keyed hash": "; loaded as the HMAC-SHA-256 of its text with a secret key",
     "mask": "; masked",
     "truncate": "; only the beginning of its text is loaded",
 }
@@ -170,7 +171,7 @@ def _models_yaml(tables: list[Table], known: list[Table]) -> str:
 def _model_entry(table: Table, known: list[Table]) -> dict[str, Any]:
     grain = "One row per row in the latest full refresh."
     if table.appends:
-        grain = "One row per row ever loaded; without a key, equal rows are all kept."
+        grain = "Every row that was ever loaded; without a key, equal rows are all kept."
     if table.key:
         grain = f"One row per {', '.join(staged_names(table, table.key))}: its latest version."
     entry: dict[str, Any] = {
@@ -215,8 +216,10 @@ def column_entry(table: Table, column: StagedColumn) -> dict[str, Any]:
     found = table.catalogue.column(loaded.name) if table.catalogue else None
     is_text = lake_type(loaded.type).as_text and not column.form
     note = ", stored as PostgreSQL's text" if is_text else ""
-    if protection := table.settings_of(loaded.name).protection:
-        note = _PROTECTED[protection]
+    declared = table.settings_of(loaded.name)
+    if protection := declared.protection:
+        is_keyed = declared.hash is not None and declared.hash.key is not None
+        note = _PROTECTED["keyed hash" if is_keyed else protection]
     named = f", named `{loaded.name}`" if loaded.name != column.name else ""
     return {
         "name": column.name,
