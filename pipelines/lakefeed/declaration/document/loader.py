@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from lakefeed.declaration.document.messages import holds_password, problem_of
+from lakefeed.declaration.document.messages import problem_of
+from lakefeed.declaration.document.passwords import holds_password
 from lakefeed.declaration.document.positions import Document, YamlPath, read_document
 from lakefeed.declaration.environment.references import Lookup
 from lakefeed.declaration.models.declaration import Declaration

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from lakefeed.declaration.document.passwords import holds_password
 from lakefeed.declaration.document.positions import Document, YamlPath, tag_of
-from lakefeed.declaration.environment.references import is_reference, with_defaults
+from lakefeed.declaration.environment.references import is_reference
 from lakefeed.declaration.models.columns import PAIR, Columns, ColumnSettings, Hash
 from lakefeed.declaration.models.declaration import (
     DAG_ID,
@@ -33,9 +34,6 @@ from lakefeed.declaration.models.table_settings import (
 from lakefeed.declaration.models.value_types import IDENTIFIER
 from lakefeed.errors import Problem
 
-_URL_PASSWORD = re.compile(r"://[^:@/\s]*:(?!\d+/)[^@\n]+@")
-_KEYWORD_PASSWORD = re.compile(r"\bpassword\s*=(?!\s*\$\{)\s*\S", re.IGNORECASE)
-
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean `x`?` with the most similar known name; empty if none is similar."""
@@ -45,14 +43,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if not close and len(wanted) > 2:
         close = [candidate for candidate in by_lower_case if candidate.startswith(wanted)]
     return f"; did you mean `{by_lower_case[close[0]]}`?" if close else ""
-
-
-def holds_password(text: str) -> bool:
-    """Whether the text contains a connection with a literal password, not a `${VARIABLE}`."""
-    return bool(
-        _URL_PASSWORD.search(with_defaults(text))
-        or _KEYWORD_PASSWORD.search(with_defaults(text, without="${…}"))
-    )
 
 
 def problem_of(document: Document, detail: ErrorDetails) -> Problem:
@@ -108,16 +98,23 @@ def _named(path: YamlPath) -> str:
 
 
 def _misnamed(document: Document, path: YamlPath) -> Problem:
-    """The problem of an invalid name of a source or an expression."""
-    name, kind = str(path[-1]), "expression" if path[-2] == "expressions" else "source"
+    """The problem of an invalid name of a source or an expression, or of a DAG's ID."""
+    name, what, expected = str(path[-1]), _NAMES[str(path[-2])], "letters, digits and underscores"
     usable = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
-    usable = usable if re.match("[A-Za-z]", usable) else f"{kind}_{usable}".strip("_")
-    article = "an" if kind == "expression" else "a"
+    if path[-2] == "dags":
+        expected = _PATTERNS[DAG_ID].removeprefix("a name of ")
+    elif not re.match("[A-Za-z]", usable):
+        usable = f"{what.split()[-1]}_{usable}".strip("_")
     return document.problem(
-        path,
-        f"found `{name}` as the name of {article} {kind}, expected letters, digits and "
-        f"underscores, such as `{usable}`",
+        path, f"found `{name}` as the {what}, expected {expected}, such as `{usable}`"
     )
+
+
+_NAMES = {
+    "sources": "name of a source",
+    "expressions": "name of an expression",
+    "dags": "ID of a DAG",
+}
 
 
 def _missing(path: YamlPath) -> str:
@@ -125,7 +122,7 @@ def _missing(path: YamlPath) -> str:
     if path == ("version",):
         return "`version` is missing, expected `version: 1`"
     parent = f" in {_named(path[:-1])}" if path[:-1] else ""
-    return f"`{key}` is missing{parent}, expected {_MAPPINGS.get(key, 'a name')}"
+    return f"`{key}` is missing{parent}, expected {_MISSING.get(key) or _MAPPINGS[key]}"
 
 
 _SETTINGS: dict[str, type[BaseModel]] = {
@@ -232,6 +229,8 @@ _MAPPINGS = {
     "condition": "a condition such as total >= 0",
     "notify": "a mapping such as {SmtpNotifier: {to: team@example.org}}",
 }
+
+_MISSING = {"select": 'a list such as ["tag:core"]'}
 
 _NOTIFY = 'a list such as ["${SLACK_URL}"] (Airflow\'s notifiers: `airflow.notify`)'
 

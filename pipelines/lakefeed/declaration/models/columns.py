@@ -89,9 +89,9 @@ class ColumnSettings(Strict):
     flatten: Flatten | None = None
     """Columns that staging gets from values in a JSON column: `{customer_id: bigint, address.city:
     text}` makes `payload__customer_id` and `payload__address__city` of `payload`. Keys of objects
-    are separated by dots, `items[0]` is an element of an array, and `'"a.b".c'` quotes a key that
-    has a dot. The types are those of `type`, without arrays. A value that its type doesn't hold
-    exactly stops the build, and its row is named."""
+    are separated by dots, `items[0]` is an element of an array, and `'"a.b".c'` has a key with a
+    dot, in double quotes. The types are those of `type`, without arrays. A value that its type
+    doesn't hold exactly stops the build, and its row is named."""
     hash: Annotated[
         Hash | None,
         BeforeValidator(parse_hash, json_schema_input_type=Literal["sha256"] | Hash | None),

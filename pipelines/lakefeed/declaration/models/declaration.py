@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from lakefeed.declaration.models.schedules import parse_schedule
 from lakefeed.declaration.models.strict import Strict
 from lakefeed.declaration.models.table_settings import TableDeclaration, TableSettings
 from lakefeed.declaration.models.value_types import (
@@ -114,7 +115,7 @@ class Dag(Strict):
     select: Names
     """The tables that this DAG loads, as `--select` takes them: `shop.orders`, `shop`, `"shop.o*"`,
     `tag:core`. A table may be in several DAGs."""
-    schedule: str | None = None
+    schedule: Annotated[str, BeforeValidator(parse_schedule)] | None = None
     """When the DAG runs, as a cron expression. `null` means manual runs only."""
     tags: tuple[Text, ...] = ("lakefeed",)
     """The DAG's tags in Airflow."""
@@ -127,7 +128,7 @@ class Airflow(Strict):
 
     dag_id: Annotated[str, Field(pattern=DAG_ID)] = "de_batch_pipeline"
     """The DAG's ID."""
-    schedule: str | None = "0 * * * *"
+    schedule: Annotated[str, BeforeValidator(parse_schedule)] | None = "0 * * * *"
     """When the DAG runs, as a cron expression. `null` means manual runs only."""
     start_date: dt.date = dt.date(2026, 1, 1)
     """The date from which Airflow schedules runs."""
@@ -162,7 +163,10 @@ class Airflow(Strict):
     @model_validator(mode="after")
     def _has_ids_of_their_own(self) -> Airflow:
         if self.dag_id in self.dags:
-            raise ValueError(f"no DAG `{self.dag_id}` below `dags`, since `dag_id` is its name")
+            raise ValueError(
+                f"`dags` without `{self.dag_id}`, the DAG of all other tables (`dag_id`), whose "
+                "settings are those of `airflow` itself"
+            )
         return self
 
 

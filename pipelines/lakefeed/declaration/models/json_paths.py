@@ -41,7 +41,7 @@ def steps_of(path: str) -> tuple[str, ...]:
 
 _SYNTAX = (
     "keys separated by dots, such as address.city; positions in brackets, such as items[0]; and a "
-    "key with a dot, bracket or quote in quotes, such as '\"a.b\".c'"
+    "key with a dot, bracket or quote in double quotes, such as '\"a.b\".c'"
 )
 
 
@@ -54,5 +54,7 @@ def parse_path(value: Any) -> Any:
     """Refuses keys of `flatten` that are no paths."""
     if not isinstance(value, str):
         raise ValueError(_SYNTAX)
-    steps_of(value)
+    # YAML and SQL quote with them too, but here they would be part of the key.
+    if any(re.fullmatch("'.*'", step) for step in steps_of(value) if f'"{step}"' not in value):
+        raise ValueError(_SYNTAX)
     return value

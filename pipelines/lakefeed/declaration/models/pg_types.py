@@ -56,6 +56,9 @@ def _parsed(written: str, expected: str) -> str:
     numeric = _NUMERIC.fullmatch(written)
     if numeric:
         return _numeric(int(numeric[1]), int(numeric[2] or 0))
+    if written.startswith(("numeric(", "decimal(")) and ")" not in written:
+        # Within braces, YAML takes the comma for the end of the value.
+        raise ValueError('quotes around it: "numeric(18,4)"')
     if written in ("numeric", "decimal"):
         raise ValueError('one with its digits, such as "numeric(18,4)"')
     if written not in _NAMES:
