@@ -278,6 +278,20 @@ def test_a_key_that_is_not_set_fails_its_table_only_and_is_no_matter_to_diff_or_
     assert "HASH_KEY isn't set" in lake.command("check").stdout
 
 
+def test_a_table_without_the_hashed_column_of_a_default_needs_no_key(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*PEOPLE, "create table other as select 1 as id")
+    head = f"    defaults: {{columns: {{mail: {{{HASHED}}}}}}}\n"
+    lake.declare("people: {cursor: at}\nother: {mode: full_refresh}", head=head)
+    sync(lake.project)
+
+    report = lake.load()
+
+    assert [table.name for table in report.tables if table.status == "loaded"] == ["shop.other"]
+    assert "shop.other can't be loaded" not in lake.command("check").stdout
+
+
 def test_a_default_may_name_columns_that_a_table_lacks_and_its_own_entry_may_not(
     database: Database, lake: Lake
 ) -> None:
@@ -318,7 +332,8 @@ def test_a_key_of_the_database_that_could_not_be_told_apart_is_refused(
 def test_the_staging_model_says_how_a_column_was_protected(database: Database, lake: Lake) -> None:
     database.execute(*PEOPLE)
     lake.declare(
-        f"people: {{cursor: at, columns: {{age: {{mask: x}}, born: {{hash: sha256}}, mail: {{{HASHED}}}}}}}"
+        "people: {cursor: at, columns: {age: {mask: x}, born: {hash: sha256}, "
+        f"mail: {{{HASHED}}}}}}}"
     )
     sync(lake.project)
 

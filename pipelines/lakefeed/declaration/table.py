@@ -130,13 +130,17 @@ class Table:
 
     @property
     def secrets(self) -> list[tuple[str, str]]:
-        """`file:line` of each key of a hash, with its `${VARIABLE}`."""
+        """`file:line` of each key of a hash that the table needs, with its `${VARIABLE}`."""
         hashes = {name: column.hash for name, column in self.each_column.items()}
         return [
             (self.where_of(f"columns.{name}"), how.key)
             for name, how in hashes.items()
-            if how and how.key
+            if how and how.key and not self.lacks(name)
         ]
+
+    def lacks(self, column: str) -> bool:
+        """Whether the catalogue has the table without this column of the source."""
+        return self.catalogue is not None and self.catalogue.column(column) is None
 
     def loads(self, column: str) -> bool:
         """Whether a column is loaded, by its name in the source."""

@@ -9,7 +9,7 @@ from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.declaration.table_checks import problems_of_columns
 from lakefeed.errors import DeclarationError, TableFailed
-from lakefeed.source.connections.credentials import interpolate
+from lakefeed.source.connections.credentials import interpolate, unset_in
 from lakefeed.source.exact_cast import can_cast
 from lakefeed.source.inspection.equality import comparable
 from lakefeed.source.inspection.types import lake_type
@@ -98,6 +98,8 @@ def protections_of(
 def hash_keys(project: Project, table: Table) -> dict[str, bytes]:
     """The keys of the table's keyed hashes by column, from the environment or `.env`.
 
+    Those of columns that the table lacks, which defaults may name, needn't be set.
+
     Raises:
         TableFailed: a variable isn't set.
     """
@@ -105,6 +107,7 @@ def hash_keys(project: Project, table: Table) -> dict[str, bytes]:
         name: _key_of(project, table, name, declared.hash.key)
         for name, declared in table.each_column.items()
         if declared.hash and declared.hash.key
+        if not (table.lacks(name) and unset_in(project, declared.hash.key))
     }
 
 
