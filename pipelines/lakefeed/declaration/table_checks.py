@@ -207,6 +207,8 @@ def _problem_of_columns(
 ) -> Problem | None:
     """A column with settings that don't go together, or not with what the table needs it for."""
     cursor = settings.cursor.columns if settings.cursor and mode != "full_refresh" else ()
+    if problem := _problem_of_excluded(document, paths, settings, cursor):
+        return problem
     each = settings.columns.each if settings.columns else {}
     for name, column in each.items():
         how, place = column.protection if column else None, paths.get(f"columns.{name}", ())
@@ -245,6 +247,24 @@ def problem_on_spark(
                 "staging has raw's names and types; rename or convert the column in a model"
             )
             return document.problem(paths.get(f"columns.{name}", ()), message)
+    return None
+
+
+def _problem_of_excluded(
+    document: Document,
+    paths: Mapping[str, YamlPath],
+    settings: TableDeclaration,
+    cursor: Collection[str],
+) -> Problem | None:
+    """A column that the table's own entry excludes, and that it can't be loaded without."""
+    place = paths.get("columns", ())
+    if not settings.columns or not is_own(place):
+        return None
+    for name in settings.columns.exclude or ():
+        needs_it = "the cursor" if name in cursor else "in the primary key"
+        if name in cursor or name in (settings.primary_key or ()):
+            message = f"`{name}` is {needs_it}, so it can't be excluded"
+            return document.problem((*place, "exclude"), message)
     return None
 
 

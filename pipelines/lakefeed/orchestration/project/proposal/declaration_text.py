@@ -21,7 +21,7 @@ _DELETES = """\
     # A row deleted in the source stays in staging of a table with a cursor, unless the
     # table has `deletes: remove`, or `mark`, which dates it. Both compare all keys in every
     # load: `lakefeed check --connect` estimates what that scans. `cursor: wal` finds deletes
-    # in the database's log instead (docs/cdc.md).
+    # in the database's log instead: `lakefeed cdc setup` says what that needs.
 """
 
 
