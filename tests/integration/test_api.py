@@ -143,6 +143,7 @@ def test_a_plan_before_the_first_load_begins_at_the_beginning(shop: Lake) -> Non
         "mode": "incremental",
         "columns": ("id", "updated_at"),
         "primary_key": ("id",),
+        "history": False,
         "cursor": "updated_at",
         "checkpoint": None,
         "start": None,
