@@ -74,6 +74,8 @@ class Mark:
             dropped for it, so that dbt replaces them.
         gone: tables that don't belong to the candidate but must stay, since a version needs them;
             by `schema.name` their snapshots: one that was written since belongs to it again.
+        made: schema and name of each model that dbt knew where it built. The task that publishes
+            may run on a machine on which dbt never ran.
     """
 
     build: str
@@ -81,6 +83,7 @@ class Mark:
     is_whole: bool = False
     is_anew: bool = False
     gone: dict[str, int | None] = field(default_factory=dict)
+    made: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,7 @@ class Register:
         Others may have tables in the same catalog, even in the same schemas.
         """
         models = {(model.schema, model.identifier) for model in read_models(project)}
+        models |= {(schema, name) for schema, name in self.mark.made} if self.mark else set()
         return models | {(r.schema, r.name) for v in self.versions for r in v.relations}
 
     def with_version(self, new: SparkVersion) -> Register:

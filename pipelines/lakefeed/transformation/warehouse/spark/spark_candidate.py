@@ -11,7 +11,7 @@ from lakefeed.declaration.project import Project
 from lakefeed.errors import Refused
 from lakefeed.interruption import note_done, raise_if_interrupted
 from lakefeed.transformation.dbt_adapter.runner import BuildResult, run_dbt
-from lakefeed.transformation.manifest import Model
+from lakefeed.transformation.manifest import Model, read_models
 from lakefeed.transformation.targets.spark import (
     Spark,
     open_session,
@@ -71,7 +71,12 @@ class SparkCandidate:
     def run_dbt(self, arguments: Sequence[str]) -> BuildResult:
         assert_locked(self.spark, self._session)
         anew = ["--full-refresh"] if self.mark.is_anew else []
-        return run_dbt(self.project, "build", [*arguments, *anew], self.spark)
+        result = run_dbt(self.project, "build", [*arguments, *anew], self.spark)
+        known = self._known
+        models = {(model.schema, model.identifier) for model in read_models(self.project)}
+        made = {(schema, name) for schema, name in known.made} | models
+        self._record(replace(known, made=tuple(sorted(made))))
+        return result
 
     def keep_failing_rows(self, result: BuildResult) -> BuildResult:
         place = f"{self.spark.shown}, catalog {self.spark.catalog}"
@@ -90,7 +95,7 @@ class SparkCandidate:
             elif key in now:
                 gone |= leave(session, [now[key]], register.versions)
             _put_back_records(session, model.name, now, published)
-        self._record(replace(self.mark, gone=gone))
+        self._record(replace(self._known, gone=gone))
 
     def drop(self, relations: Iterable[Relation]) -> None:
         session = self._locked
@@ -102,7 +107,7 @@ class SparkCandidate:
             for name in LEDGER:
                 if ("_lakefeed", name) in now:
                     _forget(session, name, relation.name)
-        self._record(replace(self.mark, gone=gone))
+        self._record(replace(self._known, gone=gone))
 
     def write_state(self, state: PublicationState) -> None:
         write_state(self._locked, state)

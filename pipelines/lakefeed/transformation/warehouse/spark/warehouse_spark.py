@@ -123,7 +123,8 @@ class WarehouseSpark:
         before = read_register(session)
         refuse_tables_of_others(self._project, session, before)
         started_from = before.current.published_at if before.current else None
-        mark = Mark(build, started_from, is_anew=empty)
+        made = before.mark.made if before.mark else ()
+        mark = Mark(build, started_from, is_anew=empty, made=made)
         register = change_locked(
             spark, session, lambda found: replace(found, mark=mark, has_begun=True)
         )
