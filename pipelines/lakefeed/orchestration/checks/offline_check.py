@@ -115,7 +115,9 @@ def _table_errors(table: Table) -> Iterator[LakefeedError]:
         yield DeclarationError(
             f"`{table.qualified}` ({table.shown}) isn't in sources.lock.yaml",
             where=table.where,
-            do="if the table is new: lakefeed sync; otherwise correct its name or `schema`",
+            do="lakefeed sync"
+            if table.settings.query
+            else "if the table is new: lakefeed sync; otherwise correct its name or `schema`",
         )
         try:
             statement_of(table)
