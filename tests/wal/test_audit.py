@@ -12,6 +12,9 @@ from random import Random
 import pytest
 
 from lakefeed.lab.writers import writing
+from lakefeed.loading.log import run_log
+from lakefeed.loading.log.held_slot import end_of_log
+from lakefeed.orchestration.checks.audit import audit
 from tests.conftest import Database, Lake
 from tests.wal.conftest import NAME, Declare
 from tests.wal.test_several_versions import T, run
@@ -69,6 +72,19 @@ def test_what_the_next_load_brings_is_pending_deletes_and_truncates_included(
 
     run(lake)
     assert "1 row equal" in audited(lake)
+
+
+def test_an_end_within_a_record_is_no_backlog(
+    lake: Lake, logical_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The server's disk has the beginning of a record whenever something is being written.
+    monkeypatch.setattr(run_log, "end_of_log", lambda session: end_of_log(session) + 8)
+    logical_database.execute("update t set word = 'later' where id = 1")
+
+    (found,) = audit(lake.project, ()).tables
+
+    assert found.is_clean, found
+    assert found.pending == 1
 
 
 def test_an_audit_among_writers_finds_nothing(lake: Lake, logical_database: Database) -> None:

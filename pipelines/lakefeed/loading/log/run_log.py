@@ -89,7 +89,7 @@ class RunLog:
         self._end = end_of_log(held.session)
         self._standing = Standing(held, snapshot, self._noted, self._end)
         # Where decoding ended: before the end of the log where a backlog is left to the next run.
-        self._upto = self._end
+        self._upto, self._leaves_more = self._end, False
         self._decoders: dict[str, TableDecoder] | None = None
         self._failure: LakefeedError | None = None
         self._decoding = Lock()
@@ -137,7 +137,7 @@ class RunLog:
         """
         changes = self.log_of(plan, effective, whole=False).changes
         assert changes is not None
-        if self._upto < self._end:
+        if self._leaves_more:
             most = data_size(MOST_BYTES)
             raise TableFailed(
                 f"the log has more than {most} since {plan.table.shown} was loaded",
@@ -249,7 +249,7 @@ class RunLog:
                     xid, begin, position = widened(item.xid, oldest), item, 1
                     if xid >= oldest:
                         self._recent[xid] = item.commit_lsn
-            self._upto = min(self._end, items.position)
+            self._upto, self._leaves_more = min(self._end, items.position), items.leaves_more
         for decoder in decoders.values():
             decoder.files.finish()
         return decoders

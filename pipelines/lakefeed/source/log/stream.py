@@ -80,6 +80,7 @@ class Changes:
     Attributes:
         position: all that was committed below it was read: the next read goes on from there, and
             the slot may be advanced to it.
+        leaves_more: whether it ended before the end, since it had read as much as it was to.
 
     Raises while iterating:
         LogUnreadable: the slot was lost or dropped, or the log can't be understood.
@@ -103,7 +104,7 @@ class Changes:
         self._tables = Tables(frozenset(wanted))
         self._streamed = Streamed(self._tables, folder)
         self._bytes = 0
-        self._has_enough = False
+        self.leaves_more = False
         # A transaction of which no wanted change has come yet.
         self._begin: Begin | None = None
         self._is_within = False
@@ -170,7 +171,7 @@ class Changes:
                     self.position = max(self.position, self._upto)
                     return
                 yield from self._items_of(message)
-                if self._has_enough:
+                if self.leaves_more:
                     return
         self.position = max(self.position, self._feed.reached)
 
@@ -216,4 +217,4 @@ class Changes:
         had_changes, self._begin = self._begin is None, None
         if had_changes:
             yield commit
-        self._has_enough = self._most_bytes is not None and self._bytes >= self._most_bytes
+        self.leaves_more = self._most_bytes is not None and self._bytes >= self._most_bytes
