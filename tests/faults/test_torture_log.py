@@ -19,7 +19,7 @@ from tests.faults.test_torture import (
     torture,
 )
 
-pytestmark = [pytest.mark.faults, pytest.mark.nightly]
+pytestmark = [pytest.mark.faults, pytest.mark.nightly, pytest.mark.at_night]
 
 STEPS = 150 if NIGHTLY else 6
 TABLES = """
