@@ -15,6 +15,7 @@ NEXT = {
         "Name your bucket in sources.yaml, and the catalogue's database in the variable "
         "LAKE_CATALOG_URL,\nin .env or the environment. Then:\n"
         "  pip install 'lakefeed[ducklake,s3]'\n"
+        "  lakefeed sync\n"
         "  lakefeed check --warehouse\n"
         "  lakefeed run\n"
     ),
@@ -22,6 +23,7 @@ NEXT = {
         "Name your bucket and your catalog in sources.yaml, and the Spark Connect server in the "
         "variable\nSPARK_REMOTE, in .env or the environment. Then:\n"
         "  pip install 'lakefeed[spark,s3]'\n"
+        "  lakefeed sync\n"
         "  lakefeed check --warehouse\n"
         "  lakefeed run\n"
     ),
@@ -75,11 +77,12 @@ def test_a_ducklake_runs_once_its_bucket_and_catalogue_are_named(
         declaration.read_text().replace("s3://bucket/", f"s3://{BUCKET}/{catalogue.name}/")
     )
 
-    checked, ended = (
+    synced, checked, ended = (
         shop.command(*words, LAKE_CATALOG_URL=catalogue.url)
-        for words in (("check", "--warehouse"), ("run",))
+        for words in (("sync",), ("check", "--warehouse"), ("run",))
     )
 
+    assert synced.returncode == 0, synced
     assert checked.returncode == 0, checked
     assert ended.returncode == 0, ended
-    assert "loaded 1 of 1 tables" in ended.stdout
+    assert "loaded 1 of 1 table;" in ended.stdout

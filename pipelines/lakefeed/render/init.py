@@ -40,6 +40,7 @@ def _next(report: InitReport) -> Iterator[str]:
     else:
         yield report.needs.to_do
         yield f"  pip install 'lakefeed[{','.join(report.needs.extras)}]'"
+        yield "  lakefeed sync"
         yield "  lakefeed check --warehouse"
     yield "  lakefeed run"
 
