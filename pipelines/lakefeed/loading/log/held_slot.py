@@ -127,6 +127,13 @@ class OpenNow:
     writing: frozenset[int]
     is_standby: bool
 
+    @classmethod
+    def at(cls, snapshot: str, *, is_standby: bool) -> OpenNow:
+        """Those of a snapshot, as `txid_current_snapshot()` gives it."""
+        oldest, following, writing = snapshot.split(":")
+        numbers = frozenset(int(number) for number in writing.split(",") if number)
+        return cls(int(oldest), int(following), numbers, is_standby)
+
     def before(self, number: int) -> frozenset[int]:
         """Those with a lower number; on a standby, the oldest if it has one."""
         if self.is_standby:
@@ -146,9 +153,7 @@ def _open_now(session: WatchedSession) -> OpenNow:
     with session.cursor() as cursor:
         cursor.execute("select txid_current_snapshot()::text, pg_is_in_recovery()")
         ((snapshot, is_standby),) = cursor.fetchall()
-    oldest, following, writing = snapshot.split(":")
-    numbers = frozenset(int(number) for number in writing.split(",") if number)
-    return OpenNow(int(oldest), int(following), numbers, is_standby)
+    return OpenNow.at(snapshot, is_standby=is_standby)
 
 
 def _following(session: WatchedSession, noted: Positions, since: PublishedSince | None) -> int:

@@ -206,11 +206,8 @@ def refuse_unpublished_changes(
     by_log = newest is not None and newest.read_as is not None and newest.read_as.cursor == LOG
     if by_log and seen and seen.shows(published):
         return
-    now = in_flight_at(snapshot, None)
-    standing = OpenNow(
-        now.oldest_unfinished, now.next_number, frozenset(now.writing), bool(now.replayed)
-    )
-    still_open = standing.before(held.following)
+    at_snapshot = OpenNow.at(snapshot.transactions, is_standby=snapshot.replayed is not None)
+    still_open = at_snapshot.before(held.following)
     if still_open:
         raise TableFailed(
             f"{plan.table.shown} can't be loaded for the first time yet: transactions are open "
