@@ -15,7 +15,6 @@ from lakefeed.declaration.partitioning import Partition
 from lakefeed.loading.plan.detached import left_of
 from lakefeed.loading.plan.replaced_columns import is_redefined, names_now, other_columns
 from lakefeed.source.inspection.types import widens, writes_the_same
-from lakefeed.wording import named
 
 
 @dataclass(frozen=True)
@@ -246,7 +245,8 @@ def _protected_otherwise(before: ReadContract, now: ReadContract) -> Iterator[tu
 def _still_clear(before: ReadContract, now: ReadContract) -> Iterator[str]:
     names = [n for n in now.protected if n in before.columns and n not in before.protected]
     if names:
-        still = f"earlier loads in raw still hold clear values of {named(names)}"
+        columns = ", ".join(f"`{name}`" for name in names)
+        still = f"earlier loads in raw still hold clear values of {columns}"
         yield f"{still}; to remove them: lakefeed prune"
 
 
