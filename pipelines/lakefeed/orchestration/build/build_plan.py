@@ -10,8 +10,8 @@ from typing import Any, Literal
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.loading.raw.commit_log import CommitLog
-from lakefeed.orchestration.build.edited_columns import edits_of
 from lakefeed.transformation.dbt_adapter.runner import BuildResult
+from lakefeed.transformation.generate.edited_columns import Declared, column_edits
 from lakefeed.transformation.generate.generated_files import has_history, is_generated
 from lakefeed.transformation.generate.history_models import (
     history_model_name,
@@ -45,7 +45,7 @@ class BuildPlan:
         due: models that an earlier build did not finish.
         histories: lake names of the tables with a history model beside their staging model.
         complete_through: by lake name, the moment (ISO 8601) through which this run read the table.
-        edits: what edits of `columns` change in staging models, without another read of the source.
+        edits: what edits of `columns` change in staging, by table.
         build: id of the candidate.
     """
 
@@ -204,7 +204,7 @@ def _unstaged(
         known = published.pruned_at
         if history in known and known[history] != _pruned_at(project, table):
             unstaged.add(table.lake_name)
-        if _edited(project, published, table):
+        if _declared_otherwise(project, published, table):
             unstaged.add(table.lake_name)
         model = staging_model_name(table)
         if model in built & by_hand.keys() and not _has_seen(
@@ -216,19 +216,22 @@ def _unstaged(
 
 def _edits(project: Project, published: _Published, changed: Collection[str]) -> Iterator[str]:
     for table in project.tables:
-        model = staging_model_name(table)
-        if table.lake_name in changed and model in published.models:
-            edits = _edited(project, published, table)
-            yield from [f"{table.shown}: {edits}"] if edits else []
+        if table.lake_name in changed and staging_model_name(table) in published.models:
+            otherwise = _declared_otherwise(project, published, table)
+            edits = column_edits(*otherwise) if otherwise else ()
+            yield from (f"{table.shown}: {edit}" for edit in edits)
 
 
-def _edited(project: Project, published: _Published, table: Table) -> str | None:
-    """How sources.yaml declares columns of a generated model otherwise than it was built."""
-    if not is_generated(project, table):
-        return None
+def _declared_otherwise(
+    project: Project, published: _Published, table: Table
+) -> tuple[Declared, Declared] | None:
+    """What sources.yaml said about columns of a generated model when it was built, and what it says
+    now; None if that is the same."""
     has_own_names = project.declaration.warehouse.type != "spark"
+    built = published.declared.get(staging_model_name(table), {})
     declared = declared_columns(table) if table.catalogue and has_own_names else {}
-    return edits_of(published.declared.get(staging_model_name(table), {}), declared)
+    is_other = built != declared and is_generated(project, table)
+    return (built, declared) if is_other else None
 
 
 def _unbuilt(project: Project, published: _Published) -> set[str]:

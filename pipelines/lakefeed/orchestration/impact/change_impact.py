@@ -6,16 +6,17 @@ announces what the next run reports.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from lakefeed.declaration.differences import NOTHING, Difference
-from lakefeed.declaration.flattened import flattened_of
 from lakefeed.declaration.table import Table
 from lakefeed.errors import TableFailed
 from lakefeed.loading.plan.read_contract import ContractChanges, ReadContract, changes_since
 from lakefeed.loading.plan.table_plan import plan_table
 from lakefeed.source.statement import tables_read
+from lakefeed.transformation.generate.edited_columns import column_edits
+from lakefeed.transformation.generate.staged_columns import declared_columns
 
 # For table settings that `next_run_of` doesn't describe.
 _TABLE_SETTINGS = {
@@ -174,41 +175,10 @@ def _next_run(before: Table, now: Table) -> Iterator[str]:
             before, now, changes_since(read, reads, shown=now.shown, reads_whole=False)
         )
     both = [name for name in reads.columns if name in read.columns]
-    yield from _renamed_columns(before, now, both)
-    yield from _retyped_in_staging(before, now, both)
-    yield from _flattened_columns(before, now, both)
+    yield from column_edits(declared_columns(before), declared_columns(now), both)
     for name in read.columns:
         if name not in reads.columns:
             yield f"no longer reads column `{name}`; staging keeps it, with null in new rows"
-
-
-def _renamed_columns(before: Table, now: Table, names: Sequence[str]) -> Iterator[str]:
-    for name in names:
-        was, now_is = before.staged_name(name), now.staged_name(name)
-        if was != now_is:
-            raw = f"; raw keeps `{name}`" if name != now_is else ""
-            yield f"renames column `{was}` to `{now_is}` in staging{raw}"
-
-
-def _retyped_in_staging(before: Table, now: Table, names: Sequence[str]) -> Iterator[str]:
-    """The columns whose declared type staging has, while raw keeps PostgreSQL's text."""
-    for name in names:
-        was, now_is = (table.settings_of(name).in_staging.get("type") for table in (before, now))
-        if was != now_is:
-            kind = f"the type {now_is}" if now_is else "the source's type again"
-            yield f"gives column `{now.staged_name(name)}` {kind} in staging, from raw"
-
-
-def _flattened_columns(before: Table, now: Table, names: Sequence[str]) -> Iterator[str]:
-    for name in names:
-        old, new = flattened_of(before, name), flattened_of(now, name)
-        filled = [f"`{column.name}`" for column in new if column not in old]
-        if filled:
-            yield f"fills {', '.join(filled)} of all rows from raw"
-        kept = {column.name for column in new}
-        gone = [f"`{column.name}`" for column in old if column.name not in kept]
-        if gone:
-            yield f"removes {', '.join(gone)} from staging; raw keeps `{name}`"
 
 
 def _incremental_changes(before: Table, now: Table, changes: ContractChanges) -> Iterator[str]:

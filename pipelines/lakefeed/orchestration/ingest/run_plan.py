@@ -38,7 +38,7 @@ class RunPlan:
         loads: what it would read of each table.
         models: the models that it would build if all of these tables brought rows, without seeds.
         is_first: whether nothing is published yet, so that it would build all models.
-        edits: what edits of `columns` change in staging models, without another read of the source.
+        edits: what edits of `columns` change in staging, by table.
     """
 
     request: LoadRequest
