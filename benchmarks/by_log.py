@@ -58,8 +58,8 @@ def _steps(source: Source, place: Place, scale: float, only_ours: bool) -> Itera
     by_log = _loaded(place, source, "lake-by-log", BY_LOG)
     group = f"nothing new in one table of {round(LINEITEM_ROWS * scale):,} rows"
     yield reference(f"{group}, starting up", place)
-    yield replace(_nothing_new(group, by_cursor, _CURSOR), base=True)
-    yield _nothing_new(group, by_log, _LOG)
+    yield replace(_nothing_new(group, by_cursor, _CURSOR, change), base=True)
+    yield _nothing_new(group, by_log, _LOG, change)
     group = f"{change.rows:,} rows changed, {change.log / _MB:,.0f} MB of log"
     yield _changed(group, by_cursor, _CURSOR, change, base=True)
     yield _changed(group, by_log, _LOG, change)
@@ -98,6 +98,13 @@ class Change:
         (moment,) = self.source.row(f"select max({CURSOR})::text from lineitem")
         self.which = f"{CURSOR} = timestamptz '{moment}'"
 
+    def age(self) -> None:
+        """Makes it look as if the rows were changed yesterday, before any cursor's lookback."""
+        self.source.execute(
+            f"update lineitem set {CURSOR} = {CURSOR} - interval '1 day' "
+            f"where {CURSOR} > now() - interval '1 day'"
+        )
+
     def compared(self, relation: str) -> str:
         """What is wrong with the changed rows of a copy."""
         table, copy = lineitem(), Copy(f"(select * from {relation} where {self.which})")
@@ -118,11 +125,12 @@ def _loaded(place: Place, source: Source, name: str, defaults: str) -> Lake:
     return lake
 
 
-def _nothing_new(group: str, lake: Lake, name: str) -> Step:
+def _nothing_new(group: str, lake: Lake, name: str, change: Change) -> Step:
     step = nothing_new(group, lake, name)
 
     def start() -> Command:
         # Earlier rounds changed rows.
+        change.age()
         must(lake.start())
         return step.start()
 

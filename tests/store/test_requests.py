@@ -59,6 +59,21 @@ def test_a_run_makes_few_requests_for_each_table(
     assert changed <= 12 * TABLES + 2, proxy.requests
 
 
+@pytest.mark.engines
+def test_a_run_of_one_table_makes_few_requests(
+    database: Database, store_lake: Lake, proxy: Proxy
+) -> None:
+    database.execute(
+        "create table orders (id int primary key, at timestamptz default now())",
+        "insert into orders select g from generate_series(1, 10) g",
+    )
+    store_lake.declare("orders: {cursor: at}")
+    requests_of(store_lake, proxy)
+    database.execute("insert into orders values (11)")
+
+    assert requests_of(store_lake, proxy) <= 12, "\n".join(proxy.requests)
+
+
 def requests_of_two_runs(database: Database, lake: Lake, proxy: Proxy) -> tuple[int, int]:
     """Those of a run that finds nothing new, and of one that finds a new row in each table."""
     nothing_new = requests_of(lake, proxy)

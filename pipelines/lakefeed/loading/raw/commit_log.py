@@ -43,6 +43,8 @@ T = TypeVar("T")
 
 _MOST_REQUESTS = 8
 _last_read: dict[tuple[Location, str], dict[str, Load]] = {}
+# Manifests that this process has written to an object store in this run, until they are first read.
+_just_written: dict[str, bytes] = {}
 
 _BY_LOAD_ID = re.compile(r"(?:^|/)([0-9.]+)\.json$")
 _LOAD_ID = {
@@ -62,6 +64,7 @@ def load_id_of(folder: str, path: str) -> str | None:
 def forget_what_was_read() -> None:
     """Begins a run: what was read of any commit log before is no longer taken for present."""
     _last_read.clear()
+    _just_written.clear()
 
 
 class CommitLog:
@@ -166,6 +169,8 @@ class CommitLog:
         self._read = None
         with suppress(FileNotFoundError):
             self.filesystem.rm_file(f"{self.folder}/{LOADS_FOLDER}/{NAME}")
+        path = f"{self.folder}/{LOADS_FOLDER}/{load.load_id}.json"
+        _just_written.pop(path, None)
         self._write(LOADS_FOLDER, f"{load.load_id}.json", MANIFEST.text(load), durable=True)
 
     def redescribe_one(self, load: Load) -> None:
@@ -244,6 +249,8 @@ class CommitLog:
             return list(threads.map(self._content, paths))
 
     def _content(self, path: str) -> bytes | None:
+        if written := _just_written.pop(path, None):
+            return written
         try:
             return bytes(self.filesystem.cat_file(path))
         except FileNotFoundError:
@@ -254,6 +261,7 @@ class CommitLog:
         path = f"{self.folder}/{LOADS_FOLDER}/{load.load_id}.json"
         try:
             create_file(self.filesystem, path, text.encode())
+            _just_written[path] = text.encode()
         except FileExistsError:
             written = MANIFEST.read(self.filesystem.cat_file(path), path)
             if written.files != load.files:
