@@ -16,6 +16,7 @@ from benchmarks.by_log import log_case, log_server
 from benchmarks.engines import engines_case
 from benchmarks.hourly import hourly_case
 from benchmarks.machine import describe_commit, describe_machine
+from benchmarks.many_tables import many_tables_case
 from benchmarks.past import past_loads_case, past_runs_case
 from benchmarks.place import REPOSITORY, Place
 from benchmarks.record import (
@@ -39,6 +40,7 @@ CASES: dict[str, Callable[[Source, Place, float, bool], list[Step]]] = {
     "big": big_case,
     "wide": wide_case,
     "many": many_case,
+    "five-hundred": many_tables_case,
     "nothing-new": nothing_new_case,
     "past-loads": past_loads_case,
     "past-runs": past_runs_case,

@@ -73,8 +73,8 @@ def hourly_case(server: Source, place: Place, scale: float, only_ours: bool) -> 
     past = max(RUNS_A_BUILD, round(_PAST_RUNS * min(scale, 1.0)))
     steps: list[Step] = []
     for size in _SIZES:
-        tables = tuple(_table(number) for number in range(size))
-        tools = (_by_hand(place), _ours())
+        tables = tuple(events_table(number) for number in range(size))
+        tools = (_by_hand(place), lakefeed_tool())
         first = [_fresh(server, place, tool, tables) for tool in tools]
         steps += _first_runs(f"{size} tables, first run", first, place)
         grown = [_with_past(server, place, tool, tables, past) for tool in tools]
@@ -83,7 +83,7 @@ def hourly_case(server: Source, place: Place, scale: float, only_ours: bool) -> 
     return steps
 
 
-def _table(number: int) -> Table:
+def events_table(number: int) -> Table:
     return Table(
         f"events_{number}",
         {"id": "integer", "note": "text", "amount": "numeric", CURSOR: "timestamptz"},
@@ -91,7 +91,7 @@ def _table(number: int) -> Table:
     )
 
 
-def _ours() -> Tool:
+def lakefeed_tool() -> Tool:
     return Tool(
         "Lakefeed",
         __version__,
@@ -123,7 +123,7 @@ def _fresh(server: Source, place: Place, tool: Tool, tables: tuple[Table, ...]) 
     """A project that each run begins anew."""
     name = _name(tool, tables, "first")
     source = ensure_database(server, name)
-    _ensure_tables(source, tables)
+    ensure_tables(source, tables)
     return Project(tool, source, tables, place.root / "runs" / name)
 
 
@@ -137,7 +137,7 @@ def _with_past(
     if not made.exists() or not project.source.has(tables[0].name):
         place.drop_lake(name)
         project.source.execute(*(f"drop table if exists {table.name}" for table in tables))
-        _ensure_tables(project.source, tables)
+        ensure_tables(project.source, tables)
         tool.write(project.root, tables)
         _must(tool.past(project.root, project.source, runs))
         made.touch()
@@ -149,7 +149,7 @@ def _name(tool: Tool, tables: Sequence[Table], what: str) -> str:
     return f"hourly_{short}_{len(tables)}_{what}"
 
 
-def _ensure_tables(source: Source, tables: Sequence[Table]) -> None:
+def ensure_tables(source: Source, tables: Sequence[Table]) -> None:
     for table in tables:
         if not source.has(table.name):
             source.execute(
@@ -182,7 +182,7 @@ def _first_runs(group: str, projects: Sequence[Project], place: Place) -> Iterat
             project.tool.write(project.root, project.tables)
             return project.tool.run(project.root, project.source, ())
 
-        yield _step(group, project, start, is_base=project is projects[0])
+        yield checked_step(group, project, start, is_base=project is projects[0])
 
 
 def _runs(
@@ -196,14 +196,14 @@ def _runs(
     hand, ours = projects
     is_some = 0 < changed < size
     if is_some and not only_ours:
-        yield _step(group, hand, partial(_changed, hand, changed), name=hand.tool.name)
+        yield checked_step(group, hand, partial(changed_run, hand, changed), name=hand.tool.name)
     name = f"{hand.tool.name}, one model selected" if is_some else hand.tool.name
-    start = partial(_changed, hand, changed, tells=is_some)
-    yield _step(group, hand, start, name=name, is_base=True)
-    yield _step(group, ours, partial(_changed, ours, changed))
+    start = partial(changed_run, hand, changed, tells=is_some)
+    yield checked_step(group, hand, start, name=name, is_base=True)
+    yield checked_step(group, ours, partial(changed_run, ours, changed))
 
 
-def _changed(project: Project, changed: int, *, tells: bool = False) -> Command:
+def changed_run(project: Project, changed: int, *, tells: bool = False) -> Command:
     """Changes rows just before, and gives the run that finds them."""
     tables = project.tables[:changed]
     project.source.execute(
@@ -216,14 +216,16 @@ def _changed(project: Project, changed: int, *, tells: bool = False) -> Command:
     return project.tool.run(project.root, project.source, tables if tells else ())
 
 
-def _step(
+def checked_step(
     group: str,
     project: Project,
     start: Callable[[], Command],
     *,
     name: str = "",
     is_base: bool = False,
+    limit_seconds: float = _LIMIT_SECONDS,
 ) -> Step:
+    """A run after which every table's staging is compared with the source, value by value."""
     tool = project.tool
     return Step(
         group,
@@ -232,7 +234,7 @@ def _step(
         start,
         partial(_check, project),
         is_base,
-        limit_seconds=_LIMIT_SECONDS,
+        limit_seconds=limit_seconds,
     )
 
 
