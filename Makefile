@@ -130,7 +130,7 @@ docs-site: $(READY) ## the documentation as a site, in site/; a broken link fail
 # Contenders that can't share an environment have one each. One that can't be had is told in its row.
 CONTENDERS := loaders sling ingestr by-hand
 VENVS := $(CONTENDERS:%=.bench/venvs/%/.ready)
-BENCH = --cases "$(or $(CASES),hourly lineitem big wide many nothing-new past-loads past-runs engines log)" --scale $(or $(SCALE),1) --rounds $(or $(ROUNDS),3)
+BENCH = --cases "$(or $(CASES),hourly lineitem big wide many five-hundred nothing-new past-loads past-runs engines log)" --scale $(or $(SCALE),1) --rounds $(or $(ROUNDS),3)
 
 .bench/venvs/%/.ready: benchmarks/contenders/%.lock | $(READY)
 	@echo "setting up .bench/venvs/$* from $<"

@@ -102,6 +102,8 @@ def guard(cases: str, scale: float, rounds: int) -> None:
             if record is None or record.scale != scale:
                 click.echo(f"{case}: nothing is recorded at scale {scale:g}; run: make bench")
                 continue
+            if record.machine != describe_machine():
+                click.echo(f"{case}: recorded on another machine, {record.machine}")
             rows = measured(case, True)
             console.print(terminal(case, rows))
             worse += [f"{case}: {one}" for one in regressions(record.ratios, ratios_of(rows))]
