@@ -99,6 +99,39 @@ def test_the_catalogue_and_the_staging_model_of_a_paused_table_stay_whatever_the
     assert told == []
 
 
+def test_a_paused_table_keeps_its_models_if_its_entry_loses_all_other_settings(
+    database: Database, loaded: Lake
+) -> None:
+    database.execute(
+        "create table log (id int not null, at timestamptz default now(), note text)",
+        "insert into log values (1, default, 'a'), (2, default, 'b')",
+    )
+    whole = (
+        "a: {cursor: at}\n"
+        "log: {cursor: at, primary_key: [id], deletes: mark, history: true, "
+        "columns: {note: {name: remark}}, tests: {columns: {remark: {not_null: true}}}}"
+    )
+    loaded.declare(f"{whole}\nb: {{cursor: at}}").run()
+    database.execute("update log set note = 'c', at = now() where id = 2")
+    loaded.declare(f"{whole}\nb: {{cursor: at}}").run()
+    rows = ("select * from staging.stg_shop__log", "select * from history.hst_shop__log")
+    before = [sorted(loaded.query(query), key=str) for query in rows]
+    generated = {path: path.read_text() for path in (loaded.root / "dbt/models").rglob("*shop__*")}
+    assert [len(found) for found in before] == [2, 3]
+
+    loaded.declare("a: {cursor: at}\nlog: {enabled: false}\nb: {cursor: at}")
+    add_rows(database, 2)
+    checked, report, rebuilt = loaded.command("check"), loaded.run(), loaded.command("rebuild")
+
+    assert (checked.returncode, report.exit_code, rebuilt.returncode) == (0, 0, 0), checked
+    assert {path: path.read_text() for path in generated} == generated
+    changed = [[*row[:-1]] for query in rows for row in sorted(loaded.query(query), key=str)]
+    assert changed == [[*row[:-1]] for found in before for row in found]
+
+    (log,) = [table for table in loaded.declare(whole).run().tables if table.name == "shop.log"]
+    assert (log.checkpoint_before is not None, log.rows_written) == (True, 0)
+
+
 def test_a_selection_of_only_paused_tables_is_refused_with_the_line_that_pauses_them(
     loaded: Lake,
 ) -> None:

@@ -193,7 +193,7 @@ def _resolve(
         source=source, schema=schema, name=name, short_name=short_name, mode=mode, paths=paths,
         settings=settings, origins=origins, where=document.where(path),
         catalogue=_catalogued(
-            declared, catalogue, source, qualified, is_query=settings.query is not None
+            declared, catalogue, source, qualified, is_query=_is_query(settings)
         ),
         max_connections=most,
         wal=wal,
@@ -214,15 +214,20 @@ def _origins_of_wal(document: Document, source: str) -> dict[str, str]:
     return {f"wal.{name}": document.where((*path, name)) for name in _at(document.data, path) or {}}
 
 
+def _is_query(settings: TableDeclaration) -> bool | None:
+    """Whether an entry is a query; None for a paused one, which may have lost its `query`."""
+    return True if settings.query is not None else False if settings.enabled else None
+
+
 def _catalogued(
-    declared: Declared, catalogue: Catalogue, source: str, qualified: str, *, is_query: bool
+    declared: Declared, catalogue: Catalogue, source: str, qualified: str, *, is_query: bool | None
 ) -> CatalogueTable | None:
     """The table in the catalogue; never a query in place of a table, or the other way round."""
     found = catalogue.table(source, qualified)
-    if is_query:
-        return found if found and found.kind == QUERY else None
-    if found and found.kind != QUERY:
+    if found and is_query in (None, found.kind == QUERY):
         return found
+    if is_query:
+        return None
     known = catalogue.sources.get(source, {})
     return known_elsewhere(declared.declaration.sources[source], known, split(qualified)[1])
 

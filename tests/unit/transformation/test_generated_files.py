@@ -168,3 +168,30 @@ def test_what_was_remembered_may_be_damaged(
 
     assert stale(root) == []
     assert len(rendered) == 1
+
+
+@pytest.mark.parametrize("name", ["orders", "notes"])
+def test_the_files_of_a_table_stay_if_it_is_paused_in_place_of_its_settings(
+    root: Path, name: str
+) -> None:
+    declared = root / "sources.yaml"
+    lines = declared.read_text().splitlines()
+    paused = [
+        f"      {name}: {{enabled: false}}" if f" {name}:" in line else line for line in lines
+    ]
+
+    declared.write_text("\n".join(paused))
+
+    assert not stale_files(open_project(root))
+
+
+def test_a_query_that_is_paused_in_place_of_its_settings_keeps_its_model(root: Path) -> None:
+    declared, catalogue = root / "sources.yaml", root / "sources.lock.yaml"
+    notes = "notes: {mode: full_refresh}"
+    declared.write_text(_DECLARED.replace(notes, "notes: {mode: full_refresh, query: select 1}"))
+    catalogue.write_text(_CATALOGUE.replace("notes: {kind: table", "notes: {kind: query"))
+    write_generated(open_project(root))
+
+    declared.write_text(_DECLARED.replace(notes, "notes: {enabled: false}"))
+
+    assert not stale_files(open_project(root))

@@ -255,7 +255,8 @@ class TableSettings(Strict):
     enabled: bool = True
     """Whether the table is loaded. `false` pauses it: no load, no task in Airflow, no check of its
     freshness. Its raw files, staging model and checkpoint stay as they are, and models that read it
-    are built from its last state. A paused table needs neither `cursor` nor `mode`."""
+    are built from its last state. A paused table needs no other settings: its generated models stay
+    as they are without them."""
 
     @property
     def resume_above_bytes(self) -> int | None:

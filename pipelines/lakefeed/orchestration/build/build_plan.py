@@ -138,7 +138,9 @@ def plan_build(
     return BuildPlan(
         *(tuple(sorted(changed)), tuple(sorted(held_back)), first),
         due=tuple(sorted(below)),
-        histories=tuple(table.lake_name for table in project.tables if keeps_history(table)),
+        histories=tuple(
+            table.lake_name for table in project.tables if _has_history(project, table)
+        ),
         complete_through=dict(complete_through or {}),
         edits=tuple(_edits(project, published, changed)),
     )
@@ -227,11 +229,19 @@ def _declared_otherwise(
 ) -> tuple[Declared, Declared] | None:
     """What sources.yaml said about columns of a generated model when it was built, and what it says
     now; None if that is the same."""
+    if table.is_paused:
+        # Its model stays as it is, whatever became of its settings (generate/paused_tables.py).
+        return None
     has_own_names = project.declaration.warehouse.type != "spark"
     built = published.declared.get(staging_model_name(table), {})
     declared = declared_columns(table) if table.catalogue and has_own_names else {}
     is_other = built != declared and is_generated(project, table)
     return (built, declared) if is_other else None
+
+
+def _has_history(project: Project, table: Table) -> bool:
+    """Whether it has a history model; a paused table keeps the one that it has."""
+    return has_history(project, table) if table.is_paused else keeps_history(table)
 
 
 def _unbuilt(project: Project, published: _Published) -> set[str]:

@@ -58,18 +58,15 @@ _TABLE_VALUES = {
     ("history", "false"): "removes its history model; models that read it will fail",
     ("retention", NOTHING): "`lakefeed prune` no longer removes row versions by age; removed ones "
     "don't come back",
-    ("enabled", "false"): "no longer loads the table; its raw files, staging model and checkpoint "
-    "stay as they are",
-    ("enabled", "true"): "loads the table again, from its checkpoint on",
+    ("enabled", "false"): "no longer loads the table; what was loaded and staged stays as it is",
+    ("enabled", "true"): "loads the table again",
     ("on_null_cursor", "include"): "every load reads the rows without a cursor value",
     ("on_null_cursor", "exclude"): "rows without a cursor value are no longer read",
     ("on_null_cursor", "error"): "a row without a cursor value fails the table",
 }
-# What has no effect while a table is paused.
-_ABOUT_LOADS = (
-    *("mode", "lookback", "deletes", "on_detach", "on_null_cursor", "schema_changes", "backend"),
-    *("max_query_time", "max_lock_wait", "parallel", "resume_above", "max_shrink", "freshness"),
-)
+# What has an effect while a table is paused.
+_ALSO_PAUSED = ("relation", "name", "retention", "tags", "enabled")
+_PAUSED = "has no effect while the table is paused"
 # The table settings that `next_run_of` describes.
 DESCRIBED_BY_NEXT_RUN = (
     *("cursor", "primary_key", "where", "only", "columns", "name", "relation", "query"),
@@ -107,8 +104,8 @@ def meaning_of(difference: Difference, *, is_paused: bool = False) -> str:
     """
     setting = difference.setting
     name = setting.partition(".")[0]
-    if is_paused and name in _ABOUT_LOADS:
-        return "has no effect while the table is paused"
+    if is_paused and name not in _ALSO_PAUSED:
+        return _PAUSED
     if setting.startswith("airflow."):
         return _FILE_SETTINGS.get(setting, _AIRFLOW_SETTING)
     if name in ("raw", "warehouse", "notify", "sources"):
@@ -132,6 +129,8 @@ def next_run_of(before: Table | None, now: Table | None) -> tuple[str, ...]:
             f"reads the table from the beginning as `{now.lake_name}`; `{before.lake_name}` is no "
             "longer loaded and keeps its raw files",
         )
+    if before.is_paused:
+        return tuple(_next_run_again(before, now))
     return tuple(_next_run(before, now))
 
 
@@ -145,6 +144,15 @@ def _next_run_without(before: Table | None, now: Table) -> tuple[str, ...]:
             f"`{now.lake_name}` has none",
         )
     return ()
+
+
+def _next_run_again(before: Table, now: Table) -> Iterator[str]:
+    """What happens to a table that was paused, which may never have been loaded."""
+    if now.catalogue and now.goes_on:
+        yield "goes on from its last load if there is one: `lakefeed plan` says so"
+    is_known = before.settings.mode or before.settings.cursor
+    if now.catalogue is None or is_known:
+        yield from _next_run(before, now)
 
 
 def _tables_of_query(table: Table) -> Iterator[str]:

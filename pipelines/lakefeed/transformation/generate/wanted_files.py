@@ -4,7 +4,7 @@
 
 Rendering the YAML of five hundred tables takes longer than reading all files and comparing them.
 The digests are used only while everything that the texts follow from is the same: declaration,
-catalogue, the project's paths, and the code that renders them.
+catalogue, what paused tables have, the project's paths, and the code that renders them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from lakefeed.declaration.catalogue import catalogue_data
 from lakefeed.declaration.project import Project
 from lakefeed.textfile import replace_text
 from lakefeed.transformation.generate.history_models import history_files
+from lakefeed.transformation.generate.paused_tables import KeptFiles, kept_files
 from lakefeed.transformation.generate.staging_models import generated_files, profile
 
 _FILE = "generated.json"
@@ -33,7 +34,8 @@ class WantedFiles:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._inputs = _fingerprint(project)
+        self._kept = kept_files(project)
+        self._inputs = _fingerprint(project, self._kept)
         self._remembered = _read(project, self._inputs)
 
     @cached_property
@@ -55,7 +57,7 @@ class WantedFiles:
 
     @cached_property
     def _texts(self) -> dict[str, str]:
-        return generated_files(self._project) | history_files(self._project)
+        return self._kept.within(generated_files(self._project) | history_files(self._project))
 
 
 def digest_of(text: str) -> str:
@@ -72,7 +74,7 @@ def _read(project: Project, inputs: str) -> dict[str, str] | None:
         return None
 
 
-def _fingerprint(project: Project) -> str:
+def _fingerprint(project: Project, kept: KeptFiles) -> str:
     """A digest of everything that the files follow from."""
     document = project.declared.document
     inputs = [
@@ -81,8 +83,9 @@ def _fingerprint(project: Project) -> str:
         profile(project),
         [document.text, *(document.words[path] for path in document.references)],
         catalogue_data(project.catalogue),
+        [kept.models, kept.entries],
     ]
-    return digest_of(json.dumps(inputs))
+    return digest_of(json.dumps(inputs, default=str))
 
 
 def _code() -> list[object]:
