@@ -10,6 +10,7 @@ import pytest
 
 from lakefeed.orchestration.build.build import build_from_scratch
 from lakefeed.transformation.dbt_adapter.runner import run_dbt
+from lakefeed.transformation.warehouse.declared import warehouse_of
 from tests.conftest import NIGHTLY, Database, Lake, failure
 
 pytestmark = pytest.mark.builds
@@ -283,9 +284,30 @@ def test_history_can_be_turned_on_and_off(database: Database, lake: Lake) -> Non
 
     run(declare(lake))
     assert len(versions(lake)) == 2
-    run(lake.declare("t: {cursor: at}"))
+    planned = lake.declare("t: {cursor: at}").command("plan").stdout
+    told = lake.run().warnings
 
+    edit = "shop.t: removes its history `hst_shop__t` from the warehouse"
+    assert (edit in planned, edit in told) == (True, True)
     assert not list((lake.root / "dbt/models/history").rglob("*.sql"))
+    present = warehouse_of(lake.project).published.relations()
+    assert {name for schema, name in present if schema in ("staging", "history")} == {"stg_shop__t"}
+    assert lake.run().build is None
+
+
+def test_a_history_that_a_mart_reads_stays_until_the_mart_no_longer_does(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*T)
+    (lake.root / "dbt/models/marts/of_t.sql").write_text("select id from {{ ref('hst_shop__t') }}")
+    run(declare(lake))
+
+    failed = lake.declare("t: {cursor: at}").run()
+
+    assert "hst_shop__t" in str(failed.build_error)
+    assert lake.query("select count(*) from marts.of_t") == lake.query(
+        "select count(*) from history.hst_shop__t"
+    )
 
 
 @pytest.mark.on_ducklake(at_night=True)

@@ -8,14 +8,15 @@ from dataclasses import replace
 from lakefeed.declaration.project import Project
 from lakefeed.disk import storage_errors_named
 from lakefeed.errors import BuildFailed, LakefeedError, StorageFailed
-from lakefeed.orchestration.build.build_plan import BuildPlan, Layer, loads_seen_by_hand
+from lakefeed.orchestration.build.build_plan import BuildPlan, Layer
 from lakefeed.orchestration.build.finalize import finalize_candidate
 from lakefeed.orchestration.build.publish import publish_candidate
 from lakefeed.orchestration.build.rollback import refuse_if_rolled_back
+from lakefeed.orchestration.build.unstaged_tables import loads_seen_by_hand
 from lakefeed.orchestration.reports.run_report import RunReport
 from lakefeed.transformation.dbt_adapter.runner import BuildResult
 from lakefeed.transformation.generate.generated_files import stale_files
-from lakefeed.transformation.warehouse.base.warehouse import Candidate
+from lakefeed.transformation.warehouse.base.warehouse import Candidate, Relation
 from lakefeed.transformation.warehouse.declared import warehouse_of
 
 
@@ -160,6 +161,7 @@ def _build(
     if all_or_nothing and result.failures:
         return replace(report, build=result)
     held = finalize_candidate(project, candidate, plan, result, seen)
+    _retire(candidate, plan)
     if layer == "staging":
         # The marts may still be built: whether to hold them back is decided then.
         held = {}
@@ -175,3 +177,10 @@ def _build(
         held_back=plan.held_back,
         kept={name: reason.because for name, reason in held.items() if not reason.waits_for},
     )
+
+
+def _retire(candidate: Candidate, plan: BuildPlan) -> None:
+    """Drops the histories that are no longer declared, which would look as if they were current."""
+    if plan.retired:
+        relations = (Relation(*found) for found in candidate.contents.kinds_of_relations())
+        candidate.drop([one for one in relations if one.name in plan.retired])

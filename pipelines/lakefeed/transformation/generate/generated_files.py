@@ -90,6 +90,11 @@ def has_history(project: Project, table: Table) -> bool:
     return path.exists() and _is_generated(path)
 
 
+def is_by_hand(project: Project, model: str) -> bool:
+    """Whether a model with this name is hand-written, in whatever folder."""
+    return any(not _is_generated(path) for path in (project.dbt / "models").rglob(f"{model}.sql"))
+
+
 def _is_generated(path: Path) -> bool:
     text = _text(path)
     return text is None or _is_ours(text)
