@@ -53,8 +53,10 @@ def _rows(table: Table, checkpoint: str | None) -> list[tuple[str, str, str]]:
 
 
 def _origin(table: Table, setting: str) -> str:
-    whole = table.origins.get(setting.partition(".")[0], "default")
-    return table.origins.get(setting, whole)
+    name, _, below = setting.partition(".")
+    origin = table.origins.get(setting, table.origins.get(name, "default"))
+    is_certain = table.catalogue or name != "columns" or not below or table.is_own(setting)
+    return origin if is_certain else f"{origin}, if the table has it"
 
 
 def effective_settings(table: Table) -> list[tuple[str, str]]:
@@ -66,19 +68,29 @@ def effective_settings(table: Table) -> list[tuple[str, str]]:
     if settings["query"]:
         settings["query"] = " ".join(settings["query"].split())
     rows = [("relation", table.qualified), ("pipeline", table.lake_name)]
-    settings["columns"], each = _columns(settings["columns"])
+    settings["columns"], each = _columns(table)
     settings |= each
     if settings["tests"] is not None:
         settings |= _tests(settings.pop("tests"))
     return rows + [(name, shown(value)) for name, value in settings.items()]
 
 
-def _columns(declared: Columns | None) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """Which columns are loaded; and a row for each column with settings of its own."""
-    if declared is None:
-        return None, {}
-    pair = {name: value for name in PAIR if (value := getattr(declared, name)) is not None}
-    each = {f"columns.{name}": column for name, column in declared.each.items() if column}
+def _columns(table: Table) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Which columns are loaded; and a row for each column with settings of its own.
+
+    Defaults and wildcards may name columns of other tables, which aren't listed.
+    """
+    declared, pair = table.settings.columns or Columns(), {}
+    for name in PAIR:
+        named = getattr(declared, name)
+        here = [one for one in named or () if table.is_own("columns") or not table.lacks(one)]
+        if named is not None and (here or not named):
+            pair[name] = tuple(here)
+    each = {
+        setting: column
+        for name, column in declared.each.items()
+        if column and (table.is_own(setting := f"columns.{name}") or not table.lacks(name))
+    }
     return pair or None, each
 
 
