@@ -206,13 +206,13 @@ def test_without_ranges_from_now_on_the_rest_is_read_in_one(database: Database, 
 @pytest.mark.parametrize(
     "declared",
     [
-        "big: {cursor: n, resume_above: 1 MB}",
-        "big: {cursor: {column: updated_at, initial_value: 2026-01-01}, resume_above: 1 MB}",
+        "big: {cursor: n}",
+        "big: {cursor: {column: updated_at, initial_value: 2026-01-01}}",
         "big: {cursor: updated_at, resume_above: never}",
-        "big: {cursor: updated_at}",
-        "big: {mode: full_refresh, resume_above: 1 MB}",
-        "big: {cursor: updated_at, resume_above: 1 MB, columns: {id: {hash: sha256}}}",
-        "big: {cursor: updated_at, resume_above: 1 MB, primary_key: [n, filler]}",
+        "big: {cursor: updated_at, resume_above: 10 GB}",
+        "big: {mode: full_refresh}",
+        "big: {cursor: updated_at, columns: {id: {hash: sha256}}}",
+        "big: {cursor: updated_at, primary_key: [n, filler]}",
     ],
 )
 def test_tables_that_must_not_be_are_read_at_once(
@@ -220,11 +220,35 @@ def test_tables_that_must_not_be_are_read_at_once(
 ) -> None:
     database.execute(*BIG)
 
-    lake.declare(declared).load()
+    lake.declare(declared, head="    defaults: {resume_above: 1 MB}\n").load()
 
     (load,) = loads_of(lake)
     assert load.range is None
     assert load.rows == 20_000
+
+
+@pytest.mark.parametrize(
+    ("declared", "why"),
+    [
+        ("cursor: n", "its cursor is a number, which doesn't tell when a row was written"),
+        (
+            "cursor: updated_at, primary_key: [n, filler]",
+            "no unique index covers its key, with columns that are never null and not protected",
+        ),
+    ],
+)
+def test_a_table_that_sets_ranges_in_vain_is_told_so_by_plan_and_load(
+    database: Database, lake: Lake, declared: str, why: str
+) -> None:
+    database.execute(*BIG)
+    lake.declare(f"big: {{{declared}, resume_above: 1 MB}}")
+
+    planned, (big,) = lake.command("plan").stdout, lake.load().tables
+
+    told = f"`resume_above` (sources.yaml:6) has no effect: {why}"
+    assert f"shop.big: {told}" in planned
+    assert told in big.notes
+    assert lake.load().tables[0].notes == ()
 
 
 def test_a_failure_says_how_far_it_came(database: Database, lake: Lake) -> None:

@@ -4,7 +4,7 @@ Depends on PyYAML and pydantic only, since Airflow's scheduler imports it every 
 python-dotenv where settings refer to variables. Nothing here opens a connection or needs a secret.
 
 Imports: `declaration.document`, `declaration.environment`, `declaration.models`.
-Public: `catalogue`, `differences`, `explain`, `flattened`, `lake_names`, `log_settings`,
-    `partitioning`, `project`, `reference`, `relationship_targets`, `table`,
-    `table_checks`, `table_names`, `tables`.
+Public: `catalogue`, `column_checks`, `differences`, `explain`, `flattened`, `log_settings`,
+    `partitioning`, `project`, `reference`, `relationship_targets`, `table`, `table_names`,
+    `tables`.
 """

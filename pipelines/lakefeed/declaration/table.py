@@ -7,6 +7,7 @@ from typing import Literal
 
 from lakefeed.declaration.catalogue import CatalogueTable, Column
 from lakefeed.declaration.document.positions import YamlPath
+from lakefeed.declaration.document.written_text import WrittenText
 from lakefeed.declaration.models.columns import ColumnSettings
 from lakefeed.declaration.models.table_settings import (
     LOG,
@@ -30,6 +31,7 @@ class Table:
         max_connections: how many sessions all runs may have on its source; None for any number.
         catalogue: the table in the catalogue; None before the first sync.
         wal: how its source's log is read; None unless its changes are read from there.
+        written_query: where its query is written; None for a table.
     """
 
     source: str
@@ -44,6 +46,7 @@ class Table:
     catalogue: CatalogueTable | None
     max_connections: int | None = None
     wal: WalSettings | None = None
+    written_query: WrittenText | None = None
 
     @property
     def is_paused(self) -> bool:
@@ -54,7 +57,7 @@ class Table:
     def query(self) -> str | None:
         """The query whose rows it loads, without a semicolon at its end; None for a table."""
         declared = self.settings.query
-        return None if declared is None else declared.strip().removesuffix(";").rstrip()
+        return None if declared is None else bare_query(declared)
 
     @property
     def lake_name(self) -> str:
@@ -184,10 +187,20 @@ class Table:
         found = self.catalogue.column(name) if self.catalogue else None
         return self.as_loaded(found) if found else None
 
+    def where_in_query(self, offset: int | None) -> str:
+        """`file:line:column` of a character of its query; of the whole if that isn't known."""
+        assert self.written_query
+        return self.written_query.where(offset)
+
     def where_of(self, setting: str) -> str:
         """`file:line` of a setting, or of the table's entry if the setting is a default."""
         origin = self.origins.get(setting, "default")
         return self.where if origin == "default" else origin
+
+
+def bare_query(declared: str) -> str:
+    """A query without a semicolon at its end, and without spaces around it."""
+    return declared.strip().removesuffix(";").rstrip()
 
 
 def is_own(path: YamlPath) -> bool:

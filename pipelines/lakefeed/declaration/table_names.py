@@ -1,4 +1,5 @@
-"""Parses and formats table names in `sources.yaml`: `orders`, `audit.events`, `"audit.*"`.
+"""Parses and formats table names in `sources.yaml`: `orders`, `audit.events`, `"audit.*"`; and
+spells them for the lake.
 
 As in SQL, a part in double quotes is taken literally, so that every name can be written:
 `"a.b"."what?"` is the table `what?` in the schema `a.b`, not a wildcard.
@@ -6,6 +7,7 @@ As in SQL, a part in double quotes is taken literally, so that every name can be
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +22,11 @@ _QUOTED = r'"(?:[^"]|"")+"'
 _WITH_QUOTES = re.compile(rf'(?:({_QUOTED}|[^".]+)\.)?({_QUOTED})|({_QUOTED})\.([^"]+)')
 _BARE_SCHEMA = re.compile(r'[^".*?\[]+')
 _BARE_NAME = re.compile(r'[^"*?\[]+')
+
+LONGEST_LAKE_NAME = 120
+_ROOM_FOR_A_DIGEST = 20
+# Windows reserves these names for devices, and dlt refuses them as file names.
+RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
 
 
 @dataclass(frozen=True)
@@ -127,3 +134,22 @@ def _quoted(part: str, bare: re.Pattern[str]) -> str:
 
 def _fits(text: str, wanted: str, is_pattern: bool) -> bool:
     return fnmatchcase(text, wanted) if is_pattern else text == wanted
+
+
+def lake_name_of(name: str) -> str:
+    """The lake's spelling of a name: lower case, with `_` for anything but letters and digits."""
+    return re.sub(r"\W+", "_", name.lower()).strip("_")
+
+
+def default_name(source: str, name: str) -> str:
+    """A table's name in the lake if none is declared: its lake spelling.
+
+    With a digest if that is empty or too long, and with a trailing `_` if it is reserved.
+    """
+    if lake_name_of(name) in RESERVED:
+        return f"{lake_name_of(name)}_"
+    wanted, room = lake_name_of(name), LONGEST_LAKE_NAME - len(f"{source}__")
+    if wanted and (len(wanted) <= room or room < _ROOM_FOR_A_DIGEST):
+        return wanted
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{wanted[: room - 9] or 'table'}_{digest}"

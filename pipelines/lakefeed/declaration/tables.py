@@ -11,20 +11,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from lakefeed.declaration.catalogue import QUERY, Catalogue, CatalogueTable
+from lakefeed.declaration.column_checks import problem_on_spark
 from lakefeed.declaration.document.loader import Declared
 from lakefeed.declaration.document.positions import Document, YamlPath
-from lakefeed.declaration.lake_names import LONGEST_LAKE_NAME, RESERVED, default_name
+from lakefeed.declaration.document.written_text import written_text
 from lakefeed.declaration.log_settings import problem_of_log, reads_log, settle_log
 from lakefeed.declaration.models.columns import EACH, merged_columns, parse_columns
 from lakefeed.declaration.models.declaration import SourceDeclaration
 from lakefeed.declaration.models.table_settings import TableDeclaration
-from lakefeed.declaration.table import Table
-from lakefeed.declaration.table_checks import (
-    problem_of_query,
-    problem_of_settings,
-    problem_on_spark,
-)
+from lakefeed.declaration.table import Table, bare_query
+from lakefeed.declaration.table_checks import problem_of_query, problem_of_settings
 from lakefeed.declaration.table_names import (
+    LONGEST_LAKE_NAME,
+    RESERVED,
+    default_name,
     is_wildcard,
     matching_wildcards,
     qualify,
@@ -195,8 +195,10 @@ def _resolve(
         catalogue=_catalogued(
             declared, catalogue, source, qualified, is_query=_is_query(settings)
         ),
-        max_connections=most,
-        wal=wal,
+        max_connections=most, wal=wal,
+        written_query=written_text(document, paths["query"], bare_query(settings.query))
+        if settings.query is not None
+        else None,
     )  # fmt: skip
 
 

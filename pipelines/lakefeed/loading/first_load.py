@@ -18,7 +18,12 @@ from lakefeed.loading.load_result import LoadOptions
 from lakefeed.loading.plan.queries import rows_query
 from lakefeed.loading.plan.read_contract import ContractChanges
 from lakefeed.loading.ranges.ctid_ranges import TableSize
-from lakefeed.loading.ranges.first_loads import can_be_in_ranges, may_begin, reason_to_start_over
+from lakefeed.loading.ranges.first_loads import (
+    can_be_in_ranges,
+    may_begin,
+    notes_of_resume_above,
+    reason_to_start_over,
+)
 from lakefeed.loading.ranges.key_ranges import (
     Key,
     RangeOfLoad,
@@ -115,8 +120,9 @@ def plan_first_load(opened: TableSession, loads: Sequence[Load], options: LoadOp
     if so_far and why is None:
         return _going_on(opened, so_far[-1])
     removal = "to remove what was read: lakefeed prune"
-    notes = (f"its first load starts over: {why}; {removal}",) if why else ()
-    begins = FirstLoad(abandons=bool(so_far), notes=notes)
+    notes = [f"its first load starts over: {why}; {removal}"] if why else []
+    notes += notes_of_resume_above(plan)
+    begins = FirstLoad(abandons=bool(so_far), notes=tuple(notes))
     if options.backfill or options.steps or not can_be_in_ranges(plan):
         return begins
     table = table_size(opened.open(), plan)

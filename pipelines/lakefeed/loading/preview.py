@@ -22,6 +22,7 @@ from lakefeed.loading.ranges.first_loads import (
     can_be_in_ranges,
     count_of_ranges,
     may_begin,
+    notes_of_resume_above,
     reason_to_start_over,
 )
 from lakefeed.loading.raw.commit_log import CommitLog
@@ -138,6 +139,7 @@ def preview_load(
             *changes.notes,
             *_notes_of_detached(plan, changes, window),
             *([f"its first load starts over: {over}"] if over else ()),
+            *(() if effective else notes_of_resume_above(plan)),
         ),
     )
 

@@ -208,11 +208,12 @@ class TableSettings(Strict):
     don't count towards `max_shrink`. Default: they count as deleted rows."""
     history: bool = False
     """Keep every loaded version of a row in `history.hst_<source>__<table>`, with the time range in
-    which it was valid and the time when it was loaded. Needs a primary key."""
+    which it was valid and the time when it was loaded. Needs a primary key. Once it is `false`, the
+    next run removes the history from the warehouse; what raw has of it stays."""
     retention: Retention | None = None
     """How long raw keeps replaced row versions, such as `90d`. `lakefeed prune` deletes versions
-    that were replaced longer ago than this; a row's current version is always kept. Default:
-    nothing is deleted by age."""
+    that were replaced longer ago than this; a row's current version is always kept, and with `mode:
+    append` every row is. Default: nothing is deleted by age."""
     on_null_cursor: Literal["include", "exclude", "error"] = "include"
     """What to do with rows whose cursor is null. `include` reads them in every load, `exclude`
     never reads them, and `error` fails the load."""
@@ -237,7 +238,8 @@ class TableSettings(Strict):
     this size, so that a load that is killed goes on with the next range: `500 MB`, `10 GB`, `1 TB`,
     or `never`. Staging shows the table when the last range is in. For `mode: incremental`, with a
     cursor of times or dates and without `initial_value`, or `cursor: xmin`, where a unique index
-    covers the key. Others are read at once; with `cursor: wal` it is refused."""
+    covers the key. Others are read at once: a table's own entry that sets it in vain is refused, or
+    told so by its first load."""
     max_shrink: Annotated[
         Shrink, BeforeValidator(parse_shrink, json_schema_input_type=ShareText | Shrink)
     ] = Shrink(share=0.2, rows=100)

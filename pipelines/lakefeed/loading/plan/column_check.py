@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lakefeed.declaration.catalogue import CatalogueTable, Column
+from lakefeed.declaration.column_checks import problems_of_columns
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
-from lakefeed.declaration.table_checks import problems_of_columns
 from lakefeed.errors import DeclarationError, TableFailed
 from lakefeed.source.connections.credentials import interpolate, unset_in
 from lakefeed.source.exact_cast import can_cast

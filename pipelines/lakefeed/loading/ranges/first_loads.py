@@ -26,14 +26,33 @@ _CHANGES = {
 
 
 def can_be_in_ranges(plan: TablePlan) -> bool:
-    """Whether ranges of the key, read one after another, and the cursor together find all rows.
+    """Whether ranges of the key, read one after another, and the cursor together find all rows."""
+    return _why_at_once(plan) is None
+
+
+def notes_of_resume_above(plan: TablePlan) -> tuple[str, ...]:
+    """What to tell of a `resume_above` that the table's own entry sets in vain."""
+    why, table = _why_at_once(plan), plan.table
+    is_meant = table.is_own("resume_above") and table.settings.resume_above_bytes is not None
+    if why is None or not is_meant:
+        return ()
+    return (f"`resume_above` ({table.where_of('resume_above')}) has no effect: {why}",)
+
+
+def _why_at_once(plan: TablePlan) -> str | None:
+    """Why ranges of the key and the cursor don't find all rows together; None if they do.
 
     Without a horizon, nothing tells from where on the cursor leads to what changed meanwhile.
     """
-    has_horizon = plan.cursor_kind is not None and plan.cursor_kind != "number"
-    is_by_cursor = plan.table.reads_row_versions or has_horizon
-    is_by_key = bool(plan.range_key) and plan.has_places
-    return is_by_cursor and is_by_key and plan.initial_value is None
+    if plan.cursor_kind == "number":
+        return "its cursor is a number, which doesn't tell when a row was written"
+    if plan.cursor_kind is None and not plan.table.reads_row_versions:
+        return "it has no cursor that goes on from the first range"
+    if plan.initial_value is not None:
+        return "it is read from `initial_value` on"
+    if not plan.range_key:
+        return "no unique index covers its key, with columns that are never null and not protected"
+    return None if plan.has_places else "it isn't a table that stores rows itself"
 
 
 def may_begin(plan: TablePlan, snapshot: Snapshot, size: int) -> bool:

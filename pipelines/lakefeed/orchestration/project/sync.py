@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from lakefeed.declaration.column_checks import problems_of_columns
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.table_checks import problems_of_columns
 from lakefeed.errors import DeclarationError, TableFailed
 from lakefeed.loading.plan.query_check import statement_of
 from lakefeed.orchestration.project.catalogue_sync import (

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from lakefeed.declaration.lake_names import lake_name_of
 from lakefeed.declaration.models.quality import ColumnTests, Range, Severity
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
+from lakefeed.declaration.table_names import lake_name_of
 from lakefeed.transformation.generate.staged_columns import StagedColumn, staged_columns
 from lakefeed.transformation.model_names import staging_model
 

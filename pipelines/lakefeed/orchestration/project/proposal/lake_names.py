@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from lakefeed.declaration.lake_names import LONGEST_LAKE_NAME, default_name
+from lakefeed.declaration.table_names import LONGEST_LAKE_NAME, default_name
 
 
 def names_in_lake(

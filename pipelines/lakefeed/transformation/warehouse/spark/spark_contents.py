@@ -79,7 +79,7 @@ class SparkContents:
             return {model: json.loads(text).get("pruned_at") for model, text in rows}
 
     def declared_columns(self) -> dict[str, dict[str, Any]]:
-        # Spark's models have the names and types of raw (declaration/table_checks.py).
+        # Spark's models have the names and types of raw (declaration/column_checks.py).
         return {}
 
     def staged_models(self) -> set[str]:
