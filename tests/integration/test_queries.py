@@ -293,21 +293,31 @@ def test_partitions_that_a_query_leaves_out_are_no_rewrite(database: Database, l
     assert only(lake.load()).status == "unchanged"
 
 
+# With the word that the place in the file is that of.
 REFUSED = {
-    "select 1; drop table orders": "it contains more than one statement",
-    "delete from orders": "it must be a `select`, `with … select` or `values`",
+    "select 1; drop table orders": (";", "it contains more than one statement"),
+    "delete from orders": ("delete", "it must be a `select`, `with … select` or `values`"),
     "with gone as (delete from orders returning *) select * from gone": (
-        "it contains `delete`, but must only read"
+        "delete",
+        "it contains `delete`, but must only read",
     ),
-    "select * from orders for update": "it locks rows (`for update` or `for share`)",
-    "select * into copied from orders": "it creates a table (`into`)",
-    "select from where": "it can't be parsed",
-    "select 1) as x; drop table orders; select (1": "it contains more than one statement",
+    "select * from orders for update": ("for", "it locks rows (`for update` or `for share`)"),
+    "select * into copied from orders": ("into", "it creates a table (`into`)"),
+    "select from where": ("where", "it can't be parsed near `where`"),
+    "select 1) as x; drop table orders; select (1": (";", "it contains more than one statement"),
+    'select "id from orders': ('"', "it can't be parsed: the `\"` has no end"),
 }
 
 
+def place_of(lake: Lake, word: str) -> str:
+    """File, line and column of a word that the declaration has once behind `bad`."""
+    lines = (lake.root / "sources.yaml").read_text().splitlines()
+    line = next(i for i, text in enumerate(lines, 1) if "bad:" in text)
+    return f"sources.yaml:{line}:{lines[line - 1].index(word, 19) + 1}"
+
+
 @pytest.mark.parametrize("query", REFUSED)
-def test_a_statement_that_does_more_than_read_is_refused_with_its_line(
+def test_a_statement_that_does_more_than_read_is_refused_with_its_place(
     orders: Database, lake: Lake, query: str
 ) -> None:
     lake.declare(f"good: {{query: values (1), mode: full_refresh}}\n"
@@ -315,7 +325,8 @@ def test_a_statement_that_does_more_than_read_is_refused_with_its_line(
 
     report = lake.load()
 
-    message = f"sources.yaml:7: `query` of shop.bad is invalid: {REFUSED[query]}"
+    word, reason = REFUSED[query]
+    message = f"{place_of(lake, word)}: `query` of shop.bad is invalid: {reason}"
     assert failure(report).startswith(message)
     assert [table.status for table in report.tables] == ["loaded", "failed"]
     assert message in " ".join(str(error) for error in check(lake.project).errors)
@@ -325,14 +336,14 @@ def test_a_statement_that_does_more_than_read_is_refused_with_its_line(
 
 
 BY_SERVER = {
-    "select * from nowhere": 'relation "nowhere" does not exist',
-    "select wrong from orders": 'column "wrong" does not exist',
-    "select id, customer_id as id from orders": "it has 2 columns named `id`",
+    "select * from nowhere": ("nowhere", 'relation "nowhere" does not exist'),
+    "select wrong from orders": ("wrong", 'column "wrong" does not exist'),
+    "select id, customer_id as id from orders": ("'select", "it has 2 columns named `id`"),
 }
 
 
 @pytest.mark.parametrize("query", BY_SERVER)
-def test_a_query_that_the_server_refuses_fails_alone_with_its_line(
+def test_a_query_that_the_server_refuses_fails_alone_with_its_place(
     orders: Database, lake: Lake, query: str
 ) -> None:
     orders.execute("create table bad (id int)")
@@ -342,8 +353,8 @@ def test_a_query_that_the_server_refuses_fails_alone_with_its_line(
     report = lake.load()
 
     told = failure(report)
-    assert told.startswith("sources.yaml:7: `query` of shop.bad can't be read: ")
-    assert BY_SERVER[query] in told
+    word, reason = BY_SERVER[query]
+    assert told.startswith(f"{place_of(lake, word)}: `query` of shop.bad can't be read: {reason}")
     assert [table.status for table in report.tables] == ["loaded", "failed"]
     with pytest.raises(LakefeedError, match=r"`query` of shop\.bad can't be read"):
         sync(lake.project)

@@ -6,6 +6,7 @@ This catches mistakes. It isn't a security boundary: that is what the role may d
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from lakefeed.declaration.table_names import spelled
 
 if TYPE_CHECKING:
     from sqlglot import exp
+    from sqlglot.errors import ParseError, TokenError
+    from sqlglot.tokenizer_core import Token
 
     from lakefeed.declaration.table import Table
 
@@ -22,7 +25,15 @@ _BEGINNINGS = ("SELECT", "WITH", "VALUES", "L_PAREN", "TABLE")
 
 
 class NotOneRead(ValueError):
-    """The query isn't one read-only statement; the message completes "it"."""
+    """The query isn't one read-only statement; the message completes "it".
+
+    Attributes:
+        offset: the character of the query that it is about.
+    """
+
+    def __init__(self, message: str, offset: int = 0) -> None:
+        super().__init__(message)
+        self.offset = offset
 
 
 @dataclass(frozen=True)
@@ -55,17 +66,22 @@ def read_statement(query: str) -> Statement:
     """
     # Imported late: it takes as long as probing a table, and few tables are queries.
     import sqlglot
-    from sqlglot.errors import ParseError, SqlglotError
+    from sqlglot.errors import ParseError, SqlglotError, TokenError
 
+    tokens: list[Token] = []
     try:
         tokens = sqlglot.tokenize(query, dialect="postgres")
         kinds = [token.token_type.name for token in tokens]
         if not kinds or kinds[0] not in _BEGINNINGS:
             raise NotOneRead("must be a `select`, `with … select` or `values`")
-        is_one = "SEMICOLON" not in kinds
-        tree = _only_read(sqlglot.parse(query, dialect="postgres") if is_one else [])
+        if "SEMICOLON" in kinds:
+            second = tokens[kinds.index("SEMICOLON") :]
+            raise NotOneRead("contains more than one statement", second[0].start)
+        tree = _only_read(sqlglot.parse(query, dialect="postgres"), tokens)
     except ParseError as error:
-        raise NotOneRead(f"can't be parsed{_place_of(error)}") from None
+        raise _unparsed(error, tokens) from None
+    except TokenError as error:
+        raise _unended(error, query) from None
     except SqlglotError:
         raise NotOneRead("can't be parsed") from None
     texts = [query[token.start : token.end + 1] for token in tokens]
@@ -98,8 +114,8 @@ def tables_read(table: Table) -> tuple[str, ...]:
     return tuple(dict.fromkeys(spelled(schema or table.schema, name) for schema, name in found))
 
 
-def _only_read(statements: list[exp.Expr | None]) -> exp.Expr:
-    """The statement.
+def _only_read(statements: list[exp.Expr | None], tokens: list[Token]) -> exp.Expr:
+    """The statement that consists of these tokens.
 
     Raises:
         NotOneRead: there are several, or it does more than read.
@@ -113,12 +129,22 @@ def _only_read(statements: list[exp.Expr | None]) -> exp.Expr:
         raise NotOneRead("must be a `select`, `with … select` or `values`")
     for node in tree.walk():
         if isinstance(node, exp.Insert | exp.Update | exp.Delete | exp.Merge):
-            raise NotOneRead(f"contains `{node.key}`, but must only read")
+            refused = f"contains `{node.key}`, but must only read"
+            raise NotOneRead(refused, _start_of(node.key, tokens))
         if node.args.get("locks"):
-            raise NotOneRead("locks rows (`for update` or `for share`), but must only read")
+            refused = "locks rows (`for update` or `for share`), but must only read"
+            raise NotOneRead(refused, _start_of("for", tokens))
         if node.args.get("into"):
-            raise NotOneRead("creates a table (`into`), but must only read")
+            refused = "creates a table (`into`), but must only read"
+            raise NotOneRead(refused, _start_of("into", tokens))
     return tree
+
+
+def _start_of(word: str, tokens: list[Token]) -> int:
+    """Where a keyword stands first."""
+    strings = ("STRING", "IDENTIFIER")
+    found = (t for t in tokens if t.text.lower() == word and t.token_type.name not in strings)
+    return next((token.start for token in found), 0)
 
 
 def _tables_of(tree: exp.Expr) -> list[tuple[str | None, str]]:
@@ -142,9 +168,23 @@ def _name_of(identifier: exp.Expr | None) -> str | None:
     return identifier.name if identifier.args.get("quoted") else identifier.name.lower()
 
 
-def _place_of(error: Exception) -> str:
-    found = getattr(error, "errors", None) or [{}]
-    line, column = found[0].get("line"), found[0].get("col")
-    near = found[0].get("highlight")
-    at = f" near `{near}`" if near else ""
-    return f"{at} (line {line} of the query, column {column})" if line else ""
+def _unparsed(error: ParseError, tokens: list[Token]) -> NotOneRead:
+    found = (error.errors or [{}])[0]
+    at = (
+        token.start
+        for token in tokens
+        if [token.line, token.col] == [found.get("line"), found.get("col")]
+    )
+    near = found.get("highlight")
+    return NotOneRead(f"can't be parsed{f' near `{near}`' if near else ''}", next(at, 0))
+
+
+def _unended(error: TokenError, query: str) -> NotOneRead:
+    """What is said of a text or a name in quotes that doesn't end."""
+    found = re.search(r"from (\d+):(\d+)$", str(error.__cause__ or error))
+    if not found:
+        return NotOneRead("can't be parsed")
+    lines = query.splitlines(keepends=True)
+    offset = sum(map(len, lines[: int(found[1]) - 1])) + int(found[2])
+    quote = query[offset : offset + 1]
+    return NotOneRead(f"can't be parsed: the `{quote}` has no end", offset)

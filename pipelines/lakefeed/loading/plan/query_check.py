@@ -11,7 +11,7 @@ def statement_of(table: Table) -> Statement | None:
     """The declared query, parsed; None for a table.
 
     Raises:
-        TableFailed: it isn't one statement that only reads; names the line.
+        TableFailed: it isn't one statement that only reads; names the line and the column.
     """
     if table.query is None:
         return None
@@ -20,6 +20,6 @@ def statement_of(table: Table) -> Statement | None:
     except NotOneRead as reason:
         raise TableFailed(
             f"`query` of {table.shown} is invalid: it {reason}",
-            where=table.where_of("query"),
+            where=table.where_in_query(reason.offset),
             do="write one statement that only reads, such as: query: select id, total from orders",
         ) from None

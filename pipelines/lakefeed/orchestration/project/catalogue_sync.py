@@ -39,6 +39,7 @@ from lakefeed.orchestration.project.live_queries import live_queries, query_erro
 from lakefeed.source.inspection.identity import identified
 from lakefeed.source.inspection.partition_bounds import with_partitioning
 from lakefeed.source.inspection.partitions import with_parts
+from lakefeed.source.inspection.queries import QueryRefused
 from lakefeed.source.inspection.tables import BASE_KINDS, inspect_tables, user_schemas
 from lakefeed.textfile import replace_text
 from lakefeed.transformation.generate.generated_files import write_generated
@@ -57,7 +58,7 @@ class LiveSource:
     tables: dict[str, CatalogueTable]
     drift: tuple[str, ...]
     lost_wildcards: tuple[str, ...] = ()
-    refused: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, QueryRefused] = field(default_factory=dict)
     published: PublishedSource | None = None
 
     def found(self, table: Table) -> CatalogueTable | None:

@@ -15,7 +15,7 @@ from lakefeed.source.inspection.queries import DeclaredQuery, QueryRefused, desc
 
 def live_queries(
     session: PgConnection, declared: Mapping[str, Table]
-) -> tuple[dict[str, CatalogueTable], dict[str, str]]:
+) -> tuple[dict[str, CatalogueTable], dict[str, QueryRefused]]:
     """The queries as tables, and why the server refuses the others, by qualified name.
 
     A query that isn't one statement that only reads is left out: planning its load says so.
@@ -27,14 +27,14 @@ def live_queries(
     }
     answers = describe_queries(session, asked)
     found = {name: one for name, one in answers.items() if isinstance(one, CatalogueTable)}
-    return found, {name: str(one) for name, one in answers.items() if isinstance(one, QueryRefused)}
+    return found, {name: one for name, one in answers.items() if isinstance(one, QueryRefused)}
 
 
-def query_error(table: Table, reason: str) -> TableFailed:
+def query_error(table: Table, reason: QueryRefused) -> TableFailed:
     """The error for a query that the server refuses."""
     return TableFailed(
         f"`query` of {table.shown} can't be read: {reason}",
-        where=table.where_of("query"),
+        where=table.where_in_query(reason.offset),
         do="correct the query, or grant this role what it reads",
     )
 

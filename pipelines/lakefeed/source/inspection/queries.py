@@ -23,6 +23,8 @@ _FIRST_USER_OID = 16_384
 # All other tables of the source wait meanwhile.
 _LONGEST_LOCK_WAIT = "10s"
 _PREPARED = "lakefeed_described"
+_PREPARE = f"prepare {_PREPARED} as "
+_AROUND = "select * from (\n"
 _NUMERIC = 1700
 # For a numeric without precision, psycopg2 shows 65,535.
 _MOST_DIGITS = 1000
@@ -73,7 +75,15 @@ where p.oid >= {_FIRST_USER_OID} and p.proname = any(%(functions)s::text[])
 
 
 class QueryRefused(Exception):
-    """The server can't or won't run this query; the message completes "it can't be read: "."""
+    """The server can't or won't run this query; the message completes "it can't be read: ".
+
+    Attributes:
+        offset: the character of the query that it is about; None if the server doesn't tell.
+    """
+
+    def __init__(self, message: str, offset: int | None = None) -> None:
+        super().__init__(message)
+        self.offset = offset
 
 
 @dataclass(frozen=True)
@@ -118,7 +128,7 @@ def _described(session: PgConnection, declared: DeclaredQuery) -> CatalogueTable
     except PgError as error:
         if error.pgcode is None:
             raise
-        return QueryRefused(_reason(error))
+        return QueryRefused(_reason(error), _offset(error))
     table = CatalogueTable(
         schema=declared.schema,
         name=declared.name,
@@ -144,9 +154,9 @@ def _within_savepoint(session: PgConnection, schema: str) -> Iterator[None]:
 
 
 def _ask(session: PgConnection, query: str) -> _Described:
-    whole = f"select * from (\n{query}\n) as query"
+    whole = f"{_AROUND}{query}\n) as query"
     with session.cursor() as cursor:
-        cursor.execute(f"prepare {_PREPARED} as {whole}")
+        cursor.execute(f"{_PREPARE}{whole}")
         cursor.execute(_LOCKED)
         locked = cursor.fetchall()
         # A pooler's session would keep it for its next client.
@@ -214,6 +224,12 @@ def _lines(
         *rows_of_query(session, _USED_COLUMNS, names),
         *rows_of_query(session, _USED_FUNCTIONS, functions),
     ]
+
+
+def _offset(error: PgError) -> int | None:
+    """The character of the query that the error is about. The statement is prepared first."""
+    position = error.diag.statement_position
+    return int(position) - 1 - len(_PREPARE + _AROUND) if position else None
 
 
 def _reason(error: PgError) -> str:
