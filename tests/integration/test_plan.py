@@ -196,6 +196,32 @@ def test_an_edit_of_columns_in_staging_is_told_by_the_plan_and_the_run(
     assert "in staging" not in shop.command("plan").stdout
 
 
+def test_edits_of_what_is_read_are_told_by_the_plan_and_the_run(
+    database: Database, shop: Lake
+) -> None:
+    database.execute("alter table orders add column local timestamp not null default now()")
+    local = "cursor: {column: local, timezone: UTC}"
+    shop.declare(f"orders: {{{local}}}\ncountries: {{mode: full_refresh}}").run()
+    moved = local.replace("UTC", "Europe/Paris")
+    shop.declare(
+        f"orders: {{{moved}, columns: {{exclude: [note]}}}}\ncountries: {{mode: full_refresh}}"
+    )
+    notes = (
+        "takes its cursor as time in Europe/Paris; the values in raw stay as they are",
+        "no longer reads column `note`; staging keeps it, with null in new rows",
+    )
+    database.execute("insert into orders values (5001, default, 'x')")
+
+    planned, (orders, _) = shop.command("plan").stdout, shop.run().tables
+
+    assert all(f"shop.orders: {note}" in planned for note in notes)
+    assert set(notes) <= set(orders.notes)
+    assert shop.query(
+        "select count(*), count(note) from staging.stg_shop__orders where id > 5000"
+    ) == [(1, 0)]
+    assert shop.run().tables[0].notes == ()
+
+
 def test_models_that_the_run_would_generate_are_planned(database: Database, shop: Lake) -> None:
     shop.run()
     database.execute("create table added (id int primary key, at timestamptz default now())")

@@ -123,6 +123,7 @@ def changes_since_newest(
         shown=plan.table.shown,
         reads_whole=full_refresh or plan.table.mode == "full_refresh",
         loaded_before=_columns_of(effective),
+        unread=plan.unread,
     )
 
 

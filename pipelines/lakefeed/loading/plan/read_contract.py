@@ -10,8 +10,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lakefeed.declaration.catalogue import ColumnIdentity
-from lakefeed.declaration.models.table_settings import LOG
 from lakefeed.declaration.partitioning import Partition
+from lakefeed.loading.plan.changed_settings import (
+    changed_settings,
+    changes_without_reload,
+    no_longer_read,
+)
 from lakefeed.loading.plan.detached import left_of
 from lakefeed.loading.plan.replaced_columns import is_redefined, names_now, other_columns
 from lakefeed.source.inspection.types import widens, writes_the_same
@@ -30,7 +34,8 @@ class ReadContract:
     doesn't apply, and in loads by versions that didn't record it.
     `protected` says how the values of columns were hashed, masked or truncated, without keys.
     `partitions` are those attached, if the rows of each can be told by its bounds; `detached` those
-    that had left before, whose rows raw still has.
+    that had left before, whose rows raw still has. `timezone` is the zone that a cursor without one
+    is taken in; None for other cursors, and in loads by versions that didn't record it.
     """
 
     cursor: str | None
@@ -47,10 +52,13 @@ class ReadContract:
     query: str | None = None
     partitions: tuple[Partition, ...] | None = None
     detached: tuple[Partition, ...] = ()
+    timezone: str | None = None
 
     def is_like(self, other: ReadContract) -> bool:
         """Whether both are read in the same way, apart from column identities and parts."""
         apart: dict[str, Any] = dict.fromkeys(("identities", "definition", "parts", "partitions"))
+        if self.timezone is None:
+            apart["timezone"] = None
         return replace(self, **apart, detached=()) == replace(other, **apart, detached=())
 
 
@@ -90,6 +98,7 @@ def changes_since(
     shown: str,
     reads_whole: bool,
     loaded_before: Collection[str] = (),
+    unread: Collection[str] = (),
 ) -> ContractChanges:
     """The changes since the latest load, and what they mean for the next one.
 
@@ -98,12 +107,14 @@ def changes_since(
         shown: the table's name in commands, such as `shop.orders`.
         reads_whole: the load reads all rows anyway and supersedes earlier loads.
         loaded_before: the columns of all effective loads.
+        unread: the columns of the table that sources.yaml excludes.
     """
     if before is None:
         return ContractChanges()
     found = _changes_of_rows(
         before, now, shown=shown, reads_whole=reads_whole, loaded_before=loaded_before
     )
+    found = replace(found, notes=(*found.notes, *no_longer_read(before, unread)))
     if now.partitions is None:
         return found
     is_same = before.identity == now.identity
@@ -127,7 +138,7 @@ def _changes_of_rows(
     redefined = _redefined(before, now)
     reprotected = dict(_protected_otherwise(before, now))
     changed = {**retyped, **others, **reprotected}
-    causes = [*changed.values(), *redefined, *_changed_settings(before, now)]
+    causes = [*changed.values(), *redefined, *changed_settings(before, now)]
     added = tuple(name for name in now.columns if name not in before.columns)
     causes += [
         f"column `{name}` is back, and its values may differ from those loaded before"
@@ -145,7 +156,7 @@ def _changes_of_rows(
             fewer=now.only and not before.only,
             reprotected=tuple(reprotected),
         )
-    notes = tuple(_changes_without_reload(before, now, shown))
+    notes = tuple(changes_without_reload(before, now, shown))
     if _is_another_table(before, now):
         note = (
             "the table was recreated or replaced since the last load, so it is read from the "
@@ -181,7 +192,13 @@ def noted_from_present(
         return None
     if read_whole:
         return now if now != before else None
-    updated = replace(before, parts=now.parts, partitions=now.partitions, detached=now.detached)
+    updated = replace(
+        before,
+        parts=now.parts,
+        partitions=now.partitions,
+        detached=now.detached,
+        timezone=now.timezone,
+    )
     is_recreated = before.identity != now.identity and now.definition is None
     if before.identities is None or is_recreated:
         known = {name: now.identities[name] for name in now.identities if name in before.columns}
@@ -256,45 +273,3 @@ def _types_of(name: str, before: ReadContract, now: ReadContract) -> tuple[str, 
     if old is None or new is None or old.members or new.members:
         return "", ""
     return old.type, new.type
-
-
-def _changed_settings(before: ReadContract, now: ReadContract) -> Iterator[str]:
-    if before.key != now.key:
-        was, now_is = ", ".join(before.key) or "none", ", ".join(now.key) or "none"
-        yield f"the key was {was} and is {now_is}"
-    if before.cursor != now.cursor and LOG in (before.cursor, now.cursor):
-        yield _changed_cursor(before.cursor, now.cursor)
-    if before.query != now.query:
-        yield _changed_query(before.query, now.query)
-    if before.only != now.only:
-        yield f"child tables are now {'excluded' if now.only else 'included'}"
-
-
-def _changed_cursor(before: str | None, now: str | None) -> str:
-    if before and now:
-        return f"the cursor was `{before}` and is `{now}`"
-    return f"the cursor is `{now}` now" if now else f"the cursor `{before}` was removed"
-
-
-def _changed_query(before: str | None, now: str | None) -> str:
-    if before and now:
-        return "`query` changed"
-    return "it is a query now, no longer a table" if now else "it is a table now, no longer a query"
-
-
-def _changes_without_reload(before: ReadContract, now: ReadContract, shown: str) -> Iterator[str]:
-    full_refresh = f"lakefeed run --select {shown} --full-refresh"
-    if before.cursor != now.cursor:
-        cursor = _changed_cursor(before.cursor, now.cursor)
-        yield f"{cursor}, so the table is read from the beginning"
-    if before.where != now.where:
-        yield (
-            "`where` changed and applies to rows read from now on; to apply it to all rows: "
-            f"{full_refresh}"
-        )
-    if before.initial_value != now.initial_value and before.cursor == now.cursor:
-        yield (
-            f"`initial_value` was {before.initial_value or 'not set'} and is "
-            f"{now.initial_value or 'not set'}; loads continue from the checkpoint. To load the "
-            f"rows in between: {full_refresh}"
-        )

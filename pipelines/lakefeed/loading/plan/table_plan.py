@@ -13,8 +13,7 @@ from lakefeed.declaration.table import Table
 from lakefeed.errors import TableFailed
 from lakefeed.loading.plan.column_check import check_columns, protections_of, retyped_columns
 from lakefeed.loading.plan.column_names import DELETED_AT, WAL_COLUMNS, check_names
-from lakefeed.loading.plan.cursor_check import WITH_ROW_VERSIONS, cursor_of
-from lakefeed.loading.plan.cursor_columns import CursorColumns
+from lakefeed.loading.plan.cursor_columns import WITH_ROW_VERSIONS, CursorColumns, cursor_of
 from lakefeed.loading.plan.cursors import CursorValue, as_cursor_value, in_zone
 from lakefeed.loading.plan.detached import check_on_detach, recorded_partitions
 from lakefeed.loading.plan.key_indexes import range_key, unique_indexes
@@ -109,7 +108,15 @@ class TablePlan:
             protected={name: how.described for name, how in self.protections.items()},
             query=statement.text if (statement := statement_of(self.table)) else None,
             partitions=self.partitions,
+            timezone=self.cursor_zone if self.cursor_kind in ("timestamp", "date") else None,
         )
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The columns of the table that sources.yaml excludes."""
+        live = self.table.catalogue
+        names = [column.name for column in live.columns] if live else []
+        return tuple(name for name in names if not self.table.loads(name))
 
     @property
     def _recorded_cursor(self) -> str | None:

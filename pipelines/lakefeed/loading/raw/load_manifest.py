@@ -7,6 +7,8 @@ Its format (see documents.py) also covers the files beside it in the folder:
     1.2    adds how columns were protected, the query of a table that is declared as one, and the
            bounds of partitions
     1.3    adds the range of a first load that is committed in ranges
+    1.4    adds how far a standby had replayed the log at the snapshot
+    1.5    adds the time zone of a cursor that has none
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.sessions.transactions import OpenTransactions
 from lakefeed.wording import counted, data_size
 
-FORMAT = "1.4"
+FORMAT = "1.5"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from lakefeed.declaration.differences import NOTHING, Difference
 from lakefeed.declaration.table import Table
 from lakefeed.errors import TableFailed
 from lakefeed.loading.plan.read_contract import ContractChanges, ReadContract, changes_since
-from lakefeed.loading.plan.table_plan import plan_table
+from lakefeed.loading.plan.table_plan import TablePlan, plan_table
 from lakefeed.source.statement import tables_read
 from lakefeed.transformation.generate.edited_columns import column_edits
 from lakefeed.transformation.generate.staged_columns import declared_columns
@@ -55,7 +55,10 @@ _TABLE_VALUES = {
     ("on_detach", NOTHING): "rows of detached and dropped partitions count as deleted, also those "
     "kept so far",
     ("history", "true"): "adds a model with all row versions in raw; generate it: lakefeed sync",
-    ("history", "false"): "removes its history model; models that read it will fail",
+    (
+        "history",
+        "false",
+    ): "removes its history, also from the warehouse; models that read it will fail",
     ("retention", NOTHING): "`lakefeed prune` no longer removes row versions by age; removed ones "
     "don't come back",
     ("enabled", "false"): "no longer loads the table; what was loaded and staged stays as it is",
@@ -167,30 +170,32 @@ def _next_run(before: Table, now: Table) -> Iterator[str]:
         yield _UNKNOWN
         return
     try:
-        reads = _read_as(now, is_moved=before.qualified != now.qualified)
+        plan = plan_table(now, now.catalogue)
     except TableFailed as error:
         yield f"fails at this table: {error.what}"
         return
     try:
-        read = _read_as(before)
+        read = _read_as(plan_table(before, before.catalogue))
     except TableFailed:
         return
-    if now.mode == "full_refresh":
-        if read != reads:
-            yield "reads the whole table, so the change applies to every row"
-    else:
-        yield from _incremental_changes(
-            before, now, changes_since(read, reads, shown=now.shown, reads_whole=False)
-        )
+    reads = _read_as(plan, is_moved=before.qualified != now.qualified)
+    if now.mode == "full_refresh" and read != reads:
+        yield "reads the whole table, so the change applies to every row"
+    changes = changes_since(
+        read,
+        reads,
+        shown=now.shown,
+        reads_whole=now.mode == "full_refresh",
+        unread=[name for name in read.columns if name not in reads.columns],
+    )
+    yield from changes.notes
+    if now.mode != "full_refresh":
+        yield from _columns_added(now, changes)
     both = [name for name in reads.columns if name in read.columns]
     yield from column_edits(declared_columns(before), declared_columns(now), both)
-    for name in read.columns:
-        if name not in reads.columns:
-            yield f"no longer reads column `{name}`; staging keeps it, with null in new rows"
 
 
-def _incremental_changes(before: Table, now: Table, changes: ContractChanges) -> Iterator[str]:
-    yield from changes.notes
+def _columns_added(now: Table, changes: ContractChanges) -> Iterator[str]:
     for name in changes.added:
         if now.appends:
             yield f"adds column `{name}`, with null in the rows loaded before"
@@ -199,20 +204,12 @@ def _incremental_changes(before: Table, now: Table, changes: ContractChanges) ->
             f"adds column `{name}`, with null in older rows; if the source has values in it, reads "
             "the table from the beginning"
         )
-    if before.cursor and now.cursor and before.cursor.name == now.cursor.name:
-        zone = now.cursor.timezone or "UTC"
-        if zone != (before.cursor.timezone or "UTC"):
-            yield f"takes its cursor as time in {zone}; the values in raw stay as they are"
 
 
-def _read_as(table: Table, *, is_moved: bool = False) -> ReadContract:
+def _read_as(plan: TablePlan, *, is_moved: bool = False) -> ReadContract:
     """How the next load would read the table, according to the catalogue.
 
     The catalogue doesn't store a table's oid, by which loads recognise a recreated table; made-up
     ones stand in for it.
-
-    Raises:
-        TableFailed: the declaration doesn't fit the table, or the table isn't in the catalogue.
     """
-    read_as = plan_table(table, table.catalogue).read_as
-    return replace(read_as, identity=2 if is_moved else 1)
+    return replace(plan.read_as, identity=2 if is_moved else 1)
