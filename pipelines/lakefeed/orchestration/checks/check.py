@@ -131,7 +131,7 @@ def check_connected(project: Project) -> CheckReport:
             connection = connection_of(project, source)
             with connect(connection, "lakefeed check") as session:
                 found.warnings += _connection_warnings(connection)
-                _check_source(session, project, source, found)
+                _check_source(session, project, connection, found)
         except LakefeedError as error:
             if str(error) not in {str(known) for known in found.errors}:
                 found.errors.append(error)
@@ -144,8 +144,10 @@ def check_connected(project: Project) -> CheckReport:
     )
 
 
-def _check_source(session: PgConnection, project: Project, source: str, found: _Found) -> None:
-    errors, warnings = found.errors, found.warnings
+def _check_source(
+    session: PgConnection, project: Project, connection: Connection, found: _Found
+) -> None:
+    source, errors, warnings = connection.source, found.errors, found.warnings
     live = read_live(session, project, source)
     errors += [lost_wildcard_error(project, source, entry) for entry in live.lost_wildcards]
     warnings += [f"{source}: {line}" for line in read_horizon(session).warnings]
@@ -162,7 +164,7 @@ def _check_source(session: PgConnection, project: Project, source: str, found: _
         except LakefeedError as error:
             refused.append(error)
     if any(plan.table.reads_log for plan in plans):
-        refused += unreadable_log(session, project, source)
+        refused += unreadable_log(session, project, connection)
     known = _catalogued(session, plans)
     for plan in plans:
         if missing := _missing_privilege(plan, known):

@@ -14,9 +14,10 @@ from lakefeed.loading.log.positions import has_read_log
 from lakefeed.orchestration.log.setup_plan import Facts, plan_setup
 from lakefeed.orchestration.log.steps import Need, Outcome, with_steps_run
 from lakefeed.orchestration.project.catalogue_sync import LiveSource, read_live
-from lakefeed.source.connections.connection import connection_of
+from lakefeed.source.connections.connection import Connection, connection_of
 from lakefeed.source.connections.sessions import connect
 from lakefeed.source.log.server import read_server
+from lakefeed.source.log.session import why_no_replication
 from lakefeed.source.log.slots import slot_of, was_decoded
 from lakefeed.source.replication.membership import logged_tables, membership_of
 from lakefeed.source.replication.publications import publication_of
@@ -53,12 +54,19 @@ def _of_source(project: Project, source: str, *, applies: bool, allow_unbounded:
         with connect(connection, "lakefeed cdc") as session:
             facts, missing = _facts(session, project, source)
         plan = plan_setup(facts, settings, allow_unbounded=allow_unbounded)
-        found = replace(found, plan=replace(plan, unfit=(*missing, *plan.unfit)))
+        needs = plan.needs or _replication_needs(connection)
+        found = replace(found, plan=replace(plan, needs=needs, unfit=(*missing, *plan.unfit)))
         if applies:
             found = with_steps_run(found, connection)
     except LakefeedError as error:
         return replace(found, error=error)
     return found
+
+
+def _replication_needs(connection: Connection) -> tuple[Need, ...]:
+    """Why the slot couldn't be read over this connection, as through a pooler."""
+    reason = why_no_replication(connection)
+    return (Need(reason.what, reason.do or ""),) if reason else ()
 
 
 def _facts(session: PgConnection, project: Project, source: str) -> tuple[Facts, list[Need]]:

@@ -12,10 +12,11 @@ from psycopg2.extensions import connection as PgConnection
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.errors import LakefeedError
-from lakefeed.source.connections.connection import connection_of
+from lakefeed.source.connections.connection import Connection, connection_of
 from lakefeed.source.connections.sessions import connect
 from lakefeed.source.log.checks import readable_slot
 from lakefeed.source.log.failure import LogUnreadable
+from lakefeed.source.log.session import why_no_replication
 from lakefeed.source.log.slots import Slot, slot_of
 from lakefeed.wording import data_size, duration_text
 
@@ -86,15 +87,22 @@ def slot_states(project: Project, tables: Sequence[Table]) -> tuple[SlotState, .
     )
 
 
-def unreadable_log(session: PgConnection, project: Project, source: str) -> list[LakefeedError]:
+def unreadable_log(
+    session: PgConnection, project: Project, connection: Connection
+) -> list[LakefeedError]:
     """Why the log of a source can't be read; empty if it can."""
-    settings = project.wal_of(source)
+    settings = project.wal_of(connection.source)
+    reason: LakefeedError | None
     try:
         readable_slot(session, settings.slot, settings.publication)
     except LogUnreadable as error:
-        where = project.declared.document.where(("sources", source))
-        return [LakefeedError(error.what, where=where, do=error.do)]
-    return []
+        reason = error
+    else:
+        reason = why_no_replication(connection)
+    if reason is None:
+        return []
+    where = project.declared.document.where(("sources", connection.source))
+    return [LakefeedError(reason.what, where=where, do=reason.do)]
 
 
 def _state_of(project: Project, source: str, tables: tuple[str, ...]) -> SlotState:

@@ -12,7 +12,7 @@ from psycopg2.extensions import connection as PgConnection
 from psycopg2.extensions import quote_ident
 from psycopg2.extras import LogicalReplicationConnection
 
-from lakefeed.errors import LakefeedError
+from lakefeed.errors import LakefeedError, SourceUnreachable
 from lakefeed.source.connections.connection import Connection
 from lakefeed.source.connections.keepalive import Line
 from lakefeed.source.connections.session_settings import session_settings
@@ -91,6 +91,35 @@ def open_replication(connection: Connection) -> LogSession:
     Raises:
         SourceUnreachable: it couldn't be opened, or the role lacks a right.
     """
+    opened = _open(connection)
+    try:
+        with opened.line.waiting(), opened.session.cursor() as cursor:
+            cursor.execute("IDENTIFY_SYSTEM")
+    except psycopg2.Error as error:
+        failure = _refusal(connection, error)
+    except BaseException:
+        opened.close()
+        raise
+    else:
+        return opened
+    opened.close()
+    raise failure
+
+
+def why_no_replication(connection: Connection) -> SourceUnreachable | None:
+    """Why no replication connection can be opened; None if one can."""
+    try:
+        open_replication(connection).close()
+    except SourceUnreachable as error:
+        return error
+    return None
+
+
+def _open(connection: Connection) -> LogSession:
+    """A connection that may be an ordinary one: some poolers ignore what was asked for.
+
+    Nothing may be set in it before that is known, since others use it afterwards.
+    """
     line = Line(connection, "lakefeed log")
     watch(line)
     try:
@@ -144,7 +173,7 @@ def _command(session: PgConnection, source: LogSource) -> str:
 
 
 def _refusal(connection: Connection, error: psycopg2.Error) -> LakefeedError:
-    # Where the server knows no such command, this isn't a replication connection.
+    # Only a replication connection knows such a command.
     if isinstance(error, errors.SyntaxError):
         return no_replication(connection)
     return refusal(connection, error)
