@@ -119,6 +119,19 @@ def test_a_spark_that_cannot_be_reached_or_lacks_its_client_is_told(shop: Lake) 
         assert "can't reach the Spark at sc://127.0.0.1:1" in refused(on_spark, 3)
 
 
+def test_it_says_that_no_promise_was_tested_where_generated_files_are_stale(shop: Lake) -> None:
+    stale = shop.declare("a: {cursor: at, history: true}")
+
+    ended = stale.command("check", "--warehouse", "--conformance")
+
+    assert ended.returncode == 2, ended
+    assert "lakefeed sync" in ended.stderr
+    assert ended.stderr.endswith(
+        "no promise was tested: fix what is named above, then run it again\n"
+    )
+    assert not (shop.root / "data/conformance").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -45,7 +45,9 @@ def check(root: Path, as_json: bool, *, server: str | None, **asked: bool) -> No
     report = with_data(project, report) if asked["data"] else report
     report = with_warehouse(project, report) if asked["warehouse"] else report
     show_check(project, report, as_json)
-    if asked["conformance"] and report.warehouse and not report.errors:
+    if asked["conformance"] and report.errors:
+        click.echo("no promise was tested: fix what is named above, then run it again", err=True)
+    elif asked["conformance"] and report.warehouse:
         from lakefeed.conformance.run import run_conformance
 
         sys.exit(run_conformance(project, report.warehouse, server))
