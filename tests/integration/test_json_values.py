@@ -57,7 +57,7 @@ def read(
     may_repeat: bool = True,
 ) -> Any:
     """The text of the value in staging, or `inexact` where a build would stop."""
-    form = json_form(steps_of(path), parse_value_type(kind), may_repeat=may_repeat)
+    form = json_form(steps_of(path), parse_value_type(kind), may_repeat=may_repeat).in_full
     value, inexact = (text.replace(VALUE, "document") for text in (form.value, form.inexact))
     staging.execute("delete from rows")
     staging.execute("insert into rows values (?)", [document])

@@ -11,6 +11,7 @@ tokens that it begins (`b`) and ends with (`e`), around its values (`v`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from lakefeed.source.exact_cast import BOOLEANS, NUMBER_TEXT, TIME_TEXTS, UUID_TEXT
 from lakefeed.source.inspection.types import lake_type
@@ -25,13 +26,46 @@ _OUTLINE = """try_cast(array_to_string(list_transform(t, lambda e, i: case
  when regexp_matches(e, '^[-0-9]') then i::varchar else e end), '') as json)""".replace("\n", "")
 # PostgreSQL has no such character; here it stands for what can't be read.
 _UNREADABLE = "chr(0)"
+_TRIMMED = "trim(x, ' ')"
 
 _NUMBER_PARTS = r"^([-+]?)(\d*)\.?(\d*)(?:[eE]([-+]?\d+))?$"
 _TRUE = "'t', 'true', 'y', 'yes', 'on', '1'"
 _MINUTES = r"'^(.{10}[T ]\d\d:\d\d)([-+Z].*)?$', '\1:00\2'"
 
 
-def json_form(path: Sequence[str], declared: str, *, may_repeat: bool) -> StagedForm:
+# What stands for the place of the value, and for what all values of a kind are read by, so that the
+# generated YAML has each of these but once.
+AT = "{at}"
+_TEXT, _JSON, _DIGITS = "{text}", "{json}", "{digits}"
+
+
+@dataclass(frozen=True)
+class JsonForm(StagedForm):
+    """How a value of a JSON text is read, where `value` and `inexact` are the same for all values
+    of its type. They have names of `JSON_PARTS` in them, and `AT` for the place.
+
+    Attributes:
+        at: where the value is in the outline.
+    """
+
+    at: str = ""
+
+    @property
+    def in_full(self) -> StagedForm:
+        """The same without names of parts."""
+        value, inexact = self.value, self.inexact
+        for name, part in JSON_PARTS.items():
+            value, inexact = value.replace(name, part), inexact.replace(name, part)
+        return StagedForm(self.type, value.replace(AT, self.at), inexact.replace(AT, self.at))
+
+
+def parts_in(form: JsonForm) -> dict[str, str]:
+    """Those of `JSON_PARTS` that the form names."""
+    named = form.value + form.inexact
+    return {name: part for name, part in JSON_PARTS.items() if name in named}
+
+
+def json_form(path: Sequence[str], declared: str, *, may_repeat: bool) -> JsonForm:
     """How the value at a path of a JSON text is read as PostgreSQL's type.
 
     A missing path and JSON's null are null. Else the text is that of PostgreSQL's `#>>`, except
@@ -41,17 +75,13 @@ def json_form(path: Sequence[str], declared: str, *, may_repeat: bool) -> Staged
         path: keys and positions; a number is either, as in PostgreSQL.
         may_repeat: whether an object may have a key more than once.
     """
-    found = _last_at(path) if may_repeat else _only_at(path)
-    text = _with(
-        f"regexp_extract_all({VALUE}, {literal(_TOKEN)})",
-        "t",
-        _with(_OUTLINE, "o", _with(found, "n", _text(as_json=declared == "json"))),
-    )
+    text = _JSON if declared == "json" else _TEXT
     kind, value, inexact = _read(declared)
-    return StagedForm(
+    return JsonForm(
         kind,
         _with(text, "x", value),
         f"coalesce({_with(text, 'x', f'x is not null and ({inexact})')}, false)",
+        at=_last_at(path) if may_repeat else _only_at(path),
     )
 
 
@@ -78,6 +108,13 @@ def _last_at(path: Sequence[str]) -> str:
 
 
 def _text(*, as_json: bool) -> str:
+    """The text of the value, or JSON's own text of it."""
+    of_place = _with(AT, "n", _text_of_place(as_json=as_json))
+    tokens = f"regexp_extract_all({VALUE}, {literal(_TOKEN)})"
+    return _with(tokens, "t", _with(_OUTLINE, "o", of_place))
+
+
+def _text_of_place(*, as_json: bool) -> str:
     """The text of a place `n` in the outline `o` of the tokens `t`, or as JSON's own text."""
     string = "n::varchar" if as_json else "n ->> '$'"
     return (
@@ -92,7 +129,7 @@ def _text(*, as_json: bool) -> str:
 def _read(declared: str) -> tuple[str, str, str]:
     """DuckDB's type, the value of a text `x`, and when the text has no such value."""
     kind = lake_type(declared).duckdb
-    trimmed = "trim(x, ' ')"
+    trimmed = _TRIMMED
     word = f"lower({trimmed})"
     if declared == "interval":
         form = interval_form()
@@ -124,7 +161,7 @@ def _time(kind: str, text: str, pattern: str) -> tuple[str, str]:
 
 def _number(kind: str, text: str) -> tuple[str, str]:
     if kind == "double":
-        double = _with(f"try_cast({text} as double)", "f", _differs("f::varchar", text))
+        double = _with(f"try_cast({text} as double)", "f", _differs("f::varchar"))
         inexact = (
             f"case when {text} in ('NaN', 'Infinity', '-Infinity') then false "
             f"when {_unlike(text, NUMBER_TEXT)} then true else {double} end"
@@ -138,15 +175,14 @@ def _number(kind: str, text: str) -> tuple[str, str]:
     else:
         unfit = f"p.d <> '' or try_cast({plain} as {kind}) is null"
     inexact = (
-        f"case when {_unlike(text, NUMBER_TEXT)} then true "
-        f"else {_with(_digits(text), 'p', unfit)} end"
+        f"case when {_unlike(text, NUMBER_TEXT)} then true else {_with(_DIGITS, 'p', unfit)} end"
     )
-    return _with(_digits(text), "p", f"cast({plain} as {kind})"), inexact
+    return _with(_DIGITS, "p", f"cast({plain} as {kind})"), inexact
 
 
-def _differs(shown: str, text: str) -> str:
+def _differs(shown: str) -> str:
     """Whether a double, shown with the fewest digits that tell it apart, isn't the number."""
-    return f"isinf(f) or {_digits(shown)} is distinct from {_digits(text)}"
+    return f"isinf(f) or {_digits(shown)} is distinct from {_DIGITS}"
 
 
 def _digits(text: str) -> str:
@@ -160,3 +196,11 @@ def _digits(text: str) -> str:
     after = f"repeat('0', greatest(-{point}, 0)) || substr({digits}, {before} + 1)"
     signed = "case m.s when '-' then '-' else '' end"
     return _with(parts, "m", f"{{'s': {signed}, 'w': {whole}, 'd': rtrim({after}, '0')}}")
+
+
+# By name, in the order in which they are put in.
+JSON_PARTS = {
+    _JSON: _text(as_json=True),
+    _TEXT: _text(as_json=False),
+    _DIGITS: _digits(_TRIMMED),
+}

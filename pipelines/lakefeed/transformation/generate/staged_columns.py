@@ -11,7 +11,7 @@ from lakefeed.declaration.flattened import Flattened, flattened_of
 from lakefeed.declaration.table import Table
 from lakefeed.source.inspection.equality import comparable
 from lakefeed.source.inspection.types import lake_type
-from lakefeed.source.json_value import json_form
+from lakefeed.source.json_value import JsonForm, json_form, parts_in
 from lakefeed.source.staged_form import StagedForm, form_of
 from lakefeed.sql import quote
 
@@ -73,17 +73,31 @@ def _flattened(table: Table, column: Column) -> Iterator[StagedColumn]:
 
 
 def forms_of(table: Table) -> dict[str, dict[str, str]]:
-    """How columns that are text in raw are read, by their name in staging, for the macros. Those
-    that have only a value of a column name it (`of`)."""
-    return {
-        column.name: {
-            **({"of": column.loaded.name} if column.flattened else {}),
-            "value": column.form.value,
-            "inexact": column.form.inexact,
-        }
-        for column in staged_columns(table)
-        if column.form
-    }
+    """How columns that are text in raw are read, by their name in staging, for the macros.
+
+    Those that have only a value of a column name it (`of`), and how it is read (`as`, by
+    `readings_of`).
+    """
+    forms: dict[str, dict[str, str]] = {}
+    for column in staged_columns(table):
+        if isinstance(column.form, JsonForm) and column.flattened:
+            kind = column.flattened.type
+            forms[column.name] = {"of": column.loaded.name, "at": column.form.at, "as": kind}
+        elif column.form:
+            forms[column.name] = {"value": column.form.value, "inexact": column.form.inexact}
+    return forms
+
+
+def readings_of(table: Table) -> dict[str, dict[str, Any]]:
+    """How values are read that columns are flattened to: by type, and the parts that these name."""
+    kinds: dict[str, dict[str, str]] = {}
+    parts: dict[str, str] = {}
+    for column in staged_columns(table):
+        if isinstance(column.form, JsonForm) and column.flattened:
+            form = column.form
+            kinds[column.flattened.type] = {"value": form.value, "inexact": form.inexact}
+            parts |= parts_in(form)
+    return {"kinds": kinds, "parts": parts} if kinds else {}
 
 
 def staged_names(table: Table, columns: Sequence[str]) -> list[str]:

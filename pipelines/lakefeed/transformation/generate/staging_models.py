@@ -24,6 +24,7 @@ from lakefeed.transformation.generate.staged_columns import (
     StagedColumn,
     declared_columns,
     forms_of,
+    readings_of,
     staged_columns,
     staged_names,
 )
@@ -138,7 +139,7 @@ def _raw_place(project: Project) -> str:
 
 
 def _raw_meta(project: Project, table: Table) -> dict[str, Any]:
-    # Spark's models have the names and types of raw (declaration/table_checks.py).
+    # Spark's models have the names and types of raw (declaration/column_checks.py).
     is_as_in_raw = project.declaration.warehouse.type == "spark"
     forms = {} if is_as_in_raw else forms_of(table)
     declared = {} if is_as_in_raw else declared_columns(table)
@@ -154,6 +155,7 @@ def _raw_meta(project: Project, table: Table) -> dict[str, Any]:
         **({"log": True} if table.reads_log else {}),
         "columns": types,
         **({"forms": forms} if forms else {}),
+        **({"readings": readings} if (readings := readings_of(table)) and forms else {}),
         **({"declared": declared} if declared else {}),
     }
 

@@ -82,7 +82,7 @@
     {%- set raw_types = lakefeed.described('from ' ~ rows) -%}
     {%- set names = lakefeed.read_from(raw.meta.lakefeed) -%}
     {%- set unfit = lakefeed.values_lost(
-        raw_types, raw.meta.lakefeed.columns, names, raw.meta.lakefeed.get('forms', {})
+        raw_types, raw.meta.lakefeed.columns, names, lakefeed.forms_of(raw.meta.lakefeed)
     ).values() | list -%}
     {%- for key in raw.meta.lakefeed.key if names.get(key, key) in raw_types -%}
         {%- do unfit.append(lakefeed.quote(names.get(key, key)) ~ ' is null') -%}

@@ -28,6 +28,36 @@
 {% endmacro %}
 
 
+{#
+    How columns are read that are PostgreSQL's text in raw, by their name in models: `value` and `inexact`
+    are expressions over `{value}`. Columns that have only a value of a column share those of their type,
+    which have the names of parts in them, and `{at}` for the place of the value (source/json_value.py).
+#}
+{% macro forms_of(raw) %}
+    {%- set forms = {} -%}
+    {%- for name, form in raw.get('forms', {}).items() -%}
+        {%- if form.get('as') -%}
+            {%- set reading = raw.readings.kinds[form.get('as')] -%}
+            {%- do forms.update({name: {
+                'of': form.of,
+                'value': lakefeed.in_full(reading.value, raw.readings.parts, form.at),
+                'inexact': lakefeed.in_full(reading.inexact, raw.readings.parts, form.at),
+            }}) -%}
+        {%- else -%}
+            {%- do forms.update({name: form}) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{- return(forms) -}}
+{% endmacro %}
+
+
+{% macro in_full(text, parts, at) %}
+    {%- set whole = namespace(text=text) -%}
+    {%- for name, part in parts.items() -%}{%- set whole.text = whole.text.replace(name, part) -%}{%- endfor -%}
+    {{- return(whole.text.replace('{at}', at)) -}}
+{% endmacro %}
+
+
 {# How whole columns are read that are PostgreSQL's text: in a model, only these may still be text. #}
 {% macro forms_of_whole(raw) %}
     {%- set forms = {} -%}

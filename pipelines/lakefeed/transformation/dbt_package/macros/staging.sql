@@ -183,7 +183,7 @@
     {%- set rows = lakefeed.rows_of_loads(loads) -%}
     {%- set raw_types = lakefeed.described('from ' ~ rows) -%}
     {%- set names = lakefeed.read_from(raw.meta.lakefeed) -%}
-    {%- set forms = raw.meta.lakefeed.get('forms', {}) -%}
+    {%- set forms = lakefeed.forms_of(raw.meta.lakefeed) -%}
     {%- do lakefeed.refuse_lossy_casts(raw_types, columns, rows, names, forms, raw.meta.lakefeed.key) -%}
     {%- set quoted = lakefeed.quoted(columns.keys() | list + names.values() | list) -%}
     {%- set deleted_at = 'files._deleted_at' if '_deleted_at' in raw_types else 'null::timestamptz' -%}
