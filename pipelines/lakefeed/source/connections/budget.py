@@ -16,6 +16,7 @@ from threading import Lock
 from typing import TypeVar
 
 from psycopg2 import Error as PgError
+from psycopg2.extensions import TRANSACTION_STATUS_INERROR
 from psycopg2.extensions import connection as PgConnection
 
 from lakefeed.errors import LakefeedError, Refused, SourceUnreachable
@@ -127,9 +128,12 @@ class Budget:
             return [slot for (slot,) in cursor.fetchall()]
 
     def _unlock(self, slots: list[int]) -> None:
+        # After an error nothing is answered before the end of the transaction, with which a pooler
+        # gives the session to others: both go in one message.
+        has_failed = self._session.info.transaction_status == TRANSACTION_STATUS_INERROR
         # A session that has ended has no locks.
         with suppress(PgError, SourceUnreachable), self._session.cursor() as cursor:
-            cursor.execute(_GIVE_BACK, [slots])
+            cursor.execute(f"rollback; {_GIVE_BACK}" if has_failed else _GIVE_BACK, [slots])
 
 
 def once_there_is_room(open_one: Callable[[], _R], say: Callable[[str], None]) -> _R:
