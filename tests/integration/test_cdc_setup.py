@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from lakefeed.orchestration.inspect.overview import overview
+from lakefeed.site.page import render
 from lakefeed.source.connections.connection import connection_of
 from lakefeed.source.connections.sessions import connect
 from lakefeed.source.log.slots import Slot, slot_of
 from lakefeed.source.replication.publications import publication_of
+from lakefeed.transformation.lineage.project_lineage import read_lineage
 from tests.conftest import Database, Lake, logical_server, new_database
 
 pytestmark = pytest.mark.builds
@@ -422,6 +427,17 @@ def test_status_freshness_metrics_and_the_check_say_what_the_slot_holds_back(
     assert f'slot="{SLOT}"' in metrics and "lakefeed_slot_retained_bytes" in metrics
     assert "lakefeed_slot_last_read_timestamp_seconds" in metrics
     assert orders.command("check", "--connect").returncode == 0
+
+
+def test_the_site_says_what_the_slot_holds_back(orders: Lake, logical_database: Database) -> None:
+    setup(orders, "--apply")
+    orders.command("sync")
+    logical_database.execute("insert into orders select g, g from generate_series(1, 20000) as g")
+
+    page = render(overview(orders.project, dt.datetime.now(dt.UTC)), read_lineage(orders.project))
+
+    assert re.search(f"shop.orders; the slot `{SLOT}` of `shop` holds back [0-9.]+ MB", page)
+    assert "shop.orders (the log, which never misses a row)" in page
 
 
 def test_a_slot_that_is_missing_is_a_problem_everywhere(orders: Lake) -> None:
