@@ -146,10 +146,12 @@ class Lake:
         """Rows of a query on the warehouse."""
         return warehouse_of(self.project).published.query(sql)[1]
 
-    def raw(self, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
-        """Rows of the committed raw files of a table, sorted."""
+    def raw(
+        self, table: str, columns: str = "*", *, effective: bool = False
+    ) -> list[tuple[Any, ...]]:
+        """Rows of the committed raw files of a table, sorted; or of those that still count."""
         log = CommitLog(self.project.raw, table)
-        held = LatestRows.of(log, log.loads())
+        held = LatestRows.of(log, log.effective_loads() if effective else log.loads())
         if not held:
             return []
         with duckdb.connect() as session:

@@ -78,7 +78,7 @@ def test_an_end_within_a_record_is_no_backlog(
     lake: Lake, logical_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The server's disk has the beginning of a record whenever something is being written.
-    monkeypatch.setattr(run_log, "end_of_log", lambda session: end_of_log(session) + 8)
+    monkeypatch.setattr(run_log, "end_of_log", lambda *given, **how: end_of_log(*given, **how) + 8)
     logical_database.execute("update t set word = 'later' where id = 1")
 
     (found,) = audit(lake.project, ()).tables

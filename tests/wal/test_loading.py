@@ -14,7 +14,7 @@ LONG = "repeat(md5(random()::text), 2000)"
 def newest(lake: Lake, columns: str = "id, word") -> list[tuple[object, ...]]:
     """The rows of `t` that raw has in the end, by load and by place in the log."""
     order = "_dlt_load_id::double, coalesce(_wal_lsn, 0), coalesce(_wal_position, 0)"
-    rows = lake.raw("shop__t", f"id, ({order}), _deleted_at, {columns}")
+    rows = lake.raw("shop__t", f"id, ({order}), _deleted_at, {columns}", effective=True)
     found = {}
     for key, _place, deleted_at, *values in sorted(rows, key=lambda row: row[1]):
         found[key] = None if deleted_at else tuple(values)

@@ -13,6 +13,7 @@ plan, the row's key as in `named_key`, and:
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import duckdb
 
 from lakefeed.errors import TableFailed
 from lakefeed.loading.log.change_files import value_name
+from lakefeed.loading.log.standing import cannot_go_on
 from lakefeed.loading.log.values import is_visible, parsed
 from lakefeed.loading.plan.column_names import DELETED_AT, WAL_COLUMNS
 from lakefeed.loading.plan.table_plan import TablePlan
@@ -27,7 +29,10 @@ from lakefeed.loading.raw.latest_rows import LatestRows
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.loading.sessions.transactions import OpenTransactions
 from lakefeed.source.inspection.equality import named_key, names_of_key
-from lakefeed.sql import file_literal, quote
+from lakefeed.sql import file_literal, literal, quote
+
+# How far the clocks of servers that follow each other, or one that is set, may be apart.
+CLOCKS = dt.timedelta(minutes=1)
 
 CHANGES = "log_changes"
 TRUNCATES = "log_truncates"
@@ -46,11 +51,13 @@ class ChangesToApply:
         after: the position that the table has come to: commits that begin there or later are new.
         seen: the transactions in flight at the snapshot of the newest load of the whole table. What
             that snapshot shows was loaded with it.
+        after_at: when the server had all that is below `after`, by its clock; None if unknown.
     """
 
     files: tuple[Path, ...]
     after: int
     seen: OpenTransactions
+    after_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -84,8 +91,9 @@ def take_changes(session: SourceSession, plan: TablePlan, changes: ChangesToAppl
     """Creates CHANGES with what the log tells, and finds out which changes are whole.
 
     Raises:
-        TableFailed: a value can't be stored exactly.
+        TableFailed: a value can't be stored exactly, or the server was restored meanwhile.
     """
+    refuse_rewound(session, plan, changes)
     spooled = new_changes(changes)
     decoded = decoded_rows(plan, spooled)
     keys = ", ".join(names_of_key(plan.key_columns))
@@ -113,11 +121,44 @@ def take_changes(session: SourceSession, plan: TablePlan, changes: ChangesToAppl
 
 def new_changes(changes: ChangesToApply) -> str:
     """Those of the spooled changes that are new to the table, as a from-clause item."""
-    paths = ", ".join(map(file_literal, changes.files))
     return (
-        f"(from read_parquet([{paths}], hive_partitioning = false) where lsn >= {changes.after} "
+        f"(from {_spooled(changes)} where lsn >= {changes.after} "
         f"and not ({is_visible(changes.seen)}))"
     )
+
+
+def refuse_rewound(session: SourceSession, plan: TablePlan, changes: ChangesToApply) -> None:
+    """Checks that what is skipped, since raw has it, was committed before raw had it.
+
+    A server that is restored by copying its files back has the same history by its name and, soon,
+    the same positions in its log and numbers of transactions again, for other changes.
+
+    Raises:
+        TableFailed: a change below the table's position, or shown by its snapshot, is newer.
+    """
+    since = dt.datetime.fromisoformat(changes.seen.snapshot_at) + CLOCKS
+    newer = f"({is_visible(changes.seen)}) and committed_at > {_moment(since)}"
+    if changes.after_at:
+        noted = _moment(changes.after_at + CLOCKS)
+        newer = f"{newer} or lsn < {changes.after} and committed_at > {noted}"
+    query = f"select min(epoch_us(committed_at)) from {_spooled(changes)} where {newer}"
+    ((found,),) = session.execute(query).fetchall()
+    if found is not None:
+        at = dt.datetime.fromtimestamp(found / 1_000_000, dt.UTC)
+        raise cannot_go_on(
+            plan,
+            f"the server was restored, or its clock was set back: its log has a change of "
+            f"{at:%Y-%m-%d %H:%M:%S} UTC at a place that was read before that time",
+        )
+
+
+def _moment(at: dt.datetime) -> str:
+    return f"{literal(at.isoformat())}::timestamptz"
+
+
+def _spooled(changes: ChangesToApply) -> str:
+    paths = ", ".join(map(file_literal, changes.files))
+    return f"read_parquet([{paths}], hive_partitioning = false)"
 
 
 def decoded_rows(plan: TablePlan, spooled: str) -> str:

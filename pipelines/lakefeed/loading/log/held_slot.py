@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,16 +23,24 @@ from lakefeed.source.replication.published_since import PublishedSince, publishe
 # As long as runs wait for sessions (source/connections/budget.py).
 _WAIT_SECONDS = 30 * 60
 _RETRY_SECONDS = 1.0
-_FLUSH_SECONDS = 5.0
+# How long a run waits for commits that the application didn't wait for. Those that are still not
+# flushed then come with the next run.
+_SOON_SECONDS = 1.0
+# On top of what the server promises, where all must be flushed: its disk may be busy.
+_BUSY_DISK_SECONDS = 5.0
 # Most transactions end within a moment; others may be open for days.
 _OPEN_SECONDS = 10.0
-# Where a page ends, the next record begins after a header: nothing lies in between.
-_PAGE_HEADER = 40
+# Where a page ends, the next record begins after a header, which is the longest in a new file.
+_LONGEST_HEADER = 40
 
+# The unit of `wal_writer_delay` is a millisecond.
 _INSERTED = """
-select case
-    when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn()
-end::text
+select
+    case
+        when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn()
+    end::text,
+    current_setting('wal_block_size')::int,
+    (select setting::int from pg_settings where name = 'wal_writer_delay')
 """
 
 
@@ -57,19 +66,43 @@ class HeldSlot:
     following: int
 
 
-def end_of_log(session: WatchedSession) -> int:
-    """A position after all commits that a snapshot taken before shows, as far as they are flushed.
+def end_of_log(session: WatchedSession, *, has_all: bool = False) -> int:
+    """A position after the commits that a snapshot taken before shows, as far as they are flushed.
 
     A commit that the application doesn't wait for (`synchronous_commit = off`) is visible up to
-    three `wal_writer_delay` before it is flushed, and only what is flushed can be decoded.
+    three `wal_writer_delay` before it is flushed (`XLogBackgroundFlush` in PostgreSQL's xlog.c).
+    Only what is flushed can be decoded; a crash takes back the rest, and its transactions' numbers.
+
+    Args:
+        has_all: wait for as long as that takes, where rows of such commits were or will be read.
+            Otherwise for a moment.
     """
     with session.cursor() as cursor:
         cursor.execute(_INSERTED)
-        ((inserted,),) = cursor.fetchall()
-    until = monotonic() + _FLUSH_SECONDS
-    while (end := flushed(session)) + _PAGE_HEADER < parse_lsn(inserted) and monotonic() < until:
+        ((text, page, delay),) = cursor.fetchall()
+    inserted = parse_lsn(text)
+    most = _BUSY_DISK_SECONDS + 3 * delay / 1000 if has_all else _SOON_SECONDS
+    until = monotonic() + most
+    while not _is_up_to(end := flushed(session), inserted, page) and monotonic() < until:
+        raise_if_interrupted()
         sleep(0.02)
     return end
+
+
+def clock_of(session: WatchedSession) -> dt.datetime:
+    """The time by the server's clock."""
+    with session.cursor() as cursor:
+        cursor.execute("select clock_timestamp()")
+        row: tuple[dt.datetime] = cursor.fetchall()[0]
+    return row[0].astimezone(dt.UTC)
+
+
+def _is_up_to(end: int, inserted: int, page: int) -> bool:
+    """Whether no record begins between the two positions.
+
+    Others than commits are flushed with the next commit or page, which may take long.
+    """
+    return end >= inserted or (end % page == 0 and inserted - end <= _LONGEST_HEADER)
 
 
 @contextmanager

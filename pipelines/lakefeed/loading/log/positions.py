@@ -8,8 +8,9 @@ before the slot is advanced, by whoever holds the slot. What a load has committe
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lakefeed.declaration.models.table_settings import LOG
 from lakefeed.declaration.project import Location, Project
@@ -27,12 +28,14 @@ class Position:
     """Up to where a table's changes are in raw, as PostgreSQL writes it (`0/16B3748`).
 
     `load_id` is the newest load at that time: a load of the whole table since, after a slot was
-    made anew, may have begun before this position. `history` is that of the server then.
+    made anew, may have begun before this position. `history` is that of the server then. `at` is
+    a moment by its clock, as ISO 8601: all that it had committed below the position, it had before.
     """
 
     load_id: str
     lsn: str
     history: str | None = None
+    at: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Positions:
     published: FirstSeen | None = None
 
 
-POSITIONS = Format(Positions, "record of log positions", "1.1", indent=1)
+POSITIONS = Format(Positions, "record of log positions", "1.2", indent=1)
 
 
 def read_positions(raw: Location, source: str) -> Positions:
@@ -87,6 +90,18 @@ def position_of(effective: Sequence[Load], noted: Position | None) -> int | None
     if noted and noted.load_id == effective[-1].load_id:
         return max(reached, parse_lsn(noted.lsn))
     return reached
+
+
+def unless_noted(position: Position, noted: Position | None) -> Position:
+    """The position, or what is noted where that differs by its moment alone, which is as true."""
+    is_same = noted and noted.at and replace(position, at=noted.at) == noted
+    return noted if noted and is_same else position
+
+
+def noted_at(effective: Sequence[Load], noted: Position | None) -> dt.datetime | None:
+    """When the server had all that is below a table's position, by its clock; None if unknown."""
+    is_of_newest = noted and effective and noted.load_id == effective[-1].load_id
+    return dt.datetime.fromisoformat(noted.at) if noted and is_of_newest and noted.at else None
 
 
 def reads_log(effective: Sequence[Load]) -> bool:

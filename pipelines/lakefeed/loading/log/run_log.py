@@ -18,19 +18,25 @@ from threading import Lock
 
 from psycopg2 import Error as PgError
 
-from lakefeed.declaration.table import Table
 from lakefeed.errors import LakefeedError, TableFailed
 from lakefeed.interruption import raise_if_interrupted
 from lakefeed.loading.log.changes import ChangesToApply, LogOfTable
 from lakefeed.loading.log.decoding import TableDecoder, decoders_of, relations_of, widened
-from lakefeed.loading.log.held_slot import HeldSlot, end_of_log, open_transactions
+from lakefeed.loading.log.held_slot import (
+    HeldSlot,
+    clock_of,
+    end_of_log,
+    open_transactions,
+)
+from lakefeed.loading.log.kept import Kept
 from lakefeed.loading.log.positions import (
     FirstSeen,
     Position,
     Positions,
-    committed_position,
     has_read_log,
+    noted_at,
     read_positions,
+    unless_noted,
     write_positions,
 )
 from lakefeed.loading.log.standing import (
@@ -42,10 +48,10 @@ from lakefeed.loading.log.standing import (
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.load_manifest import Load
 from lakefeed.loading.sessions.spill_folders import own_folder
-from lakefeed.source.log.lsn import lsn_text, parse_lsn
+from lakefeed.source.log.lsn import lsn_text
 from lakefeed.source.log.messages import Begin
 from lakefeed.source.log.rows import Change
-from lakefeed.source.log.slots import Slot, advance
+from lakefeed.source.log.slots import advance
 from lakefeed.source.log.stream import changes_of
 from lakefeed.source.snapshot import Snapshot
 from lakefeed.wording import data_size
@@ -57,7 +63,12 @@ MOST_BYTES = 8 * 1024**3
 
 @contextmanager
 def run_log(
-    held: HeldSlot, snapshot: Snapshot, plans: Sequence[TablePlan], spill: Path
+    held: HeldSlot,
+    snapshot: Snapshot,
+    plans: Sequence[TablePlan],
+    spill: Path,
+    *,
+    has_all: bool = False,
 ) -> Iterator[RunLog]:
     """What the tables of a source take from its log; what was spooled goes with the block.
 
@@ -65,8 +76,10 @@ def run_log(
         snapshot: the run's; the log is decoded up to a position after it.
         plans: the tables that are read by the log.
         spill: where to spool what is decoded.
+        has_all: decode all that the snapshot shows, and wait until it is flushed.
     """
-    log = RunLog(held, snapshot, plans, own_folder(spill))
+    end = end_of_log(held.session, has_all=has_all)
+    log = RunLog(held, snapshot, plans, own_folder(spill), end=end)
     try:
         yield log
     finally:
@@ -77,7 +90,13 @@ class RunLog:
     """What one run takes from a source's log for its tables. Safe to use in several threads."""
 
     def __init__(
-        self, held: HeldSlot, snapshot: Snapshot, plans: Sequence[TablePlan], folder: Path
+        self,
+        held: HeldSlot,
+        snapshot: Snapshot,
+        plans: Sequence[TablePlan],
+        folder: Path,
+        *,
+        end: int,
     ) -> None:
         self._held = held
         self._snapshot = snapshot
@@ -86,7 +105,7 @@ class RunLog:
         noted = read_positions(held.project.raw, held.connection.source)
         self._noted, self._published = dict(noted.tables), noted.published
         self._came_to: dict[str, Position] = {}
-        self._end = end_of_log(held.session)
+        self._end, self._at = end, clock_of(held.session).isoformat()
         self._standing = Standing(held, snapshot, self._noted, self._end)
         # Where decoding ended: before the end of the log where a backlog is left to the next run.
         self._upto, self._leaves_more = self._end, False
@@ -113,7 +132,7 @@ class RunLog:
                 refuse_slot_of_others(plan, self._held)
             self._note_published()
             refuse_unpublished_changes(plan, effective, self._held, self._snapshot)
-            return LogOfTable(reaches=begins_at, changes=None, end=self._end)
+            return LogOfTable(reaches=begins_at, changes=None, end=self._end_of_all)
         after = self._standing.position_of(plan, effective)
         decoder = self._decoded()[plan.table.lake_name]
         seen = effective[0].in_flight
@@ -125,7 +144,8 @@ class RunLog:
                 "it has a change without the row's key: the table's key or its replica identity "
                 "was another one",
             )
-        changes = ChangesToApply(decoder.files.readable_files(), after, seen)
+        since = noted_at(effective, self._noted.get(plan.table.lake_name))
+        changes = ChangesToApply(decoder.files.readable_files(), after, seen, since)
         return LogOfTable(max(after, self._upto), changes, self._end)
 
     def unread_of(self, plan: TablePlan, effective: Sequence[Load]) -> ChangesToApply:
@@ -177,7 +197,9 @@ class RunLog:
         noted = self._noted | self._came_to
         if noted != self._noted:
             self._write(noted)
-        messages, target = self._target(slot, noted)
+        tables = [plan.table for plan in self._plans.values()]
+        kept = Kept(held, slot, noted, self._end)
+        messages, target = kept.target(tables, loaded=self._came_to.keys())
         try:
             target = self._before_unseen(target)
             if target > slot.begins_at:
@@ -206,7 +228,9 @@ class RunLog:
             self._write(self._noted)
 
     def _note(self, plan: TablePlan, newest: str, reached: str) -> None:
-        self._came_to[plan.table.lake_name] = Position(newest, reached, self._snapshot.history)
+        name = plan.table.lake_name
+        position = Position(newest, reached, self._snapshot.history, self._at)
+        self._came_to[name] = unless_noted(position, self._noted.get(name))
 
     def _decoded(self) -> dict[str, TableDecoder]:
         with self._decoding:
@@ -254,34 +278,10 @@ class RunLog:
             decoder.files.finish()
         return decoders
 
-    def _target(self, slot: Slot, noted: dict[str, Position]) -> tuple[list[str], int]:
-        """Messages, and the position that all tables have come to that the slot is to wait for."""
-        most = self._held.project.wal_of(self._held.connection.source).max_wal
-        raw, messages, target = self._held.project.raw, [], self._end
-        for table in self._waiting():
-            name = table.lake_name
-            lsn = parse_lsn(noted[name].lsn) if name in noted else committed_position(raw, name)
-            # What is below the slot's own position can't be had from it any more.
-            if lsn is None or lsn < slot.begins_at:
-                continue
-            kept = self._end - lsn
-            if most is not None and kept > most and name not in self._came_to:
-                messages.append(
-                    f"{table.shown} wasn't loaded while {data_size(kept)} of the log were kept "
-                    "for it, more than `max_wal` allows: the slot leaves it behind, and it must be "
-                    f"read in full to go on: lakefeed run --select {table.shown} --full-refresh"
-                )
-                continue
-            target = min(target, lsn)
-        return messages, target
-
-    def _waiting(self) -> list[Table]:
-        """The tables that the slot waits for: those that are declared so and not paused."""
-        source = self._held.connection.source
-        known = {table.lake_name: table for table in self._held.project.tables_of(source)}
-        # A wildcard may have matched some of them for the first time.
-        known |= {name: plan.table for name, plan in self._plans.items()}
-        return [table for table in known.values() if table.reads_log and not table.is_paused]
+    @cached_property
+    def _end_of_all(self) -> int:
+        """A position after all that the snapshot shows: what raw has must outlast a crash."""
+        return end_of_log(self._held.session, has_all=True)
 
     @cached_property
     def _is_new_here(self) -> bool:

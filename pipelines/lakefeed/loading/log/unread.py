@@ -11,6 +11,7 @@ from lakefeed.loading.log.changes import (
     count_of,
     decoded_rows,
     new_changes,
+    refuse_rewound,
     unstorable,
 )
 from lakefeed.loading.log.values import is_visible
@@ -46,8 +47,9 @@ def take_unread(
         snapshot: changes that it doesn't show are left out, where the server can tell.
 
     Raises:
-        TableFailed: a value can't be stored exactly.
+        TableFailed: a value can't be stored exactly, or the server was restored meanwhile.
     """
+    refuse_rewound(session, plan, changes)
     # What a standby replayed while the snapshot was taken, it may show or not.
     shown = "true" if snapshot.replayed else is_visible(in_flight_at(snapshot, None))
     shown = f"(from {new_changes(changes)} where {shown})"

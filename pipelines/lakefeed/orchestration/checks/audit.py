@@ -179,7 +179,8 @@ def _opened(
         if slot:
             plans = list(_plans(project, by_log, live))
             spill = spill_folder(project)
-            log = stack.enter_context(run_log(slot, at_snapshot.snapshot, plans, spill))
+            opened = run_log(slot, at_snapshot.snapshot, plans, spill, has_all=True)
+            log = stack.enter_context(opened)
         yield _Opened(at_snapshot, live, log)
 
 
