@@ -12,6 +12,14 @@ NAME = "lakefeed_shop"
 Declare = Callable[..., Lake]
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Runs each test on PostgreSQL 16 as well, at night, unless it says on which."""
+    said = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "logical_database" in metafunc.fixturenames and "logical_database" not in said:
+        versions = [18, pytest.param(16, marks=pytest.mark.at_night)]
+        metafunc.parametrize("logical_database", versions, indirect=True)
+
+
 @pytest.fixture
 def declare(logical_database: Database, lake: Lake) -> Declare:
     """A function that declares tables, and has the source keep its log for them."""

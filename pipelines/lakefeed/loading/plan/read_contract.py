@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lakefeed.declaration.catalogue import ColumnIdentity
+from lakefeed.declaration.models.table_settings import LOG
 from lakefeed.declaration.partitioning import Partition
 from lakefeed.loading.plan.changed_settings import (
     changed_settings,
@@ -17,7 +18,13 @@ from lakefeed.loading.plan.changed_settings import (
     no_longer_read,
 )
 from lakefeed.loading.plan.detached import left_of
-from lakefeed.loading.plan.replaced_columns import is_redefined, names_now, other_columns
+from lakefeed.loading.plan.replaced_columns import (
+    is_redefined,
+    names_now,
+    other_columns,
+    other_parts,
+    other_types,
+)
 from lakefeed.source.inspection.types import widens, writes_the_same
 
 
@@ -139,6 +146,11 @@ def _changes_of_rows(
     reprotected = dict(_protected_otherwise(before, now))
     changed = {**retyped, **others, **reprotected}
     causes = [*changed.values(), *redefined, *changed_settings(before, now)]
+    types = other_types(before.columns, now.columns)
+    new_parts, rewritten = other_parts(before.parts, now.parts)
+    if now.cursor == LOG and rewritten:
+        # A rewritten table leaves no trace in the log, and `using` may have computed other values.
+        causes += [cause for cause in types if cause not in causes]
     added = tuple(name for name in now.columns if name not in before.columns)
     causes += [
         f"column `{name}` is back, and its values may differ from those loaded before"
@@ -163,8 +175,9 @@ def _changes_of_rows(
             "beginning"
         )
         return ContractChanges(False, added, (note, *notes), is_another_table=True)
-    new, rewritten = _other_parts(before, now)
-    return ContractChanges(False, added, notes, new_parts=new, rewritten_parts=rewritten)
+    # Widening a column rewrites the table but keeps its values, so it doesn't count.
+    rewritten = () if types else rewritten
+    return ContractChanges(False, added, notes, new_parts=new_parts, rewritten_parts=rewritten)
 
 
 def is_settled(before: ReadContract | None, now: ReadContract) -> bool:
@@ -215,22 +228,6 @@ def _is_another_table(before: ReadContract, now: ReadContract) -> bool:
     is_view = now.definition is not None and now.parts is None
     are_known = before.identity is not None and now.identity is not None
     return are_known and before.identity != now.identity and not is_view
-
-
-def _other_parts(
-    before: ReadContract, now: ReadContract
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """New parts, and parts with new storage; none if the latest load didn't record its parts.
-
-    Widening a column rewrites the table but keeps its values, so it doesn't count.
-    """
-    if before.parts is None or now.parts is None:
-        return (), ()
-    known, parts = before.parts, now.parts
-    new = tuple(oid for oid in parts if oid not in known)
-    is_widened = any(before.columns.get(name, kind) != kind for name, kind in now.columns.items())
-    rewritten = tuple(oid for oid, file in parts.items() if known.get(oid, file) != file)
-    return new, () if is_widened else rewritten
 
 
 def _redefined(before: ReadContract, now: ReadContract) -> list[str]:

@@ -1,4 +1,4 @@
-"""Detects columns that were replaced by another column with the same name.
+"""Detects columns that were replaced by another column with the same name, and storage.
 
 Compares plain data: the column identities recorded by the latest load, and the current ones.
 """
@@ -83,3 +83,23 @@ def _other_members(name: str, old: ColumnIdentity, new: ColumnIdentity) -> str:
     ]
     change = f"were renamed: {', '.join(renamed)}" if renamed else "changed"
     return f"labels or attributes in the type of column `{name}` {change}"
+
+
+def other_types(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """What to say of each column whose type in the lake is another one than before."""
+    both = {name: (before.get(name, kind), kind) for name, kind in now.items()}
+    return [f"column `{name}` was {o} and is {n}" for name, (o, n) in both.items() if o != n]
+
+
+def other_parts(
+    before: Mapping[int, int] | None, now: Mapping[int, int] | None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """New parts of a table, and parts with new storage; none if either isn't known.
+
+    Args:
+        before: the storage of each part, by its OID.
+    """
+    if before is None or now is None:
+        return (), ()
+    new = tuple(oid for oid in now if oid not in before)
+    return new, tuple(oid for oid, file in now.items() if before.get(oid, file) != file)
