@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +90,15 @@ def test_a_sling_replication_is_carried_over(shop: Database, tmp_path: Path) -> 
     assert declared(tmp_path) == {
         "Order Lines": {
             "cursor": {"column": "changed", "timezone": "UTC"},
-            "columns": {"include": ["order_id", "line", "qty"]},
+            "columns": {"include": ["order_id", "line", "qty"], "qty": {"name": "quantity"}},
         },
         "big_orders": {"mode": "full_refresh"},
         "customers": {
             "cursor": "updated_at",
-            "columns": {"exclude": ["email", "internal_note", "internal_score"]},
+            "columns": {
+                "exclude": ["internal_note", "internal_score"],
+                "email": {"hash": "sha256"},
+            },
         },
         "events": {"mode": "append", "cursor": "at"},
         "orders": {
@@ -121,12 +125,7 @@ def test_a_sling_replication_is_carried_over(shop: Database, tmp_path: Path) -> 
     assert set(report.not_carried) == {
         ("env", "this section"),
         ("defaults", "`target_options.add_new_columns`"),
-        (
-            "public.customers",
-            "email is hashed or masked there, so it is left out: no clear values",
-        ),
         ("public.customers", "`transforms` of `name`"),
-        ("public.Order Lines", "`qty as quantity` isn't renamed: staging has the source's names"),
         ("public.old_orders", "not in the database"),
         (
             "public.totals",
@@ -313,6 +312,60 @@ def test_a_cursor_that_the_table_lacks_or_that_cannot_be_one_is_replaced_and_nam
         ("public.orders", "cursor status: a column of type text can't be a cursor"),
         ("public.orders", "where: a condition with variables"),
     )
+
+
+def test_airbytes_hashes_by_sha_256_and_its_new_names_are_carried_over(
+    shop: Database, tmp_path: Path
+) -> None:
+    mappers = [
+        {
+            "type": "hashing",
+            "mapperConfiguration": {
+                "targetField": "email",
+                "method": "SHA-256",
+                "fieldNameSuffix": "_hashed",
+            },
+        },
+        *(
+            {
+                "type": "field-renaming",
+                "mapperConfiguration": {"originalFieldName": column, "newFieldName": name},
+            }
+            for column, name in (("name", "Full Name"), ("internal_note", "name"))
+        ),
+    ]
+    stream = {"name": "customers", "namespace": "public", "syncMode": "full_refresh_overwrite"}
+    file = tmp_path / "connection.json"
+    streams = {"streams": [{**stream, "mappers": mappers}]}
+    file.write_text(json.dumps({"configurations": streams}))
+
+    report = init_project(tmp_path / "new", shop.url, "acme", (), export=file)
+
+    assert declared(tmp_path / "new")["customers"]["columns"] == {
+        "name": {"name": "Full Name"},
+        "email": {"hash": "sha256", "name": "email_hashed"},
+    }
+    assert report.not_carried == (("public.customers", "internal_note isn't renamed to name"),)
+
+
+def test_a_selection_that_another_extractor_overrides_is_named(
+    shop: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "meltano.yml"
+    file.write_text(
+        "plugins:\n  extractors:\n"
+        "  - {name: tap-postgres, select: [public-orders.*], "
+        "config: {default_replication_method: INCREMENTAL}}\n"
+        "  - {name: tap-shop, inherit_from: tap-postgres, select: [public-customers.*]}\n"
+    )
+
+    report = init_project(tmp_path / "new", shop.url, "acme", (), export=file)
+
+    assert list(declared(tmp_path / "new")) == ["customers"]
+    assert set(report.not_carried) == {
+        ("tap-postgres", "its `select`: `tap-shop`, which inherits from it, has its own"),
+        ("public.customers", "incremental without a cursor"),
+    }
 
 
 def test_a_table_whose_key_is_hashed_there_is_not_declared(shop: Database, tmp_path: Path) -> None:

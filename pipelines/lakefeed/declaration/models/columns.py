@@ -55,6 +55,14 @@ def parse_column_name(value: Any) -> Any:
     return value
 
 
+def is_column_name(name: str) -> bool:
+    """Whether a column of staging can be named so."""
+    try:
+        return bool(name and parse_column_name(name))
+    except ValueError:
+        return False
+
+
 def parse_hash(value: Any) -> Any:
     """Parses an algorithm alone as `{algorithm: …}`."""
     if isinstance(value, str):

@@ -16,12 +16,14 @@ from lakefeed.orchestration.project.other_tools.carried import (
     Method,
     as_mapping,
     columns_named,
+    names_in,
     tables_named,
 )
 
 _ROW_VERSION = "xmin"
 _OF_THE_LOG = "_ab_cdc"
 _HIDING = ("hashing", "encryption")
+_SHA256 = "hashing by SHA-256"
 _LEFT = ("schedule", "scheduleData", "prefix", "namespaceFormat", "operationIds", "operations")
 
 
@@ -108,7 +110,8 @@ def _carried(table: CatalogueTable, stream: Mapping[str, Any]) -> Carried:
     fields = _paths(stream.get("selectedFields"))
     chosen = fields if stream.get("fieldSelectionEnabled") is not False else ()
     gone = [name for name, how in _mapped(stream) if how == "field-filtering"]
-    hashed = columns_named(table, (name for name, how in _mapped(stream) if how in _HIDING))
+    hidden = columns_named(table, (name for name, how in _mapped(stream) if how in _HIDING))
+    hashed = columns_named(table, (name for name, how in _mapped(stream) if how == _SHA256))
     known = {column.name for column in table.columns}
     return Carried(
         method=method,
@@ -116,7 +119,9 @@ def _carried(table: CatalogueTable, stream: Mapping[str, Any]) -> Carried:
         primary_key=columns_named(table, _paths(stream.get("primaryKey"))),
         include=tuple(n for n in columns_named(table, chosen) if not n.startswith(_OF_THE_LOG)),
         exclude=tuple(n for n in columns_named(table, gone) if n in known),
-        hidden=tuple(name for name in hashed if name in known),
+        hidden=tuple(name for name in hidden if name in known),
+        hashed=tuple(name for name in hashed if name in known),
+        renamed=names_in(table, dict(_renamed(stream))),
         is_paused=stream.get("selected") is False,
     )
 
@@ -125,15 +130,29 @@ def _mapped(stream: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The columns whose values are changed or dropped on their way, and how."""
     for name in _paths(stream.get("hashedFields")):
         yield name, "hashing"
+    for kind, settings in _mappers(stream):
+        target = settings.get("targetField") or settings.get("originalFieldName") or ""
+        is_sha256 = kind == "hashing" and settings.get("method") == "SHA-256"
+        yield str(target), _SHA256 if is_sha256 else kind
+
+
+def _renamed(stream: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for kind, settings in _mappers(stream):
+        if kind == "field-renaming" and settings.get("newFieldName"):
+            yield str(settings.get("originalFieldName")), str(settings["newFieldName"])
+        if kind == "hashing" and (suffix := settings.get("fieldNameSuffix")):
+            yield str(settings.get("targetField")), f"{settings.get('targetField')}{suffix}"
+
+
+def _mappers(stream: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for mapper in map(as_mapping, stream.get("mappers") or ()):
         settings = as_mapping(mapper.get("mapperConfiguration", mapper.get("configuration")))
-        target = settings.get("targetField") or settings.get("originalFieldName") or ""
-        yield str(target), str(mapper.get("type") or "")
+        yield str(mapper.get("type") or ""), settings
 
 
 def _remarks(stream: Mapping[str, Any]) -> Iterator[str]:
     for name, how in _mapped(stream):
-        if how not in (*_HIDING, "field-filtering"):
+        if how not in (*_HIDING, _SHA256, "field-filtering", "field-renaming"):
             yield f"mapper `{how}`{f' of `{name}`' if name else ''}"
     if _method(stream) == "unknown":
         yield "incremental without a cursor"

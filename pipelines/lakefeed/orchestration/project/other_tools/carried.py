@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
@@ -28,6 +28,8 @@ class Carried:
         include: the only columns to load; empty for all.
         exclude: columns that aren't loaded.
         hidden: columns that are hashed or masked, so that their values aren't to be loaded.
+        hashed: columns of which the SHA-256 of the text is loaded, as Lakefeed can.
+        renamed: other names of columns, by their names in the source.
         where: a condition in the source's SQL.
         deletes: what becomes of deleted rows, if that is known.
         on_null_cursor: as in sources.yaml, if that is known.
@@ -42,6 +44,8 @@ class Carried:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+    hashed: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
     where: str = ""
     deletes: str = ""
     on_null_cursor: str = ""
@@ -91,6 +95,13 @@ def columns_named(table: CatalogueTable, names: Iterable[str]) -> tuple[str, ...
     columns = [column.name for column in table.columns]
     folded = {column.lower(): column for column in columns}
     return tuple(name if name in columns else folded.get(name.lower(), name) for name in names)
+
+
+def names_in(table: CatalogueTable, renamed: Mapping[str, str]) -> dict[str, str]:
+    """Other names of columns, by the names that the table has for them."""
+    known = {column.name for column in table.columns}
+    found = dict(zip(columns_named(table, renamed), renamed.values(), strict=True))
+    return {column: name for column, name in found.items() if column in known and name != column}
 
 
 def is_match(text: str, pattern: str) -> bool:

@@ -30,6 +30,8 @@ _CONNECTION = (
     *("ssl_client_certificate", "ssl_client_certificate_enable", "ssl_client_private_key"),
 )
 _CARRIED = ("default_replication_method", "filter_schemas", "stream_maps", "stream_options")
+# Where the extractors are noted that the chosen one inherits from, and whose `select` it overrides.
+_BASES = "lakefeed:bases"
 _OTHERS = ("loaders", "transformers", "orchestrators", "utilities", "mappers")
 
 
@@ -56,7 +58,9 @@ def tap_of(data: Any) -> dict[str, Any]:
             else "the file has no extractor named tap-postgres, nor one that inherits from it",
             do="pass a file that has one of them",
         )  # fmt: skip
-    return _with_inherited(used[0], extractors)
+    chosen = _with_inherited(used[0], extractors)
+    bases = [name for name in taps if name in inherited and taps[name].get("select")]
+    return {**chosen, _BASES: bases if used[0].get("select") else []}
 
 
 def read_meltano(data: Any, tap: Mapping[str, Any], tables: Sequence[CatalogueTable]) -> Imported:
@@ -66,6 +70,10 @@ def read_meltano(data: Any, tap: Mapping[str, Any], tables: Sequence[CatalogueTa
     known = [table for table in tables if not schemas or table.schema in schemas]
     rules = as_names(tap.get("select")) or ("*.*",)
     left = [*_left_of_project(data), *_left_of_config(config)]
+    left += [
+        (name, f"its `select`: `{tap.get('name')}`, which inherits from it, has its own")
+        for name in tap.get(_BASES, ())
+    ]
     found: dict[str, Carried] = {}
     for table in known:
         if _columns(table, rules):

@@ -20,6 +20,7 @@ from lakefeed.orchestration.project.other_tools.carried import (
     hides,
     is_match,
     is_view,
+    names_in,
     tables_named,
 )
 
@@ -147,6 +148,8 @@ def _carried(table: CatalogueTable, stream: Mapping[str, Any]) -> Carried:
         include=include,
         exclude=exclude,
         hidden=_hidden(table, stream),
+        hashed=_hashed(table, stream),
+        renamed=names_in(table, _aliases(as_names(stream.get("select")))),
         where=str(stream.get("where") or ""),
         deletes=_DELETES.get(deletes, ""),
         tags=as_names(stream.get("tags")),
@@ -167,7 +170,13 @@ def _selected(
 
 
 def _without_alias(selected: str) -> str:
-    return selected.lower().partition(" as ")[0].strip() if " as " in selected.lower() else selected
+    return re.split(r"(?i)\s+as\s+", selected.strip())[0]
+
+
+def _aliases(select: Sequence[str]) -> dict[str, str]:
+    """The names that selected columns get, without quotes."""
+    parts = (re.split(r"(?i)\s+as\s+", one.strip()) for one in select)
+    return {column: alias.strip('"') for column, alias in (p for p in parts if len(p) == 2)}
 
 
 def _transformed(stream: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,9 +187,21 @@ def _transformed(stream: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hidden(table: CatalogueTable, stream: Mapping[str, Any]) -> tuple[str, ...]:
-    hiding = [name for name, how in _transformed(stream).items() if hides(how)]
+    hiding = [n for n, how in _transformed(stream).items() if hides(how) and not _is_sha256(how)]
+    return _of(table, hiding)
+
+
+def _hashed(table: CatalogueTable, stream: Mapping[str, Any]) -> tuple[str, ...]:
+    return _of(table, [name for name, how in _transformed(stream).items() if _is_sha256(how)])
+
+
+def _is_sha256(how: object) -> bool:
+    return as_names(how) == ("hash_sha256",)
+
+
+def _of(table: CatalogueTable, names: Sequence[str]) -> tuple[str, ...]:
     known = {column.name for column in table.columns}
-    return tuple(name for name in columns_named(table, hiding) if name in known)
+    return tuple(name for name in columns_named(table, names) if name in known)
 
 
 def _remarks(stream: Mapping[str, Any]) -> Iterator[str]:
@@ -195,11 +216,6 @@ def _remarks(stream: Mapping[str, Any]) -> Iterator[str]:
         yield "no `update_key`, so it is read whole, and deleted rows leave staging"
     if mode in ("incremental", "backfill") and len(cursor) > 1:
         yield "an `update_key` of several columns"
-    yield from (
-        f"`{name}` isn't renamed: staging has the source's names"
-        for name in as_names(stream.get("select"))
-        if " as " in name.lower()
-    )
     for name, how in _transformed(stream).items():
         if not hides(how):
             yield f"`transforms` of `{name}`"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from lakefeed.declaration.catalogue import Column
 from lakefeed.declaration.document.quoting import yaml_name
+from lakefeed.declaration.models.columns import is_column_name
 from lakefeed.orchestration.project.other_tools.carried import Carried
 from lakefeed.orchestration.project.proposal.cursor_inference import (
     TableFacts,
@@ -49,8 +50,10 @@ def carry(
     draft = _Draft(facts)
     key = _key(draft, carried)
     _add_mode(draft, carried, key)
-    if hidden := [name for name in carried.hidden if name in (*key, draft.cursor)]:
-        return None, (f"its key or cursor {listed(hidden)} is hashed or masked: not declared",)
+    unusable = [name for name in carried.hidden if name in (*key, draft.cursor)]
+    unusable += [name for name in carried.hashed if name == draft.cursor]
+    if unusable:
+        return None, (f"its key or cursor {listed(unusable)} is hashed or masked: not declared",)
     if key and key != facts.table.primary_key:
         draft.settings.append(f"primary_key: [{listed(key)}]")
     if facts.table.heirs:
@@ -147,6 +150,9 @@ def _add_inferred(draft: _Draft, carried: Carried, key: Sequence[str]) -> None:
 
 
 def _cursor(draft: _Draft, carried: Carried) -> Column | None:
+    if not carried.cursor:
+        draft.left.append("incremental without a cursor")
+        return None
     column = draft.facts.table.column(carried.cursor)
     shown = yaml_name(carried.cursor)
     if column is None or not _readable(draft.facts, column.name):
@@ -193,12 +199,30 @@ def _add_columns(draft: _Draft, carried: Carried, key: Sequence[str]) -> None:
     gone = {name for name in carried.exclude if name in known - needed}
     gone |= {*facts.excluded, *carried.hidden}
     in_order = [column.name for column in facts.table.columns]
+    columns = []
     if carried.include:
         included = [n for n in in_order if n in carried.include and n not in gone]
-        draft.settings.append(f"columns: {{include: [{listed(included or key)}]}}")
+        columns.append(f"include: [{listed(included or key)}]")
     elif gone:
-        excluded = [name for name in in_order if name in gone]
-        draft.settings.append(f"columns: {{exclude: [{listed(excluded)}]}}")
+        columns.append(f"exclude: [{listed([name for name in in_order if name in gone])}]")
+    columns += _each_column(draft, carried, [name for name in in_order if name not in gone])
+    if columns:
+        draft.settings.append(f"columns: {{{', '.join(columns)}}}")
+
+
+def _each_column(draft: _Draft, carried: Carried, loaded: Sequence[str]) -> Iterator[str]:
+    """The settings of single columns: hashed as there, and with the names that they have there."""
+    taken = {column.name.lower() for column in draft.facts.table.columns}
+    for column in loaded:
+        settings = ["hash: sha256"] if column in carried.hashed else []
+        name = carried.renamed.get(column)
+        if name is not None and (name.lower() in taken or not is_column_name(name)):
+            draft.left.append(f"{yaml_name(column)} isn't renamed to {yaml_name(name)}")
+        elif name is not None:
+            taken.add(name.lower())
+            settings.append(f"name: {yaml_name(name)}")
+        if settings:
+            yield f"{yaml_name(column)}: {{{', '.join(settings)}}}"
 
 
 def _add_conditions(draft: _Draft, carried: Carried, key: Sequence[str]) -> None:
