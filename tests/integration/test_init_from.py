@@ -348,6 +348,27 @@ def test_airbytes_hashes_by_sha_256_and_its_new_names_are_carried_over(
     assert report.not_carried == (("public.customers", "internal_note isn't renamed to name"),)
 
 
+def test_a_column_that_is_deselected_there_and_the_proposed_cursor_here_is_loaded(
+    shop: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "meltano.yml"
+    file.write_text(
+        "plugins:\n  extractors:\n"
+        "  - {name: tap-postgres, select: [public-customers.id, public-customers.name], "
+        "metadata: {public-customers: {replication-method: LOG_BASED}}}\n"
+    )
+
+    report = init_project(tmp_path / "new", shop.url, "acme", (), export=file)
+
+    assert declared(tmp_path / "new")["customers"] == {
+        "cursor": "updated_at",
+        "deletes": "remove",
+        "columns": {"exclude": ["email", "internal_note", "internal_score"]},
+    }
+    told = "columns: updated_at is the key or the cursor, so it is loaded"
+    assert ("public.customers", told) in report.not_carried
+
+
 def test_a_selection_that_another_extractor_overrides_is_named(
     shop: Database, tmp_path: Path
 ) -> None:

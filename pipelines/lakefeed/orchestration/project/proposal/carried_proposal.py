@@ -140,6 +140,7 @@ def _add_inferred(draft: _Draft, carried: Carried, key: Sequence[str]) -> None:
     inferred = propose(replace(draft.facts, table=table))
     draft.settings.append(inferred.settings[0])
     draft.is_incremental = inferred.is_incremental
+    draft.cursor = inferred.cursor
     draft.doubts += [doubt for doubt in inferred.doubts if "cursor" in doubt]
     draft.remark = f", but by what suits it: {inferred.reasons}"
     if carried.method == "log":

@@ -29,6 +29,7 @@ class Proposal:
         doubts: what the terminal says.
         query: the query whose rows are loaded; empty for a table.
         appends: it has `mode: append`.
+        cursor: the column that is its cursor; empty if none is.
     """
 
     facts: TableFacts
@@ -39,6 +40,7 @@ class Proposal:
     doubts: tuple[str, ...] = ()
     query: str = ""
     appends: bool = False
+    cursor: str = ""
 
 
 def propose(facts: TableFacts) -> Proposal:
@@ -54,6 +56,7 @@ def propose(facts: TableFacts) -> Proposal:
         reasons=f"{choice.reasons}{remark}",
         is_incremental=bool(choice.column and not appended.column) or reads_row_versions(facts),
         appends=bool(appended.column),
+        cursor=choice.column.name if choice.column else "",
         doubts=tuple(doubts_of(facts)),
     )
 
