@@ -30,7 +30,16 @@ SERVER = Server(
 
 def needs(server: Server) -> tuple[Need, ...]:
     """What must be done first on a server without slot, publication or tables."""
-    facts = Facts("shop", server, None, None, None, tables=(), is_new=True, was_decoded=False)
+    facts = Facts(
+        source="shop",
+        server=server,
+        slot=None,
+        publication=None,
+        membership=None,
+        tables=(),
+        is_new=True,
+        was_decoded=False,
+    )
     return plan_setup(facts, Wal().of_source("shop"), allow_unbounded=False).needs
 
 
