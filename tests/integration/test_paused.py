@@ -108,7 +108,7 @@ def test_a_paused_table_keeps_its_models_if_its_entry_loses_all_other_settings(
     )
     whole = (
         "a: {cursor: at}\n"
-        "log: {cursor: at, primary_key: [id], deletes: mark, history: true, "
+        "log: {cursor: at, primary_key: [id], history: true, "
         "columns: {note: {name: remark}}, tests: {columns: {remark: {not_null: true}}}}"
     )
     loaded.declare(f"{whole}\nb: {{cursor: at}}").run()
@@ -121,9 +121,14 @@ def test_a_paused_table_keeps_its_models_if_its_entry_loses_all_other_settings(
 
     loaded.declare("a: {cursor: at}\nlog: {enabled: false}\nb: {cursor: at}")
     add_rows(database, 2)
-    checked, report, rebuilt = loaded.command("check"), loaded.run(), loaded.command("rebuild")
+    checked, report = loaded.command("check"), loaded.run()
+    states = dict(loaded.query("select table_name, sees_deletes from _lakefeed.tables"))
+    shown = json.loads(loaded.command("status", "--json").stdout)
+    rebuilt = loaded.command("rebuild")
 
     assert (checked.returncode, report.exit_code, rebuilt.returncode) == (0, 0, 0), checked
+    assert states["shop.log"] is False
+    assert [row["checkpoint"] is not None for row in shown] == [True, True, True]
     assert {path: path.read_text() for path in generated} == generated
     changed = [[*row[:-1]] for query in rows for row in sorted(loaded.query(query), key=str)]
     assert changed == [[*row[:-1]] for found in before for row in found]

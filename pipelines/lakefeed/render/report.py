@@ -225,7 +225,7 @@ def _status_row(row: TableStatus) -> tuple[str, ...]:
         f"{row.files:,}",
         f"{row.raw_rows:,}",
         "-" if row.staged_rows is None else f"{row.staged_rows:,}",
-        "detected" if row.sees_deletes else "ignored",
+        "-" if row.paused else "detected" if row.sees_deletes else "ignored",
         short(row.published_at),
         row.freshness or "-",
     )

@@ -101,9 +101,10 @@ def _tables_after(
             times.append(dt.datetime.fromisoformat(read_through[name]))
         if states:
             through = max((time for time in times if time), default=None)
-            after[name] = replace(
-                states[0], complete_through=through, sees_deletes=table.sees_deletes
-            )
+            # A paused table's entry may no longer say it.
+            known = before[name].sees_deletes if name in before else None
+            sees_deletes = known if table.is_paused else table.sees_deletes
+            after[name] = replace(states[0], complete_through=through, sees_deletes=sees_deletes)
     return after
 
 

@@ -153,7 +153,8 @@ def _status_of(table: Table, loads: list[Load], now: dt.datetime) -> TableStatus
     return TableStatus(
         name=table.shown,
         mode=table.mode,
-        checkpoint=checkpoint_after(loads) if table.goes_on else None,
+        # A paused table's entry may no longer say that it has one.
+        checkpoint=checkpoint_after(loads) if table.goes_on or table.is_paused else None,
         last_load=_time_of(newest),
         last_load_rows=newest.rows if newest else 0,
         loads=len(loads),

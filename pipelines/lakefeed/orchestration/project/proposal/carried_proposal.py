@@ -206,7 +206,8 @@ def _add_columns(draft: _Draft, carried: Carried, key: Sequence[str]) -> None:
         columns.append(f"include: [{listed(included or key)}]")
     elif gone:
         columns.append(f"exclude: [{listed([name for name in in_order if name in gone])}]")
-    columns += _each_column(draft, carried, [name for name in in_order if name not in gone])
+    chosen = {*carried.include, *needed} if carried.include else {*in_order}
+    columns += _each_column(draft, carried, [n for n in in_order if n in chosen - gone])
     if columns:
         draft.settings.append(f"columns: {{{', '.join(columns)}}}")
 
