@@ -1,4 +1,4 @@
-"""File system errors as StorageFailed: which path, why, and what to do about it."""
+"""Errors of file systems and stores as StorageFailed: which path, why, and what to do about it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lakefeed.errors import StorageFailed
-
-INTACT = "committed loads and the published warehouse are intact"
+from lakefeed.store_reasons import INTACT, store_error_in
 
 # Reason and remedy by error number. Numbers that don't concern files (EPIPE, …) are left out.
 _KINDS = {
@@ -66,11 +65,13 @@ _SPILL_LIMIT = "'max_temp_directory_size'"
 
 
 def storage_error(error: BaseException) -> StorageFailed | None:
-    """The error, or one of its causes, as StorageFailed; None if no file system is involved."""
+    """The error, or one of its causes, as StorageFailed; None if it is of no file or store."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, StorageFailed):
             return cause
+        if of_store := store_error_in(str(cause)):
+            return of_store
         found = _number_and_path(cause)
         if found:
             return refused(*found)

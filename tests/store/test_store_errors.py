@@ -6,10 +6,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from lakefeed.declaration.project import Location
 from lakefeed.demo.store import ObjectStore
+from lakefeed.disk import storage_errors_named
+from lakefeed.errors import StorageFailed
+from lakefeed.loading.object_store.duckdb_access import give_access
 from lakefeed.loading.object_store.filesystem import open_raw
 from tests.conftest import BUCKET, Database, Lake
 from tests.store.proxy import Proxy, proxy_for
@@ -92,6 +96,40 @@ def test_a_busy_store_is_asked_again(shop: Lake, proxy: Proxy) -> None:
 
     assert done.returncode == 0, done.stderr
     assert len(shop.raw("shop__t")) == 10
+
+
+@pytest.mark.engines
+def test_a_store_that_stays_busy_is_named(shop: Lake, proxy: Proxy) -> None:
+    assert shop.command("run").returncode == 0
+    proxy.busy = 1_000_000
+
+    done = shop.command("status")
+
+    assert done.returncode == 1
+    assert f"{shop.project.raw.url}: the store is too busy" in done.stderr
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize(("variable", "value", "told"), VARIABLES)
+def test_what_duckdb_says_of_a_store_is_named(
+    shop: Lake, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with duckdb.connect() as session:
+        give_access(session, shop.project.raw)
+
+        with pytest.raises(StorageFailed, match=told), storage_errors_named():
+            session.execute(f"copy (select 1) to '{shop.project.raw.url}/t.parquet'")
+
+
+@pytest.mark.engines
+def test_what_duckdb_says_of_a_busy_store_is_named(shop: Lake, proxy: Proxy) -> None:
+    with duckdb.connect() as session:
+        give_access(session, shop.project.raw)
+        proxy.busy = 1_000_000
+
+        with pytest.raises(StorageFailed, match="too busy"), storage_errors_named():
+            session.execute(f"from '{shop.project.raw.url}/t.parquet'")
 
 
 @pytest.mark.engines

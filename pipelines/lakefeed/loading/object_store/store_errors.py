@@ -6,58 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from lakefeed.declaration.project import Location
-from lakefeed.disk import INTACT
 from lakefeed.errors import StorageFailed
 from lakefeed.loading.dlt_settings.schemes import scheme_of
+from lakefeed.store_reasons import NO_BUCKET, REASONS
 
-_KEYS = "check the credentials (docs/object-store.md)"
-_AGAIN = f"run again in a while; {INTACT}"
-_BUCKET = "create it, or correct `raw: {url: …}` in sources.yaml"
-_UNREACHABLE = (
-    "the store can't be reached",
-    f"check the network and the endpoint (AWS_ENDPOINT_URL or `endpoint_url`); {INTACT}",
-)
-_BUSY = ("the store is too busy, after several attempts", _AGAIN)
-_DENIED = (
-    "access denied",
-    "use a key that may list, read, write and delete files there",
-)
-
-_NO_BUCKET = ("the bucket doesn't exist", _BUCKET)
-
-# By the code that a store answers with (S3 and its like, or Azure), or the name of an exception.
-_KINDS = {
-    "NoSuchBucket": _NO_BUCKET,
-    "ContainerNotFound": _NO_BUCKET,
-    "InvalidAccessKeyId": ("the store doesn't know the access key", _KEYS),
-    "SignatureDoesNotMatch": ("the secret key isn't that of the access key", _KEYS),
-    "AuthenticationFailed": ("the store rejects the credentials", _KEYS),
-    "AccessDenied": _DENIED,
-    "AuthorizationFailure": _DENIED,
-    "AuthorizationPermissionMismatch": _DENIED,
-    "403": _DENIED,
-    "AllAccessDisabled": _DENIED,
-    "ExpiredToken": ("the credentials have expired", f"renew them, then run again; {INTACT}"),
-    "InvalidToken": ("the store rejects the session token", _KEYS),
-    "RequestTimeTooSkewed": ("this machine's clock is wrong", "set the clock"),
-    "SlowDown": _BUSY,
-    "ServerBusy": _BUSY,
-    "ServiceUnavailable": _BUSY,
-    "503": _BUSY,
-    "RequestLimitExceeded": _BUSY,
-    "Throttling": _BUSY,
-    "InternalError": ("the store failed, after several attempts", _AGAIN),
-    "EndpointConnectionError": _UNREACHABLE,
-    "ConnectTimeoutError": _UNREACHABLE,
-    "ReadTimeoutError": _UNREACHABLE,
-    "ConnectionClosedError": _UNREACHABLE,
-    "ClientConnectorError": _UNREACHABLE,
-    "ServiceRequestError": _UNREACHABLE,
-    "NoCredentialsError": ("no credentials were found", _KEYS),
-    "TokenRetrievalError": ("the credentials can't be renewed", _KEYS),
-    "CredentialRetrievalError": ("the credentials can't be renewed", _KEYS),
-    "ClientAuthenticationError": ("the store rejects the credentials", _KEYS),
-}
+_OTHERWISE = "check the credentials (docs/object-store.md)"
 # The condition of a write wasn't met, or another write on the same condition is under way.
 _TAKEN = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
 
@@ -67,7 +20,7 @@ def store_error(error: BaseException, raw: Location) -> StorageFailed | None:
     for cause in _causes(error):
         if isinstance(cause, StorageFailed):
             return cause
-        known = _KINDS.get(_code_of(cause)) or _KINDS.get(type(cause).__name__)
+        known = REASONS.get(_code_of(cause)) or REASONS.get(type(cause).__name__)
         if known:
             what, remedy = known
             return StorageFailed(what, where=raw.url, do=remedy)
@@ -75,13 +28,13 @@ def store_error(error: BaseException, raw: Location) -> StorageFailed | None:
         return None
     if isinstance(error, OSError):
         text = " ".join(str(error).split()) or type(error).__name__
-        return StorageFailed(f"the store refused: {text}", where=raw.url, do=_KEYS)
+        return StorageFailed(f"the store refused: {text}", where=raw.url, do=_OTHERWISE)
     return None
 
 
 def no_bucket(raw: Location) -> StorageFailed:
     """The error that there is nowhere to write to."""
-    what, remedy = _NO_BUCKET
+    what, remedy = NO_BUCKET
     return StorageFailed(what, where=raw.url, do=remedy)
 
 
