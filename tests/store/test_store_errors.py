@@ -110,6 +110,22 @@ def test_a_store_that_stays_busy_is_named(shop: Lake, proxy: Proxy) -> None:
 
 
 @pytest.mark.engines
+def test_a_build_asks_a_store_that_stays_busy_for_one_table_only(
+    database: Database, shop: Lake, proxy: Proxy
+) -> None:
+    database.execute("create table u (id int primary key, at timestamptz)")
+    shop.declare("t: {cursor: at}\nu: {cursor: at}").run()
+    proxy.requests.clear()
+    proxy.busy = 1_000_000
+
+    done = shop.command("rebuild")
+
+    assert done.returncode == 1
+    assert "too busy" in done.stdout
+    assert len({name for name in ("shop__t", "shop__u") if name in str(proxy.requests)}) == 1
+
+
+@pytest.mark.engines
 @pytest.mark.parametrize(("variable", "value", "told"), VARIABLES)
 def test_what_duckdb_says_of_a_store_is_named(
     shop: Lake, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str

@@ -15,7 +15,7 @@ from typing import Any
 from lakefeed.declaration.environment.references import has_reference
 from lakefeed.declaration.models.table_settings import LOG
 from lakefeed.declaration.project import Location
-from lakefeed.errors import LakefeedError, NewerFormat
+from lakefeed.errors import LakefeedError, NewerFormat, StorageFailed
 from lakefeed.loading.raw.commit_log import LOADS_FOLDER, CommitLog, load_id_of
 from lakefeed.loading.raw.load_manifest import Load, complete
 from lakefeed.loading.raw.nearest_files import with_copies
@@ -42,11 +42,17 @@ def announce(
     by_folder = defaultdict(list)
     for model in models:
         by_folder[model["folder"]].append(model)
+    of_store: StorageFailed | None = None
     for written, readers in by_folder.items():
         folder = _resolved(written, raw)
         try:
+            if of_store:
+                # To ask for each table, with pauses, would take minutes.
+                raise of_store
             _complete(readers, log_of(folder, raw), folder, moment, copies=copies)
         except (LakefeedError, OSError, ValueError) as error:
+            if isinstance(error, StorageFailed) and "://" in folder:
+                of_store = error
             for model in readers:
                 model["refused"] = _told(folder, error)
 
