@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import http.client
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 _HOP_BY_HOP = ("transfer-encoding", "connection", "content-length")
+_LISTED = re.compile(rb"<Contents><Key>(.*?)</Key>.*?</Contents>", re.DOTALL)
 _SLOW_DOWN = b"""<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"""
 
@@ -20,13 +22,24 @@ class Proxy:
     """What went through, and what is done to it.
 
     `busy` is how many of the next requests are answered by 503. With `ignores_conditions`, a write
-    whose condition isn't met seems to have succeeded.
+    whose condition isn't met seems to have succeeded. While it `lags`, listings don't show what is
+    written, which can be read all the same.
     """
 
     endpoint: str = ""
     requests: list[str] = field(default_factory=list)
     busy: int = 0
     ignores_conditions: bool = False
+    lags: bool = False
+    unlisted: set[str] = field(default_factory=set)
+
+    def without_unlisted(self, answer: bytes) -> bytes:
+        """A listing without what it doesn't show yet."""
+
+        def shown(entry: re.Match[bytes]) -> bytes:
+            return b"" if unquote(entry[1].decode()) in self.unlisted else entry[0]
+
+        return _LISTED.sub(shown, answer)
 
 
 @contextmanager
@@ -65,6 +78,11 @@ def _handler(proxy: Proxy, host: str) -> type[BaseHTTPRequestHandler]:
             content, status = found.read(), found.status
             if status == 412 and proxy.ignores_conditions:
                 status, content = 200, b""
+            if self.command == "PUT" and proxy.lags:
+                _, _, key = urlsplit(self.path).path[1:].partition("/")
+                proxy.unlisted.add(unquote(key))
+            if "list-type=" in self.path and proxy.lags:
+                content = proxy.without_unlisted(content)
             headers = [(n, v) for n, v in found.getheaders() if n.lower() not in _HOP_BY_HOP]
             length = found.getheader("content-length") if self.command == "HEAD" else None
             self._answer(status, headers, content, length)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from lakefeed.demo.store import ObjectStore
+from lakefeed.loading.maintenance.compact import FEWEST
 from tests.conftest import NIGHTLY, Database, Lake
 from tests.store.proxy import Proxy, proxy_for
 
@@ -72,6 +73,22 @@ def test_a_run_of_one_table_makes_few_requests(
     database.execute("insert into orders values (11)")
 
     assert requests_of(store_lake, proxy) <= 12, "\n".join(proxy.requests)
+
+
+@pytest.mark.engines
+def test_a_run_after_a_prune_makes_no_request_for_each_load(
+    database: Database, store_lake: Lake, proxy: Proxy
+) -> None:
+    database.execute("create table orders (id int primary key, at timestamptz default now())")
+    lake = store_lake.declare("orders: {cursor: at}")
+    for number in range(FEWEST):
+        database.execute(f"insert into orders values ({number})")
+        assert lake.load().exit_code == 0
+    lake.run()
+    assert lake.command("prune").returncode == 0
+
+    # Two read what the compacted file has of the lookback.
+    assert requests_of(lake, proxy) <= 5, "\n".join(proxy.requests)
 
 
 def requests_of_two_runs(database: Database, lake: Lake, proxy: Proxy) -> tuple[int, int]:

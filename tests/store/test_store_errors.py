@@ -149,6 +149,28 @@ def test_what_duckdb_says_of_a_busy_store_is_named(shop: Lake, proxy: Proxy) -> 
 
 
 @pytest.mark.engines
+def test_a_listing_that_lags_costs_no_row_and_brings_none_twice(
+    database: Database, store_lake: Lake, proxy: Proxy
+) -> None:
+    database.execute(
+        "create table seen (who text, at timestamptz default clock_timestamp())",
+        "insert into seen values ('ann'), ('ann'), ('bob')",
+    )
+    lake = store_lake.declare("seen: {mode: append, cursor: at, lookback: 1d}")
+    proxy.lags = True
+
+    for who in ("cid", "dan"):
+        assert lake.command("run").returncode == 0
+        database.execute(f"insert into seen values ('{who}')")
+    last = lake.command("run")
+    staged = lake.query("select who from staging.stg_shop__seen order by 1")
+
+    assert last.returncode == 0, last.stderr
+    assert staged == [(who,) for who in ("ann", "ann", "bob", "cid", "dan")]
+    assert len(lake.raw("shop__seen")) == 5
+
+
+@pytest.mark.engines
 def test_of_two_writers_of_a_file_one_wins(store: ObjectStore, lake: Lake) -> None:
     files, _ = open_raw(Location(f"s3://{BUCKET}/raw", lake.root))
     path = f"{BUCKET}/{lake.root.name}/once"

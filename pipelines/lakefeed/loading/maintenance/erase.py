@@ -82,6 +82,7 @@ def erase(log: CommitLog, key: Key, at: ScratchEngine) -> list[Versions]:
     }
     _rewrite_uncommitted(log, uncommitted, key, at)
     _forget_bounds(log)
+    log.bring_up_pack()
     return found
 
 

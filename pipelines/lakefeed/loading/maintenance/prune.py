@@ -83,5 +83,5 @@ def prune_raw(log: CommitLog, pruning: Pruning, at: ScratchEngine) -> None:
         less = pruning.replaced.less if has_replaced else None
         described = rewrite(log, Rewriting.of(loads.values(), group), at, less)
         loads.update({load.load_id: load for load in described})
-    if pruning.groups:
+    if pruning.groups or pruning.removal.loads:
         log.bring_up_pack()

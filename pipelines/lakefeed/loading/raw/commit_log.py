@@ -20,10 +20,8 @@ import re
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TypeVar
 
 from lakefeed.declaration.project import Location
-from lakefeed.documents import Format
 from lakefeed.errors import Refused
 from lakefeed.loading.dlt_settings.schemes import duckdb_url
 from lakefeed.loading.object_store.filesystem import open_raw
@@ -38,8 +36,6 @@ PROFILES_FOLDER = "_lakefeed_profiles"
 COMMITS_FOLDER = "_dlt_loads"
 # Earlier versions had dlt upload its state; nothing reads it.
 STATES_FOLDER = "_dlt_pipeline_state"
-
-T = TypeVar("T")
 
 _MOST_REQUESTS = 8
 _last_read: dict[tuple[Location, str], dict[str, Load]] = {}
@@ -77,6 +73,7 @@ class CommitLog:
         self._url = f"{duckdb_url(raw)}/{lake_name}"
         self._read: list[Load] | None = None
         self._to_pack: list[Load] = []
+        self._most_unpacked = MOST_UNPACKED if raw.is_local else 0  # Each costs a request there.
 
     def exists(self) -> bool:
         """Whether the table has a raw folder at all."""
@@ -93,7 +90,8 @@ class CommitLog:
     def loads(self) -> list[Load]:
         """Committed loads with a manifest, in the order in which they count."""
         committed = self.committed_ids()
-        packed = self._packed() if committed else {}
+        packed = self._packed()
+        committed |= self._unlisted(packed.keys() - committed)
         self._read = loads = self._manifests(committed, packed)
         _last_read[(self.raw, self.lake_name)] = {load.load_id: load for load in loads}
         self._to_pack = loads if len(committed - packed.keys()) >= MOST_UNPACKED else []
@@ -101,7 +99,10 @@ class CommitLog:
 
     def loads_besides(self, known: Collection[str]) -> list[Load]:
         """Like `loads`, without those whose ID is known; reads only the manifests of the others."""
-        wanted = self.committed_ids().difference(known)
+        committed = self.committed_ids()
+        here = [path for path in _just_written if path.startswith(f"{self.folder}/")]
+        committed |= self._unlisted(_ids(LOADS_FOLDER, here) - committed)
+        wanted = committed.union(self.ids_seen() or ()).difference(known)
         # One manifest is as little to read as the pack, which may lack it.
         loads = self._manifests(wanted, self._packed() if len(wanted) > 1 else {})
         if read := _last_read.get((self.raw, self.lake_name)):
@@ -169,20 +170,20 @@ class CommitLog:
         self._read = None
         with suppress(FileNotFoundError):
             self.filesystem.rm_file(f"{self.folder}/{LOADS_FOLDER}/{NAME}")
-        path = f"{self.folder}/{LOADS_FOLDER}/{load.load_id}.json"
-        _just_written.pop(path, None)
+        _just_written.pop(f"{self.folder}/{LOADS_FOLDER}/{load.load_id}.json", None)
         self._write(LOADS_FOLDER, f"{load.load_id}.json", MANIFEST.text(load), durable=True)
 
     def redescribe_one(self, load: Load) -> None:
         """Replaces the manifest of one committed load, in the pack as well."""
         others = [other for other in self.loads() if other.load_id != load.load_id]
         self.redescribe(load)
-        if len(others) >= MOST_UNPACKED:
+        if len(others) >= self._most_unpacked:
             self._write(LOADS_FOLDER, NAME, pack([*others, load]))
 
     def bring_up_pack(self) -> None:
-        """Writes the pack again, after many manifests were replaced."""
-        self.loads()
+        """Writes the pack again, after many manifests were replaced or removed."""
+        if len(loads := self.loads()) >= self._most_unpacked:
+            self._to_pack = loads
         self._write_pack()
 
     def keep_profile(self, load_id: str, text: str) -> None:
@@ -223,6 +224,16 @@ class CommitLog:
             return []
         return [str(name) for name in names if not str(name).endswith(".part")]
 
+    def _unlisted(self, load_ids: set[str]) -> set[str]:
+        """The committed ones of loads that a listing doesn't show; those of a store may lag."""
+        if self.raw.is_local or not load_ids:
+            return set()
+        from dlt.common.schema.utils import normalize_schema_name
+
+        stem = f"{self.folder}/{COMMITS_FOLDER}/{normalize_schema_name(self.lake_name)}__"
+        found = zip(load_ids, self._all_of([f"{stem}{i}.jsonl" for i in load_ids]), strict=True)
+        return {load_id for load_id, text in found if text is not None}
+
     def _packed(self) -> dict[str, Load]:
         """The loads in the pack, committed or not; none where no pack can be read."""
         try:
@@ -232,14 +243,11 @@ class CommitLog:
 
     def _manifests(self, load_ids: set[str], packed: Mapping[str, Load]) -> list[Load]:
         loads = [packed[load_id] for load_id in load_ids & packed.keys()]
-        loads += self._documents(MANIFEST, LOADS_FOLDER, sorted(load_ids - packed.keys()))
-        return sorted(loads, key=lambda load: load.order)
-
-    def _documents(self, form: Format[T], folder: str, load_ids: list[str]) -> list[T]:
-        """The documents of these loads in a folder, as far as there are any."""
-        paths = [f"{self.folder}/{folder}/{load_id}.json" for load_id in load_ids]
+        others = sorted(load_ids - packed.keys())
+        paths = [f"{self.folder}/{LOADS_FOLDER}/{load_id}.json" for load_id in others]
         found = zip(paths, self._all_of(paths), strict=True)
-        return [form.read(text, path) for path, text in found if text is not None]
+        loads += [MANIFEST.read(text, path) for path, text in found if text is not None]
+        return sorted(loads, key=lambda load: load.order)
 
     def _all_of(self, paths: list[str]) -> list[bytes | None]:
         """The contents of these files, of an object store several at once; None for none there."""
