@@ -176,6 +176,17 @@ def test_says_how_to_build_a_table_that_was_never_built(database: Database, lake
     assert "lakefeed run --select shop.t" in told.stdout
 
 
+def test_names_columns_that_no_load_has_seen(database: Database, lake: Lake) -> None:
+    database.execute(*T)
+    lake.declare("t: {cursor: at}").run()
+    database.execute("alter table t add column note text")
+
+    error = str(audited(lake).error)
+
+    assert "shop.t: no load has brought 'note' to staging yet" in error
+    assert "lakefeed run --select shop.t" in error
+
+
 def test_the_json_report_contains_the_findings(database: Database, lake: Lake) -> None:
     database.execute(*T)
     lake.declare("t: {cursor: at}").run()

@@ -75,7 +75,7 @@ def compare_with_staging(
         detached: the rows of partitions that are no longer attached.
         unread: what the next load reads from the log, deletes included.
     """
-    if DELETED_AT in _columns(session, staged):
+    if DELETED_AT in columns_of(session, staged):
         staged = f"(from {staged} where {DELETED_AT} is null)"
     rows, ranges = _differing_ranges(session, plan, staged)
     if not ranges or not (plan.key or plan.table.appends):
@@ -112,7 +112,7 @@ def lost_and_doubled(session: SourceSession, plan: TablePlan, staged: str) -> tu
     Returns: the number of rows in the source; how many of them the model lacks; how many rows of
         the model the source lacks (duplicates, outdated versions, deleted rows).
     """
-    if DELETED_AT in _columns(session, staged):
+    if DELETED_AT in columns_of(session, staged):
         staged = f"(from {staged} where {DELETED_AT} is null)"
     compared = ", ".join(
         f"{as_compared(column, 'rows')} as c{number}" for number, column in enumerate(plan.columns)
@@ -295,5 +295,6 @@ def _as_staged(session: SourceSession, plan: TablePlan, query: str) -> str:
     return f"(select * replace ({', '.join(read)}) from {rows})" if read else rows
 
 
-def _columns(session: SourceSession, relation: str) -> set[str]:
+def columns_of(session: SourceSession, relation: str) -> set[str]:
+    """The names of the columns of a from-clause item."""
     return {row[0] for row in session.execute(f"describe from {relation}").fetchall()}

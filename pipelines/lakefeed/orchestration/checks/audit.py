@@ -23,6 +23,7 @@ from lakefeed.loading.reconcile import (
     Comparison,
     Finding,
     Kind,
+    columns_of,
     compare_with_staging,
 )
 from lakefeed.loading.sessions.duckdb_engine import Engines, spill_folder
@@ -214,6 +215,7 @@ def _compare(project: Project, table: Table, opened: _Opened) -> Comparison:
     plan = opened.live.plan(table, hash_keys(project, table))
     with source.session(plan) as session:
         staged = attach_staging(session, project, table)
+        _refuse_new_columns(session, plan, staged)
         effective = CommitLog(project.raw, table.lake_name).effective_loads()
         pending = pending_condition(session, plan, effective, source.snapshot)
         detached = detached_by(plan, changes_since_newest(plan, effective))
@@ -224,6 +226,18 @@ def _compare(project: Project, table: Table, opened: _Opened) -> Comparison:
         found = compare_with_staging(session, plan, staged, pending, detached, unread=unread)
         refuse_rewritten(session, plan)
         return found
+
+
+def _refuse_new_columns(session: SourceSession, plan: TablePlan, staged: str) -> None:
+    known = {name.lower() for name in columns_of(session, staged)}
+    new = [column.name for column in plan.columns if column.name.lower() not in known]
+    if new:
+        shown = plan.table.shown
+        raise TableFailed(
+            f"{shown}: no load has brought {', '.join(map(repr, new))} to staging yet",
+            where=plan.table.where,
+            do=f"run it, then audit it: lakefeed run --select {shown}",
+        )
 
 
 def attach_staging(session: SourceSession, project: Project, table: Table) -> str:
