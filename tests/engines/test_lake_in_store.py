@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lakefeed.orchestration.build.rollback import roll_back
+from lakefeed.transformation.manifest import read_models
 from lakefeed.transformation.targets.ducklake import lake_of, opened
+from lakefeed.transformation.warehouse.declared import warehouse_of
 from tests.conftest import Database, Lake, ObjectStore, failures, only
 
 pytestmark = pytest.mark.engines
@@ -92,6 +95,23 @@ def test_an_erased_row_is_in_no_file_of_the_lake(
         rows = [row for (file,) in found for row in session.execute(f"from '{file}'").fetchall()]
     assert found
     assert not [row for row in rows if "Otto Canary 5512" in map(str, row)]
+
+
+def test_keys_that_are_renewed_while_a_build_has_the_lock_are_used(
+    database: Database, shop: Lake, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The catalogue itself keeps the rows of small tables.
+    database.execute("insert into t select n, 'one' from generate_series(2, 2000) n")
+    shop.run()
+    warehouse = warehouse_of(shop.project)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-yesterday")
+    with warehouse.lock():
+        assert warehouse.current()
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", store.secret)
+        candidate = warehouse.start(uuid.uuid4().hex)
+        candidate.put_back(read_models(shop.project))
+
+    assert shop.query("select count(*) from staging.stg_shop__t") == [(2000,)]
 
 
 def test_no_key_is_written_into_a_file(shop: Lake, store: ObjectStore) -> None:

@@ -12,6 +12,7 @@ from psycopg2 import Error as PgError
 
 from lakefeed.errors import LakefeedError, Refused
 from lakefeed.loading.locks.holding_sessions import sessions_holding
+from lakefeed.loading.object_store.duckdb_access import give_secret
 from lakefeed.source.connections.sessions import connect, open_session
 from lakefeed.source.connections.watched_session import WatchedSession
 from lakefeed.transformation.targets.ducklake import LAKE, Lake, opened
@@ -77,6 +78,8 @@ def newest(lake: Lake) -> Iterator[DuckDBPyConnection]:
         return
     if held.session is None:
         held.session = held.lake.enter_context(opened(lake))
+    # A build may take longer than keys of a role hold.
+    give_secret(held.session, lake.data, name=LAKE)
     with use_of(held.session) as session:
         yield session
 
