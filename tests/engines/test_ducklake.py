@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import subprocess
+import sys
 import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -172,6 +177,28 @@ def test_a_build_that_lost_its_lock_publishes_nothing(
 
     assert shop.query("select word from marts.of_a") == [("one",)]
     assert shop.run().published_at
+
+
+def test_a_build_that_lost_its_lock_builds_no_further_model(database: Database, shop: Lake) -> None:
+    database.execute("insert into a values (2, 'two')")
+    shop.load()
+    ended = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and "
+    ended += "database = (select oid from pg_database where datname = current_database())"
+    (shop.root / "dbt/models/marts/of_a.sql").write_text(
+        "{{ config(post_hook=\"from postgres_query('__ducklake_metadata_lake', "
+        f"$${ended}$$)\") }}}} select id, word from {{{{ ref('stg_shop__a') }}}}"
+    )
+    (shop.root / "dbt/models/marts/later.sql").write_text("select word from {{ ref('of_a') }}")
+    warehouse = warehouse_of(shop.project)
+    with warehouse.lock():
+        candidate = warehouse.start(uuid.uuid4().hex)
+        with pytest.raises(Refused, match="lost its lock"):
+            candidate.run_dbt([])
+
+    with opened(lake_of(shop.project)) as newest:
+        tables = newest.execute("select table_name from duckdb_tables()").fetchall()
+    assert ("of_a",) in tables
+    assert ("later",) not in tables
 
 
 def test_a_build_that_was_overtaken_publishes_nothing(shop: Lake) -> None:

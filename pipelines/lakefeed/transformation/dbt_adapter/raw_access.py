@@ -1,4 +1,4 @@
-"""dbt-duckdb's plugin: announces loads to macros, gives sessions access to object stores.
+"""dbt-duckdb's plugin: announces loads to macros, gives sessions access to stores and the lake.
 
 The generated profile names it, so that `dbt build` works just as `lakefeed build` does.
 """
@@ -15,14 +15,15 @@ from duckdb import DuckDBPyConnection
 from lakefeed.declaration.project import Location, open_project
 from lakefeed.loading.object_store.duckdb_access import give_access, give_secret
 from lakefeed.transformation.dbt_adapter.announcement import announce
-from lakefeed.transformation.targets.ducklake import LAKE, data_of
+from lakefeed.transformation.dbt_adapter.surroundings import make_checks
+from lakefeed.transformation.targets.ducklake import LAKE, data_of, load_extensions
 
 
 class Plugin(BasePlugin):  # type: ignore[misc]
     """Announces loads to the macros that ask for them, and gives access to object stores.
 
-    Access is given when the session is opened, and for each statement's cursor again: keys that
-    expire are so renewed during a long build.
+    Access is given when the session is opened, and for each model and test again: keys that expire
+    are so renewed during a long build.
     """
 
     _raw: Location | None = None
@@ -38,9 +39,13 @@ class Plugin(BasePlugin):  # type: ignore[misc]
             self._raw, self._lake = project.raw, data_of(project)
 
     def configure_connection(self, conn: DuckDBPyConnection) -> None:
+        """Prepares the session before dbt-duckdb attaches the lake."""
+        if self._lake:
+            load_extensions(conn)
         self.configure_cursor(conn)
 
     def configure_cursor(self, cursor: DuckDBPyConnection) -> None:
+        make_checks()
         if self._raw:
             give_access(cursor, self._raw)
         if self._lake:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,10 +13,11 @@ from typing import Any
 from lakefeed.declaration.project import Project
 from lakefeed.disk import storage_error
 from lakefeed.duckdb_paths import writable_database
-from lakefeed.errors import BuildFailed
+from lakefeed.errors import BuildFailed, LakefeedError
 from lakefeed.interruption import raise_if_interrupted
 from lakefeed.transformation.dbt_adapter.patches import manifest_written_once, speed_up_dbt
 from lakefeed.transformation.dbt_adapter.surroundings import (
+    checking,
     opening,
     opening_lake,
     prepared_environment,
@@ -109,19 +110,26 @@ class BuildResult:
 
 
 def run_dbt(
-    project: Project, command: str, arguments: Sequence[str], warehouse: Target | None = None
+    project: Project,
+    command: str,
+    arguments: Sequence[str],
+    warehouse: Target | None = None,
+    *,
+    check: Callable[[], None] | None = None,
 ) -> BuildResult:
     """Runs one dbt command in the project's dbt folder, on this warehouse file or lake.
 
     Args:
         warehouse: None for a command that opens none.
+        check: made before each model and test, on DuckDB; one that raises fails them.
 
     Side effects: whatever the command does; changes the working directory for its duration.
 
     Raises:
         BuildFailed: dbt could not start, for example because a model can't be parsed.
     """
-    return _as_result(project, _invoke(project, [command, *arguments], warehouse))
+    with checking(check):
+        return _as_result(project, _invoke(project, [command, *arguments], warehouse))
 
 
 def select_nodes(project: Project, arguments: Sequence[str]) -> tuple[str, ...]:
@@ -188,7 +196,7 @@ def _invoke(project: Project, command: Sequence[str], warehouse: Target | None =
     if isinstance(outcome.exception, KeyboardInterrupt):
         raise outcome.exception
     if outcome.exception is not None:
-        if refused := storage_error(outcome.exception):
+        if refused := _ours(outcome.exception) or storage_error(outcome.exception):
             raise refused
         raise BuildFailed(
             f"dbt {command[0]} could not start: {_plain(outcome.exception)}",
@@ -196,6 +204,13 @@ def _invoke(project: Project, command: Sequence[str], warehouse: Target | None =
             do="fix the model or test named above; to regenerate staging models: lakefeed sync",
         )
     return outcome.result
+
+
+def _ours(error: BaseException | None) -> LakefeedError | None:
+    """The error of ours that dbt has wrapped in its own, if it is one."""
+    while error is not None and not isinstance(error, LakefeedError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 @contextmanager

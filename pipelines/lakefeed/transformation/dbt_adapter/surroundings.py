@@ -19,6 +19,26 @@ from lakefeed.transformation.targets.ducklake import (
     settings,
 )
 
+_checks: list[Callable[[], None]] = []
+
+
+@contextmanager
+def checking(check: Callable[[], None] | None) -> Iterator[None]:
+    """Has `make_checks` make this check as well."""
+    checks = [check] if check else []
+    _checks.extend(checks)
+    try:
+        yield
+    finally:
+        for made in checks:
+            _checks.remove(made)
+
+
+def make_checks() -> None:
+    """What precedes each model and test; an error fails it."""
+    for check in _checks:
+        check()
+
 
 @contextmanager
 def working_in(folder: Path) -> Iterator[None]:
