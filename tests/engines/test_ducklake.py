@@ -212,6 +212,20 @@ def test_a_build_that_was_overtaken_publishes_nothing(shop: Lake) -> None:
             candidate.publish()
 
 
+def test_as_many_earlier_versions_are_kept_as_declared(database: Database, shop: Lake) -> None:
+    replace(shop, warehouse=f"{shop.warehouse[:-1]}, keep: 1}}").declare(
+        "a: {cursor: at}\nb: {cursor: at}"
+    )
+    for word in ("two", "three"):
+        database.execute(f"update a set word = '{word}', at = clock_timestamp()")
+        assert shop.run().published_at
+
+    roll_back(shop.project)
+    assert shop.query("select word from marts.of_a") == [("two",)]
+    with pytest.raises(Refused, match="no earlier version of"):
+        roll_back(shop.project)
+
+
 def test_prune_expires_what_no_version_needs(database: Database, shop: Lake) -> None:
     for word in ("two", "three"):
         database.execute(f"update a set word = '{word}', at = clock_timestamp()")
@@ -279,6 +293,27 @@ def test_files_of_others_in_the_folder_of_the_lake_are_never_removed(shop: Lake)
     assert erased.returncode == 1
     assert "notes.parquet" in erased.stderr
     assert other.exists()
+
+
+def test_plain_dbt_builds_by_the_installed_extensions(
+    database: Database, shop: Lake, tmp_path: Path
+) -> None:
+    database.execute("insert into a values (2, 'two')")
+    shop.load()
+
+    built = subprocess.run(
+        [Path(sys.executable).parent / "dbt", "build", "--profiles-dir", "."],
+        cwd=shop.root / "dbt",
+        env={**os.environ, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert built.returncode == 0, built.stdout
+    with opened(lake_of(shop.project)) as newest:
+        assert words(newest, "marts.of_a") == ["one", "two"]
+    assert list(tmp_path.rglob("*.duckdb_extension")) == []
 
 
 def test_a_warehouse_as_of_an_earlier_time_is_a_file(database: Database, shop: Lake) -> None:

@@ -114,10 +114,19 @@ def prepare(session: Session, lake: Lake) -> None:
         ExtraMissing: a package isn't installed.
         DeclarationError: its files are in an object store for which no credentials were found.
     """
-    for name in _EXTENSIONS:
-        session.execute(f"load {literal(_extension(name))}")
+    load_extensions(session)
     give_secret(session, lake.data, name=LAKE)
     session.execute("set allow_unsigned_extensions = false")
+
+
+def load_extensions(session: Session) -> None:
+    """Loads DuckDB's extensions for a lake from the installed packages.
+
+    Raises:
+        ExtraMissing: a package isn't installed.
+    """
+    for name in _EXTENSIONS:
+        session.execute(f"load {literal(_extension(name))}")
 
 
 def attach(session: Session, lake: Lake, alias: str, *, snapshot: int | None = None) -> None:

@@ -23,8 +23,8 @@ def output_of(project: Project) -> dict[str, Any]:
 
 
 def _stores(project: Project) -> dict[str, Any]:
-    """Where the plugin finds the keys of object stores, and the values of variables."""
-    is_local = all(place is None or place.is_local for place in (project.raw, data_of(project)))
-    if is_local and project.reference_at("raw", "url") is None:
+    """Where the plugin finds the keys of object stores, the lake, and the values of variables."""
+    is_file = data_of(project) is None and project.raw.is_local
+    if is_file and project.reference_at("raw", "url") is None:
         return {}
     return {"config": {"project": project.seen_from_dbt(".")}}
