@@ -268,7 +268,7 @@ def _build(
     from lakefeed.orchestration.build.build import build_changed
     from lakefeed.orchestration.reports.run_report import RunReport
 
-    report = build_changed(project, plan, RunReport(()), layer)
+    report = build_changed(project, plan, RunReport((), warnings=plan.edits), layer)
     push_report(context, report)
     if report.build is not None:
         print_nodes(report.build.nodes)
