@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import Database, Lake, failure, only
 
-pytestmark = pytest.mark.builds
+pytestmark = [pytest.mark.builds, pytest.mark.on_ducklake(at_night=True)]
 
 CHANGES = {
     "added": ("alter table t add column more text default 'm'",),
