@@ -12,11 +12,11 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.duckdb.utils import TargetConfig
 from duckdb import DuckDBPyConnection
 
-from lakefeed.declaration.project import Location, open_project
+from lakefeed.declaration.project import Location, Project, open_project
 from lakefeed.loading.object_store.duckdb_access import give_access, give_secret
 from lakefeed.transformation.dbt_adapter.announcement import announce
 from lakefeed.transformation.dbt_adapter.surroundings import make_checks
-from lakefeed.transformation.targets.ducklake import LAKE, data_of, load_extensions
+from lakefeed.transformation.targets.ducklake import LAKE, attach_for_dbt, data_of, lake_of
 
 
 class Plugin(BasePlugin):  # type: ignore[misc]
@@ -28,6 +28,7 @@ class Plugin(BasePlugin):  # type: ignore[misc]
 
     _raw: Location | None = None
     _lake: Location | None = None
+    _project: Project | None = None
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
         """Finds the stores of the project in the folder `project`, seen from the dbt project.
@@ -35,14 +36,18 @@ class Plugin(BasePlugin):  # type: ignore[misc]
         The profile of a project that has everything on the disk names no folder.
         """
         if folder := plugin_config.get("project"):
-            project = open_project(Path(folder))
+            self._project = project = open_project(Path(folder))
             self._raw, self._lake = project.raw, data_of(project)
 
     def configure_connection(self, conn: DuckDBPyConnection) -> None:
-        """Prepares the session before dbt-duckdb attaches the lake."""
-        if self._lake:
-            load_extensions(conn)
+        """Prepares the session, and attaches the lake.
+
+        dbt-duckdb would do so afterwards, by an extension that it downloads, and with a path of the
+        files that isn't the lake's, where they are in the project's folder.
+        """
         self.configure_cursor(conn)
+        if self._project and self._lake:
+            attach_for_dbt(conn, lake_of(self._project))
 
     def configure_cursor(self, cursor: DuckDBPyConnection) -> None:
         make_checks()

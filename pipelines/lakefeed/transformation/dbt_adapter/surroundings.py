@@ -14,7 +14,7 @@ from lakefeed.transformation.targets.duckdb_file import NEW_FILES
 from lakefeed.transformation.targets.ducklake import (
     LAKE,
     Lake,
-    attach,
+    attach_for_dbt,
     prepare,
     settings,
 )
@@ -84,7 +84,7 @@ def opening_lake(lake: Lake) -> Iterator[None]:
         without.attach = [a for a in credentials.attach or () if a.alias != LAKE]
         session = initialize(without)
         prepare(session, lake)
-        attach(session, lake, LAKE)
+        attach_for_dbt(session, lake)
         return session
 
     with _initializing(open_lake):

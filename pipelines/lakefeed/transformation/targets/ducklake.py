@@ -129,6 +129,20 @@ def load_extensions(session: Session) -> None:
         session.execute(f"load {literal(_extension(name))}")
 
 
+def attach_for_dbt(session: Session, lake: Lake) -> None:
+    """Attaches the lake by the name that it has in dbt's profile, unless the session has that name.
+
+    Raises:
+        ExtraMissing: a package isn't installed.
+        SourceUnreachable: the catalogue can't be reached.
+        BuildFailed: its files are elsewhere than `data_url` says.
+    """
+    names = session.execute("select database_name from duckdb_databases()").fetchall()
+    if (LAKE,) not in names:
+        load_extensions(session)
+        attach(session, lake, LAKE)
+
+
 def attach(session: Session, lake: Lake, alias: str, *, snapshot: int | None = None) -> None:
     """Attaches the lake, or one snapshot of it, which can only be read.
 
