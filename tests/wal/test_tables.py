@@ -59,6 +59,7 @@ def test_a_stored_generated_column_has_its_values_where_it_is_published(
     [
         "alter table t alter size type bigint",
         "alter table t alter size type text using 'size ' || size",
+        "alter table t alter size type int using size * 2",
         "alter table t rename word to name",
         "alter table t drop word",
         "alter table t drop size, add size int default 3",
@@ -85,6 +86,23 @@ def test_rows_are_those_of_the_source_after_each_change_of_columns(
         "from information_schema.columns where table_name = 't'"
     )
     assert newest(lake, columns) == logical_database.rows(f"select {columns} from t order by id")
+
+
+def test_a_partition_that_is_truncated_by_itself_loses_its_rows(
+    logical_database: Database, declare: Declare
+) -> None:
+    logical_database.execute(
+        "create table t (id int primary key, word text) partition by range (id)",
+        "create table t_0 partition of t for values from (0) to (10)",
+        "create table t_1 partition of t for values from (10) to (20)",
+        "insert into t values (1, 'a'), (11, 'b'), (12, 'c')",
+    )
+    lake = loaded(declare("t: {cursor: wal}", "t"))
+
+    logical_database.execute("truncate t_0", "update t set word = 'bb' where id = 11")
+    loaded(lake)
+
+    assert newest(lake) == logical_database.rows("select id, word from t order by 1")
 
 
 def test_a_recreated_table_is_read_in_full_and_says_so(

@@ -10,7 +10,10 @@ from pathlib import Path
 from lakefeed.declaration.project import Project
 from lakefeed.loading.accepted_changes import accepted_changes
 from lakefeed.loading.dlt_adapter.load_packages import drop_remains
-from lakefeed.loading.extract.completeness import whole_if_values_were_added
+from lakefeed.loading.extract.completeness import (
+    whole_if_rewritten,
+    whole_if_values_were_added,
+)
 from lakefeed.loading.extract.extraction import Extraction, ExtractionResult
 from lakefeed.loading.extract.manifest_of_load import checkpoint_text
 from lakefeed.loading.extract.missed_rows import notes_of_parts
@@ -127,6 +130,9 @@ def _load_window(
     if log and plan.table.reads_log:
         window = whole_if_values_were_added(session, plan, window, changes)
         source_log = log.log_of(plan, effective, whole=window.is_whole or not effective)
+        window = whole_if_rewritten(window, changes, source_log)
+        if window.is_whole and source_log.changes:
+            source_log = log.log_of(plan, effective, whole=True)
     extraction = Extraction(
         source=source,
         session=session,

@@ -28,6 +28,7 @@ _WHY = {
     "no checkpoint": "no checkpoint yet",
     "another table": "another table now",
     "added column": "a column was added",
+    "rewritten table": "the table was rewritten",
     "restored server": "the server was restored",
 }
 

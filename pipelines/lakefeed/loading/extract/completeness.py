@@ -14,6 +14,7 @@ from lakefeed.loading.extract.window import (
     condition_of,
     window_of,
 )
+from lakefeed.loading.log.changes import LogOfTable
 from lakefeed.loading.plan.cursors import moment_of
 from lakefeed.loading.plan.queries import has_values_query, newest_cursor_query
 from lakefeed.loading.plan.read_contract import ContractChanges
@@ -73,6 +74,18 @@ def whole_if_values_were_added(
     return replace(window, start=None, reasons=("added column", "whole")) if has_values else window
 
 
+def whole_if_rewritten(window: Window, changes: ContractChanges, log: LogOfTable) -> Window:
+    """The window of a table that is read by the log; all of it if its storage is another one.
+
+    The log has truncates, but no other rewrites: those of `alter table`, whose rows may have other
+    values then, and of `vacuum full`, which can't be told from them where rows have changed since.
+    Nor has it the truncate of a partition that is published as its root.
+    """
+    if not changes.rewritten_parts or not log.changes or log.has_truncate:
+        return window
+    return replace(window, start=None, reasons=("rewritten table", "whole"))
+
+
 def notes_of_values_left(
     session: SourceSession, plan: TablePlan, window: Window, changes: ContractChanges
 ) -> Iterator[str]:
@@ -98,6 +111,11 @@ def notes_of_window(plan: TablePlan, window: Window, changes: ContractChanges) -
     if "added column" in window.reasons and not plan.table.reads_row_versions:
         names = ", ".join(f"`{name}`" for name in changes.added)
         yield f"{names} is new, and rows loaded earlier have values in it: read from the beginning"
+    if "rewritten table" in window.reasons:
+        yield (
+            "the table or a partition was rewritten, or a partition truncated by itself, which the "
+            "log doesn't tell: read in full"
+        )
 
 
 def doubts_of(extraction: Extraction, window: Window, reading: Reading) -> Iterator[str]:

@@ -27,7 +27,7 @@ from lakefeed.source.snapshot import Snapshot
 # it goes on from earlier loads.
 Reason = Literal[
     "first load", "no checkpoint", "whole", "another table", "added column", "restored server",
-    "checkpoint", "safe horizon", "lookback", "initial value", "backfill",
+    "rewritten table", "checkpoint", "safe horizon", "lookback", "initial value", "backfill",
 ]  # fmt: skip
 
 

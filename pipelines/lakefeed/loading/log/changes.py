@@ -67,11 +67,13 @@ class LogOfTable:
     Attributes:
         reaches: the position that the table has come to with the load.
         end: where the log ended after the run's snapshot was taken.
+        has_truncate: whether a truncate is among the changes, or was loaded before.
     """
 
     reaches: int
     changes: ChangesToApply | None
     end: int
+    has_truncate: bool = False
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class TableDecoder:
     def __init__(self, plan: TablePlan, folder: Path) -> None:
         folder.mkdir(parents=True)
         self.files = ChangeFiles(folder, len(plan.columns))
-        self.has_changes = False
+        self.has_changes = self.has_truncate = False
         self.keyless: dict[int, int] = {}
         self._plan = plan
         self._names = [column.name for column in plan.columns]
@@ -66,6 +66,7 @@ class TableDecoder:
         """
         self.has_changes = True
         if change.operation == "truncate":
+            self.has_truncate = True
             self._add(begin, position, "truncate", [None] * len(self._names))
             return position + 1
         layout = self._layout_of(change.relation)

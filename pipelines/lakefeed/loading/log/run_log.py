@@ -146,7 +146,8 @@ class RunLog:
             )
         since = noted_at(effective, self._noted.get(plan.table.lake_name))
         changes = ChangesToApply(decoder.files.readable_files(), after, seen, since)
-        return LogOfTable(max(after, self._upto), changes, self._end)
+        truncated = decoder.has_truncate
+        return LogOfTable(max(after, self._upto), changes, self._end, has_truncate=truncated)
 
     def unread_of(self, plan: TablePlan, effective: Sequence[Load]) -> ChangesToApply:
         """What the log has of a table since its latest load; the slot stays where it is.
