@@ -155,6 +155,28 @@ def test_an_edit_of_the_mode_is_another_plan(shop: Lake) -> None:
     assert "shop.orders: mode was incremental and is full_refresh" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        ("deletes: remove", "deletes was ignore and is remove"),
+        ("history: true", "history was false and is true"),
+        ("lookback: 9d", "lookback was 1h and is 9d"),
+        ("columns: {note: {name: remark}}", "columns.note was - and is"),
+        ("tags: [hourly]", ""),
+    ],
+)
+def test_an_edit_of_what_a_run_does_is_another_plan(shop: Lake, edit: str, told: str) -> None:
+    shop.run()
+    planned(shop, "--save", "plan.json")
+    others = "" if "lookback" in edit else "lookback: 1h, "
+    shop.declare(f"orders: {{cursor: at, {others}{edit}}}\ncountries: {{mode: full_refresh}}")
+
+    done = shop.command("run", "--plan", "plan.json")
+
+    assert done.returncode == (1 if told else 0), done
+    assert not told or f"shop.orders: {told}" in done.stderr
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"loads": 1}'])
 def test_another_file_is_not_taken_for_a_plan(shop: Lake, content: str) -> None:
     (shop.root / "plan.json").write_text(content)

@@ -116,6 +116,12 @@ class ColumnSettings(Strict):
         given = [f"`{name}`" for name in PROTECTIONS if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"one of `hash`, `mask` and `truncate`, not {' and '.join(given)}")
+        for name in PROTECTIONS:
+            if name in self.model_fields_set and getattr(self, name) is None:
+                raise ValueError(
+                    f"`{name}` with a value; to lift what defaults say of the column, write `null` "
+                    "in place of the mapping"
+                )
         return self
 
     @property

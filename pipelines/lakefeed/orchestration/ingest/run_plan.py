@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lakefeed.declaration.explain import effective_settings
 from lakefeed.declaration.project import Project
 from lakefeed.documents import Format, to_fields
 from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED, Refused
@@ -28,6 +29,8 @@ _COMPARED = {
     "reads_whole": "whole table",
     "notes": "notes",
 }
+# The settings that change nothing of what a run does.
+_NOT_COMPARED = ("freshness", "tags")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class RunPlan:
         models: the models that it would build if all of these tables brought rows, without seeds.
         is_first: whether nothing is published yet, so that it would build all models.
         edits: what edits of `columns` change in staging, by table.
+        settings: the effective settings of each table by name, as `lakefeed explain` shows them.
     """
 
     request: LoadRequest
@@ -46,6 +50,7 @@ class RunPlan:
     models: tuple[str, ...] = ()
     is_first: bool = False
     edits: tuple[str, ...] = ()
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -72,8 +77,20 @@ def plan_run(project: Project, request: LoadRequest) -> RunPlan:
     is_first = not warehouse_of(project).exists()
     build = plan_build(project, brought, failed)
     models = (*_models_to_build(project, build), *_models_to_generate(project, loads))
-    edits = build.edits if build else ()
-    return RunPlan(request, loads, models=models, is_first=is_first, edits=edits)
+    return RunPlan(
+        request,
+        loads,
+        models=models,
+        is_first=is_first,
+        edits=build.edits if build else (),
+        settings=_settings_of(project, loads),
+    )
+
+
+def _settings_of(project: Project, loads: Iterable[LoadPreview]) -> dict[str, dict[str, str]]:
+    planned = {load.lake_name for load in loads}
+    tables = (table for table in project.tables if table.lake_name in planned)
+    return {table.shown: dict(effective_settings(table)) for table in tables}
 
 
 def _models_to_build(project: Project, build: BuildPlan | None) -> Iterator[str]:
@@ -115,7 +132,8 @@ def reviewed_request(project: Project, path: Path) -> LoadRequest:
             where=str(path),
             do=f"write one: lakefeed plan --save {path}",
         ) from None
-    now = RunPlan(reviewed.request, tuple(preview_loads(project, reviewed.request)))
+    loads = tuple(preview_loads(project, reviewed.request))
+    now = RunPlan(reviewed.request, loads, settings=_settings_of(project, loads))
     differences = list(differences_of(reviewed, now))
     if differences:
         raise Refused(
@@ -127,21 +145,34 @@ def reviewed_request(project: Project, path: Path) -> LoadRequest:
 
 
 def differences_of(reviewed: RunPlan, now: RunPlan) -> Iterator[str]:
-    """What a run would do otherwise than was reviewed: tables, how they are read, and why."""
+    """What a run would do otherwise than was reviewed: tables, how they are read, and why.
+
+    Any other setting of a table counts as well: its effect was reviewed with the plan.
+    """
     before = {load.name: load for load in reviewed.loads}
     after = {load.name: load for load in now.loads}
     yield from (f"{name}: no longer loaded" for name in before if name not in after)
     yield from (f"{name}: loaded now" for name in after if name not in before)
     for name in (name for name in before if name in after):
-        for field, shown in _COMPARED.items():
-            was, now_is = getattr(before[name], field), getattr(after[name], field)
+        for attribute, shown in _COMPARED.items():
+            was, now_is = getattr(before[name], attribute), getattr(after[name], attribute)
             if was != now_is:
                 yield f"{name}: {shown} was {_shown(was)} and is {_shown(now_is)}"
+        yield from _other_settings(name, reviewed, now)
         was_error, error = before[name].error, after[name].error
         if error and not was_error:
             yield f"{name}: {error.what}"
         elif was_error and not error:
             yield f"{name}: can be loaded now"
+
+
+def _other_settings(name: str, reviewed: RunPlan, now: RunPlan) -> Iterator[str]:
+    """The settings of a table that were edited; none if an earlier version wrote the plan."""
+    before, after = reviewed.settings.get(name, {}), now.settings.get(name, {})
+    for setting in {**before, **after} if before else ():
+        was, now_is = before.get(setting, "-"), after.get(setting, "-")
+        if was != now_is and setting not in (*_COMPARED, *_NOT_COMPARED):
+            yield f"{name}: {setting} was {was} and is {now_is}"
 
 
 def _shown(value: Any) -> str:
