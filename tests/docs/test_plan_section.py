@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import psycopg2
+import pytest
 
 from lakefeed.demo.shop import create_shop, generate_shop
 from lakefeed.loading.raw.commit_log import CommitLog
@@ -30,6 +31,7 @@ def blocks(section: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
 
 
+@pytest.mark.builds
 def test_a_full_read_is_planned_reviewed_and_carried_out(database: Database, lake: Lake) -> None:
     with closing(psycopg2.connect(database.url)) as session:
         create_shop(session, generate_shop(1, 7))
