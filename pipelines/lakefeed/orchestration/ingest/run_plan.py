@@ -61,7 +61,7 @@ class RunPlan:
         return {"exit_code": self.exit_code, **to_fields(self)}
 
 
-PLAN = Format(RunPlan, "plan", indent=1)
+PLAN = Format(RunPlan, "plan", "1.1", indent=1)
 
 
 def plan_run(project: Project, request: LoadRequest) -> RunPlan:
