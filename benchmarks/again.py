@@ -162,8 +162,8 @@ def _dlt_again(group: str, lake: Lake, place: Place) -> Step:
     return Step(group, peers.PYARROW.name, peers.PYARROW.version(place), lambda: command, None)
 
 
-def must(command: Command) -> None:
+def must(command: Command, limit_seconds: float = _FIRST_LOAD_SECONDS) -> None:
     """Runs what isn't measured, which has to end well."""
-    usage = run_measured(command, _FIRST_LOAD_SECONDS)
+    usage = run_measured(command, limit_seconds)
     if usage.error:
         raise RuntimeError(f"{usage.error}\n{usage.output}")

@@ -15,13 +15,14 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import by_hand
+from benchmarks.again import must
 from benchmarks.contender import Copy
 from benchmarks.fidelity import compare, fingerprint_source, open_copy
 from benchmarks.hourly_past import RUNS_A_BUILD
 from benchmarks.lakefeed import declare, lakefeed
 from benchmarks.peers import package_version
 from benchmarks.place import Place
-from benchmarks.process import Command, run_measured
+from benchmarks.process import Command
 from benchmarks.rounds import Checked, Step
 from benchmarks.source import Source, ensure_database
 from benchmarks.tables import CURSOR, Table
@@ -139,7 +140,7 @@ def _with_past(
         project.source.execute(*(f"drop table if exists {table.name}" for table in tables))
         ensure_tables(project.source, tables)
         tool.write(project.root, tables)
-        _must(tool.past(project.root, project.source, runs))
+        must(tool.past(project.root, project.source, runs), _MAKING_SECONDS)
         made.touch()
     return project
 
@@ -247,9 +248,3 @@ def _check(project: Project) -> Checked:
             fingerprint = fingerprint_source(project.source, table)
             found[compare(session, fingerprint, table, staged)] = None
     return Checked(0, "; ".join(one for one in found if one))
-
-
-def _must(command: Command) -> None:
-    usage = run_measured(command, _MAKING_SECONDS)
-    if usage.error:
-        raise RuntimeError(f"{usage.error}\n{usage.output}")

@@ -183,7 +183,7 @@ def test_names_columns_that_no_load_has_seen(database: Database, lake: Lake) -> 
 
     error = str(audited(lake).error)
 
-    assert "shop.t: no load has brought 'note' to staging yet" in error
+    assert "shop.t: no load has brought `note` to staging yet" in error
     assert "lakefeed run --select shop.t" in error
 
 

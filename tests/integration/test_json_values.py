@@ -12,7 +12,7 @@ from duckdb import DuckDBPyConnection
 
 from lakefeed.declaration.models.json_paths import steps_of
 from lakefeed.declaration.models.pg_types import parse_value_type
-from lakefeed.source.json_value import json_form
+from lakefeed.source.json_value import AT, JsonForm, json_form, parts_in
 from lakefeed.source.staged_form import VALUE
 from tests.conftest import Database
 
@@ -48,6 +48,13 @@ def staging() -> Iterator[DuckDBPyConnection]:
         yield session
 
 
+def in_full(text: str, form: JsonForm) -> str:
+    """An expression with its parts in it, as the macro `in_full` makes it."""
+    for name, part in parts_in(form).items():
+        text = text.replace(name, part)
+    return text.replace(AT, form.at).replace(VALUE, "document")
+
+
 def read(
     staging: DuckDBPyConnection,
     document: str | None,
@@ -57,8 +64,8 @@ def read(
     may_repeat: bool = True,
 ) -> Any:
     """The text of the value in staging, or `inexact` where a build would stop."""
-    form = json_form(steps_of(path), parse_value_type(kind), may_repeat=may_repeat).in_full
-    value, inexact = (text.replace(VALUE, "document") for text in (form.value, form.inexact))
+    form = json_form(steps_of(path), parse_value_type(kind), may_repeat=may_repeat)
+    value, inexact = (in_full(text, form) for text in (form.value, form.inexact))
     staging.execute("delete from rows")
     staging.execute("insert into rows values (?)", [document])
     if staging.execute(f"select {inexact} from rows").fetchall() == [(True,)]:

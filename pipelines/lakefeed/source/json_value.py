@@ -50,14 +50,6 @@ class JsonForm(StagedForm):
 
     at: str = ""
 
-    @property
-    def in_full(self) -> StagedForm:
-        """The same without names of parts."""
-        value, inexact = self.value, self.inexact
-        for name, part in JSON_PARTS.items():
-            value, inexact = value.replace(name, part), inexact.replace(name, part)
-        return StagedForm(self.type, value.replace(AT, self.at), inexact.replace(AT, self.at))
-
 
 def parts_in(form: JsonForm) -> dict[str, str]:
     """Those of `JSON_PARTS` that the form names."""

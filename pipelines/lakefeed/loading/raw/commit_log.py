@@ -73,7 +73,8 @@ class CommitLog:
         self._url = f"{duckdb_url(raw)}/{lake_name}"
         self._read: list[Load] | None = None
         self._to_pack: list[Load] = []
-        self._most_unpacked = MOST_UNPACKED if raw.is_local else 0  # Each costs a request there.
+        # In a store, each manifest outside the pack costs a request.
+        self._most_unpacked = MOST_UNPACKED if raw.is_local else 0
 
     def exists(self) -> bool:
         """Whether the table has a raw folder at all."""

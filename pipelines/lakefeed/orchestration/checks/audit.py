@@ -230,11 +230,11 @@ def _compare(project: Project, table: Table, opened: _Opened) -> Comparison:
 
 def _refuse_new_columns(session: SourceSession, plan: TablePlan, staged: str) -> None:
     known = {name.lower() for name in columns_of(session, staged)}
-    new = [column.name for column in plan.columns if column.name.lower() not in known]
+    new = [f"`{column.name}`" for column in plan.columns if column.name.lower() not in known]
     if new:
         shown = plan.table.shown
         raise TableFailed(
-            f"{shown}: no load has brought {', '.join(map(repr, new))} to staging yet",
+            f"{shown}: no load has brought {', '.join(new)} to staging yet",
             where=plan.table.where,
             do=f"run it, then audit it: lakefeed run --select {shown}",
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,19 +72,10 @@ def open_log(connection: Connection, source: LogSource) -> LogSession:
         SourceUnreachable: the connection couldn't be opened, or the role lacks a right.
     """
     opened = open_replication(connection)
-    try:
-        with opened.line.waiting(), opened.session.cursor() as cursor:
-            _set_up(opened, cursor)
-            _start(opened.session, cursor, source)
-    except psycopg2.Error as error:
-        failure = _refusal(connection, error)
-    except BaseException:
-        opened.close()
-        raise
-    else:
-        return opened
-    opened.close()
-    raise failure
+    with _kept_or_closed(opened, connection) as cursor:
+        _set_up(opened, cursor)
+        _start(opened.session, cursor, source)
+    return opened
 
 
 def open_replication(connection: Connection) -> LogSession:
@@ -92,18 +85,9 @@ def open_replication(connection: Connection) -> LogSession:
         SourceUnreachable: it couldn't be opened, or the role lacks a right.
     """
     opened = _open(connection)
-    try:
-        with opened.line.waiting(), opened.session.cursor() as cursor:
-            cursor.execute("IDENTIFY_SYSTEM")
-    except psycopg2.Error as error:
-        failure = _refusal(connection, error)
-    except BaseException:
-        opened.close()
-        raise
-    else:
-        return opened
-    opened.close()
-    raise failure
+    with _kept_or_closed(opened, connection) as cursor:
+        cursor.execute("IDENTIFY_SYSTEM")
+    return opened
 
 
 def why_no_replication(connection: Connection) -> SourceUnreachable | None:
@@ -113,6 +97,19 @@ def why_no_replication(connection: Connection) -> SourceUnreachable | None:
     except SourceUnreachable as error:
         return error
     return None
+
+
+@contextmanager
+def _kept_or_closed(opened: LogSession, connection: Connection) -> Iterator[Any]:
+    """A cursor of the session, which is closed if the block fails; says why the server refused."""
+    try:
+        with opened.line.waiting(), opened.session.cursor() as cursor:
+            yield cursor
+    except BaseException as error:
+        opened.close()
+        if isinstance(error, psycopg2.Error):
+            raise _refusal(connection, error) from None
+        raise
 
 
 def _open(connection: Connection) -> LogSession:
