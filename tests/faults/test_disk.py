@@ -66,8 +66,8 @@ def leave(disk: Path, megabytes: float) -> Path:
     return filler
 
 
-# A run needs about 40 MB; the last value leaves a margin for differences between two runs.
-@pytest.mark.parametrize("megabytes", [0, 8, 22, 32])
+# A run needs 30 to 45 MB, depending on when DuckDB writes its blocks: one passed with 32.
+@pytest.mark.parametrize("megabytes", [0, 8, 16, 24])
 def test_a_disk_that_fills_up_at_any_point_is_reported_and_nothing_is_lost(
     database: Database, fat: Lake, mounted: Path, megabytes: float
 ) -> None:
