@@ -17,6 +17,8 @@ from tests.conftest import CONNECTION_VARIABLE, Database, Lake, failure
 from tests.integration.test_big_tables import BIG
 from tests.integration.test_workers import MANY, declare_many
 
+pytestmark = pytest.mark.builds
+
 TABLES = (
     *BIG,
     *(f"create table {name} as select 1 as id" for name in ("a", "b", "c")),

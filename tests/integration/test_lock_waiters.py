@@ -10,6 +10,8 @@ import pytest
 from lakefeed.orchestration.reports.run_report import RunReport
 from tests.conftest import Database, Lake, failure, only
 
+pytestmark = pytest.mark.builds
+
 TABLES = (
     "create table t (id int primary key, at timestamptz not null default now())",
     "insert into t select generate_series(1, 3)",

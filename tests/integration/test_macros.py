@@ -13,6 +13,8 @@ import pytest
 
 from tests.forks import forked, plain_dbt
 
+pytestmark = pytest.mark.builds
+
 PROJECT = Path(__file__).with_name("macros")
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.conftest import Database, Lake
 
+pytestmark = pytest.mark.builds
+
 SPENDERS = """
 spenders:
   query: select customer, email, sum(total) as spent, max(paid) as paid, max(placed) as placed

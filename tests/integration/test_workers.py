@@ -33,7 +33,7 @@ print("this process" if "dlt.pipeline" in sys.modules else "workers")
 """
 
 needs_workers = pytest.mark.skipif(usable_cores() == 1, reason="one core has no use for workers")
-pytestmark = needs_workers
+pytestmark = [needs_workers, pytest.mark.builds]
 
 
 def declare_many(database: Database, lake: Lake) -> Lake:
