@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
+from lakefeed.loading.log.held_slot import end_of_log
+from lakefeed.source.connections.connection import connection_of
+from lakefeed.source.connections.sessions import connect
+from lakefeed.source.log.lsn import parse_lsn
 from tests.conftest import Database, Lake
 from tests.wal.conftest import NAME, Declare
 
@@ -224,6 +230,19 @@ def test_transactions_that_a_first_load_shows_are_not_loaded_again(
         (1, "before", None),
         (2, "late", "insert"),
     ]
+
+
+def test_the_end_of_the_log_comes_after_what_an_open_transaction_has_written(
+    logical_database: Database, lake: Lake
+) -> None:
+    logical_database.execute("create table t (id int primary key)")
+    project = lake.declare("t: {cursor: wal}").project
+    with closing(logical_database.connect()) as writing:
+        writing.cursor().execute("insert into t values (1)")
+        ((inserted,),) = logical_database.rows("select pg_current_wal_insert_lsn()::text")
+        # Nobody else commits meanwhile, so the server has no reason to flush it.
+        with connect(connection_of(project, "shop"), "lakefeed log") as session:
+            assert end_of_log(session, has_all=True) >= parse_lsn(inserted)
 
 
 def test_a_table_that_is_added_later_begins_where_the_log_is(

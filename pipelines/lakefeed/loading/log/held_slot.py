@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from time import monotonic, sleep
+
+import psycopg2
 
 from lakefeed.declaration.project import Project
 from lakefeed.errors import Refused
@@ -15,6 +17,7 @@ from lakefeed.interruption import raise_if_interrupted
 from lakefeed.loading.log.positions import Positions, read_positions
 from lakefeed.source.connections.connection import Connection
 from lakefeed.source.connections.sessions import connect
+from lakefeed.source.connections.side_query import NoAnswer, ask
 from lakefeed.source.connections.watched_session import WatchedSession
 from lakefeed.source.log.lsn import parse_lsn
 from lakefeed.source.log.slots import Slot, flushed, slot_of, was_decoded
@@ -26,6 +29,8 @@ _RETRY_SECONDS = 1.0
 # How long a run waits for commits that the application didn't wait for. Those that are still not
 # flushed then come with the next run.
 _SOON_SECONDS = 1.0
+# A server that is busy has flushed it by then, with somebody's commit.
+_QUIET_SECONDS = 0.1
 # On top of what the server promises, where all must be flushed: its disk may be busy.
 _BUSY_DISK_SECONDS = 5.0
 # Most transactions end within a moment; others may be open for days.
@@ -82,10 +87,13 @@ def end_of_log(session: WatchedSession, *, has_all: bool = False) -> int:
         ((text, page, delay),) = cursor.fetchall()
     inserted = parse_lsn(text)
     most = _BUSY_DISK_SECONDS + 3 * delay / 1000 if has_all else _SOON_SECONDS
-    until = monotonic() + most
-    while not _is_up_to(end := flushed(session), inserted, page) and monotonic() < until:
+    began, has_asked = monotonic(), False
+    while not _is_up_to(end := flushed(session), inserted, page) and monotonic() < began + most:
         raise_if_interrupted()
         sleep(0.02)
+        if not has_asked and monotonic() > began + _QUIET_SECONDS:
+            _ask_to_flush(session.line.connection)
+            has_asked = True
     return end
 
 
@@ -97,11 +105,20 @@ def clock_of(session: WatchedSession) -> dt.datetime:
     return row[0].astimezone(dt.UTC)
 
 
-def _is_up_to(end: int, inserted: int, page: int) -> bool:
-    """Whether no record begins between the two positions.
+def _ask_to_flush(connection: Connection) -> None:
+    """Has the server flush its log soon, also what no commit has asked it to.
 
-    Others than commits are flushed with the next commit or page, which may take long.
+    Those are the changes of open transactions, and what reading cleans up: where nobody commits,
+    they stay as they are until a page is full. The end of a transaction that has a number is
+    flushed within `wal_writer_delay`, even if it did nothing and is rolled back
+    (`RecordTransactionAbort` in PostgreSQL's xact.c), and all before it.
     """
+    with suppress(NoAnswer, psycopg2.Error):
+        ask(connection, "select txid_current()", [], within=_SOON_SECONDS)
+
+
+def _is_up_to(end: int, inserted: int, page: int) -> bool:
+    """Whether no record begins between the two positions."""
     return end >= inserted or (end % page == 0 and inserted - end <= _LONGEST_HEADER)
 
 
