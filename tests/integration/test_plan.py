@@ -266,3 +266,26 @@ def test_a_table_that_gets_a_cursor_is_told_so(database: Database, shop: Lake) -
     told = shop.command("plan").stdout
 
     assert "shop.countries: the cursor is `at` now, so the table is read from the beginning" in told
+
+
+def test_edits_of_what_loads_do_from_now_on_are_told_by_the_plan_and_once_by_the_run(
+    shop: Lake,
+) -> None:
+    shop.run()
+    shop.declare(
+        "orders: {cursor: at, lookback: 9d, deletes: remove}\ncountries: {mode: full_refresh}"
+    )
+    edits = [
+        "`deletes` was ignore and is remove: each load removes rows deleted in the source from "
+        "staging; without `cursor: wal`, it compares all keys to find them",
+        "`lookback` was 1h and is 9d: the next load starts this far before its checkpoint; the "
+        "checkpoint is unchanged",
+    ]
+
+    planned, (orders, countries) = shop.command("plan").stdout, shop.run().tables
+
+    assert all(f"shop.orders: {edit}" in planned for edit in edits)
+    assert list(orders.notes) == edits
+    assert countries.notes == ()
+    assert "shop.orders: `lookback`" not in shop.command("plan").stdout
+    assert shop.run().tables[0].notes == ()

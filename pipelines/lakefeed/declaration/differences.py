@@ -11,13 +11,11 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from lakefeed.declaration.explain import effective_settings, shown
+from lakefeed.declaration.explain import NOTHING, effective_settings, shown
 from lakefeed.declaration.models.declaration import Declaration
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 
-# Stands for a value that isn't set.
-NOTHING = "-"
 # These are compared table by table, as effective settings.
 _BY_TABLE = {"version", "defaults", "sources", "tables"}
 # This is compared with the names that a source has by default.

@@ -12,6 +12,8 @@ from lakefeed.declaration.models.quality import Tests
 from lakefeed.declaration.models.table_settings import Cursor
 from lakefeed.declaration.table import Table
 
+# Stands for a value that isn't set.
+NOTHING = "-"
 # A longer value, such as a query, doesn't move the others' origins out of sight.
 _LONGEST_ALIGNED = 60
 
@@ -32,7 +34,7 @@ def explain_table(table: Table, checkpoint: str | None) -> str:
 def table_as_json(table: Table, checkpoint: str | None) -> dict[str, Any]:
     """The settings of `explain_table` as JSON types, for `--json`."""
     settings = {
-        name: {"value": None if value == "-" else value, "from": origin}
+        name: {"value": None if value == NOTHING else value, "from": origin}
         for name, value, origin in _rows(table, checkpoint)
     }
     return {"table": table.shown, "where": table.where, "settings": settings}
@@ -48,7 +50,7 @@ def _rows(table: Table, checkpoint: str | None) -> list[tuple[str, str, str]]:
             for name, value in log.texts.items()
         ]
     if table.goes_on:
-        rows.append(("checkpoint", checkpoint or "-", "newest load"))
+        rows.append(("checkpoint", checkpoint or NOTHING, "newest load"))
     return rows
 
 
@@ -105,7 +107,7 @@ def _tests(declared: Tests) -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """A setting's value as it would be written in YAML; `-` if it isn't set."""
+    """A setting's value as it would be written in YAML; `NOTHING` if it isn't set."""
     if isinstance(value, Hash) and value.key is None:
         value = value.algorithm
     if isinstance(value, Cursor) and value.word:
@@ -123,7 +125,7 @@ def shown(value: Any) -> str:
         return "[" + ", ".join(map(str, value)) + "]"
     if isinstance(value, float):
         return f"{value * 100:g}%"
-    return "-" if value is None else str(value)
+    return NOTHING if value is None else str(value)
 
 
 def _duration(value: dt.timedelta) -> str:

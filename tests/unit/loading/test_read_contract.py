@@ -264,3 +264,34 @@ def test_a_column_whose_type_changes_because_it_is_masked_is_told_of_once() -> N
         "column `id` was clear and is masked as 'x', so the table is read in full"
     )
     assert len(notes_of(CLEAR, masked)) == 2
+
+
+AS_DECLARED = replace(NOW, settings={"lookback": "1h", "deletes": "ignore", "on_detach": "-"})
+
+
+@pytest.mark.parametrize(
+    ("edited", "told"),
+    [
+        ({"lookback": "9d"}, "`lookback` was 1h and is 9d: the next load starts this far before"),
+        ({"deletes": "remove"}, "`deletes` was ignore and is remove: each load removes rows"),
+        ({"on_detach": "keep"}, "`on_detach` was not set and is keep: rows of partitions"),
+    ],
+)
+@pytest.mark.parametrize("reads_whole", [True, False])
+def test_a_setting_that_changes_what_loads_do_from_now_on_is_told_once(
+    edited: dict[str, str], told: str, reads_whole: bool
+) -> None:
+    now = replace(AS_DECLARED, settings={**AS_DECLARED.settings, **edited})
+
+    (note,) = notes_of(AS_DECLARED, now, reads_whole=reads_whole)
+
+    assert note.startswith(told)
+    assert not is_settled(AS_DECLARED, now)
+    noted = noted_from_present(AS_DECLARED, now, read_whole=False)
+    assert noted == now
+    assert notes_of(noted, now) == ()
+
+
+def test_settings_that_an_earlier_version_did_not_record_are_not_taken_for_edits() -> None:
+    assert notes_of(NOW, AS_DECLARED) == ()
+    assert is_settled(NOW, AS_DECLARED)

@@ -5,7 +5,33 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Protocol
 
+from lakefeed.declaration.explain import NOTHING, shown
 from lakefeed.declaration.models.table_settings import LOG
+from lakefeed.declaration.table import Table
+
+# The settings that change what loads do from the next one on, and nothing of what they brought;
+# those of any table, and those of tables with a cursor column.
+_OF_ANY = ("deletes", "on_detach")
+_BY_CURSOR = ("lookback", "on_null_cursor")
+_MEANINGS = {
+    ("deletes", "ignore"): "from now on, rows deleted in the source stay in staging",
+    ("deletes", "remove"): "each load removes rows deleted in the source from staging; without "
+    "`cursor: wal`, it compares all keys to find them",
+    ("deletes", "mark"): "each load sets `_deleted_at` on rows deleted in the source; without "
+    "`cursor: wal`, it compares all keys to find them",
+    ("on_detach", "keep"): "rows of partitions that are detached or dropped from now on stay in "
+    "staging",
+    ("on_detach", "remove"): "the next load removes the rows of detached and dropped partitions, "
+    "also of those kept so far; they don't count towards `max_shrink`",
+    ("on_detach", NOTHING): "rows of detached and dropped partitions count as deleted, also those "
+    "kept so far",
+    ("on_null_cursor", "include"): "every load reads the rows without a cursor value",
+    ("on_null_cursor", "exclude"): "rows without a cursor value are no longer read",
+    ("on_null_cursor", "error"): "a row without a cursor value fails the table",
+}
+_MEANING_OF_LOOKBACK = (
+    "the next load starts this far before its checkpoint; the checkpoint is unchanged"
+)
 
 
 class Settings(Protocol):
@@ -27,6 +53,31 @@ class Settings(Protocol):
     def query(self) -> str | None: ...
     @property
     def timezone(self) -> str | None: ...
+    @property
+    def settings(self) -> Mapping[str, str]: ...
+
+
+def settings_of(table: Table) -> dict[str, str]:
+    """The settings whose edit is told and has an effect, as they would be written in YAML."""
+    names = (*_OF_ANY, *(_BY_CURSOR if table.cursor else ()))
+    return {name: shown(getattr(table.settings, name)) for name in names}
+
+
+def meaning_from_now_on(setting: str, value: str) -> str:
+    """What such a setting means for loads from now on; empty for any other setting."""
+    if setting == "lookback":
+        return _MEANING_OF_LOOKBACK
+    return _MEANINGS.get((setting, value), "")
+
+
+def changes_from_now_on(before: Settings, now: Settings) -> Iterator[str]:
+    """The changed settings of this kind; none if an earlier version recorded the latest load."""
+    for name, value in now.settings.items():
+        was = before.settings.get(name, value)
+        if was != value:
+            states = [("not set" if one == NOTHING else one) for one in (was, value)]
+            meaning = meaning_from_now_on(name, value)
+            yield f"`{name}` was {states[0]} and is {states[1]}: {meaning}"
 
 
 def changed_settings(before: Settings, now: Settings) -> Iterator[str]:

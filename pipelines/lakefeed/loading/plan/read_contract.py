@@ -14,6 +14,7 @@ from lakefeed.declaration.models.table_settings import LOG
 from lakefeed.declaration.partitioning import Partition
 from lakefeed.loading.plan.changed_settings import (
     changed_settings,
+    changes_from_now_on,
     changes_without_reload,
     no_longer_read,
 )
@@ -43,6 +44,8 @@ class ReadContract:
     `partitions` are those attached, if the rows of each can be told by its bounds; `detached` those
     that had left before, whose rows raw still has. `timezone` is the zone that a cursor without one
     is taken in; None for other cursors, and in loads by versions that didn't record it.
+    `settings` are those that change what loads do from the next one on, as text by name; empty in
+    loads by versions that didn't record them.
     """
 
     cursor: str | None
@@ -60,13 +63,17 @@ class ReadContract:
     partitions: tuple[Partition, ...] | None = None
     detached: tuple[Partition, ...] = ()
     timezone: str | None = None
+    settings: dict[str, str] = field(default_factory=dict)
 
     def is_like(self, other: ReadContract) -> bool:
-        """Whether both are read in the same way, apart from column identities and parts."""
+        """Whether both are read in the same way, apart from column identities, parts and the
+        settings that apply from the next load on."""
         apart: dict[str, Any] = dict.fromkeys(("identities", "definition", "parts", "partitions"))
         if self.timezone is None:
             apart["timezone"] = None
-        return replace(self, **apart, detached=()) == replace(other, **apart, detached=())
+        return replace(self, **apart, detached=(), settings={}) == replace(
+            other, **apart, detached=(), settings={}
+        )
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,8 @@ def changes_since(
     found = _changes_of_rows(
         before, now, shown=shown, reads_whole=reads_whole, loaded_before=loaded_before
     )
-    found = replace(found, notes=(*found.notes, *no_longer_read(before, unread)))
+    edits = (*no_longer_read(before, unread), *changes_from_now_on(before, now))
+    found = replace(found, notes=(*found.notes, *edits))
     if now.partitions is None:
         return found
     is_same = before.identity == now.identity
@@ -184,6 +192,8 @@ def is_settled(before: ReadContract | None, now: ReadContract) -> bool:
     """Whether nothing about how the table is read changed or remains to be recorded."""
     if before is None or before.identities is None or not before.is_like(now):
         return False
+    if before.settings and before.settings != now.settings:
+        return False
     is_recorded = now.parts is None or before.parts == now.parts
     is_recorded = is_recorded and before.partitions == now.partitions
     return is_recorded and not changes_since(before, now, shown="", reads_whole=False).whole
@@ -211,6 +221,7 @@ def noted_from_present(
         partitions=now.partitions,
         detached=now.detached,
         timezone=now.timezone,
+        settings=now.settings,
     )
     is_recreated = before.identity != now.identity and now.definition is None
     if before.identities is None or is_recreated:

@@ -11,6 +11,7 @@ from lakefeed.declaration.models.table_settings import LOG, ROW_VERSION
 from lakefeed.declaration.partitioning import Partition
 from lakefeed.declaration.table import Table
 from lakefeed.errors import TableFailed
+from lakefeed.loading.plan.changed_settings import settings_of
 from lakefeed.loading.plan.column_check import check_columns, protections_of, retyped_columns
 from lakefeed.loading.plan.column_names import DELETED_AT, WAL_COLUMNS, check_names
 from lakefeed.loading.plan.cursor_columns import WITH_ROW_VERSIONS, CursorColumns, cursor_of
@@ -109,6 +110,7 @@ class TablePlan:
             query=statement.text if (statement := statement_of(self.table)) else None,
             partitions=self.partitions,
             timezone=self.cursor_zone if self.cursor_kind in ("timestamp", "date") else None,
+            settings=settings_of(self.table),
         )
 
     @property

@@ -9,6 +9,7 @@ Its format (see documents.py) also covers the files beside it in the folder:
     1.3    adds the range of a first load that is committed in ranges
     1.4    adds how far a standby had replayed the log at the snapshot
     1.5    adds the time zone of a cursor that has none
+    1.6    adds the settings that apply from the next load on
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from lakefeed.loading.plan.read_contract import ReadContract
 from lakefeed.loading.sessions.transactions import OpenTransactions
 from lakefeed.wording import counted, data_size
 
-FORMAT = "1.5"
+FORMAT = "1.6"
 
 
 @dataclass(frozen=True)

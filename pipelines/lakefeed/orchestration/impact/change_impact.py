@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lakefeed.declaration.differences import NOTHING, Difference
+from lakefeed.declaration.differences import Difference
+from lakefeed.declaration.explain import NOTHING
 from lakefeed.declaration.table import Table
 from lakefeed.errors import TableFailed
+from lakefeed.loading.plan.changed_settings import meaning_from_now_on
 from lakefeed.loading.plan.read_contract import ContractChanges, ReadContract, changes_since
 from lakefeed.loading.plan.table_plan import TablePlan, plan_table
 from lakefeed.source.statement import tables_read
@@ -20,7 +22,6 @@ from lakefeed.transformation.generate.staged_columns import declared_columns
 
 # For table settings that `next_run_of` doesn't describe.
 _TABLE_SETTINGS = {
-    "lookback": "the next load starts this far before its checkpoint; the checkpoint is unchanged",
     "retention": "the next `lakefeed prune` removes row versions replaced longer ago than this; "
     "nothing changes until then",
     "schema_changes": "sets what happens when the source's columns change",
@@ -43,17 +44,6 @@ _TABLE_VALUES = {
     "stay in staging unless `deletes` is set",
     ("mode", "append"): "each load continues from a checkpoint and keeps every row; updated rows "
     "are kept beside their earlier versions, and deleted ones stay in staging",
-    ("deletes", "ignore"): "from now on, rows deleted in the source stay in staging",
-    ("deletes", "remove"): "each load removes rows deleted in the source from staging; without "
-    "`cursor: wal`, it compares all keys to find them",
-    ("deletes", "mark"): "each load sets `_deleted_at` on rows deleted in the source; without "
-    "`cursor: wal`, it compares all keys to find them",
-    ("on_detach", "keep"): "rows of partitions that are detached or dropped from now on stay in "
-    "staging",
-    ("on_detach", "remove"): "the next load removes the rows of detached and dropped partitions, "
-    "also of those kept so far; they don't count towards `max_shrink`",
-    ("on_detach", NOTHING): "rows of detached and dropped partitions count as deleted, also those "
-    "kept so far",
     ("history", "true"): "adds a model with all row versions in raw; generate it: lakefeed sync",
     (
         "history",
@@ -63,9 +53,6 @@ _TABLE_VALUES = {
     "don't come back",
     ("enabled", "false"): "no longer loads the table; what was loaded and staged stays as it is",
     ("enabled", "true"): "loads the table again",
-    ("on_null_cursor", "include"): "every load reads the rows without a cursor value",
-    ("on_null_cursor", "exclude"): "rows without a cursor value are no longer read",
-    ("on_null_cursor", "error"): "a row without a cursor value fails the table",
 }
 # What has an effect while a table is paused.
 _ALSO_PAUSED = ("relation", "name", "retention", "tags", "enabled")
@@ -115,7 +102,11 @@ def meaning_of(difference: Difference, *, is_paused: bool = False) -> str:
         return _FILE_SETTINGS.get(setting if name != "sources" else setting.rpartition(".")[2], "")
     if name == "tests" and difference.now == NOTHING:
         return "no longer run"
-    return _TABLE_VALUES.get((name, difference.now)) or _TABLE_SETTINGS.get(name, "")
+    return (
+        meaning_from_now_on(name, difference.now)
+        or _TABLE_VALUES.get((name, difference.now))
+        or _TABLE_SETTINGS.get(name, "")
+    )
 
 
 def next_run_of(before: Table | None, now: Table | None) -> tuple[str, ...]:
@@ -210,6 +201,7 @@ def _read_as(plan: TablePlan, *, is_moved: bool = False) -> ReadContract:
     """How the next load would read the table, according to the catalogue.
 
     The catalogue doesn't store a table's oid, by which loads recognise a recreated table; made-up
-    ones stand in for it.
+    ones stand in for it. The settings that change nothing of what was loaded are told by
+    `meaning_of`.
     """
-    return replace(plan.read_as, identity=2 if is_moved else 1)
+    return replace(plan.read_as, identity=2 if is_moved else 1, settings={})
