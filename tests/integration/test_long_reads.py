@@ -16,8 +16,11 @@ from tests.conftest import Database, Lake, only
 pytestmark = pytest.mark.builds
 
 ROWS = 300
+# Of which psycopg2 takes ten thousand at a time.
+MANY_ROWS = 40_000
 # A read of some four seconds.
 SLOWLY = "where: pg_sleep(0.01) is not null"
+AS_SLOWLY = "where: id % 150 > 0 or pg_sleep(0.01) is not null"
 
 
 class Told(Silence):
@@ -34,10 +37,10 @@ class Told(Silence):
         self.is_over = not reads
 
 
-def create(database: Database, name: str) -> None:
+def create(database: Database, name: str, rows: int = ROWS) -> None:
     database.execute(
         f"create table {name} (id int primary key, at timestamptz not null default now())",
-        f"insert into {name} select g from generate_series(1, {ROWS}) as g",
+        f"insert into {name} select g from generate_series(1, {rows}) as g",
         f"analyze {name}",
     )
 
@@ -61,6 +64,27 @@ def test_a_long_read_tells_rows_bytes_and_the_time_left(database: Database, lake
     assert 0 <= last.seconds_left < 10
 
 
+@pytest.mark.parametrize(
+    ("head", "backend"), [("", "backend: psycopg2, "), ("    max_connections: 1\n", "")]
+)
+def test_so_it_does_if_psycopg2_reads(
+    database: Database, lake: Lake, head: str, backend: str
+) -> None:
+    create(database, "slow", MANY_ROWS)
+    told = Told()
+
+    lake.declare(f"slow: {{cursor: at, {backend}{AS_SLOWLY}}}", head=head).load(listener=told)
+
+    rows = [read.rows for read in told.reads]
+    last = told.reads[-1]
+    assert rows == sorted(rows)
+    assert 0 < last.rows <= MANY_ROWS
+    assert last.expected_rows is not None
+    assert 0.9 * MANY_ROWS < last.expected_rows <= MANY_ROWS
+    assert last.size > 20 * last.rows
+    assert last.seconds_left is not None
+
+
 @pytest.mark.at_night
 def test_a_first_load_in_ranges_tells_which_one_it_reads(database: Database, lake: Lake) -> None:
     create(database, "slow")
@@ -75,19 +99,23 @@ def test_a_first_load_in_ranges_tells_which_one_it_reads(database: Database, lak
     assert rows == sorted(rows)
 
 
+@pytest.mark.parametrize("backend", ["duckdb", "psycopg2"])
 def test_so_it_does_if_a_worker_reads_it(
-    database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
+    database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
     monkeypatch.setattr(
         "lakefeed.orchestration.ingest.table_loads.usable_cores", lambda: 2, raising=True
     )
     names = [f"t{number}" for number in range(12)]
-    for name in (*names, "slow"):
+    for name in names:
         create(database, name)
+    slowly = SLOWLY if backend == "duckdb" else AS_SLOWLY
+    create(database, "slow", ROWS if backend == "duckdb" else MANY_ROWS)
     tables = "\n".join(f"{name}: {{cursor: at}}" for name in names)
     told = Told()
 
-    report = lake.declare(f"{tables}\nslow: {{cursor: at, {SLOWLY}}}").load(listener=told)
+    slow = f"slow: {{cursor: at, backend: {backend}, {slowly}}}"
+    report = lake.declare(f"{tables}\n{slow}").load(listener=told)
 
     assert report.exit_code == 0
     assert max(read.rows for read in told.reads if read.name == "shop.slow") > 0

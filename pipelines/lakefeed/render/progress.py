@@ -120,9 +120,10 @@ def _bars(reads: Sequence[LongRead]) -> Grid:
     """A line for each read: its name, a bar if its length is known, counts and the time left."""
     grid = Grid.grid(padding=(0, 1))
     for read in reads:
-        expected = max(read.expected_rows or 0, read.rows)
-        total = expected if read.expected_rows else None
-        bar = ProgressBar(total=total, completed=read.rows, width=_BAR_WIDTH, pulse=total is None)
+        done = read.rows if read.expected_size is None else read.size
+        expected = read.expected_rows if read.expected_size is None else read.expected_size
+        total = max(expected, done) if expected else None
+        bar = ProgressBar(total=total, completed=done, width=_BAR_WIDTH, pulse=total is None)
         counts = ", ".join(filter(None, [read.note, *_counts(read)]))
         grid.add_row(escape(f"  {read.name}"), bar, escape(counts))
     return grid
@@ -133,7 +134,8 @@ def _counts(read: LongRead) -> list[str]:
     if read.expected_rows is not None:
         rows = f"{read.rows:,} of about {max(read.expected_rows, read.rows):,} rows"
     parts = [rows] if read.rows else []
-    parts += [data_size(read.size)] if read.size else []
+    of = f" of {data_size(read.expected_size)}" if read.expected_size else ""
+    parts += [f"{data_size(read.size)}{of}"] if read.size else []
     if read.seconds_left is not None:
         left = dt.timedelta(seconds=max(1, round(read.seconds_left)))
         parts.append(f"{_coarsely(left)} left")

@@ -2,7 +2,7 @@
 
 PostgreSQL counts them since version 14
 (https://www.postgresql.org/docs/current/progress-reporting.html#COPY-PROGRESS-REPORTING). DuckDB's
-scanner reads by COPY; what psycopg2 reads isn't counted.
+scanner reads by COPY; what psycopg2 reads, and the log, this process counts itself.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ where ours.locktype = 'advisory' and ours.granted and ours.objsubid = 2 and ours
 
 @dataclass(frozen=True)
 class Sent:
-    """What one session has sent in its current statement."""
+    """What a session has sent in its current statement, or of the log: rows and bytes."""
 
     rows: int
     size: int

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 from time import monotonic, sleep
 
 import psycopg2
@@ -21,6 +22,7 @@ from lakefeed.source.connections.side_query import NoAnswer, ask
 from lakefeed.source.connections.watched_session import WatchedSession
 from lakefeed.source.log.lsn import parse_lsn
 from lakefeed.source.log.slots import Slot, flushed, slot_of, was_decoded
+from lakefeed.source.log.stream import Changes, changes_of
 from lakefeed.source.replication.published_since import PublishedSince, published_since
 
 # As long as runs wait for sessions (source/connections/budget.py).
@@ -69,6 +71,20 @@ class HeldSlot:
     was_decoded: bool
     since: PublishedSince | None
     following: int
+
+    def changes(
+        self, tables: Collection[int], *, upto: int, most_bytes: int, folder: Path
+    ) -> Changes:
+        """What the slot has of these tables, by their oids as published; see `changes_of`."""
+        return changes_of(
+            self.connection,
+            slot=self.name,
+            publication=self.project.wal_of(self.connection.source).publication,
+            upto=upto,
+            wanted=tables,
+            most_bytes=most_bytes,
+            folder=folder,
+        )
 
 
 def end_of_log(session: WatchedSession, *, has_all: bool = False) -> int:

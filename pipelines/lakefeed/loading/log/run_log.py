@@ -12,7 +12,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
 
@@ -47,18 +47,19 @@ from lakefeed.loading.log.standing import (
 )
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.raw.load_manifest import Load
+from lakefeed.loading.sessions.read_progress import ReadProgress
 from lakefeed.loading.sessions.spill_folders import own_folder
 from lakefeed.source.log.lsn import lsn_text
 from lakefeed.source.log.messages import Begin
 from lakefeed.source.log.rows import Change
 from lakefeed.source.log.slots import advance
-from lakefeed.source.log.stream import changes_of
 from lakefeed.source.snapshot import Snapshot
 from lakefeed.wording import data_size
 
 # A run reads so much of the log at most, and leaves the rest to the next one, so that a backlog of
 # any size shrinks with every run.
 MOST_BYTES = 8 * 1024**3
+_NOTE = "the log of all tables"
 
 
 @contextmanager
@@ -69,6 +70,7 @@ def run_log(
     spill: Path,
     *,
     has_all: bool = False,
+    progress: ReadProgress | None = None,
 ) -> Iterator[RunLog]:
     """What the tables of a source take from its log; what was spooled goes with the block.
 
@@ -77,9 +79,11 @@ def run_log(
         plans: the tables that are read by the log.
         spill: where to spool what is decoded.
         has_all: decode all that the snapshot shows, and wait until it is flushed.
+        progress: is told while it is decoded; None for nobody.
     """
     end = end_of_log(held.session, has_all=has_all)
-    log = RunLog(held, snapshot, plans, own_folder(spill), end=end)
+    folder = own_folder(spill)
+    log = RunLog(held, snapshot, plans, folder, end=end, progress=progress or ReadProgress())
     try:
         yield log
     finally:
@@ -97,11 +101,13 @@ class RunLog:
         folder: Path,
         *,
         end: int,
+        progress: ReadProgress,
     ) -> None:
         self._held = held
         self._snapshot = snapshot
         self._plans = {plan.table.lake_name: plan for plan in plans}
         self._folder = folder
+        self._progress = progress
         noted = read_positions(held.project.raw, held.connection.source)
         self._noted, self._published = dict(noted.tables), noted.published
         self._came_to: dict[str, Position] = {}
@@ -134,7 +140,7 @@ class RunLog:
             refuse_unpublished_changes(plan, effective, self._held, self._snapshot)
             return LogOfTable(reaches=begins_at, changes=None, end=self._end_of_all)
         after = self._standing.position_of(plan, effective)
-        decoder = self._decoded()[plan.table.lake_name]
+        decoder = self._decoded(plan)[plan.table.lake_name]
         seen = effective[0].in_flight
         assert seen is not None
         keyless = decoder.keyless.items()
@@ -173,7 +179,7 @@ class RunLog:
         Raises: as `log_of`.
         """
         position = self._standing.position_of(plan, effective)
-        if self._decoded()[plan.table.lake_name].has_changes:
+        if self._decoded(plan)[plan.table.lake_name].has_changes:
             return False
         reached = lsn_text(max(position, self._upto))
         self._note(plan, effective[-1].load_id, reached)
@@ -233,19 +239,19 @@ class RunLog:
         position = Position(newest, reached, self._snapshot.history, self._at)
         self._came_to[name] = unless_noted(position, self._noted.get(name))
 
-    def _decoded(self) -> dict[str, TableDecoder]:
+    def _decoded(self, first: TablePlan) -> dict[str, TableDecoder]:
         with self._decoding:
             if self._failure:
                 raise self._failure
             if self._decoders is None:
                 try:
-                    self._decoders = self._decode()
+                    self._decoders = self._decode(first.table.lake_name)
                 except LakefeedError as error:
                     self._failure = error
                     raise
             return self._decoders
 
-    def _decode(self) -> dict[str, TableDecoder]:
+    def _decode(self, lake_name: str) -> dict[str, TableDecoder]:
         plans = list(self._plans.values())
         decoders, tables = decoders_of(plans, self._folder), relations_of(plans)
         slot, held = self._held.slot, self._held
@@ -253,16 +259,11 @@ class RunLog:
         if slot.begins_at >= self._end:
             return decoders
         oldest = int(self._snapshot.transactions.split(":")[0])
-        opened = changes_of(
-            held.connection,
-            slot=held.name,
-            publication=held.project.wal_of(held.connection.source).publication,
-            upto=self._end,
-            wanted=tables.keys(),
-            most_bytes=MOST_BYTES,
-            folder=self._folder,
+        opened = held.changes(
+            tables.keys(), upto=self._end, most_bytes=MOST_BYTES, folder=self._folder
         )
-        with opened as items:
+        far, size = partial(opened.since, slot.begins_at), self._end - slot.begins_at
+        with opened as items, self._progress.reading_log(lake_name, _NOTE, far, size):
             xid, begin, position = 0, None, 1
             for item in items:
                 if isinstance(item, Change):

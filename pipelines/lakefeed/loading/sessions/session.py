@@ -20,11 +20,13 @@ from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, Column
 
 from lakefeed.errors import SourceUnreachable
 from lakefeed.loading.sessions.duckdb_engine import all_threads, one_thread
+from lakefeed.loading.sessions.read_progress import ReadProgress
 from lakefeed.source.connections.failure import is_of_connecting
 from lakefeed.source.connections.keepalive import Line
 from lakefeed.source.connections.sessions import session_on
 from lakefeed.source.connections.watched_session import CLOSING_SECONDS
 from lakefeed.source.inspection.types import parsed_text
+from lakefeed.source.progress import Sent
 from lakefeed.sql import literal, quote
 
 _ATTACHED = "source"
@@ -63,6 +65,11 @@ class SourceSession(ABC):
     def __init__(self, engine: DuckDBPyConnection, line: Line) -> None:
         self._engine = engine
         self.line = line
+        self._progress, self._lake_name = ReadProgress(), ""
+
+    def tell_received(self, progress: ReadProgress, lake_name: str) -> None:
+        """Tells what arrives, for this table, where the server doesn't count it."""
+        self._progress, self._lake_name = progress, lake_name
 
     def execute(self, statement: str, parameters: object = None) -> DuckDBPyConnection:
         """Runs a statement in DuckDB.
@@ -228,9 +235,9 @@ class CursorSession(SourceSession):
         return True
 
     def rows_of(self, sql: str) -> str:
-        columns = self._columns_of(sql)
-        name = f"from_source_{next(self._numbers)}"
-        self._engine.register(name, self._texts(name, sql, columns))
+        columns, number = self._columns_of(sql), next(self._numbers)
+        name = f"from_source_{number}"
+        self._engine.register(name, self._texts(number, name, sql, columns))
         values = (f"{_from_text(column)} as {quote(column.name)}" for column in columns)
         return f"(select {', '.join(values)} from {name})"
 
@@ -239,12 +246,15 @@ class CursorSession(SourceSession):
             self.execute("rollback")
         self._source.close()
 
+    def _received(self, number: int, sent: Sent | None) -> None:
+        self._progress.received(self._lake_name, (self.line.number, number), sent)
+
     def _columns_of(self, sql: str) -> list[Column]:
         with self._source.cursor() as cursor:
             cursor.execute(f"select * from ({sql}\n) as rows limit 0")
             return list(cursor.description or ())
 
-    def _texts(self, name: str, sql: str, columns: list[Column]) -> Any:
+    def _texts(self, number: int, name: str, sql: str, columns: list[Column]) -> Any:
         """All rows as strings, ten thousand of them in memory at a time."""
         import pyarrow as pa
 
@@ -255,9 +265,13 @@ class CursorSession(SourceSession):
             with self._source.cursor(name) as cursor:
                 cursor.itersize = _ROWS_AT_A_TIME
                 cursor.execute(f"select {texts} from ({sql}\n) as rows")
+                count = size = 0
                 while rows := cursor.fetchmany(_ROWS_AT_A_TIME):
                     arrays = [pa.array(values, pa.string()) for values in zip(*rows, strict=True)]
+                    count, size = count + len(rows), size + sum(array.nbytes for array in arrays)
+                    self._received(number, Sent(count, size))
                     yield pa.record_batch(arrays, schema=schema)
+            self._received(number, None)
 
         return pa.RecordBatchReader.from_batches(schema, batches())
 

@@ -116,6 +116,7 @@ class SourceAtSnapshot:
         """
         with self.engines.lease() as lease:
             opened = self._kept_at_snapshot(lease, plan) or self._opened_at_snapshot(lease, plan)
+            opened.session.tell_received(self.progress, plan.table.lake_name)
             try:
                 with self._watched(plan, opened.session):
                     yield opened.session
@@ -151,6 +152,7 @@ class SourceAtSnapshot:
                 yield None
                 return
             session.fetch(lock_query(plan))
+            session.tell_received(self.progress, plan.table.lake_name)
             lock_watch = self._lock_watches.get(plan.table.lake_name)
             with lock_watch.after(session.backend_pid()) if lock_watch else nullcontext():
                 yield session
@@ -255,10 +257,7 @@ class SourceAtSnapshot:
 
     @contextmanager
     def _watched(self, plan: TablePlan, session: SourceSession) -> Iterator[None]:
-        """
-        Raises:
-            KeptWaiting: reading kept another session waiting for longer than `max_lock_wait`.
-        """
+        """Raises KeptWaiting if reading blocks another session for longer than `max_lock_wait`."""
         limit = plan.table.settings.max_lock_wait
         if limit is None:
             yield

@@ -4,6 +4,7 @@
     Setup                                           once
     Job                              Opened         it has a session, which may be the last one
                                      Reading        it begins to read, or has ended, at any time
+                                     Received       what has arrived of a statement, at any time
                                      MayCommit      it has read, and ended the transaction
     Commit, or Refusal               Done           or Failed, at any time
     CloseSession                     Closed         between two jobs
@@ -19,8 +20,9 @@ from lakefeed.declaration.project import Project
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.load_result import LoadOptions, LoadResult
 from lakefeed.loading.plan.table_plan import TablePlan
-from lakefeed.loading.sessions.read_progress import ReadProgress
+from lakefeed.loading.sessions.read_progress import ReadProgress, Statement
 from lakefeed.source.connections.connection import Connection
+from lakefeed.source.progress import Sent
 from lakefeed.source.snapshot import Snapshot
 
 
@@ -76,6 +78,19 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Received:
+    """What has arrived of a statement that the server doesn't count; None once it is over."""
+
+    lake_name: str
+    statement: Statement
+    sent: Sent | None
+
+    def note_in(self, progress: ReadProgress) -> None:
+        """Has the run know it as well."""
+        progress.received(self.lake_name, self.statement, self.sent)
+
+
+@dataclass(frozen=True)
 class MayCommit:
     """The worker has ended its transaction, and asks whether the run still holds the lock."""
 
@@ -121,4 +136,4 @@ class Failed:
 
 
 ToWorker = Setup | Job | Commit | Refusal | CloseSession
-FromWorker = Opened | Reading | MayCommit | Done | Failed | Closed
+FromWorker = Opened | Reading | Received | MayCommit | Done | Failed | Closed

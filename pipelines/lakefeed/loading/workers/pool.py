@@ -34,6 +34,7 @@ from lakefeed.loading.workers.messages import (
     MayCommit,
     Opened,
     Reading,
+    Received,
     Refusal,
     Setup,
     ToWorker,
@@ -269,7 +270,7 @@ def _next(worker: _Worker, source: SourceAtSnapshot, kind: type[_M]) -> _M:
         _WorkerEnded: the worker has ended.
     """
     message = worker.receive()
-    while isinstance(message, Reading):
+    while isinstance(message, Reading | Received):
         message.note_in(source.progress)
         message = worker.receive()
     if isinstance(message, Done | Failed):

@@ -29,7 +29,7 @@ from lakefeed.loading.load_result import LoadResult
 from lakefeed.loading.object_store.filesystem import import_filesystem
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.sessions.duckdb_engine import Engines, spill_folder
-from lakefeed.loading.sessions.read_progress import ReadProgress
+from lakefeed.loading.sessions.read_progress import ReadProgress, Statement
 from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.loading.sessions.table_session import TableSession
@@ -43,9 +43,11 @@ from lakefeed.loading.workers.messages import (
     NeedsSeveralSessions,
     Opened,
     Reading,
+    Received,
     Refusal,
     Setup,
 )
+from lakefeed.source.progress import Sent
 
 # How long statements may take to be cancelled on the source once the run is gone.
 _CANCEL_SECONDS = 2.0
@@ -151,6 +153,10 @@ class _ToldProgress(ReadProgress):
     def end(self, lake_name: str) -> None:
         super().end(lake_name)
         self._channel.send(Reading(lake_name, None, is_over=True))
+
+    def received(self, lake_name: str, statement: Statement, sent: Sent | None) -> None:
+        super().received(lake_name, statement, sent)
+        self._channel.send(Received(lake_name, statement, sent))
 
 
 class _Worker:

@@ -61,7 +61,7 @@ class _Follower:
         while not done.wait(min(_LOOK_SECONDS, self.every)):
             reads = self.source.progress.longer_than(self.every)
             is_due = time.monotonic() - asked >= self.every
-            if reads and is_due and self._refusals < _MOST_REFUSALS:
+            if reads and is_due:
                 asked = time.monotonic()
                 found = self._asked(reads)
                 if not done.is_set() and found:
@@ -74,17 +74,27 @@ class _Follower:
     def _asked(self, reads: list[TableRead]) -> list[LongRead]:
         # Before the server is asked, so that a statement that ends meanwhile isn't counted twice.
         done = [read.rows for read in reads]
+        sent = self._sent()
+        return [
+            self._long_read(read, rows, sent or {})
+            for read, rows in zip(reads, done, strict=True)
+            if sent is not None or read.is_counted_here
+        ]
+
+    def _sent(self) -> Mapping[tuple[str, int], Sent] | None:
+        """What the server counts; None if it doesn't tell. With one session, psycopg2 reads."""
+        if self.source.is_alone or self._refusals >= _MOST_REFUSALS:
+            return None
         sent = sent_by_sessions(self.source.connection)
         self._refusals = self._refusals + 1 if sent is None else 0
-        if sent is None:
-            return []
-        return [self._long_read(*pair, sent) for pair in zip(reads, done, strict=True)]
+        return sent
 
     def _long_read(
         self, read: TableRead, done: int, sent: Mapping[tuple[str, int], Sent]
     ) -> LongRead:
         name = session_name(f"lakefeed {read.lake_name}")
         running = [one for (application, _), one in sent.items() if application == name]
+        running.append(read.arrived())
         rows_running = sum(one.rows for one in running)
         begun = (read.lake_name, read.began)
         rows = self._rows[begun] = max(done + rows_running, self._rows.get(begun, 0))
@@ -92,14 +102,20 @@ class _Follower:
             self._bytes_per_row[name] = sum(one.size for one in running) / rows_running
         expected = self._expected_of(read)
         seconds = time.monotonic() - read.began
-        left = max(expected - rows, 0) if expected is not None else None
+        size = round(rows * self._bytes_per_row.get(name, 0))
+        total, come = expected, rows
+        if read.size is not None:
+            size = min(running[-1].size, read.size)
+            total, come = read.size, size
+        left = max(total - come, 0) if total is not None else None
         return LongRead(
             name=self.names.get(read.lake_name, read.lake_name),
             rows=rows,
             expected_rows=expected,
-            size=round(rows * self._bytes_per_row.get(name, 0)),
-            seconds_left=left * seconds / rows if left is not None and rows else None,
+            size=size,
+            seconds_left=left * seconds / come if left is not None and come else None,
             note=read.note,
+            expected_size=read.size,
         )
 
     def _expected_of(self, read: TableRead) -> int | None:

@@ -18,6 +18,7 @@ from lakefeed.loading.log.run_log import run_log
 from lakefeed.loading.plan.table_plan import TablePlan
 from lakefeed.loading.probe import SettledTable
 from lakefeed.loading.sessions.duckdb_engine import CONCURRENT_READS, Engines, spill_folder
+from lakefeed.loading.sessions.read_progress import ReadProgress
 from lakefeed.loading.sessions.retryable import RetryAtLaterSnapshot
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.loading.standby import RecoveryConflict, Standby, is_standby, load_beside_recovery
@@ -125,15 +126,14 @@ class SourceRun:
             self._now = LiveTables(self.project, self.source, self.live)
             tables = self._tables_to_load(self._now, wanted)
             at_most = max([CONCURRENT_READS, *(table.settings.parallel or 0 for table in tables)])
-            spill, log = spill_folder(self.project), None
+            spill, log, progress = spill_folder(self.project), None, ReadProgress()
             pool = Engines(spill, at_most, in_one_thread=True, raw=self.project.raw)
             if slot:
                 plans = self._now.plans_by_log(tables)
-                log = stack.enter_context(run_log(slot, snapshot, plans, spill))
+                log = stack.enter_context(run_log(slot, snapshot, plans, spill, progress=progress))
             with closing(pool) as engines:
-                source = SourceAtSnapshot(connection, snapshot, session, engines)
-                names = {table.lake_name: table.shown for table in tables}
-                with followed(source, self.listener, names):
+                source = SourceAtSnapshot(connection, snapshot, session, engines, progress=progress)
+                with followed(source, self.listener, {t.lake_name: t.shown for t in tables}):
                     reports = self._load_concurrently(tables, InProcess(self.project, source, log))
             if log:
                 self.warnings += [f"{self.source}: {line}" for line in log.advance()]

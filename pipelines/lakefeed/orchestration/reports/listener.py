@@ -15,12 +15,13 @@ class LongRead:
     """How far a read is that takes long.
 
     Attributes:
-        name: the table, such as `shop.orders`.
+        name: the table, such as `shop.orders`; of several that wait for the log, one.
         rows: those that the source has sent.
         expected_rows: how many the planner expects; None if it can't tell.
         size: about how many bytes the source has sent.
         seconds_left: an estimate; None if there is nothing to estimate it from.
         note: which part is being read; empty if the read has no parts.
+        expected_size: how many bytes the source has to send; None if only rows are expected.
     """
 
     name: str
@@ -29,6 +30,7 @@ class LongRead:
     size: int
     seconds_left: float | None
     note: str = ""
+    expected_size: int | None = None
 
 
 class Listener(Protocol):

@@ -9,7 +9,7 @@ from lakefeed.errors import LakefeedError
 from lakefeed.source.connections.connection import Connection
 from lakefeed.source.log.failure import LogUnreadable, SlotLost, no_publication
 from lakefeed.source.log.session import LogSource, open_log
-from lakefeed.source.log.wire import DATA, Wire, WireError, wal_end
+from lakefeed.source.log.wire import DATA, Wire, WireError, position_of, wal_end
 
 # How long nothing arrives before the server is asked how far it is.
 _QUIET_SECONDS = 0.1
@@ -51,8 +51,14 @@ class Feed:
         self._opened = open_log(self._connection, source)
         self._wire = Wire(self._opened.session)
         self.reached = 0
+        self._last = b""
         self._is_asking = False
         self._same = 0
+
+    @property
+    def sent_up_to(self) -> int:
+        """About which position of the log the server has come to."""
+        return max(self.reached, position_of(self._last) if self._last else 0)
 
     def without_streaming(self, since: int) -> None:
         """Begins again at this position, where no transaction is sent before it commits."""
@@ -74,7 +80,7 @@ class Feed:
                 if data is None:
                     self._wait()
                 elif data[0] == DATA:
-                    self._same = 0
+                    self._same, self._last = 0, data
                     yield data
                 elif self._is_end(data):
                     return

@@ -30,6 +30,7 @@ from lakefeed.source.log.session import LogSource
 from lakefeed.source.log.streamed import Streamed
 from lakefeed.source.log.tables import Tables
 from lakefeed.source.log.wire import BODY
+from lakefeed.source.progress import Sent
 
 Item: TypeAlias = Begin | Change | Commit
 
@@ -103,12 +104,17 @@ class Changes:
         self._most_bytes = most_bytes
         self._tables = Tables(frozenset(wanted))
         self._streamed = Streamed(self._tables, folder)
-        self._bytes = 0
+        self._bytes = self._changes = 0
         self.leaves_more = False
         # A transaction of which no wanted change has come yet.
         self._begin: Begin | None = None
         self._is_within = False
         self._items = self._read()
+
+    def since(self, position: int) -> Sent:
+        """What has arrived of the log from a position on: changes of rows, and bytes."""
+        size = max(self._feed.sent_up_to, self.position) - position
+        return Sent(self._changes + self._streamed.taken, max(size, 0))
 
     def __iter__(self) -> Iterator[Item]:
         return self._items
@@ -164,6 +170,7 @@ class Changes:
                     yield self._begin
                     self._begin = None
                 self._bytes += len(data)
+                self._changes += 1
                 yield change_at(data, _AFTER_OID, kind, relation)
             else:
                 message = parse(data, BODY)

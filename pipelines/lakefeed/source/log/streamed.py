@@ -35,10 +35,12 @@ class Streamed:
 
     Attributes:
         is_open: whether the next message belongs to one.
+        taken: how many rows' changes were kept.
     """
 
     def __init__(self, tables: Tables, folder: Path | None) -> None:
         self.is_open = False
+        self.taken = 0
         self._tables = tables
         self._folder = folder
         self._transactions: dict[int, _Transaction] = {}
@@ -62,6 +64,7 @@ class Streamed:
             subtransaction, oid = _XID_AND_OID(data, BODY + 1)
             if oid in self._tables.wanted:
                 row = data[_AFTER_OID:]
+                self.taken += 1
                 self._current.spool.add(subtransaction, self._relation(oid), kind, row)
             return
         match parse(data, BODY, streaming=True):

@@ -22,6 +22,7 @@ DATA, KEEPALIVE = b"wk"
 BODY = 25
 
 _KEEPALIVE_BODY = Struct(">QqB")
+_POSITION = Struct(">Q")
 _STATUS = Struct(">cQQQqB")
 _EPOCH_SECONDS = 946_684_800
 _SQLSTATE, _PRIMARY = b"CM"
@@ -110,6 +111,12 @@ class Wire:
         )
         self._libpq.PQclear(result)
         return WireError(code, message or "the server ended the stream")
+
+
+def position_of(data: bytes) -> int:
+    """The position in the log of what a message of DATA says."""
+    (position,) = _POSITION.unpack_from(data, 1)
+    return int(position)
 
 
 def wal_end(keepalive: bytes) -> tuple[int, bool]:
