@@ -24,7 +24,7 @@ from lakefeed.interruption import as_guest
 
 if TYPE_CHECKING:
     from lakefeed.declaration.project import Project as DeclaredProject
-    from lakefeed.loading.preview import LoadPreview
+    from lakefeed.loading.forecast.planned_load import LoadPreview
     from lakefeed.orchestration.ingest.load_request import LoadRequest
     from lakefeed.orchestration.inspect.status import TableStatus
     from lakefeed.orchestration.reports.run_report import RunReport

@@ -193,17 +193,21 @@ countries: {mode: full_refresh}"""
 
 
 def test_the_docs_of_the_dag_and_its_form_say_what_a_run_reads(lake: Lake) -> None:
-    dag = dag_of(lake.declare(PLANNED))
+    dag = dag_of(lake.declare(PLANNED, head="    max_connections: 4\n"))
     told = """\
 | table | reads | declared at |
-|---|---|---|
-| shop.orders | rows from 30m before the checkpoint on, by `at` | sources.yaml:6 |
+| --- | --- | --- |
+| shop.orders | rows from 30m before the checkpoint on, by `at` | sources.yaml:7 |
 | shop.payments | rows from the checkpoint on, by `greatest(at, made)`; all keys, to find deleted \
-rows | sources.yaml:7 |
-| shop.events | rows written since the last load (`xmin`) | sources.yaml:8 |
-| shop.countries | all rows | sources.yaml:9 |
+rows | sources.yaml:8 |
+| shop.events | rows written since the last load (`xmin`) | sources.yaml:9 |
+| shop.countries | all rows | sources.yaml:10 |
 
-The first load of a table reads all of its rows."""
+The first load of a table reads all of its rows. For how many rows and bytes the next run would
+read, and what needs a decision, ask the database: `lakefeed plan`.
+
+sessions on shop: at most 4 of all runs (`max_connections: 4`)
+"""
 
     assert told in dag.doc_md
     assert told in dag.params.get_param("tables").schema["description_md"]

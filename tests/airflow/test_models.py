@@ -54,6 +54,20 @@ def test_each_model_has_a_task_downstream_of_the_build_and_of_what_it_reads(buil
     assert groups(dag)["staging_to_marts"] == ["of_a", "of_b", "of_both"]
 
 
+def test_the_docs_of_the_dag_and_its_form_have_the_text_of_the_plan(built: Lake) -> None:
+    from lakefeed.dag import build_dag
+
+    dag, planned = build_dag(built.root), built.command("plan", "--full-refresh")
+    form = dag.params.get_param("tables").schema["description_md"]
+
+    assert "| shop.a | rows from the checkpoint on, by `at` | 3 models, 2 tests |" in form
+    (build,) = [line for line in planned.stdout.splitlines() if line.startswith("dbt would")]
+    assert build.startswith("dbt would build and test up to 5 models with 3 tests, downstream of")
+    assert build in form
+    assert "`stg_shop__a`, `of_a`, `stg_shop__b`, `of_b`, `of_both`" in form
+    assert form.partition("| table")[2] in dag.doc_md
+
+
 @pytest.mark.faults
 def test_models_without_new_rows_are_skipped(
     built: Lake, airflow: AirflowOf, database: Database

@@ -289,3 +289,72 @@ def test_edits_of_what_loads_do_from_now_on_are_told_by_the_plan_and_once_by_the
     assert countries.notes == ()
     assert "shop.orders: `lookback`" not in shop.command("plan").stdout
     assert shop.run().tables[0].notes == ()
+
+
+def test_it_says_how_many_sessions_it_opens_and_which_statement_is_the_longest(
+    database: Database, shop: Lake
+) -> None:
+    database.execute("insert into orders values (0, '-infinity', repeat('x', 100))", "analyze")
+    shop.declare(TABLES, head="    max_connections: 2\n")
+
+    plan, told = planned(shop), shop.command("plan").stdout
+
+    assert plan["sessions"] == [{"source": "shop", "at_most": 2, "max_connections": 2}]
+    assert plan["longest"]["table"] == "shop.orders"
+    assert plan["longest"]["rows"] == 5001
+    assert "longest statement: reading shop.orders, about 5,001 rows, " in told
+    assert "sessions on shop: up to 2 (`max_connections: 2`)" in told
+
+
+def test_it_says_what_comparing_all_keys_scans(database: Database, shop: Lake) -> None:
+    tables = TABLES.replace("lookback: 1h", "deletes: remove")
+    shop.declare(tables).run()
+
+    plan, told = planned(shop), shop.command("plan").stdout
+    orders, countries = plan["loads"]
+
+    assert orders["finds_deleted"]
+    assert (orders["keys"]["keys"], countries["keys"]) == (5000, None)
+    assert "on; all keys, to find deleted rows" not in told
+    assert "; all keys, to find deleted rows" in told
+    size = orders["keys"]["size"]
+    assert [(size,)] == database.rows("select pg_relation_size('orders')")
+    assert "shop.orders compares about 5,000 keys, to find deleted rows: " in told
+    assert "longest statement: comparing the keys of shop.orders, about 5,000 keys, " in told
+
+
+def test_it_says_which_tables_max_shrink_may_stop(database: Database, shop: Lake) -> None:
+    tables = TABLES.replace("lookback: 1h", "deletes: remove")
+    shop.declare(f"{tables}events: {{mode: full_refresh}}")
+    database.execute("create table events as select g as id from generate_series(1, 1000) as g")
+    shop.run()
+    fewer = ("delete from orders where id > 2000", "delete from events where id > 200")
+    database.execute(*fewer, "vacuum analyze orders", "vacuum analyze events")
+
+    told, report = shop.command("plan").stdout, shop.run()
+
+    assert [table.status for table in report.tables] == ["failed", "unchanged", "failed"]
+    assert "needs a decision:" in told
+    for name, now, before in (("orders", "2,000", "5,000"), ("events", "200", "1,000")):
+        assert (
+            f"  shop.{name} may be refused by `max_shrink` (20%): about {now} of at least {before} "
+            "rows are left; if that is right, accept it with --allow-shrink"
+        ) in told
+    assert "max_shrink" not in shop.command("plan", "--allow-shrink").stdout
+
+
+def test_it_lists_paused_tables_and_counts_tests(shop: Lake) -> None:
+    of_orders = "{columns: {id: {not_null: true}}, expressions: {positive: id > 0}}"
+    tables = TABLES.replace("lookback: 1h", f"lookback: 1h, tests: {of_orders}")
+    shop.declare(tables).run()
+    shop.declare(f"{tables.replace('{mode: full_refresh}', '{enabled: false}')}")
+
+    plan, told = planned(shop, "--full-refresh"), shop.command("plan", "--full-refresh").stdout
+    report = shop.run(full_refresh=True)
+
+    assert plan["paused"] == ["shop.countries"]
+    assert "paused: shop.countries" in told
+    assert report.build is not None
+    assert plan["tests"] == len([node for node in report.build.nodes if node.is_test])
+    assert f"up to 2 models with {plan['tests']} tests, downstream of" in told
+    assert planned(shop, "--select", "shop.orders")["paused"] == []

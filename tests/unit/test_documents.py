@@ -13,11 +13,10 @@ import pytest
 from lakefeed.conformance.report import REPORT, ConformanceReport, PromiseReport
 from lakefeed.documents import Format, from_fields, to_fields
 from lakefeed.errors import LakefeedError, NewerFormat, SourceUnreachable
-from lakefeed.loading.estimate import Estimate
+from lakefeed.loading.forecast.planned_load import Estimate, LoadPreview
 from lakefeed.loading.locks.lock_file import HOLDER, Process
 from lakefeed.loading.maintenance.builders import BUILDER, Builder
 from lakefeed.loading.plan.read_contract import ReadContract
-from lakefeed.loading.preview import LoadPreview
 from lakefeed.loading.raw.load_manifest import MANIFEST
 from lakefeed.loading.raw.manifest_pack import PACK
 from lakefeed.loading.raw.profile import PROFILE, ColumnProfile, Profile

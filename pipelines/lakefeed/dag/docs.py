@@ -6,17 +6,19 @@ from collections.abc import Sequence
 
 from lakefeed.dag import names
 from lakefeed.declaration.environment.variables import environment
-from lakefeed.declaration.explain import shown
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
+from lakefeed.orchestration.ingest.plan_parts import declared_loads, declared_sessions
+from lakefeed.render.parts.plan_text import build_lines, cost_lines, followed_by, reads
+from lakefeed.transformation.manifest import Model, fed_by
 from lakefeed.wording import counted
 
 # Nobody reads more of them, and Airflow stores the text with each version of the DAG.
 _MOST_IN_DOCS = 100
 
 
-def dag_doc(project: Project, tables: Sequence[Table]) -> str:
-    """What the DAG does, task by task, and what a run reads of each table."""
+def dag_doc(project: Project, tables: Sequence[Table], models: Sequence[Model]) -> str:
+    """What the DAG does, task by task, and the plan of a run."""
     sources = ", ".join(dict.fromkeys(f"`{table.source}`" for table in tables or project.tables))
     names_of_paused = ", ".join(table.shown for table in project.tables if table.is_paused)
     notes = f" Paused: {names_of_paused}." if names_of_paused else ""
@@ -38,50 +40,53 @@ You can clear a failed task at any time: no row is lost or duplicated. Trigger t
 parameters to load only some tables, to do a full refresh, or to reload a range. None of these moves
 a checkpoint back.
 
-## What a run reads
+## What a run does
 
-{reads_of(tables, most=_MOST_IN_DOCS)}
+{plan_of(project, tables, models, most=_MOST_IN_DOCS)}
 """
 
 
-def reads_of(tables: Sequence[Table], *, most: int) -> str:
-    """What a run reads of each table, as Markdown, as far as the declaration says.
+def plan_of(
+    project: Project, tables: Sequence[Table], models: Sequence[Model], *, most: int
+) -> str:
+    """The plan of a run in Markdown, as `lakefeed plan` has it, as far as it is known beforehand.
 
     Neither rows nor checkpoints are in it: with every change of this text, Airflow keeps another
     version of the DAG.
 
     Args:
-        most: the number of tables that are listed; the others are counted.
+        models: all models of the project, upstream first; none where dbt hasn't listed them.
+        most: the number of tables and of models that are listed; the others are counted.
     """
-    rows = [_row(table.shown, _reads(table), table.where_of("cursor")) for table in tables[:most]]
-    more = len(tables) - most
+    loads = declared_loads(tables, models)
+    cells = [(load.name, reads(load), followed_by(load), load.declared_at) for load in loads[:most]]
+    names = ("table", "reads", "then", "declared at")
+    kept = [place for place in range(len(names)) if any(row[place] for row in cells)]
+    more = len(loads) - most
     rest = f"\n\nand {counted(more, 'more table')}: `lakefeed explain TABLE`" if more > 0 else ""
-    listed = "\n".join([_row("table", "reads", "declared at"), "|---|---|---|", *rows]) + rest
+    rows = [names, ("---",) * len(names), *cells]
+    listed = "\n".join(_row(*(row[place] for place in kept)) for row in rows) + rest
     return f"""\
 {listed if tables else "No tables."}
 
 The first load of a table reads all of its rows. For how many rows and bytes the next run would
-read, and which models it would build, ask the database: `lakefeed plan`."""
+read, and what needs a decision, ask the database: `lakefeed plan`.
+{_then(project, tables, models, most)}"""
+
+
+def _then(project: Project, tables: Sequence[Table], models: Sequence[Model], most: int) -> str:
+    lines = list(cost_lines(None, declared_sessions(project, tables)))
+    built = fed_by(models, [table.lake_name for table in tables])
+    built = tuple(model for model in built if not model.is_seed)
+    tests = {test for model in built for test in model.tests}
+    if names := [f"`{model.name}`" for model in built]:
+        lines += build_lines(names, len(tests), is_first=False, most=most)
+    return "".join(f"\n{line}\n" for line in lines)
 
 
 def _row(*cells: str) -> str:
     escaped = (" ".join(cell.split()).replace("|", r"\|") for cell in cells)
     return f"| {' | '.join(escaped)} |"
-
-
-def _reads(table: Table) -> str:
-    also = ""
-    if table.mode == "incremental" and table.settings.deletes != "ignore":
-        also = "; all keys, to find deleted rows"
-    if table.reads_log:
-        return "changes in the source's log since the last load"
-    if table.reads_row_versions:
-        return f"rows written since the last load (`xmin`){also}"
-    if table.cursor is None:
-        return "all rows"
-    lookback = table.settings.lookback
-    start = f"{shown(lookback)} before the checkpoint" if lookback else "the checkpoint"
-    return f"rows from {start} on, by `{table.cursor.name}`{also}"
 
 
 def _where_tasks_run(project: Project) -> str:

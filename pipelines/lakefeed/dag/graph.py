@@ -53,13 +53,16 @@ def build_dag(root: Path) -> DAG:
 def build_dags(root: Path) -> dict[str, DAG]:
     """The DAGs of the project in `root`, by ID; see `build_dag`."""
     project = open_project(root)
+    models = read_models(project)
     return {
-        dag_id: _build(project, dag_id, tables)
+        dag_id: _build(project, dag_id, tables, models)
         for dag_id, tables in tables_of_dags(project).items()
     }
 
 
-def _build(project: Project, dag_id: str, tables: Sequence[Table]) -> DAG:
+def _build(
+    project: Project, dag_id: str, tables: Sequence[Table], all_models: Sequence[Model]
+) -> DAG:
     declared = project.declaration.airflow
     own = declared.dags.get(dag_id, declared)
     with DAG(
@@ -71,7 +74,7 @@ def _build(project: Project, dag_id: str, tables: Sequence[Table]) -> DAG:
         default_args={"owner": declared.owner},
         tags=set(own.tags),
         deadline=deadline_of(own.deadline, declared.notify),
-        doc_md=dag_doc(project, tables),
+        doc_md=dag_doc(project, tables, all_models),
     ) as dag:
         # Without the group's prefix, a task has the same name as its table has everywhere.
         with TaskGroup(names.EXTRACT, prefix_group_id=False) as extract:
@@ -83,7 +86,7 @@ def _build(project: Project, dag_id: str, tables: Sequence[Table]) -> DAG:
         report.on_failure_callback = notifiers_of(project)
         per_model = declared.transform == "per_model"
         lake_names = [table.lake_name for table in tables]
-        models = fed_by(read_models(project), lake_names) if per_model else ()
+        models = fed_by(all_models, lake_names) if per_model else ()
         if models:
             _draw_models(project, models, loads, report)
         else:
@@ -95,7 +98,7 @@ def _build(project: Project, dag_id: str, tables: Sequence[Table]) -> DAG:
             # of the run still is that of its report.
             report >> _after_all(project, names.DOCS, tasks.write_docs).as_teardown()
     # Set last: each task deep-copies the DAG's params, a third of the time to parse 200 tables.
-    dag.params = ParamsDict(form_of(tables))
+    dag.params = ParamsDict(form_of(project, tables, all_models))
     return dag
 
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowSkipException
 
-from lakefeed.dag.docs import reads_of
+from lakefeed.dag.docs import plan_of
 from lakefeed.dag.names import loads_of
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.errors import DeclarationError
+from lakefeed.transformation.manifest import Model
 
 if TYPE_CHECKING:
     from lakefeed.loading.plan.table_plan import Range
@@ -26,8 +27,8 @@ _MOST_IN_FORM = 12
 _BOUND_NAMES = ("start", "end")
 
 
-def form_of(tables: Sequence[Table]) -> dict[str, Param]:
-    """The fields of the trigger form of a DAG that loads these tables."""
+def form_of(project: Project, tables: Sequence[Table], models: Sequence[Model]) -> dict[str, Param]:
+    """The fields of the trigger form of a DAG that loads these tables; models as in `plan_of`."""
     choices = list(_choices(tables))
     text = ["null", "string"]
     return {
@@ -38,7 +39,7 @@ def form_of(tables: Sequence[Table]) -> dict[str, Param]:
             examples=choices,
             title="Tables",
             description_md="Load only these tables. Leave empty to load all.\n\n"
-            f"{reads_of(tables, most=_MOST_IN_FORM)}",
+            f"{plan_of(project, tables, models, most=_MOST_IN_FORM)}",
         ),
         "full_refresh": Param(
             False,

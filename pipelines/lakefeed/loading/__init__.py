@@ -3,6 +3,6 @@
 Imports: `declaration`, `loading.comparison`, `loading.dlt_adapter`, `loading.extract`,
     `loading.locks`, `loading.log`, `loading.plan`, `loading.ranges`, `loading.raw`,
     `loading.sessions`, `source`, `source.connections`, `source.inspection`.
-Public: `error_translation`, `first_load`, `load`, `load_result`, `naming`, `preview`, `probe`,
-    `probe_many`, `reconcile`, `standby`.
+Public: `accepted_changes`, `error_translation`, `first_load`, `load`, `load_result`, `naming`,
+    `probe`, `probe_many`, `reconcile`, `standby`.
 """

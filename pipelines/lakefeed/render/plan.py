@@ -10,79 +10,60 @@ from rich.console import Console
 
 from lakefeed.declaration.models.table_settings import LOG
 from lakefeed.render.parts.grid import Column, print_rows
-from lakefeed.wording import counted, data_size
+from lakefeed.render.parts.plan_text import build_lines, cost_lines, followed_by, reads
+from lakefeed.wording import data_size
 
 if TYPE_CHECKING:
-    from lakefeed.loading.preview import LoadPreview
+    from lakefeed.loading.forecast.planned_load import LoadPreview
     from lakefeed.orchestration.ingest.run_plan import RunPlan
 
 _COLUMNS = (
     Column("table"),
-    Column("reads", 3),
-    Column("rows", 4, is_number=True),
-    Column("size", 2, is_number=True),
+    Column("reads", 4),
+    Column("rows", 5, is_number=True),
+    Column("size", 3, is_number=True),
     Column("by", 1),
+    Column("then", 2),
 )
-_WHY = {
-    "first load": "first load",
-    "no checkpoint": "no checkpoint yet",
-    "another table": "another table now",
-    "added column": "a column was added",
-    "rewritten table": "the table was rewritten",
-    "restored server": "the server was restored",
-}
 
 
 def print_plan(out: Console, plan: RunPlan) -> None:
-    """Prints what each load would read, what needs attention, and what dbt would build."""
+    """Prints what each load would read, what that costs, what needs a decision, and the build."""
     loads = [load for load in plan.loads if not load.error]
     if loads:
         print_rows(out, _COLUMNS, [_row(load) for load in loads])
         out.print("rows and sizes are the planner's estimates\n", markup=False)
-    for line in _remarks(plan):
-        out.print(line, soft_wrap=True, markup=False)
-    for line in _build(plan):
+    for line in _lines(plan):
         out.print(line, soft_wrap=True, markup=False)
 
 
 def _row(load: LoadPreview) -> tuple[str, ...]:
-    estimate = load.estimate
+    estimate, then = load.estimate, followed_by(load)
     if estimate is None:
-        by = "log" if load.cursor == LOG else ""
-        return (load.name, _reads(load), "?", "?", by)
+        return (load.name, reads(load), "?", "?", "log" if load.cursor == LOG else "", then)
     by = "whole table" if estimate.scans else "index"
-    return (load.name, _reads(load), f"{estimate.rows:,}", data_size(estimate.size), by)
+    return (load.name, reads(load), f"{estimate.rows:,}", data_size(estimate.size), by, then)
 
 
-def _reads(load: LoadPreview) -> str:
-    if load.reads_whole:
-        return "all rows"
-    if load.cursor == LOG and "checkpoint" in load.reasons:
-        return f"changes in the log since {load.checkpoint}"
-    why = next((_WHY[reason] for reason in load.reasons if reason in _WHY), "")
-    why += f", {load.ranges}" if load.ranges else ""
-    if load.start is None:
-        return f"all rows: {why}" if why else "all rows"
-    until = f" to {load.end}" if load.end else ""
-    return f"from {load.start}{until}{f': {why}' if why else ''}"
+def _lines(plan: RunPlan) -> Iterator[str]:
+    yield from cost_lines(plan.longest, plan.sessions, plan.loads)
+    if plan.paused:
+        yield f"paused: {', '.join(plan.paused)}"
+    yield ""
+    if decisions := [*_decisions(plan)]:
+        yield "needs a decision:"
+        yield from (*(f"  {line}" for line in decisions), "")
+    yield from plan.edits
+    lines = build_lines(plan.models, plan.tests, is_first=plan.is_first)
+    yield next(lines)
+    for models in lines:
+        yield textwrap.fill(models, 96, initial_indent="  ", subsequent_indent="  ")
 
 
-def _remarks(plan: RunPlan) -> Iterator[str]:
+def _decisions(plan: RunPlan) -> Iterator[str]:
     for load in plan.loads:
         yield from (f"{load.name}: {line}" for line in (*load.drift, *load.notes))
+        if load.shrinks:
+            yield f"{load.name} {load.shrinks}"
         if load.error:
             yield f"{load.name} would fail: {load.error}"
-    yield from plan.edits
-
-
-def _build(plan: RunPlan) -> Iterator[str]:
-    if plan.is_first:
-        yield "dbt would build all models, and publish them if their tests pass"
-    elif plan.models:
-        yield (
-            f"dbt would build and test up to {counted(len(plan.models), 'model')}, downstream of "
-            "tables with new rows, and publish them:"
-        )
-        yield textwrap.fill(", ".join(plan.models), 96, initial_indent="  ", subsequent_indent="  ")
-    else:
-        yield "dbt would build nothing"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,7 +22,8 @@ class Model:
     """A model: its layer, the models and raw tables that it reads, and its relation.
 
     Dependencies of an ephemeral model count as dependencies of the models that read it. Snapshots
-    and seeds count as models: they are built, tested, published and restored alike.
+    and seeds count as models: they are built, tested, published and restored alike. `tests` are
+    the ids of the data tests and unit tests that read it.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Model:
     is_seed: bool = False
     is_snapshot: bool = False
     unique_id: str = ""
+    tests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,13 @@ def read_models(project: Project, target: Path | None = None) -> tuple[Model, ..
     Args:
         target: the folder that dbt wrote into, if that isn't the project's own.
     """
-    nodes = _read(project, target).get("nodes", {})
-    models = {node["name"]: _model_from(node, nodes) for node in nodes.values() if _is_built(node)}
+    manifest = _read(project, target)
+    nodes, tests = manifest.get("nodes", {}), _tests_by_node(manifest)
+    models = {
+        node["name"]: replace(_model_from(node, nodes), tests=tuple(tests.get(unique_id, ())))
+        for unique_id, node in nodes.items()
+        if _is_built(node)
+    }
     ordered: dict[str, Model] = {}
     for name in sorted(models):
         _place(models, name, ordered)
@@ -124,6 +131,13 @@ def with_those_below(models: Iterable[Model], names: Iterable[str]) -> set[str]:
     return found
 
 
+def tests_of(models: Iterable[Model], built: Collection[str], held: Collection[str]) -> set[str]:
+    """The ids of the tests that dbt runs with these models; none that reads one held back."""
+    with_tests = {model.name: model.tests for model in models}
+    left_out = {test for name in held for test in with_tests.get(name, ())}
+    return {test for name in built for test in with_tests.get(name, ())} - left_out
+
+
 def fed_by(models: Sequence[Model], lake_names: Iterable[str]) -> tuple[Model, ...]:
     """The models downstream of these tables, and those downstream of none."""
     above, wanted = tables_above(models), {*lake_names}
@@ -137,6 +151,17 @@ def tables_above(models: Iterable[Model]) -> dict[str, set[str]]:
         through = (above.get(name, set()) for name in model.reads_models)
         above[model.name] = set(model.reads_tables).union(*through)
     return above
+
+
+def _tests_by_node(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The enabled tests that read each node, looking through ephemeral models."""
+    nodes = manifest.get("nodes", {})
+    found: dict[str, list[str]] = {}
+    tests = (node for node in nodes.values() if node["resource_type"] == "test")
+    for test in (*tests, *manifest.get("unit_tests", {}).values()):
+        for read in dict.fromkeys(_read_by(test, nodes)):
+            found.setdefault(read, []).append(test["unique_id"])
+    return found
 
 
 def _nodes(project: Project) -> dict[str, dict[str, Any]]:

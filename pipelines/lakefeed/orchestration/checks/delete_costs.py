@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from psycopg2.extensions import connection as PgConnection
 
-from lakefeed.declaration.catalogue import CatalogueTable
-from lakefeed.declaration.models.table_settings import ROW_VERSION
+from lakefeed.loading.forecast.key_comparison import key_comparisons
 from lakefeed.loading.plan.table_plan import TablePlan
-from lakefeed.source.inspection.guarded import ask_of_all, bound_waits
-from lakefeed.source.inspection.key_scans import KeyColumns, KeyScan, key_scans
 
 
 @dataclass(frozen=True)
@@ -36,32 +33,10 @@ def delete_costs(session: PgConnection, plans: Sequence[TablePlan]) -> list[Dele
     Side effect: limits how long statements of this transaction wait; a table that another session
     locks is left out.
     """
-    ignoring = {
-        p.table.qualified: p
-        for p in plans
-        if p.table.catalogue and not p.table.sees_deletes and not p.table.appends
-    }
-
-    def scans(tables: Sequence[CatalogueTable]) -> Mapping[str, KeyScan | None]:
-        found = key_scans(session, [_read_of(table, ignoring) for table in tables])
-        return {table.qualified: found.get(table.qualified) for table in tables}
-
-    bound_waits(session)
-    tables = [plan.table.catalogue for plan in ignoring.values() if plan.table.catalogue]
-    answers = ask_of_all(session, tables, scans)
+    ignoring = [p for p in plans if not p.table.sees_deletes and not p.table.appends]
+    scans = key_comparisons(session, ignoring)
     return [
         DeleteCost(plan.table.shown, scan.keys, scan.size, scan.in_index)
-        for name, plan in ignoring.items()
-        if isinstance(scan := answers[name], KeyScan)
+        for plan in ignoring
+        if (scan := scans.get(plan.table.lake_name))
     ]
-
-
-def _read_of(table: CatalogueTable, plans: Mapping[str, TablePlan]) -> KeyColumns:
-    """What comparing keys reads: an index holds neither row versions nor, surely, what `where`
-    asks for."""
-    plan = plans[table.qualified]
-    settings = plan.table.settings
-    columns = {*plan.key, *([plan.cursor.name] if plan.cursor else [ROW_VERSION])}
-    if settings.where:
-        columns |= {column.name for column in plan.columns}
-    return KeyColumns(table, tuple(sorted(columns)), settings.only)

@@ -10,8 +10,9 @@ from psycopg2.extensions import connection as PgConnection
 from lakefeed.declaration.project import Project
 from lakefeed.declaration.table import Table
 from lakefeed.errors import LakefeedError
+from lakefeed.loading.forecast.planned_load import LoadPreview
+from lakefeed.loading.forecast.preview import preview_failed, preview_load
 from lakefeed.loading.plan.backfill import parse_range
-from lakefeed.loading.preview import LoadPreview, preview_failed, preview_load
 from lakefeed.orchestration.ingest.live_tables import LiveTables
 from lakefeed.orchestration.ingest.load_request import LoadRequest
 from lakefeed.orchestration.permissions import refuse_missing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,21 @@ from lakefeed.declaration.explain import effective_settings
 from lakefeed.declaration.project import Project
 from lakefeed.documents import Format, to_fields
 from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED, Refused
-from lakefeed.loading.preview import LoadPreview
+from lakefeed.loading.forecast.planned_load import LoadPreview
+from lakefeed.loading.sessions.duckdb_engine import CONCURRENT_READS
 from lakefeed.orchestration.build.build_plan import BuildPlan, plan_build
 from lakefeed.orchestration.ingest.load_request import LoadRequest
+from lakefeed.orchestration.ingest.plan_parts import (
+    LongestStatement,
+    SourceSessions,
+    longest_of,
+    sessions_of,
+    with_followers,
+)
 from lakefeed.orchestration.ingest.preview import preview_loads
+from lakefeed.orchestration.project.selection import select_tables
 from lakefeed.textfile import replace_text
-from lakefeed.transformation.manifest import read_models, with_those_below
+from lakefeed.transformation.manifest import Model, read_models, tests_of, with_those_below
 from lakefeed.transformation.model_names import history_model, staging_model
 from lakefeed.transformation.warehouse.declared import warehouse_of
 
@@ -40,17 +49,25 @@ class RunPlan:
     Attributes:
         loads: what it would read of each table.
         models: the models that it would build if all of these tables brought rows, without seeds.
+        tests: how many tests it would run with them.
         is_first: whether nothing is published yet, so that it would build all models.
         edits: what edits of `columns` change in staging, by table.
         settings: the effective settings of each table by name, as `lakefeed explain` shows them.
+        paused: the tables that it would leave alone, since they are paused.
+        sessions: how many it would open on each source.
+        longest: its longest statement; None if no planner can tell.
     """
 
     request: LoadRequest
     loads: tuple[LoadPreview, ...]
     models: tuple[str, ...] = ()
+    tests: int = 0
     is_first: bool = False
     edits: tuple[str, ...] = ()
     settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    paused: tuple[str, ...] = ()
+    sessions: tuple[SourceSessions, ...] = ()
+    longest: LongestStatement | None = None
 
     @property
     def exit_code(self) -> int:
@@ -61,7 +78,7 @@ class RunPlan:
         return {"exit_code": self.exit_code, **to_fields(self)}
 
 
-PLAN = Format(RunPlan, "plan", "1.1", indent=1)
+PLAN = Format(RunPlan, "plan", "1.2", indent=1)
 
 
 def plan_run(project: Project, request: LoadRequest) -> RunPlan:
@@ -71,19 +88,26 @@ def plan_run(project: Project, request: LoadRequest) -> RunPlan:
         DeclarationError: a selector or the range is invalid.
         StorageFailed: a symbolic link points to a missing folder.
     """
-    loads = tuple(preview_loads(project, request, with_estimates=True))
+    all_models = read_models(project)
+    previews = preview_loads(project, request, with_estimates=True)
+    loads = tuple(with_followers(previews, all_models))
     brought = [load.lake_name for load in loads if not load.error]
     failed = [load.lake_name for load in loads if load.error]
     is_first = not warehouse_of(project).exists()
     build = plan_build(project, brought, failed)
-    models = (*_models_to_build(project, build), *_models_to_generate(project, loads))
+    models, tests = _to_build(project, all_models, build)
+    possible = [load for load in loads if not load.error]
     return RunPlan(
         request,
         loads,
-        models=models,
+        models=(*models, *_models_to_generate(all_models, loads)),
+        tests=len(tests),
         is_first=is_first,
         edits=build.edits if build else (),
         settings=_settings_of(project, loads),
+        paused=tuple(t.shown for t in select_tables(project, request.select) if t.is_paused),
+        sessions=sessions_of(project, possible, CONCURRENT_READS),
+        longest=longest_of(possible),
     )
 
 
@@ -93,18 +117,22 @@ def _settings_of(project: Project, loads: Iterable[LoadPreview]) -> dict[str, di
     return {table.shown: dict(effective_settings(table)) for table in tables}
 
 
-def _models_to_build(project: Project, build: BuildPlan | None) -> Iterator[str]:
+def _to_build(
+    project: Project, all_models: Sequence[Model], build: BuildPlan | None
+) -> tuple[list[str], set[str]]:
+    """The models that dbt would build, and the tests that it would run."""
     if build is None:
-        return
-    models = [model for model in read_models(project) if not model.is_seed]
+        return [], set()
+    models = [model for model in all_models if not model.is_seed]
     held = with_those_below(models, build.excluded)
     built = with_those_below(models, build.roots(project))
-    yield from (m.name for m in models if m.name not in held and (build.whole or m.name in built))
+    names = [m.name for m in models if m.name not in held and (build.whole or m.name in built)]
+    return names, tests_of(models, names, held)
 
 
-def _models_to_generate(project: Project, loads: Iterable[LoadPreview]) -> Iterator[str]:
+def _models_to_generate(models: Iterable[Model], loads: Iterable[LoadPreview]) -> Iterator[str]:
     """The models that tables lack, since they were declared after files were last generated."""
-    present = {model.name for model in read_models(project)}
+    present = {model.name for model in models}
     for load in loads:
         staging, history = staging_model(load.lake_name), history_model(load.lake_name)
         if not load.error:

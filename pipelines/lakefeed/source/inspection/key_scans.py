@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from psycopg2.extensions import connection as PgConnection
+from typing import TYPE_CHECKING
 
 from lakefeed.declaration.catalogue import CatalogueTable
 from lakefeed.declaration.table_names import spelled
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as PgConnection
 
 # A partitioned table has no storage itself, so its partitions are summed up. An index serves
 # instead of the table only if it holds all columns that are read.

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from psycopg2.extensions import connection as PgConnection
 
+from lakefeed.declaration.explain import shown
 from lakefeed.declaration.project import Project
-from lakefeed.declaration.table import Mode, Table
+from lakefeed.declaration.table import Table
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.accepted_changes import accepted_changes
-from lakefeed.loading.estimate import Estimate, estimate_of, size_of
 from lakefeed.loading.extract.window import Window, detached_by, window_of
+from lakefeed.loading.forecast.estimate import estimate_of, size_of
+from lakefeed.loading.forecast.key_comparison import key_comparisons
+from lakefeed.loading.forecast.planned_load import LoadPreview, declared_load
 from lakefeed.loading.load_result import LoadOptions
 from lakefeed.loading.plan.cursors import CursorValue
 from lakefeed.loading.plan.detached import note_of_detached
 from lakefeed.loading.plan.read_contract import ContractChanges
 from lakefeed.loading.plan.table_plan import TablePlan
+from lakefeed.loading.ranges.ctid_ranges import cut
 from lakefeed.loading.ranges.first_loads import (
     can_be_in_ranges,
     count_of_ranges,
@@ -28,59 +32,13 @@ from lakefeed.loading.ranges.first_loads import (
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import Load, checkpoint_after, unfinished
 from lakefeed.loading.raw.load_manifest import effective as effective_of
+from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.source.snapshot import Snapshot
-
-
-@dataclass(frozen=True)
-class LoadPreview:
-    """What the next load of a table would read.
-
-    Attributes:
-        name: the table, such as `shop.orders`.
-        lake_name: its name in the lake, such as `shop__orders`.
-        mode: its declared mode.
-        columns: the columns to read, in the order of the raw files.
-        primary_key: the columns that identify a row; empty if there are none.
-        history: whether it has a history model.
-        cursor: the cursor column; `xmin` for row versions; None if there is none.
-        checkpoint: the checkpoint of earlier loads; None before the first load.
-        start: the smallest cursor value read, inclusive: the checkpoint or, if that is earlier, the
-            safe horizon, minus the lookback. None to read from the beginning. With `cursor: xmin`,
-            a transaction ID.
-        end: the end of a backfill, exclusive; None if it is open.
-        reads_whole: whether the whole table is read, which supersedes all earlier loads.
-        supersedes: the IDs of the loads that would be superseded.
-        reasons: what determines where it starts, in the order in which it applies.
-        ranges: how a first load in ranges goes on, or begins; empty for any other.
-        estimate: how much it would read, as the source's planner expects; None if not asked for.
-        drift: what changed in the database since the catalogue was written.
-        notes: schema changes since the last load, and their effect on this one.
-        error: why the table can't be loaded. Fields that aren't known then keep their defaults.
-    """
-
-    name: str
-    lake_name: str
-    mode: Mode
-    columns: tuple[str, ...] = ()
-    primary_key: tuple[str, ...] = ()
-    history: bool = False
-    cursor: str | None = None
-    checkpoint: str | None = None
-    start: str | None = None
-    end: str | None = None
-    reads_whole: bool = False
-    supersedes: tuple[str, ...] = ()
-    reasons: tuple[str, ...] = ()
-    ranges: str = ""
-    estimate: Estimate | None = None
-    drift: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    error: LakefeedError | None = None
 
 
 def preview_failed(table: Table, error: LakefeedError) -> LoadPreview:
     """The preview of a table that can't be loaded."""
-    return LoadPreview(table.shown, table.lake_name, table.mode, error=error)
+    return replace(declared_load(table), error=error)
 
 
 def preview_load(
@@ -117,12 +75,8 @@ def preview_load(
         whole=options.full_refresh,
         backfill=options.backfill,
     )
-    # What the log has of the table, the server can't tell.
-    of_log = table.reads_log and "checkpoint" in window.reasons
-    return LoadPreview(
-        name=table.shown,
-        lake_name=table.lake_name,
-        mode=table.mode,
+    load = replace(
+        declared_load(table),
         columns=tuple(column.name for column in plan.columns),
         primary_key=plan.key,
         history=table.settings.history and bool(plan.key),
@@ -134,7 +88,7 @@ def preview_load(
         supersedes=tuple(load.load_id for load in effective) if window.is_whole else (),
         reasons=window.reasons,
         ranges="" if effective else _ranges(plan, () if over else so_far, snapshot, session),
-        estimate=None if not session or of_log else estimate_of(session, plan, window),
+        finds_deleted=_compares_keys(plan, window) and bool(effective),
         notes=(
             *changes.notes,
             *_notes_of_detached(plan, changes, window),
@@ -142,6 +96,31 @@ def preview_load(
             *(() if effective else notes_of_resume_above(plan)),
         ),
     )
+    if session is None:
+        return load
+    return _with_costs(load, plan, window, session, effective=effective, options=options)
+
+
+def _with_costs(
+    load: LoadPreview,
+    plan: TablePlan,
+    window: Window,
+    session: PgConnection,
+    *,
+    effective: Sequence[Load],
+    options: LoadOptions,
+) -> LoadPreview:
+    """The same load, with what it asks of the source."""
+    # What the log has of the table, the server can't tell.
+    of_log = plan.table.reads_log and "checkpoint" in window.reasons
+    load = replace(
+        load,
+        estimate=None if of_log else estimate_of(session, plan, window),
+        statements=_statements(plan, window, session),
+        keys=key_comparisons(session, [plan]).get(load.lake_name) if load.finds_deleted else None,
+    )
+    is_accepted = options.allow_shrink or bool(plan.table.settings.where)
+    return load if is_accepted else replace(load, shrinks=_shrinks(load, plan, effective))
 
 
 def _notes_of_detached(plan: TablePlan, changes: ContractChanges, window: Window) -> Iterator[str]:
@@ -152,6 +131,42 @@ def _notes_of_detached(plan: TablePlan, changes: ContractChanges, window: Window
         yield note_of_detached(detached, plan.table.settings.deletes)
 
 
+def _compares_keys(plan: TablePlan, window: Window) -> bool:
+    """Whether a load compares all keys; a whole read needs that only to mark rows."""
+    by_comparing = plan.watches_deletes and not plan.table.reads_log and not window.is_backfill
+    return by_comparing and (not window.is_whole or plan.table.settings.deletes == "mark")
+
+
+def _statements(plan: TablePlan, window: Window, session: PgConnection) -> int:
+    """In how many statements rows are read: all rows of a large table in ranges of pages."""
+    reads_all = window.start is None and not window.is_backfill
+    if not reads_all or plan.table.query is not None:
+        return 1
+    size = size_of(session, plan)
+    sessions = SourceAtSnapshot.sessions_for(plan)
+    return len(cut(size, sessions, plan.table.settings.max_query_time)) if size else 1
+
+
+def _shrinks(load: LoadPreview, plan: TablePlan, effective: Sequence[Load]) -> str:
+    """Why `max_shrink` may refuse the load, if the source's statistics hint at that.
+
+    Raw has at least as many rows as its oldest load that counts, less those deleted since.
+    """
+    now = load.keys.keys if load.keys else None
+    if load.reads_whole and load.estimate and plan.parts:
+        now = load.estimate.rows
+    allowed = plan.table.settings.max_shrink
+    if not effective or now is None or allowed.allows_all:
+        return ""
+    before = effective[0].rows - sum(load.deleted for load in effective[1:])
+    if now >= before or allowed.allows(before, before - now):
+        return ""
+    return (
+        f"may be refused by `max_shrink` ({shown(allowed.share)}): about {now:,} of at least "
+        f"{before:,} rows are left; if that is right, accept it with --allow-shrink"
+    )
+
+
 def _ranges(
     plan: TablePlan, so_far: Sequence[Load], snapshot: Snapshot, session: PgConnection | None
 ) -> str:
@@ -159,9 +174,10 @@ def _ranges(
         return f"goes on after {so_far[-1].range.shown}"
     if session is None or plan.table.mode == "full_refresh" or not can_be_in_ranges(plan):
         return ""
-    size = size_of(session, plan)
-    count = count_of_ranges(plan, size)
-    return f"in about {count} ranges" if may_begin(plan, snapshot, size) else ""
+    table = size_of(session, plan)
+    if table is None or not may_begin(plan, snapshot, table.size):
+        return ""
+    return f"in about {count_of_ranges(plan, table.size)} ranges"
 
 
 def _text(value: CursorValue | None) -> str | None:

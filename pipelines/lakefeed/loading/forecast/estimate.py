@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from psycopg2 import Error as PgError
 from psycopg2.extensions import connection as PgConnection
 
 from lakefeed.loading.extract.window import Window, condition_of
+from lakefeed.loading.forecast.planned_load import Estimate
 from lakefeed.loading.plan.queries import rows_query, size_query
 from lakefeed.loading.plan.table_plan import TablePlan
+from lakefeed.loading.ranges.ctid_ranges import TableSize
 from lakefeed.source.connections.session_settings import look_up_first
 from lakefeed.sql import literal
 
 _LONGEST_LOCK_WAIT = "10s"
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a query would read, without having run it.
-
-    Attributes:
-        rows: how many rows.
-        size: their bytes, as they cross the network.
-        scans: whether the source reads a whole table for them, rather than by an index.
-    """
-
-    rows: int
-    size: int
-    scans: bool
 
 
 def estimate_of(session: PgConnection, plan: TablePlan, window: Window) -> Estimate | None:
@@ -42,13 +28,32 @@ def estimate_of(session: PgConnection, plan: TablePlan, window: Window) -> Estim
     Raises:
         psycopg2.Error: the connection was lost.
     """
+    queries = [look_up_first(plan.table.schema)] if plan.table.query is not None else []
+    rows = rows_query(plan, _condition(plan, window))
+    found = _briefly(session, *queries, f"explain (format json) {rows}")
+    return _of(found[0][0]["Plan"]) if found else None
+
+
+def size_of(session: PgConnection, plan: TablePlan) -> TableSize | None:
+    """The size of a table with its partitions, at this moment.
+
+    None if the role may not look it up, or another session has locked the table.
+
+    Raises:
+        psycopg2.Error: the connection was lost.
+    """
+    found = _briefly(session, size_query(plan))
+    return TableSize(*found) if found else None
+
+
+def _briefly(session: PgConnection, *statements: str) -> tuple[Any, ...] | None:
+    """The first row that the last statement gives; None if it fails, or has to wait for long."""
     with session.cursor() as cursor:
         cursor.execute(f"savepoint estimating; set local lock_timeout = '{_LONGEST_LOCK_WAIT}'")
         try:
-            if plan.table.query is not None:
-                cursor.execute(look_up_first(plan.table.schema))
-            cursor.execute(f"explain (format json) {rows_query(plan, _condition(plan, window))}")
-            found = cursor.fetchall()
+            for statement in statements:
+                cursor.execute(statement)
+            return cursor.fetchone()
         except PgError as error:
             if error.pgcode is None:
                 raise
@@ -56,26 +61,12 @@ def estimate_of(session: PgConnection, plan: TablePlan, window: Window) -> Estim
         finally:
             if not session.closed:
                 cursor.execute("rollback to savepoint estimating; release savepoint estimating")
-    return _of(found[0][0][0]["Plan"])
-
-
-def size_of(session: PgConnection, plan: TablePlan) -> int:
-    """The bytes of a table with its partitions, at this moment.
-
-    Raises:
-        psycopg2.Error: the role may not look it up, or the connection was lost.
-    """
-    with session.cursor() as cursor:
-        cursor.execute(size_query(plan))
-        row = cursor.fetchone()
-    assert row is not None
-    return int(row[0])
 
 
 def _of(top: Mapping[str, Any]) -> Estimate:
     rows = int(top["Plan Rows"])
     scans = any(node["Node Type"] == "Seq Scan" for node in _nodes(top))
-    return Estimate(rows, rows * int(top["Plan Width"]), scans)
+    return Estimate(rows, rows * int(top["Plan Width"]), scans, float(top["Total Cost"]))
 
 
 def _condition(plan: TablePlan, window: Window) -> str:
