@@ -259,6 +259,8 @@ def test_it_can_be_declared_when_a_load_was_refused(database: Database, lake: La
 
     assert only(report).rows_deleted == 1
     assert only(report).notes == (
+        "`on_detach` was not set and is keep: rows of partitions that are detached or dropped from "
+        "now on stay in staging",
         "40 rows of `t2023`, detached or dropped since the last load, are kept (`on_detach: keep`)",
     )
 

@@ -201,7 +201,7 @@ def test_an_edit_that_changes_nothing_is_not_reported(database: Database, lake: 
     create(database)
     lake.declare("t: {cursor: at}").load()
 
-    assert notes(lake.declare("t: {cursor: at, lookback: 1h, tags: [core]}")) == ""
+    assert notes(lake.declare("t: {cursor: at, parallel: 2, tags: [core]}")) == ""
 
 
 @pytest.mark.at_night
