@@ -42,6 +42,12 @@ def request_of(lake: Lake, *tables: str, kind: str = "manual", **params: Any) ->
     return request.request_of(lake.project, [f"shop__{table}" for table in tables], context)
 
 
+def form_of(lake: Lake) -> Any:
+    from lakefeed.dag import request
+
+    return request.form_of(lake.project, lake.project.tables, ())
+
+
 @pytest.mark.parametrize("kind", ["manual", "scheduled", "asset_triggered"])
 def test_scheduled_runs_continue_from_the_checkpoint_whatever_their_interval(
     synced: Lake, kind: str
@@ -106,19 +112,15 @@ def test_wrong_parameters_fail_one_task_and_skip_the_others(
     "bound", ["2026-01-31", "2026-01-31T08:00:00.5+02:00", "2026-01-31 08:00", "20260131", "-7", ""]
 )
 def test_the_form_accepts_dates_timestamps_and_numbers(synced: Lake, bound: str) -> None:
-    from lakefeed.dag.request import form_of
-
-    assert form_of(synced.project.tables)["start"].resolve(bound) == bound
+    assert form_of(synced)["start"].resolve(bound) == bound
 
 
 @pytest.mark.parametrize("bound", ["yesterday", "31.01.2026", "{{ ds }}", "1; drop table t"])
 def test_the_form_refuses_other_bounds_before_any_task_runs(synced: Lake, bound: str) -> None:
     from airflow.sdk.exceptions import ParamValidationError
 
-    from lakefeed.dag.request import form_of
-
     with pytest.raises(ParamValidationError):
-        form_of(synced.project.tables)["end"].resolve(bound)
+        form_of(synced)["end"].resolve(bound)
 
 
 def test_a_task_of_several_tables_leaves_out_those_that_the_range_does_not_apply_to(
@@ -150,11 +152,7 @@ def test_a_full_refresh_can_be_requested(synced: Lake) -> None:
 def test_the_form_offers_each_table_and_tag_and_refuses_others(synced: Lake) -> None:
     from airflow.sdk.exceptions import ParamValidationError
 
-    from lakefeed.dag.request import form_of
-
-    tables = form_of(synced.declare(DECLARED.replace("id}", "id, tags: [core]}")).project.tables)[
-        "tables"
-    ]
+    tables = form_of(synced.declare(DECLARED.replace("id}", "id, tags: [core]}")))["tables"]
 
     names = ["shop.timed", "shop.counted", "shop.whole", "shop.daily", "tag:core"]
     assert tables.schema["examples"] == names

@@ -58,11 +58,11 @@ def plan_of(
         models: all models of the project, upstream first; none where dbt hasn't listed them.
         most: the number of tables and of models that are listed; the others are counted.
     """
-    loads = declared_loads(tables, models)
-    cells = [(load.name, reads(load), followed_by(load), load.declared_at) for load in loads[:most]]
+    loads = declared_loads(tables[:most], models)
+    cells = [(load.name, reads(load), followed_by(load), load.declared_at) for load in loads]
     names = ("table", "reads", "then", "declared at")
     kept = [place for place in range(len(names)) if any(row[place] for row in cells)]
-    more = len(loads) - most
+    more = len(tables) - most
     rest = f"\n\nand {counted(more, 'more table')}: `lakefeed explain TABLE`" if more > 0 else ""
     rows = [names, ("---",) * len(names), *cells]
     listed = "\n".join(_row(*(row[place] for place in kept)) for row in rows) + rest

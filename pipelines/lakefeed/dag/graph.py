@@ -10,7 +10,9 @@ seconds.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,12 +54,29 @@ def build_dag(root: Path) -> DAG:
 
 def build_dags(root: Path) -> dict[str, DAG]:
     """The DAGs of the project in `root`, by ID; see `build_dag`."""
-    project = open_project(root)
-    models = read_models(project)
-    return {
-        dag_id: _build(project, dag_id, tables, models)
-        for dag_id, tables in tables_of_dags(project).items()
-    }
+    with _without_collecting():
+        project = open_project(root)
+        models = read_models(project)
+        return {
+            dag_id: _build(project, dag_id, tables, models)
+            for dag_id, tables in tables_of_dags(project).items()
+        }
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Collects no garbage within the block, which makes none.
+
+    With hundreds of tables, the collector would look through all of Airflow's objects over and
+    over: a quarter of the time that parsing takes.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _build(
