@@ -22,6 +22,8 @@ MOST_SECONDS = 10
 IN_C = """
 import psycopg2
 from lakefeed.interruption import ending_in_time, what_was_done, note_done
+
+pytestmark = pytest.mark.builds
 with ending_in_time(lambda: what_was_done("nothing was done")):
     print("printed before")
     {done}

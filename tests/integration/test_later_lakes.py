@@ -14,6 +14,8 @@ from lakefeed.transformation.warehouse.base.format import FORMAT
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake, only
 from tests.integration.test_staging import dbt
 
+pytestmark = pytest.mark.builds
+
 # Every document that a later command reads, and one that does.
 DOCUMENTS = {
     "load manifest": ("data/raw/shop__t/_lakefeed_loads/*.json", "status"),

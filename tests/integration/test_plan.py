@@ -195,6 +195,7 @@ def test_a_plan_takes_no_other_options(shop: Lake) -> None:
     assert "--plan comes with its own tables and options" in done.stderr
 
 
+@pytest.mark.builds
 def test_an_edit_of_columns_in_staging_is_told_by_the_plan_and_the_run(
     database: Database, shop: Lake
 ) -> None:
@@ -219,6 +220,7 @@ def test_an_edit_of_columns_in_staging_is_told_by_the_plan_and_the_run(
     assert "in staging" not in shop.command("plan").stdout
 
 
+@pytest.mark.builds
 def test_edits_of_what_is_read_are_told_by_the_plan_and_the_run(
     database: Database, shop: Lake
 ) -> None:
@@ -268,6 +270,7 @@ def test_a_table_that_gets_a_cursor_is_told_so(database: Database, shop: Lake) -
     assert "shop.countries: the cursor is `at` now, so the table is read from the beginning" in told
 
 
+@pytest.mark.builds
 def test_edits_of_what_loads_do_from_now_on_are_told_by_the_plan_and_once_by_the_run(
     shop: Lake,
 ) -> None:
@@ -323,6 +326,7 @@ def test_it_says_what_comparing_all_keys_scans(database: Database, shop: Lake) -
     assert "longest statement: comparing the keys of shop.orders, about 5,000 keys, " in told
 
 
+@pytest.mark.builds
 def test_it_says_which_tables_max_shrink_may_stop(database: Database, shop: Lake) -> None:
     tables = TABLES.replace("lookback: 1h", "deletes: remove")
     shop.declare(f"{tables}events: {{mode: full_refresh}}")
@@ -343,6 +347,7 @@ def test_it_says_which_tables_max_shrink_may_stop(database: Database, shop: Lake
     assert "max_shrink" not in shop.command("plan", "--allow-shrink").stdout
 
 
+@pytest.mark.builds
 def test_it_lists_paused_tables_and_counts_tests(shop: Lake) -> None:
     of_orders = "{columns: {id: {not_null: true}}, expressions: {positive: id > 0}}"
     tables = TABLES.replace("lookback: 1h", f"lookback: 1h, tests: {of_orders}")
