@@ -181,26 +181,28 @@ def test_only_one_folder_each_knows_dbt_and_airflow() -> None:
     assert all(n.startswith("pipelines/lakefeed/dag/") for n in importers_of("airflow"))
 
 
-def test_only_its_implementation_knows_that_the_warehouse_is_a_file() -> None:
+def test_only_its_implementation_knows_what_the_warehouse_consists_of() -> None:
     """All others ask `warehouse_of(project)`, whatever the warehouse consists of."""
     implementations = (
         *("transformation/warehouse/duckdb_file/", "transformation/warehouse/ducklake/"),
         *("transformation/warehouse/spark/", "transformation/targets/"),
-        "declaration/project.py",
+        # The declaration says what each is, and the test of an engine how it is to be set up.
+        *("declaration/", "conformance/"),
     )
+    declared = PACKAGE / "transformation/warehouse/declared.py"
     others = [p for p in MODULES if not str(p.relative_to(PACKAGE)).startswith(implementations)]
+    asked = re.compile(r"project\.warehouse$|\bwarehouse\.(?:type|path|keep|data_url|catalog)$")
     read = {
         name_of(path): ast.unparse(node)
         for path in others
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Attribute)
-        if re.search(r"project\.warehouse$|\.warehouse\.(?:path|keep)$", ast.unparse(node))
+        if isinstance(node, ast.Attribute) and asked.search(ast.unparse(node))
     }
     folder = "lakefeed.transformation.warehouse.duckdb_file"
     importers = importers_of(folder) & set(map(name_of, others))
 
-    assert read == {}
-    assert importers == {"pipelines/lakefeed/transformation/warehouse/declared.py"}
+    assert read == {name_of(declared): "project.declaration.warehouse.type"}
+    assert importers == {name_of(declared)}
 
 
 @pytest.mark.parametrize(

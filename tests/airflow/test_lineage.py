@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lakefeed.transformation.dataset import Dataset
 from lakefeed.transformation.manifest import Model
 from tests.airflow.conftest import AirflowOf, airflow_of
 from tests.conftest import CONNECTION_VARIABLE, Lake, new_database, new_lake
@@ -106,7 +107,7 @@ def test_the_columns_of_the_source_are_told(told: Any) -> None:
 def test_a_table_is_named_by_its_server_and_its_raw_files_by_their_folder(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, url: str, server: str, database: str
 ) -> None:
-    from lakefeed.dag.lineage import Dataset, Lineage, lineage_of_loads
+    from lakefeed.dag.lineage import Lineage, lineage_of_loads
 
     monkeypatch.setenv(CONNECTION_VARIABLE, url)
     stored = replace(lake, raw_url="s3://bucket/lake/raw")
@@ -157,7 +158,7 @@ def test_a_query_has_the_lineage_of_the_tables_that_it_reads(
 def test_a_model_is_named_by_where_the_warehouse_is(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, warehouse: str, namespace: str, name: str
 ) -> None:
-    from lakefeed.dag.lineage import Dataset, dataset_of_model
+    from lakefeed.dag.lineage import dataset_of_model
 
     monkeypatch.setenv("LAKE_URL", "postgresql://me:secret@db.example.org/lake")
     monkeypatch.setenv("SPARK_URL", "sc://spark.example.org:443/;use_ssl=true;token=secret")

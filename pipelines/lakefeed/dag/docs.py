@@ -91,19 +91,14 @@ def _row(*cells: str) -> str:
 
 def _where_tasks_run(project: Project) -> str:
     """Which tasks run on any worker, and which must stay on one machine."""
-    warehouse = project.declaration.warehouse
-    lake_url = warehouse.data_url if warehouse.type == "ducklake" else None
     if project.raw.is_local:
         return "All tasks need the same `data/`: run them on one machine, or on one shared folder."
-    if warehouse.type == "spark":
-        return "All tasks run on any worker, since raw is in an object store and Spark builds."
-    if lake_url is None:
-        return f"""\
+    built_on = project.declaration.warehouse.built_on
+    if not built_on:
+        return "All tasks run on any worker, since raw and the warehouse are on none of them."
+    return f"""\
 Tasks in **{names.EXTRACT}** and `{names.FRESHNESS}` run on any worker, since raw is in an object
-store. All others must run on the machine that has the warehouse file, `{warehouse.path}`."""
-    if "://" not in lake_url:
-        return f"All tasks run on any worker that has the folder of the DuckLake, `{lake_url}`."
-    return "All tasks run on any worker, since raw and the DuckLake are in an object store."
+store. All others must run on {built_on}."""
 
 
 def table_doc(table: Table) -> str:

@@ -2,8 +2,7 @@
 
 The provider asks an operator for it by a method of this name
 (https://airflow.apache.org/docs/apache-airflow-providers-openlineage/stable/guides/developer.html),
-in the task's own process. Datasets are named as https://openlineage.io/docs/spec/naming says; those
-in a DuckDB file, which it doesn't mention, as OpenLineage's own integration of dbt names them.
+in the task's own process.
 """
 
 from __future__ import annotations
@@ -15,23 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.python import PythonOperator
 
-from lakefeed.declaration.project import Location, Project, open_project
+from lakefeed.declaration.project import Project, open_project
 from lakefeed.declaration.table import Table
 from lakefeed.declaration.table_names import split
+from lakefeed.transformation.dataset import Dataset, dataset_in
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from lakefeed.transformation.manifest import Model
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A dataset by its name in OpenLineage, with the columns that are known: names and types."""
-
-    namespace: str
-    name: str
-    columns: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,14 +90,7 @@ def dataset_of_model(project: Project, model: Model) -> Dataset:
     """The table or view of a model in the warehouse, whatever that is."""
     from lakefeed.transformation.warehouse.declared import warehouse_of
 
-    place, kind = warehouse_of(project).place, project.declaration.warehouse.type
-    if kind == "ducklake":
-        return _in_folder(Location(place, project.root), f"{model.schema}/{model.identifier}")
-    relation = f"{model.schema}.{model.identifier}"
-    if kind == "spark":
-        server, _, catalog = place.removeprefix("sc://").rpartition("/")
-        return Dataset(f"spark://{server.rstrip('/')}", f"{catalog}.{relation}")
-    return Dataset(f"duckdb://{place}", f"{Path(place).stem}.{relation}")
+    return warehouse_of(project).dataset(model.schema, model.identifier)
 
 
 def _lineage_of(project: Project, models: Sequence[Model], built: Sequence[Model]) -> Lineage:
@@ -133,15 +117,7 @@ def _in_source(project: Project, table: Table) -> Iterator[Dataset]:
 
 
 def _in_raw(project: Project, table: Table) -> Dataset:
-    return _in_folder(project.raw, table.lake_name)
-
-
-def _in_folder(folder: Location, name: str) -> Dataset:
-    if folder.is_local:
-        return Dataset("file", f"{folder.url.rstrip('/')}/{name}")
-    scheme, _, rest = folder.url.partition("://")
-    bucket, _, path = rest.partition("/")
-    return Dataset(f"{scheme}://{bucket}", "/".join(filter(None, (path.strip("/"), name))))
+    return dataset_in(project.raw, table.lake_name)
 
 
 def _as_openlineage(dataset: Dataset) -> Any:

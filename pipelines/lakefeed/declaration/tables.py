@@ -161,9 +161,9 @@ def _resolve(
     if not settings.enabled and mode is None:
         # What isn't loaded needs no way to load it.
         mode = "full_refresh"
-    on_spark = declared.declaration.warehouse.type == "spark"
+    as_in_raw = declared.declaration.warehouse.has_raws_columns
     problem = problem_of_settings(document, path, paths, settings=settings, mode=mode)
-    if problem := problem or (problem_on_spark(document, paths, settings) if on_spark else None):
+    if problem := problem or (problem_on_spark(document, paths, settings) if as_in_raw else None):
         return problem
     most = declared.declaration.sources[source].max_connections
     if most == 1 and settings.max_lock_wait:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 from rich.console import Console
 
@@ -20,6 +21,7 @@ from lakefeed.demo.store import ObjectStore, embedded_store
 from lakefeed.extras import require
 from lakefeed.transformation.generate.generated_files import write_generated
 from lakefeed.transformation.targets.spark import close_sessions
+from lakefeed.transformation.warehouse.declared import warehouse_of
 
 REMOTE_VARIABLE = "LAKEFEED_SPARK_REMOTE"
 _BUCKET = "lake"
@@ -41,7 +43,7 @@ def in_store(out: Console, project: Project, server: str) -> Iterator[Project]:
         copy = _copy(out, project, _RAW)
         yield copy
         _print_files(out, store, ["raw"])
-        shown = copy.warehouse.relative_to(project.root)
+        shown = Path(warehouse_of(copy).place).relative_to(project.root)
         out.print(f"warehouse   {shown}   (schemas staging, history and marts)")
 
 

@@ -96,6 +96,20 @@ class Warehouse(Strict):
     keep: Annotated[int, Field(ge=0)] = 3
     """How many previous versions to keep for `lakefeed rollback`."""
 
+    @property
+    def has_raws_columns(self) -> bool:
+        """Whether staging has the columns of raw, with the names and types that they have there."""
+        return self.type == "spark"
+
+    @property
+    def built_on(self) -> str:
+        """The machine that must build it, in words; empty if any can."""
+        if self.type == "duckdb":
+            return f"the machine that has the warehouse file, `{self.path}`"
+        if self.data_url and "://" not in self.data_url:
+            return f"a worker that has the folder of the DuckLake, `{self.data_url}`"
+        return ""
+
     @model_validator(mode="after")
     def _fits_type(self) -> Warehouse:
         own = {name for names in _OF_TYPE.values() for name in names}

@@ -52,7 +52,11 @@ def publish_candidate(
     newest = {name: table.newest_load for name, table in state.tables.items()}
     warnings = list(report.warnings)
     try:
-        note_builder(project, warehouse.place, newest, published_at)
+        note_builder(
+            *(project, warehouse.identity(), newest),
+            place=warehouse.place,
+            published_at=published_at,
+        )
     except (OSError, LakefeedError) as error:
         # It is published; a project that only builds may have no right to write to raw.
         warnings.append(

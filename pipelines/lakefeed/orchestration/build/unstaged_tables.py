@@ -103,9 +103,9 @@ def declared_otherwise(
     if table.is_paused:
         # Its model stays as it is, whatever became of its settings (generate/paused_tables.py).
         return None
-    has_own_names = project.declaration.warehouse.type != "spark"
+    has_own = not project.declaration.warehouse.has_raws_columns
     built = published.declared.get(staging_model_name(table), {})
-    declared = declared_columns(table) if table.catalogue and has_own_names else {}
+    declared = declared_columns(table) if table.catalogue and has_own else {}
     is_other = built != declared and is_generated(project, table)
     return (built, declared) if is_other else None
 

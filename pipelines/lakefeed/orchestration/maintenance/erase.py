@@ -117,7 +117,7 @@ def erase_key(project: Project, name: str, values: Sequence[str]) -> EraseReport
 
 def _found(project: Project, table: Table, key: Key, found: Sequence[Versions]) -> EraseReport:
     values = tuple(part.text for part in key)
-    others = other_builders(project, warehouse_of(project).place)
+    others = other_builders(project, warehouse_of(project).identity())
     return EraseReport(
         table.shown,
         values,

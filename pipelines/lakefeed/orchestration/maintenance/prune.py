@@ -121,7 +121,7 @@ def plan_prune(project: Project, request: PruneRequest) -> PruneReport:
     """
     refuse_stale_files(project)
     folders = raw_folders(project)
-    others = other_builders(project, warehouse_of(project).place)
+    others = other_builders(project, warehouse_of(project).identity())
     undeclared = find_undeclared(project, folders, others, request.select)
     named = {table.lake_name for table in undeclared}
     rest = [s for s in request.select if not any(is_selected(name, [s]) for name in named)]
@@ -149,7 +149,7 @@ def prune(project: Project, request: PruneRequest, plan: PruneReport) -> PruneRe
         refuse_if_rolled_back(project)
     tables, errors, warehouse = [], [], warehouse_of(project)
     with ExitStack() as stack:
-        sessions, others = _Sessions(project, stack), other_builders(project, warehouse.place)
+        sessions, others = _Sessions(project, stack), other_builders(project, warehouse.identity())
         with warehouse.lock(), warehouse.published.open():
             for planned in plan.tables:
                 try:

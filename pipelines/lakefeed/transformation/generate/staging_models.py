@@ -139,8 +139,7 @@ def _raw_place(project: Project) -> str:
 
 
 def _raw_meta(project: Project, table: Table) -> dict[str, Any]:
-    # Spark's models have the names and types of raw (declaration/column_checks.py).
-    is_as_in_raw = project.declaration.warehouse.type == "spark"
+    is_as_in_raw = project.declaration.warehouse.has_raws_columns
     forms = {} if is_as_in_raw else forms_of(table)
     declared = {} if is_as_in_raw else declared_columns(table)
     types = {

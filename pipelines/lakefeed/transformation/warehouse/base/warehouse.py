@@ -14,6 +14,7 @@ from typing import Protocol
 
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.object_store.duckdb_access import Session
+from lakefeed.transformation.dataset import Dataset
 from lakefeed.transformation.dbt_adapter.runner import BuildResult
 from lakefeed.transformation.manifest import Model
 from lakefeed.transformation.warehouse.base.contents import Contents
@@ -168,6 +169,15 @@ class Warehouse(Protocol):
     @property
     def place(self) -> str:
         """Where it is, from anywhere."""
+
+    def identity(self) -> str:
+        """What tells it from all other warehouses that are built from its raw layer.
+
+        Side effects: a file is given a name of its own, which it keeps, beside it.
+        """
+
+    def dataset(self, schema: str, name: str) -> Dataset:
+        """The dataset that a table or view of it is in OpenLineage."""
 
     def exists(self) -> bool:
         """Whether a version is published."""

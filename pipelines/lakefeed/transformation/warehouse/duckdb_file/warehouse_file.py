@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import errno
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from lakefeed.errors import DeclarationError, LakefeedError, Refused
 from lakefeed.loading.locks.lock_file import Busy, file_lock, holder_of
 from lakefeed.loading.object_store.duckdb_access import Session
 from lakefeed.sql import literal, quote
+from lakefeed.textfile import replace_text
+from lakefeed.transformation.dataset import Dataset
 from lakefeed.transformation.dbt_adapter.runner import BuildResult, run_dbt
 from lakefeed.transformation.manifest import Model
 from lakefeed.transformation.warehouse.base.contents import Contents
@@ -114,6 +117,22 @@ class WarehouseFile:
     @property
     def place(self) -> str:
         return str(self._project.warehouse)
+
+    def identity(self) -> str:
+        # Its path may be the same on two machines, and changes with a project that is moved, raw
+        # and all.
+        known = self._project.data / "builder"
+        if not known.exists():
+            known.parent.mkdir(parents=True, exist_ok=True)
+            replace_text(known, uuid.uuid4().hex, durable=False)
+        own, raw = known.read_text(encoding="utf-8").strip(), self._project.raw
+        moves_along = raw.is_local and Path(raw.url).is_relative_to(self._project.root)
+        return own if moves_along else f"{self.place}\n{own}"
+
+    def dataset(self, schema: str, name: str) -> Dataset:
+        # As OpenLineage's own integration of dbt names it.
+        file = self._project.warehouse
+        return Dataset(f"duckdb://{file}", f"{file.stem}.{schema}.{name}")
 
     def exists(self) -> bool:
         return self._project.warehouse.exists()

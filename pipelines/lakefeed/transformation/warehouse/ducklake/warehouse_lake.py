@@ -13,10 +13,11 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
-from lakefeed.declaration.project import Project
+from lakefeed.declaration.project import Location, Project
 from lakefeed.errors import Overtaken
 from lakefeed.loading.object_store.duckdb_access import Session
 from lakefeed.sql import quote
+from lakefeed.transformation.dataset import Dataset, dataset_in
 from lakefeed.transformation.targets.ducklake import (
     LAKE,
     Lake,
@@ -89,6 +90,12 @@ class WarehouseLake:
     @property
     def place(self) -> str:
         return self._lake.data_url
+
+    def identity(self) -> str:
+        return self.place
+
+    def dataset(self, schema: str, name: str) -> Dataset:
+        return dataset_in(Location(self.place, self._project.root), f"{schema}/{name}")
 
     def exists(self) -> bool:
         with newest(self._lake) as session:

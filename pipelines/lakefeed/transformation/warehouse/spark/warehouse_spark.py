@@ -20,6 +20,7 @@ from lakefeed.declaration.project import Project
 from lakefeed.errors import Overtaken, Refused
 from lakefeed.loading.object_store.duckdb_access import Session
 from lakefeed.sql import literal, quote
+from lakefeed.transformation.dataset import Dataset
 from lakefeed.transformation.targets.spark import Spark, arrow_of, open_session, spark_of
 from lakefeed.transformation.warehouse.base.contents import Contents
 from lakefeed.transformation.warehouse.base.versions import after_return, earlier_than
@@ -85,6 +86,14 @@ class WarehouseSpark:
     def place(self) -> str:
         spark = self._spark
         return f"{spark.shown}/{spark.catalog}"
+
+    def identity(self) -> str:
+        return self.place
+
+    def dataset(self, schema: str, name: str) -> Dataset:
+        spark = self._spark
+        server = spark.shown.removeprefix("sc://").rstrip("/")
+        return Dataset(f"spark://{server}", f"{spark.catalog}.{schema}.{name}")
 
     def exists(self) -> bool:
         return read_register(self._session).current is not None
