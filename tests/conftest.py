@@ -39,6 +39,7 @@ from lakefeed.orchestration.run import run
 from lakefeed.sql import literal
 from lakefeed.transformation.dbt_adapter.runner import run_dbt
 from lakefeed.transformation.generate.generated_files import write_generated
+from lakefeed.transformation.targets.ducklake import lake_of, opened
 from lakefeed.transformation.warehouse.declared import warehouse_of
 from tests.forks import forked, lakefeed
 from tests.integration.secret import ODDEST
@@ -146,6 +147,22 @@ class Lake:
         """Rows of a query on the warehouse."""
         return warehouse_of(self.project).published.query(sql)[1]
 
+    @contextmanager
+    def opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A session in the warehouse as dbt left it, published or not; it can write."""
+        if self.warehouse:
+            with opened(lake_of(self.project)) as session:
+                yield session
+        else:
+            with duckdb.connect(str(self.project.warehouse)) as session:
+                yield session
+
+    def built(self, sql: str) -> list[tuple[object, ...]]:
+        """Rows of a query on the warehouse as dbt left it, published or not."""
+        with self.opened() as session:
+            session.execute("set timezone = 'UTC'")
+            return session.execute(sql).fetchall()
+
     def raw(
         self, table: str, columns: str = "*", *, effective: bool = False
     ) -> list[tuple[Any, ...]]:
@@ -183,13 +200,14 @@ class Lake:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Runs a test marked `on_ducklake` or `on_store` there too, as one of the `engines`.
 
-    Where another test shows as much of the engine, `at_night=True` leaves it to `make nightly`.
+    Where another test shows as much of the engine, `at_night=True` leaves it to `make nightly`;
+    `one_by_day=True` leaves all cases of a test but the first.
     """
     marked = metafunc.definition.get_closest_marker
     lake, store = marked("on_ducklake"), marked("on_store")
-    if "engine" in metafunc.fixturenames and lake:
+    if "engine" in metafunc.fixturenames and lake and not marked("on_file"):
         ducklake = pytest.param("ducklake", marks=_marks_of(lake))
-        metafunc.parametrize("engine", ["duckdb", ducklake], indirect=True)
+        metafunc.parametrize("engine", ["duckdb", ducklake], indirect=True, scope="module")
     if "place" in metafunc.fixturenames and store and not marked("on_disk"):
         in_a_store = pytest.param("store", marks=_marks_of(store))
         metafunc.parametrize("place", ["disk", in_a_store], indirect=True, scope="module")
@@ -204,10 +222,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if NIGHTLY and item.get_closest_marker("nightly"):
             item.add_marker(pytest.mark.timeout(_NIGHTLY_SECONDS))
+    _leave_all_but_one_to_the_night(items)
     later = [item for item in items if item.get_closest_marker("at_night") and not NIGHTLY]
     if later:
         config.hook.pytest_deselected(items=later)
         items[:] = [item for item in items if item not in set(later)]
+
+
+def _leave_all_but_one_to_the_night(items: list[pytest.Item]) -> None:
+    seen = set()
+    for item in items:
+        mark, case = item.get_closest_marker("on_store"), getattr(item, "callspec", None)
+        if mark and mark.kwargs.get("one_by_day") and case and case.params.get("place") == "store":
+            test = (item.path, getattr(item, "originalname", item.name))
+            if test in seen:
+                item.add_marker(pytest.mark.at_night)
+            seen.add(test)
 
 
 @pytest.fixture(autouse=True)
@@ -345,7 +375,7 @@ def place(request: pytest.FixtureRequest) -> str:
     return place
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def engine(request: pytest.FixtureRequest) -> str:
     """The warehouse: `duckdb`, or `ducklake` for the tests marked `on_ducklake`."""
     return str(getattr(request, "param", "duckdb"))
@@ -354,11 +384,9 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def lake(place: str, engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
     """An empty project: everything that `lakefeed init` writes but sources.yaml."""
-    lake = new_lake_at(place, tmp_path)
-    if engine == "duckdb":
-        return lake
-    request.getfixturevalue("catalogue")
-    return replace(lake, warehouse=DUCKLAKE)
+    if engine == "ducklake":
+        request.getfixturevalue("catalogue")
+    return new_lake_at(place, tmp_path, engine)
 
 
 @pytest.fixture
@@ -393,9 +421,9 @@ def store(store_server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectS
     return store_server
 
 
-def new_lake_at(place: str, folder: Path) -> Lake:
+def new_lake_at(place: str, folder: Path, engine: str = "duckdb") -> Lake:
     """A new lake in this folder, with its raw layer on `disk` or in the `store`."""
-    lake = new_lake(folder)
+    lake = replace(new_lake(folder), warehouse=DUCKLAKE if engine == "ducklake" else "")
     return in_store(lake) if place == "store" else lake
 
 
@@ -413,12 +441,15 @@ def failures(lake: Lake, commands: Iterable[tuple[str, ...]]) -> dict[tuple[str,
 
 
 @pytest.fixture(scope="module")
-def source(place: str, server_url: str) -> Database:
-    """A database that the tests of a module share: one for each place of raw.
+def source(place: str, engine: str, server_url: str) -> Database:
+    """A database that the tests of a module share: one for each place of raw and engine.
 
     Where only some tests of a module are `on_store`, what it shares is made twice.
     """
     assert place
+    if engine == "ducklake":
+        # The catalogue of the lake that they share.
+        os.environ[CATALOGUE_VARIABLE] = new_database(server_url).url
     return new_database(server_url)
 
 
@@ -433,15 +464,37 @@ def copy_of(lake: Lake, folder: Path) -> Lake:
     """The same project, with all that it holds."""
     root = shutil.copytree(lake.root, folder, symlinks=True, dirs_exist_ok=True)
     copy = replace(lake, root=root)
-    if not lake.raw_url:
-        return copy
+    if lake.raw_url:
+        copy = _with_raw_of_its_own(copy)
+    if lake.warehouse:
+        copy_catalogue(copy)
+        # Of the lake that isn't the copy, to which a prune would leave its loads.
+        files, raw = open_raw(copy.project.raw)
+        files.rm(f"{raw}/_lakefeed_builds", recursive=True)
+    return copy
+
+
+def _with_raw_of_its_own(copy: Lake) -> Lake:
     moved = in_store(copy)
-    files, raw = open_raw(lake.project.raw)
+    files, raw = open_raw(copy.project.raw)
     files.copy(f"{raw}/", f"{moved.raw_url.removeprefix('s3://')}/", recursive=True)
     declaration = copy.root / "sources.yaml"
-    declaration.write_text(declaration.read_text().replace(lake.raw_url, moved.raw_url))
+    declaration.write_text(declaration.read_text().replace(copy.raw_url, moved.raw_url))
     write_generated(moved.project)
     return moved
+
+
+def copy_catalogue(lake: Lake) -> None:
+    """Gives a copied lake a catalogue of its own, whose files are in the copied folder."""
+    url = make_url(os.environ[CATALOGUE_VARIABLE])
+    copied = url.set(database=f"t{uuid.uuid4().hex[:12]}")
+    server = Database(url.set(database="postgres").render_as_string(hide_password=False))
+    server.execute(f"create database {copied.database} template {url.database}")
+    os.environ[CATALOGUE_VARIABLE] = copied.render_as_string(hide_password=False)
+    files = literal(f"{lake.root}/data/lake/")
+    Database(os.environ[CATALOGUE_VARIABLE]).execute(
+        f"update ducklake_metadata set value = {files} where key = 'data_path'"
+    )
 
 
 def new_lake(folder: Path) -> Lake:

@@ -6,12 +6,16 @@ dbt compiles much of itself at its first builds, which costs more than a build.
 from __future__ import annotations
 
 import importlib
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lakefeed.declaration.project import open_project
-from lakefeed.transformation.dbt_adapter.runner import run_dbt
-from tests.conftest import write_small_project
+# Where the main module has no file, DuckDB takes whoever imports it for a person, and draws bars.
+sys.modules["__main__"].__file__ = __file__
+
+from lakefeed.declaration.project import open_project  # noqa: E402
+from lakefeed.transformation.dbt_adapter.runner import run_dbt  # noqa: E402
+from tests.conftest import write_small_project  # noqa: E402
 
 # What is imported at its first use.
 _LATE = (

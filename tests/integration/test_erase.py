@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from lakefeed.loading.object_store.filesystem import open_raw
 from lakefeed.loading.raw.commit_log import CommitLog
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake
+from tests.conftest import (
+    CATALOGUE_VARIABLE,
+    CONNECTION_VARIABLE,
+    Database,
+    Lake,
+    new_lake_at,
+)
+from tests.engines.test_ducklake import texts_in
 
-pytestmark = pytest.mark.builds
+pytestmark = [pytest.mark.builds, pytest.mark.on_ducklake(at_night=True)]
 
 CANARY = "Otto Canary 5512"
 KEY = "otto-7712@example.com"
@@ -27,7 +36,7 @@ visits:
 
 
 @pytest.fixture(scope="module")
-def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+def shared(engine: str, source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Otto was loaded, changed, read again whole, and has left the source; he made a visit."""
     source.execute(
         "create table people "
@@ -36,7 +45,7 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
         f"insert into people values (1, 'Ada'), (2, 'Ben'), (42, '{CANARY}')",
         f"insert into visits values (1, 'a', 'early'), (42, 'a', 'late'), (42, '{KEY}', 'later')",
     )
-    lake = new_lake(tmp_path_factory.mktemp("shared"))
+    lake = new_lake_at("disk", tmp_path_factory.mktemp("shared"), engine)
     lake.declare(DECLARED)
     (lake.root / "dbt/models/marts/all_visits.sql").write_text(
         "select visits.*, coalesce(people.name, 'unknown') as who"
@@ -56,10 +65,26 @@ def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 def files_with(lake: Lake, text: str) -> list[Path]:
-    """Every file of the project, and of raw wherever that is, that has these bytes in it."""
+    """Every file of the project, and of raw wherever that is, that has these bytes in it.
+
+    A lake's catalogue counts as `data/catalogue`.
+    """
     files = (path for path in lake.root.rglob("*") if path.is_file() and not path.is_symlink())
-    found = [path.relative_to(lake.root) for path in files if text.encode() in path.read_bytes()]
+    found = [path.relative_to(lake.root) for path in files if _has(path, text)]
+    if lake.warehouse and text in texts_in(Database(os.environ[CATALOGUE_VARIABLE])):
+        found.append(Path("data/catalogue"))
     return sorted([*found, *(_files_in_store_with(lake, text) if lake.raw_url else ())])
+
+
+def _has(file: Path, text: str) -> bool:
+    if text.encode() in file.read_bytes():
+        return True
+    return file.suffix == ".parquet" and text in str(duckdb.read_parquet(str(file)).fetchall())
+
+
+def holders(lake: Lake, *files: str) -> set[str]:
+    """What of `data` has a row that was published, of a warehouse that is a file also in these."""
+    return {"raw", "catalogue"} if lake.warehouse else {"raw", "warehouse.duckdb", *files}
 
 
 def _files_in_store_with(lake: Lake, text: str) -> list[Path]:
@@ -78,14 +103,15 @@ def without(lake: Lake, key: str) -> list[list[tuple[object, ...]]]:
 
 
 def test_no_file_contains_the_row_and_all_other_rows_are_unchanged(copied: Lake) -> None:
-    kinds = {path.suffix for path in files_with(copied, CANARY)}
+    kinds = {path.suffix for path in files_with(copied, CANARY) if path.name != "catalogue"}
     places = {path.parts[1] for path in files_with(copied, CANARY)}
     assert kinds == {".parquet", ".duckdb"}
-    assert places == {"raw", "warehouse.duckdb", "published", "as_of"}
+    assert places == holders(copied, "published") | {"as_of"}
     others = without(copied, "id <> 42")
     trial = copied.root / "data/changed"
     trial.mkdir()
-    shutil.copy(copied.project.warehouse, trial)
+    (of_then,) = (path for path in files_with(copied, CANARY) if path.parts[1] == "as_of")
+    shutil.copy(copied.root / of_then, trial)
 
     planned = copied.command("prune", "--erase", "shop.people", "42", "--dry-run")
     assert "3 versions in 3 loads (3 files)" in planned.stdout
@@ -109,7 +135,7 @@ def test_no_file_contains_the_row_and_all_other_rows_are_unchanged(copied: Lake)
 
 def test_values_of_a_composite_key_are_given_in_its_order(copied: Lake) -> None:
     places = {path.parts[1] for path in files_with(copied, KEY)}
-    assert places >= {"raw", "warehouse.duckdb", "warehouse_test_failures.duckdb"}
+    assert places >= holders(copied, "warehouse_test_failures.duckdb")
 
     assert copied.command("prune", "--erase", "shop.visits", "42", KEY).returncode == 0
 
@@ -126,6 +152,7 @@ def test_values_of_a_composite_key_are_given_in_its_order(copied: Lake) -> None:
     assert len(copied.query("from staging.stg_shop__visits")) == 3
 
 
+@pytest.mark.on_file
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

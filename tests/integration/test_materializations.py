@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import duckdb
 import pytest
 import yaml
 
@@ -14,7 +13,7 @@ from tests.conftest import Database, Lake
 from tests.integration.test_publication import write
 from tests.integration.test_staging import dbt
 
-pytestmark = pytest.mark.builds
+pytestmark = [pytest.mark.builds, pytest.mark.on_ducklake(at_night=True)]
 
 TABLES = ("a", "b", "c")
 DECLARED = "\n".join(f"{name}: {{cursor: at, history: true}}" for name in TABLES)
@@ -36,11 +35,11 @@ def built(database: Database, lake: Lake) -> Lake:
 
 
 def words(lake: Lake, model: str) -> list[tuple[object, ...]]:
-    return lake.query(f"select id, word from {model} order by all")
+    return lake.built(f"select id, word from {model} order by all")
 
 
 def warehouse(lake: Lake, *statements: str) -> None:
-    with duckdb.connect(str(lake.project.warehouse)) as session:
+    with lake.opened() as session:
         for statement in statements:
             session.execute(statement)
 
@@ -51,6 +50,7 @@ def statements_of(lake: Lake, model: str) -> int:
     return Counter(re.findall(r"On model\.\w+\.(\w+): (?!Close)", log))[model]
 
 
+@pytest.mark.on_ducklake
 def test_full_refresh_builds_the_same_rows_from_all_loads(built: Lake) -> None:
     warehouse(built, "delete from staging.stg_shop__a", "delete from history.hst_shop__a")
 
@@ -85,7 +85,7 @@ def test_hooks_of_the_project_run_before_and_after_each_model(built: Lake) -> No
 
     assert dbt(built, "build", "--select", "stg_shop__a").returncode == 0
 
-    assert built.query("select * from seen order by rows") == [("before", 0), ("after", 1)]
+    assert built.built("select * from seen order by rows") == [("before", 0), ("after", 1)]
 
 
 def test_a_view_in_place_of_the_model_is_replaced(built: Lake) -> None:

@@ -323,6 +323,7 @@ def test_a_probe_without_new_rows_counts_as_complete_and_a_backfill_does_not(
     assert looked_at > first
 
 
+@pytest.mark.on_ducklake(at_night=True)
 def test_manual_dbt_and_runs_share_one_parse(database: Database, published: Lake) -> None:
     """The path of the candidate isn't in the profile: another path has dbt parse all anew."""
     log = published.root / "dbt/logs/dbt.log"
@@ -336,6 +337,7 @@ def test_manual_dbt_and_runs_share_one_parse(database: Database, published: Lake
     assert "Unable to do partial parsing" not in log.read_text()
 
 
+@pytest.mark.on_ducklake(at_night=True)
 def test_a_hand_written_profile_is_built_beside_the_published_file_too(
     database: Database, published: Lake
 ) -> None:

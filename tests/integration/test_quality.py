@@ -93,6 +93,7 @@ def test_an_invalid_row_fails_exactly_the_expected_test(
     assert failed(results(lake.declare(DECLARED))) == broken
 
 
+@pytest.mark.on_ducklake(at_night=True)
 def test_a_failed_test_names_its_line_and_stores_its_failing_rows(
     database: Database, lake: Lake
 ) -> None:
@@ -107,10 +108,11 @@ def test_a_failed_test_names_its_line_and_stores_its_failing_rows(
         "            status: {not_null: true, accepted_values: [placed, paid]}"
     )  # fmt: skip
     test = "shop__orders__status__accepted_values"
+    kept_in = "data/lake" if lake.warehouse else "data/warehouse_test_failures.duckdb"
     assert ended.returncode == 1
     assert (
         f"  failed: {test}: Got 1 result, configured to fail if != 0 (sources.yaml:{line + 1}); "
-        f"see its rows in data/warehouse_test_failures.duckdb: select * from test_failures.{test}\n"
+        f"see its rows in {kept_in}: select * from test_failures.{test}\n"
     ) in ended.stdout
     assert failing(lake, test, "id, status") == [(3, "lost")]
     assert lake.query("from information_schema.tables where table_name = 'of_orders'") == []
@@ -227,6 +229,7 @@ def test_default_tests_apply_to_tables_without_their_own(database: Database, lak
 ODD = ("MixedCase", "größe", "a b", "a-b", "a'b", "{{ x }}", "dot.ted", "100%")
 
 
+@pytest.mark.on_ducklake(at_night=True)
 def test_columns_with_odd_names_are_tested(database: Database, lake: Lake) -> None:
     columns = ", ".join(f'"{name}" text' for name in ODD)
     database.execute(

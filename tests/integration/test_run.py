@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 
-import duckdb
 import pytest
 from dbt.contracts.graph.manifest import Manifest
 
@@ -17,6 +16,8 @@ from lakefeed.orchestration.checks.check import check
 from lakefeed.orchestration.project.sync import sync
 from lakefeed.transformation.warehouse.declared import warehouse_of
 from tests.conftest import Database, Lake
+
+pytestmark = pytest.mark.on_ducklake(at_night=True)
 
 TWO = (
     "create table a (id int primary key, at timestamptz not null default now())",
@@ -71,6 +72,7 @@ def test_a_build_writes_the_manifest_of_dbt_once(
     assert len(written) == 1
 
 
+@pytest.mark.on_ducklake
 def test_only_changed_models_and_their_descendants_are_built(
     database: Database, lake: Lake
 ) -> None:
@@ -83,6 +85,7 @@ def test_only_changed_models_and_their_descendants_are_built(
     assert built(lake) == ["of_b", "stg_shop__b"]
 
 
+@pytest.mark.on_ducklake
 def test_a_failed_table_holds_back_only_its_descendants_until_it_loads_again(
     database: Database, lake: Lake
 ) -> None:
@@ -149,9 +152,8 @@ def test_a_second_source_only_needs_to_be_declared(database: Database, lake: Lak
     database.execute(*TWO)
     lake.declare("a: {cursor: at}").run()
     yaml = (lake.root / "sources.yaml").read_text()
-    (lake.root / "sources.yaml").write_text(
-        yaml + "  other:\n    connection: ${LAKEFEED_TEST_URL}\n    tables: {b: {cursor: at}}\n"
-    )
+    other = "  other:\n    connection: ${LAKEFEED_TEST_URL}\n    tables: {b: {cursor: at}}\n"
+    (lake.root / "sources.yaml").write_text(yaml.replace("sources:\n", f"sources:\n{other}"))
 
     assert built(lake) == ["stg_other__b"]
 
@@ -182,6 +184,7 @@ def test_a_second_sync_changes_nothing(database: Database, lake: Lake) -> None:
     assert sync(lake.project).files == ()
 
 
+@pytest.mark.on_file
 def test_reports_a_warehouse_that_another_program_has_open(database: Database, lake: Lake) -> None:
     database.execute(*TWO)
     lake.declare(DECLARED).run()
@@ -246,5 +249,4 @@ def test_two_builds_never_run_at_the_same_time(database: Database, lake: Lake) -
         assert not finished.wait(4)
     other.join()
 
-    with duckdb.connect(str(lake.project.warehouse)) as warehouse:
-        assert warehouse.sql("select count(*) from staging.stg_shop__a").fetchone() == (1,)
+    assert lake.query("select count(*) from staging.stg_shop__a") == [(1,)]

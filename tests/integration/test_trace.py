@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from lakefeed.loading.raw.row_key import parse_key
 from lakefeed.loading.raw.row_versions import raw_versions
 from lakefeed.orchestration.inspect.trace import Trace, trace
 from lakefeed.orchestration.inspect.version_precedence import judge
-from lakefeed.transformation.dbt_adapter.runner import run_dbt
 from lakefeed.transformation.warehouse.declared import warehouse_of
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database, new_lake
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, copy_of, new_lake_at
+
+pytestmark = pytest.mark.on_ducklake(at_night=True)
 
 TABLES = {
     "plain": "cursor: at",
@@ -148,9 +149,16 @@ def live(told: Told, database: Database) -> None:
 
 
 def build(lake: Lake, *arguments: str) -> None:
-    """Loads and builds, without the tests of dbt, in place."""
+    """Loads, builds and publishes, without the tests of dbt."""
     lake.load()
-    assert not run_dbt(lake.project, "run", arguments, lake.project.warehouse).failures
+    warehouse = warehouse_of(lake.project)
+    with warehouse.lock():
+        candidate = warehouse.start(uuid.uuid4().hex)
+        assert not candidate.run_dbt([*arguments, "--exclude-resource-type", "test"]).failures
+        candidate.write_state(candidate.contents.state().published(dt.datetime.now(dt.UTC)))
+        candidate.mark_whole()
+        candidate.publish()
+        warehouse.discard()
 
 
 def hide_the_next_loads(lake: Lake) -> dict[str, bytes]:
@@ -165,15 +173,14 @@ def hide_the_next_loads(lake: Lake) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def told(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
-    database = new_database(server_url)
-    lake = new_lake(tmp_path_factory.mktemp("traced"))
+def told(engine: str, source: Database, tmp_path_factory: pytest.TempPathFactory) -> Told:
+    lake = new_lake_at("disk", tmp_path_factory.mktemp("traced"), engine)
     lake.declare("\n".join(f"{table}: {{{settings}}}" for table, settings in TABLES.items()))
     told = Told(lake)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(CONNECTION_VARIABLE, database.url)
-        live(told, database)
-    yield told
+        patch.setenv(CONNECTION_VARIABLE, source.url)
+        live(told, source)
+    return told
 
 
 def traced(told: Told, table: str, *key: str) -> Trace:
@@ -185,6 +192,7 @@ def outcomes(found: Trace) -> list[str]:
     return [verdict.standing for verdict in found.judgement.verdicts]
 
 
+@pytest.mark.on_ducklake
 @pytest.mark.parametrize("table", TABLES)
 def test_the_winning_version_is_the_one_in_staging(told: Told, table: str) -> None:
     for step, winners in told.judged.items():
@@ -269,8 +277,7 @@ def test_a_mart_of_another_grain_shows_the_count_and_the_first_rows(told: Told) 
 
 
 def test_reports_staging_that_was_built_with_other_settings(told: Told, tmp_path: Path) -> None:
-    shutil.copytree(told.lake.root, tmp_path / "changed")
-    changed = Lake(tmp_path / "changed")
+    changed = copy_of(told.lake, tmp_path)
     text = (changed.root / "sources.yaml").read_text()
     (changed.root / "sources.yaml").write_text(text.replace("deletes: mark", "deletes: ignore"))
 
@@ -318,6 +325,7 @@ def test_reports_a_row_that_never_existed_as_not_found(told: Told) -> None:
     )
 
 
+@pytest.mark.on_file
 def test_reports_a_warehouse_that_is_open_for_writing(told: Told) -> None:
     script = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print(); input()"
     writer = subprocess.Popen(

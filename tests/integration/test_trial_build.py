@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -15,10 +17,21 @@ from lakefeed.orchestration.impact.trial_build import build_changed_since
 from lakefeed.orchestration.project.scaffold import write_scaffold
 from lakefeed.render.build import render_changed
 from lakefeed.transformation.generate.generated_files import write_generated
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake, git, new_database, only
+from tests.conftest import (
+    CATALOGUE_VARIABLE,
+    CONNECTION_VARIABLE,
+    DUCKLAKE,
+    Database,
+    Lake,
+    copy_catalogue,
+    git,
+    new_database,
+    only,
+)
 from tests.integration.test_publication import write
+from tests.integration.test_rebuild import published
 
-pytestmark = [pytest.mark.builds, pytest.mark.at_night]
+pytestmark = [pytest.mark.builds, pytest.mark.at_night, pytest.mark.on_ducklake(at_night=True)]
 
 DECLARED = "a: {cursor: at, tests: {rows: {min: 1}}}\nb: {cursor: at}"
 MODELS = {
@@ -34,11 +47,10 @@ PASSWORD = "hunter2"
 
 
 @pytest.fixture(scope="module")
-def first(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, Database]:
+def first(engine: str, source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """A published project, committed in a folder of a repository that had no project before."""
-    database = new_database(server_url)
     for table in "ab":
-        database.execute(
+        source.execute(
             f"create table {table} (id int primary key, word text, at timestamptz default now())",
             f"insert into {table} values (1, 'one')",
         )
@@ -46,22 +58,25 @@ def first(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[La
     git(repository, "init", "--initial-branch", "main")
     git(repository, "commit", "--allow-empty", "--message", "Begin")
     git(repository, "tag", "empty")
-    lake = Lake(repository / "warehouse")
+    lake = Lake(repository / "warehouse", DUCKLAKE if engine == "ducklake" else "")
     lake.root.mkdir()
     write_scaffold(lake.root)
     write(lake.declare(DECLARED), MODELS)
-    ran = lake.command("run", **{CONNECTION_VARIABLE: database.url})
+    ran = lake.command("run", **{CONNECTION_VARIABLE: source.url})
     assert ran.returncode == 0, ran
     git(repository, "add", "--all")
     git(repository, "commit", "--message", "A project")
-    return lake, database
+    return lake
 
 
 @pytest.fixture
-def lake(first: tuple[Lake, Database], tmp_path: Path) -> Lake:
+def lake(first: Lake, tmp_path: Path) -> Lake:
     """A clone of that, with its data."""
-    shutil.copytree(first[0].root.parent, tmp_path / "clone", symlinks=True)
-    return Lake(tmp_path / "clone" / first[0].root.name)
+    shutil.copytree(first.root.parent, tmp_path / "clone", symlinks=True)
+    clone = replace(first, root=tmp_path / "clone" / first.root.name)
+    if clone.warehouse:
+        copy_catalogue(clone)
+    return clone
 
 
 def rows(file: Path, query: str) -> list[tuple[object, ...]]:
@@ -74,7 +89,7 @@ def test_changed_models_and_descendants_are_built_in_a_copy_and_nothing_is_publi
 ) -> None:
     write(lake, OTHER_WORDS)
     write(lake, {"tests/words_of_a.sql": "select * from {{ ref('of_a') }} where word = 'one!'"})
-    before = lake.project.warehouse.read_bytes()
+    before = published(lake)
 
     report = build_changed_since(lake.project, "main")
 
@@ -84,15 +99,20 @@ def test_changed_models_and_descendants_are_built_in_a_copy_and_nothing_is_publi
     assert [node.name for node in report.build.failures] == ["words_of_a"]
     assert report.exit_code == 1
     assert rows(report.path, "select word from marts.of_a") == [("one!",)]
-    assert lake.project.warehouse.read_bytes() == before
+    assert published(lake) == before
     told = render_changed(report)
     assert f"nothing was published; the result is in a copy of the warehouse: {report.path}" in told
     assert "  failed: words_of_a: " in told
 
 
-def test_missing_upstream_models_are_built_and_empty_tables_are_not_tested(lake: Lake) -> None:
+def test_missing_upstream_models_are_built_and_empty_tables_are_not_tested(
+    server_url: str, lake: Lake
+) -> None:
     write(lake, OTHER_WORDS)
-    lake.project.warehouse.unlink()
+    if lake.warehouse:
+        os.environ[CATALOGUE_VARIABLE] = new_database(server_url).url
+    else:
+        lake.project.warehouse.unlink()
     shutil.rmtree(lake.root / "data/raw/shop__a")
 
     report = build_changed_since(lake.project, "main")
@@ -107,10 +127,10 @@ def test_missing_upstream_models_are_built_and_empty_tables_are_not_tested(lake:
 
 
 def test_only_the_change_makes_a_difference(
-    first: tuple[Lake, Database], lake: Lake, monkeypatch: pytest.MonkeyPatch
+    source: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(CONNECTION_VARIABLE, first[1].url)
-    first[1].execute("insert into a values (2, 'later')")
+    monkeypatch.setenv(CONNECTION_VARIABLE, source.url)
+    source.execute("insert into a values (2, 'later')")
     only(lake.load("shop.a"))
     lake.declare(DECLARED.replace("cursor: at,", "cursor: at, columns: {exclude: [word]},"))
     write(lake, {"models/marts/of_a.sql": "select id from {{ ref('stg_shop__a') }}"})
