@@ -6,9 +6,10 @@ import shutil
 
 import pytest
 
+from lakefeed.loading.object_store.filesystem import open_raw
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.inventory import Inventory
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake_at
 from tests.faults.die_at import die
 from tests.integration.test_erase import files_with
 
@@ -18,10 +19,7 @@ REMOVING = [
     *(("lakefeed.loading.maintenance.expire:remove_file", f"after {n}") for n in range(1, 5)),
 ]
 DROPPING = [
-    *(
-        ("fsspec.implementations.local:LocalFileSystem.rm_file", f"after {n}")
-        for n in (1, 2, 3, 5, 8)
-    ),
+    *(("lakefeed.loading.raw.table_folders:_remove", f"after {n}") for n in (1, 2, 3, 5, 8)),
     ("lakefeed.orchestration.maintenance.orphaned_tables:remove_raw_folder", "after"),
     ("lakefeed.orchestration.maintenance.orphaned_tables:remove_working_directory", "after"),
     ("lakefeed.transformation.warehouse.duckdb_file.warehouse_file:drop_relations", "after"),
@@ -43,9 +41,9 @@ WORKING_DIRECTORIES = ["kept", pytest.param("lost", marks=pytest.mark.at_night)]
 
 
 @pytest.fixture(scope="module")
-def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+def shared(place: str, source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Loads of two tables, with a full refresh and a later load."""
-    lake = new_lake(tmp_path_factory.mktemp("shared"))
+    lake = new_lake_at(place, tmp_path_factory.mktemp("shared"))
     for name in "tu":
         source.execute(
             f"create table {name} "
@@ -83,6 +81,7 @@ def unneeded(lake: Lake, table: str) -> set[str]:
     return Inventory.of(log).data_files.keys() - {f for load in log.loads() for f in load.files}
 
 
+@pytest.mark.on_store(one_by_day=True)
 @pytest.mark.faults
 @pytest.mark.parametrize("working_directory", WORKING_DIRECTORIES)
 @pytest.mark.parametrize(("target", "moment"), REMOVING)
@@ -106,6 +105,7 @@ def test_a_killed_removal_does_not_change_staging_and_the_next_prune_finishes_it
     assert rebuilt(copied, "t")[0][:3] == before[0][:3]
 
 
+@pytest.mark.on_store(at_night=True)
 @pytest.mark.faults
 @pytest.mark.parametrize(("target", "moment"), DROPPING)
 def test_the_next_prune_finishes_removing_orphaned_data(
@@ -119,14 +119,15 @@ def test_the_next_prune_finishes_removing_orphaned_data(
     assert copied.command("prune", "--undeclared").returncode == 0
 
     assert "nothing to remove" in copied.command("prune", "--undeclared").stdout
-    assert not [
-        path for path in (copied.root / "data").rglob("*shop__u*") if "locks" not in path.parts
-    ]
+    raw, root = open_raw(copied.project.raw)
+    folders = [*(copied.root / "data").rglob("*shop__u*"), *raw.glob(f"{root}/*shop__u*")]
+    assert not [path for path in folders if "locks" not in str(path)]
     assert copied.query("select distinct model from _lakefeed.staged_loads") == [("stg_shop__t",)]
     assert copied.run().exit_code == 0
     assert staged(copied, "t") == before
 
 
+@pytest.mark.on_store(at_night=True)
 @pytest.mark.at_night
 @pytest.mark.faults
 @pytest.mark.parametrize(("target", "moment"), DROPPING[:7])
@@ -145,6 +146,7 @@ def test_a_half_removed_table_that_is_declared_again_is_loaded_again(
     assert [row[:3] for row in rebuilt(copied, "u")] == before
 
 
+@pytest.mark.on_store(one_by_day=True)
 @pytest.mark.faults
 @pytest.mark.parametrize(("target", "moment"), ERASING)
 def test_a_killed_erasure_leaves_the_row_complete_or_erased_and_can_be_finished(
@@ -167,6 +169,7 @@ def test_a_killed_erasure_leaves_the_row_complete_or_erased_and_can_be_finished(
     assert files_with(copied, CANARY) == []
 
 
+@pytest.mark.on_store(at_night=True)
 @pytest.mark.faults
 @pytest.mark.parametrize("working_directory", WORKING_DIRECTORIES)
 @pytest.mark.parametrize(

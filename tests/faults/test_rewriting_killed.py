@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from lakefeed.loading.raw.commit_log import CommitLog
-from tests.conftest import CONNECTION_VARIABLE, Database, Lake, copy_of, new_lake
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, copy_of, new_lake_at
 from tests.faults.die_at import die
 from tests.faults.test_prune_killed import unneeded
 from tests.integration.test_retention import age
@@ -32,9 +32,9 @@ WORKING_DIRECTORIES = ["kept", pytest.param("lost", marks=pytest.mark.at_night)]
 
 
 @pytest.fixture(scope="module")
-def shared(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+def shared(place: str, source: Database, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Ten loads of a table, six from long ago; each with an update, an insert and a delete."""
-    lake = new_lake(tmp_path_factory.mktemp("shared"))
+    lake = new_lake_at(place, tmp_path_factory.mktemp("shared"))
     source.execute(
         "create table t (id int primary key, word text, at timestamptz default clock_timestamp())",
         "insert into t select i, 'first' from generate_series(1, 9) i",
@@ -77,6 +77,7 @@ def pruned(
     return lake.raw("shop__t"), history(lake)
 
 
+@pytest.mark.on_store(at_night=True)
 @pytest.mark.at_night
 @pytest.mark.faults
 @pytest.mark.parametrize("working_directory", WORKING_DIRECTORIES)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import psutil
 import pytest
 
+from lakefeed.loading.object_store.filesystem import open_raw
 from lakefeed.orchestration.ingest.table_loads import usable_cores
 from tests.conftest import Database, Lake
 from tests.integration.test_workers import DECLARED, MANY, declare_many
@@ -17,6 +17,7 @@ from tests.started import Started, start
 
 pytestmark = [
     pytest.mark.faults,
+    pytest.mark.on_store(at_night=True),
     pytest.mark.skipif(usable_cores() == 1, reason="one core has no use for workers"),
 ]
 
@@ -46,15 +47,15 @@ def reads_slowly(database: Database, many: Lake) -> Iterator[Started]:
     database.execute("create view slow as select 1 as id, pg_sleep(60)::text as x")
     many.declare(f"slow: {{mode: full_refresh}}\n{DECLARED}")
     run = start(many, "load")
-    others = [many.root / f"data/raw/shop__{name}/_dlt_loads" for name in MANY]
     is_read = reading(database, "slow")
-    yield run.until(lambda: all(map(committed, others)) and is_read())
+    yield run.until(lambda: all(committed(many, name) for name in MANY) and is_read())
     run.process.kill()
     run.process.communicate()
 
 
-def committed(folder: Path) -> bool:
-    return bool(list(folder.glob("*.jsonl")))
+def committed(lake: Lake, table: str) -> bool:
+    files, root = open_raw(lake.project.raw)
+    return bool(files.glob(f"{root}/shop__{table}/_dlt_loads/*.jsonl"))
 
 
 def until(happens: Callable[[], object], seconds: float = 20) -> None:
@@ -78,6 +79,7 @@ def test_a_killed_worker_fails_the_table_that_it_loads(
     assert "Traceback" not in ended.told
 
 
+@pytest.mark.on_store
 def test_workers_of_a_killed_run_end_and_commit_nothing(
     database: Database, many: Lake, reads_slowly: Started
 ) -> None:
@@ -87,7 +89,7 @@ def test_workers_of_a_killed_run_end_and_commit_nothing(
 
     until(lambda: not any(worker.is_running() for worker in workers))
     until(lambda: not reading(database, "slow")())
-    assert not committed(many.root / "data/raw/shop__slow/_dlt_loads")
+    assert not committed(many, "slow")
 
 
 def test_a_worker_commits_nothing_once_the_run_has_lost_its_lock(
@@ -104,7 +106,7 @@ def test_a_worker_commits_nothing_once_the_run_has_lost_its_lock(
     ended = run.ended()
 
     assert "shop.slow lost its lock: the session that held it has ended" in ended.told
-    assert not committed(many.root / "data/raw/shop__slow/_dlt_loads")
+    assert not committed(many, "slow")
     assert many.declare("slow: {mode: full_refresh}").load().exit_code == 0
 
 

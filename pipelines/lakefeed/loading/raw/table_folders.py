@@ -51,9 +51,14 @@ def remove_raw_folder(log: CommitLog) -> None:
     filesystem, contents = log.filesystem, Inventory.of(log)
     commits = contents.files_of(COMMITS_FOLDER)
     for path in sorted(contents.sizes, key=lambda path: _removal_order(path, commits)):
-        filesystem.rm_file(f"{log.folder}/{path}")
+        _remove(log, path)
     if filesystem.isdir(log.folder):
         filesystem.rm(log.folder, recursive=True)
+
+
+def _remove(log: CommitLog, path: str) -> None:
+    """Removes one file of a table's raw folder, by its path within that."""
+    log.filesystem.rm_file(f"{log.folder}/{path}")
 
 
 def working_directory(project: Project, lake_name: str) -> Path:
