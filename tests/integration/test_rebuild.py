@@ -53,7 +53,6 @@ def test_relations_that_are_no_longer_built_are_gone(grown: Lake) -> None:
 
 
 @pytest.mark.on_store
-@pytest.mark.on_ducklake
 def test_a_rebuild_that_fails_its_tests_replaces_nothing(grown: Lake) -> None:
     (grown.root / "dbt/tests").mkdir()
     (grown.root / "dbt/tests/wrong.sql").write_text("select * from {{ ref('stg_shop__t') }}")
