@@ -65,7 +65,8 @@ class LakeCandidate:
 
     def keep_failing_rows(self, result: BuildResult) -> BuildResult:
         with self._opened() as session:
-            return keep_failing_rows(session, self.project, result, self.lake.data_url)
+            place = self.project.declaration.warehouse.data_url or ""
+            return keep_failing_rows(session, self.project, result, place)
 
     def put_back(self, models: Iterable[Model]) -> None:
         published = self.mark.started_from
