@@ -13,10 +13,10 @@ import pytest
 from lakefeed.declaration.project import Project, open_project
 from lakefeed.errors import Overtaken, Refused
 from lakefeed.transformation.targets.spark import Spark, open_session, rows_of
+from lakefeed.transformation.warehouse.base import lease as spark_lock
 from lakefeed.transformation.warehouse.base.publication_state import PublicationState
 from lakefeed.transformation.warehouse.base.warehouse import Relation
 from lakefeed.transformation.warehouse.declared import warehouse_of
-from lakefeed.transformation.warehouse.spark import lock as spark_lock
 from lakefeed.transformation.warehouse.spark import public_views
 from lakefeed.transformation.warehouse.spark.spark_candidate import SparkCandidate
 from lakefeed.transformation.warehouse.spark.warehouse_spark import WarehouseSpark

@@ -2,6 +2,6 @@
 
 Imports: `declaration`, `loading.object_store`, `loading.raw`, `transformation`,
     `transformation.dbt_adapter`.
-Public: `contents`, `duckdb_contents`, `duckdb_state`, `format`, `ledger`, `matching_rows`,
-    `public_names`, `publication_state`, `put_back`, `versions`, `warehouse`.
+Public: `contents`, `duckdb_contents`, `duckdb_state`, `format`, `lease`, `ledger`,
+    `matching_rows`, `public_names`, `publication_state`, `put_back`, `versions`, `warehouse`.
 """

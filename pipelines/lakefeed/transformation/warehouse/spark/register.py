@@ -26,6 +26,7 @@ from lakefeed.transformation.targets.spark import (
     text_literal,
 )
 from lakefeed.transformation.warehouse.base.format import FORMAT
+from lakefeed.transformation.warehouse.base.lease import Lease
 from lakefeed.transformation.warehouse.base.versions import RecordedVersion, published_among
 from lakefeed.transformation.warehouse.spark.relations import RECORDS, Ours, Stored
 
@@ -54,15 +55,6 @@ class SparkVersion(RecordedVersion):
 
     relations: tuple[Stored, ...] = ()
     is_whole: bool = True
-
-
-@dataclass(frozen=True)
-class Lease:
-    """The lock: who holds it, and until when it need not be renewed, in µs of Spark's clock."""
-
-    holder: str
-    token: str
-    until: int
 
 
 @dataclass(frozen=True)

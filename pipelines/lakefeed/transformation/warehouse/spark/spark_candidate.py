@@ -20,6 +20,7 @@ from lakefeed.transformation.targets.spark import (
     text_literal,
 )
 from lakefeed.transformation.warehouse.base.contents import Contents
+from lakefeed.transformation.warehouse.base.lease import NOTHING_LOST
 from lakefeed.transformation.warehouse.base.ledger import LEDGER
 from lakefeed.transformation.warehouse.base.public_names import refuse_ambiguous
 from lakefeed.transformation.warehouse.base.publication_state import PublicationState
@@ -27,7 +28,6 @@ from lakefeed.transformation.warehouse.base.versions import kept_beside_new
 from lakefeed.transformation.warehouse.base.warehouse import Relation
 from lakefeed.transformation.warehouse.spark.failing_rows import keep_failing_rows
 from lakefeed.transformation.warehouse.spark.lock import (
-    NOTHING_LOST,
     assert_locked,
     change_locked,
 )

@@ -23,12 +23,12 @@ from lakefeed.sql import literal, quote
 from lakefeed.transformation.dataset import Dataset
 from lakefeed.transformation.targets.spark import Spark, arrow_of, open_session, spark_of
 from lakefeed.transformation.warehouse.base.contents import Contents
+from lakefeed.transformation.warehouse.base.lease import NOTHING_LOST
 from lakefeed.transformation.warehouse.base.versions import after_return, earlier_than
 from lakefeed.transformation.warehouse.base.warehouse import Inspection, SetAside, Version
 from lakefeed.transformation.warehouse.spark.failing_rows import forget_failing_rows
 from lakefeed.transformation.warehouse.spark.inspection import inspect_spark
 from lakefeed.transformation.warehouse.spark.lock import (
-    NOTHING_LOST,
     assert_locked,
     change_locked,
     lock_holder,
@@ -111,7 +111,7 @@ class WarehouseSpark:
         return spark_lock(self._spark)
 
     def lock_holder(self) -> str:
-        return lock_holder(self._session)
+        return lock_holder(self._spark, self._session)
 
     def attach(self, session: Session, model: str) -> str:
         spark = self._session
