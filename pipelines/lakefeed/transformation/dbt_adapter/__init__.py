@@ -2,5 +2,5 @@
 
 Imports: `declaration`, `declaration.environment`, `declaration.models`, `loading.object_store`,
     `loading.raw`, `transformation.generate`, `transformation.targets`.
-Public: `announcement`, `dbt_docs`, `runner`, `state_diff`.
+Public: `announcement`, `dbt_docs`, `file_groups`, `runner`, `state_diff`.
 """

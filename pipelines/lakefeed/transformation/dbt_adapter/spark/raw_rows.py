@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from lakefeed.declaration.project import Location
 from lakefeed.loading.raw.scan import LOAD_ID
 from lakefeed.source.inspection.types import widens
-from lakefeed.transformation.dbt_adapter.spark.raw_files import FileGroup, grouped_files
+from lakefeed.transformation.dbt_adapter.file_groups import FileGroup, grouped_files
+from lakefeed.transformation.dbt_adapter.spark.raw_files import paths_of
 from lakefeed.transformation.dbt_adapter.spark.types import RawColumn, spark_type
 from lakefeed.transformation.targets.spark import quoted, text_literal
 
@@ -57,12 +58,12 @@ def open_rows(
         Refused: a file has a column of a type that Spark can't be told how to read.
     """
     wanted = {**columns, _DELETED_AT: "timestamptz", LOAD_ID: "varchar"}
-    groups = grouped_files(loads, wanted, raw)
+    groups = grouped_files(loads, wanted, raw, "Spark")
     session.conf.set(_FAST_READER, str(not _has_floats(groups)).lower())
     selects = []
     for number, group in enumerate(groups):
         opened = f"{view}_{number}"
-        _open(session, opened, group)
+        _open(session, opened, group, paths_of(group, loads, raw))
         selects.append(_select(opened, group, wanted))
     united = "\nunion all\n".join(selects) if selects else _no_rows(wanted)
     session.sql(f"create or replace temporary view {quoted(view)} as\n{united}")
@@ -70,20 +71,23 @@ def open_rows(
 
 
 def _has_floats(groups: Sequence[FileGroup]) -> bool:
-    return any(c.lake_type in ("float", "double") for group in groups for c in group.columns)
+    return any(kind in ("float", "double") for group in groups for _, kind in group.columns)
 
 
-def _open(session: SparkSession, view: str, group: FileGroup) -> None:
+def _open(session: SparkSession, view: str, group: FileGroup, paths: Sequence[str]) -> None:
     """Makes a view of the rows in a group's files, without those of loads that don't name them."""
-    schema = ", ".join(f"{quoted(c.name)} {c.declared}" for c in group.columns)
+    columns = [RawColumn(name, kind) for name, kind in group.columns]
+    schema = ", ".join(f"{quoted(c.name)} {c.declared}" for c in columns)
     # Otherwise, Spark adds a column for the day in the name of a file's folder.
     reader = session.read.schema(schema).option("recursiveFileLookup", "true")
-    rows = reader.parquet(*group.paths)
+    rows = reader.parquet(*paths)
     if group.named:
-        pairs = [(file, load) for file, loads in group.named.items() for load in sorted(loads)]
+        # Spark names a file without its folders.
+        by_name = {file.rpartition("/")[2]: loads for file, loads in group.named.items()}
+        pairs = [(file, load) for file, loads in by_name.items() for load in sorted(loads)]
         named = session.createDataFrame(pairs, f"{_FILE} string, {LOAD_ID} string")
         whole = rows.selectExpr("*", f"_metadata.file_name as {_FILE}")
-        compact = ", ".join(map(text_literal, group.named))
+        compact = ", ".join(map(text_literal, by_name))
         # A file of one load needs no pair.
         counted = whole.join(named, [_FILE, LOAD_ID], "left_semi")
         others = whole.where(f"{_FILE} not in ({compact})")
@@ -92,7 +96,7 @@ def _open(session: SparkSession, view: str, group: FileGroup) -> None:
 
 
 def _select(view: str, group: FileGroup, wanted: Mapping[str, str]) -> str:
-    present = {column.name: column for column in group.columns}
+    present = {name: RawColumn(name, kind) for name, kind in group.columns}
     values, lost = [], []
     for name, declared in wanted.items():
         wanted_type, column = spark_type(declared), present.get(name)
@@ -125,9 +129,8 @@ def _no_rows(wanted: Mapping[str, str]) -> str:
 def _changed(groups: Sequence[FileGroup], wanted: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, list[str]] = defaultdict(list)
     for group in groups:
-        for column in group.columns:
-            if column.lake_type != (declared := wanted[column.name]) and _may_lose(
-                column, declared
-            ):
-                found[column.name].append(column.lake_type)
+        for name, kind in group.columns:
+            declared = wanted[name]
+            if kind != declared and _may_lose(RawColumn(name, kind), declared):
+                found[name].append(kind)
     return {name: " and ".join(sorted(set(types))) for name, types in found.items()}

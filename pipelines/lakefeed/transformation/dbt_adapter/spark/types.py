@@ -15,7 +15,6 @@ reads an infinite time or day as one in the year 294247 or 5881580.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from lakefeed.source.inspection.equality import SPARK_FORMS
 from lakefeed.transformation.targets.spark import text_literal
@@ -97,34 +96,3 @@ class RawColumn:
             infinite = ", ".join(_INFINITE[self.lake_type])
             return f"case when {column} in ({infinite}) then raise_error({told}) else {column} end"
         return column
-
-
-def lake_type_of(kind: Any) -> str | None:
-    """The lake type with which a Parquet column of an Arrow type was written; None for no such."""
-    import pyarrow.types as arrow
-
-    if arrow.is_decimal(kind):
-        return f"decimal({kind.precision},{kind.scale})"
-    if arrow.is_timestamp(kind):
-        return ("timestamptz" if kind.tz else "timestamp") if kind.unit == "us" else None
-    if arrow.is_fixed_size_binary(kind) and kind.byte_width == _UUID_BYTES:
-        return "uuid"
-    return _BY_ARROW.get(str(kind))
-
-
-_UUID_BYTES = 16
-_BY_ARROW = {
-    "int16": "smallint",
-    "int32": "integer",
-    "int64": "bigint",
-    "float": "float",
-    "double": "double",
-    "bool": "boolean",
-    "string": "varchar",
-    "large_string": "varchar",
-    "binary": "blob",
-    "large_binary": "blob",
-    "date32[day]": "date",
-    "time64[us]": "time",
-    "extension<arrow.uuid>": "uuid",
-}
