@@ -36,6 +36,41 @@
 {% endmacro %}
 
 
+{#
+    Whether these columns of a row differ from those of the row before it.
+
+    Args:
+        columns: DuckDB's types by name; none where they don't matter.
+        window: the order of the rows, as `partition by … order by …`.
+#}
+{% macro differs_from_last(columns, window) %}
+    {{- return(adapter.dispatch('differs_from_last', 'lakefeed')(columns, window)) -}}
+{% endmacro %}
+
+
+{% macro default__differs_from_last(columns, window) %}
+    {%- set values = lakefeed.as_one_value(columns) -%}
+    {%- set intervals = [] -%}
+    {# To DuckDB, a month equals 30 days. #}
+    {%- for name, type in columns.items() if type == 'interval' -%}
+        {%- do intervals.append(lakefeed.quote(name) ~ '::varchar') -%}
+    {%- endfor -%}
+    {%- set values = 'row(' ~ ([values] + intervals) | join(', ') ~ ')' if intervals else values -%}
+    {{- return(values ~ ' is distinct from lag(' ~ values ~ ') over (' ~ window ~ ')') -}}
+{% endmacro %}
+
+
+{# The lesser of two values, of which one may be null. #}
+{% macro least_of(first, second) %}
+    {{- return(adapter.dispatch('least_of', 'lakefeed')(first, second)) -}}
+{% endmacro %}
+
+
+{% macro default__least_of(first, second) %}
+    {{- return('least(' ~ first ~ ', ' ~ second ~ ')') -}}
+{% endmacro %}
+
+
 {# In a select list: all columns but these. #}
 {% macro all_but(names) %}
     {{- return(adapter.dispatch('all_but', 'lakefeed')(names)) -}}
@@ -90,6 +125,20 @@
     {{- return(
         'unnest(case when ' ~ condition ~ ' then [' ~ first ~ '] else [' ~ first ~ ', ' ~ second ~ '] end)'
     ) -}}
+{% endmacro %}
+
+
+{#
+    What must follow the from clause of a select that has `each_of_or_first` with this condition: a join
+    where an engine makes rows only there.
+#}
+{% macro joins_each_of_or_first(condition) %}
+    {{- return(adapter.dispatch('joins_each_of_or_first', 'lakefeed')(condition)) -}}
+{% endmacro %}
+
+
+{% macro default__joins_each_of_or_first(condition) %}
+    {{- return('') -}}
 {% endmacro %}
 
 

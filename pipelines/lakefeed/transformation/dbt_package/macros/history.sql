@@ -160,3 +160,21 @@
         and {% endfor -%}
         {{ versions }}.valid_from <= {{ at }}
 {%- endmacro %}
+
+
+{# The same where `asof` joins aren't DuckDB's: a version counts until the next one of its member begins. #}
+{% macro joined_by_periods(versions, member, at) %}
+    left join (
+        select
+            *,
+            lead(valid_from) over (
+                partition by {{ member.keys() | join(', ') }} order by valid_from
+            ) as _lakefeed_until
+        from {{ versions }}
+    ) as {{ versions }}
+        on {% for column, value in member.items() -%}
+        {{ versions }}.{{ column }} = {{ value }}
+        and {% endfor -%}
+        {{ versions }}.valid_from <= {{ at }}
+        and ({{ versions }}._lakefeed_until is null or {{ at }} < {{ versions }}._lakefeed_until)
+{%- endmacro %}

@@ -48,6 +48,17 @@
             {%- do values.append(of ~ lakefeed.quote(column)) -%}
         {%- endfor -%}
         {#- Spark has no greatest of one value. -#}
-        {{- return(function ~ '(' ~ values | join(', ') ~ ')' if values | length > 1 else values[0]) -}}
+        {{- return(lakefeed.one_of(function, values) if values | length > 1 else values[0]) -}}
     {%- endfor -%}
+{% endmacro %}
+
+
+{# The value that `coalesce` or `greatest` makes of these, of which some may be null. #}
+{% macro one_of(function, values) %}
+    {{- return(adapter.dispatch('one_of', 'lakefeed')(function, values)) -}}
+{% endmacro %}
+
+
+{% macro default__one_of(function, values) %}
+    {{- return(function ~ '(' ~ values | join(', ') ~ ')') -}}
 {% endmacro %}

@@ -8,7 +8,7 @@
 #}
 {% macro merged_versions(relation, key, columns) %}
     {%- set key_columns = lakefeed.quoted_list(key) -%}
-    {%- set values = lakefeed.as_one_value(columns) -%}
+    {%- set in_time = 'partition by ' ~ key_columns ~ ' order by valid_from' -%}
     select
         {{ key_columns }},
         {% for name in columns -%}
@@ -29,11 +29,10 @@
         from (
             select
                 *,
-                valid_from is distinct from lag(valid_to) over in_time
-                    or {{ values }} is distinct from lag({{ values }}) over in_time
+                valid_from is distinct from lag(valid_to) over ({{ in_time }})
+                    or {{ lakefeed.differs_from_last(dict.fromkeys(columns), in_time) }}
                     as _differs
             from {{ relation }}
-            window in_time as (partition by {{ key_columns }} order by valid_from)
         )
     )
     group by {{ key_columns }}, _version

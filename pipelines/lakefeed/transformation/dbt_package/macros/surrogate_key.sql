@@ -12,7 +12,7 @@
         ) -%}
     {%- endfor -%}
     case
-        when coalesce({% for column in columns %}cast({{ column }} as {{ text }}){{ ', ' if not loop.last }}{% endfor %}) is not null
+        when {% for column in columns %}({{ column }}) is not null{{ ' or ' if not loop.last }}{% endfor %}
             then md5({{ parts | join(" || '|' || ") }})
     end
 {%- endmacro %}

@@ -34,15 +34,10 @@
 ) %}
     {%- set key_columns = lakefeed.key_of(key, compared_as) -%}
     {%- set all_columns = lakefeed.quoted_list(columns) -%}
-    {%- set intervals = [] -%}
-    {%- set row_values = lakefeed.as_one_value(columns) -%}
-    {# To DuckDB, a month equals 30 days. #}
-    {%- for name, type in columns.items() if type == 'interval' -%}
-        {%- do intervals.append(lakefeed.quote(name) ~ '::varchar') -%}
-    {%- endfor -%}
-    {%- set row_values = 'row(' ~ ([row_values] + intervals) | join(', ') ~ ')' if intervals else row_values -%}
     {%- set time = lakefeed.type_named('timestamptz') -%}
     {%- set in_order = '_load_position, ' ~ ('_wal_lsn nulls first, ' if reads_log else '') ~ '_changed_at' -%}
+    {%- set before = 'partition by ' ~ key_columns ~ ' order by ' ~ in_order -%}
+    {%- set in_time = 'partition by ' ~ key_columns ~ ' order by _lakefeed_from' -%}
     {%- set ordered_by = ' _wal_lsn,' if reads_log else '' -%}
     {%- set deleted_at = 'new_rows._deleted_at' if watches_deletes else 'cast(null as ' ~ time ~ ')' -%}
     with
@@ -91,7 +86,7 @@
                 {%- if reads_log %}
                 ranked_rows._wal_committed_at,
                 {%- endif %}
-                least(ranked_rows._lakefeed_time, new_loads.snapshot_at)
+                {{ lakefeed.least_of('ranked_rows._lakefeed_time', 'new_loads.snapshot_at') }}
             ) as _changed_at,
             ranked_rows._lakefeed_deleted_at is not null as _is_end,
             ranked_rows._load_position,
@@ -116,6 +111,7 @@
         cross join (
             select min(case when supersedes then position end) as _lakefeed_whole from new_loads
         ) as wholes
+        {{ lakefeed.joins_each_of_or_first('not known._was_deleted') }}
         where
             _lakefeed_whole is not null
             or ({{ key_columns }}) in (select {{ key_columns }} from new_events)
@@ -187,6 +183,7 @@
             on whole.position = events_in_order._lakefeed_whole
             and not events_in_order._is_end
             and coalesce(events_in_order._next_position > whole.position, true)
+        {{ lakefeed.joins_each_of_or_first('whole.position is null') }}
 
     ),
 
@@ -210,10 +207,9 @@
 
         select
             *,
-            lag(_is_end) over before as _lakefeed_after_end,
-            {{ row_values }} is distinct from lag({{ row_values }}) over before as _lakefeed_differs
+            lag(_is_end) over ({{ before }}) as _lakefeed_after_end,
+            {{ lakefeed.differs_from_last(columns, before) }} as _lakefeed_differs
         from all_events
-        window before as (partition by {{ key_columns }} order by {{ in_order }})
 
     ),
 
@@ -278,16 +274,15 @@
 
         select
             *,
-            row_number() over in_time as _lakefeed_number,
-            lead(_lakefeed_from) over in_time as _lakefeed_to,
-            coalesce(lead(_is_end) over in_time, false) as _was_deleted
+            row_number() over ({{ in_time }}) as _lakefeed_number,
+            lead(_lakefeed_from) over ({{ in_time }}) as _lakefeed_to,
+            coalesce(lead(_is_end) over ({{ in_time }}), false) as _was_deleted
         {%- if reads_log %}
         from dated
         {%- else %}
         from followed
         where coalesce(_lakefeed_from < _lakefeed_overridden_at, true)
         {%- endif %}
-        window in_time as (partition by {{ key_columns }} order by _lakefeed_from)
 
     )
 

@@ -60,37 +60,6 @@
 {% endmacro %}
 
 
-{#
-    Makes what is missing of the tables in `_lakefeed`, once in a dbt invocation, and takes the number of
-    this build, which all its models share. Written before any row has it, so that numbers only grow.
-#}
-{% macro batch_on_spark() %}
-    {%- set known = graph.get('lakefeed_batch', {}) -%}
-    {%- if known.get('invocation_id') == invocation_id -%}{{- return(known.batch) -}}{%- endif -%}
-    {%- set tables = adapter.tables_in('_lakefeed') -%}
-    {%- set columns = {
-        'format': 'version string',
-        'staged_loads': 'model string, load_id string, snapshot_at string, batch bigint',
-        'compared_keys': 'model string, compared_as string',
-        'histories': 'model string, made_from string',
-        'batches': 'batch bigint'
-    } -%}
-    {%- do lakefeed.on_spark('create schema if not exists ' ~ adapter.ledger_schema()) if not tables -%}
-    {%- for table, listed in columns.items() if table not in tables -%}
-        {%- do lakefeed.on_spark('create table ' ~ lakefeed.ledger(table) ~ ' (' ~ listed ~ ') using iceberg') -%}
-        {%- if table == 'format' -%}
-            {%- do lakefeed.on_spark('insert into ' ~ lakefeed.ledger('format') ~ " values ('1.0')") -%}
-        {%- endif -%}
-    {%- endfor -%}
-    {%- set batches = lakefeed.ledger('batches') -%}
-    {%- set batch = adapter.rows('select coalesce(max(batch), 0) + 1 from ' ~ batches)[0][0] -%}
-    {%- do lakefeed.on_spark('insert overwrite ' ~ batches ~ ' select cast(' ~ batch ~ ' as bigint)') -%}
-    {%- do graph.update({'lakefeed_batch': {'invocation_id': invocation_id, 'batch': batch}}) -%}
-    {{- return(batch) -}}
-{% endmacro %}
-
-
-{# Runs one statement. #}
-{% macro on_spark(sql) %}
-    {%- call statement(auto_begin=False) -%}{{ sql }}{%- endcall -%}
+{% macro spark__new_ledger_table(table, columns) %}
+    {{- return('create table ' ~ lakefeed.ledger(table) ~ ' (' ~ columns ~ ') using iceberg') -}}
 {% endmacro %}

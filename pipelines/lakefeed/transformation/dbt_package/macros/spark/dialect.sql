@@ -114,19 +114,7 @@
 {% endmacro %}
 
 
-{# Spark has no `asof`: a version counts until the next one of its member begins. #}
+{# Spark has no `asof`. #}
 {% macro spark__join_version(versions, member, at) %}
-    left join (
-        select
-            *,
-            lead(valid_from) over (
-                partition by {{ member.keys() | join(', ') }} order by valid_from
-            ) as _lakefeed_until
-        from {{ versions }}
-    ) as {{ versions }}
-        on {% for column, value in member.items() -%}
-        {{ versions }}.{{ column }} = {{ value }}
-        and {% endfor -%}
-        {{ versions }}.valid_from <= {{ at }}
-        and ({{ versions }}._lakefeed_until is null or {{ at }} < {{ versions }}._lakefeed_until)
-{%- endmacro %}
+    {{- return(lakefeed.joined_by_periods(versions, member, at)) -}}
+{% endmacro %}

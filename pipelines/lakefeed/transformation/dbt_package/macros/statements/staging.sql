@@ -1,34 +1,41 @@
-{# Staging on Spark: the statements that ../staging.sql has for DuckDB. #}
+{# Staging by single statements: what ../staging.sql has for DuckDB. #}
 
 {#
     Opens these loads for the model that is being built: the rows of the counting ones, as many as their
     manifests count, as the temporary view that its query reads.
 #}
-{% macro open_loads_on_spark(raw, loads, counting) %}
-    {%- set batch = lakefeed.batch_on_spark() -%}
-    {%- do lakefeed.on_spark(
-        'create or replace temporary view lakefeed_new_loads_batch as select cast(' ~ batch ~ ' as bigint) as batch'
-    ) -%}
-    {%- do lakefeed.on_spark(lakefeed.new_loads_on_spark(loads, counting)) -%}
+{% macro open_loads_by_statements(raw, loads, counting) %}
+    {%- set batch = lakefeed.batch_of_build() -%}
+    {%- do lakefeed.open_view('lakefeed_new_loads_batch', 'select cast(' ~ batch ~ ' as bigint) as batch') -%}
+    {%- do lakefeed.open_view('lakefeed_new_loads', lakefeed.new_loads_opened(loads, counting)) -%}
     {%- set columns = raw.meta.lakefeed.columns -%}
     {%- set former = lakefeed.former_log(raw, counting) -%}
     {%- set log = lakefeed.columns_of_log((former or raw).meta.lakefeed) -%}
     {%- set read = dict(columns, **log) -%}
     {%- set changed = adapter.open_raw('lakefeed_raw_rows', counting, read) -%}
-    {%- do lakefeed.refuse_lost_on_spark(changed, columns) if changed -%}
-    {%- set as_view = 'create or replace temporary view lakefeed_new_rows as ' -%}
-    {%- do lakefeed.on_spark(as_view ~ lakefeed.new_rows_on_spark(raw)) -%}
-    {%- do lakefeed.refuse_missing_on_spark(raw, counting) if counting -%}
+    {%- do lakefeed.refuse_lost_values(changed, columns) if changed -%}
+    {%- do lakefeed.open_view('lakefeed_new_rows', lakefeed.new_rows_opened(raw)) -%}
+    {%- do lakefeed.refuse_missing_by_counts(raw, counting) if counting -%}
     {%- if former -%}
-        {%- set rows = lakefeed.new_rows_on_spark(former) -%}
-        {%- do lakefeed.on_spark(as_view ~ lakefeed.last_of_each_load(former, rows)) -%}
+        {%- set rows = lakefeed.new_rows_opened(former) -%}
+        {%- do lakefeed.open_view('lakefeed_new_rows', lakefeed.last_of_each_load(former, rows)) -%}
     {%- endif -%}
 {% endmacro %}
 
 
-{% macro new_loads_on_spark(loads, counting) -%}
+{# A view that this build reads by its name alone. #}
+{% macro open_view(name, query) %}
+    {%- do adapter.dispatch('open_view', 'lakefeed')(name, query) -%}
+{% endmacro %}
+
+
+{% macro default__open_view(name, query) %}
+    {%- do lakefeed.run_statement('create or replace temporary view ' ~ name ~ ' as ' ~ query) -%}
+{% endmacro %}
+
+
+{% macro new_loads_opened(loads, counting) -%}
     {%- set counted = counting | map(attribute='load_id') | list -%}
-    create or replace temporary view lakefeed_new_loads as
     select * from (values
         {% for load in loads -%}
         (
@@ -36,13 +43,13 @@
             cast({{ loop.index }} as bigint), {{ load.load_id in counted }}
         ),
         {% endfor -%}
-        (cast(null as string), cast(null as string), cast(null as boolean), cast(0 as bigint), false)
+        ('', '', false, cast(0 as bigint), false)
     ) as loads (load_id, snapshot_at, supersedes, position, counts)
-    where load_id is not null
+    where position > 0
 {%- endmacro %}
 
 
-{% macro new_rows_on_spark(raw) -%}
+{% macro new_rows_opened(raw) -%}
     {%- set watches_deletes = raw.meta.lakefeed.deletes != 'ignore' -%}
     select
         {% for name in raw.meta.lakefeed.columns -%}
@@ -63,7 +70,7 @@
 
 
 {# Fails if not as many rows of each load are read as its manifest counts, as on DuckDB. #}
-{% macro refuse_missing_on_spark(raw, counting) %}
+{% macro refuse_missing_by_counts(raw, counting) %}
     {%- set watches_deletes = raw.meta.lakefeed.deletes != 'ignore' -%}
     {%- set query -%}
         select
@@ -91,7 +98,7 @@
 
 
 {# Fails if a value in raw would be rounded or lost in its declared type. #}
-{% macro refuse_lost_on_spark(changed, columns) %}
+{% macro refuse_lost_values(changed, columns) %}
     {%- set lost = 'select min(_lakefeed_lost) from lakefeed_raw_rows' -%}
     {%- set name = adapter.rows(lost)[0][0] -%}
     {%- if name -%}
@@ -104,14 +111,14 @@
     Merges the rows that this query has into the model, in one statement, and with it removes the rows
     whose newest version is a tombstone.
 #}
-{% macro merge_on_spark(raw, query, counting, columns) %}
+{% macro merge_rows(raw, query, counting, columns) %}
     {%- if not raw.key -%}
         {#- A load that was staged before its record was written must not be staged twice. -#}
-        {%- do lakefeed.on_spark(
+        {%- do lakefeed.run_statement(
             'delete from ' ~ this ~ ' where _dlt_load_id in (select load_id from lakefeed_new_loads)'
         ) -%}
         {%- set listed = lakefeed.quoted_list(columns) -%}
-        {{- return(lakefeed.write_on_spark(
+        {{- return(lakefeed.write_model(
             'insert into ' ~ this ~ ' (' ~ listed ~ ') select ' ~ listed ~ ' from (' ~ query ~ ')'
         )) -}}
     {%- endif -%}
@@ -135,7 +142,7 @@
             group by {{ lakefeed.key_of_raw(raw) }}
             {%- endif %}
         ) as source
-        on {{ lakefeed.same_key_on_spark(raw, 'target', 'source') }}
+        on {{ lakefeed.same_key(raw, 'target', 'source') }}
         {%- if removes %}
         when matched and source._lakefeed_gone then delete
         {%- endif %}
@@ -146,7 +153,7 @@
         when not matched {{ 'and not source._lakefeed_gone' if removes }} then insert ({{ quoted.values() | join(', ') }})
         values ({% for name in columns %}source.{{ quoted[name] }}{{ ', ' if not loop.last }}{% endfor %})
     {%- endset -%}
-    {%- do lakefeed.write_on_spark(merge) -%}
+    {%- do lakefeed.write_model(merge) -%}
 {% endmacro %}
 
 
@@ -154,7 +161,7 @@
     Replaces the versions of all keys that this query has by those that it has, in one statement. A
     version is recognized by its key and beginning.
 #}
-{% macro merge_versions_on_spark(raw, query) %}
+{% macro merge_versions(raw, query) %}
     {%- set columns = raw.columns.keys() | list + [
         'valid_from', 'valid_to', 'is_current', 'loaded_at', '_changed_at', '_was_deleted',
         '_dlt_load_id', '_staged_batch'
@@ -170,16 +177,16 @@
             where
                 exists (
                     select 1 from lakefeed_versions as versions
-                    where {{ lakefeed.same_key_on_spark(raw, 'versions', 'known') }}
+                    where {{ lakefeed.same_key(raw, 'versions', 'known') }}
                 )
                 and not exists (
                     select 1 from lakefeed_versions as versions
                     where
-                        {{ lakefeed.same_key_on_spark(raw, 'versions', 'known') }}
+                        {{ lakefeed.same_key(raw, 'versions', 'known') }}
                         and versions.valid_from = known.valid_from
                 )
         ) as source
-        on {{ lakefeed.same_key_on_spark(raw, 'target', 'source') }} and target.valid_from = source.valid_from
+        on {{ lakefeed.same_key(raw, 'target', 'source') }} and target.valid_from = source.valid_from
         when matched and source._lakefeed_gone then delete
         when matched then update set
             {% for name in columns -%}
@@ -188,12 +195,12 @@
         when not matched and not source._lakefeed_gone then insert ({{ quoted.values() | join(', ') }})
         values ({% for name in columns %}source.{{ quoted[name] }}{{ ', ' if not loop.last }}{% endfor %})
     {%- endset -%}
-    {%- do lakefeed.write_on_spark(merge) -%}
+    {%- do lakefeed.write_model(merge) -%}
 {% endmacro %}
 
 
 {# The condition that rows of two relations have the same key. #}
-{% macro same_key_on_spark(raw, left, right) %}
+{% macro same_key(raw, left, right) %}
     {%- set conditions = [] -%}
     {%- for name in raw.key -%}
         {%- set form = lakefeed.comparison((raw.get('compared_as') or {}).get(name, '{value}')) -%}
@@ -207,7 +214,12 @@
 
 
 {# Records the loads as staged; of a model that was built from nothing, no others stay recorded. #}
-{% macro record_loads_on_spark(loads, extends) %}
+{% macro record_loads(loads, extends) %}
+    {%- do adapter.dispatch('record_loads', 'lakefeed')(loads, extends) -%}
+{% endmacro %}
+
+
+{% macro default__record_loads(loads, extends) %}
     {%- set name = lakefeed.sql_text(this.identifier) -%}
     {%- set merge -%}
         merge into {{ lakefeed.ledger('staged_loads') }} as known
@@ -221,12 +233,12 @@
         when not matched by source and known.model = {{ name }} then delete
         {%- endif %}
     {%- endset -%}
-    {%- do lakefeed.on_spark(merge) if loads or not extends -%}
+    {%- do lakefeed.run_statement(merge) if loads or not extends -%}
 {% endmacro %}
 
 
 {# Records one fact about this model. #}
-{% macro record_on_spark(table, column, value) %}
+{% macro record_fact(table, column, value) %}
     {%- set merge -%}
         merge into {{ lakefeed.ledger(table) }} as known
         using (
@@ -234,7 +246,7 @@
         ) as new
         on known.model = new.model
         when matched then update set {{ column }} = new.{{ column }}
-        when not matched then insert *
+        when not matched then insert (model, {{ column }}) values (new.model, new.{{ column }})
     {%- endset -%}
-    {%- do lakefeed.on_spark(merge) -%}
+    {%- do lakefeed.run_statement(merge) -%}
 {% endmacro %}
