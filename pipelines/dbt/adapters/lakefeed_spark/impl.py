@@ -21,18 +21,34 @@ from lakefeed.transformation.dbt_adapter.announcement import announce
 from lakefeed.transformation.dbt_adapter.spark.raw_rows import open_rows
 from lakefeed.transformation.dbt_adapter.spark.types import spark_form, spark_type
 from lakefeed.transformation.targets.spark_schemas import schema_standing_for, schemas_stood_for
+from lakefeed.transformation.targets.spark_views import beside_table, model_of
 
 # How the tags of published snapshots begin.
 _TAG = "lakefeed_"
+# Schema of the catalog and name of each model whose view stands beside a table of its name.
+_beside_tables: set[tuple[str, str]] = set()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LakefeedSparkRelation(SparkRelation):  # type: ignore[misc]
-    """A relation that stands in its schema, or in the one that stands for that in a build apart."""
+    """A relation that stands in its schema, or in the one that stands for that in a build apart.
+
+    A view stands beside a published table of its name.
+    """
 
     def _render_iterator(self) -> Iterator[tuple[ComponentName | None, str | None]]:
         for part, text in super()._render_iterator():
-            yield part, schema_standing_for(text) if text and part == ComponentName.Schema else text
+            if text and part == ComponentName.Schema:
+                yield part, schema_standing_for(text)
+            elif text and part == ComponentName.Identifier and self._is_beside_a_table:
+                yield part, self.quoted(beside_table(str(self.identifier)))
+            else:
+                yield part, text
+
+    @property
+    def _is_beside_a_table(self) -> bool:
+        # What `ref` gives has no type.
+        return self.type != RelationType.Table and _place(self) in _beside_tables
 
 
 class LakefeedSparkAdapter(SparkAdapter):  # type: ignore[misc]
@@ -61,23 +77,25 @@ class LakefeedSparkAdapter(SparkAdapter):  # type: ignore[misc]
         """
         schema = schema_relation.schema
         place = schema_standing_for(schema)
+        _beside_tables.difference_update([at for at in _beside_tables if at[0] == place])
         if not self._session.catalog.databaseExists(place):
             return []
         listed = [
             (kind, {row[1] for row in self.rows(f"show {kind}s in {self.quote(place)}")})
             for kind in ("table", "view")
         ]
-        views = listed[1][1]
+        views = {model_of(name) for name in listed[1][1]}
+        _beside_tables.update((place, name) for name in views - listed[1][1])
         return [
             self.Relation.create(
                 schema=schema,
-                identifier=name,
+                identifier=model_of(name),
                 type=RelationType.View if kind == "view" else RelationType.Table,
                 is_iceberg=kind == "table",
             )
             for kind, names in listed
             for name in sorted(names)
-            if kind == "view" or name not in views
+            if kind == "view" or model_of(name) not in views
         ]
 
     def list_schemas(self, database: str) -> list[str]:
@@ -99,6 +117,20 @@ class LakefeedSparkAdapter(SparkAdapter):  # type: ignore[misc]
                 f"{relation} is a table in a published version: give the new model another name"
             )
         super().drop_relation(relation)
+        if relation.type == RelationType.View:
+            _beside_tables.discard(_place(relation))
+
+    @available.parse(lambda *_, **__: None)
+    def make_way_for_view(self, table: BaseRelation) -> None:
+        """Drops a table that its model no longer is.
+
+        One that a published version shows stays, and the model's view stands beside it.
+        """
+        if not self._is_published(table):
+            self.drop_relation(table)
+            return
+        self.cache_dropped(table)
+        _beside_tables.add(_place(table))
 
     @available.parse(lambda *_, **__: [])
     def rows(self, sql: str) -> list[list[Any]]:
@@ -203,6 +235,10 @@ class LakefeedSparkAdapter(SparkAdapter):  # type: ignore[misc]
     def _raw(self) -> Any:
         folder = self.config.credentials.project
         return open_project(Path(folder)).raw if folder else None
+
+
+def _place(relation: BaseRelation) -> tuple[str, str]:
+    return schema_standing_for(str(relation.schema)), str(relation.identifier)
 
 
 def _places(kind: Any) -> float:

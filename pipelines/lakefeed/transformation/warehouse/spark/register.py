@@ -19,12 +19,8 @@ from lakefeed.declaration.project import Project
 from lakefeed.documents import refuse_newer
 from lakefeed.errors import Refused
 from lakefeed.transformation.manifest import read_models
-from lakefeed.transformation.targets.spark import (
-    StatementFailed,
-    quoted,
-    rows_of,
-    text_literal,
-)
+from lakefeed.transformation.targets.spark import StatementFailed, quoted, rows_of, text_literal
+from lakefeed.transformation.targets.spark_views import beside_table
 from lakefeed.transformation.warehouse.base.format import FORMAT
 from lakefeed.transformation.warehouse.base.lease import Lease
 from lakefeed.transformation.warehouse.base.versions import RecordedVersion, published_among
@@ -114,6 +110,7 @@ class Register:
         """
         models = {(model.schema, model.identifier) for model in read_models(project)}
         models |= {(schema, name) for schema, name in self.mark.made} if self.mark else set()
+        models |= {(schema, beside_table(name)) for schema, name in models}
         return models | {(r.schema, r.name) for v in self.versions for r in v.relations}
 
     def with_version(self, new: SparkVersion) -> Register:

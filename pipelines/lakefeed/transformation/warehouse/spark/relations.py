@@ -1,7 +1,7 @@
 """The tables and views of the catalog, and the snapshot that each table is at.
 
 staging.stg_orders          where dbt builds: readers leave it alone
-marts.fct_order
+marts.fct_order             a view may stand beside a table (targets/spark_views.py)
 _lakefeed.staged_loads      the ledger
 public.fct_order            what readers query: a view of the published snapshot
 """
@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from lakefeed.transformation.targets.spark import quoted, rows_of
+from lakefeed.transformation.targets.spark_views import model_of
 from lakefeed.transformation.warehouse.base.ledger import SCHEMA as LEDGER_SCHEMA
 from lakefeed.transformation.warehouse.base.public_names import public_name
 
@@ -60,9 +61,14 @@ class Stored:
         return quoted(self.schema, self.name)
 
     @property
+    def model(self) -> str:
+        """The name of its model."""
+        return model_of(self.name)
+
+    @property
     def public_name(self) -> str:
         """Its name among the public views."""
-        return public_name(self.schema, self.name)
+        return public_name(self.schema, self.model)
 
     @property
     def pinned(self) -> str:

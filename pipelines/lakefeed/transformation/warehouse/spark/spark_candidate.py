@@ -19,6 +19,7 @@ from lakefeed.transformation.targets.spark import (
     rows_of,
     text_literal,
 )
+from lakefeed.transformation.targets.spark_views import beside_table
 from lakefeed.transformation.warehouse.base.contents import Contents
 from lakefeed.transformation.warehouse.base.lease import NOTHING_LOST
 from lakefeed.transformation.warehouse.base.ledger import LEDGER
@@ -89,11 +90,12 @@ class SparkCandidate:
         now = {relation.key: relation for relation in self._stored(session)}
         gone = dict(self.mark.gone)
         for model in models:
-            key = f"{model.schema}.{model.identifier}"
-            if key in published:
-                put_back(session, self.spark.catalog, now.get(key), published[key])
-            elif key in now:
-                gone |= leave(session, [now[key]], register.versions)
+            for name in (model.identifier, beside_table(model.identifier)):
+                key = f"{model.schema}.{name}"
+                if key in published:
+                    put_back(session, self.spark.catalog, now.get(key), published[key])
+                elif key in now:
+                    gone |= leave(session, [now[key]], register.versions)
             _put_back_records(session, model.name, now, published)
         self._record(replace(self._known, gone=gone))
 
@@ -102,8 +104,9 @@ class SparkCandidate:
         now = {(relation.schema, relation.name): relation for relation in self._stored(session)}
         gone, versions = dict(self.mark.gone), read_register(session).versions
         for relation in relations:
-            if found := now.get((relation.schema, relation.name)):
-                gone |= leave(session, [found], versions)
+            for name in (relation.name, beside_table(relation.name)):
+                if found := now.get((relation.schema, name)):
+                    gone |= leave(session, [found], versions)
             for name in LEDGER:
                 if ("_lakefeed", name) in now:
                     _forget(session, name, relation.name)
@@ -141,11 +144,13 @@ class SparkCandidate:
 
     def _listed(self, session: SparkSession) -> list[Stored]:
         """The relations that belong to the candidate."""
-        gone = self._known.gone
+        gone, found = self._known.gone, self._stored(session)
+        views = {(one.schema, one.model) for one in found if one.kind == "view"}
         return [
-            relation
-            for relation in self._stored(session)
-            if relation.key not in gone or gone[relation.key] != relation.snapshot
+            one
+            for one in found
+            if (one.key not in gone or gone[one.key] != one.snapshot)
+            and (one.kind == "view" or (one.schema, one.name) not in views)
         ]
 
     def _record(self, mark: Mark) -> None:

@@ -12,6 +12,7 @@ from sqlglot import exp, parse_one
 from lakefeed.declaration.table import Table
 from lakefeed.transformation.model_names import staging_model
 from lakefeed.transformation.targets.spark import Spark, open_session, rows_of
+from lakefeed.transformation.targets.spark_views import beside_table
 from lakefeed.transformation.warehouse.base.contents import StagedTable
 from lakefeed.transformation.warehouse.base.matching_rows import (
     NOT_BUILT,
@@ -111,7 +112,7 @@ class SparkContents:
 
     def kinds_of_relations(self) -> list[tuple[str, str, str]]:
         with self.open():
-            return [(r.schema, r.name, r.kind) for r in (self._known or {}).values()]
+            return [(r.schema, r.model, r.kind) for r in (self._known or {}).values()]
 
     def staged_since(self, tables: Sequence[Table], batch: int) -> dict[str, StagedTable]:
         with self.open() as session:
@@ -158,8 +159,9 @@ class SparkContents:
             return list(found.columns), [tuple(row) for row in found.collect()]
 
     def _items(self) -> dict[tuple[str, str], str]:
-        """This version of each relation as a from-clause item."""
-        return {key: self._item(relation) for key, relation in (self._known or {}).items()}
+        """This version of each relation as a from-clause item, by schema and model."""
+        known = (self._known or {}).values()
+        return {(relation.schema, relation.model): self._item(relation) for relation in known}
 
     def _item(self, relation: Stored) -> str:
         if relation.kind == "table":
@@ -169,9 +171,10 @@ class SparkContents:
 
     def _of_version(self, sql: str) -> str:
         """The query, reading this version of each relation."""
-        query = parse_one(sql, dialect="spark")
+        query, relations = parse_one(sql, dialect="spark"), self._known or {}
         for table in list(query.find_all(exp.Table)):
-            known = (self._known or {}).get((table.db, table.name))
+            beside = (table.db, beside_table(table.name))
+            known = relations.get((table.db, table.name)) or relations.get(beside)
             if known is not None:
                 item = parse_one(f"select * from {self._item(known)}", dialect="spark")
                 table.replace(exp.alias_(exp.Subquery(this=item), table.alias_or_name))
@@ -184,7 +187,7 @@ class SparkContents:
 
     def _generated(self, session: SparkSession) -> set[str]:
         known = [r for r in (self._known or {}).values() if r.schema == "staging"]
-        return {r.name for r in known if "_staged_batch" in session.table(r.quoted).columns}
+        return {r.model for r in known if "_staged_batch" in session.table(r.quoted).columns}
 
     def _counted(
         self, session: SparkSession, columns: str, relations: Sequence[tuple[str, str]]
