@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -17,6 +19,26 @@ Rows = Callable[[str], list[tuple[Any, ...]]]
 ALL = "select id, word from {{ ref('stg_shop__t') }}"
 TABLE = {"models/marts/words.sql": ALL}
 VIEW = {"models/marts/words.sql": f"{{{{ config(materialized='view') }}}} {ALL}"}
+SEED = {
+    "seeds/countries.csv": (
+        "code,name,since,size,share,is_open,day,note\n"
+        '007,"it\'s 5% \\ ""x""",2020-01-01T10:00:00+02:00,9007199254740993,0.1,true,1200-02-29,\n'
+        "010,België,2021-05-06T07:08:09,1e3,2,false,,b\n"
+    ),
+    "seeds/seeds.yml": (
+        "seeds: [{name: countries, config: {column_types: {code: string, share: 'decimal(4,2)'}}}]"
+    ),
+}
+COUNTRIES = [
+    (
+        *("007", 'it\'s 5% \\ "x"', datetime(2020, 1, 1, 8), 9007199254740993),
+        *(Decimal("0.10"), True, date(1200, 2, 29), None),
+    ),
+    (
+        *("010", "België", datetime(2021, 5, 6, 7, 8, 9), 1000),
+        *(Decimal("2.00"), False, None, "b"),
+    ),
+]
 COUNTED = {"models/marts/counted.sql": "select count(*) as n from {{ ref('words') }}"}
 
 
@@ -78,13 +100,30 @@ def test_a_view_that_fails_its_test_is_held_back_and_its_table_is_shown(
     assert seen(spark) == (["one", "bad", "good"], 3)
 
 
-def test_a_seed_is_published_and_replaced_by_what_its_file_has_later(
-    database: Database, published: Lake, spark: Rows
+def test_a_seed_is_published_with_the_marts_that_read_it_and_keeps_what_its_file_has(
+    published: Lake, spark: Rows
 ) -> None:
-    for listed in ("NL,Netherlands", "NL,The Netherlands\nBE,Belgium"):
-        write(published, {"seeds/countries.csv": f"code,name\n{listed}\n"})
-        assert run(published, database, listed[:2]) == 0
-        rows = [tuple(line.split(",")) for line in listed.split("\n")]
-        assert sorted(spark("select code, name from public.countries")) == sorted(rows)
+    write(published, {**SEED, "models/marts/named.sql": "select * from {{ ref('countries') }}"})
+
+    assert published.command("build").returncode == 0
+    for relation in ("countries", "named"):
+        assert spark(f"select * from public.{relation} order by code") == COUNTRIES
+
+
+def test_a_seed_that_fails_its_test_is_held_back_and_replaced_once_it_passes(
+    published: Lake, spark: Rows
+) -> None:
+    write(published, {
+        "seeds/zones.csv": "zone\nnorth\n",
+        "tests/no_south.sql": "select 1 as a from {{ ref('zones') }} where zone = 'south'",
+        "models/marts/of_zones.sql": "select zone from {{ ref('zones') }}",
+    })  # fmt: skip
+    assert published.command("build").returncode == 0
+    for zones, code in (("north\nsouth", 1), ("west", 0)):
+        write(published, {"seeds/zones.csv": f"zone\n{zones}\n"})
+        assert published.command("build").returncode == code
+        shown = "west" if code == 0 else "north"
+        for relation in ("zones", "of_zones"):
+            assert spark(f"select zone from public.{relation}") == [(shown,)]
     assert published.command("rebuild").returncode == 0
-    assert len(spark("select code from public.countries")) == 2
+    assert spark("select zone from public.of_zones") == [("west",)]

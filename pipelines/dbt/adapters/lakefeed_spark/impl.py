@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from math import inf
 from pathlib import Path
 from typing import Any
 
+import agate
+import pyarrow as pa
 from dbt.adapters.base import BaseRelation, available
 from dbt.adapters.contracts.relation import ComponentName, RelationType
 from dbt.adapters.spark import SparkAdapter
@@ -101,6 +105,11 @@ class LakefeedSparkAdapter(SparkAdapter):  # type: ignore[misc]
     def list_schemas(self, database: str) -> list[str]:
         """The schemas of the catalog, by the names of those for which they stand."""
         return schemas_stood_for(super().list_schemas(database))
+
+    @classmethod
+    def convert_datetime_type(cls, agate_table: agate.Table, col_idx: int) -> str:  # noqa: ARG003
+        """The type of a seed's times, which have no time zone."""
+        return spark_type("timestamp")
 
     @classmethod
     def get_adapter_run_info(cls, config: Any) -> Any:
@@ -197,6 +206,14 @@ class LakefeedSparkAdapter(SparkAdapter):  # type: ignore[misc]
             self._kept[view].createOrReplaceTempView(view)
 
     @available.parse(lambda *_, **__: None)
+    def open_seed(self, view: str, seed: agate.Table) -> None:
+        """Makes a temporary view of a seed's rows, all values as text."""
+        columns = [[_as_text(row[at]) for row in seed.rows] for at in range(len(seed.columns))]
+        texts = [pa.array(values, pa.string()) for values in columns]
+        rows = pa.table(texts, names=list(seed.column_names))
+        self._session.createDataFrame(rows).createOrReplaceTempView(view)
+
+    @available.parse(lambda *_, **__: None)
     def refuse_rounding(self, rows: str, table: str) -> None:
         """Fails if the decimals of these rows have more places than their columns in the table."""
         present = {f.name: f.dataType for f in self._session.table(table).schema.fields}
@@ -246,3 +263,13 @@ def _places(kind: Any) -> float:
     if kind.typeName() in ("float", "double"):
         return inf
     return kind.scale if kind.typeName() == "decimal" else -1
+
+
+def _as_text(value: Any) -> str | None:
+    """A seed's value as text that Spark reads as the same value; times are in UTC."""
+    if isinstance(value, dt.datetime):
+        value = value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
+        return value.isoformat(" ")
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return None if value is None else str(value)
