@@ -87,6 +87,7 @@ def test_a_table_becomes_a_view_and_a_table_again_and_each_version_can_be_return
     assert ("marts", "words", "table") in listed
 
 
+@pytest.mark.at_night
 def test_a_view_that_fails_its_test_is_held_back_and_its_table_is_shown(
     database: Database, published: Lake, spark: Rows
 ) -> None:
@@ -110,6 +111,7 @@ def test_a_seed_is_published_with_the_marts_that_read_it_and_keeps_what_its_file
         assert spark(f"select * from public.{relation} order by code") == COUNTRIES
 
 
+@pytest.mark.at_night
 def test_a_seed_that_fails_its_test_is_held_back_and_replaced_once_it_passes(
     published: Lake, spark: Rows
 ) -> None:
