@@ -16,14 +16,14 @@ from lakefeed.orchestration.checks.audit import at_one_snapshot
 from tests.conftest import Database, Lake
 from tests.started import Ended, Started, start
 
+pytestmark = pytest.mark.builds
+
 # The promise is five seconds; machines that run tests are busy.
 MOST_SECONDS = 10
 # A signal doesn't interrupt libpq.
 IN_C = """
 import psycopg2
 from lakefeed.interruption import ending_in_time, what_was_done, note_done
-
-pytestmark = pytest.mark.builds
 with ending_in_time(lambda: what_was_done("nothing was done")):
     print("printed before")
     {done}
