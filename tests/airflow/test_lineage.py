@@ -22,10 +22,6 @@ def told(
     server_url: str, migrated_home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[AirflowOf, str, list[dict[str, Any]]]:
     """Airflow after one run; the name of the database; and what was sent of the run."""
-    pytest.importorskip(
-        "airflow.providers.openlineage",
-        reason="apache-airflow-providers-openlineage isn't installed (docs/airflow.md#lineage)",
-    )
     database = new_database(server_url)
     database.execute(
         "create table t (id int primary key, at timestamptz default now())",
