@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import shutil
 import subprocess
@@ -10,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from lakefeed.errors import StorageFailed
-from tests.conftest import Database, Lake, new_lake
+from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake
 
 pytestmark = pytest.mark.faults
 
@@ -133,3 +135,35 @@ def test_a_read_only_project_can_be_inspected_and_refuses_to_load_at_once(
         assert "bug in Lakefeed" not in output, name
         assert "nowhere" not in output, name
     assert sorted(path.name for path in (fat.root / "data").iterdir()) == before
+
+
+def test_production_is_planned_from_a_read_only_project_by_a_role_that_may_only_read(
+    database: Database, lake: Lake, mounted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from a laptop that has the project, sees production's raw, and never ran there."""
+    role = f"only_reads_{database.name}"
+    database.execute(
+        "create table t (id int primary key, at timestamptz default now())",
+        "insert into t values (1)",
+        f"create role {role} login",
+        f"grant select on t to {role}",
+    )
+    lake.declare("t: {cursor: at}")
+    with (lake.root / "sources.yaml").open("a", encoding="utf-8") as declared:
+        declared.write("raw: {url: '${RAW_URL:-data/raw}'}\n")
+    own = make_url(database.url).set(username=role).render_as_string(hide_password=False)
+    (lake.root / ".env.prod").write_text(f"{CONNECTION_VARIABLE}='{own}'\nRAW_URL=data/prod/raw\n")
+    assert lake.command("--env", "prod", "run").returncode == 0
+    shutil.rmtree(lake.root / "data/environments")
+    database.execute("insert into t values (2)", "analyze t")
+    monkeypatch.delenv(CONNECTION_VARIABLE)
+    mount("--bind", str(lake.root), str(mounted))
+    mount("-o", "remount,bind,ro", str(mounted))
+
+    ended = Lake(mounted).command("--env", "prod", "plan", "--json")
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    (load,) = json.loads(ended.stdout)["loads"]
+    assert (load["error"], load["start"] is None) == (None, False), load
+    assert not (lake.root / "data/environments").exists()
+    assert not (lake.root / "data/raw").exists()
