@@ -35,7 +35,8 @@ from lakefeed.dag.request import form_of
 from lakefeed.declaration.project import Project, open_project
 from lakefeed.declaration.table import Table
 from lakefeed.orchestration.project.dags import tables_of_dags
-from lakefeed.transformation.manifest import Model, fed_by, read_models
+from lakefeed.transformation.kept_models import kept_models
+from lakefeed.transformation.manifest import Model, fed_by
 
 _RETRY_DELAY = dt.timedelta(minutes=1)
 
@@ -56,7 +57,7 @@ def build_dags(root: Path) -> dict[str, DAG]:
     """The DAGs of the project in `root`, by ID; see `build_dag`."""
     with _without_collecting():
         project = open_project(root)
-        models = read_models(project)
+        models = kept_models(project)
         return {
             dag_id: _build(project, dag_id, tables, models)
             for dag_id, tables in tables_of_dags(project).items()

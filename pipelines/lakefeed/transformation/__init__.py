@@ -1,5 +1,5 @@
 """From raw to staging to marts: generated dbt files, dbt itself and the warehouse.
 
 Imports: `declaration`.
-Public: `dataset`, `manifest`, `model_names`.
+Public: `dataset`, `kept_models`, `manifest`, `model_names`.
 """

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lakefeed.declaration.project import Project, open_project
+from lakefeed.transformation.kept_models import kept_models
 from lakefeed.transformation.manifest import read_models, tables_above, with_those_below
 
 
@@ -48,3 +50,34 @@ def test_looks_through_ephemeral_models_and_includes_snapshots(project: Project)
     ]
     assert tables_above(models) == {"history": {"shop__t"}, "mart": {"shop__t"}}
     assert with_those_below(models, ["history"]) == {"history", "mart"}
+
+
+def test_models_are_kept_until_the_manifest_changes(project: Project) -> None:
+    manifest = project.dbt / "target/manifest.json"
+    models = kept_models(project)
+    text, at = manifest.read_text(), manifest.stat()
+
+    # Without its text, only what was kept can answer.
+    manifest.write_text(" " * len(text))
+    os.utime(manifest, ns=(at.st_atime_ns, at.st_mtime_ns))
+    again = kept_models(project)
+    manifest.write_text(text.replace('"mart"', '"marts"'))
+
+    assert again == models
+    assert [model.name for model in kept_models(project)] == ["history", "marts"]
+
+
+@pytest.mark.parametrize("damaged", ["", "[]", '{"manifest": '])
+def test_a_damaged_list_of_models_is_read_again_from_the_manifest(
+    project: Project, damaged: str
+) -> None:
+    kept_models(project)
+    (project.dbt / "target/lakefeed_models.json").write_text(damaged)
+
+    assert kept_models(project) == read_models(project)
+
+
+def test_there_are_no_models_before_dbt_ran(project: Project) -> None:
+    (project.dbt / "target/manifest.json").unlink()
+
+    assert kept_models(project) == ()
