@@ -11,6 +11,8 @@ import pytest
 from lakefeed.orchestration.reports.run_report import RunReport, TableReport
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_lake, only
 
+pytestmark = pytest.mark.builds
+
 COLUMNS = "(id int not null, word text, at timestamptz default now())"
 T = (
     f"create table t {COLUMNS}",

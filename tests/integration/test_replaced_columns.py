@@ -18,6 +18,8 @@ from lakefeed.source.inspection.identity import identified
 from lakefeed.source.inspection.tables import inspect_tables
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, failure, new_lake, only
 
+pytestmark = pytest.mark.builds
+
 ROWS = 5
 WHOLE = ", so the table is read in full"
 

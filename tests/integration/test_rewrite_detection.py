@@ -20,6 +20,8 @@ from lakefeed.source.connections.connection import Connection
 from lakefeed.source.snapshot import Snapshot, open_snapshot
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, failure, new_lake, only
 
+pytestmark = pytest.mark.builds
+
 T = (
     "create table t (id int primary key, word text, at timestamptz default now())",
     "insert into t select i, 'w' || i from generate_series(1, 10) i",

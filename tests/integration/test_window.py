@@ -28,6 +28,8 @@ from lakefeed.loading.sessions.table_session import TableSession
 from lakefeed.orchestration.checks.audit import at_one_snapshot, audit
 from tests.conftest import Database, Lake, only
 
+pytestmark = pytest.mark.builds
+
 HOURLY = "timestamptz '2026-01-01Z' + i * interval '1 hour'"
 WITH_LOOKBACK = "cursor: at, lookback: 10h"
 KINDS = {
