@@ -12,6 +12,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from lakefeed import __version__
 from lakefeed.declaration.project import Project
 from lakefeed.textfile import replace_text
 from lakefeed.transformation.manifest import Model, read_models
@@ -29,13 +30,18 @@ def kept_models(project: Project) -> tuple[Model, ...]:
         manifest = (target / "manifest.json").stat()
     except FileNotFoundError:
         return ()
-    path, read_from = target / "lakefeed_models.json", [manifest.st_mtime_ns, manifest.st_size]
+    path = target / "lakefeed_models.json"
+    made = {
+        "manifest": [manifest.st_mtime_ns, manifest.st_size],
+        "version": __version__,
+        "fields": _FIELDS,
+    }
     kept = _kept_in(path)
-    if (kept.get("manifest"), kept.get("fields")) == (read_from, _FIELDS):
+    if kept.items() >= made.items():
         return tuple(_model_from(values) for values in kept["models"])
     models = read_models(project)
     listed = [list(asdict(model).values()) for model in models]
-    text = json.dumps({"manifest": read_from, "fields": _FIELDS, "models": listed})
+    text = json.dumps({**made, "models": listed})
     # A folder that can't be written costs time, and nothing else.
     with suppress(OSError):
         replace_text(path, text, durable=False)

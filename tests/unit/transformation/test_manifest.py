@@ -67,6 +67,19 @@ def test_models_are_kept_until_the_manifest_changes(project: Project) -> None:
     assert [model.name for model in kept_models(project)] == ["history", "marts"]
 
 
+def test_another_version_lists_the_models_anew(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept_models(project)
+    kept = project.dbt / "target/lakefeed_models.json"
+    kept.write_text(kept.read_text().replace('"mart"', '"otherwise"'))
+    assert "otherwise" in [model.name for model in kept_models(project)]
+
+    monkeypatch.setattr("lakefeed.transformation.kept_models.__version__", "0.0.0")
+
+    assert kept_models(project) == read_models(project)
+
+
 @pytest.mark.parametrize("damaged", ["", "[]", '{"manifest": '])
 def test_a_damaged_list_of_models_is_read_again_from_the_manifest(
     project: Project, damaged: str

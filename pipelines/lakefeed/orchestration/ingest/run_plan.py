@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lakefeed.declaration.explain import effective_settings
+from lakefeed.declaration.explain import NOTHING, effective_settings
 from lakefeed.declaration.project import Project
 from lakefeed.documents import Format, to_fields
 from lakefeed.errors import EXIT_OK, EXIT_PARTLY_FAILED, Refused
@@ -198,7 +198,7 @@ def _other_settings(name: str, reviewed: RunPlan, now: RunPlan) -> Iterator[str]
     """The settings of a table that were edited; none if an earlier version wrote the plan."""
     before, after = reviewed.settings.get(name, {}), now.settings.get(name, {})
     for setting in {**before, **after} if before else ():
-        was, now_is = before.get(setting, "-"), after.get(setting, "-")
+        was, now_is = before.get(setting, NOTHING), after.get(setting, NOTHING)
         if was != now_is and setting not in (*_COMPARED, *_NOT_COMPARED):
             yield f"{name}: {setting} was {was} and is {now_is}"
 
