@@ -550,15 +550,29 @@ def guarded(server_folder: Path, server_url: str) -> Iterator[Database]:
     name = f"g{uuid.uuid4().hex[:12]}"
     rules = server_folder / "pg_hba.conf"
     before = rules.read_text()
-    rules.write_text(f"local {name} all scram-sha-256\n{before}")
-    server.execute(
-        f"create database {name}", f"create role {name} login superuser password 'right'"
-    )
-    server.execute("select pg_reload_conf()")
-    url = server_url.replace("postgres:@", f"{name}:right@").replace("/postgres?", f"/{name}?")
-    yield Database(url)
-    rules.write_text(before)
-    server.execute("select pg_reload_conf()")
+    _replace_rules(rules, f"local {name} all scram-sha-256\n{before}")
+    try:
+        server.execute(
+            f"create database {name}", f"create role {name} login superuser password 'right'"
+        )
+        server.execute("select pg_reload_conf()")
+        url = server_url.replace("postgres:@", f"{name}:right@").replace("/postgres?", f"/{name}?")
+        yield Database(url)
+    finally:
+        _replace_rules(rules, before)
+        server.execute("select pg_reload_conf()")
+
+
+def _replace_rules(rules: Path, text: str) -> None:
+    """Replaces the rules of a running server as a whole.
+
+    It reads them some time after it was told to, and would take the half of a file for all of it.
+    """
+    owner, written = rules.stat(), rules.with_suffix(".new")
+    written.write_text(text)
+    os.chown(written, owner.st_uid, owner.st_gid)
+    written.chmod(owner.st_mode)
+    written.replace(rules)
 
 
 @pytest.fixture
