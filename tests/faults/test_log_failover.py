@@ -163,7 +163,7 @@ class TestASlotThatIsTakenOver:
         loaded(lake.declare(DECLARED))
         pair.write("update t set word = 'aa'")
         loaded(lake)
-        synced(pair)
+        synced(pair, lake)
         pair.write("insert into t values (2, 'unread')")
 
         reads(monkeypatch, pair.standby)
@@ -182,7 +182,7 @@ class TestASlotThatIsTakenOver:
         reads(monkeypatch, pair.primary)
         loaded(lake.declare(DECLARED))
         loaded(lake)
-        synced(pair)
+        synced(pair, lake)
         stop_receiving(pair)
         pair.primary.execute("insert into t values (2, 'gone with the primary')")
         loaded(lake)
@@ -199,15 +199,19 @@ class TestASlotThatIsTakenOver:
         assert staged == rows(pair.standby)
 
 
-def synced(pair: Pair) -> None:
-    """Returns once the standby has a copy of the slot that it keeps when it is promoted."""
+def synced(pair: Pair, lake: Lake) -> None:
+    """Loads until the standby has a copy of the slot that it keeps when it is promoted.
+
+    It keeps one only once the slot has moved past the transaction that was the next when it first
+    copied it, and a slot moves when a load reads a note of the running transactions.
+    """
     confirmed = f"select confirmed_flush_lsn from pg_replication_slots where slot_name = '{NAME}'"
     is_there = f"{confirmed} and synced and not temporary and invalidation_reason is null"
     until = time.monotonic() + 90
     while pair.standby.rows(is_there) != pair.primary.rows(confirmed):
         assert time.monotonic() < until, pair.standby.rows("select * from pg_replication_slots")
         pair.primary.execute("select pg_log_standby_snapshot()")
-        time.sleep(0.5)
+        loaded(lake)
 
 
 def stop_receiving(pair: Pair) -> None:
