@@ -22,6 +22,9 @@ MANY_ROWS = 40_000
 SLOWLY = "where: pg_sleep(0.01) is not null"
 AS_SLOWLY = "where: id % 150 > 0 or pg_sleep(0.01) is not null"
 
+# Takes the server for one that doesn't count what it sends, as those before 14 don't.
+UNCOUNTING = ("lakefeed.source.snapshot.COUNTS_SINCE", 9_999_999)
+
 
 class Told(Silence):
     """Notes how far reads are, several times a second."""
@@ -64,6 +67,27 @@ def test_a_long_read_tells_rows_bytes_and_the_time_left(database: Database, lake
     assert 0 <= last.seconds_left < 10
 
 
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_so_it_does_if_the_server_does_not_count_what_it_sends(
+    database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch, parallel: int
+) -> None:
+    monkeypatch.setattr(*UNCOUNTING)
+    create(database, "slow", MANY_ROWS)
+    told = Told()
+
+    slow = f"slow: {{cursor: at, parallel: {parallel}, {AS_SLOWLY}}}"
+    loaded = only(lake.declare(slow).load(listener=told))
+
+    rows = [read.rows for read in told.reads]
+    last = told.reads[-1]
+    assert len(set(rows)) > 2
+    assert rows == sorted(rows)
+    assert 0 < last.rows <= MANY_ROWS
+    assert last.size > 5 * last.rows
+    assert last.seconds_left is not None
+    assert loaded.rows_written == MANY_ROWS
+
+
 @pytest.mark.parametrize(
     ("head", "backend"), [("", "backend: psycopg2, "), ("    max_connections: 1\n", "")]
 )
@@ -99,18 +123,23 @@ def test_a_first_load_in_ranges_tells_which_one_it_reads(database: Database, lak
     assert rows == sorted(rows)
 
 
-@pytest.mark.parametrize("backend", ["duckdb", "psycopg2"])
+@pytest.mark.parametrize(
+    ("backend", "counts"), [("duckdb", True), ("duckdb", False), ("psycopg2", True)]
+)
 def test_so_it_does_if_a_worker_reads_it(
-    database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch, backend: str
+    database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch, backend: str, counts: bool
 ) -> None:
+    if not counts:
+        monkeypatch.setattr(*UNCOUNTING)
     monkeypatch.setattr(
         "lakefeed.orchestration.ingest.table_loads.usable_cores", lambda: 2, raising=True
     )
     names = [f"t{number}" for number in range(12)]
     for name in names:
         create(database, name)
-    slowly = SLOWLY if backend == "duckdb" else AS_SLOWLY
-    create(database, "slow", ROWS if backend == "duckdb" else MANY_ROWS)
+    is_counted_by_server = backend == "duckdb" and counts
+    slowly = SLOWLY if is_counted_by_server else AS_SLOWLY
+    create(database, "slow", ROWS if is_counted_by_server else MANY_ROWS)
     tables = "\n".join(f"{name}: {{cursor: at}}" for name in names)
     told = Told()
 

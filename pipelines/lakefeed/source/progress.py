@@ -17,6 +17,8 @@ from lakefeed.source.connections.connection import Connection
 from lakefeed.source.connections.side_query import NoAnswer, ask
 
 _WITHIN_SECONDS = 5.0
+# Servers before this version don't count them.
+COUNTS_SINCE = 140_000
 
 _COPIES = """
 select activity.application_name, ours.objid::bigint, progress.tuples_processed,
@@ -31,7 +33,10 @@ where ours.locktype = 'advisory' and ours.granted and ours.objsubid = 2 and ours
 
 @dataclass(frozen=True)
 class Sent:
-    """What a session has sent in its current statement, or of the log: rows and bytes."""
+    """What a session has sent in its current statement, or of the log: rows and bytes.
+
+    `size` is 0 if nobody counts the bytes.
+    """
 
     rows: int
     size: int
@@ -49,12 +54,20 @@ def sent_by_sessions(connection: Connection) -> Mapping[tuple[str, int], Sent] |
     return {(name, number): Sent(sent, size) for name, number, sent, size in rows}
 
 
-def expected_rows(connection: Connection, query: str) -> int | None:
-    """How many rows the planner expects of a query. Reads none; None if it can't tell."""
+@dataclass(frozen=True)
+class Expected:
+    """What the planner expects of a query: how many rows, and the bytes of one in memory."""
+
+    rows: int
+    row_size: int
+
+
+def expected_of(connection: Connection, query: str) -> Expected | None:
+    """What the planner expects of a query. Reads none of its rows; None if it can't tell."""
     try:
         found = ask(connection, f"explain (format json) {query}", [], within=_WITHIN_SECONDS)
     except (NoAnswer, psycopg2.Error):
         return None
     plan = found[0][0]
     top = json.loads(plan) if isinstance(plan, str) else plan
-    return int(top[0]["Plan"]["Plan Rows"])
+    return Expected(int(top[0]["Plan"]["Plan Rows"]), int(top[0]["Plan"]["Plan Width"]))

@@ -23,6 +23,7 @@ from lakefeed.source.connections.limits import Allowance
 from lakefeed.source.connections.session_settings import OURS, transaction_settings
 from lakefeed.source.connections.sessions import begin, connect
 from lakefeed.source.connections.watched_session import WatchedSession
+from lakefeed.source.progress import COUNTS_SINCE
 
 # A transaction takes its start time a moment before other sessions can see that it is running.
 HORIZON_MARGIN = dt.timedelta(seconds=1)
@@ -105,6 +106,7 @@ class Snapshot:
         conflicts: how many sessions the standby had cancelled before; None on a primary.
         replayed: a position in the log: the snapshot shows all commits before it. Known of a
             standby alone.
+        counts_copies: whether the server tells how many rows a session has sent.
     """
 
     id: str | None
@@ -114,6 +116,7 @@ class Snapshot:
     history: str | None
     conflicts: int | None = None
     replayed: str | None = None
+    counts_copies: bool = True
 
 
 def horizon_from(
@@ -214,6 +217,7 @@ def _opened(connection: Connection, *, holds: bool) -> Iterator[tuple[Snapshot, 
                 history=history,
                 conflicts=conflicts,
                 replayed=replayed,
+                counts_copies=session.server_version >= COUNTS_SINCE,
             )
             yield snapshot, session
 

@@ -62,9 +62,10 @@ class _Part:
 
     def copy(self, session: SourceSession) -> None:
         # From the session that copies: the from-clause item may be valid in this session only.
-        query = f"select {self._selected} from {session.rows_of(self.sql)}"
-        copied = _copy(self.plan, query, self.path, self.load_id)
-        self.written[self.path] = rows = session.changed_rows(copied)
+        with session.copied_rows_of(self.sql) as arriving:
+            query = f"select {self._selected} from {arriving}"
+            copied = _copy(self.plan, query, self.path, self.load_id)
+            self.written[self.path] = rows = session.changed_rows(copied)
         self.progress.statement_done(self.plan.table.lake_name, rows)
 
 

@@ -14,7 +14,8 @@ import psycopg2
 from duckdb import DuckDBPyConnection
 
 from lakefeed.errors import SourceUnreachable
-from lakefeed.loading.sessions.session import CursorSession, SourceSession
+from lakefeed.loading.sessions.cursor_session import CursorSession
+from lakefeed.loading.sessions.session import SourceSession
 from lakefeed.source.connections.watched_session import WatchedSession
 
 # The cursors of all tables are in one transaction, so no two may share a name.

@@ -8,52 +8,31 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, ClassVar
 
 import duckdb
-import psycopg2
 from duckdb import DuckDBPyConnection
-from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, Column
 
 from lakefeed.errors import SourceUnreachable
 from lakefeed.loading.sessions.duckdb_engine import all_threads, one_thread
 from lakefeed.loading.sessions.read_progress import ReadProgress
+from lakefeed.loading.sessions.rows_read import RowsRead
 from lakefeed.source.connections.failure import is_of_connecting
 from lakefeed.source.connections.keepalive import Line
-from lakefeed.source.connections.sessions import session_on
 from lakefeed.source.connections.watched_session import CLOSING_SECONDS
-from lakefeed.source.inspection.types import parsed_text
 from lakefeed.source.progress import Sent
-from lakefeed.sql import literal, quote
+from lakefeed.sql import literal
 
 _ATTACHED = "source"
 # The prefix of the scanner's functions.
 _SCANNER = "postgres_"
 _EXPORT = "select pg_export_snapshot()"
 _PID = "select pg_backend_pid()"
-_ROWS_AT_A_TIME = 10_000
 # One thread processes so many in some tenths of a second.
 _FEW_ROWS = 500_000
-
-# The lake's types by PostgreSQL's oid; all others but decimals are text.
-_TYPES = {
-    16: "boolean",
-    17: "blob",
-    20: "bigint",
-    21: "smallint",
-    23: "integer",
-    700: "float",
-    701: "double",
-    1082: "date",
-    1083: "time",
-    1114: "timestamp",
-    1184: "timestamptz",
-    2950: "uuid",
-}
-_NUMERIC = 1700
 
 
 class SourceSession(ABC):
@@ -66,10 +45,19 @@ class SourceSession(ABC):
         self._engine = engine
         self.line = line
         self._progress, self._lake_name = ReadProgress(), ""
+        self._numbers = count()
 
     def tell_received(self, progress: ReadProgress, lake_name: str) -> None:
         """Tells what arrives, for this table, where the server doesn't count it."""
         self._progress, self._lake_name = progress, lake_name
+
+    def _received(self, number: int, sent: Sent | None) -> None:
+        """Tells what has arrived of a statement, numbered within the session."""
+        self._progress.received(self._lake_name, (self.line.number, number), sent)
+
+    def copied_rows_of(self, sql: str) -> AbstractContextManager[str]:
+        """`rows_of`, for a statement within the block that may take long."""
+        return nullcontext(self.rows_of(sql))
 
     def execute(self, statement: str, parameters: object = None) -> DuckDBPyConnection:
         """Runs a statement in DuckDB.
@@ -154,6 +142,7 @@ class ScannerSession(SourceSession):
 
     def __init__(self, engine: DuckDBPyConnection, line: Line) -> None:
         super().__init__(engine, line)
+        self._rows_read: RowsRead | None = None
         dsn, password = line.dsn_without_password
         # In a secret, because DuckDB shows the connection string of attached databases. Also
         # without a password: otherwise DuckDB would use the default secret of the user.
@@ -202,6 +191,25 @@ class ScannerSession(SourceSession):
     def rows_of(self, sql: str) -> str:
         return f"{_SCANNER}query({literal(_ATTACHED)}, {literal(sql)})"
 
+    def count_rows(self) -> None:
+        """Has the session count the rows that it copies, since the server doesn't."""
+        self._rows_read = RowsRead(self._engine, f"rows_read_{self.line.number}")
+
+    @contextmanager
+    def copied_rows_of(self, sql: str) -> Iterator[str]:
+        rows = self.rows_of(sql)
+        if self._rows_read is None:
+            yield rows
+            return
+        number = next(self._numbers)
+        try:
+            with self._rows_read.counted(
+                rows, lambda count: self._received(number, Sent(count, size=0))
+            ) as counted:
+                yield counted
+        finally:
+            self._received(number, None)
+
     def close(self) -> None:
         for statement in ("rollback", f"detach {_ATTACHED}", f"drop secret {_ATTACHED}"):
             with suppress(duckdb.Error, SourceUnreachable), self.line.waiting(CLOSING_SECONDS):
@@ -209,75 +217,3 @@ class ScannerSession(SourceSession):
 
     def _on_source(self, statements: str) -> None:
         self.execute(f"call {_SCANNER}execute({literal(_ATTACHED)}, {literal(statements)})")
-
-
-class CursorSession(SourceSession):
-    """Reads through psycopg2: every value in PostgreSQL's text format, which DuckDB parses."""
-
-    def __init__(self, engine: DuckDBPyConnection, line: Line) -> None:
-        super().__init__(engine, line)
-        self._source = session_on(line)
-        self._source.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
-        self._numbers = count()
-
-    def begin(self, snapshot: str | None, settings: str) -> bool:
-        with self._source.cursor() as cursor:
-            try:
-                if snapshot:
-                    cursor.execute(f"set transaction snapshot {literal(snapshot)}")
-            except psycopg2.Error as error:
-                if error.pgcode is None:
-                    raise
-                self._source.rollback()
-                return False
-            cursor.execute(f"{settings}; {self.line.announcement}")
-        self.execute("begin")
-        return True
-
-    def rows_of(self, sql: str) -> str:
-        columns, number = self._columns_of(sql), next(self._numbers)
-        name = f"from_source_{number}"
-        self._engine.register(name, self._texts(number, name, sql, columns))
-        values = (f"{_from_text(column)} as {quote(column.name)}" for column in columns)
-        return f"(select {', '.join(values)} from {name})"
-
-    def close(self) -> None:
-        with suppress(duckdb.Error):
-            self.execute("rollback")
-        self._source.close()
-
-    def _received(self, number: int, sent: Sent | None) -> None:
-        self._progress.received(self._lake_name, (self.line.number, number), sent)
-
-    def _columns_of(self, sql: str) -> list[Column]:
-        with self._source.cursor() as cursor:
-            cursor.execute(f"select * from ({sql}\n) as rows limit 0")
-            return list(cursor.description or ())
-
-    def _texts(self, number: int, name: str, sql: str, columns: list[Column]) -> Any:
-        """All rows as strings, ten thousand of them in memory at a time."""
-        import pyarrow as pa
-
-        schema = pa.schema([(column.name, pa.string()) for column in columns])
-        texts = ", ".join(f"{quote(column.name)}::text" for column in columns)
-
-        def batches() -> Iterator[Any]:
-            with self._source.cursor(name) as cursor:
-                cursor.itersize = _ROWS_AT_A_TIME
-                cursor.execute(f"select {texts} from ({sql}\n) as rows")
-                count = size = 0
-                while rows := cursor.fetchmany(_ROWS_AT_A_TIME):
-                    arrays = [pa.array(values, pa.string()) for values in zip(*rows, strict=True)]
-                    count, size = count + len(rows), size + sum(array.nbytes for array in arrays)
-                    self._received(number, Sent(count, size))
-                    yield pa.record_batch(arrays, schema=schema)
-            self._received(number, None)
-
-        return pa.RecordBatchReader.from_batches(schema, batches())
-
-
-def _from_text(column: Column) -> str:
-    name = quote(column.name)
-    if column.type_code == _NUMERIC and column.precision and column.precision <= 38:
-        return parsed_text(name, f"decimal({column.precision},{column.scale})")
-    return parsed_text(name, _TYPES.get(column.type_code, "varchar"))

@@ -12,6 +12,7 @@ import duckdb
 from lakefeed.errors import LakefeedError
 from lakefeed.loading.plan.queries import lock_query
 from lakefeed.loading.plan.table_plan import TablePlan
+from lakefeed.loading.sessions.cursor_session import CursorSession
 from lakefeed.loading.sessions.duckdb_engine import (
     CONCURRENT_READS,
     Engine,
@@ -23,7 +24,6 @@ from lakefeed.loading.sessions.holder_session import HolderSession
 from lakefeed.loading.sessions.lock_waiters import LockWatch
 from lakefeed.loading.sessions.read_progress import ReadProgress
 from lakefeed.loading.sessions.session import (
-    CursorSession,
     OpenedSession,
     ScannerSession,
     SourceSession,
@@ -81,8 +81,7 @@ class SourceAtSnapshot:
     def count_session(self, open_one: Callable[[], object]) -> None:
         """Counts a session that another process opens, until `session_ended`.
 
-        Args:
-            open_one: returns once the session is open; retried while the source has none left.
+        `open_one` returns once it is open, and is retried while the source has none left.
         """
         self._allowance.one_more(open_one, waits=self.waits)
 
@@ -111,8 +110,7 @@ class SourceAtSnapshot:
 
         If that is impossible, because the snapshot wasn't exported or a pooler or load balancer
         connects to another server, the transaction reads at a later snapshot. No rows are lost.
-        The session that the last table left is used again, in a transaction of its own: that table
-        is no longer locked.
+        The session that the last table left is used again, in a transaction without its locks.
         """
         with self.engines.lease() as lease:
             opened = self._kept_at_snapshot(lease, plan) or self._opened_at_snapshot(lease, plan)
@@ -250,7 +248,10 @@ class SourceAtSnapshot:
         self._refuse_if_interrupted(plan)
         line = watch(Line(self.connection, "lakefeed reader"))
         try:
-            return self._kind_of_session(engine, plan)(engine.duckdb, line)
+            session = self._kind_of_session(engine, plan)(engine.duckdb, line)
+            if isinstance(session, ScannerSession) and not self.snapshot.counts_copies:
+                session.count_rows()
+            return session
         except BaseException:
             line.close()
             raise

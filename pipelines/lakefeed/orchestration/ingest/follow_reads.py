@@ -15,7 +15,7 @@ from lakefeed.loading.sessions.read_progress import TableRead
 from lakefeed.loading.sessions.snapshot_sessions import SourceAtSnapshot
 from lakefeed.orchestration.reports.listener import Listener, LongRead
 from lakefeed.source.connections.connection import session_name
-from lakefeed.source.progress import Sent, expected_rows, sent_by_sessions
+from lakefeed.source.progress import Expected, Sent, expected_of, sent_by_sessions
 
 _LOOK_SECONDS = 0.5
 # A server that doesn't answer, or doesn't count, isn't asked for ever.
@@ -50,7 +50,7 @@ class _Follower:
     listener: Listener
     names: Mapping[str, str]
     every: float
-    _expected: dict[tuple[str, float], int | None] = field(default_factory=dict)
+    _expected: dict[tuple[str, float], Expected | None] = field(default_factory=dict)
     _rows: dict[tuple[str, float], int] = field(default_factory=dict)
     _bytes_per_row: dict[str, float] = field(default_factory=dict)
     _refusals: int = 0
@@ -83,7 +83,8 @@ class _Follower:
 
     def _sent(self) -> Mapping[tuple[str, int], Sent] | None:
         """What the server counts; None if it doesn't tell. With one session, psycopg2 reads."""
-        if self.source.is_alone or self._refusals >= _MOST_REFUSALS:
+        counts = self.source.snapshot.counts_copies and not self.source.is_alone
+        if not counts or self._refusals >= _MOST_REFUSALS:
             return None
         sent = sent_by_sessions(self.source.connection)
         self._refusals = self._refusals + 1 if sent is None else 0
@@ -98,12 +99,14 @@ class _Follower:
         rows_running = sum(one.rows for one in running)
         begun = (read.lake_name, read.began)
         rows = self._rows[begun] = max(done + rows_running, self._rows.get(begun, 0))
-        if rows_running:
-            self._bytes_per_row[name] = sum(one.size for one in running) / rows_running
         expected = self._expected_of(read)
+        if size_running := sum(one.size for one in running):
+            self._bytes_per_row[name] = size_running / max(rows_running, 1)
+        elif expected:
+            self._bytes_per_row.setdefault(name, expected.row_size)
         seconds = time.monotonic() - read.began
         size = round(rows * self._bytes_per_row.get(name, 0))
-        total, come = expected, rows
+        total, come = expected.rows if expected else None, rows
         if read.size is not None:
             size = min(running[-1].size, read.size)
             total, come = read.size, size
@@ -111,16 +114,16 @@ class _Follower:
         return LongRead(
             name=self.names.get(read.lake_name, read.lake_name),
             rows=rows,
-            expected_rows=expected,
+            expected_rows=expected.rows if expected else None,
             size=size,
             seconds_left=left * seconds / come if left is not None and come else None,
             note=read.note,
             expected_size=read.size,
         )
 
-    def _expected_of(self, read: TableRead) -> int | None:
+    def _expected_of(self, read: TableRead) -> Expected | None:
         asked = (read.lake_name, read.began)
         if asked not in self._expected:
             connection, query = self.source.connection, read.query
-            self._expected[asked] = expected_rows(connection, query) if query else None
+            self._expected[asked] = expected_of(connection, query) if query else None
         return self._expected[asked]
