@@ -28,7 +28,7 @@ from lakefeed.demo.spark.settings import CATALOGUE, Place
 from lakefeed.demo.store import ObjectStore
 from lakefeed.errors import LakefeedError
 from lakefeed.orchestration.project.scaffold import write_scaffold
-from lakefeed.transformation.targets.spark import open_session, rows_of
+from lakefeed.transformation.targets.spark import close_sessions, open_session, rows_of
 from tests.conftest import BUCKET, Database, Lake, new_database
 
 if TYPE_CHECKING:
@@ -132,6 +132,8 @@ def spark_cluster_server(
         settings = {f"{cached}.cache-enabled": "true"}
         with spark_cluster(spark_here, place, folder, settings) as cluster:
             yield Running(cluster, store_server, database)
+            # Those of processes that tests killed are lost; this one's would be asked for in vain.
+            close_sessions()
 
 
 @pytest.fixture

@@ -130,6 +130,9 @@ def open_session(remote: str, catalog: str) -> SparkSession:
     try:
         session = SparkSession.builder.remote(remote).create()
         session.client.set_retry_policies([DefaultPolicy(**_RETRIES)])
+        # What the client does at the end of a process asks a lost server in vain, for long.
+        if at_end := getattr(session.client, "_cleanup_ml_cache", None):
+            atexit.unregister(at_end)
         for name, value in _SETTINGS.items():
             session.conf.set(name, value)
         # Of what other sessions write, a cache would show the state of half a minute ago.
@@ -166,8 +169,10 @@ def server_settings(spark: Spark, *names: str) -> dict[str, str | None]:
 def close_sessions() -> None:
     """Closes the sessions of this process; the server keeps others for an hour."""
     while _sessions:
-        _, session = _sessions.popitem()
+        (remote, catalog), session = _sessions.popitem()
         try:
+            # Else each session would be released in vain for half a minute.
+            _refuse_unreachable(Spark(remote, catalog))
             from pyspark.sql.connect.client.reattach import ExecutePlanResponseReattachableIterator
 
             with warnings.catch_warnings():
