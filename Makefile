@@ -137,7 +137,7 @@ BENCH = --cases "$(or $(CASES),hourly lineitem big wide many five-hundred nothin
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .bench/venvs/$*
 	@$(BIN)/uv pip sync --quiet --python .bench/venvs/$*/bin/python --require-hashes --compile-bytecode $< && touch $@ || echo "$*: can't be installed here; its rows will say so"
 
-bench: $(READY) $(VENVS) ## measure against other tools: make bench CASES=lineitem SCALE=1 ROUNDS=3
+bench: $(READY) $(VENVS) $(if $(filter scale,$(CASES)),.venv-spark/.ready .venv-spark_server/.ready) ## measure against other tools: make bench CASES=lineitem SCALE=1 ROUNDS=3
 	@$(BIN)/python -m benchmarks run $(BENCH) $(OPTIONS)
 
 bench-guard: $(READY) $(VENVS) ## compare Lakefeed's ratios with those last recorded

@@ -29,6 +29,7 @@ from benchmarks.record import (
     write_record,
 )
 from benchmarks.rounds import Row, Step, measure
+from benchmarks.scale import scale_case
 from benchmarks.side_by_side import big_case, lineitem_case, many_case, wide_case
 from benchmarks.source import Source, running_source
 from benchmarks.table import markdown, terminal, with_section
@@ -45,6 +46,7 @@ CASES: dict[str, Callable[[Source, Place, float, bool], list[Step]]] = {
     "past-loads": past_loads_case,
     "past-runs": past_runs_case,
     "engines": engines_case,
+    "scale": scale_case,
     "log": log_case,
 }
 # Those that need a server of their own.
