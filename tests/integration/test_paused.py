@@ -152,6 +152,26 @@ def test_a_selection_of_only_paused_tables_is_refused_with_the_line_that_pauses_
     assert [table.name for table in loaded.run("shop").tables] == ["shop.a"]
 
 
+def test_metrics_say_paused_and_nothing_by_which_an_alert_would_fire(
+    database: Database, loaded: Lake
+) -> None:
+    def told(metric: str, table: str) -> list[str]:
+        lines = loaded.command("metrics").stdout.splitlines()
+        found = [line for line in lines if line.startswith(f"lakefeed_table_{metric}{{")]
+        return [line.split()[-1] for line in found if f'table="{table}"' in line]
+
+    database.execute("alter table b rename to gone")
+    assert loaded.run().exit_code == 1
+    assert told("freshness_limit_seconds", "b") == ["0"]
+    assert told("last_run_failed", "b") == ["1"]
+
+    loaded.declare(PAUSED)
+
+    assert (told("paused", "a"), told("paused", "b")) == (["0"], ["1"])
+    assert told("freshness_limit_seconds", "b") == []
+    assert (told("last_run_failed", "a"), told("last_run_failed", "b")) == (["0"], [])
+
+
 def test_status_and_the_site_say_paused_and_nothing_of_its_age(loaded: Lake) -> None:
     assert loaded.command("status").returncode == 1
     loaded.declare(PAUSED)

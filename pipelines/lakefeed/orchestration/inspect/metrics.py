@@ -124,6 +124,7 @@ _TABLES: tuple[tuple[str, str, Callable[[TableOverview], float | None]], ...] = 
         "Whether a file in raw can't be read.",
         lambda t: bool(t.unread),
     ),
+    ("paused", "Whether the table is paused, so that it isn't loaded.", lambda t: t.status.paused),
 )
 # Of each table's part in the last run that loaded it.
 _LOADS: tuple[tuple[str, str, Callable[[TableOutcome], float]], ...] = (
@@ -136,9 +137,11 @@ def _of_tables(seen: Overview) -> Iterator[Metric]:
     for name, text, value in _TABLES:
         values = ((_labels_of(found), value(found)) for found in seen.tables)
         yield _metric(f"lakefeed_table_{name}", text, values)
+    # Of a paused table, neither its age nor how its last load ended is of any concern.
+    loading = [found for found in seen.tables if not found.status.paused]
     limits = (
         ((*_labels_of(found), ("severity", severity)), limit.total_seconds())
-        for found in seen.tables
+        for found in loading
         if (bounds := found.table.settings.freshness)
         for severity, limit in (("warn", bounds.warn_after), ("error", bounds.error_after))
         if limit is not None
@@ -152,7 +155,7 @@ def _of_tables(seen: Overview) -> Iterator[Metric]:
     for name, text, value_of in _LOADS:
         values = (
             (_labels_of(found), value_of(outcomes[found.table.shown]))
-            for found in seen.tables
+            for found in loading
             if found.table.shown in outcomes
         )
         yield _metric(f"lakefeed_table_{name}", text, values)
