@@ -167,6 +167,16 @@ def test_an_error_that_ends_a_command_is_told(told: Lake, hook: Webhook) -> None
     assert "out of date with sources.yaml" in hook.messages[0]["message"]
 
 
+def test_a_plan_that_is_refused_is_told(told: Lake, database: Database, hook: Webhook) -> None:
+    assert told.command("plan", "--save", "plan.json").returncode == 0
+    database.execute("alter table good add column extra int")
+
+    assert told.command("run", "--plan", "plan.json").returncode == 1
+
+    assert titles(hook) == [f"{told.root.name}: lakefeed run failed"]
+    assert "a run would no longer do what this plan says" in hook.messages[0]["message"]
+
+
 def test_whoever_types_a_mistake_sees_it_and_nobody_is_told(told: Lake, hook: Webhook) -> None:
     assert told.command("run", "--select", "shop.godo").returncode == 2
     assert hook.messages == []

@@ -178,6 +178,21 @@ def test_an_edit_of_what_a_run_does_is_another_plan(shop: Lake, edit: str, told:
     assert not told or f"shop.orders: {told}" in done.stderr
 
 
+def test_a_plan_of_another_environment_is_refused(database: Database, shop: Lake) -> None:
+    (shop.root / ".env.prod").touch()
+    assert shop.command("--env", "prod", "plan", "--save", "plan.json").returncode == 0
+
+    elsewhere = shop.command("run", "--plan", "plan.json")
+    there = shop.command("--env", "prod", "run", "--plan", "plan.json")
+
+    assert elsewhere.returncode == 1
+    assert "the plan is of the environment `prod`, and this run of no environment" in (
+        elsewhere.stderr
+    )
+    assert "lakefeed --env prod run --plan plan.json" in elsewhere.stderr
+    assert there.returncode == 0, there.stderr
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"loads": 1}'])
 def test_another_file_is_not_taken_for_a_plan(shop: Lake, content: str) -> None:
     (shop.root / "plan.json").write_text(content)

@@ -34,11 +34,13 @@ def run(root: Path, as_json: bool, plan_file: Path | None, **request: Any) -> No
     from lakefeed.render.report import print_report
 
     project, asked = project_in(root), LoadRequest(**request)
-    if plan_file is not None:
-        asked = _planned(project, asked, plan_file)
+
+    def run_asked(listener: Listener | None) -> RunReport:
+        wanted = asked if plan_file is None else _planned(project, asked, plan_file)
+        return run_project(project, wanted, listener)
 
     def work(listener: Listener | None) -> RunReport:
-        return telling(project, "lakefeed run", lambda: run_project(project, asked, listener))
+        return telling(project, "lakefeed run", lambda: run_asked(listener))
 
     print_report(work, as_json)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lakefeed.declaration.environment.variables import environment
 from lakefeed.declaration.explain import NOTHING, effective_settings
 from lakefeed.declaration.project import Project
 from lakefeed.documents import Format, to_fields
@@ -56,6 +57,8 @@ class RunPlan:
         paused: the tables that it would leave alone, since they are paused.
         sessions: how many it would open on each source.
         longest: its longest statement; None if no planner can tell.
+        environment: the environment whose databases and lake were asked; empty without one. None
+            in plans by versions that didn't record it.
     """
 
     request: LoadRequest
@@ -68,6 +71,7 @@ class RunPlan:
     paused: tuple[str, ...] = ()
     sessions: tuple[SourceSessions, ...] = ()
     longest: LongestStatement | None = None
+    environment: str | None = None
 
     @property
     def exit_code(self) -> int:
@@ -78,7 +82,7 @@ class RunPlan:
         return {"exit_code": self.exit_code, **to_fields(self)}
 
 
-PLAN = Format(RunPlan, "plan", "1.2", indent=1)
+PLAN = Format(RunPlan, "plan", "1.3", indent=1)
 
 
 def plan_run(project: Project, request: LoadRequest) -> RunPlan:
@@ -108,6 +112,7 @@ def plan_run(project: Project, request: LoadRequest) -> RunPlan:
         paused=tuple(t.shown for t in select_tables(project, request.select) if t.is_paused),
         sessions=sessions_of(project, possible, CONCURRENT_READS),
         longest=longest_of(possible),
+        environment=environment(),
     )
 
 
@@ -160,6 +165,7 @@ def reviewed_request(project: Project, path: Path) -> LoadRequest:
             where=str(path),
             do=f"write one: lakefeed plan --save {path}",
         ) from None
+    _refuse_other_environment(reviewed, path)
     loads = tuple(preview_loads(project, reviewed.request))
     now = RunPlan(reviewed.request, loads, settings=_settings_of(project, loads))
     differences = list(differences_of(reviewed, now))
@@ -170,6 +176,20 @@ def reviewed_request(project: Project, path: Path) -> LoadRequest:
             do=f"review a new plan: lakefeed plan --save {path}",
         )
     return reviewed.request
+
+
+def _refuse_other_environment(reviewed: RunPlan, path: Path) -> None:
+    """Refuses a plan of other databases, whose tables may be read in the same way."""
+    was, now = reviewed.environment, environment()
+    if was is None or was == now:
+        return
+    here = f"the environment `{now}`" if now else "no environment"
+    planned = f"the environment `{was}`" if was else "no environment"
+    raise Refused(
+        f"the plan is of {planned}, and this run of {here}",
+        where=str(path),
+        do=f"lakefeed{f' --env {was}' if was else ''} run --plan {path}",
+    )
 
 
 def differences_of(reviewed: RunPlan, now: RunPlan) -> Iterator[str]:
