@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -243,7 +244,10 @@ def test_a_column_that_is_hashed_from_now_on_is_read_again_and_the_clear_values_
         "read in full",
         "earlier loads in raw still hold clear values of `mood`; to remove them: lakefeed prune",
     )
-    assert notes_of(CLEAR, HASHED, reads_whole=True) == notes_of(CLEAR, HASHED)[1:]
+    assert notes_of(CLEAR, HASHED, reads_whole=True) == (
+        "column `mood` was clear and is hashed with HMAC-SHA-256 and the key 01",
+        *notes_of(CLEAR, HASHED)[1:],
+    )
     assert not is_settled(CLEAR, HASHED)
 
 
@@ -264,6 +268,71 @@ def test_a_column_whose_type_changes_because_it_is_masked_is_told_of_once() -> N
         "column `id` was clear and is masked as 'x', so the table is read in full"
     )
     assert len(notes_of(CLEAR, masked)) == 2
+
+
+@pytest.mark.parametrize(
+    ("edited", "told"),
+    [
+        ({"query": "select 1"}, "it is a query now, no longer a table"),
+        ({"where": "id > 1"}, "`where` changed and applies to all rows"),
+        ({"key": ("mood",)}, "the key was id and is mood"),
+        ({"only": True}, "child tables are now excluded"),
+        ({"cursor": "changed"}, "the cursor was `at` and is `changed`"),
+        ({"cursor": None}, "reads all rows each time now, no longer by `at`"),
+        ({"initial_value": "2026-01-01"}, "`initial_value` was not set and is 2026-01-01"),
+        ({"columns": {**COLUMNS, "mood": "date"}}, "column `mood` was varchar and is date"),
+    ],
+)
+def test_edits_of_a_table_that_is_read_whole_each_time_are_told(
+    edited: dict[str, Any], told: str
+) -> None:
+    assert notes_of(NOW, replace(NOW, **edited), reads_whole=True) == (told,)
+
+
+@pytest.mark.parametrize(
+    ("edited", "told"),
+    [
+        ({"cursor": "changed"}, "the cursor was `at` and is `changed`"),
+        ({"where": "id > 1"}, "`where` changed and applies to all rows"),
+        (
+            {"columns": {**COLUMNS, "id": "bigint"}},
+            "column `id` was integer and is bigint, which has the values loaded before too",
+        ),
+    ],
+)
+def test_an_edit_beside_one_that_reads_the_table_in_full_is_told_as_well(
+    edited: dict[str, Any], told: str
+) -> None:
+    now = replace(NOW, key=("mood",), **edited)
+
+    assert notes_of(NOW, now) == (
+        "the key was id and is mood, so the table is read in full",
+        told,
+    )
+
+
+def test_a_declared_type_that_widens_is_told_and_a_wider_one_of_the_source_is_not() -> None:
+    wider = replace(NOW, columns={**COLUMNS, "id": "bigint"})
+    of_source = replace(wider, identities={"id": ColumnIdentity(1, "bigint"), "mood": MOOD})
+
+    assert notes_of(NOW, wider) == (
+        "column `id` was integer and is bigint, which has the values loaded before too",
+    )
+    assert notes_of(NOW, of_source) == ()
+    assert notes_of(NOW, of_source, reads_whole=True) == ()
+
+
+def test_a_column_that_is_no_longer_read_is_null_in_all_rows_of_a_table_that_is_read_whole() -> (
+    None
+):
+    now = replace(NOW, columns={"id": "integer"}, identities={"id": ID})
+
+    def told(*, reads_whole: bool) -> tuple[str, ...]:
+        return changes_since(NOW, now, shown="s.t", reads_whole=reads_whole, unread=["mood"]).notes
+
+    kept = "no longer reads column `mood`; staging keeps it, with null in"
+    assert told(reads_whole=False) == (f"{kept} new rows",)
+    assert told(reads_whole=True) == (f"{kept} all rows",)
 
 
 AS_DECLARED = replace(NOW, settings={"lookback": "1h", "deletes": "ignore", "on_detach": "-"})

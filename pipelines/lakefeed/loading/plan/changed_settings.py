@@ -54,6 +54,8 @@ class Settings(Protocol):
     @property
     def timezone(self) -> str | None: ...
     @property
+    def protected(self) -> Mapping[str, str]: ...
+    @property
     def settings(self) -> Mapping[str, str]: ...
 
 
@@ -127,8 +129,48 @@ def changes_without_reload(before: Settings, now: Settings, shown: str) -> Itera
         yield f"takes its cursor as time in {now.timezone}; the values in raw stay as they are"
 
 
-def no_longer_read(before: Settings, unread: Collection[str]) -> Iterator[str]:
+def changes_with_reload(before: Settings, now: Settings) -> Iterator[str]:
+    """The changed settings that are no reason to read the table in full, and that apply to all rows
+    where it is read so anyway."""
+    if before.cursor != now.cursor and LOG not in (before.cursor, now.cursor):
+        if now.cursor is None:
+            yield f"reads all rows each time now, no longer by `{before.cursor}`"
+        else:
+            yield _changed_cursor(before.cursor, now.cursor)
+    if before.where != now.where:
+        yield "`where` changed and applies to all rows"
+    if before.cursor != now.cursor:
+        return
+    if before.initial_value != now.initial_value:
+        values = [value or "not set" for value in (before.initial_value, now.initial_value)]
+        yield f"`initial_value` was {values[0]} and is {values[1]}"
+    if None not in (before.timezone, now.timezone) and before.timezone != now.timezone:
+        yield f"takes its cursor as time in {now.timezone}"
+
+
+def no_longer_read(
+    before: Settings, unread: Collection[str], *, reads_whole: bool
+) -> Iterator[str]:
     """The columns that the latest load had and sources.yaml excludes now."""
+    which = "all" if reads_whole else "new"
     for name in before.columns:
         if name in unread:
-            yield f"no longer reads column `{name}`; staging keeps it, with null in new rows"
+            yield f"no longer reads column `{name}`; staging keeps it, with null in {which} rows"
+
+
+def protected_otherwise(before: Settings, now: Settings) -> Iterator[tuple[str, str]]:
+    """The columns that are hashed, masked or cut in another way, or clear again, each as a
+    sentence."""
+    for name in (name for name in now.columns if name in before.columns):
+        was, now_is = (contract.protected.get(name, "clear") for contract in (before, now))
+        if was != now_is:
+            yield name, f"column `{name}` was {was} and is {now_is}"
+
+
+def still_clear(before: Settings, now: Settings) -> Iterator[str]:
+    """What to do about columns that are protected now and that earlier loads have in clear."""
+    names = [n for n in now.protected if n in before.columns and n not in before.protected]
+    if names:
+        columns = ", ".join(f"`{name}`" for name in names)
+        still = f"earlier loads in raw still hold clear values of {columns}"
+        yield f"{still}; to remove them: lakefeed prune"

@@ -15,8 +15,11 @@ from lakefeed.declaration.partitioning import Partition
 from lakefeed.loading.plan.changed_settings import (
     changed_settings,
     changes_from_now_on,
+    changes_with_reload,
     changes_without_reload,
     no_longer_read,
+    protected_otherwise,
+    still_clear,
 )
 from lakefeed.loading.plan.detached import left_of
 from lakefeed.loading.plan.replaced_columns import (
@@ -128,7 +131,11 @@ def changes_since(
     found = _changes_of_rows(
         before, now, shown=shown, reads_whole=reads_whole, loaded_before=loaded_before
     )
-    edits = (*no_longer_read(before, unread), *changes_from_now_on(before, now))
+    is_whole = reads_whole or found.whole
+    edits = (
+        *no_longer_read(before, unread, reads_whole=is_whole),
+        *changes_from_now_on(before, now),
+    )
     found = replace(found, notes=(*found.notes, *edits))
     if now.partitions is None:
         return found
@@ -151,7 +158,7 @@ def _changes_of_rows(
     columns = (before.identities or {}, now.identities or {})
     others = dict(other_columns(*columns, same_table=same_table))
     redefined = _redefined(before, now)
-    reprotected = dict(_protected_otherwise(before, now))
+    reprotected = dict(protected_otherwise(before, now))
     changed = {**retyped, **others, **reprotected}
     causes = [*changed.values(), *redefined, *changed_settings(before, now)]
     types = other_types(before.columns, now.columns)
@@ -166,9 +173,14 @@ def _changes_of_rows(
         if name in loaded_before
     ]
     if causes or reads_whole:
-        forced = tuple(f"{cause}, so the table is read in full" for cause in causes)
+        forced = [f"{cause}, so the table is read in full" for cause in causes]
+        if reads_whole:
+            # Of these causes, those that nothing else tells: the catalogue has the source's.
+            declared = [n for n in changed if n in reprotected or _is_declared(n, before, now)]
+            forced = [*(changed[name] for name in declared), *changed_settings(before, now)]
         unseen = (reason for name, reason in others.items() if name not in retyped)
-        notes = (*(() if reads_whole else forced), *_still_clear(before, now))
+        edits = (*changes_with_reload(before, now), *_widened(before, now))
+        notes = (*forced, *edits, *still_clear(before, now))
         return ContractChanges(
             whole=bool(causes),
             notes=notes,
@@ -176,7 +188,7 @@ def _changes_of_rows(
             fewer=now.only and not before.only,
             reprotected=tuple(reprotected),
         )
-    notes = tuple(changes_without_reload(before, now, shown))
+    notes = (*changes_without_reload(before, now, shown), *_widened(before, now))
     if _is_another_table(before, now):
         note = (
             "the table was recreated or replaced since the last load, so it is read from the "
@@ -260,19 +272,21 @@ def _retyped(before: ReadContract, now: ReadContract) -> Iterator[tuple[str, str
             yield name, f"column `{name}` was {was} and is {now_is}"
 
 
-def _protected_otherwise(before: ReadContract, now: ReadContract) -> Iterator[tuple[str, str]]:
-    for name in (name for name in now.columns if name in before.columns):
-        was, now_is = (contract.protected.get(name, "clear") for contract in (before, now))
-        if was != now_is:
-            yield name, f"column `{name}` was {was} and is {now_is}"
+def _widened(before: ReadContract, now: ReadContract) -> Iterator[str]:
+    """The columns whose declared type is wider now, so that values loaded before fit."""
+    protected = {**before.protected, **now.protected}
+    for name, new in now.columns.items():
+        old = before.columns.get(name, new)
+        is_edit = name not in protected and _is_declared(name, before, now)
+        if is_edit and widens(old, new):
+            yield f"column `{name}` was {old} and is {new}, which has the values loaded before too"
 
 
-def _still_clear(before: ReadContract, now: ReadContract) -> Iterator[str]:
-    names = [n for n in now.protected if n in before.columns and n not in before.protected]
-    if names:
-        columns = ", ".join(f"`{name}`" for name in names)
-        still = f"earlier loads in raw still hold clear values of {columns}"
-        yield f"{still}; to remove them: lakefeed prune"
+def _is_declared(name: str, before: ReadContract, now: ReadContract) -> bool:
+    """Whether a column has another type in the lake but, as far as is known, not in the source."""
+    was, now_is = _types_of(name, before, now)
+    kind = now.columns[name]
+    return was == now_is and before.columns.get(name, kind) != kind
 
 
 def _types_of(name: str, before: ReadContract, now: ReadContract) -> tuple[str, str]:
