@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from lakefeed.loading.raw.commit_log import CommitLog
@@ -275,6 +277,23 @@ def test_status_and_plan_say_how_far_it_is(database: Database, lake: Lake) -> No
     assert "staging shows it when the last is in" in status
     assert "all rows: first load, goes on after 2 of 5 ranges, 1.7 MB of 4." in plan
     assert "2 of 5 ranges" in lake.command("trace", "shop.big", "7").stdout
+
+
+def test_a_plan_counts_the_rows_that_are_left_and_statements_of_a_range(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(*BIG)
+    lake.declare(DECLARED).command("sync")
+    first = json.loads(lake.command("plan", "--json").stdout)
+    die_in_range(lake, 3)
+
+    (load,) = (rest := json.loads(lake.command("plan", "--json").stdout))["loads"]
+
+    assert (first["loads"][0]["estimate"]["rows"], first["loads"][0]["statements"]) == (20_000, 5)
+    assert first["longest"]["rows"] == 4000
+    left = 20_000 - sum(load.rows for load in loads_of(lake))
+    assert abs(load["estimate"]["rows"] - left) < 1000
+    assert (load["statements"], rest["longest"]["parts"]) == (3, 3)
 
 
 def test_a_backfill_waits_for_it(database: Database, lake: Lake) -> None:

@@ -19,17 +19,22 @@ from lakefeed.sql import literal
 _LONGEST_LOCK_WAIT = "10s"
 
 
-def estimate_of(session: PgConnection, plan: TablePlan, window: Window) -> Estimate | None:
+def estimate_of(
+    session: PgConnection, plan: TablePlan, window: Window, left: str = "true"
+) -> Estimate | None:
     """What the planner expects of the load of this window, by its statistics. Reads no row.
 
     None if it can't tell: the role may not read the table, or another session has locked it. Rows
     of `window.parts` aren't counted.
 
+    Args:
+        left: a condition for the rows that a first load in ranges hasn't read yet.
+
     Raises:
         psycopg2.Error: the connection was lost.
     """
     queries = [look_up_first(plan.table.schema)] if plan.table.query is not None else []
-    rows = rows_query(plan, _condition(plan, window))
+    rows = rows_query(plan, f"{_condition(plan, window)} and {left}")
     found = _briefly(session, *queries, f"explain (format json) {rows}")
     return _of(found[0][0]["Plan"]) if found else None
 

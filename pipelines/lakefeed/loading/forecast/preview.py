@@ -21,7 +21,7 @@ from lakefeed.loading.plan.cursors import CursorValue
 from lakefeed.loading.plan.detached import note_of_detached
 from lakefeed.loading.plan.read_contract import ContractChanges
 from lakefeed.loading.plan.table_plan import TablePlan
-from lakefeed.loading.ranges.ctid_ranges import cut
+from lakefeed.loading.ranges.ctid_ranges import cut, statements_for
 from lakefeed.loading.ranges.first_loads import (
     can_be_in_ranges,
     count_of_ranges,
@@ -29,6 +29,7 @@ from lakefeed.loading.ranges.first_loads import (
     notes_of_resume_above,
     reason_to_start_over,
 )
+from lakefeed.loading.ranges.key_ranges import between
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import Load, checkpoint_after, unfinished
 from lakefeed.loading.raw.load_manifest import effective as effective_of
@@ -98,7 +99,10 @@ def preview_load(
     )
     if session is None:
         return load
-    return _with_costs(load, plan, window, session, effective=effective, options=options)
+    left = () if effective or over else so_far
+    return _with_costs(
+        load, plan, window, session, effective=effective, so_far=left, options=options
+    )
 
 
 def _with_costs(
@@ -108,15 +112,22 @@ def _with_costs(
     session: PgConnection,
     *,
     effective: Sequence[Load],
+    so_far: Sequence[Load],
     options: LoadOptions,
 ) -> LoadPreview:
-    """The same load, with what it asks of the source."""
+    """The same load, with what it asks of the source.
+
+    Args:
+        so_far: the ranges of a first load that goes on.
+    """
     # What the log has of the table, the server can't tell.
     of_log = plan.table.reads_log and "checkpoint" in window.reasons
     load = replace(
         load,
-        estimate=None if of_log else estimate_of(session, plan, window),
-        statements=_statements(plan, window, session),
+        estimate=None if of_log else estimate_of(session, plan, window, _left(plan, so_far)),
+        statements=_statements_of_ranges(plan, so_far, session)
+        if load.ranges
+        else _statements(plan, window, session),
         keys=key_comparisons(session, [plan]).get(load.lake_name) if load.finds_deleted else None,
     )
     is_accepted = options.allow_shrink or bool(plan.table.settings.where)
@@ -145,6 +156,23 @@ def _statements(plan: TablePlan, window: Window, session: PgConnection) -> int:
     size = size_of(session, plan)
     sessions = SourceAtSnapshot.sessions_for(plan)
     return len(cut(size, sessions, plan.table.settings.max_query_time)) if size else 1
+
+
+def _left(plan: TablePlan, so_far: Sequence[Load]) -> str:
+    """The condition for rows in ranges that weren't read yet."""
+    before = so_far[-1].range if so_far else None
+    return between(plan, before.upper if before else None, None)
+
+
+def _statements_of_ranges(plan: TablePlan, so_far: Sequence[Load], session: PgConnection) -> int:
+    """In about how many statements the ranges are read that are left of a first load."""
+    table, before = size_of(session, plan), so_far[-1].range if so_far else None
+    if table is None:
+        return 1
+    left = table.size * (before.of - before.number) // before.of if before else table.size
+    ranges, sessions = count_of_ranges(plan, left), SourceAtSnapshot.sessions_for(plan)
+    longest = plan.table.settings.max_query_time
+    return max(1, ranges * statements_for(left // max(1, ranges), sessions, longest))
 
 
 def _shrinks(load: LoadPreview, plan: TablePlan, effective: Sequence[Load]) -> str:
