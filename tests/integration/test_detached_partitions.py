@@ -296,6 +296,23 @@ def test_declared_as_removed_they_are_whatever_share_of_the_table_they_are(
     assert f"are {becomes} (`on_detach: remove`)" in report.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("declared", "is_told"),
+    [("", True), (", on_detach: keep", False), (", on_detach: remove", False)],
+)
+def test_a_plan_counts_them_as_lost_only_if_it_is_not_declared_what_becomes_of_them(
+    database: Database, lake: Lake, declared: str, is_told: bool
+) -> None:
+    database.execute(*RANGES)
+    declare(lake, f"deletes: remove, max_shrink: 5%{declared}").load()
+    database.execute(DETACH, "analyze t")
+
+    planned, report = lake.command("plan").stdout, lake.load()
+
+    assert ("may be refused by `max_shrink`" in planned) == is_told
+    assert report.exit_code == (1 if is_told else 0)
+
+
 def test_deleted_rows_beside_kept_ones_are_measured_against_the_rest(
     database: Database, lake: Lake
 ) -> None:

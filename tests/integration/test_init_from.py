@@ -260,18 +260,26 @@ def test_dlts_settings_are_carried_over(shop: Database, tmp_path: Path) -> None:
         ("gone", "not in the database"),
         ("public.customers", "`merge_key`"),
         ("public.events", "`incremental.end_value`"),
+        (
+            "public.events",
+            "`write_disposition` `append`: staging has the newest row of each key; `history: true` "
+            "keeps versions",
+        ),
     }
 
 
 def test_wildcards_and_whole_schemas_leave_out_views(shop: Database, tmp_path: Path) -> None:
     sling, dlt = tmp_path / "r.yaml", tmp_path / "config.toml"
     sling.write_text("source: A\ntarget: B\nstreams: {'public.*': {}}\n")
-    dlt.write_text('[sources.sql_database]\nbackend = "pyarrow"\n')
+    dlt.write_text('[sources.sql_database]\nbackend = "pyarrow"\ninclude_views = true\n')
     tables = ["Order Lines", "customers", "events", "orders", "secrets", "unnamed"]
 
     for file in (sling, dlt):
-        init_project(tmp_path / file.stem, shop.url, "acme", (), export=file)
+        report = init_project(tmp_path / file.stem, shop.url, "acme", (), export=file)
         assert list(declared(tmp_path / file.stem)) == tables
+    # dlt was asked for views, and Sling's wildcard wasn't.
+    left = ("sql_database", "`include_views`: no view is declared; add those that you need")
+    assert report.not_carried == (left,)
 
 
 def test_the_rest_is_a_comment_and_stands_on_the_terminal(shop: Database, tmp_path: Path) -> None:

@@ -65,8 +65,8 @@ def preview_load(
     table = plan.table
     loads = CommitLog(project.raw, table.lake_name).loads()
     effective, so_far = effective_of(loads), unfinished(loads)
-    reads_anew = options.full_refresh
-    over = so_far and reason_to_start_over(plan, so_far[-1], snapshot, full_refresh=reads_anew)
+    over = _why_over(plan, so_far, snapshot, options)
+    so_far = [] if effective or over else so_far
     changes = accepted_changes(plan, effective, options)
     window = window_of(
         plan,
@@ -88,21 +88,20 @@ def preview_load(
         reads_whole=window.is_whole,
         supersedes=tuple(load.load_id for load in effective) if window.is_whole else (),
         reasons=window.reasons,
-        ranges="" if effective else _ranges(plan, () if over else so_far, snapshot, session),
+        ranges="" if effective else _ranges(plan, so_far, snapshot, session),
         finds_deleted=_compares_keys(plan, window) and bool(effective),
         notes=(
             *changes.notes,
             *_notes_of_detached(plan, changes, window),
-            *([f"its first load starts over: {over}"] if over else ()),
-            *(() if effective else notes_of_resume_above(plan)),
+            *(() if effective else _notes_of_first_load(plan, over)),
         ),
     )
     if session is None:
         return load
-    left = () if effective or over else so_far
-    return _with_costs(
-        load, plan, window, session, effective=effective, so_far=left, options=options
-    )
+    load = _with_costs(load, plan, window, session, so_far=so_far)
+    if options.allow_shrink or table.settings.where or _are_expected(plan, changes):
+        return load
+    return replace(load, shrinks=_shrinks(load, plan, effective))
 
 
 def _with_costs(
@@ -111,9 +110,7 @@ def _with_costs(
     window: Window,
     session: PgConnection,
     *,
-    effective: Sequence[Load],
     so_far: Sequence[Load],
-    options: LoadOptions,
 ) -> LoadPreview:
     """The same load, with what it asks of the source.
 
@@ -122,7 +119,7 @@ def _with_costs(
     """
     # What the log has of the table, the server can't tell.
     of_log = plan.table.reads_log and "checkpoint" in window.reasons
-    load = replace(
+    return replace(
         load,
         estimate=None if of_log else estimate_of(session, plan, window, _left(plan, so_far)),
         statements=_statements_of_ranges(plan, so_far, session)
@@ -130,8 +127,27 @@ def _with_costs(
         else _statements(plan, window, session),
         keys=key_comparisons(session, [plan]).get(load.lake_name) if load.finds_deleted else None,
     )
-    is_accepted = options.allow_shrink or bool(plan.table.settings.where)
-    return load if is_accepted else replace(load, shrinks=_shrinks(load, plan, effective))
+
+
+def _are_expected(plan: TablePlan, changes: ContractChanges) -> bool:
+    """Whether rows of detached partitions don't count as lost; statistics don't tell how many."""
+    detached = detached_by(plan, changes)
+    return detached is not None and detached.are_expected
+
+
+def _why_over(
+    plan: TablePlan, so_far: Sequence[Load], snapshot: Snapshot, options: LoadOptions
+) -> str | None:
+    """Why a first load that has begun starts over; None if it goes on, or none has begun."""
+    if not so_far:
+        return None
+    return reason_to_start_over(plan, so_far[-1], snapshot, full_refresh=options.full_refresh)
+
+
+def _notes_of_first_load(plan: TablePlan, over: str | None) -> Iterator[str]:
+    if over:
+        yield f"its first load starts over: {over}"
+    yield from notes_of_resume_above(plan)
 
 
 def _notes_of_detached(plan: TablePlan, changes: ContractChanges, window: Window) -> Iterator[str]:

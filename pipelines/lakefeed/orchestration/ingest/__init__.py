@@ -1,7 +1,8 @@
 """Loads the selected tables: one snapshot for each source, failures isolated by table.
 
-Imports: `declaration`, `declaration.models`, `loading`, `loading.dlt_settings`, `loading.forecast`,
-    `loading.log`, `loading.plan`, `loading.raw`, `loading.sessions`, `loading.workers`,
+Imports: `declaration`, `declaration.environment`, `declaration.models`, `loading`,
+    `loading.dlt_settings`, `loading.forecast`, `loading.log`, `loading.plan`, `loading.raw`,
+    `loading.sessions`, `loading.workers`,
     `orchestration`, `orchestration.build`, `orchestration.project`, `orchestration.reports`,
     `source`, `source.connections`, `transformation`, `transformation.generate`,
     `transformation.warehouse`.

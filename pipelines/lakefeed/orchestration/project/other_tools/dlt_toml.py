@@ -49,6 +49,8 @@ def read_dlt(data: Any, tables: Sequence[CatalogueTable]) -> Imported:
     left = [
         (_SOURCE, f"`{key}`") for key in source if key not in (*_NO_MATTER, *_OF_SOURCE, *of_tables)
     ]
+    if source.get("include_views") and not named:
+        left.append((_SOURCE, "`include_views`: no view is declared; add those that you need"))
     found: dict[str, Carried] = {}
     for name in named or [t.name for t in tables if t.schema == schema and not is_view(t)]:
         settings = of_tables.get(name, {})
@@ -57,7 +59,7 @@ def read_dlt(data: Any, tables: Sequence[CatalogueTable]) -> Imported:
             left.append((name, "not in the database"))
         for table in matching:
             found[table.qualified] = _carried(table, settings)
-            left += [(table.qualified, text) for text in _remarks(settings)]
+            left += [(table.qualified, text) for text in _remarks(settings, table)]
     unused = [n for n in of_tables if n not in {t.name for t in tables} and n not in named]
     left += [(name, "not in the database") for name in unused]
     return Imported(found, tuple(left))
@@ -93,7 +95,13 @@ def _lookback(lag: object, pg_type: str) -> str:
     return f"{int(lag)}{unit}"
 
 
-def _remarks(settings: Mapping[str, Any]) -> Iterator[str]:
+def _remarks(settings: Mapping[str, Any], table: CatalogueTable) -> Iterator[str]:
+    has_key = settings.get("primary_key") or table.primary_key
+    if settings.get("write_disposition") == "append" and has_key:
+        yield (
+            "`write_disposition` `append`: staging has the newest row of each key; `history: true` "
+            "keeps versions"
+        )
     for key in settings:
         if key not in (*_NO_MATTER, *_OF_TABLE):
             yield f"`{key}`"
