@@ -66,20 +66,30 @@ from lakefeed.cli.main import main
 try:
     main()
 finally:
-    large = ("pyarrow.", "sqlalchemy.", "requests.", "dlt.extract", "dlt.normalize", "dlt.load")
+    large = ("pyarrow.", "sqlalchemy.", "requests.", "pandas")
+    large += ("dlt.extract", "dlt.normalize", "dlt.load")
     imported = [name for name in seen if name.startswith(large) and name in sys.modules]
     print("imported late:", sorted(imported))
 """
 
 
 def test_modules_that_loads_need_are_imported_before_tables_are_loaded_in_parallel(
-    database: Database, lake: Lake
+    database: Database, lake: Lake, tmp_path: Path
 ) -> None:
+    # A package that DuckDB, pyarrow and dlt look for, though Lakefeed doesn't need it.
+    pandas = tmp_path / "site" / "pandas"
+    pandas.mkdir(parents=True)
+    (pandas / "__init__.py").write_text("class DataFrame: pass\nclass NaT: pass\n")
     database.execute(ORDERS, "insert into orders values (1, 'a')", "create table b (id int)")
     lake.declare("orders: {cursor: updated_at}\nb: {mode: full_refresh}")
 
     ended = subprocess.run(
-        [sys.executable, "-c", IMPORTS], cwd=lake.root, capture_output=True, text=True, check=False
+        [sys.executable, "-c", IMPORTS],
+        cwd=lake.root,
+        env={**os.environ, "PYTHONPATH": str(pandas.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert "imported late: []" in ended.stdout, ended.stdout + ended.stderr

@@ -25,7 +25,7 @@ _SILENT_SECONDS = 180.0
 _EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
 _PACKAGE = "org.apache.spark"
 # Programs that live for minutes on few cores start faster without the last optimizations.
-# Without them Java keeps room for 48 MB of compiled code, which Spark fills within minutes, and from
+# Without them Java keeps room for 48 MB of compiled code, which Spark fills within minutes; from
 # then on it compiles the same again and again.
 _JAVA = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 
