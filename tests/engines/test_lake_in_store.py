@@ -69,6 +69,26 @@ def test_a_rollback_on_one_machine_is_seen_on_another(
     assert shop.query(STAGED) == [(1, "one")]
 
 
+def test_no_machine_undoes_a_rollback_unasked(
+    database: Database, shop: Lake, tmp_path: Path
+) -> None:
+    other = elsewhere(shop, tmp_path / "other")
+    database.execute("insert into t values (2, 'two')")
+    shop.run()
+    roll_back(other.project)
+
+    report = shop.run()
+
+    assert (report.build, report.published_at) == (None, None)
+    assert any("nothing is built until you resume" in told for told in report.warnings)
+    assert "the warehouse is rolled back" in shop.command("status").stderr
+    assert shop.command("build").returncode == 1
+    assert shop.query(STAGED) == [(1, "one")]
+    assert shop.command("rollback", "--resume").returncode == 0
+    assert other.run().published_at
+    assert shop.query(STAGED) == [(1, "one"), (2, "two")]
+
+
 def test_each_command_works(shop: Lake) -> None:
     assert failures(shop, COMMANDS) == {}
 

@@ -1,19 +1,17 @@
 """`lakefeed rollback`: publishes the previous version and keeps it until building is resumed.
 
-The next scheduled run would rebuild from raw and silently undo the rollback. So a rollback is
-recorded in `data/rolled_back.json`: while that file exists, runs load but don't build.
+The next scheduled run would rebuild from raw and silently undo the rollback. So the warehouse keeps
+a note of it: while that is there, runs load but don't build, on whatever machine.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from lakefeed.declaration.project import Project
 from lakefeed.documents import Format
 from lakefeed.errors import Refused
-from lakefeed.textfile import replace_text
 from lakefeed.transformation.warehouse.base.warehouse import Version
 from lakefeed.transformation.warehouse.declared import warehouse_of
 
@@ -67,7 +65,7 @@ def roll_back(project: Project) -> Rollback:
                 "in sources.yaml sets how many earlier versions are kept)",
             )
         rollback = Rollback(_time_of(before), _time_of(current) if current else None)
-        replace_text(_note(project), ROLLBACK.text(rollback))
+        warehouse.note_rollback(ROLLBACK.text(rollback))
         aside = warehouse.return_to(before, current)
     return replace(rollback, set_aside=str(aside.path) if aside else None)
 
@@ -78,16 +76,15 @@ def read_rollback(project: Project) -> Rollback | None:
     Raises:
         NewerFormat: a newer version of Lakefeed rolled back.
     """
-    note = _note(project)
-    if not note.exists():
-        return None
-    return ROLLBACK.read(note.read_text(encoding="utf-8"), str(note))
+    note = warehouse_of(project).rollback_note()
+    return ROLLBACK.read(*note) if note else None
 
 
 def resume(project: Project) -> Rollback | None:
     """Lets runs build again; returns the rollback that was in effect."""
     rollback = read_rollback(project)
-    _note(project).unlink(missing_ok=True)
+    if rollback:
+        warehouse_of(project).note_rollback(None)
     return rollback
 
 
@@ -107,7 +104,3 @@ def refuse_if_rolled_back(project: Project) -> None:
 
 def _time_of(version: Version) -> str:
     return version.published_at.strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _note(project: Project) -> Path:
-    return project.data / "rolled_back.json"

@@ -272,6 +272,12 @@ class Warehouse(Protocol):
         aside instead.
         """
 
+    def rollback_note(self) -> tuple[str, str] | None:
+        """The note of the rollback in effect, and where it is; None if there is none."""
+
+    def note_rollback(self, note: str | None) -> None:
+        """Replaces it, for whoever builds this warehouse; None ends the rollback."""
+
     def forget_versions(self) -> list[dt.datetime]:
         """Removes all earlier versions; returns their publication times."""
 

@@ -220,6 +220,21 @@ class WarehouseFile:
         aside = return_to(self._project, version, current)
         return SetAside(aside, aside.stat().st_ino) if aside else None
 
+    def rollback_note(self) -> tuple[str, str] | None:
+        if not self._rollback.exists():
+            return None
+        return self._rollback.read_text(encoding="utf-8"), str(self._rollback)
+
+    def note_rollback(self, note: str | None) -> None:
+        if note is None:
+            self._rollback.unlink(missing_ok=True)
+        else:
+            replace_text(self._rollback, note)
+
+    @property
+    def _rollback(self) -> Path:
+        return self._project.data / "rolled_back.json"
+
     def forget_versions(self) -> list[dt.datetime]:
         return forget_all_versions(self._project)
 

@@ -67,6 +67,7 @@ from lakefeed.transformation.warehouse.ducklake.return_to import (
     bring_back,
     drop_all,
 )
+from lakefeed.transformation.warehouse.ducklake.rollback_note import read_note, write_note
 
 
 class WarehouseLake:
@@ -195,6 +196,13 @@ class WarehouseLake:
             write_mark(session, None)
             commit_publication(session)
         return None
+
+    def rollback_note(self) -> tuple[str, str] | None:
+        note = read_note(self._lake.catalogue)
+        return (note, "the lake's catalogue") if note else None
+
+    def note_rollback(self, note: str | None) -> None:
+        write_note(self._lake.catalogue, note)
 
     def forget_versions(self) -> list[dt.datetime]:
         with newest(self._lake) as session:

@@ -89,7 +89,12 @@ class ApartSchemas:
 
 @dataclass(frozen=True)
 class Register:
-    """What the register says. `has_begun`: a build has begun in this catalog, ever."""
+    """What the register says.
+
+    Attributes:
+        has_begun: a build has begun in this catalog, ever.
+        rollback: the note of the rollback in effect; empty if there is none.
+    """
 
     revision: int = 0
     has_begun: bool = False
@@ -97,6 +102,7 @@ class Register:
     mark: Mark | None = None
     versions: tuple[SparkVersion, ...] = ()
     apart: tuple[ApartSchemas, ...] = ()
+    rollback: str = ""
 
     @property
     def current(self) -> SparkVersion | None:
@@ -231,6 +237,7 @@ def _text(register: Register, token: str) -> str:
         "has_begun": register.has_begun,
         "versions": [_version_document(version) for version in register.versions],
         "apart": [{**asdict(found), "as_of": _iso(found.as_of)} for found in register.apart],
+        "rollback": register.rollback,
     }
     return json.dumps(document)
 
@@ -263,6 +270,7 @@ def _parsed(revision: int, text: str) -> Register:
             ApartSchemas(**{**found, "as_of": _time(found["as_of"])})
             for found in document.get("apart", ())
         ),
+        rollback=document.get("rollback", ""),
     )
 
 

@@ -39,6 +39,7 @@ from lakefeed.transformation.warehouse.spark.public_views import finish_publicat
 from lakefeed.transformation.warehouse.spark.register import (
     Mark,
     Register,
+    change_register,
     clock,
     read_register,
 )
@@ -192,6 +193,13 @@ class WarehouseSpark:
         change_locked(spark, session, lambda found: _returned(found, version.published_at))
         finish_publication(spark, session)
         return None
+
+    def rollback_note(self) -> tuple[str, str] | None:
+        note = read_register(self._session).rollback
+        return (note, self.shown) if note else None
+
+    def note_rollback(self, note: str | None) -> None:
+        change_register(self._session, lambda found: replace(found, rollback=note or ""))
 
     def forget_versions(self) -> list[dt.datetime]:
         spark, session = self._spark, self._session
