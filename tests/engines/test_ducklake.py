@@ -22,6 +22,7 @@ from lakefeed.orchestration.build.rollback import resume, roll_back
 from lakefeed.orchestration.inspect.status import status
 from lakefeed.transformation.targets.ducklake import lake_of, opened
 from lakefeed.transformation.warehouse.declared import warehouse_of
+from lakefeed.transformation.warehouse.ducklake.lock import assert_locked
 from tests.conftest import CATALOGUE_VARIABLE, DUCKLAKE, Database, Lake, failures, new_lake
 
 pytestmark = pytest.mark.engines
@@ -103,6 +104,23 @@ def test_readers_see_one_published_version_and_never_a_build(
         assert words(in_transaction, "public.seen") == ["one"]
 
 
+def test_a_build_writes_no_table_again_that_it_does_not_change(
+    database: Database, shop: Lake
+) -> None:
+    before = max(snapshots(shop))
+    database.execute("insert into a values (2, 'two')")
+
+    assert shop.run().published_at
+
+    query = "select changes from ducklake_snapshots('lake') where snapshot_id > $1"
+    with opened(lake_of(shop.project)) as session:
+        found = session.execute(query, [before]).fetchall()
+    written = {table for (changes,) in found for table in changes.get("tables_created", ())}
+    assert "staging.stg_shop__a" not in written
+    assert "staging.stg_shop__b" not in written
+    assert "marts.of_a" in written
+
+
 def test_readers_find_the_state_of_models_beside_them(shop: Lake) -> None:
     with opened(lake_of(shop.project)) as reader:
         found = reader.execute(
@@ -157,6 +175,17 @@ def test_a_second_build_waits_for_the_first(shop: Lake) -> None:
     second.join(60)
 
     assert order == ["first", "second"]
+
+
+def test_a_lock_outlasts_what_the_catalogue_allows_a_transaction(
+    catalogue: Database, shop: Lake
+) -> None:
+    for limit in ("transaction_timeout", "idle_in_transaction_session_timeout"):
+        catalogue.execute(f"alter database {catalogue.name} set {limit} = '1s'")
+
+    with warehouse_of(shop.project).lock():
+        time.sleep(2)
+        assert_locked(lake_of(shop.project))
 
 
 def test_a_build_that_lost_its_lock_publishes_nothing(
@@ -262,6 +291,33 @@ def test_prune_merges_small_files_and_keeps_all_versions(database: Database, sho
     assert shop.query(count) == [(152,)]
 
 
+def test_what_was_rolled_back_does_not_come_back_after_a_prune(
+    database: Database, shop: Lake
+) -> None:
+    mart = shop.root / "dbt/models/marts/fact.sql"
+    query = (
+        "{{{{ config(materialized='incremental') }}}} select id, {} as word"
+        " from {{{{ ref('stg_shop__a') }}}} {{% if is_incremental() %}}"
+        " where id > (select max(id) from {{{{ this }}}}) {{% endif %}}"
+    )
+    mart.write_text(query.format("'right'"))
+    shop.command("build")
+    mart.write_text(query.format("'wrong'"))
+    database.execute("insert into a values (2, 'two')")
+    assert shop.run().published_at
+    roll_back(shop.project)
+    assert shop.command("prune").returncode == 0
+    mart.write_text(query.format("'right'"))
+    resume(shop.project)
+
+    assert shop.run().published_at
+
+    assert shop.query("select id, word from marts.fact order by id") == [
+        (1, "right"),
+        (2, "right"),
+    ]
+
+
 def test_an_erased_row_is_in_no_file_and_not_in_the_catalogue(
     catalogue: Database, database: Database, shop: Lake
 ) -> None:
@@ -283,9 +339,23 @@ def test_an_erased_row_is_in_no_file_and_not_in_the_catalogue(
     assert shop.query("select word from marts.of_a order by 1") == [("one",), ("three",)]
 
 
+def test_prune_removes_what_killed_builds_left_a_day_ago(shop: Lake) -> None:
+    folder = shop.root / "data/lake/staging"
+    folder.mkdir(parents=True, exist_ok=True)
+    old, new = folder / "ducklake-old.parquet", folder / "ducklake-new.parquet"
+    for file in (old, new):
+        duckdb.sql("select 1 as id").write_parquet(str(file))
+    os.utime(old, times=(time.time() - 90_000,) * 2)
+
+    assert shop.command("prune").returncode == 0
+
+    assert (old.exists(), new.exists()) == (False, True)
+
+
 def test_files_of_others_in_the_folder_of_the_lake_are_never_removed(shop: Lake) -> None:
     other = shop.root / "data/lake/notes.parquet"
     duckdb.sql("select 1 as id").write_parquet(str(other))
+    os.utime(other, times=(time.time() - 90_000,) * 2)
 
     assert shop.command("prune").returncode == 0
     erased = shop.command("prune", "--erase", "shop.a", "1")

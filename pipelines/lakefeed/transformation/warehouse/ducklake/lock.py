@@ -22,6 +22,7 @@ NOTHING_LOST = "nothing was published and nothing is lost: the next run builds w
 _APPLICATION = "lakefeed build"
 # Any number that nobody else locks in the catalogue's database: `lakefeed` in ASCII.
 _NUMBER = int.from_bytes(b"lakefeed", signed=True)
+_LIMITS = ["idle_in_transaction_session_timeout", "transaction_timeout"]
 _WAIT_SECONDS = 600.0
 _PAUSE_SECONDS = 0.2
 
@@ -54,7 +55,12 @@ def lake_lock(lake: Lake) -> Iterator[None]:
     session = open_session(catalogue, _APPLICATION)
     try:
         with session.cursor() as cursor:
-            cursor.execute("set local idle_in_transaction_session_timeout = 0")
+            # Those of a transaction that lasts as long as a build. `transaction_timeout` is new in
+            # PostgreSQL 17.
+            cursor.execute(
+                "select set_config(name, '0', true) from pg_settings where name = any(%s)",
+                [_LIMITS],
+            )
         _wait(session)
         with ExitStack() as stack:
             _held[catalogue.dsn] = _Held(session, stack)

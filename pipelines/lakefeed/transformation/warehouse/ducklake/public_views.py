@@ -34,7 +34,6 @@ class Stored:
     name: str
     kind: str
     sql: str
-    number: int
 
     @property
     def quoted(self) -> str:
@@ -50,18 +49,18 @@ def stored(session: DuckDBPyConnection, database: str) -> list[Stored]:
     """The tables and views of an attached lake or snapshot that belong to a version."""
     of_versions = f"schema_name not in ({', '.join(map(literal, OUTSIDE))})"
     query = f"""
-        select schema_name, table_name, 'table', sql, table_oid from duckdb_tables()
+        select schema_name, table_name, 'table', sql from duckdb_tables()
         where database_name = $1 and not temporary and {of_versions}
         union all
-        select schema_name, view_name, 'view', sql, view_oid from duckdb_views()
+        select schema_name, view_name, 'view', sql from duckdb_views()
         where database_name = $1 and not temporary and not internal and {of_versions}
         order by all
     """
     rows = session.execute(query, [database]).fetchall()
     return [
         # A lake shows the SQL of its views as if it named the database that it is attached as.
-        Stored(schema, name, kind, sql=sql.replace(f"{database}.", f"{LAKE}."), number=number)
-        for schema, name, kind, sql, number in rows
+        Stored(schema, name, kind, sql=sql.replace(f"{database}.", f"{LAKE}."))
+        for schema, name, kind, sql in rows
     ]
 
 
