@@ -43,7 +43,9 @@
             {%- endset -%}
             {%- do lakefeed.run_statement(create_table_as(false, this, rows)) -%}
         {%- endif -%}
-        {%- do lakefeed.merge_rows(raw.meta.lakefeed, query, new.counting, fitted.wanted.keys() | list) -%}
+        {%- set columns = fitted.wanted.keys() | list -%}
+        {%- set dropped = fitted.present.keys() | reject('in', columns) | list -%}
+        {%- do lakefeed.merge_rows(raw.meta.lakefeed, query, new.counting, columns, dropped) -%}
     {%- endif -%}
     {%- if raw.meta.lakefeed.get('compared_as') -%}
         {%- do lakefeed.record_fact('compared_keys', 'compared_as', tojson(raw.meta.lakefeed.compared_as)) -%}

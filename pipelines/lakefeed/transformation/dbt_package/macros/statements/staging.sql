@@ -109,9 +109,10 @@
 
 {#
     Merges the rows that this query has into the model, in one statement, and with it removes the rows
-    whose newest version is a tombstone.
+    whose newest version is a tombstone. `dropped` are the columns of the model that the raw table no
+    longer has: a row's new version has no value for them.
 #}
-{% macro merge_rows(raw, query, counting, columns) %}
+{% macro merge_rows(raw, query, counting, columns, dropped) %}
     {%- if not raw.key -%}
         {#- A load that was staged before its record was written must not be staged twice. -#}
         {%- do lakefeed.run_statement(
@@ -147,6 +148,9 @@
         when matched and source._lakefeed_gone then delete
         {%- endif %}
         when matched then update set
+            {% for name in lakefeed.quoted(dropped).values() -%}
+            {{ name }} = null,
+            {% endfor -%}
             {% for name in columns -%}
             {{ quoted[name] }} = source.{{ quoted[name] }}{{ ',' if not loop.last }}
             {% endfor -%}
