@@ -139,3 +139,20 @@ def test_no_key_is_written_into_a_file(shop: Lake, store: ObjectStore) -> None:
     written = [path for path in shop.root.rglob("*") if path.is_file()]
 
     assert [path for path in written if secret.encode() in path.read_bytes()] == []
+
+
+def test_a_wrong_key_of_the_lakes_files_is_named_where_raw_needs_none(
+    database: Database, lake: Lake
+) -> None:
+    database.execute(
+        "create table t (id int primary key, word text, at timestamptz default now())",
+        "insert into t select i, 'word ' || i from generate_series(1, 2000) as i",
+    )
+    beside = replace(lake, raw_url="").declare("t: {cursor: at}")
+    assert beside.run().exit_code == 0
+
+    traced = beside.process("trace", "shop.t", "1", AWS_SECRET_ACCESS_KEY="wrong")
+
+    assert traced.returncode == 1, traced
+    assert "access denied" in traced.stderr or "the secret key isn't" in traced.stderr, traced
+    assert "Traceback" not in traced.stderr

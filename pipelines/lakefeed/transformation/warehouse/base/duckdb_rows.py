@@ -6,6 +6,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from lakefeed.sql import quote, quote_qualified
+from lakefeed.store_reasons import store_error_in
 from lakefeed.transformation.warehouse.base.matching_rows import (
     MOST_ROWS,
     NOT_BUILT,
@@ -17,13 +18,19 @@ from lakefeed.transformation.warehouse.base.matching_rows import (
 
 
 def matching_rows(session: DuckDBPyConnection, wanted: Wanted) -> Matching:
-    """The rows of a relation that contain a key."""
+    """The rows of a relation that contain a key.
+
+    Raises:
+        StorageFailed: the object store that has them can't be read.
+    """
     try:
         session.execute("set timezone = 'UTC'")
         return _matching(session, wanted)
     except duckdb.CatalogException:
         return NOT_BUILT
     except duckdb.Error as error:
+        if failure := store_error_in(str(error)):
+            raise failure from None
         return Matching(unread=str(error).split("\n", 1)[0])
 
 
