@@ -121,7 +121,7 @@ def plan_first_load(opened: TableSession, loads: Sequence[Load], options: LoadOp
         return _going_on(opened, so_far[-1])
     removal = "to remove what was read: lakefeed prune"
     notes = [f"its first load starts over: {why}; {removal}"] if why else []
-    notes += notes_of_resume_above(plan)
+    notes += notes_of_resume_above(plan, snapshot)
     begins = FirstLoad(abandons=bool(so_far), notes=tuple(notes))
     if options.backfill or options.steps or not can_be_in_ranges(plan):
         return begins

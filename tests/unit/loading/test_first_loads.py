@@ -11,7 +11,11 @@ import pytest
 from lakefeed.declaration.catalogue import CatalogueTable, Column, Part
 from lakefeed.declaration.project import open_project
 from lakefeed.loading.plan.table_plan import TablePlan, plan_table
-from lakefeed.loading.ranges.first_loads import count_of_ranges, may_begin
+from lakefeed.loading.ranges.first_loads import (
+    count_of_ranges,
+    may_begin,
+    notes_of_resume_above,
+)
 from lakefeed.source.snapshot import Horizon, Snapshot
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -74,3 +78,14 @@ def test_not_so_without_a_horizon(tmp_path: Path) -> None:
     assert not may_begin(plan, prepared, 100 * GB)
     assert not may_begin(plan, replace(SNAPSHOT, conflicts=0), 100 * GB)
     assert not may_begin(plan_of(tmp_path, "{cursor: other}"), SNAPSHOT, 100 * GB)
+
+
+def test_a_table_is_told_that_its_setting_has_no_effect_on_a_standby(tmp_path: Path) -> None:
+    declared = "{cursor: at, resume_above: 1 GB}"
+    plan, standby = plan_of(tmp_path, declared), replace(SNAPSHOT, conflicts=0)
+
+    (told,) = notes_of_resume_above(plan, standby)
+
+    assert "has no effect: a standby doesn't tell which transactions" in told
+    assert notes_of_resume_above(plan, SNAPSHOT) == ()
+    assert notes_of_resume_above(plan_of(tmp_path), standby) == ()

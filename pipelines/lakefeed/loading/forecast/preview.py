@@ -93,7 +93,7 @@ def preview_load(
         notes=(
             *changes.notes,
             *_notes_of_detached(plan, changes, window),
-            *(() if effective else _notes_of_first_load(plan, over)),
+            *(() if effective else _notes_of_first_load(plan, snapshot, over)),
         ),
     )
     if session is None:
@@ -144,10 +144,10 @@ def _why_over(
     return reason_to_start_over(plan, so_far[-1], snapshot, full_refresh=options.full_refresh)
 
 
-def _notes_of_first_load(plan: TablePlan, over: str | None) -> Iterator[str]:
+def _notes_of_first_load(plan: TablePlan, snapshot: Snapshot, over: str | None) -> Iterator[str]:
     if over:
         yield f"its first load starts over: {over}"
-    yield from notes_of_resume_above(plan)
+    yield from notes_of_resume_above(plan, snapshot)
 
 
 def _notes_of_detached(plan: TablePlan, changes: ContractChanges, window: Window) -> Iterator[str]:

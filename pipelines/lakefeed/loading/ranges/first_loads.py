@@ -30,9 +30,11 @@ def can_be_in_ranges(plan: TablePlan) -> bool:
     return _why_at_once(plan) is None
 
 
-def notes_of_resume_above(plan: TablePlan) -> tuple[str, ...]:
+def notes_of_resume_above(plan: TablePlan, snapshot: Snapshot) -> tuple[str, ...]:
     """What to tell of a `resume_above` that the table's own entry sets in vain."""
     why, table = _why_at_once(plan), plan.table
+    if why is None and snapshot.conflicts is not None:
+        why = "a standby doesn't tell which transactions of the primary are still open"
     is_meant = table.is_own("resume_above") and table.settings.resume_above_bytes is not None
     if why is None or not is_meant:
         return ()
