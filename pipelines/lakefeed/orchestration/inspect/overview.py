@@ -111,7 +111,7 @@ def overview(project: Project, now: dt.datetime) -> Overview:
     models = read_models(project)
     runs, known = read_runs(project.data), test_names(project)
     found = tuple(newest_test_results(runs, known))
-    rollback = read_rollback(project)
+    rollback = None if unread else read_rollback(project)
     tables = tuple(_tables(project, state, now, unread=unread))
     changes = [change for table in tables for change in table.changes]
     return Overview(
@@ -123,7 +123,7 @@ def overview(project: Project, now: dt.datetime) -> Overview:
         models=tuple(_models(project, models, state, unread=unread)),
         changes=tuple(sorted(changes, key=lambda change: change.at)),
         published_at=state.published_at,
-        has_warehouse=warehouse_of(project).exists(),
+        has_warehouse=bool(unread) or warehouse_of(project).exists(),
         never_ran=len(known) - len(found),
         rolled_back=rollback.warning if rollback else "",
         unread=unread,
