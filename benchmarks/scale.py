@@ -11,7 +11,7 @@ import json
 import sys
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -44,6 +44,7 @@ from lakefeed.demo.store import ObjectStore, embedded_store
 _BUCKET = "lake"
 # Of the demo; 1 is 6,500 rows.
 _DEMO_SCALES = (1, 10, 100)
+_MAIN = "lakefeed.cli.main"
 _LIMIT_SECONDS = 900
 _CATALOGUES = 40
 _PYTHON = REPOSITORY / ".venv-spark" / "bin" / "python"
@@ -79,7 +80,7 @@ class _Raw:
     variable: str
     source: Source
     store: ObjectStore
-    write_project: Callable[[Path, str], object]
+    write_project: Callable[[Path, Mapping[str, str]], object]
     url: str = ""
 
     @property
@@ -89,12 +90,12 @@ class _Raw:
     def begin(self, folder: Path) -> None:
         """Loads all rows into a raw layer of its own."""
         self.url = f"s3://{_BUCKET}/{uuid.uuid4().hex}"
-        self.write(folder, "")
+        self.write(folder, {})
         self.load(folder)
 
-    def write(self, folder: Path, warehouse: str) -> None:
+    def write(self, folder: Path, warehouse: Mapping[str, str]) -> None:
         """A project with this raw layer, in an empty folder."""
-        self.write_project(folder, f"raw: {{url: '{self.url}'}}\n{warehouse}")
+        self.write_project(folder, {"raw": f"{{url: '{self.url}'}}", **warehouse})
         must(Command([sys.executable, "-m", _MAIN, "sync"], folder, self.environment))
 
     def load(self, folder: Path) -> None:
@@ -102,20 +103,20 @@ class _Raw:
         must(Command([sys.executable, "-m", _MAIN, "load"], folder, self.environment))
 
 
-_MAIN = "lakefeed.cli.main"
-
-
 @dataclass
 class _Build:
     """A project that one engine builds, anew or on top of what it has built."""
 
-    engine: str
     raw: _Raw
     place: Place
     spark: _Spark | None
     change: Callable[[], object] | None = None
     _catalogue: str = ""
     _before: tuple[float, int] = field(default=(0.0, 0))
+
+    @property
+    def engine(self) -> str:
+        return _SPARK if self.spark else _FILE
 
     @property
     def _root(self) -> Path:
@@ -130,12 +131,12 @@ class _Build:
         if self.spark is None:
             self.raw.begin(self.place.fresh(self._loader.name))
         self.place.fresh(self._root.name)
-        warehouse = ""
+        warehouse = {}
         if self.spark:
             self._catalogue = f"lake{next(self.spark.unused)}"
             remote = self.spark.cluster.remote
             kind = f"type: spark, remote: '{remote}', catalog: {self._catalogue}"
-            warehouse = f"warehouse: {{{kind}}}\n"
+            warehouse = {"warehouse": f"{{{kind}}}"}
         self.raw.write(self._root, warehouse)
         return self._command()
 
@@ -198,7 +199,7 @@ def _steps(
     what: str, raw: _Raw, place: Place, spark: _Spark, change: Callable[[], object] | None
 ) -> list[Step]:
     """The steps of both engines: a first build, and one after a change if one is given."""
-    builds = [_Build(_FILE, raw, place, None, change), _Build(_SPARK, raw, place, spark, change)]
+    builds = [_Build(raw, place, engine, change) for engine in (None, spark)]
     steps = [_step(f"{what}, first build", build, build.first) for build in builds]
     if change:
         steps += [_step(f"{what}, after a day", build, build.later) for build in builds]
@@ -238,15 +239,14 @@ def _start_spark(stack: ExitStack, server: Source, place: Place, store: ObjectSt
     return _Spark(cluster, count(), port)
 
 
-def _write_demo(folder: Path, settings: str) -> None:
-    values = dict(line.split(": ", 1) for line in settings.splitlines())
-    copy_with(open_project(REPOSITORY), folder, values)
+def _write_demo(folder: Path, settings: Mapping[str, str]) -> None:
+    copy_with(open_project(REPOSITORY), folder, settings)
 
 
-def _write_lineitem(folder: Path, settings: str) -> None:
+def _write_lineitem(folder: Path, settings: Mapping[str, str]) -> None:
     declare(folder, [lineitem()])
-    declaration = folder / DECLARATION_FILE
-    declaration.write_text(declaration.read_text(encoding="utf-8") + settings, encoding="utf-8")
+    with (folder / DECLARATION_FILE).open("a", encoding="utf-8") as declaration:
+        declaration.writelines(f"{name}: {value}\n" for name, value in settings.items())
 
 
 def _a_day(source: Source) -> None:

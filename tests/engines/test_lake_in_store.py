@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import uuid
 from dataclasses import replace
@@ -13,7 +14,7 @@ from lakefeed.orchestration.build.rollback import roll_back
 from lakefeed.transformation.manifest import read_models
 from lakefeed.transformation.targets.ducklake import lake_of, opened
 from lakefeed.transformation.warehouse.declared import warehouse_of
-from tests.conftest import Database, Lake, ObjectStore, failures, only
+from tests.conftest import CATALOGUE_VARIABLE, Database, Lake, ObjectStore, failures, only
 
 pytestmark = pytest.mark.engines
 
@@ -25,6 +26,7 @@ COMMANDS = (
     ("prune",),
     ("rebuild",),
 )
+LOST = "postgresql://nobody@127.0.0.1:1/lost"
 STAGED = "select id, word from staging.stg_shop__t where _deleted_at is null order by id"
 
 
@@ -57,26 +59,22 @@ def test_another_machine_goes_on_where_the_first_ended(
     assert shop.query(STAGED) == other.query(STAGED) == [(2, "two")]
 
 
-def test_a_rollback_on_one_machine_is_seen_on_another(
-    database: Database, shop: Lake, tmp_path: Path
-) -> None:
+@pytest.fixture
+def elsewhere_rolled_back(database: Database, shop: Lake, tmp_path: Path) -> Lake:
+    """Another machine, which has rolled back the second version of the shop."""
     other = elsewhere(shop, tmp_path / "other")
     database.execute("insert into t values (2, 'two')")
     shop.run()
-
     roll_back(other.project)
+    return other
 
+
+@pytest.mark.usefixtures("elsewhere_rolled_back")
+def test_a_rollback_on_one_machine_is_seen_on_another(shop: Lake) -> None:
     assert shop.query(STAGED) == [(1, "one")]
 
 
-def test_no_machine_undoes_a_rollback_unasked(
-    database: Database, shop: Lake, tmp_path: Path
-) -> None:
-    other = elsewhere(shop, tmp_path / "other")
-    database.execute("insert into t values (2, 'two')")
-    shop.run()
-    roll_back(other.project)
-
+def test_no_machine_undoes_a_rollback_unasked(shop: Lake, elsewhere_rolled_back: Lake) -> None:
     report = shop.run()
 
     assert (report.build, report.published_at) == (None, None)
@@ -85,8 +83,15 @@ def test_no_machine_undoes_a_rollback_unasked(
     assert shop.command("build").returncode == 1
     assert shop.query(STAGED) == [(1, "one")]
     assert shop.command("rollback", "--resume").returncode == 0
-    assert other.run().published_at
+    assert elsewhere_rolled_back.run().published_at
     assert shop.query(STAGED) == [(1, "one"), (2, "two")]
+
+
+def test_the_page_and_metrics_are_written_without_what_a_lost_catalogue_knew(shop: Lake) -> None:
+    page, metrics = (shop.process(c, **{CATALOGUE_VARIABLE: LOST}) for c in ("docs", "metrics"))
+
+    assert "wrote " in page.stdout, page
+    assert re.search(r"^lakefeed_warehouse_unreadable\S* 1$", metrics.stdout, re.MULTILINE), metrics
 
 
 def test_each_command_works(shop: Lake) -> None:

@@ -30,23 +30,23 @@ class RowsRead:
         """Yields a from-clause item with the same rows, which are counted within the block.
 
         Args:
-            tell: called from another thread with the rows so far, while there are more and more.
+            tell: called from another thread, now and then, with the rows so far.
         """
         done = Event()
-        thread = Thread(target=self._follow, args=(done, tell), daemon=True)
-        thread.start()
-        try:
-            yield f"(from {rows} where nextval({self._sequence}) is not null)"
-        finally:
-            done.set()
-            thread.join()
-
-    def _follow(self, done: Event, tell: Callable[[int], None]) -> None:
         with self._engine.cursor() as beside:
             before = self._taken(beside)
-            while not done.wait(_EVERY_SECONDS):
-                if rows := self._taken(beside) - before:
-                    tell(rows)
+
+            def follow() -> None:
+                while not done.wait(_EVERY_SECONDS):
+                    tell(self._taken(beside) - before)
+
+            thread = Thread(target=follow, name="lakefeed-rows", daemon=True)
+            thread.start()
+            try:
+                yield f"(from {rows} where nextval({self._sequence}) is not null)"
+            finally:
+                done.set()
+                thread.join()
 
     def _taken(self, beside: DuckDBPyConnection) -> int:
         ((last,),) = beside.execute(
