@@ -51,12 +51,13 @@ def test_a_load_that_finds_nothing_new_commits_nothing(database: Database, lake:
     assert len(lake.files("shop__orders")) == 1
 
 
-# Prints which large modules the threads that load tables import.
+# Prints which large modules the threads that load tables import, and whether one imports pandas.
 IMPORTS = """
 import sys, threading
 class Seen:
     def find_spec(self, name, path=None, target=None):
         is_ready = hasattr(sys.modules.get("lakefeed.loading.load"), "load_table")
+        is_ready = is_ready or name == "pandas"
         if is_ready and threading.current_thread().name.startswith("lakefeed"):
             seen.add(name)
 seen = set()

@@ -6,7 +6,6 @@ Each step may be killed and repeated: a package that is complete is committed by
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,10 +31,6 @@ from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.load_manifest import MANIFEST, Load
 from lakefeed.loading.raw.profile import profile_name
 from lakefeed.loading.raw.table_folders import working_directory
-
-# DuckDB and pyarrow import it where it is installed, and dlt takes what `sys.modules` has of it.
-with suppress(Exception):
-    import pandas  # type: ignore[import-untyped]  # noqa: F401
 
 
 @dataclass(frozen=True)

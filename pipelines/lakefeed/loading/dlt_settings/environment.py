@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from lakefeed.declaration.environment.variables import data_folder
@@ -40,3 +41,14 @@ def prepare_dlt(root: Path) -> None:
     )
     # dlt both logs and raises the error of a failed job; Lakefeed reports the raised one.
     os.environ.setdefault(_LOG_LEVEL, "CRITICAL")
+
+
+def import_pandas() -> None:
+    """Imports pandas if it is installed; called before threads are started that load tables.
+
+    Lakefeed doesn't need it, but DuckDB, pyarrow and dlt look for it, and it imports pyarrow. If a
+    thread imports pandas and another one pyarrow, each waits for the other, and Python lets one go
+    on with a module that is imported half.
+    """
+    with suppress(Exception):
+        import pandas  # type: ignore[import-untyped]  # noqa: F401

@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 
 from lakefeed.declaration.project import Location
 from lakefeed.errors import LakefeedError
+from lakefeed.loading.dlt_settings.environment import import_pandas
 from lakefeed.loading.error_translation import explain_failure
 from lakefeed.loading.extract.extract_table import page_ranges
 from lakefeed.loading.load_result import LoadResult
@@ -62,6 +63,7 @@ def main(descriptors: Sequence[int], raw_url: str, root: str) -> None:
     # Ctrl-C reaches the run as well, which decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Imported before the fork, for all workers.
+    import_pandas()
     import lakefeed.loading.load  # noqa: F401
 
     import_filesystem(Location(raw_url, Path(root)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from lakefeed.declaration.project import Project
-from lakefeed.loading.dlt_settings.environment import prepare_dlt
+from lakefeed.loading.dlt_settings.environment import import_pandas, prepare_dlt
 from lakefeed.loading.plan.backfill import parse_range
 from lakefeed.loading.raw.commit_log import forget_what_was_read
 from lakefeed.orchestration.ingest.load_request import LoadRequest
@@ -32,6 +32,7 @@ def load(
     parse_range(request.since, request.until, full_refresh=request.full_refresh)
     listener = listener or Silence()
     prepare_dlt(project.root)
+    import_pandas()
     forget_what_was_read()
     reports: list[TableReport] = []
     warnings: list[str] = []
