@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -110,6 +109,7 @@ def _counts(death: Death, arguments: Iterable[object]) -> bool:
 
 def main(name: str) -> int:
     """`lakefeed run` in the current folder's project until this death."""
+    from lakefeed.conformance.failures import first_failure
     from lakefeed.declaration.project import open_project
     from lakefeed.orchestration.ingest.load_request import LoadRequest
     from lakefeed.orchestration.run import run
@@ -118,7 +118,7 @@ def main(name: str) -> int:
     arm(deaths_of(project.declaration.warehouse.type)[name])
     report = run(project, LoadRequest())
     # For a run that ended before it could die.
-    sys.stdout.write(json.dumps(report.as_json()))
+    sys.stdout.write(first_failure(report))
     return report.exit_code
 
 

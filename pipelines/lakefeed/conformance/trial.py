@@ -14,6 +14,7 @@ from typing import Any
 import psycopg2
 
 from lakefeed.conformance.deaths import DIED
+from lakefeed.conformance.failures import first_failure
 from lakefeed.conformance.readers import seen_by_readers
 from lakefeed.conformance.spelling import Row, lake_texts, source_texts
 from lakefeed.declaration.project import Project, open_project
@@ -169,10 +170,5 @@ def _shown(rows: Sequence[Any]) -> str:
 
 
 def _refuse_failure(report: RunReport) -> None:
-    for table in report.failures:
-        raise PromiseBroken(f"{table.name} failed to load: {table.error}")
-    if report.build_error:
-        raise PromiseBroken(f"the build failed: {report.build_error}")
-    if report.build and report.build.failures:
-        node = report.build.failures[0]
-        raise PromiseBroken(f"{node.name} failed: {node.told}")
+    if failure := first_failure(report):
+        raise PromiseBroken(failure)
