@@ -27,6 +27,7 @@ from lakefeed.declaration.project import Project, open_project
 from lakefeed.demo.server import embedded_postgres, starting_alone
 from lakefeed.demo.store import ObjectStore, embedded_store
 from lakefeed.loading.object_store.duckdb_access import give_access
+from lakefeed.loading.object_store.file_cache import cache_folder
 from lakefeed.loading.object_store.filesystem import open_raw
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.latest_rows import LatestRows
@@ -468,6 +469,7 @@ def copy_of(lake: Lake, folder: Path) -> Lake:
         copy = _with_raw_of_its_own(copy)
     if lake.warehouse:
         copy_catalogue(copy)
+    if lake.raw_url or lake.warehouse:
         # Of the lake that isn't the copy, to which a prune would leave its loads.
         files, raw = open_raw(copy.project.raw)
         files.rm(f"{raw}/_lakefeed_builds", recursive=True)
@@ -481,6 +483,11 @@ def _with_raw_of_its_own(copy: Lake) -> Lake:
     declaration = copy.root / "sources.yaml"
     declaration.write_text(declaration.read_text().replace(copy.raw_url, moved.raw_url))
     write_generated(moved.project)
+    # Named by the URL.
+    cached = cache_folder(copy.project.raw, "")
+    before = cache_folder(replace(copy.project.raw, url=copy.raw_url), "")
+    if before.exists():
+        before.rename(cached)
     return moved
 
 

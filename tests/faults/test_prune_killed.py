@@ -120,8 +120,9 @@ def test_the_next_prune_finishes_removing_orphaned_data(
 
     assert "nothing to remove" in copied.command("prune", "--undeclared").stdout
     raw, root = open_raw(copied.project.raw)
-    folders = [*(copied.root / "data").rglob("*shop__u*"), *raw.glob(f"{root}/*shop__u*")]
-    assert not [path for path in folders if "locks" not in str(path)]
+    folders = [*(copied.root / "data").rglob("*shop__u*"), *raw.find(f"{root}/shop__u")]
+    # A store may list a folder without files as itself.
+    assert not [path for path in folders if "locks" not in str(path) and path != f"{root}/shop__u"]
     assert copied.query("select distinct model from _lakefeed.staged_loads") == [("stg_shop__t",)]
     assert copied.run().exit_code == 0
     assert staged(copied, "t") == before

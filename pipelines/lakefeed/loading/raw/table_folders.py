@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fsspec import AbstractFileSystem
+
 from lakefeed.declaration.project import Project
+from lakefeed.loading.object_store.file_cache import cache_folder
 from lakefeed.loading.object_store.filesystem import open_raw
 from lakefeed.loading.raw.commit_log import COMMITS_FOLDER, LOADS_FOLDER, CommitLog
 from lakefeed.loading.raw.inventory import Inventory
@@ -36,9 +39,18 @@ def raw_folders(project: Project) -> RawFolders:
         or (entry["type"] != "file" and filesystem.isdir(entry["name"]))
     ]
     paths = [path for path in paths if not path.endswith(f"/{BUILDS_FOLDER}")]
+    if not project.raw.is_local:
+        # Stores have no folders, but some list those that had files, or that a console created.
+        known = {f"{root}/{table.lake_name}" for table in project.tables}
+        paths = [path for path in paths if path in known or _has_files(filesystem, path)]
     ours = {path for path in paths if filesystem.isdir(f"{path}/{LOADS_FOLDER}")}
     names = [sorted(p.rsplit("/", 1)[-1] for p in group) for group in (ours, set(paths) - ours)]
     return RawFolders(tuple(names[0]), tuple(names[1]))
+
+
+def _has_files(filesystem: AbstractFileSystem, folder: str) -> bool:
+    # A folder without files is listed as itself.
+    return any(str(path).rstrip("/") != folder for path in filesystem.find(folder))
 
 
 def remove_raw_folder(log: CommitLog) -> None:
@@ -74,6 +86,11 @@ def working_directories(project: Project) -> set[str]:
 def remove_copies(project: Project) -> None:
     """Removes the copies on this machine of files in object stores, of earlier ones as well."""
     shutil.rmtree(project.data / ".raw", ignore_errors=True)
+
+
+def remove_copies_of(project: Project, lake_name: str) -> None:
+    """Removes the copies on this machine of a table's files."""
+    shutil.rmtree(cache_folder(project.raw, lake_name), ignore_errors=True)
 
 
 def remove_working_directory(project: Project, lake_name: str) -> None:

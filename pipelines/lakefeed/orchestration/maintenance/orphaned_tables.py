@@ -14,6 +14,7 @@ from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.inventory import Inventory
 from lakefeed.loading.raw.table_folders import (
     RawFolders,
+    remove_copies_of,
     remove_raw_folder,
     remove_working_directory,
     working_directories,
@@ -82,11 +83,12 @@ def remove_undeclared(
     tables: Iterable[OrphanedTables],
     lock: Callable[[str], AbstractContextManager[None]],
 ) -> None:
-    """Removes the working directories and raw folders of these tables, each under its lock."""
+    """Removes all that loads of these tables wrote, each table's under its lock."""
     declared = {table.lake_name for table in project.tables}
     for table in tables:
         if table.lake_name not in declared:
             with lock(table.lake_name):
+                remove_copies_of(project, table.lake_name)
                 remove_working_directory(project, table.lake_name)
                 remove_raw_folder(CommitLog(project.raw, table.lake_name))
 
