@@ -3,6 +3,6 @@
 Imports: `declaration`, `loading.object_store`, `loading.raw`, `source.inspection`,
     `transformation`, `transformation.dbt_adapter`, `transformation.dbt_adapter.spark`,
     `transformation.targets`, `transformation.warehouse.base`,
-    `transformation.warehouse.duckdb_file`.
+    `transformation.warehouse.duckdb_file`, `transformation.warehouse.registered`.
 Public: `warehouse_spark`.
 """

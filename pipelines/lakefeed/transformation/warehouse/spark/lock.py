@@ -11,12 +11,8 @@ from typing import TYPE_CHECKING
 
 from lakefeed.transformation.targets.spark import Spark, open_session
 from lakefeed.transformation.warehouse.base.lease import LeaseLock
-from lakefeed.transformation.warehouse.spark.register import (
-    Register,
-    change_register,
-    clock,
-    read_register,
-)
+from lakefeed.transformation.warehouse.registered.lock import lease_of
+from lakefeed.transformation.warehouse.spark.register import SparkRegister, SparkTable, clock
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -33,8 +29,8 @@ def spark_lock(spark: Spark) -> AbstractContextManager[None]:
 
 
 def change_locked(
-    spark: Spark, session: SparkSession, change: Callable[[Register], Register]
-) -> Register:
+    spark: Spark, session: SparkSession, change: Callable[[SparkRegister], SparkRegister]
+) -> SparkRegister:
     """Replaces the register as the holder of the lock.
 
     Raises:
@@ -57,10 +53,5 @@ def lock_holder(spark: Spark, session: SparkSession) -> str:
     return _lock(spark, session).holder()
 
 
-def _lock(spark: Spark, session: SparkSession) -> LeaseLock[Register]:
-    return LeaseLock(
-        spark,
-        read=lambda: read_register(session),
-        change=lambda change: change_register(session, change),
-        clock=lambda: clock(session),
-    )
+def _lock(spark: Spark, session: SparkSession) -> LeaseLock[SparkRegister]:
+    return lease_of(spark, SparkTable(session), lambda: clock(session))

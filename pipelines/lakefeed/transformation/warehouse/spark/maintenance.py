@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lakefeed.transformation.targets.spark import quoted, rows_of, text_literal
+from lakefeed.transformation.warehouse.registered.side_by_side import side_by_side
 from lakefeed.transformation.warehouse.spark.public_views import run_all, tag_name
 from lakefeed.transformation.warehouse.spark.register import SparkVersion
 from lakefeed.transformation.warehouse.spark.relations import (
     Ours,
     Stored,
     drops,
-    side_by_side,
     stored,
 )
 

@@ -6,22 +6,19 @@ was killed among the views is finished by whoever builds next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sqlglot import exp, parse_one
-from sqlglot.errors import SqlglotError
-
-from lakefeed.errors import BuildFailed
 from lakefeed.transformation.targets.spark import Spark, quoted, rows_of
+from lakefeed.transformation.warehouse.registered import views
+from lakefeed.transformation.warehouse.registered.side_by_side import side_by_side
 from lakefeed.transformation.warehouse.spark.lock import change_locked
 from lakefeed.transformation.warehouse.spark.register import SparkVersion, read_register
 from lakefeed.transformation.warehouse.spark.relations import (
     PUBLIC,
     Stored,
     names_of,
-    side_by_side,
 )
 
 if TYPE_CHECKING:
@@ -98,37 +95,8 @@ def views_at(
     Raises:
         BuildFailed: the query of a view isn't understood.
     """
-    places = {(relation.schema, relation.name): place(relation) for relation in relations}
-    waiting = {place(relation): relation for relation in relations if relation.kind == "view"}
-    queries = {at: _reading(view, places) for at, view in waiting.items()}
-    reads = {
-        at: {(table.db, table.name) for table in query.find_all(exp.Table)}
-        for at, query in queries.items()
-    }
-    while waiting:
-        ready = [at for at in waiting if not reads[at] & waiting.keys() - {at}] or list(waiting)
-        for at in ready:
-            del waiting[at]
-            yield f"create or replace view {quoted(*at)} as {queries[at].sql(dialect='spark')}"
-
-
-def _reading(view: Stored, places: Mapping[tuple[str, str], tuple[str, str]]) -> exp.Expr:
-    """The query of a view, reading what dbt builds at other places."""
-    try:
-        query = parse_one(view.sql, dialect="spark")
-    except SqlglotError:
-        raise BuildFailed(
-            f"{view.schema}.{view.name} can't be published: its SQL isn't understood",
-            do="materialize the model as a table",
-        ) from None
-    for table in query.find_all(exp.Table):
-        found = places.get((table.db or view.schema, table.name))
-        if found:
-            schema, name = found
-            table.set("db", exp.to_identifier(schema, quoted=True))
-            table.set("this", exp.to_identifier(name, quoted=True))
-            table.set("catalog", None)
-    return query
+    for at, query in views.views_at(relations, place, "spark"):
+        yield f"create or replace view {quoted(*at)} as {query}"
 
 
 def run_all(session: SparkSession, statements: Iterable[str]) -> None:

@@ -8,33 +8,28 @@ public.fct_order            what readers query: a view of the published snapshot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from lakefeed.transformation.targets.spark import quoted, rows_of
 from lakefeed.transformation.targets.spark_views import model_of
 from lakefeed.transformation.warehouse.base.ledger import SCHEMA as LEDGER_SCHEMA
 from lakefeed.transformation.warehouse.base.public_names import public_name
+from lakefeed.transformation.warehouse.registered.register import RECORDS
+from lakefeed.transformation.warehouse.registered.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 PUBLIC = "public"
 FAILURES = "test_failures"
-RECORDS = "_lakefeed_publication"
 # Schemas that belong to no version.
 OUTSIDE = (PUBLIC, RECORDS, FAILURES)
 
-_AT_ONCE = 8
-
 # Schema and name of relations.
 Ours = AbstractSet[tuple[str, str]]
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -97,6 +92,7 @@ def stored(session: SparkSession, ours: Ours | None = None) -> list[Stored]:
         if ours is None
         or relation.schema == LEDGER_SCHEMA
         or (relation.schema, relation.name) in ours
+        or (relation.schema, relation.model) in ours
     ]
     return sorted(
         side_by_side(lambda relation: _completed(session, relation), found),
@@ -114,15 +110,6 @@ def names_of(session: SparkSession, kind: str, schema: str) -> list[str]:
     if schema not in namespaces(session):
         return []
     return [relation.name for relation in _listed(session, kind, schema)]
-
-
-def side_by_side(function: Callable[[T], R], arguments: Iterable[T]) -> list[R]:
-    """The results of a function that waits for the server, for each argument.
-
-    The server works on statements side by side, and each takes a tenth of a second.
-    """
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(function, arguments))
 
 
 def _listed(session: SparkSession, kind: str, schema: str) -> list[Stored]:

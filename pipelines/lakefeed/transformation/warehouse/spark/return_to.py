@@ -14,10 +14,12 @@ from lakefeed.transformation.warehouse.spark.relations import Ours, Stored, drop
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from lakefeed.transformation.warehouse.spark.register import Register, SparkVersion
+    from lakefeed.transformation.warehouse.spark.register import SparkRegister, SparkVersion
 
 
-def refuse_tables_of_others(project: Project, session: SparkSession, register: Register) -> None:
+def refuse_tables_of_others(
+    project: Project, session: SparkSession, register: SparkRegister
+) -> None:
     """Checks, before the first build in a catalog, that it won't replace what others made there.
 
     Raises:

@@ -30,14 +30,10 @@ from lakefeed.transformation.warehouse.duckdb_file.failing_rows import (
     failing_rows_of,
     keep_failing_rows,
 )
+from lakefeed.transformation.warehouse.registered.register import ApartSchemas
+from lakefeed.transformation.warehouse.registered.transitions import without_apart
 from lakefeed.transformation.warehouse.spark.public_views import run_all, view_of_table, views_at
-from lakefeed.transformation.warehouse.spark.register import (
-    ApartSchemas,
-    Register,
-    change_register,
-    clock,
-    read_register,
-)
+from lakefeed.transformation.warehouse.spark.register import change_register, clock, read_register
 from lakefeed.transformation.warehouse.spark.relations import Stored, drops, names_of, namespaces
 
 if TYPE_CHECKING:
@@ -168,12 +164,8 @@ def drop_apart(session: SparkSession, prefixes: Iterable[str]) -> None:
     gone = set(prefixes)
     for prefix in gone:
         _drop_schemas(session, prefix)
-
-    def without(found: Register) -> Register:
-        return replace(found, apart=tuple(one for one in found.apart if one.prefix not in gone))
-
     if gone:
-        change_register(session, without)
+        change_register(session, lambda found: without_apart(found, gone))
 
 
 def _drop_schemas(session: SparkSession, prefix: str) -> None:

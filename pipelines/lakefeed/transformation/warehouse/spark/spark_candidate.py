@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lakefeed.declaration.project import Project
-from lakefeed.errors import Refused
 from lakefeed.interruption import note_done, raise_if_interrupted
 from lakefeed.transformation.dbt_adapter.runner import BuildResult, run_dbt
 from lakefeed.transformation.manifest import Model, read_models
@@ -21,12 +20,12 @@ from lakefeed.transformation.targets.spark import (
 )
 from lakefeed.transformation.targets.spark_views import beside_table
 from lakefeed.transformation.warehouse.base.contents import Contents
-from lakefeed.transformation.warehouse.base.lease import NOTHING_LOST
 from lakefeed.transformation.warehouse.base.ledger import LEDGER
 from lakefeed.transformation.warehouse.base.public_names import refuse_ambiguous
 from lakefeed.transformation.warehouse.base.publication_state import PublicationState
-from lakefeed.transformation.warehouse.base.versions import kept_beside_new
 from lakefeed.transformation.warehouse.base.warehouse import Relation
+from lakefeed.transformation.warehouse.registered.register import Mark
+from lakefeed.transformation.warehouse.registered.transitions import with_mark, with_published
 from lakefeed.transformation.warehouse.spark.failing_rows import keep_failing_rows
 from lakefeed.transformation.warehouse.spark.lock import (
     assert_locked,
@@ -37,8 +36,7 @@ from lakefeed.transformation.warehouse.spark.public_views import (
     tag,
 )
 from lakefeed.transformation.warehouse.spark.register import (
-    Mark,
-    Register,
+    SparkRegister,
     SparkVersion,
     read_register,
 )
@@ -49,8 +47,6 @@ from lakefeed.transformation.warehouse.spark.spark_state import write_state
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-ANOTHER = "another run has started to build the warehouse and discarded what this run built"
 
 
 @dataclass(frozen=True)
@@ -134,10 +130,9 @@ class SparkCandidate:
         note_done("the new version of the warehouse was published before")
         finish_publication(self.spark, session, shown=before)
 
-    def _with_new(self, found: Register, new: SparkVersion) -> Register:
-        refuse_if_overtaken(found, self.mark)
-        most = self.project.declaration.warehouse.keep
-        return replace(found, mark=None, versions=(*kept_beside_new(found.versions, most), new))
+    def _with_new(self, found: SparkRegister, new: SparkVersion) -> SparkRegister:
+        keep = self.project.declaration.warehouse.keep
+        return with_published(found, self.mark, new, keep=keep)
 
     def _stored(self, session: SparkSession) -> list[Stored]:
         return stored(session, read_register(session).ours(self.project))
@@ -154,11 +149,7 @@ class SparkCandidate:
         ]
 
     def _record(self, mark: Mark) -> None:
-        def with_mark(found: Register) -> Register:
-            refuse_if_overtaken(found, mark)
-            return replace(found, mark=mark)
-
-        change_locked(self.spark, self._session, with_mark)
+        change_locked(self.spark, self._session, lambda found: with_mark(found, mark))
 
     @property
     def _known(self) -> Mark:
@@ -174,16 +165,6 @@ class SparkCandidate:
         session = self._session
         assert_locked(self.spark, session)
         return session
-
-
-def refuse_if_overtaken(found: Register, mark: Mark) -> None:
-    """Checks that no other build has begun since this one.
-
-    Raises:
-        Refused: one has.
-    """
-    if found.mark is None or found.mark.build != mark.build:
-        raise Refused(ANOTHER, do=NOTHING_LOST)
 
 
 def _put_back_records(

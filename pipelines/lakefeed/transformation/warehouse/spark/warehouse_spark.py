@@ -17,15 +17,20 @@ from typing import TYPE_CHECKING
 from pyarrow.parquet import write_table
 
 from lakefeed.declaration.project import Project
-from lakefeed.errors import Overtaken, Refused
+from lakefeed.errors import Refused
 from lakefeed.loading.object_store.duckdb_access import Session
 from lakefeed.sql import literal, quote
 from lakefeed.transformation.dataset import Dataset
 from lakefeed.transformation.targets.spark import Spark, arrow_of, open_session, spark_of
 from lakefeed.transformation.warehouse.base.contents import Contents
-from lakefeed.transformation.warehouse.base.lease import NOTHING_LOST
-from lakefeed.transformation.warehouse.base.versions import after_return, earlier_than
+from lakefeed.transformation.warehouse.base.versions import earlier_than
 from lakefeed.transformation.warehouse.base.warehouse import Inspection, SetAside, Version
+from lakefeed.transformation.warehouse.registered.register import Mark
+from lakefeed.transformation.warehouse.registered.transitions import (
+    mark_of,
+    returned,
+    without_earlier,
+)
 from lakefeed.transformation.warehouse.spark.failing_rows import forget_failing_rows
 from lakefeed.transformation.warehouse.spark.inspection import inspect_spark
 from lakefeed.transformation.warehouse.spark.lock import (
@@ -37,8 +42,6 @@ from lakefeed.transformation.warehouse.spark.lock import (
 from lakefeed.transformation.warehouse.spark.maintenance import expire
 from lakefeed.transformation.warehouse.spark.public_views import finish_publication
 from lakefeed.transformation.warehouse.spark.register import (
-    Mark,
-    Register,
     change_register,
     clock,
     read_register,
@@ -50,7 +53,7 @@ from lakefeed.transformation.warehouse.spark.spark_apart import (
     drop_apart,
     schemas_as_of,
 )
-from lakefeed.transformation.warehouse.spark.spark_candidate import ANOTHER, SparkCandidate
+from lakefeed.transformation.warehouse.spark.spark_candidate import SparkCandidate
 from lakefeed.transformation.warehouse.spark.spark_contents import SparkContents
 
 if TYPE_CHECKING:
@@ -146,14 +149,7 @@ class WarehouseSpark:
         return SparkCandidate(self._project, spark, mark)
 
     def started(self, build: str) -> SparkCandidate:
-        register = read_register(self._session)
-        mark, current = register.mark, register.current
-        if mark is None or mark.build != build:
-            raise Overtaken(ANOTHER, do="nothing is lost: the next run builds what is missing")
-        if (current.published_at if current else None) != mark.started_from:
-            raise Overtaken(
-                "another version was published while this run was building", do=NOTHING_LOST
-            )
+        mark = mark_of(read_register(self._session), build)
         return SparkCandidate(self._project, self._spark, mark)
 
     def discard(self) -> None:
@@ -190,7 +186,7 @@ class WarehouseSpark:
         assert current is not None
         spark, session = self._spark, self._session
         assert_locked(spark, session)
-        change_locked(spark, session, lambda found: _returned(found, version.published_at))
+        change_locked(spark, session, lambda found: returned(found, version.published_at))
         finish_publication(spark, session)
         return None
 
@@ -204,7 +200,7 @@ class WarehouseSpark:
     def forget_versions(self) -> list[dt.datetime]:
         spark, session = self._spark, self._session
         before = read_register(session).versions
-        register = change_locked(spark, session, _without_earlier)
+        register = change_locked(spark, session, without_earlier)
         ours = replace(register, versions=before).ours(self._project)
         expire(session, spark.catalog, register.versions, ours, at_once=True)
         return [version.published_at for version in before if not version.is_current]
@@ -232,16 +228,3 @@ class WarehouseSpark:
 def _published(session: SparkSession) -> Iterable[Stored] | None:
     current = read_register(session).current
     return None if current is None else current.relations
-
-
-def _without_earlier(found: Register) -> Register:
-    return replace(found, versions=tuple(v for v in found.versions if v.is_current))
-
-
-def _returned(found: Register, to: dt.datetime) -> Register:
-    """The register once the version of `to` is published again; its views are to be shown."""
-    versions = (
-        replace(version, is_whole=version.is_whole and version.published_at != to)
-        for version in after_return(found.versions, to)
-    )
-    return replace(found, mark=None, versions=tuple(versions))
