@@ -185,7 +185,8 @@ def test_only_its_implementation_knows_what_the_warehouse_consists_of() -> None:
     """All others ask `warehouse_of(project)`, whatever the warehouse consists of."""
     implementations = (
         *("transformation/warehouse/duckdb_file/", "transformation/warehouse/ducklake/"),
-        *("transformation/warehouse/spark/", "transformation/targets/"),
+        *("transformation/warehouse/spark/", "transformation/warehouse/clones/"),
+        "transformation/targets/",
         # The declaration says what each is, and the test of an engine how it is to be set up.
         *("declaration/", "conformance/"),
     )
