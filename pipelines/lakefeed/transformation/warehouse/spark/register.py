@@ -11,11 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lakefeed.declaration.project import Project
 from lakefeed.transformation.targets.spark import StatementFailed, quoted, rows_of, text_literal
+from lakefeed.transformation.targets.spark_views import beside_table
 from lakefeed.transformation.warehouse.registered import stored_register
 from lakefeed.transformation.warehouse.registered.register import (
     RECORDS,
     REGISTER,
+    Ours,
     Register,
     RegisterRow,
     StoredVersion,
@@ -57,6 +60,12 @@ def change_register(
         Refused: others have changed it all the time; and whatever `change` raises.
     """
     return stored_register.change_register(SparkTable(session), change)
+
+
+def ours_of(register: SparkRegister, project: Project) -> Ours:
+    """Schema and name of what belongs to the warehouse, in either place that a model may have."""
+    found = register.ours(project)
+    return found | {(schema, beside_table(name)) for schema, name in found}
 
 
 def clock(session: SparkSession) -> int:

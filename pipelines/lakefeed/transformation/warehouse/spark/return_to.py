@@ -9,6 +9,7 @@ from lakefeed.declaration.project import Project
 from lakefeed.errors import Refused
 from lakefeed.transformation.targets.spark import quoted, rows_of, text_literal
 from lakefeed.transformation.warehouse.base.ledger import LEDGER, SCHEMA
+from lakefeed.transformation.warehouse.spark.register import ours_of
 from lakefeed.transformation.warehouse.spark.relations import Ours, Stored, drops, stored
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def refuse_tables_of_others(
     """
     if register.has_begun:
         return
-    others = [relation.key for relation in stored(session, register.ours(project))]
+    others = [relation.key for relation in stored(session, ours_of(register, project))]
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         raise Refused(

@@ -38,6 +38,7 @@ from lakefeed.transformation.warehouse.spark.public_views import (
 from lakefeed.transformation.warehouse.spark.register import (
     SparkRegister,
     SparkVersion,
+    ours_of,
     read_register,
 )
 from lakefeed.transformation.warehouse.spark.relations import Stored, stored
@@ -135,7 +136,7 @@ class SparkCandidate:
         return with_published(found, self.mark, new, keep=keep)
 
     def _stored(self, session: SparkSession) -> list[Stored]:
-        return stored(session, read_register(session).ours(self.project))
+        return stored(session, ours_of(read_register(session), self.project))
 
     def _listed(self, session: SparkSession) -> list[Stored]:
         """The relations that belong to the candidate."""

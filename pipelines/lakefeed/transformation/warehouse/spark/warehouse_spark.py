@@ -44,6 +44,7 @@ from lakefeed.transformation.warehouse.spark.public_views import finish_publicat
 from lakefeed.transformation.warehouse.spark.register import (
     change_register,
     clock,
+    ours_of,
     read_register,
 )
 from lakefeed.transformation.warehouse.spark.relations import Stored
@@ -142,7 +143,7 @@ class WarehouseSpark:
             spark, session, lambda found: replace(found, mark=mark, has_begun=True)
         )
         version = None if empty else register.current
-        ours = register.ours(self._project)
+        ours = ours_of(register, self._project)
         gone = bring_back(session, spark.catalog, version, register.versions, ours)
         mark = replace(mark, gone=gone)
         change_locked(spark, session, lambda found: replace(found, mark=mark))
@@ -201,7 +202,7 @@ class WarehouseSpark:
         spark, session = self._spark, self._session
         before = read_register(session).versions
         register = change_locked(spark, session, without_earlier)
-        ours = replace(register, versions=before).ours(self._project)
+        ours = ours_of(replace(register, versions=before), self._project)
         expire(session, spark.catalog, register.versions, ours, at_once=True)
         return [version.published_at for version in before if not version.is_current]
 
@@ -210,7 +211,7 @@ class WarehouseSpark:
         with self.lock():
             finish_publication(spark, session)
             found = read_register(session)
-            ours = found.ours(self._project)
+            ours = ours_of(found, self._project)
             expire(session, spark.catalog, found.versions, ours, at_once=False)
             old = clock(session) - _APART_STAYS
             drop_apart(session, [apart.prefix for apart in found.apart if apart.since < old])
