@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -223,22 +224,31 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if NIGHTLY and item.get_closest_marker("nightly"):
             item.add_marker(pytest.mark.timeout(_NIGHTLY_SECONDS))
-    _leave_all_but_one_to_the_night(items)
+    _leave_variants_to_the_night(items)
     later = [item for item in items if item.get_closest_marker("at_night") and not NIGHTLY]
     if later:
         config.hook.pytest_deselected(items=later)
         items[:] = [item for item in items if item not in set(later)]
 
 
-def _leave_all_but_one_to_the_night(items: list[pytest.Item]) -> None:
-    seen = set()
+def _leave_variants_to_the_night(items: list[pytest.Item]) -> None:
+    """Leaves to the night what is beyond the first cases of a test that is marked `by_day`.
+
+    Of one that is marked `on_store(one_by_day=True)`, it leaves all cases in a store but the first.
+    """
+    seen: Counter[tuple[object, ...]] = Counter()
     for item in items:
-        mark, case = item.get_closest_marker("on_store"), getattr(item, "callspec", None)
-        if mark and mark.kwargs.get("one_by_day") and case and case.params.get("place") == "store":
-            test = (item.path, getattr(item, "originalname", item.name))
-            if test in seen:
-                item.add_marker(pytest.mark.at_night)
-            seen.add(test)
+        most, case = item.get_closest_marker("by_day"), getattr(item, "callspec", None)
+        place = case.params.get("place") if case else None
+        store = item.get_closest_marker("on_store")
+        is_one = place == "store" and store and store.kwargs.get("one_by_day")
+        if not (most or is_one) or item.get_closest_marker("at_night"):
+            continue
+        engine = item.get_closest_marker("engines") is not None
+        test = (item.path, getattr(item, "originalname", item.name), place, engine)
+        seen[test] += 1
+        if seen[test] > (1 if is_one or not most else most.args[0]):
+            item.add_marker(pytest.mark.at_night)
 
 
 @pytest.fixture(autouse=True)

@@ -125,6 +125,7 @@ def test_facts_refer_to_the_version_that_was_valid_at_their_time(
     ) == [(order, 1, True)]
 
 
+@pytest.mark.at_night
 def test_facts_are_moved_to_a_version_that_is_loaded_later(source: Database, shop: Lake) -> None:
     run(shop)
     source.execute("update products set price = price + 1 where product_id = 1")
@@ -168,6 +169,7 @@ def test_facts_leave_a_version_that_is_removed_by_a_correction(
         assert marts(shop.project.warehouse) == marts(rebuilt.path)
 
 
+@pytest.mark.at_night
 def test_a_dimension_row_is_inferred_until_the_real_one_is_loaded(
     source: Database, shop: Lake
 ) -> None:

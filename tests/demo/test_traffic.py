@@ -98,6 +98,7 @@ def test_the_command_creates_the_shop_generates_traffic_and_stops_at_once(
     assert happened
 
 
+@pytest.mark.at_night
 def test_builds_pass_their_tests_if_tables_are_read_at_different_snapshots(
     database: Database, shop: Lake
 ) -> None:

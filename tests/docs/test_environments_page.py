@@ -50,6 +50,7 @@ def _typed(lake: Lake, command: str) -> subprocess.CompletedProcess[str]:
     return lake.command(*words.split(), **variables)
 
 
+@pytest.mark.at_night
 def test_the_page_keeps_two_environments_apart_in_one_folder(
     lake: Lake, typed: dict[str, subprocess.CompletedProcess[str]]
 ) -> None:

@@ -97,6 +97,7 @@ def test_repair_reads_only_the_ranges_that_differ(database: Database, lake: Lake
     assert len(lake.query("from staging.stg_shop__t")) == 101
 
 
+@pytest.mark.by_day(1)
 @pytest.mark.on_store(at_night=True)
 @pytest.mark.parametrize(
     ("column", "cursor"),

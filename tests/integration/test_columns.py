@@ -95,6 +95,7 @@ PROTECTED = (
 )
 
 
+@pytest.mark.by_day(1)
 @pytest.mark.parametrize(
     ("mode", "backend"),
     [

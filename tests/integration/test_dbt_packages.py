@@ -100,6 +100,7 @@ def test_a_project_can_declare_packages_of_its_own(copied: Lake) -> None:
     assert copied.command("build").returncode == 0
 
 
+@pytest.mark.by_day(1)
 @pytest.mark.parametrize("declaring", ["packages.yml", "dependencies.yml"])
 @pytest.mark.skipif(DBT_COUNTS_PACKAGES, reason="dbt-core 1.12 counts packages")
 def test_dbt_1_11_builds_a_project_that_declares_only_other_packages(

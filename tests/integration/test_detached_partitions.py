@@ -197,6 +197,7 @@ def by_name(report: RunReport) -> dict[str, TableReport]:
     return {table.name.removeprefix("shop."): table for table in report.tables}
 
 
+@pytest.mark.by_day(6)
 @pytest.mark.parametrize("name", TABLES)
 def test_rows_of_a_partition_that_left_are_kept_and_deleted_ones_are_not(
     loads: Loads, name: str
@@ -296,6 +297,7 @@ def test_declared_as_removed_they_are_whatever_share_of_the_table_they_are(
     assert f"are {becomes} (`on_detach: remove`)" in report.notes[0]
 
 
+@pytest.mark.by_day(1)
 @pytest.mark.parametrize(
     ("declared", "is_told"),
     [("", True), (", on_detach: keep", False), (", on_detach: remove", False)],

@@ -63,6 +63,7 @@ def staged(lake: Lake) -> dict[str, list[tuple[object, ...]]]:
     }
 
 
+@pytest.mark.by_day(1)
 def test_an_earlier_lake_is_loaded_without_reading_rows_again(
     ran: tuple[Lake, dict[str, TableReport]],
 ) -> None:

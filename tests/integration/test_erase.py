@@ -152,6 +152,7 @@ def test_values_of_a_composite_key_are_given_in_its_order(copied: Lake) -> None:
     assert len(copied.query("from staging.stg_shop__visits")) == 3
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.on_file
 @pytest.mark.parametrize(
     ("arguments", "told"),

@@ -141,6 +141,7 @@ def test_staging_shows_nothing_until_the_last_range_is_in(database: Database, la
     assert staged_rows(lake) == source_rows(database)
 
 
+@pytest.mark.by_day(1)
 @pytest.mark.parametrize(
     ("declared", "change", "why"),
     [

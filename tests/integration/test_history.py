@@ -152,6 +152,7 @@ def test_a_time_without_zone_is_in_the_declared_zone(database: Database, lake: L
     ]
 
 
+@pytest.mark.by_day(1)
 @pytest.mark.parametrize("settings", ["cursor: xmin", "cursor: n", "mode: full_refresh"])
 @pytest.mark.on_ducklake(at_night=True)
 def test_without_a_time_cursor_a_version_begins_with_its_first_snapshot(
@@ -173,6 +174,7 @@ def test_without_a_time_cursor_a_version_begins_with_its_first_snapshot(
     assert is_the_same_from_nothing(lake)
 
 
+@pytest.mark.by_day(1)
 @pytest.mark.parametrize("deletes", ["remove", "mark"])
 @pytest.mark.on_ducklake(at_night=True)
 def test_a_deletion_ends_a_version_and_its_return_begins_another(
@@ -196,6 +198,7 @@ def test_a_deletion_ends_a_version_and_its_return_begins_another(
     assert is_the_same_from_nothing(lake)
 
 
+@pytest.mark.by_day(1)
 @pytest.mark.parametrize("settings", ["mode: full_refresh", "cursor: at"])
 @pytest.mark.on_ducklake(at_night=True)
 def test_a_row_missing_from_a_whole_table_load_ends_but_keeps_its_versions(

@@ -58,6 +58,7 @@ def declared(folder: Path) -> dict[str, Any]:
     return dict(yaml.safe_load(text)["sources"]["acme"]["tables"])
 
 
+@pytest.mark.by_day(1)
 @pytest.mark.parametrize("file", FILES)
 def test_a_project_made_from_another_tools_file_runs_without_an_edit(
     file: str, shop: Database, tmp_path: Path

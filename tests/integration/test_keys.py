@@ -109,6 +109,7 @@ def test_only_a_complete_index_that_starts_with_the_cursor_serves_it(
     assert [name for name in names if facts[name].indexed] == ["first", "ranged"]
 
 
+@pytest.mark.by_day(1)
 @pytest.mark.parametrize("declared", ["cursor: at", "cursor: xmin", "mode: full_refresh"])
 def test_a_lake_loaded_with_included_columns_in_its_key_is_corrected(
     database: Database, lake: Lake, declared: str
@@ -136,6 +137,7 @@ def test_a_lake_loaded_with_included_columns_in_its_key_is_corrected(
 NOW = "2026-05-05 12:00Z"
 
 
+@pytest.mark.by_day(4)
 @pytest.mark.parametrize(
     ("kind", "values", "declared"),
     [

@@ -123,6 +123,7 @@ def test_a_first_load_in_ranges_tells_which_one_it_reads(database: Database, lak
     assert rows == sorted(rows)
 
 
+@pytest.mark.by_day(1)
 @pytest.mark.parametrize(
     ("backend", "counts"), [("duckdb", True), ("duckdb", False), ("psycopg2", True)]
 )

@@ -60,6 +60,7 @@ def test_full_refresh_builds_the_same_rows_from_all_loads(built: Lake) -> None:
     assert words(built, "history.hst_shop__a") == [(1, "one"), (1, "uno"), (2, "two")]
 
 
+@pytest.mark.at_night
 def test_a_model_may_refuse_full_refreshes(built: Lake) -> None:
     warehouse(built, "delete from staging.stg_shop__a where id = 2")
     project = built.root / "dbt/dbt_project.yml"

@@ -100,6 +100,7 @@ def process(lake: Lake, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.by_day(1)
 @pytest.mark.parametrize("most", [1, 2, 3])
 def test_a_run_has_no_more_sessions_than_it_may(database: Database, lake: Lake, most: int) -> None:
     database.execute(*TABLES)
@@ -239,6 +240,7 @@ def test_workers_share_the_sessions_of_their_run(database: Database, lake: Lake,
     assert [len(lake.raw(f"shop__{name}")) for name in MANY] == [3] * 6 + [2] * (len(MANY) - 6)
 
 
+@pytest.mark.by_day(1)
 @pytest.mark.parametrize(("most", "runs"), [(1, 2), (2, 3), (3, 3)])
 def test_runs_at_the_same_time_share_the_sessions(
     database: Database, lake: Lake, most: int, runs: int

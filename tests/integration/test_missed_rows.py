@@ -169,6 +169,7 @@ def by_name(report: RunReport) -> dict[str, TableReport]:
     return {table.name.removeprefix("shop."): table for table in report.tables}
 
 
+@pytest.mark.by_day(3)
 @pytest.mark.parametrize("name", WITH_DELETES)
 def test_all_rows_that_raw_lacks_are_loaded_if_keys_are_compared(
     source: Database, loads: Loads, name: str

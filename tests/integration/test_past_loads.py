@@ -86,6 +86,7 @@ def test_the_number_of_files_that_a_load_reads_is_bounded(
     assert len(changed) <= 2 * (1 + MOST_UNPACKED + 3)
 
 
+@pytest.mark.by_day(1)
 @pytest.mark.parametrize("text", ["", "{", '{"version": 2}', '{"version": 1, "loads": [{}]}'])
 def test_an_unusable_pack_changes_nothing(
     database: Database, lake: Lake, monkeypatch: pytest.MonkeyPatch, text: str

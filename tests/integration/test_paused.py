@@ -99,6 +99,7 @@ def test_the_catalogue_and_the_staging_model_of_a_paused_table_stay_whatever_the
     assert told == []
 
 
+@pytest.mark.at_night
 def test_a_paused_table_keeps_its_models_if_its_entry_loses_all_other_settings(
     database: Database, loaded: Lake
 ) -> None:

@@ -207,6 +207,7 @@ def test_a_link_to_macros_that_this_user_may_not_look_at_is_replaced(lake: Lake)
     assert package.readlink() == ours
 
 
+@pytest.mark.by_day(1)
 @pytest.mark.parametrize(
     "environment",
     [

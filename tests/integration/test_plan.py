@@ -155,6 +155,7 @@ def test_an_edit_of_the_mode_is_another_plan(shop: Lake) -> None:
     assert "shop.orders: mode was incremental and is full_refresh" in done.stderr
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.builds
 @pytest.mark.parametrize(
     ("edit", "told"),

@@ -36,6 +36,7 @@ def run_and_report_imports(lake: Lake) -> str:
     return ended.stdout
 
 
+@pytest.mark.by_day(1)
 @pytest.mark.parametrize(
     "declared", ["cursor: at, lookback: 1d", "mode: full_refresh", "cursor: xmin"]
 )
@@ -51,6 +52,7 @@ def test_a_run_without_new_rows_does_not_start_dlt(
     assert "imported []" in output
 
 
+@pytest.mark.by_day(1)
 @pytest.mark.parametrize(
     ("kind", "values", "declared"),
     [
@@ -74,6 +76,7 @@ def test_rows_at_the_newest_cursor_are_not_taken_for_new(
     assert "'dlt'" not in run_and_report_imports(lake)
 
 
+@pytest.mark.by_day(4)
 @pytest.mark.parametrize(
     "change",
     [

@@ -69,6 +69,7 @@ def test_each_declared_test_becomes_a_dbt_test_and_passes_on_valid_rows(
     )
 
 
+@pytest.mark.by_day(3)
 @pytest.mark.on_ducklake(at_night=True)
 @pytest.mark.parametrize(
     ("row", "broken"),

@@ -185,6 +185,7 @@ EDITS = {
 }  # fmt: skip
 
 
+@pytest.mark.by_day(1)
 @pytest.mark.parametrize("edit", EDITS)
 def test_an_edit_is_told_and_the_query_is_read_whole_again(
     orders: Database, lake: Lake, edit: str

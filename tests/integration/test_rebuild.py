@@ -81,6 +81,7 @@ def test_as_of_a_load_or_time_leaves_out_later_loads(grown: Lake) -> None:
     assert published(grown) == now
 
 
+@pytest.mark.by_day(1)
 @pytest.mark.on_file
 @pytest.mark.parametrize(
     ("as_of", "message"),

@@ -394,6 +394,7 @@ def loads(source: Database, lake: Lake) -> list[dict[str, TableReport]]:
     return [{table.lake_name: table for table in report.tables} for report in reports]
 
 
+@pytest.mark.by_day(12)
 @pytest.mark.parametrize("name", CASES)
 def test_a_replaced_column_is_reported_and_the_table_is_read_in_full(
     source: Database, lake: Lake, loads: list[dict[str, TableReport]], name: str

@@ -154,6 +154,7 @@ def test_raw_answers_as_of_times_within_the_retention_and_refuses_earlier_ones(
     assert "has been pruned" in refused.stderr
 
 
+@pytest.mark.at_night
 def test_history_loses_only_versions_that_ended_before_the_retention(copied: Lake) -> None:
     assert words(copied, "kept", 2) == ["first", "second", "third", "fourth", "fifth"]
     before = histories(copied)

@@ -53,6 +53,7 @@ def create(database: Database) -> None:
     )
 
 
+@pytest.mark.by_day(4)
 @pytest.mark.parametrize(
     "mode", ["cursor: at", pytest.param("mode: full_refresh", marks=pytest.mark.at_night)]
 )
@@ -77,6 +78,7 @@ def test_staging_equals_the_source_after_its_columns_changed(
     assert staged == database.rows(f"select {texts} from t order by {texts}")
 
 
+@pytest.mark.by_day(4)
 @pytest.mark.on_disk
 @pytest.mark.parametrize("change", CHANGES)
 def test_raw_keeps_every_version_unchanged(database: Database, lake: Lake, change: str) -> None:
@@ -165,6 +167,7 @@ def test_a_recreated_table_is_reported(database: Database, lake: Lake) -> None:
     assert "the table was recreated or replaced" in notes(lake)
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
@@ -226,6 +229,7 @@ ADDED_WITH_VALUES = (
 )
 
 
+@pytest.mark.by_day(1)
 @pytest.mark.parametrize("change", ADDED_WITH_VALUES)
 def test_a_new_column_with_values_in_old_rows_is_filled(
     database: Database, lake: Lake, change: str

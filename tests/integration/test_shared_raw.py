@@ -85,6 +85,7 @@ def test_where_raw_can_not_be_written_a_build_is_published_with_a_warning(
     assert building.query(STAGED) == [(1, "one"), (2, "two")]
 
 
+@pytest.mark.at_night
 def test_a_project_that_only_builds_knows_what_the_other_has_not_built(
     database: Database, loading: Lake, building: Lake
 ) -> None:
@@ -126,6 +127,7 @@ def test_a_table_that_only_the_other_declares_is_kept(loading: Lake, building: L
     assert "not written by Lakefeed" not in ended.stdout
 
 
+@pytest.mark.at_night
 def test_an_erasure_names_the_other_warehouse_that_has_the_table(
     database: Database, loading: Lake, building: Lake
 ) -> None:

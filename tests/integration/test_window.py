@@ -158,6 +158,7 @@ def test_they_agree_after_a_backfill(database: Database, lake: Lake) -> None:
     assert counts_of(lake) == [12, 12, 12]
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.on_store(at_night=True)
 @pytest.mark.parametrize("kind", ["number", "date", "timestamp", "timestamptz", "initial value"])
 def test_the_state_of_dlt_shows_the_checkpoint_that_raw_has(

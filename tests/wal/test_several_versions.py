@@ -86,6 +86,7 @@ def test_a_version_counts_from_its_commit_on(logical_database: Database, declare
     assert set(found) <= set(committed)
 
 
+@pytest.mark.at_night
 @pytest.mark.builds
 @pytest.mark.on_ducklake(at_night=True)
 def test_loads_that_were_staged_together_give_what_one_by_one_gives(
@@ -228,6 +229,7 @@ def date(lake: Lake, snapshots: list[float], commits: dict[str, float]) -> None:
                 )
 
 
+@pytest.mark.at_night
 @pytest.mark.builds
 def test_retention_goes_by_the_time_of_the_commit_that_replaced_a_version(
     logical_database: Database, declare: Declare

@@ -54,6 +54,7 @@ def test_a_stored_generated_column_has_its_values_where_it_is_published(
     assert newest(lake, "id, size, twice") == [(1, 5, 10), (2, 2, 4), (3, 3, 6)]
 
 
+@pytest.mark.by_day(3)
 @pytest.mark.builds
 @pytest.mark.parametrize(
     "change",
