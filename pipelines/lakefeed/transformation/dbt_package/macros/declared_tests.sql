@@ -9,8 +9,19 @@
     {%- for value in values -%}{%- do listed.append(lakefeed.sql_text(value)) -%}{%- endfor -%}
     select *
     from {{ model }}
-    where {{ column_name }} not in ({{ listed | join(', ') }})
+    where {{ lakefeed.comparable_to_texts(column_name) }} not in ({{ listed | join(', ') }})
 {% endtest %}
+
+
+{# A column as it is compared to values in quotes, which some engines cast to the column's type. #}
+{% macro comparable_to_texts(column) %}
+    {{- return(adapter.dispatch('comparable_to_texts', 'lakefeed')(column)) -}}
+{% endmacro %}
+
+
+{% macro default__comparable_to_texts(column) %}
+    {{- return(column) -}}
+{% endmacro %}
 
 
 {# Every value lies between these bounds (inclusive), cast to the type `compare_as` if given. #}

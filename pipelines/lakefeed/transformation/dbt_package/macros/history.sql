@@ -112,6 +112,7 @@
         {% for name, type in types.items() -%}
         cast(null as {{ lakefeed.type_named(type) }}) as {{ name }}{{ ',' if not loop.last }}
         {% endfor -%}
+    from (select 1) as nothing
     where false
 {% endmacro %}
 

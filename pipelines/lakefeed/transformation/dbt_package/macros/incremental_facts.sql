@@ -5,7 +5,7 @@
 {% macro staged_since_last_build(batch_columns) %}
     {%- if is_incremental() -%}
     {#- Spark's `greatest` takes no single value. -#}
-    {{ batch_columns[0] if batch_columns | length == 1 else 'greatest(' ~ batch_columns | join(', ') ~ ')' }} > (
+    {{ batch_columns[0] if batch_columns | length == 1 else lakefeed.one_of('greatest', batch_columns) }} > (
         select coalesce(max(_staged_batch), 0) from {{ this }}
     )
     {%- else -%}
@@ -32,8 +32,9 @@
             select {{ member_id }} from {{ dimension }}
             where _staged_batch > (select coalesce(max(_staged_batch), 0) from {{ this }})
         )
-        or ({{ fact_key | join(', ') }}) in (
-            select {% for name in fact_key %}facts.{{ name.split('.')[-1] }}{{ ', ' if not loop.last }}{% endfor %}
+        {%- set kept = [] -%}
+        {%- for name in fact_key -%}{%- do kept.append('facts.' ~ name.split('.')[-1]) -%}{%- endfor -%}
+        {%- set orphaned %}
             from {{ this }} as facts
             where
                 facts.{{ version_key }} is not null
@@ -41,7 +42,8 @@
                     select 1 from {{ dimension }} as versions
                     where versions.{{ version_key }} = facts.{{ version_key }}
                 )
-        )
+        {%- endset %}
+        or {{ lakefeed.among(fact_key | join(', '), kept | join(', '), orphaned) }}
     )
     {%- else -%}
     true

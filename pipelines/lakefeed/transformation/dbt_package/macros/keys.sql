@@ -7,12 +7,14 @@
         columns: the names of the key's columns.
         compared_as: expressions by column name, with `{value}` in place of the column; written by
             `lakefeed sync` (pipelines/lakefeed/source/inspection/equality.py).
+        rows: the relation that has the columns; none if nothing else has their names.
 #}
-{% macro key_of(columns, compared_as={}) %}
+{% macro key_of(columns, compared_as={}, rows=none) %}
     {%- set compared = [] -%}
+    {%- set of = rows ~ '.' if rows else '' -%}
     {%- for name in columns -%}
         {%- set form = (compared_as or {}).get(name) -%}
-        {%- set quoted = lakefeed.quote(name) -%}
+        {%- set quoted = of ~ lakefeed.quote(name) -%}
         {%- do compared.append(
             lakefeed.comparison(form).replace('{value}', quoted) if form else quoted
         ) -%}
@@ -33,8 +35,26 @@
 
 
 {# The key of a raw table as an expression to compare by. #}
-{% macro key_of_raw(raw) %}
-    {{- return(lakefeed.key_of(raw.key, raw.get('compared_as'))) -}}
+{% macro key_of_raw(raw, rows=none) %}
+    {{- return(lakefeed.key_of(raw.key, raw.get('compared_as'), rows)) -}}
+{% endmacro %}
+
+
+{#
+    The condition that this key is among those of other rows.
+
+    Args:
+        key: expressions, separated by commas.
+        others: as many expressions over the other rows.
+        rows: the from clause of the other rows, and what follows it.
+#}
+{% macro among(key, others, rows) %}
+    {{- return(adapter.dispatch('among', 'lakefeed')(key, others, rows)) -}}
+{% endmacro %}
+
+
+{% macro default__among(key, others, rows) %}
+    {{- return('(' ~ key ~ ') in (select ' ~ others ~ ' ' ~ rows ~ ')') -}}
 {% endmacro %}
 
 

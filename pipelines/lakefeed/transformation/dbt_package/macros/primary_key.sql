@@ -7,14 +7,14 @@
     {%- set quoted = lakefeed.quoted(columns) -%}
     select
         {% for name in columns -%}
-        any_value({{ quoted[name] }}) as {{ quoted[name] }},
+        any_value(tested.{{ quoted[name] }}) as {{ quoted[name] }},
         {% endfor -%}
         count(*) as rows_sharing_it
-    from {{ model }}
-    group by {{ lakefeed.key_of(columns, compared_as) }}
+    from {{ model }} as tested
+    group by {{ lakefeed.key_of(columns, compared_as, 'tested') }}
     having
         count(*) > 1
         {%- for name in columns %}
-        or count({{ quoted[name] }}) < count(*)
+        or count(tested.{{ quoted[name] }}) < count(*)
         {%- endfor %}
 {% endtest %}

@@ -7,12 +7,23 @@
     {%- set parts = [] -%}
     {%- for column in columns -%}
         {%- do parts.append(
-            "coalesce(length(cast(" ~ column ~ " as " ~ text ~ ")) || ':' || cast("
+            "coalesce(cast(length(cast(" ~ column ~ " as " ~ text ~ ")) as " ~ text ~ ") || ':' || cast("
             ~ column ~ " as " ~ text ~ "), '-')"
         ) -%}
     {%- endfor -%}
     case
         when {% for column in columns %}({{ column }}) is not null{{ ' or ' if not loop.last }}{% endfor %}
-            then md5({{ parts | join(" || '|' || ") }})
+            then {{ lakefeed.md5_of(parts | join(" || '|' || ")) }}
     end
 {%- endmacro %}
+
+
+{# The md5 hash of a text, in hexadecimal digits. #}
+{% macro md5_of(text) %}
+    {{- return(adapter.dispatch('md5_of', 'lakefeed')(text)) -}}
+{% endmacro %}
+
+
+{% macro default__md5_of(text) %}
+    {{- return('md5(' ~ text ~ ')') -}}
+{% endmacro %}

@@ -2,10 +2,10 @@
 {% test unique_combination(model, columns, compared_as={}) %}
     select
         {% for name in columns -%}
-        any_value({{ lakefeed.quote(name) }}) as {{ lakefeed.quote(name) }},
+        any_value(tested.{{ lakefeed.quote(name) }}) as {{ lakefeed.quote(name) }},
         {% endfor -%}
         count(*) as rows_sharing_it
-    from {{ model }}
-    group by {{ lakefeed.key_of(columns, compared_as) }}
+    from {{ model }} as tested
+    group by {{ lakefeed.key_of(columns, compared_as, 'tested') }}
     having count(*) > 1
 {% endtest %}

@@ -114,7 +114,7 @@
         {{ lakefeed.joins_each_of_or_first('not known._was_deleted') }}
         where
             _lakefeed_whole is not null
-            or ({{ key_columns }}) in (select {{ key_columns }} from new_events)
+            or {{ lakefeed.among(key_columns, key_columns, 'from new_events') }}
 
     ),
 
@@ -129,7 +129,7 @@
             _lakefeed_is_end as _is_end,
             0 as _load_position,
             {%- if reads_log %}
-            cast(null as bigint) as _wal_lsn,
+            cast(null as {{ lakefeed.type_named('bigint') }}) as _wal_lsn,
             {%- endif %}
             _lakefeed_whole
         from known_versions

@@ -25,7 +25,7 @@
     {%- endfor -%}
     {%- set batches = lakefeed.ledger('batches') -%}
     {%- set batch = adapter.rows('select coalesce(max(batch), 0) + 1 from ' ~ batches)[0][0] -%}
-    {%- do lakefeed.run_statement(lakefeed.overwritten(batches, 'select cast(' ~ batch ~ ' as ' ~ number ~ ')')) -%}
+    {%- do lakefeed.run_statement(lakefeed.overwritten(batches, 'select cast(' ~ batch ~ ' as ' ~ number ~ ') as batch')) -%}
     {%- do graph.update({'lakefeed_batch': {'invocation_id': invocation_id, 'batch': batch}}) -%}
     {{- return(batch) -}}
 {% endmacro %}

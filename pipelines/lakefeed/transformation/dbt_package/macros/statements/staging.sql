@@ -6,7 +6,7 @@
 #}
 {% macro open_loads_by_statements(raw, loads, counting) %}
     {%- set batch = lakefeed.batch_of_build() -%}
-    {%- do lakefeed.open_view('lakefeed_new_loads_batch', 'select cast(' ~ batch ~ ' as bigint) as batch') -%}
+    {%- do lakefeed.open_view('lakefeed_new_loads_batch', 'select cast(' ~ batch ~ ' as ' ~ lakefeed.type_named('bigint') ~ ') as batch') -%}
     {%- do lakefeed.open_view('lakefeed_new_loads', lakefeed.new_loads_opened(loads, counting)) -%}
     {%- set columns = raw.meta.lakefeed.columns -%}
     {%- set former = lakefeed.former_log(raw, counting) -%}
@@ -34,7 +34,12 @@
 {% endmacro %}
 
 
-{% macro new_loads_opened(loads, counting) -%}
+{% macro new_loads_opened(loads, counting) %}
+    {{- return(adapter.dispatch('new_loads_opened', 'lakefeed')(loads, counting)) -}}
+{% endmacro %}
+
+
+{% macro default__new_loads_opened(loads, counting) -%}
     {%- set counted = counting | map(attribute='load_id') | list -%}
     select * from (values
         {% for load in loads -%}
@@ -133,14 +138,14 @@
             union all
             select
                 {% for name in columns -%}
-                {{ 'any_value(' ~ quoted[name] ~ ')' if name in raw.key else 'null' }} as {{ quoted[name] }},
+                {{ 'any_value(gone.' ~ quoted[name] ~ ')' if name in raw.key else 'null' }} as {{ quoted[name] }},
                 {% endfor -%}
                 true as _lakefeed_gone
-            from lakefeed_new_rows
+            from lakefeed_new_rows as gone
             where
-                _deleted_at is not null
-                and ({{ lakefeed.key_of_raw(raw) }}) not in (select {{ lakefeed.key_of_raw(raw) }} from ({{ query }}))
-            group by {{ lakefeed.key_of_raw(raw) }}
+                gone._deleted_at is not null
+                and not {{ lakefeed.among(lakefeed.key_of_raw(raw, 'gone'), lakefeed.key_of_raw(raw), 'from (' ~ query ~ ')') }}
+            group by {{ lakefeed.key_of_raw(raw, 'gone') }}
             {%- endif %}
         ) as source
         on {{ lakefeed.same_key(raw, 'target', 'source') }}
@@ -230,9 +235,10 @@
         using (
             select {{ name }} as model, load_id, snapshot_at, batch
             from lakefeed_new_loads cross join lakefeed_new_loads_batch
-        ) as new
-        on known.model = new.model and known.load_id = new.load_id
-        when not matched then insert *
+        ) as added
+        on known.model = added.model and known.load_id = added.load_id
+        when not matched then insert (model, load_id, snapshot_at, batch)
+        values (added.model, added.load_id, added.snapshot_at, added.batch)
         {%- if not extends %}
         when not matched by source and known.model = {{ name }} then delete
         {%- endif %}
@@ -247,10 +253,10 @@
         merge into {{ lakefeed.ledger(table) }} as known
         using (
             select {{ lakefeed.sql_text(this.identifier) }} as model, {{ lakefeed.sql_text(value) }} as {{ column }}
-        ) as new
-        on known.model = new.model
-        when matched then update set {{ column }} = new.{{ column }}
-        when not matched then insert (model, {{ column }}) values (new.model, new.{{ column }})
+        ) as fact
+        on known.model = fact.model
+        when matched then update set {{ column }} = fact.{{ column }}
+        when not matched then insert (model, {{ column }}) values (fact.model, fact.{{ column }})
     {%- endset -%}
     {%- do lakefeed.run_statement(merge) -%}
 {% endmacro %}
