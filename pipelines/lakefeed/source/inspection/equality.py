@@ -73,6 +73,31 @@ _SPARK = (
 # Spark's SQL for each form in DuckDB's.
 SPARK_FORMS = {form: spark for (_, form), spark in zip(_BY_PATTERN, _SPARK, strict=True)}
 
+_BIGQUERY_PART = "coalesce(safe_cast(nullif(regexp_extract({value}, r'%s'), '') as numeric), 0)"
+_BIGQUERY_YEARS, _BIGQUERY_MONTHS, _BIGQUERY_DAYS = (
+    _BIGQUERY_PART % rf"([-+]?\d+) {unit}" for unit in ("year", "mon", "day")
+)
+_BIGQUERY_HOURS, _BIGQUERY_MINUTES, _BIGQUERY_SECONDS = (
+    _BIGQUERY_PART % pattern for pattern in (r"(\d+):", r":(\d+)", r":\d+:(\d+)")
+)
+_BIGQUERY_MICROSECONDS = (
+    r"coalesce(safe_cast(nullif(rpad(regexp_extract({value}, r':\d+:\d+\.(\d+)'), 6, '0'), "
+    "'000000') as numeric), 0)"
+)
+_BIGQUERY = (
+    f"regexp_replace(cast({VALUE} as string), r'{_ZEROS}', r'\\1\\2')",
+    # Rows can't be partitioned by floating-point numbers.
+    f"case when {VALUE} = 0 then '0' else cast({VALUE} as string) end",
+    f"regexp_replace({VALUE}, r'-0([,}}])', r'0\\1')",
+    f"case when {VALUE} like '%infinity' or {VALUE} is null then {VALUE} else cast("
+    f"((12 * {_BIGQUERY_YEARS} + {_BIGQUERY_MONTHS}) * 30 + {_BIGQUERY_DAYS}) * 86400000000 "
+    rf"+ if(regexp_contains({VALUE}, r'-\d+:'), -1, 1) "
+    f"* (((60 * {_BIGQUERY_HOURS} + {_BIGQUERY_MINUTES}) * 60 + {_BIGQUERY_SECONDS}) * 1000000 "
+    f"+ {_BIGQUERY_MICROSECONDS}) as string) end",
+)
+# BigQuery's SQL for each form in DuckDB's.
+BIGQUERY_FORMS = {form: sql for (_, form), sql in zip(_BY_PATTERN, _BIGQUERY, strict=True)}
+
 # The types that a column's values consist of, and the nondeterministic collation of each, if any.
 _MADE_OF = """
 with recursive parts (place, name, type, collated_by, nested) as (

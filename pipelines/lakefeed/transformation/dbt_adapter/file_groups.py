@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -53,11 +53,14 @@ def grouped_files(
     wanted: Collection[str],
     raw: Location | None,
     engine: str,
+    *,
+    check: Callable[[str, Any], None] | None = None,
 ) -> list[FileGroup]:
     """The files that these loads of one table name, by the wanted columns that they have.
 
     Args:
         engine: what reads them, as errors name it.
+        check: gets each file and its footer; one that raises refuses the file.
 
     Raises:
         Refused: a file has a column of a type that no lake type stands for.
@@ -73,6 +76,8 @@ def grouped_files(
     with ThreadPoolExecutor(1 if log.raw.is_local else _MOST_REQUESTS) as threads:
         footers = threads.map(lambda file: footer_of(log, file), naming)
         for file, footer in zip(naming, footers, strict=True):
+            if check:
+                check(file, footer)
             groups[_columns(file, footer.schema.to_arrow_schema(), wanted, engine)].append(file)
     return [
         FileGroup(columns, tuple(files), {f: naming[f] for f in files if is_compact(f)})

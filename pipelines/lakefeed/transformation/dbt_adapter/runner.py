@@ -25,12 +25,13 @@ from lakefeed.transformation.dbt_adapter.surroundings import (
 )
 from lakefeed.transformation.generate.data_tests import declared_at
 from lakefeed.transformation.generate.dbt_packages import provide_dbt_package
+from lakefeed.transformation.targets.bigquery import BigQuery
 from lakefeed.transformation.targets.ducklake import Lake
 from lakefeed.transformation.targets.spark import Spark
 from lakefeed.transformation.targets.spark_schemas import schemas_begin_with
 
-# Where dbt builds: a file, a lake, or a Spark.
-Target = Path | Lake | Spark
+# Where dbt builds: a file, a lake, a Spark, or a BigQuery.
+Target = Path | Lake | Spark | BigQuery
 
 _TESTS = ("test", "unit_test")
 # dbt's cache of the parsed project (https://docs.getdbt.com/reference/parsing#partial-parsing).
@@ -222,7 +223,7 @@ def _opening(warehouse: Target | None) -> Iterator[None]:
     if warehouse is None:
         yield
         return
-    if isinstance(warehouse, Spark):
+    if isinstance(warehouse, Spark | BigQuery):
         with schemas_begin_with(warehouse.prefix):
             yield
         return

@@ -2,5 +2,5 @@
 
 Imports: `declaration`, `declaration.environment`, `declaration.models`, `loading.dlt_settings`,
     `loading.object_store`, `source.connections`.
-Public: `duckdb_file`, `ducklake`, `profile`, `spark`, `spark_schemas`, `spark_views`.
+Public: `bigquery`, `duckdb_file`, `ducklake`, `profile`, `spark`, `spark_schemas`, `spark_views`.
 """

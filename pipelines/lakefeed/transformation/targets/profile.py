@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lakefeed.declaration.project import Project
+from lakefeed.transformation.targets.bigquery import output_of_bigquery
 from lakefeed.transformation.targets.duckdb_file import output_of_file
 from lakefeed.transformation.targets.ducklake import data_of, output_of_lake
 from lakefeed.transformation.targets.spark import output_of_spark
@@ -18,6 +19,8 @@ def output_of(project: Project) -> dict[str, Any]:
     kind = project.declaration.warehouse.type
     if kind == "spark":
         return output_of_spark(project)
+    if kind == "bigquery":
+        return output_of_bigquery(project)
     output = output_of_lake(project) if kind == "ducklake" else output_of_file(project)
     return {**output, "plugins": [{"module": PLUGIN, **_stores(project)}]}
 
