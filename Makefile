@@ -3,7 +3,7 @@ BIN := .venv/bin
 READY := .venv/.lakefeed-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo airflow test test-builds test-faults test-engines test-wheel test-browser test-compose test-dbt112 test-duckdb2 test-spark nightly nightly-spark check lint types docs docs-site bench bench-guard lock clean
+.PHONY: help demo airflow test test-builds test-faults test-engines test-wheel test-browser test-compose test-dbt112 test-duckdb2 test-spark test-clouds nightly nightly-spark check lint types docs docs-site bench bench-guard lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -73,7 +73,9 @@ program-%:
 
 # The environment of the lock with another version of one package in it: docs/versions.md. Where that
 # version can't be installed, its tests are skipped.
-OTHER_VERSIONS := dbt112 duckdb2 spark spark_server
+OTHER_VERSIONS := bigquery dbt112 duckdb2 spark spark_server
+# What an emulator or an adapter wants older than the lock has it, for one Python alone.
+OLDER_bigquery := |fastapi|fsspec|gcsfs|google-cloud-storage|sqlglot|tenacity
 
 .venv-%/.ready: requirements.lock pyproject.toml tests/versions/%.lock | $(READY)
 	@echo "setting up .venv-$* from requirements.lock and tests/versions/$*.lock"
@@ -105,6 +107,9 @@ test-spark: $(SPARK) ## a real Spark cluster on this machine, which needs Java 1
 
 nightly-spark: .venv-spark/.ready .venv-spark_server/.ready ## all that is tested on Spark, the demo too: half an hour
 	@LAKEFEED_NIGHTLY=1 $(subst $(BIN),.venv-spark/bin,$(PYTEST)) -m spark
+
+test-clouds: .venv-bigquery/.ready $(EMULATORS)/.ready ## BigQuery, on an emulator
+	@test ! -e $< || $(subst $(BIN),.venv-bigquery/bin,$(PYTEST)) -m clouds
 
 check: lint types test test-builds test-faults test-engines test-browser test-duckdb2 ## what .ci/run checks
 
@@ -148,7 +153,7 @@ bench-guard: $(READY) $(VENVS) ## compare Lakefeed's ratios with those last reco
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header
 lock: ## resolve the dependencies again, into requirements.lock, tests/versions/ and benchmarks/contenders/
 	@$(COMPILE) --extra dev --no-emit-package lakefeed pyproject.toml -o requirements.lock
-	@for name in $(OTHER_VERSIONS); do awk '/^[a-z]/ {keep = !/^(dbt-core|duckdb)==/} keep' requirements.lock | $(COMPILE) --python-version 3.11 --constraints /dev/stdin --excludes tests/versions/excluded.in tests/versions/$$name.in -o tests/versions/$$name.lock; done
+	@$(foreach name,$(OTHER_VERSIONS),awk '/^[a-z]/ {keep = !/^(dbt-core|duckdb$(OLDER_$(name)))==/} keep' requirements.lock | $(if $(OLDER_$(name)),$(subst --universal ,,$(COMPILE)),$(COMPILE)) --python-version 3.11 --constraints /dev/stdin --excludes tests/versions/excluded.in tests/versions/$(name).in -o tests/versions/$(name).lock;)
 	@for name in $(CONTENDERS); do $(COMPILE) --python-version 3.11 benchmarks/contenders/$$name.in -o benchmarks/contenders/$$name.lock; done
 
 clean: ## remove the environment and everything that the demo and Airflow wrote

@@ -13,17 +13,23 @@ from pathlib import Path
 
 from lakefeed.conformance.report import ConformanceReport, recorded_reports
 from lakefeed.conformance.suite import PROMISES
+from lakefeed.transformation.warehouse.base.warehouse import BY_THE_BOOK
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "engines.md"
 BEGIN = (
     "<!-- Written by LAKEFEED_WRITE_DOCS=1 pytest tests/docs/test_engines_page.py, from "
     "pipelines/lakefeed/conformance/recorded. -->\n"
 )
-NAMES = {"duckdb": "DuckDB", "ducklake": "DuckLake", "spark": "Apache Spark"}
+NAMES = {
+    "duckdb": "DuckDB",
+    "ducklake": "DuckLake",
+    "spark": "Apache Spark",
+    "bigquery": "BigQuery",
+}
 NOT_ON_RECORD = "no report is on record yet"
+NEVER_RUN = {"bigquery": BY_THE_BOOK}
 NOT_YET = {
     "Snowflake": "not supported yet: it can't be declared",
-    "BigQuery": "not supported yet: it can't be declared",
 }
 AREAS = tuple(dict.fromkeys(promise.area for promise in PROMISES))
 
@@ -38,7 +44,8 @@ def table() -> Iterator[str]:
             adapter = f"{report.engine}, {report.adapter}"
             yield row([name, adapter, f"{report.tested_at:%Y-%m-%d}", *outcomes])
         else:
-            yield row([name, NOT_ON_RECORD, *[""] * (1 + len(AREAS))])
+            without = NEVER_RUN.get(type_, NOT_ON_RECORD)
+            yield row([name, without, *[""] * (1 + len(AREAS))])
     for name, why in NOT_YET.items():
         yield row([name, why, *[""] * (1 + len(AREAS))])
 

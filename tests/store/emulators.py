@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -27,10 +29,10 @@ AZURITE_KEY = (
 
 def program(name: str) -> str:
     """The path of an emulator; skips the test where it couldn't be installed."""
-    path = PROGRAMS / name
-    if not path.exists():
+    path = shutil.which(name, path=f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}")
+    if path is None:
         pytest.skip(f"{name} isn't installed: make test-engines, with Node.js and Go")
-    return str(path)
+    return path
 
 
 @contextmanager

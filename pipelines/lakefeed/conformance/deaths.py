@@ -22,6 +22,8 @@ from typing import Any, Literal
 DIED = 137
 _DBT = "dbt.adapters.base.impl:BaseAdapter.execute"
 _RECORDS_LOADS = "into _lakefeed.staged_loads"
+# Of engines that have the schema's name in quotes.
+_RECORDS_LOADS_ON = {"bigquery": "`.staged_loads as known"}
 _WAREHOUSE = "lakefeed.transformation.warehouse"
 
 
@@ -42,13 +44,10 @@ class Death:
     call: int = 1
 
 
-_AT_THE_LEDGER = {
-    "at the ledger": Death(_DBT, "before", _RECORDS_LOADS),
-    "after the ledger": Death(_DBT, "after", _RECORDS_LOADS),
-}
 _FILE = f"{_WAREHOUSE}.duckdb_file.publication:put_in_place"
 _LAKE = f"{_WAREHOUSE}.ducklake.lake_candidate:commit_publication"
 _SPARK = f"{_WAREHOUSE}.spark.spark_candidate"
+_CLONES = f"{_WAREHOUSE}.clones.candidate"
 _DEATHS = {
     "duckdb": {
         "at publication": Death(_FILE, "before"),
@@ -57,6 +56,13 @@ _DEATHS = {
     "ducklake": {
         "at publication": Death(_LAKE, "before"),
         "after publication": Death(_LAKE, "after"),
+    },
+    "bigquery": {
+        "at publication": Death(f"{_CLONES}:raise_if_interrupted", "before"),
+        "after publication": Death(f"{_CLONES}:finish_publication", "before"),
+        "among the views": Death(
+            f"{_WAREHOUSE}.bigquery.bigquery_engine:rows_of", "after", "create or replace view"
+        ),
     },
     "spark": {
         "at publication": Death(f"{_SPARK}:raise_if_interrupted", "before"),
@@ -70,7 +76,12 @@ _DEATHS = {
 
 def deaths_of(engine: str) -> dict[str, Death]:
     """The deaths that a run on this type of warehouse must survive, by name."""
-    return {**_AT_THE_LEDGER, **_DEATHS[engine]}
+    recording = _RECORDS_LOADS_ON.get(engine, _RECORDS_LOADS)
+    return {
+        "at the ledger": Death(_DBT, "before", recording),
+        "after the ledger": Death(_DBT, "after", recording),
+        **_DEATHS[engine],
+    }
 
 
 def arm(death: Death) -> None:

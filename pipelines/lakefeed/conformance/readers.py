@@ -25,12 +25,11 @@ def seen_by_readers(project: Project, columns: Mapping[str, str]) -> Seen:
                 for relation, listed in columns.items()
             }
     published = warehouse_of(project).published
+    has_views = kind in ("spark", "bigquery")
     with published.open():
         return {
             relation: _sorted(
-                published.query(_query(_public(relation) if kind == "spark" else relation, listed))[
-                    1
-                ]
+                published.query(_query(_public(relation) if has_views else relation, listed))[1]
             )
             for relation, listed in columns.items()
         }

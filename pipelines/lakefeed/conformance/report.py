@@ -27,10 +27,16 @@ from lakefeed.documents import Format
 from lakefeed.loading.dlt_settings.schemes import scheme_of
 from lakefeed.source.connections.connection import catalogue_connection
 from lakefeed.textfile import replace_text
+from lakefeed.transformation.targets.bigquery import bigquery_of
 from lakefeed.transformation.targets.spark import spark_of
 from lakefeed.transformation.warehouse.base.warehouse import Inspection
 
-_ADAPTERS = {"duckdb": "dbt-duckdb", "ducklake": "dbt-duckdb", "spark": "dbt-spark"}
+_ADAPTERS = {
+    "duckdb": "dbt-duckdb",
+    "ducklake": "dbt-duckdb",
+    "spark": "dbt-spark",
+    "bigquery": "dbt-bigquery",
+}
 _HIDDEN = "<hidden>"
 _LONGEST_REASON = 600
 _SHORTEST_SECRET = 4
@@ -147,4 +153,6 @@ def _secrets(project: Project, found: Inspection) -> Iterator[str]:
         spark = spark_of(project)
         host = spark.shown.removeprefix("sc://")
         values += [spark.remote, host, host.partition(":")[0]]
+    if declared.type == "bigquery":
+        values.append(bigquery_of(project).project)
     yield from (value for value in values if value and len(value) >= _SHORTEST_SECRET)

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg2
 
 from lakefeed.conformance.trial import SOURCE, Trial
-from lakefeed.conformance.values import WITHOUT_INFINITY, fill
+from lakefeed.conformance.values import fill
 from lakefeed.declaration.document.loader import DECLARATION_FILE
 from lakefeed.declaration.document.quoting import yaml_text
 from lakefeed.declaration.environment.references import escaped
@@ -143,12 +143,14 @@ def _on(server: str, statement: str) -> None:
 
 
 def _fill(url: str, project: Project) -> None:
-    is_held = project.declaration.warehouse.type not in WITHOUT_INFINITY
     with closing(psycopg2.connect(url)) as session:
-        fill(session, "types", infinite=is_held)
+        fill(session, "types", warehouse=project.declaration.warehouse.type)
         with session.cursor() as cursor:
             for statement in TABLES:
                 cursor.execute(statement)
+            if project.declaration.warehouse.type == "bigquery":
+                # Its names have no point.
+                cursor.execute('alter table "Odd Names" rename column "a.b" to "a-b"')
 
 
 def _write_project(project: Project, trial: Trial) -> None:
@@ -183,6 +185,8 @@ def _declaration(project: Project) -> dict[str, Any]:
         warehouse |= {"catalog_url": declared.catalog_url, "data_url": escaped(place)}
     elif declared.type == "spark":
         warehouse |= {"remote": declared.remote, "catalog": declared.catalog}
+    elif declared.type == "bigquery":
+        warehouse |= {"project": declared.project, "location": declared.location}
     return {
         "version": 1,
         "raw": {"url": escaped(f"{project.raw.url.rstrip('/')}/{_RAW}")},
@@ -206,6 +210,7 @@ def _refuse_other_tables(project: Project, trial: Trial) -> None:
             + {
                 "ducklake": "another database in `catalog_url` and another folder in `data_url`",
                 "spark": "another Iceberg catalog in `catalog`",
+                "bigquery": "another Google Cloud project in `project`",
             }[project.declaration.warehouse.type],
         )
 

@@ -5,6 +5,7 @@ Tests load them, and write docs/types.md from what arrives.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -67,7 +68,10 @@ INFINITE = ("infinity", "-infinity")
 # Types of points in time, with the domains over them.
 _TIMES = ("date", "timestamp", "timestamptz", "bare", "day", "moments")
 # Warehouses that have no infinite times: a value that is one stops its model.
-WITHOUT_INFINITY = frozenset({"spark"})
+WITHOUT_INFINITY = frozenset({"spark", "bigquery"})
+# And those that have the years from 1 to 9999 alone, and no 24:00.
+WITH_COMMON_TIMES = frozenset({"bigquery"})
+_UNCOMMON = re.compile(r".* BC|\d{5,}-.*|24:00")
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,20 @@ class Case:
         if self.type.partition("(")[0] not in _TIMES:
             return self
         return replace(self, values=tuple(v for v in self.values if v not in INFINITE))
+
+    @property
+    def common(self) -> Case:
+        """The same without infinite times, and those that few engines have."""
+        if self.type.partition("(")[0] not in (*_TIMES, "time"):
+            return self
+        values = (v for v in self.finite.values if not _UNCOMMON.fullmatch(v))
+        return replace(self, values=tuple(values))
+
+    def held_by(self, warehouse: str) -> Case:
+        """The same with the values that a type of warehouse has."""
+        if warehouse in WITH_COMMON_TIMES:
+            return self.common
+        return self.finite if warehouse in WITHOUT_INFINITY else self
 
 
 def _case(type_: str, *values: str, optional: bool = False) -> Case:
@@ -230,11 +248,11 @@ CASES = {
 ROWS = max(len(case.values) for case in CASES.values()) + 1
 
 
-def fill(session: PgConnection, table: str, *, infinite: bool = True) -> dict[str, str]:
+def fill(session: PgConnection, table: str, *, warehouse: str = "duckdb") -> dict[str, str]:
     """Creates a table with a column for each case, a key `id` and a cursor `at`, and fills it.
 
     Args:
-        infinite: with the infinite times as well.
+        warehouse: its type; what it doesn't have is left out.
 
     Returns:
         why each optional type that the server lacks is left out, by the name of its case.
@@ -245,7 +263,7 @@ def fill(session: PgConnection, table: str, *, infinite: bool = True) -> dict[st
             cursor.execute(statement)
         lacking = _lacking(session)
         known = {name: case for name, case in CASES.items() if name not in lacking}
-        cases = {name: case if infinite else case.finite for name, case in known.items()}
+        cases = {name: case.held_by(warehouse) for name, case in known.items()}
         columns = "".join(f", {quote(name)} {case.type}" for name, case in cases.items())
         cursor.execute(
             f"create table {table} (id int primary key, at timestamptz default now(){columns})"

@@ -9,6 +9,7 @@ from lakefeed.declaration.document.messages import nearest
 from lakefeed.declaration.document.positions import Document, YamlPath
 from lakefeed.declaration.flattened import flattened_of, problem_of_flattened, why_not_flattened
 from lakefeed.declaration.models.columns import ColumnSettings
+from lakefeed.declaration.models.declaration import Warehouse
 from lakefeed.declaration.models.table_settings import TableDeclaration
 from lakefeed.declaration.table import Table, is_own
 from lakefeed.errors import Problem
@@ -95,23 +96,29 @@ def problem_of_columns(
     )
 
 
-def problem_on_spark(
-    document: Document, paths: Mapping[str, YamlPath], settings: TableDeclaration
+def problem_as_in_raw(
+    document: Document,
+    paths: Mapping[str, YamlPath],
+    settings: TableDeclaration,
+    warehouse: Warehouse,
 ) -> Problem | None:
-    """A setting of a column that staging doesn't have on Spark, where it is as in raw."""
+    """A setting of a column that staging doesn't have in a warehouse where it is as in raw."""
+    if not warehouse.has_raws_columns:
+        return None
+    declared = f"`warehouse: {{type: {warehouse.type}}}`"
     for name, column in (settings.columns.each if settings.columns else {}).items():
         if column and column.flatten:
             message = (
-                f"`{name}`: `flatten` doesn't exist with `warehouse: {{type: spark}}`, whose "
-                "staging has raw's names and types, and whose functions for JSON read numbers as "
-                "doubles; take the values in a model"
+                f"`{name}`: `flatten` doesn't exist with {declared}, whose staging has raw's names "
+                "and types, and whose functions for JSON read numbers as doubles; take the values "
+                "in a model"
             )
             return document.problem((*paths.get(f"columns.{name}", ()), "flatten"), message)
         if column and (column.name or column.is_text_in_raw or column.type == "json"):
             setting = "name" if column.name else f"type: {column.type}"
             message = (
-                f"`{name}`: `{setting}` doesn't exist with `warehouse: {{type: spark}}`, whose "
-                "staging has raw's names and types; rename or convert the column in a model"
+                f"`{name}`: `{setting}` doesn't exist with {declared}, whose staging has raw's "
+                "names and types; rename or convert the column in a model"
             )
             return document.problem(paths.get(f"columns.{name}", ()), message)
     return None

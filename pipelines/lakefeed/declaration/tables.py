@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lakefeed.declaration.catalogue import QUERY, Catalogue, CatalogueTable
-from lakefeed.declaration.column_checks import problem_on_spark
+from lakefeed.declaration.column_checks import problem_as_in_raw
 from lakefeed.declaration.document.loader import Declared
 from lakefeed.declaration.document.positions import Document, YamlPath
 from lakefeed.declaration.document.written_text import written_text
@@ -161,9 +161,9 @@ def _resolve(
     if not settings.enabled and mode is None:
         # What isn't loaded needs no way to load it.
         mode = "full_refresh"
-    as_in_raw = declared.declaration.warehouse.has_raws_columns
     problem = problem_of_settings(document, path, paths, settings=settings, mode=mode)
-    if problem := problem or (problem_on_spark(document, paths, settings) if as_in_raw else None):
+    warehouse = declared.declaration.warehouse
+    if problem := problem or problem_as_in_raw(document, paths, settings, warehouse):
         return problem
     most = declared.declaration.sources[source].max_connections
     if most == 1 and settings.max_lock_wait:

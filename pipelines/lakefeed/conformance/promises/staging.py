@@ -84,7 +84,7 @@ def a_load_whose_files_are_gone_fails(trial: Trial) -> None:
 
 
 def _refuse_odd(trial: Trial) -> None:
-    columns = ["The Key", "select", "a.b"]
+    columns = trial.columns_of("Odd Names")[:3]
     listed = ", ".join(f'"{name.replace(chr(34), chr(34) * 2)}"::text' for name in columns)
     expected = trial.rows(f'select {listed} from "Odd Names" order by 1')
     found = sorted(trial.staged("odd", columns))

@@ -64,6 +64,7 @@ def _secrets_in_file(document: Document) -> Iterator[Problem]:
         yield from _secret_at(document, ("sources", name, "connection"), _to_variable(variable))
     yield from _secret_at(document, ("warehouse", "catalog_url"), _to_variable("LAKE_CATALOG_URL"))
     yield from _token_in_remote(document)
+    yield from _raw_where_bigquery_is(document)
     for path in document.references:
         if holds_password(document.words[path]) and path != ("raw", "url"):
             yield document.problem(
@@ -83,6 +84,20 @@ def _token_in_remote(document: Document) -> Iterator[Problem]:
     if isinstance(remote, str) and "token=" in remote.lower():
         message = f"`remote` contains a token; {_to_variable('SPARK_REMOTE')}"
         yield document.problem(("warehouse", "remote"), message, value=True)
+
+
+def _raw_where_bigquery_is(document: Document) -> Iterator[Problem]:
+    """A mistake if BigQuery can't load raw files from where they are."""
+    warehouse, raw = document.data.get("warehouse"), document.data.get("raw")
+    if not isinstance(warehouse, dict) or warehouse.get("type") != "bigquery":
+        return
+    url = raw.get("url", "") if isinstance(raw, dict) else ""
+    if not str(url).startswith("gs://"):
+        message = (
+            "`type: bigquery` loads raw files from Google's object store alone; declare "
+            "`raw: {url: gs://bucket/raw}`"
+        )
+        yield document.problem(("raw", "url") if url else ("warehouse", "type"), message)
 
 
 def _to_variable(name: str) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from lakefeed.declaration.models.google_cloud import parse_location, parse_project
 from lakefeed.declaration.models.schedules import parse_schedule
 from lakefeed.declaration.models.strict import Strict
 from lakefeed.declaration.models.table_settings import TableDeclaration, TableSettings
@@ -36,6 +37,7 @@ _OF_TYPE = {
     "duckdb": ("path",),
     "ducklake": ("catalog_url", "data_url"),
     "spark": ("remote", "catalog"),
+    "bigquery": ("project", "location"),
 }
 
 
@@ -74,10 +76,11 @@ class Raw(Strict):
 class Warehouse(Strict):
     """The warehouse."""
 
-    type: Literal["duckdb", "ducklake", "spark"] = "duckdb"
+    type: Literal["duckdb", "ducklake", "spark", "bigquery"] = "duckdb"
     """What holds staging and marts: `duckdb`, a file on one machine; `ducklake`, tables in a
     folder or an object store with a catalogue in PostgreSQL, which several machines can build and
-    read; or `spark`, Iceberg tables that Apache Spark builds ([Spark](spark.md))."""
+    read; `spark`, Iceberg tables that Apache Spark builds ([Spark](spark.md)); or `bigquery`,
+    tables in Google BigQuery ([BigQuery](bigquery.md))."""
     path: Annotated[Text, AfterValidator(path_for_dbt)] = "data/warehouse.duckdb"
     """For `duckdb`: the file with staging and marts. Each build runs and is tested in a copy, which
     then replaces this file."""
@@ -93,13 +96,19 @@ class Warehouse(Strict):
     catalog: Annotated[str, Field(pattern=IDENTIFIER)] | None = None
     """For `spark`: the name of the Iceberg catalog as the server's settings have it:
     `spark.sql.catalog.<name>`."""
+    project: Annotated[Text, BeforeValidator(parse_project)] | None = None
+    """For `bigquery`: the ID of the Google Cloud project that holds the datasets and pays for the
+    queries: `my-project`, or `${GOOGLE_CLOUD_PROJECT}`."""
+    location: Annotated[Text, BeforeValidator(parse_location)] | None = None
+    """For `bigquery`: where the datasets are, such as `EU` or `europe-west3`. The bucket of raw
+    must be there too. Once the datasets exist, it can't be changed."""
     keep: Annotated[int, Field(ge=0)] = 3
     """How many previous versions to keep for `lakefeed rollback`."""
 
     @property
     def has_raws_columns(self) -> bool:
         """Whether staging has the columns of raw, with the names and types that they have there."""
-        return self.type == "spark"
+        return self.type in ("spark", "bigquery")
 
     @property
     def built_on(self) -> str:

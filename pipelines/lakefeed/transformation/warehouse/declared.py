@@ -18,4 +18,8 @@ def warehouse_of(project: Project) -> Warehouse:
         from lakefeed.transformation.warehouse.spark.warehouse_spark import WarehouseSpark
 
         return WarehouseSpark(project)
+    if project.declaration.warehouse.type == "bigquery":
+        from lakefeed.transformation.warehouse.bigquery.warehouse_bigquery import WarehouseBigQuery
+
+        return WarehouseBigQuery(project)
     return WarehouseFile(project)

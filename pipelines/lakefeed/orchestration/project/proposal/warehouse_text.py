@@ -57,5 +57,26 @@ warehouse:
     to_do="Name your bucket in sources.yaml, and the catalogue's database in the variable "
     "LAKE_CATALOG_URL,\nin .env or the environment. Then:",
 )
+_BIGQUERY = Elsewhere(
+    text="""\
+# Raw files, where BigQuery loads them from: name your bucket (docs/object-store.md).
+raw: {url: gs://bucket/raw}
+
+# Datasets in Google BigQuery (docs/bigquery.md says what its account needs).
+warehouse:
+  type: bigquery
+  project: ${GOOGLE_CLOUD_PROJECT}    # a project whose datasets are this warehouse's alone
+  location: EU                        # where the bucket is, too; it can't be changed later
+  keep: 3                             # previous versions, for `lakefeed rollback`
+
+""",
+    extras=("bigquery", "gs"),
+    to_do="Name your bucket and its location in sources.yaml, and the project in the variable\n"
+    "GOOGLE_CLOUD_PROJECT, in .env or the environment. Then:",
+)
 # By the type of the warehouse. One that is a file needs no line.
-ELSEWHERE: Mapping[str, Elsewhere] = {"ducklake": _DUCKLAKE, "spark": _SPARK}
+ELSEWHERE: Mapping[str, Elsewhere] = {
+    "ducklake": _DUCKLAKE,
+    "spark": _SPARK,
+    "bigquery": _BIGQUERY,
+}

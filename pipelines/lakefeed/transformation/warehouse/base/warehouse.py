@@ -50,6 +50,10 @@ class Relation:
         return f"{self.schema}.{self.name}"
 
 
+# Of an engine that no report of a conformance test is on record for.
+BY_THE_BOOK = "written to the documentation, not yet run on an account"
+
+
 @dataclass(frozen=True)
 class Inspection:
     """What a warehouse is, and what it lacks.
@@ -59,12 +63,14 @@ class Inspection:
         version: the engine's version, and that of what it depends on.
         place: where it is, without secrets.
         lacks: why a build would fail; what can't be tried until then isn't mentioned.
+        note: what else to know of it.
     """
 
     engine: str
     version: str
     place: str
     lacks: tuple[LakefeedError, ...] = ()
+    note: str = ""
 
     def as_json(self) -> dict[str, str]:
         """What it is, for `--json`."""

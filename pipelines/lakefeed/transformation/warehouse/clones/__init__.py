@@ -7,5 +7,5 @@ its own way is in an `Engine`.
 Imports: `declaration`, `loading.object_store`, `loading.raw`, `source.inspection`,
     `transformation`, `transformation.dbt_adapter`, `transformation.warehouse.base`,
     `transformation.warehouse.duckdb_file`, `transformation.warehouse.registered`.
-Public: none before the first engine; then cloning_warehouse and engine.
+Public: `cloning_warehouse`, `engine`, `publication`, `register`, `relations`.
 """
