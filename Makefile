@@ -73,9 +73,11 @@ program-%:
 
 # The environment of the lock with another version of one package in it: docs/versions.md. Where that
 # version can't be installed, its tests are skipped.
-OTHER_VERSIONS := bigquery dbt112 duckdb2 spark spark_server
+OTHER_VERSIONS := bigquery dbt112 duckdb2 snowflake snowflake_server spark spark_server
 # What an emulator or an adapter wants older than the lock has it, for one Python alone.
 OLDER_bigquery := |fastapi|fsspec|gcsfs|google-cloud-storage|sqlglot|tenacity
+OLDER_snowflake := |certifi|filelock|sqlglot
+OLDER_snowflake_server := |certifi|filelock|sqlglot
 
 .venv-%/.ready: requirements.lock pyproject.toml tests/versions/%.lock | $(READY)
 	@echo "setting up .venv-$* from requirements.lock and tests/versions/$*.lock"
@@ -92,11 +94,11 @@ test-dbt112: .venv-dbt112/.ready ## what builds, with dbt-core 1.12
 test-duckdb2: .venv-duckdb2/.ready ## the warehouse, with DuckDB 2
 	@test ! -e $< || LAKEFEED_OTHER_DUCKDB=$(CURDIR)/.venv-duckdb2/bin/python $(PYTEST) tests/integration/test_duckdb_versions.py
 
-# A whole Spark, with the modules of the thin client in it, so that both can't share an environment.
-.venv-spark_server/.ready: tests/versions/spark_server.lock | $(READY)
-	@echo "setting up .venv-spark_server from $<"
-	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-spark_server
-	@$(BIN)/uv pip sync --quiet --python .venv-spark_server/bin/python --require-hashes $< && touch $@ || echo "$< can't be installed here, so its tests are skipped"
+# A whole Spark, with the modules of the thin client in it, and emulators with another DuckDB: what can't share an environment.
+.venv-%_server/.ready: tests/versions/%_server.lock | $(READY)
+	@echo "setting up .venv-$*_server from $<"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-$*_server
+	@$(BIN)/uv pip sync --quiet --python .venv-$*_server/bin/python --require-hashes $< && touch $@ || echo "$< can't be installed here, so its tests are skipped"
 
 # Where there is no Java, 450 MB needn't be installed.
 SPARK := $(if $(or $(JAVA_HOME),$(shell command -v java)),.venv-spark/.ready .venv-spark_server/.ready)
@@ -108,8 +110,9 @@ test-spark: $(SPARK) ## a real Spark cluster on this machine, which needs Java 1
 nightly-spark: .venv-spark/.ready .venv-spark_server/.ready ## all that is tested on Spark, the demo too: half an hour
 	@LAKEFEED_NIGHTLY=1 $(subst $(BIN),.venv-spark/bin,$(PYTEST)) -m spark
 
-test-clouds: .venv-bigquery/.ready $(EMULATORS)/.ready ## BigQuery, on an emulator
-	@test ! -e $< || $(subst $(BIN),.venv-bigquery/bin,$(PYTEST)) -m clouds
+test-clouds: .venv-bigquery/.ready .venv-snowflake/.ready .venv-snowflake_server/.ready $(EMULATORS)/.ready ## Snowflake and BigQuery, on emulators of them
+	@test ! -e .venv-bigquery/.ready || $(subst $(BIN),.venv-bigquery/bin,$(PYTEST)) -m clouds tests/bigquery
+	@test ! -e .venv-snowflake/.ready || $(subst $(BIN),.venv-snowflake/bin,$(PYTEST)) -m clouds tests/snowflake
 
 check: lint types test test-builds test-faults test-engines test-browser test-duckdb2 ## what .ci/run checks
 

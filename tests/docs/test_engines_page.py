@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lakefeed.conformance.report import ConformanceReport, recorded_reports
 from lakefeed.conformance.suite import PROMISES
-from lakefeed.transformation.warehouse.base.warehouse import BY_THE_BOOK
+from lakefeed.transformation.warehouse.clones.engine import NEVER_ON_AN_ACCOUNT
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "engines.md"
 BEGIN = (
@@ -24,13 +24,12 @@ NAMES = {
     "duckdb": "DuckDB",
     "ducklake": "DuckLake",
     "spark": "Apache Spark",
+    "snowflake": "Snowflake",
     "bigquery": "BigQuery",
 }
 NOT_ON_RECORD = "no report is on record yet"
-NEVER_RUN = {"bigquery": BY_THE_BOOK}
-NOT_YET = {
-    "Snowflake": "not supported yet: it can't be declared",
-}
+# `lakefeed check --warehouse` says it as well.
+NEVER_RUN = {"snowflake": NEVER_ON_AN_ACCOUNT, "bigquery": NEVER_ON_AN_ACCOUNT}
 AREAS = tuple(dict.fromkeys(promise.area for promise in PROMISES))
 
 
@@ -44,10 +43,7 @@ def table() -> Iterator[str]:
             adapter = f"{report.engine}, {report.adapter}"
             yield row([name, adapter, f"{report.tested_at:%Y-%m-%d}", *outcomes])
         else:
-            without = NEVER_RUN.get(type_, NOT_ON_RECORD)
-            yield row([name, without, *[""] * (1 + len(AREAS))])
-    for name, why in NOT_YET.items():
-        yield row([name, why, *[""] * (1 + len(AREAS))])
+            yield row([name, NEVER_RUN.get(type_, NOT_ON_RECORD), *[""] * (1 + len(AREAS))])
 
 
 def row(cells: Sequence[str]) -> str:

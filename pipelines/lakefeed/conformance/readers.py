@@ -24,12 +24,12 @@ def seen_by_readers(project: Project, columns: Mapping[str, str]) -> Seen:
                 relation: _sorted(session.execute(_query(_public(relation), listed)).fetchall())
                 for relation, listed in columns.items()
             }
+    is_public = kind in ("spark", "snowflake", "bigquery")
     published = warehouse_of(project).published
-    has_views = kind in ("spark", "bigquery")
     with published.open():
         return {
             relation: _sorted(
-                published.query(_query(_public(relation) if has_views else relation, listed))[1]
+                published.query(_query(_public(relation) if is_public else relation, listed))[1]
             )
             for relation, listed in columns.items()
         }

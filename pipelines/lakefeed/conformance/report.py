@@ -28,6 +28,7 @@ from lakefeed.loading.dlt_settings.schemes import scheme_of
 from lakefeed.source.connections.connection import catalogue_connection
 from lakefeed.textfile import replace_text
 from lakefeed.transformation.targets.bigquery import bigquery_of
+from lakefeed.transformation.targets.snowflake import connection_arguments, snowflake_of
 from lakefeed.transformation.targets.spark import spark_of
 from lakefeed.transformation.warehouse.base.warehouse import Inspection
 
@@ -35,6 +36,7 @@ _ADAPTERS = {
     "duckdb": "dbt-duckdb",
     "ducklake": "dbt-duckdb",
     "spark": "dbt-spark",
+    "snowflake": "dbt-snowflake",
     "bigquery": "dbt-bigquery",
 }
 _HIDDEN = "<hidden>"
@@ -149,6 +151,10 @@ def _secrets(project: Project, found: Inspection) -> Iterator[str]:
     if declared.type == "ducklake":
         given = parse_dsn(catalogue_connection(project).dsn)
         values += [given.get(name) for name in ("host", "user", "password", "dbname")]
+    if declared.type == "snowflake":
+        account = connection_arguments(snowflake_of(project).url)
+        values += [str(value) for value in account.values()]
+        values += [declared.database, declared.stage]
     if declared.type == "spark":
         spark = spark_of(project)
         host = spark.shown.removeprefix("sc://")

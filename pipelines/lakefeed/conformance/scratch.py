@@ -144,7 +144,7 @@ def _on(server: str, statement: str) -> None:
 
 def _fill(url: str, project: Project) -> None:
     with closing(psycopg2.connect(url)) as session:
-        fill(session, "types", warehouse=project.declaration.warehouse.type)
+        fill(session, "types", engine=project.declaration.warehouse.type)
         with session.cursor() as cursor:
             for statement in TABLES:
                 cursor.execute(statement)
@@ -185,6 +185,10 @@ def _declaration(project: Project) -> dict[str, Any]:
         warehouse |= {"catalog_url": declared.catalog_url, "data_url": escaped(place)}
     elif declared.type == "spark":
         warehouse |= {"remote": declared.remote, "catalog": declared.catalog}
+    elif declared.type == "snowflake":
+        warehouse |= {
+            "url": declared.url, "database": declared.database, "stage": declared.stage,
+        }  # fmt: skip
     elif declared.type == "bigquery":
         warehouse |= {"project": declared.project, "location": declared.location}
     return {
@@ -210,6 +214,7 @@ def _refuse_other_tables(project: Project, trial: Trial) -> None:
             + {
                 "ducklake": "another database in `catalog_url` and another folder in `data_url`",
                 "spark": "another Iceberg catalog in `catalog`",
+                "snowflake": "another one in `database`",
                 "bigquery": "another Google Cloud project in `project`",
             }[project.declaration.warehouse.type],
         )

@@ -17,6 +17,7 @@ from lakefeed.conformance.deaths import DIED
 from lakefeed.conformance.failures import first_failure
 from lakefeed.conformance.readers import seen_by_readers
 from lakefeed.conformance.spelling import Row, lake_texts, source_texts
+from lakefeed.conformance.values import WITH_SHORT_RANGES
 from lakefeed.declaration.project import Project, open_project
 from lakefeed.errors import BuildFailed
 from lakefeed.loading.sessions.duckdb_engine import engine_for
@@ -129,12 +130,25 @@ class Trial:
         """These columns of a published staging model, as PostgreSQL spells values."""
         with engine_for(self.project) as session:
             item = self.warehouse.attach(session, staging_model(f"{SOURCE}__{table}"))
+            if self.project.declaration.warehouse.type in WITH_SHORT_RANGES:
+                # The same numbers, which PostgreSQL writes with as many digits as 32 bits need.
+                reals = [name for name in columns if name in self._reals(table)]
+                narrowed = ", ".join(f"{quote(name)}::float as {quote(name)}" for name in reals)
+                item = f"(select * replace ({narrowed}) from {item})" if reals else item
             return lake_texts(lambda sql: session.execute(sql).fetchall(), item, columns)
 
     def columns_of(self, table: str) -> list[str]:
         """The columns of a table of the source."""
         listed = f"select column_name from information_schema.columns where table_name = '{table}'"
         return [name for (name,) in self.rows(f"{listed} order by ordinal_position")]
+
+    def _reals(self, table: str) -> list[str]:
+        """The columns of a table of the source that are floats of 32 bits."""
+        listed = (
+            "select column_name from information_schema.columns "
+            f"where table_name = '{table}' and data_type = 'real'"
+        )
+        return [name for (name,) in self.rows(listed)]
 
     def refuse_difference(self, *tables: str) -> None:
         """Compares published staging models with their tables in the source, value by value.

@@ -68,10 +68,13 @@ INFINITE = ("infinity", "-infinity")
 # Types of points in time, with the domains over them.
 _TIMES = ("date", "timestamp", "timestamptz", "bare", "day", "moments")
 # Warehouses that have no infinite times: a value that is one stops its model.
-WITHOUT_INFINITY = frozenset({"spark", "bigquery"})
-# And those that have the years from 1 to 9999 alone, and no 24:00.
-WITH_COMMON_TIMES = frozenset({"bigquery"})
-_UNCOMMON = re.compile(r".* BC|\d{5,}-.*|24:00")
+WITHOUT_INFINITY = frozenset({"spark", "snowflake", "bigquery"})
+# Those whose times are of the years 1 to 9999 alone, which have no 24:00, and no float of 32 bits.
+WITH_SHORT_RANGES = frozenset({"snowflake", "bigquery"})
+# A value that they don't have.
+_OUT_OF_RANGE = re.compile(r" BC$|^24:00|^\d{5,}-")
+# Cases of types that an engine refuses by name, before it builds anything.
+_REFUSED = {"snowflake": ("numeric_38_38",)}
 
 
 @dataclass(frozen=True)
@@ -82,26 +85,15 @@ class Case:
     values: tuple[str, ...]
     optional: bool = False
 
-    @property
-    def finite(self) -> Case:
-        """The same without infinite times, which some engines don't have."""
-        if self.type.partition("(")[0] not in _TIMES:
-            return self
-        return replace(self, values=tuple(v for v in self.values if v not in INFINITE))
-
-    @property
-    def common(self) -> Case:
-        """The same without infinite times, and those that few engines have."""
-        if self.type.partition("(")[0] not in (*_TIMES, "time"):
-            return self
-        values = (v for v in self.finite.values if not _UNCOMMON.fullmatch(v))
-        return replace(self, values=tuple(values))
-
-    def held_by(self, warehouse: str) -> Case:
-        """The same with the values that a type of warehouse has."""
-        if warehouse in WITH_COMMON_TIMES:
-            return self.common
-        return self.finite if warehouse in WITHOUT_INFINITY else self
+    def on(self, engine: str) -> Case:
+        """The same without times that this engine doesn't have."""
+        kind = self.type.partition("(")[0]
+        kept = self.values
+        if engine in WITHOUT_INFINITY and kind in _TIMES:
+            kept = tuple(value for value in kept if value not in INFINITE)
+        if engine in WITH_SHORT_RANGES and kind in (*_TIMES, "time"):
+            kept = tuple(value for value in kept if not _OUT_OF_RANGE.search(value))
+        return replace(self, values=kept)
 
 
 def _case(type_: str, *values: str, optional: bool = False) -> Case:
@@ -248,11 +240,11 @@ CASES = {
 ROWS = max(len(case.values) for case in CASES.values()) + 1
 
 
-def fill(session: PgConnection, table: str, *, warehouse: str = "duckdb") -> dict[str, str]:
+def fill(session: PgConnection, table: str, *, engine: str = "duckdb") -> dict[str, str]:
     """Creates a table with a column for each case, a key `id` and a cursor `at`, and fills it.
 
     Args:
-        warehouse: its type; what it doesn't have is left out.
+        engine: the type of warehouse that must have all its values.
 
     Returns:
         why each optional type that the server lacks is left out, by the name of its case.
@@ -262,8 +254,9 @@ def fill(session: PgConnection, table: str, *, warehouse: str = "duckdb") -> dic
         for statement in TYPES:
             cursor.execute(statement)
         lacking = _lacking(session)
-        known = {name: case for name, case in CASES.items() if name not in lacking}
-        cases = {name: case.held_by(warehouse) for name, case in known.items()}
+        refused = _REFUSED.get(engine, ())
+        known = {n: case for n, case in CASES.items() if n not in lacking and n not in refused}
+        cases = {name: case.on(engine) for name, case in known.items()}
         columns = "".join(f", {quote(name)} {case.type}" for name, case in cases.items())
         cursor.execute(
             f"create table {table} (id int primary key, at timestamptz default now(){columns})"

@@ -102,23 +102,23 @@ def problem_as_in_raw(
     settings: TableDeclaration,
     warehouse: Warehouse,
 ) -> Problem | None:
-    """A setting of a column that staging doesn't have in a warehouse where it is as in raw."""
+    """A setting of a column that staging doesn't have on an engine where it is as in raw."""
     if not warehouse.has_raws_columns:
         return None
-    declared = f"`warehouse: {{type: {warehouse.type}}}`"
+    on = f"`warehouse: {{type: {warehouse.type}}}`"
     for name, column in (settings.columns.each if settings.columns else {}).items():
         if column and column.flatten:
             message = (
-                f"`{name}`: `flatten` doesn't exist with {declared}, whose staging has raw's names "
-                "and types, and whose functions for JSON read numbers as doubles; take the values "
-                "in a model"
+                f"`{name}`: `flatten` doesn't exist with {on}, whose "
+                "staging has raw's names and types, and whose functions for JSON read numbers as "
+                "doubles; take the values in a model"
             )
             return document.problem((*paths.get(f"columns.{name}", ()), "flatten"), message)
         if column and (column.name or column.is_text_in_raw or column.type == "json"):
             setting = "name" if column.name else f"type: {column.type}"
             message = (
-                f"`{name}`: `{setting}` doesn't exist with {declared}, whose staging has raw's "
-                "names and types; rename or convert the column in a model"
+                f"`{name}`: `{setting}` doesn't exist with {on}, whose "
+                "staging has raw's names and types; rename or convert the column in a model"
             )
             return document.problem(paths.get(f"columns.{name}", ()), message)
     return None

@@ -89,11 +89,11 @@ defaults: {cursor: updated_at, lookback: "${LOOKBACK:-30m}"}
 - Within `{…}` and `[…]`, YAML needs quotes around a reference. They don't make it a string: YAML
   decides on the resulting text what it is, so that `"${KEEP:-3}"` is a number as well, and nothing,
   as in `"${LIMIT:-}"`, is `null`.
-- `connection`, `catalog_url`, `remote`, the `key` of a hash and the top level's `notify` are
-  secrets: they are looked up when they are used, so that `lakefeed check`, `diff` and the DAG need
-  none of them. All other values are looked up when the file is read, and `lakefeed explain` and
-  `diff` show what they stand for. There, a variable without a value and without a default is a
-  mistake.
+- `connection`, `catalog_url`, `remote`, the `url` of a warehouse, the `key` of a hash and the top
+  level's `notify` are secrets: they are looked up when they are used, so that `lakefeed check`,
+  `diff` and the DAG need none of them. All other values are looked up when the file is read, and
+  `lakefeed explain` and `diff` show what they stand for. There, a variable without a value and
+  without a default is a mistake.
 - To write the text `${NAME}` itself, double its dollar sign: `$${NAME}`.
 
 """

@@ -37,7 +37,7 @@ def _render_check(project: Project, report: CheckReport) -> str:
     if report.warehouse:
         seen = report.warehouse
         lines.append(f"warehouse: {seen.engine} {seen.version} in {seen.place}")
-        lines += [f"warehouse: {seen.note}"] if seen.note else []
+        lines += [f"{seen.engine}: {seen.note}"] if seen.note else []
     found = [(len(errors), "error"), (len(report.warnings), "warning")]
     if report.data:
         lines += [f"anomaly: {anomaly}" for anomaly in report.data.unlike]

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import duckdb
 import pytest
-from pyarrow.parquet import read_metadata
 
 from lakefeed.declaration.project import Location
 from lakefeed.errors import Refused
 from lakefeed.source.inspection.equality import BIGQUERY_FORMS, comparable
-from lakefeed.transformation.dbt_adapter.bigquery.out_of_range import refusing
 from lakefeed.transformation.dbt_adapter.bigquery.raw_rows import open_rows
 from lakefeed.transformation.dbt_adapter.bigquery.types import (
     RawColumn,
@@ -75,38 +72,6 @@ def test_a_decimal_of_fewer_places_is_told_from_its_rounding_though_its_type_is_
 
 def test_a_narrower_whole_number_is_bounded() -> None:
     assert lost("bigint", "integer", "x") == "x < -2147483648 or x >= 2147483648"
-
-
-@pytest.mark.parametrize(
-    ("value", "told"),
-    [
-        ("date 'infinity'", "infinity"),
-        ("timestamp '-infinity'", "infinity"),
-        ("timestamptz '10000-01-01 00:00:00+00'", "a time after the year 9999"),
-        ("date '0044-03-15 (BC)'", "a time before the year 1"),
-        ("time '24:00:00'", "24:00"),
-    ],
-)
-def test_a_time_that_bigquery_lacks_is_refused_with_its_column(
-    value: str, told: str, tmp_path: Path
-) -> None:
-    file = tmp_path / "rows.parquet"
-    duckdb.execute(f"copy (select {value} as until, 1 as id) to '{file}' (format parquet)")
-
-    with pytest.raises(Refused, match=f"column until holds {told}, which BigQuery can't"):
-        refusing({"until", "id"})("rows.parquet", read_metadata(file))
-    refusing({"id"})("rows.parquet", read_metadata(file))
-
-
-def test_the_first_and_the_last_time_that_it_has_are_taken(tmp_path: Path) -> None:
-    file = tmp_path / "rows.parquet"
-    duckdb.execute(
-        "copy (select date '0001-01-01' as d, date '9999-12-31' as e, time '23:59:59.999999' as k,"
-        " timestamp '9999-12-31 23:59:59.999999' as t, null::timestamp as n)"
-        f" to '{file}' (format parquet)"
-    )
-
-    refusing({"d", "e", "k", "t", "n"})("rows.parquet", read_metadata(file))
 
 
 @pytest.mark.parametrize("url", ["data/raw", "s3://bucket/raw"])

@@ -16,7 +16,7 @@ from google.cloud.bigquery import DatasetReference, TableReference
 
 from lakefeed.errors import LakefeedError
 from lakefeed.transformation.targets.bigquery import BigQuery, open_client
-from lakefeed.transformation.targets.spark_schemas import schema_standing_for, schemas_stood_for
+from lakefeed.transformation.targets.schemas import schema_standing_for, schemas_stood_for
 
 _OPENED = re.compile(r"\blakefeed_\w+\b")
 

@@ -33,7 +33,7 @@ from lakefeed.transformation.targets.bigquery import (
     rows_of,
     text_literal,
 )
-from lakefeed.transformation.targets.spark_schemas import schema_standing_for
+from lakefeed.transformation.targets.schemas import schema_standing_for
 
 _MOST_REQUESTS = 8
 # The API's names of types, which SQL has otherwise.

@@ -24,7 +24,7 @@ from lakefeed.declaration.project import open_project
 from lakefeed.transformation.dbt_adapter.announcement import announce
 from lakefeed.transformation.dbt_adapter.spark.raw_rows import open_rows
 from lakefeed.transformation.dbt_adapter.spark.types import spark_form, spark_type
-from lakefeed.transformation.targets.spark_schemas import schema_standing_for, schemas_stood_for
+from lakefeed.transformation.targets.schemas import schema_standing_for, schemas_stood_for
 from lakefeed.transformation.targets.spark_views import beside_table, model_of
 
 # How the tags of published snapshots begin.

@@ -52,9 +52,22 @@ def validate(document: Document) -> Declared:
         # A value that is missing isn't wrong as well.
         problems += [p for p in found if (p.line, p.column) not in document.unset]
         raise DeclarationError(problems=problems) from None
+    problems += _raw_out_of_reach(document, declaration)
     if problems:
         raise DeclarationError(problems=problems)
     return Declared(document, declaration)
+
+
+def _raw_out_of_reach(document: Document, declaration: Declaration) -> Iterator[Problem]:
+    """A mistake if the warehouse reads raw from elsewhere, and raw is a folder."""
+    kind, url = declaration.warehouse.type, declaration.raw.url
+    if declaration.warehouse.reads_stores and "://" not in url:
+        path = ("raw", "url") if "raw" in document.data else ("warehouse", "type")
+        message = (
+            f"raw is a folder, `{url}`, which `warehouse: {{type: {kind}}}` can't read: declare an "
+            "object store, such as `raw: {url: s3://bucket/raw}`"
+        )
+        yield document.problem(path, message, value=True)
 
 
 def _secrets_in_file(document: Document) -> Iterator[Problem]:
@@ -65,6 +78,7 @@ def _secrets_in_file(document: Document) -> Iterator[Problem]:
     yield from _secret_at(document, ("warehouse", "catalog_url"), _to_variable("LAKE_CATALOG_URL"))
     yield from _token_in_remote(document)
     yield from _raw_where_bigquery_is(document)
+    yield from _secret_at(document, ("warehouse", "url"), _to_variable("SNOWFLAKE_URL"))
     for path in document.references:
         if holds_password(document.words[path]) and path != ("raw", "url"):
             yield document.problem(

@@ -17,6 +17,7 @@ Lookup = Callable[[], Variables]
 # place of a source, or of the list `notify`, is a mistake: it is told as it is written.
 _ON_USE = (
     *(("sources", "*", "connection"), ("warehouse", "catalog_url"), ("warehouse", "remote")),
+    ("warehouse", "url"),
     *(("notify", "*"), ("sources", "*"), ("notify",)),
 )
 # The end of the path of such a value, wherever settings of a table are.

@@ -1,5 +1,6 @@
 """The keys of `sources.yaml`, as pydantic models, and the types of their values.
 
 Imports: `declaration.environment`.
-Public: `columns`, `declaration`, `json_paths`, `quality`, `table_settings`, `value_types`, `wal`.
+Public: `addresses`, `columns`, `declaration`, `json_paths`, `quality`, `table_settings`,
+    `value_types`, `wal`.
 """

@@ -12,6 +12,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from lakefeed.declaration.models.addresses import (
+    parse_connection,
+    parse_remote,
+    parse_snowflake,
+    parse_stage,
+)
 from lakefeed.declaration.models.google_cloud import parse_location, parse_project
 from lakefeed.declaration.models.schedules import parse_schedule
 from lakefeed.declaration.models.strict import Strict
@@ -23,8 +29,6 @@ from lakefeed.declaration.models.value_types import (
     Text,
     folder_of_file_url,
     parse_address,
-    parse_connection,
-    parse_remote,
     parse_version,
     path_for_dbt,
 )
@@ -37,6 +41,7 @@ _OF_TYPE = {
     "duckdb": ("path",),
     "ducklake": ("catalog_url", "data_url"),
     "spark": ("remote", "catalog"),
+    "snowflake": ("url", "database", "stage"),
     "bigquery": ("project", "location"),
 }
 
@@ -76,11 +81,12 @@ class Raw(Strict):
 class Warehouse(Strict):
     """The warehouse."""
 
-    type: Literal["duckdb", "ducklake", "spark", "bigquery"] = "duckdb"
+    type: Literal["duckdb", "ducklake", "spark", "snowflake", "bigquery"] = "duckdb"
     """What holds staging and marts: `duckdb`, a file on one machine; `ducklake`, tables in a
     folder or an object store with a catalogue in PostgreSQL, which several machines can build and
-    read; `spark`, Iceberg tables that Apache Spark builds ([Spark](spark.md)); or `bigquery`,
-    tables in Google BigQuery ([BigQuery](bigquery.md))."""
+    read; `spark`, Iceberg tables that Apache Spark builds ([Spark](spark.md)); `snowflake`, a
+    database in Snowflake ([Snowflake](snowflake.md)); or `bigquery`, tables in Google BigQuery
+    ([BigQuery](bigquery.md))."""
     path: Annotated[Text, AfterValidator(path_for_dbt)] = "data/warehouse.duckdb"
     """For `duckdb`: the file with staging and marts. Each build runs and is tested in a copy, which
     then replaces this file."""
@@ -96,6 +102,13 @@ class Warehouse(Strict):
     catalog: Annotated[str, Field(pattern=IDENTIFIER)] | None = None
     """For `spark`: the name of the Iceberg catalog as the server's settings have it:
     `spark.sql.catalog.<name>`."""
+    url: Annotated[Text, BeforeValidator(parse_snowflake)] | None = None
+    """For `snowflake`: how the account is reached, read from an environment variable:
+    `${SNOWFLAKE_URL}`."""
+    database: Annotated[str, Field(pattern=IDENTIFIER)] | None = None
+    """For `snowflake`: the database that is the warehouse. Lakefeed needs one of its own."""
+    stage: Annotated[Text, AfterValidator(parse_stage)] | None = None
+    """For `snowflake`: the external stage over the raw layer, with its schema: `LANDING.RAW`."""
     project: Annotated[Text, BeforeValidator(parse_project)] | None = None
     """For `bigquery`: the ID of the Google Cloud project that holds the datasets and pays for the
     queries: `my-project`, or `${GOOGLE_CLOUD_PROJECT}`."""
@@ -108,7 +121,12 @@ class Warehouse(Strict):
     @property
     def has_raws_columns(self) -> bool:
         """Whether staging has the columns of raw, with the names and types that they have there."""
-        return self.type in ("spark", "bigquery")
+        return self.type in ("spark", "snowflake", "bigquery")
+
+    @property
+    def reads_stores(self) -> bool:
+        """Whether it reads raw from object stores alone."""
+        return self.type == "snowflake"
 
     @property
     def built_on(self) -> str:

@@ -18,14 +18,11 @@ from pydantic import BeforeValidator, Field, NonNegativeInt
 from lakefeed.declaration.environment.references import (
     is_optional_reference,
     is_reference,
-    with_defaults,
 )
 
 NEVER = "never"
 IDENTIFIER = r"^[A-Za-z][A-Za-z0-9_]*$"
 
-_BARE_REFERENCE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _DURATION = re.compile(r"^(\d+)(s|m|h|d)$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?) ?(kB|MB|GB|TB)$")
@@ -160,41 +157,6 @@ def parse_start(value: Any) -> Any:
     elif isinstance(value, (dt.date, int)) and not isinstance(value, bool):
         return value
     raise ValueError("a date, a timestamp or an integer, such as 2026-01-31 or 1000")
-
-
-def parse_connection(value: Any) -> Any:
-    """Checks a connection URL's references to environment variables, and its scheme."""
-    rest = with_defaults(value) if isinstance(value, str) else ""
-    if "${" in rest:
-        raise ValueError(
-            "a variable name of letters, digits and underscores, such as ${DATABASE_URL}"
-        )
-    if bare := _BARE_REFERENCE.search(rest):
-        raise ValueError(f"the variable in braces, ${{{bare[1]}}} (write a literal `$` as %24)")
-    scheme = _SCHEME.match(rest)
-    if scheme and not scheme[1].startswith("postgres"):
-        raise ValueError("a PostgreSQL URL, such as postgresql://user@host:5432/database")
-    return value
-
-
-# How clients of a Thrift server name it.
-THRIFT = ("thrift://", "jdbc:", "hive2://")
-BESIDE_THRIFT = (
-    "Lakefeed can't build through a Thrift server: start Spark's Connect server on the same "
-    "cluster (docs/spark.md)"
-)
-
-
-def parse_remote(value: Any) -> Any:
-    """Checks the URL of a Spark Connect server.
-
-    Source: https://github.com/apache/spark/blob/master/sql/connect/docs/client-connection-string.md
-    """
-    rest = with_defaults(value, without="sc://host") if isinstance(value, str) else ""
-    if not rest.startswith("sc://"):
-        beside = f". {BESIDE_THRIFT}" if rest.startswith(THRIFT) else ""
-        raise ValueError(f"the URL of a Spark Connect server, such as sc://host:15002{beside}")
-    return value
 
 
 def parse_secret(value: Any) -> Any:

@@ -69,6 +69,11 @@ _FILE_SETTINGS = {
     "warehouse.remote": "the next run builds the warehouse there, from raw",
     "warehouse.catalog": "the next run builds the warehouse there, from raw",
     "warehouse.catalog_url": "the next run builds the warehouse there, from raw",
+    "warehouse.url": "the next run builds the warehouse there, from raw",
+    "warehouse.database": "the next run builds the warehouse there, from raw",
+    "warehouse.project": "the next run builds the warehouse there, from raw",
+    "warehouse.location": "datasets that exist stay where they are, and can't be built elsewhere",
+    "warehouse.stage": "the next run reads raw by this stage; the rows are the same",
     "warehouse.data_url": "a lake that exists keeps its files where they are, and isn't opened",
     "warehouse.keep": "sets how many earlier versions `lakefeed rollback` can return to",
     "connection": "checkpoints are unchanged; for another database, run lakefeed run "

@@ -70,8 +70,10 @@ _SPARK = (
     f"* (((60 * {_SPARK_HOURS} + {_SPARK_MINUTES}) * 60 + {_SPARK_SECONDS}) * 1000000 "
     f"+ {_SPARK_MICROSECONDS}) as string) end",
 )
+# The forms in DuckDB's SQL: of numbers, floats, lists of floats, and intervals.
+FORMS = tuple(form for _, form in _BY_PATTERN)
 # Spark's SQL for each form in DuckDB's.
-SPARK_FORMS = {form: spark for (_, form), spark in zip(_BY_PATTERN, _SPARK, strict=True)}
+SPARK_FORMS = dict(zip(FORMS, _SPARK, strict=True))
 
 _BIGQUERY_PART = "coalesce(safe_cast(nullif(regexp_extract({value}, r'%s'), '') as numeric), 0)"
 _BIGQUERY_YEARS, _BIGQUERY_MONTHS, _BIGQUERY_DAYS = (

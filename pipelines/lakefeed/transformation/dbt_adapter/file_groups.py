@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lakefeed.declaration.project import Location
@@ -14,6 +15,7 @@ from lakefeed.loading.object_store.file_cache import cache_folder, copy_of
 from lakefeed.loading.raw.commit_log import CommitLog
 from lakefeed.loading.raw.scan import is_compact
 from lakefeed.transformation.dbt_adapter.announcement import log_of
+from lakefeed.transformation.dbt_adapter.ranges import RawFile, refuse_out_of_range
 
 _MOST_REQUESTS = 8
 # Footers are shorter than this, as a rule.
@@ -54,16 +56,17 @@ def grouped_files(
     raw: Location | None,
     engine: str,
     *,
-    check: Callable[[str, Any], None] | None = None,
+    has_short_ranges: bool = False,
 ) -> list[FileGroup]:
     """The files that these loads of one table name, by the wanted columns that they have.
 
     Args:
         engine: what reads them, as errors name it.
-        check: gets each file and its footer; one that raises refuses the file.
+        has_short_ranges: its days end with the year 9999, and so on (ranges.py).
 
     Raises:
-        Refused: a file has a column of a type that no lake type stands for.
+        Refused: a file has a column of a type that no lake type stands for, or a value that the
+            engine hasn't.
     """
     naming: dict[str, set[str]] = defaultdict(set)
     for load in loads:
@@ -76,9 +79,11 @@ def grouped_files(
     with ThreadPoolExecutor(1 if log.raw.is_local else _MOST_REQUESTS) as threads:
         footers = threads.map(lambda file: footer_of(log, file), naming)
         for file, footer in zip(naming, footers, strict=True):
-            if check:
-                check(file, footer)
-            groups[_columns(file, footer.schema.to_arrow_schema(), wanted, engine)].append(file)
+            columns = _columns(file, footer.schema.to_arrow_schema(), wanted, engine)
+            if has_short_ranges:
+                found = RawFile(file, footer, partial(_integers, log, file))
+                refuse_out_of_range(found, columns, engine)
+            groups[columns].append(file)
     return [
         FileGroup(columns, tuple(files), {f: naming[f] for f in files if is_compact(f)})
         for columns, files in groups.items()
@@ -97,6 +102,18 @@ def footer_of(log: CommitLog, file: str) -> Any:
     options = {"cache_type": "none", "block_size": _TAIL_BYTES}
     with log.filesystem.open(f"{log.folder}/{file}", "rb", **options) as opened:
         return read_metadata(opened)
+
+
+def _integers(log: CommitLog, file: str, column: str) -> list[int | None]:
+    """The values of a column of times as they are stored."""
+    import pyarrow as pa
+    from pyarrow.parquet import read_table
+
+    with log.filesystem.open(f"{log.folder}/{file}", "rb") as opened:
+        values = read_table(opened, columns=[column]).column(0).combine_chunks()
+    stored = pa.int32() if pa.types.is_date32(values.type) else pa.int64()
+    found: list[int | None] = values.view(stored).to_pylist()
+    return found
 
 
 def _columns(

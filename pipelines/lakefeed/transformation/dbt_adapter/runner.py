@@ -27,11 +27,12 @@ from lakefeed.transformation.generate.data_tests import declared_at
 from lakefeed.transformation.generate.dbt_packages import provide_dbt_package
 from lakefeed.transformation.targets.bigquery import BigQuery
 from lakefeed.transformation.targets.ducklake import Lake
+from lakefeed.transformation.targets.schemas import schemas_begin_with
+from lakefeed.transformation.targets.snowflake import Snowflake
 from lakefeed.transformation.targets.spark import Spark
-from lakefeed.transformation.targets.spark_schemas import schemas_begin_with
 
-# Where dbt builds: a file, a lake, a Spark, or a BigQuery.
-Target = Path | Lake | Spark | BigQuery
+# Where dbt builds: a file, a lake, or a server.
+Target = Path | Lake | Spark | Snowflake | BigQuery
 
 _TESTS = ("test", "unit_test")
 # dbt's cache of the parsed project (https://docs.getdbt.com/reference/parsing#partial-parsing).
@@ -218,12 +219,12 @@ def _ours(error: BaseException | None) -> LakefeedError | None:
 def _opening(warehouse: Target | None) -> Iterator[None]:
     """Makes dbt open this file, which is created if needed, or this lake.
 
-    On a Spark, dbt's adapter shares the session of this process.
+    A server is opened as the profile says; of it, only the names of schemas may differ.
     """
     if warehouse is None:
         yield
         return
-    if isinstance(warehouse, Spark | BigQuery):
+    if isinstance(warehouse, Spark | Snowflake | BigQuery):
         with schemas_begin_with(warehouse.prefix):
             yield
         return

@@ -2,5 +2,6 @@
 
 Imports: `declaration`, `declaration.environment`, `declaration.models`, `loading.dlt_settings`,
     `loading.object_store`, `source.connections`.
-Public: `bigquery`, `duckdb_file`, `ducklake`, `profile`, `spark`, `spark_schemas`, `spark_views`.
+Public: `bigquery`, `duckdb_file`, `ducklake`, `profile`, `schemas`, `snowflake`,
+    `snowflake_names`, `spark`, `spark_views`.
 """

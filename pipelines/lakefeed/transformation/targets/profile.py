@@ -8,6 +8,7 @@ from lakefeed.declaration.project import Project
 from lakefeed.transformation.targets.bigquery import output_of_bigquery
 from lakefeed.transformation.targets.duckdb_file import output_of_file
 from lakefeed.transformation.targets.ducklake import data_of, output_of_lake
+from lakefeed.transformation.targets.snowflake import output_of_snowflake
 from lakefeed.transformation.targets.spark import output_of_spark
 
 # The module of dbt-duckdb's plugin (https://github.com/duckdb/dbt-duckdb#writing-your-own-plugins).
@@ -19,6 +20,8 @@ def output_of(project: Project) -> dict[str, Any]:
     kind = project.declaration.warehouse.type
     if kind == "spark":
         return output_of_spark(project)
+    if kind == "snowflake":
+        return output_of_snowflake(project)
     if kind == "bigquery":
         return output_of_bigquery(project)
     output = output_of_lake(project) if kind == "ducklake" else output_of_file(project)

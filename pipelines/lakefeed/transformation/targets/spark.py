@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lakefeed.declaration.environment.references import for_dbt
-from lakefeed.declaration.models.value_types import BESIDE_THRIFT, THRIFT
+from lakefeed.declaration.models.addresses import BESIDE_THRIFT, THRIFT
 from lakefeed.declaration.project import Project
 from lakefeed.errors import BuildFailed, DeclarationError, ExtraMissing, SourceUnreachable
 from lakefeed.source.connections.credentials import interpolate

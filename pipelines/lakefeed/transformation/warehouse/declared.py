@@ -18,6 +18,12 @@ def warehouse_of(project: Project) -> Warehouse:
         from lakefeed.transformation.warehouse.spark.warehouse_spark import WarehouseSpark
 
         return WarehouseSpark(project)
+    if project.declaration.warehouse.type == "snowflake":
+        from lakefeed.transformation.warehouse.snowflake.warehouse_snowflake import (
+            WarehouseSnowflake,
+        )
+
+        return WarehouseSnowflake(project)
     if project.declaration.warehouse.type == "bigquery":
         from lakefeed.transformation.warehouse.bigquery.warehouse_bigquery import WarehouseBigQuery
 

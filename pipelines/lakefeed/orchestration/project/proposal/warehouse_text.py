@@ -57,6 +57,24 @@ warehouse:
     to_do="Name your bucket in sources.yaml, and the catalogue's database in the variable "
     "LAKE_CATALOG_URL,\nin .env or the environment. Then:",
 )
+_SNOWFLAKE = Elsewhere(
+    text="""\
+# Raw files, where Snowflake reads them by a stage: name your bucket (docs/object-store.md).
+raw: {url: s3://bucket/raw}
+
+# A database in Snowflake (docs/snowflake.md says what to create there).
+warehouse:
+  type: snowflake
+  url: ${SNOWFLAKE_URL}      # snowflake://user@organization-account?warehouse=LOADING&role=LAKEFEED
+  database: ANALYTICS        # of its own: its schema PUBLIC is replaced by each publication
+  stage: LANDING.RAW         # an external stage whose URL has the raw files
+  keep: 3                    # previous versions, for `lakefeed rollback`
+
+""",
+    extras=("snowflake", "s3"),
+    to_do="Name your bucket, database and stage in sources.yaml, and the account in the variable "
+    "SNOWFLAKE_URL,\nin .env or the environment. Then:",
+)
 _BIGQUERY = Elsewhere(
     text="""\
 # Raw files, where BigQuery loads them from: name your bucket (docs/object-store.md).
@@ -78,5 +96,6 @@ warehouse:
 ELSEWHERE: Mapping[str, Elsewhere] = {
     "ducklake": _DUCKLAKE,
     "spark": _SPARK,
+    "snowflake": _SNOWFLAKE,
     "bigquery": _BIGQUERY,
 }

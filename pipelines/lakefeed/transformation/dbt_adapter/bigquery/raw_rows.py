@@ -18,7 +18,6 @@ from lakefeed.errors import Refused
 from lakefeed.loading.dlt_settings.schemes import scheme_of
 from lakefeed.loading.raw.scan import LOAD_ID
 from lakefeed.transformation.dbt_adapter.announcement import log_of
-from lakefeed.transformation.dbt_adapter.bigquery.out_of_range import refusing
 from lakefeed.transformation.dbt_adapter.bigquery.types import RawColumn, bigquery_type
 from lakefeed.transformation.dbt_adapter.file_groups import FileGroup, grouped_files
 from lakefeed.transformation.targets.bigquery import (
@@ -100,7 +99,7 @@ def open_rows(
     _refuse_names(columns)
     if raw is None or scheme_of(raw) != "gs":
         raise raw_elsewhere(raw)
-    groups = grouped_files(loads, wanted, raw, "BigQuery", check=refusing(wanted))
+    groups = grouped_files(loads, wanted, raw, "BigQuery", has_short_ranges=True)
     parts = [part for group in groups for part in _parts(group)]
     folder = f"{raw.url}/{log_of(loads[0]['folder'], raw).lake_name}" if loads else ""
     tables = [f"{LOADING}.rows_{uuid.uuid4().hex}" for _ in parts]

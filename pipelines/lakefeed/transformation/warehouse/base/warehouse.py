@@ -50,10 +50,6 @@ class Relation:
         return f"{self.schema}.{self.name}"
 
 
-# Of an engine that no report of a conformance test is on record for.
-BY_THE_BOOK = "written to the documentation, not yet run on an account"
-
-
 @dataclass(frozen=True)
 class Inspection:
     """What a warehouse is, and what it lacks.
@@ -63,7 +59,7 @@ class Inspection:
         version: the engine's version, and that of what it depends on.
         place: where it is, without secrets.
         lacks: why a build would fail; what can't be tried until then isn't mentioned.
-        note: what else to know of it.
+        note: what its user should know of Lakefeed on this engine.
     """
 
     engine: str

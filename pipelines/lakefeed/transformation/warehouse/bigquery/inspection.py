@@ -27,8 +27,9 @@ from lakefeed.transformation.targets.bigquery import (
     quoted,
     rows_of,
 )
-from lakefeed.transformation.warehouse.base.warehouse import BY_THE_BOOK, Inspection
+from lakefeed.transformation.warehouse.base.warehouse import Inspection
 from lakefeed.transformation.warehouse.bigquery.bigquery_engine import BigQueryEngine
+from lakefeed.transformation.warehouse.clones.engine import NEVER_ON_AN_ACCOUNT
 from lakefeed.transformation.warehouse.clones.publication import public_names
 from lakefeed.transformation.warehouse.clones.register import read_register
 from lakefeed.transformation.warehouse.clones.relations import refuse_tables_of_others
@@ -52,7 +53,7 @@ def inspect_bigquery(project: Project, bigquery: BigQuery) -> Inspection:
             engine.drop_schema(dataset)
     client = f"its client {version('google-cloud-bigquery')}"
     place = f"{bigquery.project} ({bigquery.location})"
-    note = f"{BY_THE_BOOK} (docs/bigquery.md)"
+    note = f"{NEVER_ON_AN_ACCOUNT} (docs/bigquery.md)"
     return Inspection("BigQuery", f"by {client}", place, tuple(lacks), note=note)
 
 

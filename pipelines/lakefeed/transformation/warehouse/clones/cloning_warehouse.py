@@ -120,7 +120,9 @@ class CloningWarehouse:
             lambda found: replace(found, mark=mark, has_begun=True)
         )
         version = None if empty else register.current
-        bring_back(engine, version, ours(engine, register, project))
+        # A statement of a killed build may go on at its server. It writes to the table that it
+        # began with: to one that is replaced, whatever its stamp says now.
+        bring_back(engine, version, ours(engine, register, project), anew=before.mark is not None)
         return CloneCandidate(project, engine, mark)
 
     def started(self, build: str) -> CloneCandidate:

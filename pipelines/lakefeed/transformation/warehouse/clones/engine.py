@@ -19,6 +19,8 @@ from lakefeed.transformation.warehouse.registered.views import Place
 
 # What readers query, whatever the layer of a model.
 PUBLIC = "public"
+# What is said of an engine on which nobody has run the conformance test.
+NEVER_ON_AN_ACCOUNT = "written to the documentation, not yet run on an account"
 FAILURES = "test_failures"
 
 

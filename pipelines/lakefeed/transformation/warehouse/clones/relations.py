@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 from lakefeed.declaration.project import Project
 from lakefeed.errors import Refused
@@ -70,12 +71,18 @@ def refuse_tables_of_others(project: Project, engine: Engine, register: CloneReg
         )
 
 
-def bring_back(engine: Engine, version: CloneVersion | None, ours: Ours) -> None:
-    """Makes our relations what they are in a version; None stands for an empty one."""
+def bring_back(
+    engine: Engine, version: CloneVersion | None, ours: Ours, *, anew: bool = False
+) -> None:
+    """Makes our relations what they are in a version; None stands for an empty one.
+
+    Args:
+        anew: every table is made again, even those that seem to be what they were.
+    """
     now = {relation.key: relation for relation in stored(engine, ours)}
     then = {relation.key: relation for relation in version.relations} if version else {}
     drop(engine, [now[key] for key in now.keys() - then.keys()])
-    put_back(engine, now, list(then.values()))
+    put_back(engine, now, [replace(one, stamp="") if anew else one for one in then.values()])
 
 
 def put_back(engine: Engine, now: Mapping[str, Stored], then: Iterable[Stored]) -> None:

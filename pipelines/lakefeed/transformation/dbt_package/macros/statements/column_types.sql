@@ -26,3 +26,18 @@
     {%- endfor -%}
     {{- return({'fits': fits.all, 'kept': kept, 'new': new, 'present': present, 'wanted': wanted}) -}}
 {% endmacro %}
+
+
+{# The loads with a value that the current column types can't hold (../commit_log.sql), by `open_raw`. #}
+{% macro unfit_loads_by_view(raw, loads) %}
+    {%- set changed = adapter.open_raw('lakefeed_raw_rows', loads, raw.meta.lakefeed.columns) -%}
+    {%- set unfit = ['_lakefeed_lost is not null'] if changed else [] -%}
+    {%- for name in raw.meta.lakefeed.key -%}
+        {%- do unfit.append(lakefeed.quote(name) ~ ' is null') -%}
+    {%- endfor -%}
+    {%- if not unfit -%}{{- return([]) -}}{%- endif -%}
+    {%- set found = [] -%}
+    {%- set query = 'select distinct _dlt_load_id from lakefeed_raw_rows where ' ~ unfit | join(' or ') -%}
+    {%- for row in adapter.rows(query) -%}{%- do found.append(row[0]) -%}{%- endfor -%}
+    {{- return(found) -}}
+{% endmacro %}

@@ -1,6 +1,6 @@
-"""In which schemas dbt builds on Spark: those of its models, or others that stand for them.
+"""In which schemas dbt builds on a server: those of its models, or others that stand for them.
 
-A build apart from the published warehouse has schemas of its own in the same catalog:
+A build apart from the published warehouse has schemas of its own in the same place:
 
     marts                               of the models
     as_of_20261123t201500_marts         of the same models in a build apart
