@@ -20,8 +20,8 @@ NEXT = {
         "  lakefeed run\n"
     ),
     "spark": (
-        "Name your bucket and your catalog in sources.yaml, and the Spark Connect server in the "
-        "variable\nSPARK_REMOTE, in .env or the environment. Then:\n"
+        "Name your bucket and your catalog in sources.yaml, and the server in the variable\n"
+        "SPARK_REMOTE, in .env or the environment. Then:\n"
         "  pip install 'lakefeed[spark,s3]'\n"
         "  lakefeed sync\n"
         "  lakefeed check --warehouse\n"

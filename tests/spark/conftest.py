@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lakefeed.demo.spark.cluster import Cluster, spark_cluster
+from lakefeed.demo.spark.cluster import CONNECT, THRIFT, Cluster, spark_cluster
 from lakefeed.demo.spark.distribution import (
     Spark,
     check_java,
@@ -28,7 +28,7 @@ from lakefeed.demo.spark.settings import CATALOGUE, Place
 from lakefeed.demo.store import ObjectStore
 from lakefeed.errors import LakefeedError
 from lakefeed.orchestration.project.scaffold import write_scaffold
-from lakefeed.transformation.targets.spark import close_sessions, open_session, rows_of
+from lakefeed.transformation.targets.spark_session import close_sessions, open_session
 from tests.conftest import BUCKET, Database, Lake, new_database
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ REPOSITORY = Path(__file__).parents[2]
 _CATALOGUES = 100
 # A catalogue that is as Iceberg has it by default.
 CACHED = "cached"
+# Whether projects build through a Thrift server (make nightly-spark).
+BY_THRIFT = bool(os.environ.get("LAKEFEED_SPARK_BY_THRIFT"))
 IN_CI = bool(os.environ.get("CI"))
 
 
@@ -139,7 +141,7 @@ def spark_cluster_server(
 @pytest.fixture
 def running(spark_cluster_server: Running) -> Running:
     """The cluster with all its processes, whatever the tests before have killed."""
-    spark_cluster_server.cluster.restore()
+    spark_cluster_server.cluster.serve(THRIFT if BY_THRIFT else CONNECT)
     return spark_cluster_server
 
 
@@ -152,7 +154,7 @@ def catalog(running: Running) -> str:
 @pytest.fixture
 def spark(running: Running, catalog: str) -> Callable[[str], list[tuple[Any, ...]]]:
     """Runs statements in the catalog that the project builds in."""
-    return lambda sql: rows_of(open_session(running.remote, catalog), sql)
+    return lambda sql: open_session(running.remote, catalog).rows(sql)
 
 
 @pytest.fixture

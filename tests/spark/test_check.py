@@ -6,9 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from lakefeed.errors import DeclarationError
 from lakefeed.orchestration.project.sync import sync
-from lakefeed.transformation.targets.spark import open_session
 from tests.conftest import Database, Lake
 from tests.spark.conftest import CACHED, Running
 
@@ -46,12 +44,3 @@ def test_a_server_whose_readers_keep_what_they_know_of_tables_is_refused(
     assert ended.returncode == 1
     assert f"the server doesn't set spark.sql.catalog.{CACHED}.cache-enabled=false" in ended.stderr
     assert "sources.yaml:" in ended.stderr
-
-
-def test_a_thrift_server_in_the_variable_is_refused_without_its_password() -> None:
-    with pytest.raises(DeclarationError) as refused:
-        open_session("thrift://someone:s3cret@host:10000", "lake")
-
-    assert "is a URL of thrift:, and not of a Spark Connect server" in str(refused.value)
-    assert "start Spark's Connect server on the same cluster" in str(refused.value)
-    assert "s3cret" not in str(refused.value)

@@ -278,7 +278,7 @@ def test_a_statement_whose_server_is_lost_fails_and_changes_nothing(
     statement = f"create or replace table ns.t using iceberg as {SLOW}"
 
     with in_background(session, statement) as ended:
-        running.cluster.kill_connect()
+        running.cluster.kill_server()
         told = str(ended.exception())
     running.cluster.restore()
 

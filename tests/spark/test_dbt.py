@@ -21,7 +21,7 @@ from lakefeed.demo.shop import create_shop, generate_shop
 from lakefeed.demo.shop_events import live_a_day
 from lakefeed.transformation.generate.dbt_packages import provide_dbt_package
 from lakefeed.transformation.generate.generated_files import write_generated
-from lakefeed.transformation.targets.spark import open_session
+from lakefeed.transformation.targets.spark_session import open_session
 from tests.conftest import Database, Lake, ObjectStore, copy_shop_project
 from tests.integration.test_macros import PROJECT
 
@@ -106,7 +106,7 @@ def differences(lake: Lake, catalog: str) -> dict[str, Any]:
             )
             read = f"from {schema}.{table}"
             ours = counted(file.execute(f"select {on_duckdb_sql} {read}").to_arrow_table())
-            theirs = counted(session.sql(f"select {on_spark_sql} {read}").toArrow())
+            theirs = counted(session.arrow(f"select {on_spark_sql} {read}"))
             if ours != theirs:
                 found[f"{schema}.{table}"] = (ours - theirs, theirs - ours)
     assert tables

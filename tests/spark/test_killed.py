@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from lakefeed.transformation.targets.spark import open_session, rows_of
+from lakefeed.transformation.targets.spark_session import open_session
 from lakefeed.transformation.warehouse.spark.register import change_register
 from tests.conftest import CONNECTION_VARIABLE, Database, Lake, new_database
 from tests.faults.die_at import die
@@ -57,7 +57,7 @@ class Published:
         ).declare(TABLES)
 
     def spark(self, sql: str) -> list[tuple[Any, ...]]:
-        return rows_of(open_session(self.running.remote, self.catalog), sql)
+        return open_session(self.running.remote, self.catalog).rows(sql)
 
     def change(self) -> None:
         """An update, an insert and a delete."""
@@ -185,7 +185,7 @@ def test_a_run_whose_driver_is_lost_fails_in_words_and_the_next_one_completes_it
     lake, cluster, before = published.lake, published.running.cluster, published.seen()
     write(lake, SLOW)
 
-    with while_it_builds(lake, MART, cluster.kill_connect):
+    with while_it_builds(lake, MART, cluster.kill_server):
         ended = lake.command("run")
     cluster.restore()
 

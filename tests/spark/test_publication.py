@@ -12,7 +12,8 @@ import pytest
 
 from lakefeed.declaration.project import Project, open_project
 from lakefeed.errors import Overtaken, Refused
-from lakefeed.transformation.targets.spark import Spark, open_session, rows_of
+from lakefeed.transformation.targets.spark import Spark
+from lakefeed.transformation.targets.spark_session import open_session
 from lakefeed.transformation.warehouse.base import lease as spark_lock
 from lakefeed.transformation.warehouse.base.publication_state import PublicationState
 from lakefeed.transformation.warehouse.base.warehouse import Relation
@@ -67,7 +68,7 @@ def warehouse(project: Project) -> WarehouseSpark:
 def spark(running: Running, catalog: str) -> Iterator[Any]:
     """Runs statements in the session of this process, as dbt does."""
     session = open_session(running.remote, catalog)
-    yield lambda sql: rows_of(session, sql)
+    yield session.rows
 
 
 def build(spark: Any, number: int, *, kind: str = "int") -> None:

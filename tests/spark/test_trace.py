@@ -11,7 +11,7 @@ import pytest
 
 from lakefeed.orchestration.inspect.trace import Trace, trace
 from lakefeed.sql import literal
-from lakefeed.transformation.targets.spark import open_session, rows_of
+from lakefeed.transformation.targets.spark_session import open_session
 from tests.conftest import CONNECTION_VARIABLE, Lake, new_database
 from tests.integration.test_publication import write
 from tests.spark.conftest import Running, lake_on
@@ -91,7 +91,7 @@ def published(
     assert first.exit_code == 0, first
     database.execute("update t set word = 'new', at = '2026-02-01Z' where id = 1")
     assert lake.run("shop.t").exit_code == 0
-    yield Published(lake, lambda sql: rows_of(open_session(running.remote, catalog), sql))
+    yield Published(lake, lambda sql: open_session(running.remote, catalog).rows(sql))
 
 
 def test_staging_and_history_have_the_row_with_the_texts_of_raw(published: Published) -> None:

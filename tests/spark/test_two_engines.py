@@ -14,7 +14,7 @@ import yaml
 from lakefeed.demo.shop import create_shop, generate_shop
 from lakefeed.demo.shop_events import live_a_day
 from lakefeed.loading.raw.commit_log import CommitLog
-from lakefeed.transformation.targets.spark import arrow_of, open_session
+from lakefeed.transformation.targets.spark_session import open_session
 from tests.conftest import Database, Lake, copy_shop_project
 from tests.spark.conftest import Running
 from tests.spark.test_dbt import counted
@@ -63,7 +63,7 @@ def differing_marts(on_file: Lake, running: Running, catalog: str) -> dict[str, 
         for mart, columns in marts:
             quoted = [", ".join(f"{mark}{name}{mark}" for name in columns) for mark in '"`']
             ours = counted(file.execute(f"select {quoted[0]} from marts.{mart}").to_arrow_table())
-            theirs = counted(arrow_of(spark, f"select {quoted[1]} from public.{mart}"))
+            theirs = counted(spark.arrow(f"select {quoted[1]} from public.{mart}"))
             if ours != theirs:
                 found[mart] = (ours - theirs, theirs - ours)
     return found

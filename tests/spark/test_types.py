@@ -15,7 +15,8 @@ from lakefeed.loading.sessions.duckdb_engine import engine_for
 from lakefeed.source.inspection.types import lake_type
 from lakefeed.transformation.dbt_adapter.spark.raw_rows import open_rows
 from lakefeed.transformation.dbt_adapter.spark.types import holds_infinity, spark_type
-from lakefeed.transformation.targets.spark import StatementFailed, open_session, rows_of
+from lakefeed.transformation.targets.spark import StatementFailed
+from lakefeed.transformation.targets.spark_session import open_session
 from lakefeed.transformation.warehouse.declared import warehouse_of
 from tests.conftest import Database, Lake, only
 from tests.spark.conftest import Running
@@ -78,7 +79,7 @@ def test_each_infinite_time_is_refused_with_its_column(
         for number, value in enumerate(case.values):
             if value in INFINITE and not holds_infinity(types[name]):
                 with pytest.raises(StatementFailed) as refused:
-                    rows_of(spark, f"select `{name}` from opened where id = {number}")
+                    spark.rows(f"select `{name}` from opened where id = {number}")
                 told[name, value] = str(refused.value)
 
     assert {name for name, _ in told} >= {"date", "timestamp", "timestamptz", "domain_date"}

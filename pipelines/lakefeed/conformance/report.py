@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from psycopg2.extensions import parse_dsn
 
@@ -157,8 +158,14 @@ def _secrets(project: Project, found: Inspection) -> Iterator[str]:
         values += [declared.database, declared.stage]
     if declared.type == "spark":
         spark = spark_of(project)
-        host = spark.shown.removeprefix("sc://")
-        values += [spark.remote, host, host.partition(":")[0]]
+        values += [spark.remote, spark.server, spark.host, *_login(spark.remote)]
     if declared.type == "bigquery":
         values.append(bigquery_of(project).project)
     yield from (value for value in values if value and len(value) >= _SHORTEST_SECRET)
+
+
+def _login(url: str) -> Iterator[str | None]:
+    """The user and password in a URL, as written there and as they are."""
+    parts = urlsplit(url)
+    for text in (parts.username, parts.password):
+        yield from (text, unquote(text)) if text else ()

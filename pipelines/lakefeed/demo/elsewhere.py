@@ -20,7 +20,7 @@ from lakefeed.demo.spark.settings import CATALOGUE, Place
 from lakefeed.demo.store import ObjectStore, embedded_store
 from lakefeed.extras import require
 from lakefeed.transformation.generate.generated_files import write_generated
-from lakefeed.transformation.targets.spark import close_sessions
+from lakefeed.transformation.targets.spark_session import close_sessions
 from lakefeed.transformation.warehouse.declared import warehouse_of
 
 REMOTE_VARIABLE = "LAKEFEED_SPARK_REMOTE"

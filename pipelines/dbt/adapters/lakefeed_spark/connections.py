@@ -1,8 +1,8 @@
-"""Connections to a Spark Connect server, all of which share this process's one session."""
+"""Connections to a Spark, all of which share one session of this process."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,21 +10,19 @@ from typing import Any
 from dbt.adapters.contracts.connection import Connection, ConnectionState
 from dbt.adapters.exceptions import FailedToConnectError
 from dbt.adapters.spark.connections import SparkConnectionManager, SparkCredentials
-from dbt.adapters.spark.session import Cursor, SessionConnectionWrapper
+from dbt.adapters.spark.session import SessionConnectionWrapper
 from dbt_common.exceptions import DbtDatabaseError
-from pyspark.sql import SparkSession
 
 from lakefeed.errors import LakefeedError
-from lakefeed.transformation.targets.spark import Spark, open_session, without_collection
-
-_STACK_TRACE = "JVM stacktrace:"
+from lakefeed.transformation.targets.spark import Answer, Session, Spark, StatementFailed
+from lakefeed.transformation.targets.spark_session import open_session
 
 
 @dataclass
 class LakefeedSparkCredentials(SparkCredentials):  # type: ignore[misc]
     """What the profile says: the server's URL, the catalog, and the project's folder.
 
-    The URL may contain a token, so that only `host` is ever shown: the server without it.
+    The URL may contain a secret, so that only `host` is ever shown: the server without it.
     """
 
     remote: str = ""
@@ -44,31 +42,36 @@ class LakefeedSparkCredentials(SparkCredentials):  # type: ignore[misc]
         return "host", "catalog", "schema"
 
 
-class _Cursor(Cursor):  # type: ignore[misc]
+class _Cursor:
     """A cursor of this session, whose statements run when they are executed."""
 
-    def __init__(self, session: SparkSession) -> None:
-        super().__init__()
+    def __init__(self, session: Session) -> None:
         self._session = session
+        self._answer: Answer | None = None
 
     def execute(self, sql: str, *parameters: Any) -> None:
-        self._df = self._session.sql(sql % parameters if parameters else sql)
+        with telling():
+            self._answer = self._session.run(sql % parameters if parameters else sql)
 
     @property
-    def description(self) -> Any:
-        with without_collection():
-            return super().description
+    def description(self) -> Sequence[tuple[Any, ...]]:
+        with telling():
+            columns = self._answer.columns if self._answer else ()
+        return [(name, kind, None, None, None, None, True) for name, kind in columns]
 
-    def fetchall(self) -> Any:
-        with without_collection():
-            return super().fetchall()
+    def fetchall(self) -> Sequence[tuple[Any, ...]]:
+        with telling():
+            return self._answer.rows if self._answer else ()
+
+    def close(self) -> None:
+        self._answer = None
 
 
 @dataclass
 class SessionHandle:
     """What dbt takes for an open connection."""
 
-    session: SparkSession
+    session: Session
 
     def cursor(self) -> _Cursor:
         return _Cursor(self.session)
@@ -85,7 +88,8 @@ class LakefeedSparkConnectionManager(SparkConnectionManager):  # type: ignore[mi
             return connection
         credentials = connection.credentials
         try:
-            session = open_session(credentials.remote, credentials.catalog)
+            # A model reads temporary views that statements before it have made.
+            session = open_session(credentials.remote, credentials.catalog).alone()
         except LakefeedError as error:
             raise FailedToConnectError(str(error)) from None
         connection.handle = SessionConnectionWrapper(SessionHandle(session))
@@ -94,17 +98,14 @@ class LakefeedSparkConnectionManager(SparkConnectionManager):  # type: ignore[mi
 
     @contextmanager
     def exception_handler(self, sql: str) -> Iterator[None]:  # noqa: ARG002
-        try:
-            with without_collection():
-                yield
-        except LakefeedError:
-            raise
-        except Exception as error:
-            if not type(error).__module__.startswith(("pyspark.", "grpc.")):
-                raise
-            raise DbtDatabaseError(told(error)) from None
+        with telling():
+            yield
 
 
-def told(error: Exception) -> str:
-    """What Spark says of an error, without its stack trace."""
-    return str(error).partition(_STACK_TRACE)[0].strip()
+@contextmanager
+def telling() -> Iterator[None]:
+    """Raises a statement's failure as dbt's own error, with all that Spark says."""
+    try:
+        yield
+    except StatementFailed as error:
+        raise DbtDatabaseError(error.told) from None

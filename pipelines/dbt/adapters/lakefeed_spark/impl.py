@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import agate
-import pyarrow as pa
 from dbt.adapters.base import BaseRelation, available
 from dbt.adapters.contracts.relation import ComponentName, RelationType
 from dbt.adapters.spark import SparkAdapter
 from dbt.adapters.spark.relation import SparkRelation
 from dbt_common.exceptions import DbtRuntimeError
-from pyspark.sql import DataFrame, SparkSession
 
 from dbt.adapters.lakefeed_spark.connections import LakefeedSparkConnectionManager
 from lakefeed.declaration.project import open_project
@@ -25,10 +25,12 @@ from lakefeed.transformation.dbt_adapter.announcement import announce
 from lakefeed.transformation.dbt_adapter.spark.raw_rows import open_rows
 from lakefeed.transformation.dbt_adapter.spark.types import spark_form, spark_type
 from lakefeed.transformation.targets.schemas import schema_standing_for, schemas_stood_for
+from lakefeed.transformation.targets.spark import Session, quoted, text_literal, types_of
 from lakefeed.transformation.targets.spark_views import beside_table, model_of
 
 # How the tags of published snapshots begin.
 _TAG = "lakefeed_"
+_DECIMAL = re.compile(r"decimal\(\d+,(\d+)\)")
 # Schema of the catalog and name of each model whose view stands beside a table of its name.
 _beside_tables: set[tuple[str, str]] = set()
 
@@ -61,11 +63,6 @@ class LakefeedSparkAdapter(SparkAdapter):  # type: ignore[misc]
     ConnectionManager = LakefeedSparkConnectionManager
     Relation = LakefeedSparkRelation
 
-    def __init__(self, config: Any, mp_context: Any) -> None:
-        super().__init__(config, mp_context)
-        # Spark forgets the rows of a query that nobody holds.
-        self._kept: dict[str, DataFrame] = {}
-
     def pre_model_hook(self, config: Any) -> Any:
         """Makes Iceberg the format of every table, and `merge` what a unique key means."""
         options = config.model.config
@@ -82,7 +79,7 @@ class LakefeedSparkAdapter(SparkAdapter):  # type: ignore[misc]
         schema = schema_relation.schema
         place = schema_standing_for(schema)
         _beside_tables.difference_update([at for at in _beside_tables if at[0] == place])
-        if not self._session.catalog.databaseExists(place):
+        if (place,) not in self._session.rows("show namespaces"):
             return []
         listed = [
             (kind, {row[1] for row in self.rows(f"show {kind}s in {self.quote(place)}")})
@@ -145,7 +142,7 @@ class LakefeedSparkAdapter(SparkAdapter):  # type: ignore[misc]
     def rows(self, sql: str) -> list[list[Any]]:
         """The rows of a query as Python's values, which dbt would convert by their looks."""
         with self.connections.exception_handler(sql):
-            return [list(row) for row in self._session.sql(sql).collect()]
+            return [list(row) for row in self._session.rows(sql)]
 
     @available.parse(lambda *_, **__: [])
     def tables_in(self, schema: str) -> list[str]:
@@ -170,8 +167,7 @@ class LakefeedSparkAdapter(SparkAdapter):  # type: ignore[misc]
             known = self.get_relation("", schema, name)
             if known is None or known.type != RelationType.Table:
                 continue
-            fields = self._session.table(str(known)).schema.fields
-            found[relation] = {field.name: field.dataType.simpleString() for field in fields}
+            found[relation] = types_of(self._session, f"select * from {known}")
         return found
 
     @available.parse(lambda *_, **__: None)
@@ -193,37 +189,43 @@ class LakefeedSparkAdapter(SparkAdapter):  # type: ignore[misc]
 
     @available.parse(lambda *_, **__: None)
     def keep(self, view: str, sql: str) -> None:
-        """Makes a temporary view of this query's rows as they are now.
+        """Makes a temporary view of this query's rows as they are until a table of it is written.
 
-        A view of the query would be evaluated, and planned, wherever a statement names it.
+        A view of the query alone would be evaluated, and planned, wherever a statement names it.
         """
-        session = self._session
-        # The client takes a checkpoint for one of the session that is active in this thread: where
-        # a process has several sessions, that may be another one.
-        type(session)._active_session.session = session
+        self.let_go(view)
         with self.connections.exception_handler(sql):
-            self._kept[view] = session.sql(sql).localCheckpoint(eager=True)
-            self._kept[view].createOrReplaceTempView(view)
+            self._session.run(f"cache table {quoted(view)} as {sql}")
+
+    @available.parse(lambda *_, **__: None)
+    def let_go(self, view: str) -> None:
+        """Drops what `keep` made, which the server would have for longer than the session."""
+        with self.connections.exception_handler(view):
+            self._session.run(f"drop view if exists {quoted(view)}")
 
     @available.parse(lambda *_, **__: None)
     def open_seed(self, view: str, seed: agate.Table) -> None:
         """Makes a temporary view of a seed's rows, all values as text."""
-        columns = [[_as_text(row[at]) for row in seed.rows] for at in range(len(seed.columns))]
-        texts = [pa.array(values, pa.string()) for values in columns]
-        rows = pa.table(texts, names=list(seed.column_names))
-        self._session.createDataFrame(rows).createOrReplaceTempView(view)
+        rows = json.dumps([[_as_text(value) for value in row] for row in seed.rows])
+        columns = [f"cells[{at}] as {quoted(name)}" for at, name in enumerate(seed.column_names)]
+        # One literal: many would take Spark's parser long.
+        read = f"from_json({text_literal(rows)}, 'array<array<string>>', map('mode', 'FAILFAST'))"
+        with self.connections.exception_handler(view):
+            self._session.run(
+                f"create or replace temporary view {quoted(view)} as "
+                f"select {', '.join(columns)} from (select explode({read}) as cells)"
+            )
 
     @available.parse(lambda *_, **__: None)
     def refuse_rounding(self, rows: str, table: str) -> None:
         """Fails if the decimals of these rows have more places than their columns in the table."""
-        present = {f.name: f.dataType for f in self._session.table(table).schema.fields}
-        for field in self._session.table(rows).schema.fields:
-            found = present.get(field.name)
-            if found is not None and _places(field.dataType) > _places(found) >= 0:
+        present = types_of(self._session, f"select * from {table}")
+        for name, kind in types_of(self._session, f"select * from {rows}").items():
+            found = present.get(name)
+            if found is not None and _places(kind) > _places(found) >= 0:
                 raise DbtRuntimeError(
-                    f"a merge would round {field.name}: it is {found.simpleString()} in {table}, "
-                    f"and {field.dataType.simpleString()} in the model's query; build the model "
-                    "with --full-refresh"
+                    f"a merge would round {name}: it is {found} in {table}, and {kind} in the "
+                    "model's query; build the model with --full-refresh"
                 )
 
     @available
@@ -245,8 +247,9 @@ class LakefeedSparkAdapter(SparkAdapter):  # type: ignore[misc]
         return any(name.startswith(_TAG) for (name,) in tags)
 
     @property
-    def _session(self) -> SparkSession:
-        return self.connections.get_thread_connection().handle.handle.session
+    def _session(self) -> Session:
+        session: Session = self.connections.get_thread_connection().handle.handle.session
+        return session
 
     @property
     def _raw(self) -> Any:
@@ -258,11 +261,12 @@ def _place(relation: BaseRelation) -> tuple[str, str]:
     return schema_standing_for(str(relation.schema)), str(relation.identifier)
 
 
-def _places(kind: Any) -> float:
+def _places(kind: str) -> float:
     """The decimal places of a type's values; -1 for a type that has none."""
-    if kind.typeName() in ("float", "double"):
+    if kind in ("float", "double"):
         return inf
-    return kind.scale if kind.typeName() == "decimal" else -1
+    found = _DECIMAL.fullmatch(kind)
+    return int(found[1]) if found else -1
 
 
 def _as_text(value: Any) -> str | None:

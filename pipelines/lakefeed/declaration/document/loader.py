@@ -76,7 +76,7 @@ def _secrets_in_file(document: Document) -> Iterator[Problem]:
         variable = f"{str(name).upper()}_DATABASE_URL"
         yield from _secret_at(document, ("sources", name, "connection"), _to_variable(variable))
     yield from _secret_at(document, ("warehouse", "catalog_url"), _to_variable("LAKE_CATALOG_URL"))
-    yield from _token_in_remote(document)
+    yield from _secret_in_remote(document)
     yield from _raw_where_bigquery_is(document)
     yield from _secret_at(document, ("warehouse", "url"), _to_variable("SNOWFLAKE_URL"))
     for path in document.references:
@@ -91,12 +91,15 @@ def _secrets_in_file(document: Document) -> Iterator[Problem]:
     yield from _secret_at(document, ("raw", "url"), to_dlt)
 
 
-def _token_in_remote(document: Document) -> Iterator[Problem]:
-    """A mistake if the URL of a Spark Connect server contains a token."""
+def _secret_in_remote(document: Document) -> Iterator[Problem]:
+    """A mistake if the URL of a Spark contains a token or a password."""
     warehouse = document.data.get("warehouse")
     remote = warehouse.get("remote") if isinstance(warehouse, dict) else None
-    if isinstance(remote, str) and "token=" in remote.lower():
-        message = f"`remote` contains a token; {_to_variable('SPARK_REMOTE')}"
+    if not isinstance(remote, str):
+        return
+    secret = "token" if "token=" in remote.lower() else "password" if holds_password(remote) else ""
+    if secret:
+        message = f"`remote` contains a {secret}; {_to_variable('SPARK_REMOTE')}"
         yield document.problem(("warehouse", "remote"), message, value=True)
 
 

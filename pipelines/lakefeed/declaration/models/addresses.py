@@ -30,23 +30,22 @@ def parse_connection(value: Any) -> Any:
     return value
 
 
-# How clients of a Thrift server name it.
-THRIFT = ("thrift://", "jdbc:", "hive2://")
-BESIDE_THRIFT = (
-    "Lakefeed can't build through a Thrift server: start Spark's Connect server on the same "
-    "cluster (docs/spark.md)"
-)
+# What the URL of a Spark begins with: that of a Connect server, or of a Thrift server.
+CONNECT = "sc://"
+THRIFT = "thrift://"
 
 
 def parse_remote(value: Any) -> Any:
-    """Checks the URL of a Spark Connect server.
+    """Checks the URL of a Spark Connect server or a Thrift server.
 
     Source: https://github.com/apache/spark/blob/master/sql/connect/docs/client-connection-string.md
     """
-    rest = with_defaults(value, without="sc://host") if isinstance(value, str) else ""
-    if not rest.startswith("sc://"):
-        beside = f". {BESIDE_THRIFT}" if rest.startswith(THRIFT) else ""
-        raise ValueError(f"the URL of a Spark Connect server, such as sc://host:15002{beside}")
+    rest = with_defaults(value, without=CONNECT) if isinstance(value, str) else ""
+    if not rest.startswith((CONNECT, THRIFT)):
+        raise ValueError(
+            "the URL of a Spark Connect server, such as sc://host:15002, or of a Thrift server, "
+            "such as thrift://user@host:10000"
+        )
     return value
 
 

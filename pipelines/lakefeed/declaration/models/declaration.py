@@ -97,8 +97,9 @@ class Warehouse(Strict):
     """For `ducklake`: the folder of the tables' files, or its URL in an object store,
     `s3://bucket/lake`. Once the lake exists, it can't be changed."""
     remote: Annotated[Text, BeforeValidator(parse_remote)] | None = None
-    """For `spark`: the URL of a Spark Connect server, `sc://host:15002`. One with a token is read
-    from an environment variable: `${SPARK_REMOTE}`."""
+    """For `spark`: the URL of a Spark Connect server, `sc://host:15002`, or of a Thrift server,
+    `thrift://user@host:10000`. One with a token or a password is read from an environment variable:
+    `${SPARK_REMOTE}`."""
     catalog: Annotated[str, Field(pattern=IDENTIFIER)] | None = None
     """For `spark`: the name of the Iceberg catalog as the server's settings have it:
     `spark.sql.catalog.<name>`."""

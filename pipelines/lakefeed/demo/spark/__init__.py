@@ -1,4 +1,4 @@
-"""A Spark cluster as processes on this machine: a master, workers, and a Spark Connect server.
+"""A Spark cluster as processes on this machine: a master, workers, and a server for clients.
 
 Imports: `demo`.
 Public: `cluster`, `distribution`, `relay`, `settings`.

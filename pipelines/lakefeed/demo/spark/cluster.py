@@ -1,10 +1,10 @@
-"""Runs a Spark cluster on loopback: a standalone master, two workers, and Spark Connect."""
+"""Runs a Spark cluster on loopback: a standalone master, two workers, and what clients speak to."""
 
 from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,7 +18,9 @@ from lakefeed.errors import LakefeedError
 
 MASTER = "spark-master"
 WORKERS = ("spark-worker-1", "spark-worker-2")
+# Only one of them runs at a time: each takes all cores of the workers.
 CONNECT = "spark-connect"
+THRIFT = "spark-thrift"
 _HOST = "127.0.0.1"
 # Beside other work on few cores a start may take minutes, but it goes on.
 _SILENT_SECONDS = 180.0
@@ -31,7 +33,7 @@ _JAVA = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m
 
 
 class Cluster:
-    """A cluster; `remote` is what clients of Spark Connect connect to."""
+    """A cluster, and the server through which clients use it, at the URL `remote`."""
 
     def __init__(
         self, spark: Spark, settings: Mapping[str, str], folder: Path, running: Processes
@@ -41,20 +43,21 @@ class Cluster:
         self._folder = folder
         self._running = running
         self._master = free_port()
-        self._connect = 0
+        self._server, self._port = CONNECT, 0
 
     @property
     def remote(self) -> str:
-        return f"sc://{_HOST}:{self._connect}"
+        scheme = "sc" if self._server == CONNECT else "thrift"
+        return f"{scheme}://{_HOST}:{self._port}"
 
     @property
     def executors(self) -> list[psutil.Process]:
-        """The processes that do the work, which the workers started for the Connect server."""
+        """The processes that do the work, which the workers started for the server."""
         below = (process for worker in WORKERS for process in self._running.below(worker))
         return [process for process in below if _EXECUTOR in _command(process)]
 
     def start(self) -> None:
-        """Starts all processes at once, and returns when Spark Connect answers.
+        """Starts all processes at once, and returns when the Connect server answers.
 
         Raises:
             LakefeedError: one of them exits, or they take too long.
@@ -71,36 +74,67 @@ class Cluster:
         for worker in WORKERS:
             size = ["--cores", "1", "--memory", "1g"]
             self._class(worker, "deploy.worker.Worker", [*at, *size, self._master_url], environment)
-        self.start_connect()
+        self.serve()
 
-    def start_connect(self) -> None:
-        """Starts the Connect server at a port of its own, and returns when it answers."""
-        self._wait_for(self._master)
+    def serve(self, server: str = CONNECT) -> None:
+        """Starts this server in place of another or of one that was killed, at a port of its own.
+
+        Returns when it answers; at once if it runs.
+        """
+        if self._running.is_running(server):
+            return
+        if self._running.is_running(self._server):
+            self.kill_server()
         # gRPC refuses for a while, in all of a process, an address that it has seen fail.
-        self._connect = free_port()
-        file = self._folder / "connect.conf"
-        file.touch(mode=0o600)
-        settings = {**self._settings, **self._own_settings()}
-        file.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
-        submit = [str(self._spark.home / "bin" / "spark-submit"), "--properties-file", str(file)]
-        main = f"{_PACKAGE}.sql.connect.service.SparkConnectServer"
-        self._running.start(
-            CONNECT, [*submit, "--class", main, "spark-internal"], self._spark.environment
-        )
-        self._wait_for(self._connect)
+        self._server, self._port = server, free_port()
+        if server == CONNECT:
+            self._start_connect()
+        else:
+            self._start_thrift()
+        self._wait_for(self._port)
 
-    def kill_connect(self) -> None:
-        """Kills the Connect server, and with it all sessions."""
-        self._running.kill(CONNECT)
+    def kill_server(self) -> None:
+        """Kills the server, and with it all sessions."""
+        self._running.kill(self._server)
+
+    def restore(self) -> None:
+        """Starts the server again where it was killed."""
+        self.serve(self._server)
+
+    def _start_connect(self) -> None:
+        settings = {
+            "spark.connect.grpc.binding.address": _HOST,
+            "spark.connect.grpc.binding.port": str(self._port),
+        }
+        self._submit("sql.connect.service.SparkConnectServer", settings)
+
+    def _start_thrift(self) -> None:
+        # It needs no metastore: its tables are in the Iceberg catalog.
+        settings = {
+            "spark.sql.catalogImplementation": "in-memory",
+            "spark.sql.warehouse.dir": str(self._folder / "hive"),
+        }
+        at = {"bind.host": _HOST, "port": self._port}
+        named = [f"hive.server2.thrift.{name}={value}" for name, value in at.items()]
+        arguments = [part for value in named for part in ("--hiveconf", value)]
+        self._submit("sql.hive.thriftserver.HiveThriftServer2", settings, arguments)
+
+    def _submit(
+        self, main: str, settings: Mapping[str, str], arguments: Sequence[str] = ()
+    ) -> None:
+        """Starts the server, which is a program of the cluster."""
+        self._wait_for(self._master)
+        file = self._folder / f"{self._server}.conf"
+        file.touch(mode=0o600)
+        known = {**self._settings, **self._own_settings(), **settings}
+        file.write_text("".join(f"{key} {value}\n" for key, value in known.items()))
+        submit = [str(self._spark.home / "bin" / "spark-submit"), "--properties-file", str(file)]
+        command = [*submit, "--class", f"{_PACKAGE}.{main}", "spark-internal", *arguments]
+        self._running.start(self._server, command, self._spark.environment)
 
     def kill_executor(self) -> None:
         """Kills one executor; its worker starts another."""
         self.executors[0].kill()
-
-    def restore(self) -> None:
-        """Starts the Connect server again where it was killed."""
-        if not self._running.is_running(CONNECT):
-            self.start_connect()
 
     @property
     def _master_url(self) -> str:
@@ -120,8 +154,6 @@ class Cluster:
             "spark.executor.memory": "1g",
             "spark.executor.extraJavaOptions": _JAVA,
             "spark.executor.extraClassPath": jars,
-            "spark.connect.grpc.binding.address": _HOST,
-            "spark.connect.grpc.binding.port": str(self._connect),
             "spark.local.dir": str(self._folder / "local"),
         }
 
@@ -142,7 +174,7 @@ class Cluster:
             time.sleep(0.05)
         raise LakefeedError(
             f"Spark doesn't start: it hasn't written to its logs for {_SILENT_SECONDS:.0f} s",
-            do=f"look at its logs, beside {self._running.log_of(CONNECT)}",
+            do=f"look at its logs, beside {self._running.log_of(self._server)}",
         )
 
 

@@ -31,14 +31,14 @@ raw: {url: s3://bucket/raw}
 # Iceberg tables that Spark builds (docs/spark.md says what its server needs).
 warehouse:
   type: spark
-  remote: ${SPARK_REMOTE}    # a Spark Connect server, such as sc://host:15002
+  remote: ${SPARK_REMOTE}    # a Spark Connect server, sc://host:15002; or thrift://user@host:10000
   catalog: lake              # the Iceberg catalog: `spark.sql.catalog.lake` in its settings
   keep: 3                    # previous versions, for `lakefeed rollback`
 
 """,
     extras=("spark", "s3"),
-    to_do="Name your bucket and your catalog in sources.yaml, and the Spark Connect server in "
-    "the variable\nSPARK_REMOTE, in .env or the environment. Then:",
+    to_do="Name your bucket and your catalog in sources.yaml, and the server in the variable\n"
+    "SPARK_REMOTE, in .env or the environment. Then:",
 )
 _DUCKLAKE = Elsewhere(
     text="""\

@@ -8,25 +8,30 @@ what it is, and the groups are cast to the declared types before they are united
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from lakefeed.declaration.project import Location
 from lakefeed.loading.raw.scan import LOAD_ID
 from lakefeed.source.inspection.types import widens
 from lakefeed.transformation.dbt_adapter.file_groups import FileGroup, grouped_files
-from lakefeed.transformation.dbt_adapter.spark.raw_files import paths_of
+from lakefeed.transformation.dbt_adapter.spark.raw_files import patterns_of
 from lakefeed.transformation.dbt_adapter.spark.types import RawColumn, spark_type
-from lakefeed.transformation.targets.spark import quoted, text_literal
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+from lakefeed.transformation.targets.spark import (
+    Session,
+    quoted,
+    setting,
+    text_literal,
+    values,
+)
 
 # Of each row: the first column whose value its declared type would round or lose; null for none.
 LOST = "_lakefeed_lost"
 
 _DELETED_AT = "_deleted_at"
 _FILE = "_lakefeed_file"
+# A temporary view of files doesn't have their `_metadata`.
+_NAME = "substring_index(input_file_name(), '/', -1)"
 
 # Spark's reader of whole columns refuses an encoding of floats that DuckDB writes
 # (BYTE_STREAM_SPLIT); its reader of rows knows it. Iceberg's tables have readers of their own.
@@ -34,7 +39,7 @@ _FAST_READER = "spark.sql.parquet.enableVectorizedReader"
 
 
 def open_rows(
-    session: SparkSession,
+    session: Session,
     view: str,
     loads: Sequence[Mapping[str, Any]],
     columns: Mapping[str, str],
@@ -47,6 +52,7 @@ def open_rows(
     null, and its column is named in `_lakefeed_lost`.
 
     Args:
+        session: one alone, to which the view belongs, and a setting with which it must be read.
         loads: of one table, as announced (announcement.py).
         columns: the declared lake types, by name.
         raw: the raw layer, as for `announce`.
@@ -59,14 +65,13 @@ def open_rows(
     """
     wanted = {**columns, _DELETED_AT: "timestamptz", LOAD_ID: "varchar"}
     groups = grouped_files(loads, wanted, raw, "Spark")
-    session.conf.set(_FAST_READER, str(not _has_floats(groups)).lower())
+    session.run(setting(_FAST_READER, str(not _has_floats(groups)).lower()))
     selects = []
     for number, group in enumerate(groups):
-        opened = f"{view}_{number}"
-        _open(session, opened, group, paths_of(group, loads, raw))
-        selects.append(_select(opened, group, wanted))
+        rows = _open(session, f"{view}_{number}", group, loads, raw)
+        selects.append(_select(rows, group, wanted))
     united = "\nunion all\n".join(selects) if selects else _no_rows(wanted)
-    session.sql(f"create or replace temporary view {quoted(view)} as\n{united}")
+    session.run(f"create or replace temporary view {quoted(view)} as\n{united}")
     return _changed(groups, wanted)
 
 
@@ -74,44 +79,65 @@ def _has_floats(groups: Sequence[FileGroup]) -> bool:
     return any(kind in ("float", "double") for group in groups for _, kind in group.columns)
 
 
-def _open(session: SparkSession, view: str, group: FileGroup, paths: Sequence[str]) -> None:
-    """Makes a view of the rows in a group's files, without those of loads that don't name them."""
+def _open(
+    session: Session,
+    view: str,
+    group: FileGroup,
+    loads: Sequence[Mapping[str, Any]],
+    raw: Location | None,
+) -> str:
+    """Makes temporary views of a group's files.
+
+    Returns:
+        The rows in them as a from-clause item, without those of loads that don't name their file.
+    """
     columns = [RawColumn(name, kind) for name, kind in group.columns]
     schema = ", ".join(f"{quoted(c.name)} {c.declared}" for c in columns)
-    # Otherwise, Spark adds a column for the day in the name of a file's folder.
-    reader = session.read.schema(schema).option("recursiveFileLookup", "true")
-    rows = reader.parquet(*paths)
-    if group.named:
-        # Spark names a file without its folders.
-        by_name = {file.rpartition("/")[2]: loads for file, loads in group.named.items()}
-        pairs = [(file, load) for file, loads in by_name.items() for load in sorted(loads)]
-        named = session.createDataFrame(pairs, f"{_FILE} string, {LOAD_ID} string")
-        whole = rows.selectExpr("*", f"_metadata.file_name as {_FILE}")
-        compact = ", ".join(map(text_literal, by_name))
-        # A file of one load needs no pair.
-        counted = whole.join(named, [_FILE, LOAD_ID], "left_semi")
-        others = whole.where(f"{_FILE} not in ({compact})")
-        rows = counted.unionByName(others).drop(_FILE)
-    rows.createOrReplaceTempView(view)
+    opened = []
+    for number, pattern in enumerate(patterns_of(group.files, loads, raw)):
+        opened.append(quoted(f"{view}_{number}"))
+        # Otherwise, Spark adds a column for the day in the name of a file's folder.
+        options = f"path {text_literal(pattern)}, recursiveFileLookup 'true'"
+        session.run(
+            f"create or replace temporary view {opened[-1]} ({schema}) "
+            f"using parquet options ({options})"
+        )
+    if not group.named:
+        return f"({' union all '.join(f'select * from {one}' for one in opened)})"
+    rows = " union all ".join(f"select *, {_NAME} as {_FILE} from {one}" for one in opened)
+    return f"(select * from ({rows}) where {_counts(group.named)})"
 
 
-def _select(view: str, group: FileGroup, wanted: Mapping[str, str]) -> str:
+def _counts(named: Mapping[str, Collection[str]]) -> str:
+    """The condition that a load names the file that a row of it is in."""
+    # Spark names a file without its folders.
+    by_name = {file.rpartition("/")[2]: " ".join(sorted(ids)) for file, ids in named.items()}
+    files = ", ".join(map(text_literal, by_name))
+    pairs = values([(text_literal(file), text_literal(ids)) for file, ids in by_name.items()])
+    # A file of one load needs no pair.
+    return (
+        f"{_FILE} not in ({files}) or ({_FILE}, {LOAD_ID}) in "
+        f"(select file, explode(split(ids, ' ')) from values {pairs} as named (file, ids))"
+    )
+
+
+def _select(rows: str, group: FileGroup, wanted: Mapping[str, str]) -> str:
     present = {name: RawColumn(name, kind) for name, kind in group.columns}
-    values, lost = [], []
+    read, lost = [], []
     for name, declared in wanted.items():
         wanted_type, column = spark_type(declared), present.get(name)
         value = column.read_by(quoted(name)) if column else "null"
         if column is None or column.lake_type == declared:
-            values.append(f"cast({value} as {wanted_type}) as {quoted(name)}")
+            read.append(f"cast({value} as {wanted_type}) as {quoted(name)}")
             continue
         fitted = f"try_cast({value} as {wanted_type})"
-        values.append(f"{fitted} as {quoted(name)}")
+        read.append(f"{fitted} as {quoted(name)}")
         if _may_lose(column, declared):
             back = f"try_cast({fitted} as {spark_type(column.lake_type)})"
             lost.append(f"when {value} is distinct from {back} then {text_literal(name)}")
     first_lost = f"case {' '.join(lost)} end" if lost else "cast(null as string)"
-    listed = ",\n    ".join([*values, f"{first_lost} as {LOST}"])
-    return f"select\n    {listed}\nfrom {quoted(view)}"
+    listed = ",\n    ".join([*read, f"{first_lost} as {LOST}"])
+    return f"select\n    {listed}\nfrom {rows}"
 
 
 def _may_lose(column: RawColumn, declared: str) -> bool:
@@ -120,10 +146,8 @@ def _may_lose(column: RawColumn, declared: str) -> bool:
 
 
 def _no_rows(wanted: Mapping[str, str]) -> str:
-    values = [
-        f"cast(null as {spark_type(kind)}) as {quoted(name)}" for name, kind in wanted.items()
-    ]
-    return f"select {', '.join(values)}, cast(null as string) as {LOST} where false"
+    nulls = [f"cast(null as {spark_type(kind)}) as {quoted(name)}" for name, kind in wanted.items()]
+    return f"select {', '.join(nulls)}, cast(null as string) as {LOST} where false"
 
 
 def _changed(groups: Sequence[FileGroup], wanted: Mapping[str, str]) -> dict[str, str]:

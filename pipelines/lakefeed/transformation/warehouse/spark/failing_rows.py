@@ -7,22 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from lakefeed.declaration.project import Project
 from lakefeed.transformation.dbt_adapter.runner import BuildResult, NodeResult
 from lakefeed.transformation.manifest import tests_that_store
-from lakefeed.transformation.targets.spark import quoted, rows_of
+from lakefeed.transformation.targets.spark import Session, quoted
 from lakefeed.transformation.warehouse.duckdb_file.failing_rows import MOST_ROWS
 from lakefeed.transformation.warehouse.spark.public_views import run_all
 from lakefeed.transformation.warehouse.spark.relations import FAILURES, names_of
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
 
 def keep_failing_rows(
-    session: SparkSession, project: Project, result: BuildResult, place: str
+    session: Session, project: Project, result: BuildResult, place: str
 ) -> BuildResult:
     """Moves the failing rows that a build's tests stored to `FAILURES`.
 
@@ -35,7 +31,7 @@ def keep_failing_rows(
     kept = names_of(session, "table", FAILURES)
     if not stored and not kept:
         return result
-    rows_of(session, f"create namespace if not exists {FAILURES}")
+    session.rows(f"create namespace if not exists {FAILURES}")
     failed = [node for node in stored if node.has_failing_rows]
     run_all(session, [_moved(node) for node in failed])
     known = {table for _, table in tests_that_store(project)} | {n.stored_in[1] for n in stored}
@@ -45,7 +41,7 @@ def keep_failing_rows(
     return replace(result, nodes=tuple(_with_place(node, place) for node in result.nodes))
 
 
-def forget_failing_rows(session: SparkSession) -> None:
+def forget_failing_rows(session: Session) -> None:
     """Drops all of them; tests store them again when they next run."""
     run_all(session, [_drop(FAILURES, name) for name in names_of(session, "table", FAILURES)])
 

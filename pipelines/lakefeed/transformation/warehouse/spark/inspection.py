@@ -12,31 +12,23 @@ import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyarrow.parquet import write_table
 
+from lakefeed.declaration.models.addresses import THRIFT
 from lakefeed.declaration.project import Location, Project
 from lakefeed.errors import LakefeedError, Refused
 from lakefeed.loading.object_store.filesystem import open_raw
-from lakefeed.transformation.targets.spark import (
-    Spark,
-    StatementFailed,
-    open_session,
-    quoted,
-    rows_of,
-    server_settings,
-)
+from lakefeed.transformation.targets.spark import Session, Spark, StatementFailed, quoted
+from lakefeed.transformation.targets.spark_session import open_session, server_settings
 from lakefeed.transformation.warehouse.base.warehouse import Inspection
 from lakefeed.transformation.warehouse.spark.register import read_register
 from lakefeed.transformation.warehouse.spark.return_to import refuse_tables_of_others
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
 _SUPPORTED = "4.1"
-_EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
+_SINGLE_SESSION = "spark.sql.hive.thriftServer.singleSession"
+_EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSessionExtensions"
 
 
 def inspect_spark(project: Project, spark: Spark) -> Inspection:
@@ -47,8 +39,9 @@ def inspect_spark(project: Project, spark: Spark) -> Inspection:
         ExtraMissing: the thin client isn't installed.
     """
     session = open_session(spark.remote, spark.catalog)
-    version, iceberg = str(session.version), _iceberg(session, spark)
-    lacks = [*_unsupported(project, version)]
+    version = str(session.rows("select version()")[0][0]).partition(" ")[0]
+    iceberg = _iceberg(session, spark)
+    lacks = [*_unsupported(project, version), *_sharing(project, spark)]
     if iceberg is None:
         lacks.append(
             Refused(
@@ -73,10 +66,10 @@ def inspect_spark(project: Project, spark: Spark) -> Inspection:
     )
 
 
-def _iceberg(session: SparkSession, spark: Spark) -> str | None:
+def _iceberg(session: Session, spark: Spark) -> str | None:
     """Iceberg's version; None if the catalog isn't one of its."""
     with suppress(StatementFailed):
-        found = rows_of(session, f"select {quoted(spark.catalog)}.system.iceberg_version()")
+        found = session.rows(f"select {quoted(spark.catalog)}.system.iceberg_version()")
         return str(found[0][0])
     return None
 
@@ -90,7 +83,23 @@ def _unsupported(project: Project, version: str) -> Iterator[LakefeedError]:
         )
 
 
-def _missing_features(project: Project, session: SparkSession) -> Iterator[LakefeedError]:
+def _sharing(project: Project, spark: Spark) -> Iterator[LakefeedError]:
+    """That all connections to a Thrift server are one session.
+
+    Source: https://spark.apache.org/docs/latest/sql-distributed-sql-engine.html
+    """
+    if spark.scheme != THRIFT:
+        return
+    if (server_settings(spark, _SINGLE_SESSION)[_SINGLE_SESSION] or "").lower() == "true":
+        yield Refused(
+            f"the server sets {_SINGLE_SESSION}=true, so that builds would see the temporary views "
+            "and settings of others",
+            where=_where(project, "remote"),
+            do=f"start the server with {_SINGLE_SESSION}=false, its default (docs/spark.md)",
+        )
+
+
+def _missing_features(project: Project, session: Session) -> Iterator[LakefeedError]:
     """What the catalog or the server's settings don't allow; the first that fails is enough."""
     schema = f"_lakefeed_check_{uuid.uuid4().hex[:12]}"
     table, view = quoted(schema, "t"), quoted(schema, "v")
@@ -115,7 +124,7 @@ def _missing_features(project: Project, session: SparkSession) -> Iterator[Lakef
     try:
         for what, statement in tried:
             try:
-                rows_of(session, statement)
+                session.rows(statement)
             except StatementFailed as error:
                 yield Refused(
                     f"Lakefeed can't {what} in the catalog: {error.what[:300]}",
@@ -131,7 +140,7 @@ def _missing_features(project: Project, session: SparkSession) -> Iterator[Lakef
         ):
             # What the catalog couldn't create, it can't drop.
             with suppress(StatementFailed):
-                rows_of(session, statement)
+                session.rows(statement)
 
 
 def _remedy(what: str) -> str:
@@ -162,7 +171,7 @@ def _cached(project: Project, spark: Spark) -> Iterator[LakefeedError]:
         )
 
 
-def _tables_of_others(project: Project, session: SparkSession) -> Iterator[LakefeedError]:
+def _tables_of_others(project: Project, session: Session) -> Iterator[LakefeedError]:
     """Tables that Lakefeed didn't make, and that have the names of its models."""
     try:
         refuse_tables_of_others(project, session, read_register(session))
@@ -170,7 +179,7 @@ def _tables_of_others(project: Project, session: SparkSession) -> Iterator[Lakef
         yield refused
 
 
-def _unread(project: Project, session: SparkSession) -> Iterator[LakefeedError]:
+def _unread(project: Project, session: Session) -> Iterator[LakefeedError]:
     """Why the executors can't read raw. Writes a file there, and removes it."""
     # Spark ignores files whose names begin with an underscore.
     raw, name = project.raw, f"lakefeed_check_{uuid.uuid4().hex}.parquet"
@@ -182,7 +191,7 @@ def _unread(project: Project, session: SparkSession) -> Iterator[LakefeedError]:
     files.pipe_file(path, _one_row())
     try:
         count = f"select count(*) from parquet.{quoted(f'{_for_executors(raw)}/{name}')}"
-        if rows_of(session, count) == [(1,)]:
+        if session.rows(count) == [(1,)]:
             return
         why = "it reads no row of a file that has one"
     except StatementFailed as error:

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
 
-from lakefeed.transformation.targets.spark import Spark, open_session
+from lakefeed.transformation.targets.spark import Session, Spark
+from lakefeed.transformation.targets.spark_session import open_session
 from lakefeed.transformation.warehouse.base.lease import LeaseLock
 from lakefeed.transformation.warehouse.registered.lock import lease_of
 from lakefeed.transformation.warehouse.spark.register import SparkRegister, SparkTable, clock
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 
 def spark_lock(spark: Spark) -> AbstractContextManager[None]:
@@ -29,7 +26,7 @@ def spark_lock(spark: Spark) -> AbstractContextManager[None]:
 
 
 def change_locked(
-    spark: Spark, session: SparkSession, change: Callable[[SparkRegister], SparkRegister]
+    spark: Spark, session: Session, change: Callable[[SparkRegister], SparkRegister]
 ) -> SparkRegister:
     """Replaces the register as the holder of the lock.
 
@@ -39,7 +36,7 @@ def change_locked(
     return _lock(spark, session).change_locked(change)
 
 
-def assert_locked(spark: Spark, session: SparkSession) -> None:
+def assert_locked(spark: Spark, session: Session) -> None:
     """Checks that this process still holds the lock.
 
     Raises:
@@ -48,10 +45,10 @@ def assert_locked(spark: Spark, session: SparkSession) -> None:
     _lock(spark, session).assert_held()
 
 
-def lock_holder(spark: Spark, session: SparkSession) -> str:
+def lock_holder(spark: Spark, session: Session) -> str:
     """Who holds the lock and how to end it; empty if nobody does."""
     return _lock(spark, session).holder()
 
 
-def _lock(spark: Spark, session: SparkSession) -> LeaseLock[SparkRegister]:
+def _lock(spark: Spark, session: Session) -> LeaseLock[SparkRegister]:
     return lease_of(spark, SparkTable(session), lambda: clock(session))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from lakefeed.transformation.targets.spark import quoted, rows_of, text_literal
+from lakefeed.transformation.targets.spark import Session, quoted, text_literal
 from lakefeed.transformation.warehouse.registered.side_by_side import side_by_side
 from lakefeed.transformation.warehouse.spark.public_views import run_all, tag_name
 from lakefeed.transformation.warehouse.spark.register import SparkVersion
@@ -16,14 +15,11 @@ from lakefeed.transformation.warehouse.spark.relations import (
     stored,
 )
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
 _TAGS = "lakefeed_"
 
 
 def expire(
-    session: SparkSession,
+    session: Session,
     catalog: str,
     versions: Sequence[SparkVersion],
     ours: Ours,
@@ -42,16 +38,15 @@ def expire(
     tables = [relation for relation in stored(session, ours) if relation.kind == "table"]
     run_all(session, drops(table for table in tables if table.key not in shown))
     moment = "current_timestamp()" if at_once else "current_timestamp() - interval 1 day"
-    ((older_than,),) = rows_of(session, f"select cast({moment} as string)")
+    ((older_than,),) = session.rows(f"select cast({moment} as string)")
 
     def expire_table(table: Stored) -> None:
         _untag(session, table, _needed(table, versions))
         # https://iceberg.apache.org/docs/latest/spark-procedures/#expire_snapshots
-        rows_of(
-            session,
+        session.rows(
             f"call {quoted(catalog)}.system.expire_snapshots("
             f"table => {text_literal(table.key)}, "
-            f"older_than => timestamp {text_literal(older_than)}, retain_last => 1)",
+            f"older_than => timestamp {text_literal(older_than)}, retain_last => 1)"
         )
 
     side_by_side(expire_table, [table for table in tables if table.key in shown])
@@ -66,8 +61,8 @@ def _needed(table: Stored, versions: Sequence[SparkVersion]) -> set[str]:
     }
 
 
-def _untag(session: SparkSession, table: Stored, needed: set[str]) -> None:
+def _untag(session: Session, table: Stored, needed: set[str]) -> None:
     query = f"select name from {quoted(table.schema, table.name, 'refs')} where type = 'TAG'"
-    for (name,) in rows_of(session, query):
+    for (name,) in session.rows(query):
         if name.startswith(_TAGS) and name not in needed:
-            rows_of(session, f"alter table {table.quoted} drop tag if exists {quoted(name)}")
+            session.rows(f"alter table {table.quoted} drop tag if exists {quoted(name)}")

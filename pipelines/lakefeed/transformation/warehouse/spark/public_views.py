@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from lakefeed.transformation.targets.spark import Spark, quoted, rows_of
+from lakefeed.transformation.targets.spark import Session, Spark, quoted
 from lakefeed.transformation.warehouse.registered import views
 from lakefeed.transformation.warehouse.registered.side_by_side import side_by_side
 from lakefeed.transformation.warehouse.spark.lock import change_locked
@@ -21,11 +20,8 @@ from lakefeed.transformation.warehouse.spark.relations import (
     names_of,
 )
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
-
-def tag(session: SparkSession, relations: Iterable[Stored]) -> None:
+def tag(session: Session, relations: Iterable[Stored]) -> None:
     """Tags the snapshots of these tables, so that expiry by other programs keeps them.
 
     Source: https://iceberg.apache.org/docs/latest/branching/
@@ -47,7 +43,7 @@ def tag_name(relation: Stored) -> str:
 
 
 def finish_publication(
-    spark: Spark, session: SparkSession, *, shown: SparkVersion | None = None
+    spark: Spark, session: Session, *, shown: SparkVersion | None = None
 ) -> None:
     """Makes the public views show the published version, if they may not do so yet.
 
@@ -61,19 +57,19 @@ def finish_publication(
     change_locked(spark, session, lambda found: found.with_version(replace(current, is_whole=True)))
 
 
-def show(session: SparkSession, version: SparkVersion, shown: SparkVersion | None) -> None:
+def show(session: Session, version: SparkVersion, shown: SparkVersion | None) -> None:
     """Replaces the public views by those of this version, each in one step.
 
     Those of tables that are the same in `shown` stay.
     """
-    rows_of(session, f"create namespace if not exists {PUBLIC}")
+    session.rows(f"create namespace if not exists {PUBLIC}")
     names = {relation.public_name for relation in version.relations}
     same = set(shown.relations if shown else ())
     tables = [r for r in version.relations if r.kind == "table" and r not in same]
     run_all(session, [view_of_table(one, PUBLIC, one.public_name) for one in tables])
     # A view of a view needs the other one first.
     for statement in views_at(version.relations, lambda one: (PUBLIC, one.public_name)):
-        rows_of(session, statement)
+        session.rows(statement)
     gone = [name for name in names_of(session, "view", PUBLIC) if name not in names]
     run_all(session, [f"drop view if exists {quoted(PUBLIC, name)}" for name in gone])
 
@@ -99,6 +95,6 @@ def views_at(
         yield f"create or replace view {quoted(*at)} as {query}"
 
 
-def run_all(session: SparkSession, statements: Iterable[str]) -> None:
+def run_all(session: Session, statements: Iterable[str]) -> None:
     """Runs statements that don't depend on each other."""
-    side_by_side(lambda statement: rows_of(session, statement), statements)
+    side_by_side(session.rows, statements)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lakefeed.declaration.project import Project
-from lakefeed.transformation.targets.spark import StatementFailed, quoted, rows_of, text_literal
+from lakefeed.transformation.targets.spark import Session, StatementFailed, quoted, text_literal
 from lakefeed.transformation.targets.spark_views import beside_table
 from lakefeed.transformation.warehouse.registered import stored_register
 from lakefeed.transformation.warehouse.registered.register import (
@@ -24,9 +24,6 @@ from lakefeed.transformation.warehouse.registered.register import (
     StoredVersion,
 )
 from lakefeed.transformation.warehouse.spark.relations import Stored
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 SparkVersion = StoredVersion[Stored]
 SparkRegister = Register[Stored]
@@ -42,7 +39,7 @@ _MISSING = "TABLE_OR_VIEW_NOT_FOUND"
 _CONFLICTS = ("ValidationException", "CommitFailedException", "conflict")
 
 
-def read_register(session: SparkSession) -> SparkRegister:
+def read_register(session: Session) -> SparkRegister:
     """The register as it is now; empty if there is none.
 
     Raises:
@@ -52,7 +49,7 @@ def read_register(session: SparkSession) -> SparkRegister:
 
 
 def change_register(
-    session: SparkSession, change: Callable[[SparkRegister], SparkRegister]
+    session: Session, change: Callable[[SparkRegister], SparkRegister]
 ) -> SparkRegister:
     """Replaces the register by what `change` makes of it; returns the new one.
 
@@ -68,9 +65,9 @@ def ours_of(register: SparkRegister, project: Project) -> Ours:
     return found | {(schema, beside_table(name)) for schema, name in found}
 
 
-def clock(session: SparkSession) -> int:
+def clock(session: Session) -> int:
     """Microseconds since 1970 by the clock of Spark's driver, which all builders share."""
-    ((now,),) = rows_of(session, "select unix_micros(current_timestamp())")
+    ((now,),) = session.rows("select unix_micros(current_timestamp())")
     return int(now)
 
 
@@ -78,11 +75,11 @@ def clock(session: SparkSession) -> int:
 class SparkTable:
     """The register's table in the session's catalog."""
 
-    session: SparkSession
+    session: Session
 
     def row(self) -> tuple[int, str] | None:
         try:
-            (row,) = rows_of(self.session, f"select revision, document from {_TABLE}")
+            (row,) = self.session.rows(f"select revision, document from {_TABLE}")
         except StatementFailed as error:
             if _MISSING in error.what:
                 return None
@@ -90,9 +87,8 @@ class SparkTable:
         return int(row[0]), str(row[1])
 
     def create(self, row: RegisterRow) -> None:
-        rows_of(self.session, f"create namespace if not exists {quoted(RECORDS)}")
-        rows_of(
-            self.session,
+        self.session.rows(f"create namespace if not exists {quoted(RECORDS)}")
+        self.session.rows(
             f"create table {_TABLE} using iceberg tblproperties ({_PROPERTIES}) "
             f"as select cast({row.revision} as bigint) as revision, "
             f"{text_literal(row.document)} as document, "
@@ -101,8 +97,7 @@ class SparkTable:
 
     def replace(self, revision: int, row: RegisterRow) -> None:
         at = text_literal(row.published_at) if row.published_at else "null"
-        rows_of(
-            self.session,
+        self.session.rows(
             f"update {_TABLE} set revision = {row.revision}, "
             f"document = {text_literal(row.document)}, published_at = cast({at} as timestamp), "
             f"is_whole = {str(row.is_whole).lower()} where revision = {revision}",

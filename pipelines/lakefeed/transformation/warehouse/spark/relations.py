@@ -11,17 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from lakefeed.transformation.targets.spark import quoted, rows_of
+from lakefeed.transformation.targets.spark import Session, quoted
 from lakefeed.transformation.targets.spark_views import model_of
 from lakefeed.transformation.warehouse.base.ledger import SCHEMA as LEDGER_SCHEMA
 from lakefeed.transformation.warehouse.base.public_names import public_name
 from lakefeed.transformation.warehouse.registered.register import RECORDS
 from lakefeed.transformation.warehouse.registered.side_by_side import side_by_side
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 PUBLIC = "public"
 FAILURES = "test_failures"
@@ -73,7 +69,7 @@ class Stored:
         return f"{self.quoted} version as of {self.snapshot}"
 
 
-def stored(session: SparkSession, ours: Ours | None = None) -> list[Stored]:
+def stored(session: Session, ours: Ours | None = None) -> list[Stored]:
     """The tables and views in the catalog now, by schema and name.
 
     Args:
@@ -100,36 +96,36 @@ def stored(session: SparkSession, ours: Ours | None = None) -> list[Stored]:
     )
 
 
-def namespaces(session: SparkSession) -> set[str]:
+def namespaces(session: Session) -> set[str]:
     """The schemas of the catalog."""
-    return {name for (name,) in rows_of(session, "show namespaces")}
+    return {name for (name,) in session.rows("show namespaces")}
 
 
-def names_of(session: SparkSession, kind: str, schema: str) -> list[str]:
+def names_of(session: Session, kind: str, schema: str) -> list[str]:
     """The names of the relations of a kind in a schema; none if it doesn't exist."""
     if schema not in namespaces(session):
         return []
     return [relation.name for relation in _listed(session, kind, schema)]
 
 
-def _listed(session: SparkSession, kind: str, schema: str) -> list[Stored]:
-    found = rows_of(session, f"show {kind}s in {quoted(schema)}")
+def _listed(session: Session, kind: str, schema: str) -> list[Stored]:
+    found = session.rows(f"show {kind}s in {quoted(schema)}")
     # Temporary views of the session are listed with those of any schema.
     return [Stored(schema, name, kind) for _, name, is_temporary, *_ in found if not is_temporary]
 
 
-def _completed(session: SparkSession, relation: Stored) -> Stored:
+def _completed(session: Session, relation: Stored) -> Stored:
     """The relation with its snapshot or its query."""
     if relation.kind == "view":
         return replace(relation, sql=view_text(session, relation.schema, relation.name))
     query = f"show tblproperties {relation.quoted} ('current-snapshot-id')"
-    ((_, snapshot),) = rows_of(session, query)
+    ((_, snapshot),) = session.rows(query)
     return replace(relation, snapshot=int(snapshot) if snapshot.isdigit() else None)
 
 
-def view_text(session: SparkSession, schema: str, name: str) -> str:
+def view_text(session: Session, schema: str, name: str) -> str:
     """The query of a view."""
-    (row,) = rows_of(session, f"show create table {quoted(schema, name)}")
+    (row,) = session.rows(f"show create table {quoted(schema, name)}")
     _, _, query = str(row[0]).partition("\nAS\n")
     return query
 

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from lakefeed.declaration.project import Project
 from lakefeed.errors import Refused
-from lakefeed.transformation.targets.spark import quoted, rows_of, text_literal
+from lakefeed.transformation.targets.spark import Session, quoted, text_literal
 from lakefeed.transformation.warehouse.base.ledger import LEDGER, SCHEMA
-from lakefeed.transformation.warehouse.spark.register import ours_of
+from lakefeed.transformation.warehouse.spark.register import SparkRegister, SparkVersion, ours_of
 from lakefeed.transformation.warehouse.spark.relations import Ours, Stored, drops, stored
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
-    from lakefeed.transformation.warehouse.spark.register import SparkRegister, SparkVersion
-
-
-def refuse_tables_of_others(
-    project: Project, session: SparkSession, register: SparkRegister
-) -> None:
+def refuse_tables_of_others(project: Project, session: Session, register: SparkRegister) -> None:
     """Checks, before the first build in a catalog, that it won't replace what others made there.
 
     Raises:
@@ -40,7 +32,7 @@ def refuse_tables_of_others(
 
 
 def bring_back(
-    session: SparkSession,
+    session: Session,
     catalog: str,
     version: SparkVersion | None,
     kept: Iterable[SparkVersion],
@@ -63,14 +55,14 @@ def bring_back(
     records = [now[key] for key in gone if now[key].schema == SCHEMA]
     for table in records:
         if table.name in LEDGER:
-            rows_of(session, f"delete from {table.quoted}")
+            session.rows(f"delete from {table.quoted}")
     for key in sorted(then.keys()):
         put_back(session, catalog, now.get(key), then[key])
     return {key: gone[key] for key in gone.keys() - {table.key for table in records}}
 
 
 def leave(
-    session: SparkSession, relations: Iterable[Stored], kept: Iterable[SparkVersion]
+    session: Session, relations: Iterable[Stored], kept: Iterable[SparkVersion]
 ) -> dict[str, int | None]:
     """Drops these relations, except for tables that a kept version shows.
 
@@ -80,11 +72,11 @@ def leave(
     needed = {r.key for version in kept for r in version.relations if r.kind == "table"}
     found = list(relations)
     for statement in drops(r for r in found if r.kind == "view" or r.key not in needed):
-        rows_of(session, statement)
+        session.rows(statement)
     return {r.key: r.snapshot for r in found if r.kind == "table" and r.key in needed}
 
 
-def put_back(session: SparkSession, catalog: str, now: Stored | None, then: Stored) -> None:
+def put_back(session: Session, catalog: str, now: Stored | None, then: Stored) -> None:
     """Makes one relation what it was; does nothing if it still is."""
     if now is not None and (now.kind, now.snapshot, now.sql) == (
         then.kind,
@@ -94,26 +86,25 @@ def put_back(session: SparkSession, catalog: str, now: Stored | None, then: Stor
         return
     if then.kind == "view":
         if now is not None and now.kind == "table":
-            rows_of(session, f"drop table {now.quoted} purge")
-        rows_of(session, f"create or replace view {then.quoted} as {then.sql}")
+            session.rows(f"drop table {now.quoted} purge")
+        session.rows(f"create or replace view {then.quoted} as {then.sql}")
         return
     if then.snapshot is None:
-        rows_of(session, f"delete from {then.quoted}")
+        session.rows(f"delete from {then.quoted}")
         return
     if _columns(session, f"select * from {then.quoted}") == _columns(
         session, f"select * from {then.pinned}"
     ):
         # Changes the table's metadata only.
         table = text_literal(f"{then.schema}.{then.name}")
-        rows_of(
-            session, f"call {quoted(catalog)}.system.set_current_snapshot({table}, {then.snapshot})"
+        session.rows(
+            f"call {quoted(catalog)}.system.set_current_snapshot({table}, {then.snapshot})"
         )
         return
-    rows_of(
-        session,
-        f"create or replace table {then.quoted} using iceberg as select * from {then.pinned}",
+    session.rows(
+        f"create or replace table {then.quoted} using iceberg as select * from {then.pinned}"
     )
 
 
-def _columns(session: SparkSession, query: str) -> list[tuple[str, str]]:
-    return [(name, kind) for name, kind, _ in rows_of(session, f"describe query {query}")]
+def _columns(session: Session, query: str) -> list[tuple[str, str]]:
+    return [(name, kind) for name, kind, _ in session.rows(f"describe query {query}")]

@@ -14,7 +14,6 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -23,7 +22,8 @@ from lakefeed.errors import Refused
 from lakefeed.sql import quote
 from lakefeed.transformation.dbt_adapter.runner import BuildResult, NodeResult, run_dbt
 from lakefeed.transformation.manifest import read_models
-from lakefeed.transformation.targets.spark import Spark, arrow_of, open_session, quoted, rows_of
+from lakefeed.transformation.targets.spark import Session, Spark, quoted
+from lakefeed.transformation.targets.spark_session import open_session
 from lakefeed.transformation.warehouse.base.ledger import SCHEMA
 from lakefeed.transformation.warehouse.duckdb_file.failing_rows import (
     MOST_ROWS,
@@ -35,9 +35,6 @@ from lakefeed.transformation.warehouse.registered.transitions import without_apa
 from lakefeed.transformation.warehouse.spark.public_views import run_all, view_of_table, views_at
 from lakefeed.transformation.warehouse.spark.register import change_register, clock, read_register
 from lakefeed.transformation.warehouse.spark.relations import Stored, drops, names_of, namespaces
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 
 def schemas_as_of(moment: dt.datetime | None) -> str:
@@ -68,14 +65,14 @@ class SparkApart:
         if current is None:
             return
         for schema in sorted({relation.schema for relation in current.relations}):
-            rows_of(session, f"create namespace if not exists {quoted(self._place(schema))}")
+            session.rows(f"create namespace if not exists {quoted(self._place(schema))}")
         written = self._written_in_place()
         tables = [relation for relation in current.relations if relation.kind == "table"]
         run_all(session, [self._standing_for(table, written) for table in tables])
         for statement in views_at(
             current.relations, lambda one: (self._place(one.schema), one.name)
         ):
-            rows_of(session, statement)
+            session.rows(statement)
 
     def fill_without_rows(self) -> None:
         """Nothing: dbt documents the tables where they are."""
@@ -107,7 +104,7 @@ class SparkApart:
     def remove(self) -> None:
         drop_apart(self._session, [self.spark.prefix])
 
-    def _begun(self) -> SparkSession:
+    def _begun(self) -> Session:
         """The session, once the register knows of these schemas.
 
         Raises:
@@ -145,7 +142,7 @@ class SparkApart:
     def _fetch(self, file: duckdb.DuckDBPyConnection, node: NodeResult) -> None:
         schema, name = node.stored_in
         query = f"select * from {quoted(self._place(schema), name)} limit {MOST_ROWS}"
-        rows = arrow_of(self._session, query)
+        rows = self._session.arrow(query)
         file.execute(f"create schema if not exists {quote(schema)}")
         file.register("failing", rows)
         file.execute(f"create table {quote(schema)}.{quote(name)} as from failing")
@@ -155,11 +152,11 @@ class SparkApart:
         return f"{self.spark.prefix}{schema}"
 
     @property
-    def _session(self) -> SparkSession:
+    def _session(self) -> Session:
         return open_session(self.spark.remote, self.spark.catalog)
 
 
-def drop_apart(session: SparkSession, prefixes: Iterable[str]) -> None:
+def drop_apart(session: Session, prefixes: Iterable[str]) -> None:
     """Drops the schemas whose names begin so, and what is in them; the register forgets them."""
     gone = set(prefixes)
     for prefix in gone:
@@ -168,9 +165,9 @@ def drop_apart(session: SparkSession, prefixes: Iterable[str]) -> None:
         change_register(session, lambda found: without_apart(found, gone))
 
 
-def _drop_schemas(session: SparkSession, prefix: str) -> None:
+def _drop_schemas(session: Session, prefix: str) -> None:
     for schema in sorted(name for name in namespaces(session) if name.startswith(prefix)):
         for kind in ("view", "table"):
             found = [Stored(schema, name, kind) for name in names_of(session, kind, schema)]
             run_all(session, drops(found))
-        rows_of(session, f"drop namespace if exists {quoted(schema)}")
+        session.rows(f"drop namespace if exists {quoted(schema)}")

@@ -5,19 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from lakefeed.declaration.project import Project
 from lakefeed.interruption import note_done, raise_if_interrupted
 from lakefeed.transformation.dbt_adapter.runner import BuildResult, run_dbt
 from lakefeed.transformation.manifest import Model, read_models
-from lakefeed.transformation.targets.spark import (
-    Spark,
-    open_session,
-    quoted,
-    rows_of,
-    text_literal,
-)
+from lakefeed.transformation.targets.spark import Session, Spark, quoted, text_literal
+from lakefeed.transformation.targets.spark_session import open_session
 from lakefeed.transformation.targets.spark_views import beside_table
 from lakefeed.transformation.warehouse.base.contents import Contents
 from lakefeed.transformation.warehouse.base.ledger import LEDGER
@@ -45,9 +39,6 @@ from lakefeed.transformation.warehouse.spark.relations import Stored, stored
 from lakefeed.transformation.warehouse.spark.return_to import leave, put_back
 from lakefeed.transformation.warehouse.spark.spark_contents import SparkContents
 from lakefeed.transformation.warehouse.spark.spark_state import write_state
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 
 @dataclass(frozen=True)
@@ -135,10 +126,10 @@ class SparkCandidate:
         keep = self.project.declaration.warehouse.keep
         return with_published(found, self.mark, new, keep=keep)
 
-    def _stored(self, session: SparkSession) -> list[Stored]:
+    def _stored(self, session: Session) -> list[Stored]:
         return stored(session, ours_of(read_register(session), self.project))
 
-    def _listed(self, session: SparkSession) -> list[Stored]:
+    def _listed(self, session: Session) -> list[Stored]:
         """The relations that belong to the candidate."""
         gone, found = self._known.gone, self._stored(session)
         views = {(one.schema, one.model) for one in found if one.kind == "view"}
@@ -158,18 +149,18 @@ class SparkCandidate:
         return read_register(self._session).mark or self.mark
 
     @property
-    def _session(self) -> SparkSession:
+    def _session(self) -> Session:
         return open_session(self.spark.remote, self.spark.catalog)
 
     @property
-    def _locked(self) -> SparkSession:
+    def _locked(self) -> Session:
         session = self._session
         assert_locked(self.spark, session)
         return session
 
 
 def _put_back_records(
-    session: SparkSession, model: str, now: Mapping[str, Stored], published: Mapping[str, Stored]
+    session: Session, model: str, now: Mapping[str, Stored], published: Mapping[str, Stored]
 ) -> None:
     """Makes what the ledger has of a model what the published version has."""
     for name in LEDGER:
@@ -178,14 +169,11 @@ def _put_back_records(
             continue
         _forget(session, name, model)
         if key in published:
-            rows_of(
-                session,
+            session.rows(
                 f"insert into {key} select * from {published[key].pinned} "
-                f"where model = {text_literal(model)}",
+                f"where model = {text_literal(model)}"
             )
 
 
-def _forget(session: SparkSession, table: str, model: str) -> None:
-    rows_of(
-        session, f"delete from {quoted('_lakefeed', table)} where model = {text_literal(model)}"
-    )
+def _forget(session: Session, table: str, model: str) -> None:
+    session.rows(f"delete from {quoted('_lakefeed', table)} where model = {text_literal(model)}")

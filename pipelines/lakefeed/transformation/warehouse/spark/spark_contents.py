@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlglot import exp, parse_one
 
 from lakefeed.declaration.table import Table
 from lakefeed.transformation.model_names import staging_model
-from lakefeed.transformation.targets.spark import Spark, open_session, rows_of
+from lakefeed.transformation.targets.spark import Session, Spark, types_of
+from lakefeed.transformation.targets.spark_session import open_session
 from lakefeed.transformation.targets.spark_views import beside_table
 from lakefeed.transformation.warehouse.base.contents import StagedTable
 from lakefeed.transformation.warehouse.base.matching_rows import (
@@ -25,11 +26,8 @@ from lakefeed.transformation.warehouse.spark.relations import Stored
 from lakefeed.transformation.warehouse.spark.spark_rows import matching_rows, references_to
 from lakefeed.transformation.warehouse.spark.spark_state import read_state
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
 # The relations of a version; None if there is no such version.
-Listing = Callable[["SparkSession"], Iterable[Stored] | None]
+Listing = Callable[["Session"], Iterable[Stored] | None]
 
 
 class SparkContents:
@@ -46,7 +44,7 @@ class SparkContents:
         self._is_open = False
 
     @contextmanager
-    def open(self) -> Iterator[SparkSession | None]:
+    def open(self) -> Iterator[Session | None]:
         session = open_session(self._spark.remote, self._spark.catalog)
         if self._is_open:
             yield session if self._known is not None else None
@@ -68,15 +66,15 @@ class SparkContents:
             table = self._ledger("staged_loads")
             if session is None or table is None:
                 return {}
-            query = f"select model, collect_set(load_id) from {table} group by model"
-            return {model: set(loads) for model, loads in rows_of(session, query)}
+            query = f"select model, to_json(collect_set(load_id)) from {table} group by model"
+            return {model: set(json.loads(loads)) for model, loads in session.rows(query)}
 
     def histories_pruned_at(self) -> dict[str, str | None]:
         with self.open() as session:
             table = self._ledger("histories")
             if session is None or table is None:
                 return {}
-            rows = rows_of(session, f"select model, made_from from {table}")
+            rows = session.rows(f"select model, made_from from {table}")
             return {model: json.loads(text).get("pruned_at") for model, text in rows}
 
     def declared_columns(self) -> dict[str, dict[str, Any]]:
@@ -95,7 +93,7 @@ class SparkContents:
             table = self._ledger("staged_loads")
             if session is None or table is None:
                 return 0
-            ((batch,),) = rows_of(session, f"select max(batch) from {table}")
+            ((batch,),) = session.rows(f"select max(batch) from {table}")
             return int(batch or 0)
 
     def newest_staged_snapshot(self) -> str | None:
@@ -104,7 +102,7 @@ class SparkContents:
             if session is None or table is None:
                 return None
             query = f"select max_by(snapshot_at, cast(snapshot_at as timestamp)) from {table}"
-            ((snapshot_at,),) = rows_of(session, query)
+            ((snapshot_at,),) = session.rows(query)
             return snapshot_at if snapshot_at is None else str(snapshot_at)
 
     def relations(self) -> set[tuple[str, str]]:
@@ -155,8 +153,9 @@ class SparkContents:
         with self.open() as session:
             if session is None:
                 return [], []
-            found = session.sql(self._of_version(sql))
-            return list(found.columns), [tuple(row) for row in found.collect()]
+            found = session.arrow(self._of_version(sql))
+            columns = [column.to_pylist() for column in found.columns]
+            return found.column_names, list(zip(*columns, strict=True))
 
     def _items(self) -> dict[tuple[str, str], str]:
         """This version of each relation as a from-clause item, by schema and model."""
@@ -185,12 +184,13 @@ class SparkContents:
         known = (self._known or {}).get(("_lakefeed", name))
         return known.pinned if known else None
 
-    def _generated(self, session: SparkSession) -> set[str]:
+    def _generated(self, session: Session) -> set[str]:
         known = [r for r in (self._known or {}).values() if r.schema == "staging"]
-        return {r.model for r in known if "_staged_batch" in session.table(r.quoted).columns}
+        columns = {r.model: types_of(session, f"select * from {r.quoted}") for r in known}
+        return {model for model, types in columns.items() if "_staged_batch" in types}
 
     def _counted(
-        self, session: SparkSession, columns: str, relations: Sequence[tuple[str, str]]
+        self, session: Session, columns: str, relations: Sequence[tuple[str, str]]
     ) -> list[tuple[int, ...]]:
         """These aggregates of each relation, in their order, from one statement."""
         known = self._known or {}
@@ -200,4 +200,4 @@ class SparkContents:
             f"select {place}, {columns} from {known[relation].pinned}"
             for place, relation in enumerate(relations)
         )
-        return [row[1:] for row in sorted(rows_of(session, query))]
+        return [row[1:] for row in sorted(session.rows(query))]

@@ -6,7 +6,6 @@ Values become text in DuckDB, so that they read as those of raw do.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import duckdb
 from duckdb import DuckDBPyConnection
@@ -15,13 +14,7 @@ from lakefeed.loading.raw.row_key import KeyPart
 from lakefeed.source.inspection.equality import VALUE, comparable
 from lakefeed.sql import quote
 from lakefeed.transformation.dbt_adapter.spark.types import spark_form, spark_type
-from lakefeed.transformation.targets.spark import (
-    StatementFailed,
-    arrow_of,
-    quoted,
-    rows_of,
-    text_literal,
-)
+from lakefeed.transformation.targets.spark import Session, StatementFailed, quoted, text_literal
 from lakefeed.transformation.warehouse.base.matching_rows import (
     MOST_ROWS,
     NOT_BUILT,
@@ -30,9 +23,6 @@ from lakefeed.transformation.warehouse.base.matching_rows import (
     Wanted,
     since,
 )
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 # From-clause items of the relations of a version, by schema and name.
 Items = Mapping[tuple[str, str], str]
@@ -45,7 +35,7 @@ _BY_MICROSECONDS = {
 }
 
 
-def matching_rows(session: SparkSession, items: Items, wanted: Wanted) -> Matching:
+def matching_rows(session: Session, items: Items, wanted: Wanted) -> Matching:
     """The rows of a relation that contain a key."""
     if wanted.relation not in items:
         return NOT_BUILT
@@ -58,7 +48,7 @@ def matching_rows(session: SparkSession, items: Items, wanted: Wanted) -> Matchi
 
 
 def references_to(
-    session: SparkSession, items: Items, wanted: Wanted, reference: Reference
+    session: Session, items: Items, wanted: Wanted, reference: Reference
 ) -> dict[str | None, int] | None:
     """How many rows refer to the wanted ones, by the value as text; None if it can't be read."""
     if not {wanted.relation, reference.relation} <= items.keys():
@@ -70,7 +60,7 @@ def references_to(
                 f"select {pointing} as pointing, count(*) as n from {items[reference.relation]} "
                 f"where {pointing} in (select {at} from {_from(engine, items, wanted)}) group by 1"
             )
-            engine.register("counts", arrow_of(session, query))
+            engine.register("counts", session.arrow(query))
             return dict(engine.execute("select pointing::varchar, n from counts").fetchall())
     except StatementFailed:
         return None
@@ -82,13 +72,13 @@ def _engine() -> DuckDBPyConnection:
     return engine
 
 
-def _matching(session: SparkSession, engine: DuckDBPyConnection, found: str) -> Matching:
-    ((total,),) = rows_of(session, f"select count(*) from {found}")
-    names = [name for name, *_ in rows_of(session, f"describe query select * from {found}")]
+def _matching(session: Session, engine: DuckDBPyConnection, found: str) -> Matching:
+    ((total,),) = session.rows(f"select count(*) from {found}")
+    names = [name for name, *_ in session.rows(f"describe query select * from {found}")]
     by = since(names)
     newest = f"{quoted(by)} desc" if by else "all"
     query = f"select * from {found} order by {newest} limit {MOST_ROWS}"
-    engine.register("newest", arrow_of(session, query))
+    engine.register("newest", session.arrow(query))
     texts = ", ".join(f"{quote(name)}::varchar" for name in names)
     order = quote(by) if by else "all"
     rows = engine.execute(f"select {texts} from newest order by {order}").fetchall()

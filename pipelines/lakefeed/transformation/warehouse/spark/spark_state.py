@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lakefeed.transformation.targets.spark import rows_of, text_literal, values
+from lakefeed.transformation.targets.spark import Session, text_literal, values
 from lakefeed.transformation.warehouse.base.format import FORMAT
 from lakefeed.transformation.warehouse.base.publication_state import (
     MODELS,
@@ -16,9 +17,6 @@ from lakefeed.transformation.warehouse.base.publication_state import (
     state_of,
     table_rows,
 )
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 _TYPES = {
     "varchar": "string",
@@ -31,31 +29,30 @@ _TYPES = {
 Ledger = Callable[[str], str | None]
 
 
-def read_state(session: SparkSession, ledger: Ledger) -> PublicationState:
+def read_state(session: Session, ledger: Ledger) -> PublicationState:
     """The state that a version records; empty if it wasn't published."""
     publication, tables, models = map(ledger, ("publication", "tables", "models"))
     if publication is None or tables is None or models is None:
         return PublicationState()
-    ((published_at,),) = rows_of(session, f"select unix_micros(published_at) from {publication}")
+    ((published_at,),) = session.rows(f"select unix_micros(published_at) from {publication}")
+    held = session.rows(
+        "select model, unix_micros(complete_through), unix_micros(built_at), "
+        f"unix_micros(published_at), held_back_because, to_json(waits_for) from {models}"
+    )
     return state_of(
         published_at,
-        rows_of(
-            session,
+        session.rows(
             "select lake_name, table_name, unix_micros(complete_through), loads, newest_load, "
             "row_count, unix_micros(built_at), unix_micros(published_at), sees_deletes "
-            f"from {tables}",
+            f"from {tables}"
         ),
-        rows_of(
-            session,
-            "select model, unix_micros(complete_through), unix_micros(built_at), "
-            f"unix_micros(published_at), held_back_because, waits_for from {models}",
-        ),
+        [(*facts, json.loads(tables) if tables else None) for *facts, tables in held],
     )
 
 
-def write_state(session: SparkSession, state: PublicationState) -> None:
+def write_state(session: Session, state: PublicationState) -> None:
     """Replaces the state, table by table: it counts once a version that names it is published."""
-    rows_of(session, "create namespace if not exists _lakefeed")
+    session.rows("create namespace if not exists _lakefeed")
     _write(session, "format", {"version": ("varchar", "The format of these tables.")}, [(FORMAT,)])
     published = {"published_at": ("timestamptz", "When this version was published.")}
     _write(session, "publication", published, [(state.published_at,)])
@@ -64,7 +61,7 @@ def write_state(session: SparkSession, state: PublicationState) -> None:
 
 
 def _write(
-    session: SparkSession,
+    session: Session,
     name: str,
     columns: Mapping[str, tuple[str, str]],
     rows: Sequence[tuple[Any, ...]],
@@ -73,10 +70,10 @@ def _write(
         f"{column} {_TYPES[kind]} comment {text_literal(meaning)}"
         for column, (kind, meaning) in columns.items()
     )
-    rows_of(session, f"create or replace table _lakefeed.{name} ({described}) using iceberg")
+    session.rows(f"create or replace table _lakefeed.{name} ({described}) using iceberg")
     if rows:
         literals = values([[_literal(value) for value in row] for row in rows])
-        rows_of(session, f"insert into _lakefeed.{name} values {literals}")
+        session.rows(f"insert into _lakefeed.{name} values {literals}")
 
 
 def _literal(value: Any) -> str:

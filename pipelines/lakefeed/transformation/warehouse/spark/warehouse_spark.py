@@ -12,16 +12,16 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 from pyarrow.parquet import write_table
 
 from lakefeed.declaration.project import Project
 from lakefeed.errors import Refused
-from lakefeed.loading.object_store.duckdb_access import Session
+from lakefeed.loading.object_store import duckdb_access
 from lakefeed.sql import literal, quote
 from lakefeed.transformation.dataset import Dataset
-from lakefeed.transformation.targets.spark import Spark, arrow_of, open_session, spark_of
+from lakefeed.transformation.targets.spark import Session, Spark, spark_of
+from lakefeed.transformation.targets.spark_session import open_session
 from lakefeed.transformation.warehouse.base.contents import Contents
 from lakefeed.transformation.warehouse.base.versions import earlier_than
 from lakefeed.transformation.warehouse.base.warehouse import Inspection, SetAside, Version
@@ -57,9 +57,6 @@ from lakefeed.transformation.warehouse.spark.spark_apart import (
 from lakefeed.transformation.warehouse.spark.spark_candidate import SparkCandidate
 from lakefeed.transformation.warehouse.spark.spark_contents import SparkContents
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
 # How long a prune leaves alone what is built apart, which may still be building: a day, in µs.
 _APART_STAYS = 86_400_000_000
 
@@ -75,7 +72,7 @@ class WarehouseSpark:
         return spark_of(self._project)
 
     @property
-    def _session(self) -> SparkSession:
+    def _session(self) -> Session:
         spark = self._spark
         return open_session(spark.remote, spark.catalog)
 
@@ -97,8 +94,7 @@ class WarehouseSpark:
 
     def dataset(self, schema: str, name: str) -> Dataset:
         spark = self._spark
-        server = spark.shown.removeprefix("sc://").rstrip("/")
-        return Dataset(f"spark://{server}", f"{spark.catalog}.{schema}.{name}")
+        return Dataset(f"spark://{spark.server}", f"{spark.catalog}.{schema}.{name}")
 
     def exists(self) -> bool:
         return read_register(self._session).current is not None
@@ -118,12 +114,12 @@ class WarehouseSpark:
     def lock_holder(self) -> str:
         return lock_holder(self._spark, self._session)
 
-    def attach(self, session: Session, model: str) -> str:
+    def attach(self, session: duckdb_access.Session, model: str) -> str:
         spark = self._session
         current = read_register(spark).current
         assert current is not None
         table = next(r for r in current.relations if (r.schema, r.name) == ("staging", model))
-        rows = arrow_of(spark, f"select * from {table.pinned}")
+        rows = spark.arrow(f"select * from {table.pinned}")
         with TemporaryDirectory() as folder:
             file = f"{folder}/rows.parquet"
             write_table(rows, file)
@@ -226,6 +222,6 @@ class WarehouseSpark:
         """Nothing of a catalog is ever set aside."""
 
 
-def _published(session: SparkSession) -> Iterable[Stored] | None:
+def _published(session: Session) -> Iterable[Stored] | None:
     current = read_register(session).current
     return None if current is None else current.relations

@@ -38,14 +38,14 @@
     {%- set parts = [] -%}
     {%- if 'staged_loads' in tables -%}
         {%- do parts.append(
-            "select model, 'staged_at' as fact, max(snapshot_at) as value, collect_list(load_id) as loads"
+            "select model, 'staged_at' as fact, max(snapshot_at) as value, to_json(collect_list(load_id)) as loads"
             ~ ' from ' ~ lakefeed.ledger('staged_loads') ~ ' group by model'
         ) -%}
     {%- endif -%}
     {%- for table, fact in {'compared_keys': 'compared_as', 'histories': 'made_from'}.items() -%}
         {%- if table in tables -%}
             {%- do parts.append(
-                "select model, '" ~ fact ~ "', max(" ~ fact ~ '), cast(null as array<string>) from '
+                "select model, '" ~ fact ~ "', max(" ~ fact ~ '), cast(null as string) from '
                 ~ lakefeed.ledger(table) ~ ' group by model'
             ) -%}
         {%- endif -%}
@@ -54,7 +54,7 @@
     {%- for name, fact, value, loads in recorded if name in by_name -%}
         {%- do by_name[name].update({fact: value}) -%}
         {%- if loads and by_name[name].is_incremental -%}
-            {%- do by_name[name].update({'staged': loads | list}) -%}
+            {%- do by_name[name].update({'staged': fromjson(loads)}) -%}
         {%- endif -%}
     {%- endfor -%}
 {% endmacro %}

@@ -205,6 +205,7 @@
         values ({% for name in columns %}source.{{ quoted[name] }}{{ ', ' if not loop.last }}{% endfor %})
     {%- endset -%}
     {%- do lakefeed.write_model(merge) -%}
+    {%- do adapter.let_go('lakefeed_versions') -%}
 {% endmacro %}
 
 
