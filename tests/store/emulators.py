@@ -31,7 +31,9 @@ def program(name: str) -> str:
     """The path of an emulator; skips the test where it couldn't be installed."""
     path = shutil.which(name, path=f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}")
     if path is None:
-        pytest.skip(f"{name} isn't installed: make test-engines, with Node.js and Go")
+        pytest.skip(
+            f"{name} isn't installed: make nightly or make test-clouds, with Node.js and Go"
+        )
     return path
 
 

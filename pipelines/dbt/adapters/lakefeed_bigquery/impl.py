@@ -161,6 +161,10 @@ class LakefeedBigQueryAdapter(BigQueryAdapter):  # type: ignore[misc]
         self._loaded += (kept,)
         self.connections.stand_for(view, f"select * from {name}")
 
+    @available.parse(lambda *_, **__: None)
+    def let_go(self, view: str) -> None:
+        """Leaves what `keep` made to the end of the model, like the tables that it loaded."""
+
     def forget_loaded(self) -> None:
         """Drops the tables that were loaded for a model, which would otherwise expire in a day."""
         for table in self._loaded:

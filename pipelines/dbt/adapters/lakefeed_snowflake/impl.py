@@ -162,6 +162,12 @@ class LakefeedSnowflakeAdapter(SnowflakeAdapter):  # type: ignore[misc]
         with self.connections.exception_handler(sql):
             self._cursor(f"create or replace temporary table {quoted(view)} as {sql}")
 
+    @available.parse(lambda *_, **__: None)
+    def let_go(self, view: str) -> None:
+        """Drops what `keep` made, which would last as long as the session."""
+        with self.connections.exception_handler(view):
+            self._cursor(f"drop table if exists {quoted(view)}")
+
     @available
     @classmethod
     def snowflake_quoted(cls, name: str) -> str:

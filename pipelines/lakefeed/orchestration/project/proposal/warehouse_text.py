@@ -83,14 +83,13 @@ raw: {url: gs://bucket/raw}
 # Datasets in Google BigQuery (docs/bigquery.md says what its account needs).
 warehouse:
   type: bigquery
-  project: ${GOOGLE_CLOUD_PROJECT}    # a project whose datasets are this warehouse's alone
-  location: EU                        # where the bucket is, too; it can't be changed later
-  keep: 3                             # previous versions, for `lakefeed rollback`
+  project: my-project    # one of Google Cloud, whose datasets are this warehouse's alone
+  location: EU           # where the bucket is, too; it can't be changed later
+  keep: 3                # previous versions, for `lakefeed rollback`
 
 """,
     extras=("bigquery", "gs"),
-    to_do="Name your bucket and its location in sources.yaml, and the project in the variable\n"
-    "GOOGLE_CLOUD_PROJECT, in .env or the environment. Then:",
+    to_do="Name your bucket, its location and your project in sources.yaml. Then:",
 )
 # By the type of the warehouse. One that is a file needs no line.
 ELSEWHERE: Mapping[str, Elsewhere] = {

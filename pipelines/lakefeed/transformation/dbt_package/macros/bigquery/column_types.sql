@@ -18,14 +18,5 @@
 
 
 {% macro bigquery__unfit_loads(raw, loads) %}
-    {%- set changed = adapter.open_raw('lakefeed_raw_rows', loads, raw.meta.lakefeed.columns) -%}
-    {%- set unfit = ['_lakefeed_lost is not null'] if changed else [] -%}
-    {%- for name in raw.meta.lakefeed.key -%}
-        {%- do unfit.append(lakefeed.quote(name) ~ ' is null') -%}
-    {%- endfor -%}
-    {%- if not unfit -%}{{- return([]) -}}{%- endif -%}
-    {%- set found = [] -%}
-    {%- set query = 'select distinct _dlt_load_id from lakefeed_raw_rows where ' ~ unfit | join(' or ') -%}
-    {%- for row in adapter.rows(query) -%}{%- do found.append(row[0]) -%}{%- endfor -%}
-    {{- return(found) -}}
+    {{- return(lakefeed.unfit_loads_by_view(raw, loads)) -}}
 {% endmacro %}
