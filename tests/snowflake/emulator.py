@@ -2,7 +2,7 @@
 
 Runs in an environment of its own, since fakesnow needs another DuckDB than Lakefeed:
 `.venv-snowflake_server/bin/python tests/snowflake/emulator.py PORT`. What is added here proves
-nothing of Snowflake; conftest.py lists it, and what the emulator lets pass besides.
+nothing of Snowflake: docs/snowflake.md lists it, and what the emulator lets pass besides.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import uvicorn
+from fakesnow import arrow, transforms
 from fakesnow.copy_into import ReadParquet
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.server import app
@@ -114,6 +116,23 @@ def _near(url: str) -> str:
     return str(copy)
 
 
+def _with_nulls(struct_of: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """fakesnow answers 1970-01-01 for a time that is null."""
+
+    def converted(times: Any) -> Any:
+        whole = times.combine_chunks() if isinstance(times, pa.ChunkedArray) else times
+        found = struct_of(whole)
+        parts = [found.field(at) for at in range(found.type.num_fields)]
+        return pa.StructArray.from_arrays(parts, fields=list(found.type), mask=pc.is_null(whole))
+
+    return converted
+
+
+def _with_38_digits(narrowed: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """fakesnow makes NUMBER(38,0) an integer of 64 bits."""
+    return lambda expression: expression if expression.expressions else narrowed(expression)
+
+
 async def _answered(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] != "http":
         await app(scope, receive, send)
@@ -125,6 +144,10 @@ async def _answered(scope: Any, receive: Any, send: Any) -> None:
 def main(port: int) -> None:
     """Serves until it is killed."""
     FakeSnowflakeCursor.execute = _executing(FakeSnowflakeCursor.execute)
+    arrow.timestamp_to_sf_struct = _with_nulls(arrow.timestamp_to_sf_struct)
+    transforms.integer_precision = _with_38_digits(transforms.integer_precision)
+    # fakesnow's sums are floats, which it takes for what Snowflake makes of texts.
+    transforms.numeric_agg_implicit_cast = lambda expression: expression
     read = ReadParquet.read_expression
     ReadParquet.read_expression = lambda self, url: read(self, _near(url))
     uvicorn.run(_answered, host="127.0.0.1", port=port, log_level="error")

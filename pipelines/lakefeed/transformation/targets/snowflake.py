@@ -144,7 +144,6 @@ def connect(url: str, database: str) -> Any:
             autocommit=True,
             application="Lakefeed",
             login_timeout=60,
-            arrow_number_to_decimal=True,
             session_parameters=_SESSION,
         )
     except snowflake.connector.errors.Error as error:

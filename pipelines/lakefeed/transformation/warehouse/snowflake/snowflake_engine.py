@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pyarrow as pa
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
@@ -19,6 +18,7 @@ from lakefeed.errors import BuildFailed, Refused
 from lakefeed.transformation.dbt_adapter.snowflake.key_forms import snowflake_form
 from lakefeed.transformation.dbt_adapter.snowflake.types import snowflake_type
 from lakefeed.transformation.targets.snowflake import NEW_SCHEMA, Snowflake, StatementFailed, run
+from lakefeed.transformation.targets.snowflake_arrow import arrow_of
 from lakefeed.transformation.targets.snowflake_names import (
     identified,
     name_of,
@@ -58,11 +58,7 @@ class SnowflakeEngine:
         return [tuple(row) for row in run(self.snowflake, sql).fetchall()]
 
     def arrow(self, sql: str) -> Any:
-        cursor = run(self.snowflake, sql)
-        found: pa.Table = cursor.fetch_arrow_all(
-            force_return_table=True, force_microsecond_precision=True
-        )
-        return found.rename_columns([name_of(name) for name in found.column_names])
+        return arrow_of(self.snowflake, sql)
 
     def quoted(self, *names: str) -> str:
         return quoted(*names)
