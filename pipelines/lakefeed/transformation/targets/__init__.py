@@ -3,5 +3,5 @@
 Imports: `declaration`, `declaration.environment`, `declaration.models`, `loading.dlt_settings`,
     `loading.object_store`, `source.connections`.
 Public: `bigquery`, `duckdb_file`, `ducklake`, `profile`, `schemas`, `snowflake`,
-    `snowflake_arrow`, `snowflake_names`, `spark`, `spark_session`, `spark_views`.
+    `snowflake_names`, `spark`, `spark_session`, `spark_views`.
 """

@@ -18,7 +18,6 @@ from lakefeed.errors import BuildFailed, Refused
 from lakefeed.transformation.dbt_adapter.snowflake.key_forms import snowflake_form
 from lakefeed.transformation.dbt_adapter.snowflake.types import snowflake_type
 from lakefeed.transformation.targets.snowflake import NEW_SCHEMA, Snowflake, StatementFailed, run
-from lakefeed.transformation.targets.snowflake_arrow import arrow_of
 from lakefeed.transformation.targets.snowflake_names import (
     identified,
     name_of,
@@ -30,6 +29,7 @@ from lakefeed.transformation.warehouse.clones.engine import PUBLIC, Shown, Store
 from lakefeed.transformation.warehouse.registered.side_by_side import side_by_side
 from lakefeed.transformation.warehouse.registered.views import Place
 from lakefeed.transformation.warehouse.snowflake.grants import copy_grants
+from lakefeed.transformation.warehouse.snowflake.snowflake_arrow import arrow_of
 
 # What becomes PUBLIC; and was it, for a moment.
 _NEXT = "_lakefeed_next"
