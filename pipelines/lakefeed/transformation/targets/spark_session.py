@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import socket
+from importlib.util import find_spec
 
 from lakefeed.declaration.models.addresses import CONNECT, THRIFT
 from lakefeed.errors import DeclarationError, ExtraMissing, LakefeedError
@@ -67,6 +68,8 @@ def close_sessions() -> None:
 def _new_session(spark: Spark, *, begins: bool = True) -> Session:
     """A new session; one that begins has the settings that Lakefeed needs."""
     _refuse_others(spark)
+    if find_spec("impala" if spark.scheme == THRIFT else "pyspark") is None:
+        raise _missing_client()
     _refuse_unreachable(spark)
     session: Session | None = None
     try:
@@ -76,10 +79,7 @@ def _new_session(spark: Spark, *, begins: bool = True) -> Session:
         if begins:
             begin(session.rows, spark.catalog)
     except ImportError:
-        raise ExtraMissing(
-            "`warehouse: {type: spark}` needs the packages dbt-spark, pyspark-client and impyla",
-            do="install them: pip install 'lakefeed[spark]'",
-        ) from None
+        raise _missing_client() from None
     except DeclarationError:
         raise
     except Exception as error:  # noqa: BLE001 - gRPC's, pyspark's and Thrift's
@@ -98,6 +98,13 @@ def _refuse_others(spark: Spark) -> None:
         )
     if spark.scheme == THRIFT:
         place_of(spark.remote)
+
+
+def _missing_client() -> ExtraMissing:
+    return ExtraMissing(
+        "`warehouse: {type: spark}` needs the packages dbt-spark, pyspark-client and impyla",
+        do="install them: pip install 'lakefeed[spark]'",
+    )
 
 
 def _refuse_unreachable(spark: Spark) -> None:
