@@ -24,6 +24,7 @@ _DBT = "dbt.adapters.base.impl:BaseAdapter.execute"
 _RECORDS_LOADS = "into _lakefeed.staged_loads"
 # Of engines that have the schema's name in quotes.
 _RECORDS_LOADS_ON = {
+    "spark": "into `_lakefeed`.staged_loads",
     "snowflake": 'into "_LAKEFEED"."STAGED_LOADS"',
     "bigquery": "`.staged_loads as known",
 }
